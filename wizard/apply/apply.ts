@@ -1,0 +1,403 @@
+/** From answers to a proven site: the one path that every command which changes something takes. */
+import { readFile, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { APPS } from '../apps/index.ts';
+import { CHECKS } from '../checks/table.ts';
+import type { Finding } from '../checks/check.ts';
+import { configOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { questionsFor } from '../config/questions.ts';
+import type { Resolved } from '../config/resolve.ts';
+import { saveInto, worthSaving } from '../config/save.ts';
+import type { Engine } from '../docker/engine.ts';
+import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { summary } from '../plan/diff.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import type { ExitCode } from '../problem.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+import { keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
+import type { Receipt } from '../prove/proof.ts';
+import { renderSite } from '../render/site.ts';
+import type { RenderedSite } from '../render/site.ts';
+import { customFiles, verifySite } from '../render/verify.ts';
+import { makeRoot } from '../secrets/openssl.ts';
+import { SITE_SECRETS, Store } from '../secrets/store.ts';
+import type { SecretSpec } from '../secrets/store.ts';
+import { exists, writeWhole } from './atomic.ts';
+import { ownFilesHash, stale, untilWell, up } from './containers.ts';
+import { OWN, commit, compare, makeFolders, readManifest, recover } from './files.ts';
+import type { Change } from './files.ts';
+import { fetchImages, lockOf } from './images.ts';
+import { takeLock } from './runlock.ts';
+import { checkSeal, writeSeal } from './seal.ts';
+import { runSteps } from './steps.ts';
+
+/** What to do with generated files that somebody changed by hand. */
+export type Edited = 'keep' | 'replace' | 'abort';
+
+export interface ApplyOptions {
+  /** Absolute path of the site directory. */
+  readonly folder: string;
+  readonly resolved: Resolved;
+  /** Text of fedi.yaml the answers were read from; undefined: there was none. */
+  readonly savedText: string | undefined;
+  readonly connect: () => Promise<Engine>;
+  readonly progress: Progress;
+  /** Asked once, with the edited files, when there are any. */
+  readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
+  readonly skipChecks: readonly string[];
+  readonly now: () => Date;
+  /** Called with a function that gives the run lock back, for whoever ends the process. */
+  readonly onLocked: (release: () => Promise<void>) => void;
+}
+
+/** Secrets of a site with these answers; those that come from the person have no `make`. */
+export function secretSpecs(config: Config): SecretSpec[] {
+  const specs: SecretSpec[] = [...SITE_SECRETS];
+  if (config.tls.mode === 'internal') {
+    specs.push({
+      name: 'tls.root',
+      class: 'steps',
+      about: 'The internal CA: certificate and key.',
+      make: () => makeRoot(`${config.name} internal CA`),
+    });
+  }
+  for (const { id } of config.apps) specs.push(...APPS[id].secrets);
+  return specs;
+}
+
+export interface Prepared {
+  readonly config: Config;
+  readonly store: Store;
+  readonly lock: Lock;
+  readonly missing: readonly string[];
+  readonly site: RenderedSite;
+  readonly changes: readonly Change[];
+}
+
+/** Everything up to the plan, without changing anything on the disk or the engine. */
+export async function prepare(
+  options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'now'>,
+  engine: Engine,
+): Promise<Prepared> {
+  const { folder, resolved, savedText, now } = options;
+  const config = configOf(resolved.answers);
+  const store = await Store.open(folder);
+  for (const [name, value] of Object.entries(resolved.secrets)) store.put(name, 'free', value, now());
+  if (config.mail.user !== undefined && !store.has('mail.password')) {
+    throw new Problem(EXIT.USAGE, 'The mail server has a user name but no password.', {
+      means: 'Nothing was changed.',
+      next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
+    });
+  }
+  const cannot = config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []);
+  if (cannot.length > 0)
+    throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  await store.ensure(secretSpecs(config), now());
+
+  const wanted = wantedImages(config);
+  const { lock, missing } = await lockOf(engine, wanted, await readLock(folder));
+  // What is not on the host yet is shown by its tag; the lock is written once it is there.
+  const shown: Lock = {
+    ...lock,
+    ...Object.fromEntries(
+      missing.map((name) => [name, { tag: wanted[name]?.reference ?? '', id: '', source: 'built' as const }]),
+    ),
+  };
+  const questions = questionsFor(config.apps.map(({ id }) => id));
+  const custom = await customFiles(folder);
+  const site = await renderSite({
+    config,
+    store,
+    lock: shown,
+    answersText: saveInto(savedText, worthSaving(questions, resolved.answers, resolved.given)),
+    customCaddy: Object.entries(custom)
+      .filter(([name]) => name.startsWith('caddy/'))
+      .map(([name, text]) => `${name}\n${text}`)
+      .join('\n'),
+  });
+  return { config, store, lock, missing, site, changes: await compare(folder, site.files) };
+}
+
+/** What says whose site this is on the disk and on the engine, against what the answers say. */
+async function refuseForeign(folder: string, config: Config, engine: Engine): Promise<void> {
+  const compose = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
+  const written = /^name: "?([\w-]+)"?$/m.exec(compose)?.[1];
+  if (written !== undefined && written !== config.name && (await readManifest(folder)).generation > 0) {
+    throw new Problem(EXIT.REFUSED, `This site is named ${written}; the answers now say ${config.name}.`, {
+      means:
+        'The name is in front of every volume: with another one the data would not be found. Nothing was changed.',
+      next: `Set the name back to ${written}, or make a new site in another directory.`,
+    });
+  }
+  const here = await realpath(folder).catch(() => folder);
+  for (const { labels } of await engine.containers(config.name)) {
+    const there = labels['com.docker.compose.project.working_dir'];
+    if (there === undefined || there === here || !(await exists(join(there, 'compose.yaml')))) continue;
+    throw new Problem(
+      EXIT.REFUSED,
+      `The Compose project ${config.name} on this engine belongs to ${there}.`,
+      {
+        means:
+          'Two sites of one name would take over each other’s containers and volumes. Nothing was changed.',
+        next: 'Give this one another name with --name, or work in that directory with --dir.',
+      },
+    );
+  }
+}
+
+/** Every finding, not the first. Blockers end the run; warnings are said. */
+export async function preflight(
+  folder: string,
+  config: Config,
+  engine: Engine,
+  skip: readonly string[],
+  progress: Progress,
+): Promise<Finding[]> {
+  const unknown = skip.find((id) => !CHECKS.some((check) => check.id === id));
+  if (unknown !== undefined) {
+    throw new Problem(EXIT.USAGE, `There is no check ${unknown}.`, {
+      next: `There are: ${CHECKS.map(({ id }) => id).join(', ')}.`,
+    });
+  }
+  progress.start('preflight', 'This host');
+  const found: (Finding & { id: string })[] = [];
+  try {
+    const info = await engine.info();
+    for (const check of CHECKS.filter(({ id }) => !skip.includes(id))) {
+      const finding = await check.run({ folder, config, engine, info });
+      if (finding) found.push({ ...finding, id: check.id });
+    }
+    const blockers = found.filter(({ level }) => level === 'blocker');
+    for (const finding of found) progress.emit({ event: 'finding', ...finding });
+    if (blockers.length > 0) {
+      const [first] = blockers as [(typeof blockers)[number]];
+      throw new Problem(EXIT.PREFLIGHT, blockers.map(({ what }) => what).join('\n'), {
+        means: first.means,
+        next: `${blockers.map(({ next }) => next).join('\n')} (--skip-check ${blockers.map(({ id }) => id).join(',')} goes on regardless.)`,
+      });
+    }
+    progress.done(
+      `Docker ${info.version}, Compose ${info.composeVersion}, ${(info.memoryMiB / 1024).toFixed(1)} GB of memory`,
+    );
+  } catch (error) {
+    progress.fail();
+    throw error;
+  }
+  for (const { what, means, next } of found) progress.say(`  ! ${what} ${means} ${next}`);
+  return found;
+}
+
+const PRIOR_FILE = 'own-files';
+
+/** True when disk, containers, Caddy and the last receipt all say that nothing is left to do. */
+async function nothingToDo(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<boolean> {
+  const { folder } = options;
+  const { site, changes, missing, store } = prepared;
+  if (missing.length > 0 || !store.existed || changes.some(({ kind }) => kind !== 'same')) return false;
+  if (Object.entries(options.resolved.secrets).some(([name, value]) => store.find(name)?.reveal() !== value))
+    return false;
+  const [receipt, manifest] = [await lastReceipt(folder), await readManifest(folder)];
+  if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
+  if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
+  if ((await stale(engine, folder, site)).length > 0) return false;
+  return caddyRuns(engine, site);
+}
+
+const priorHash = (folder: string): Promise<string | undefined> =>
+  readFile(join(folder, OWN, PRIOR_FILE), 'utf8').catch(() => undefined);
+
+/** Caddy itself says which configuration it runs. */
+async function caddyRuns(engine: Engine, site: RenderedSite): Promise<boolean> {
+  const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
+  if (caddy?.state !== 'running') return false;
+  const { code, stdout } = await engine.exec(caddy.id, [
+    'curl',
+    '--silent',
+    '--fail',
+    'http://127.0.0.1:2021/',
+  ]);
+  return code === 0 && stdout === site.caddyId;
+}
+
+async function reloadCaddy(engine: Engine, site: RenderedSite): Promise<void> {
+  const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
+  if (caddy === undefined)
+    throw new Problem(EXIT.FAILED, 'Caddy has no container.', { next: 'Look at `docker compose ps --all`.' });
+  const { code, stderr } = await engine.exec(caddy.id, [
+    'caddy',
+    'reload',
+    '--config',
+    '/etc/caddy/Caddyfile',
+    '--adapter',
+    'caddyfile',
+    '--force',
+  ]);
+  if (code !== 0 || !(await caddyRuns(engine, site))) {
+    throw new Problem(EXIT.FAILED, 'Caddy did not take the new configuration.', {
+      means: 'It goes on with the one before.',
+      next: 'Mend what its lines say and run this again.',
+      log: stderr.trim().split('\n').slice(-10).join('\n'),
+    });
+  }
+}
+
+export interface Applied {
+  readonly exit: ExitCode;
+  readonly config: Config;
+  readonly receipt: Receipt | undefined;
+  /** False when there was nothing to do. */
+  readonly changed: boolean;
+}
+
+export async function apply(options: ApplyOptions): Promise<Applied> {
+  const { folder, progress } = options;
+  const engine = await options.connect();
+  const config = configOf(options.resolved.answers);
+
+  // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
+  const quick =
+    (await exists(join(folder, OWN, 'manifest.json'))) && !(await exists(join(folder, OWN, 'commit.json')));
+  if (quick) {
+    const prepared = await engine.containers(config.name).then(
+      () => prepare(options, engine),
+      () => undefined, // the engine's trouble gets its words below
+    );
+    if (prepared !== undefined && (await nothingToDo(options, engine, prepared))) {
+      for (const app of config.apps) {
+        await checkSeal(
+          engine,
+          config,
+          app,
+          prepared.store,
+          lockedReference(prepared.lock[app.id] as Lock[string]),
+        );
+      }
+      progress.emit({ event: 'unchanged' });
+      progress.say('Nothing to change.');
+      return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
+    }
+  }
+
+  await preflight(folder, config, engine, options.skipChecks, progress);
+  await refuseForeign(folder, config, engine);
+  await makeFolders(folder);
+  const release = await takeLock(folder);
+  options.onLocked(release);
+  try {
+    if (await recover(folder)) progress.say('  The files of a run that was cut short are in place now.');
+    return await applyLocked(options, engine, config);
+  } finally {
+    await release();
+  }
+}
+
+async function applyLocked(options: ApplyOptions, engine: Engine, config: Config): Promise<Applied> {
+  const { folder, progress, now } = options;
+  const wanted = wantedImages(config);
+  const before = await lockOf(engine, wanted, await readLock(folder));
+  await fetchImages(engine, wanted, await readLock(folder), before.missing, progress);
+
+  const prepared = await prepare(options, engine);
+  const { store, lock, site, changes } = prepared;
+  if (prepared.missing.length > 0)
+    throw new Problem(
+      EXIT.FAILED,
+      `After fetching, these images are still missing: ${prepared.missing.join(', ')}.`,
+    );
+
+  // Whose data are there is settled before anything is written, the secrets included.
+  const empty = [];
+  for (const app of config.apps) {
+    const image = lockedReference(lock[app.id] as Lock[string]);
+    if ((await checkSeal(engine, config, app, store, image)) === 'empty') empty.push({ app, image });
+  }
+  const keep = await decideEdited(options, changes);
+  await withLine(progress, 'verify', 'Files rendered, checked by Compose and Caddy', () =>
+    verifySite(engine, folder, lock, site),
+  );
+
+  await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
+  for (const { app, image } of empty) {
+    await withLine(progress, `seal.${app.id}`, `Volume of ${APPS[app.id].name}`, () =>
+      writeSeal(engine, config, app, store, image),
+    );
+  }
+  await writeFiles(options, changes, keep);
+  await startContainers(options, engine, site);
+  for (const app of config.apps) {
+    await runSteps({ engine, project: config.name, store, progress, now }, APPS[app.id].steps(config, app));
+  }
+
+  const { generation } = await readManifest(folder);
+  const receipt = await prove(config, store, engine, generation, progress, now);
+  await keepReceipt(folder, receipt);
+  return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
+}
+
+/** Paths of edited files that stay as they are. */
+async function decideEdited(options: ApplyOptions, changes: readonly Change[]): Promise<ReadonlySet<string>> {
+  const edited = changes.filter((change) => change.edited);
+  if (edited.length === 0) return new Set();
+  const decision = await options.onEdited(edited);
+  if (decision === 'abort') {
+    throw new Problem(
+      EXIT.REFUSED,
+      `Changed by hand since fedi-setup wrote them: ${edited.map(({ path }) => path).join(', ')}.`,
+      {
+        means: 'Writing them anew would lose those changes. Nothing was changed.',
+        next: '`fedi-setup plan` shows the differences. --edited keep leaves them as they are, --edited replace writes ours. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
+      },
+    );
+  }
+  return new Set(decision === 'keep' ? edited.map(({ path }) => path) : []);
+}
+
+async function writeFiles(
+  { folder, progress }: ApplyOptions,
+  changes: readonly Change[],
+  keep: ReadonlySet<string>,
+): Promise<void> {
+  const lines = summary(changes);
+  progress.start('write', 'Files written');
+  if (lines.length === 0) {
+    progress.already();
+    return;
+  }
+  try {
+    const generation = await commit(folder, changes, keep);
+    progress.done(`generation ${generation}`);
+  } catch (error) {
+    progress.fail();
+    throw error;
+  }
+  for (const line of lines) progress.say(`    ${line}`);
+}
+
+async function startContainers(
+  { folder, progress }: ApplyOptions,
+  engine: Engine,
+  site: RenderedSite,
+): Promise<void> {
+  const own = await ownFilesHash(folder);
+  progress.start('up', 'Containers');
+  try {
+    const before = await stale(engine, folder, site);
+    if (before.length === 0 && (await priorHash(folder)) === own) progress.already();
+    else {
+      progress.update(before.join(', '));
+      await up(engine, folder, progress);
+      await untilWell(engine, site, progress);
+      await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);
+      progress.done(before.join(', '));
+    }
+  } catch (error) {
+    progress.fail();
+    throw error;
+  }
+  if (!(await caddyRuns(engine, site))) {
+    await withLine(progress, 'reload', 'Caddy reloaded', () => reloadCaddy(engine, site));
+  }
+}

@@ -1,0 +1,122 @@
+/** Brings the containers to what compose.yaml says and waits until each is well. */
+import { createHash } from 'node:crypto';
+import { readFile, readdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Container, Engine } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+import { CONFIG_LABEL } from '../render/site.ts';
+import type { RenderedSite } from '../render/site.ts';
+
+const LOG_LINES = 20;
+/** Longer than any first start we know of; what ends a wait is a condition, this is for what never comes. */
+const PATIENCE_MS = 10 * 60_000;
+
+/** A container that runs on the settings of the rendered site and says it is well. */
+function isCurrent(container: Container, here: string, site: RenderedSite): boolean {
+  return (
+    container.state === 'running' &&
+    // After the directory was moved, mounts point to where it was.
+    container.labels['com.docker.compose.project.working_dir'] === here &&
+    container.health !== 'unhealthy' &&
+    container.labels[CONFIG_LABEL] === site.compose.services[container.service]?.labels?.[CONFIG_LABEL]
+  );
+}
+
+/** Services whose container is missing, stopped, unwell or on older settings. */
+export async function stale(engine: Engine, folder: string, site: RenderedSite): Promise<string[]> {
+  const here = await realpath(folder);
+  const containers = await engine.containers(site.compose.name);
+  return Object.keys(site.compose.services).filter(
+    (service) => !containers.some((one) => one.service === service && isCurrent(one, here, site)),
+  );
+}
+
+/** Hash over the person's own files that Compose reads: a change there needs `up`, though nothing of ours changed. */
+export async function ownFilesHash(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  const envs = await readdir(join(folder, 'env')).catch(() => [] as string[]);
+  const names = [
+    'compose.override.yaml',
+    'compose.override.yml',
+    ...envs
+      .filter((name) => name.endsWith('.local.env'))
+      .toSorted()
+      .map((name) => join('env', name)),
+  ];
+  for (const name of names) {
+    const text = await readFile(join(folder, name)).catch(() => undefined);
+    if (text !== undefined) hash.update(name).update('\0').update(text).update('\0');
+  }
+  return hash.digest('hex');
+}
+
+/** `docker compose up -d`: never -f, so the person's override counts; never -y, so a changed volume is not made anew. */
+export async function up(engine: Engine, folder: string, progress: Progress): Promise<void> {
+  const result = await engine.compose(
+    folder,
+    ['up', '--detach', '--remove-orphans', '--pull=never'],
+    (line) => progress.update(line),
+  );
+  if (result.code !== 0) throw await upProblem(result.stderr.trim());
+}
+
+async function upProblem(stderr: string): Promise<Problem> {
+  const last = stderr.split('\n').at(-1) ?? '';
+  const port = /address already in use|port is already allocated/.test(stderr);
+  return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
+    means: port
+      ? 'Another program took the port in the meantime.'
+      : 'What runs goes on running; the files are in place.',
+    next: port ? 'Stop it and run this again.' : 'Mend that and run this again: it goes on from here.',
+    log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
+  });
+}
+
+/** Waits until every service runs and is healthy. Throws with the last log lines of one that will not be. */
+export async function untilWell(engine: Engine, site: RenderedSite, progress: Progress): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const containers = await engine.containers(site.compose.name);
+    const waiting: string[] = [];
+    for (const service of Object.keys(site.compose.services)) {
+      const container = containers.find((one) => one.service === service);
+      if (container === undefined) waiting.push(service);
+      else {
+        const trouble = troubleOf(container);
+        if (trouble !== undefined) throw await sick(engine, container, trouble);
+        if (container.state !== 'running' || container.health === 'starting') waiting.push(service);
+      }
+    }
+    if (waiting.length === 0) return;
+    if (Date.now() > deadline) {
+      const container = containers.find((one) => one.service === waiting[0]);
+      if (container === undefined)
+        throw new Problem(EXIT.FAILED, `${waiting[0]} has no container.`, {
+          next: 'Look at `docker compose ps --all`.',
+        });
+      throw await sick(engine, container, 'is still not ready');
+    }
+    progress.update(waiting.join(', '));
+    await delay(250);
+  }
+}
+
+/** Why a container will not become well by waiting; undefined: it may. */
+function troubleOf({ state, health, oomKilled, restarts, exitCode }: Container): string | undefined {
+  if (oomKilled) return 'was stopped by the kernel: out of memory';
+  if (health === 'unhealthy') return 'is unhealthy';
+  if ((state === 'restarting' || state === 'exited') && restarts >= 3)
+    return `stops again and again, with exit code ${exitCode}`;
+  if (state === 'dead') return 'is dead';
+  return undefined;
+}
+
+async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {
+  return new Problem(EXIT.FAILED, `The container ${container.service} ${trouble}.`, {
+    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
+    next: 'Mend what its last lines say and run this again: it goes on from here.',
+    log: await engine.logs(container.id, LOG_LINES),
+  });
+}

@@ -1,0 +1,222 @@
+/**
+ * The set of files a site consists of, written as one: all new texts lie complete on the disk before `.fedi/commit.json`
+ * says so; from then on the set is the new one, and whoever comes next finishes the renames. A kill before that leaves the old set.
+ */
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { NEW, cannotWrite, exists, syncFolder, writeNew, writeWhole } from './atomic.ts';
+
+/** Folder of our own things in a site directory. */
+export const OWN = '.fedi';
+
+/** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
+export const TRIAL = 'trial-';
+
+/** A file that a site should have. */
+export interface PlannedFile {
+  /** Relative to the site directory. */
+  readonly path: string;
+  readonly text: string;
+  readonly mode: number;
+  /** Holds secrets: its text is never shown, nor kept in a generation. */
+  readonly secret: boolean;
+  /** Generated files are compared with the manifest; answers and lock are the person's to edit. */
+  readonly generated: boolean;
+}
+
+export interface Change {
+  readonly path: string;
+  readonly kind: 'create' | 'update' | 'same' | 'remove';
+  /** Somebody other than us changed it, or put a file where ours belongs. */
+  readonly edited: boolean;
+  /** Text on the disk; undefined when there is none. */
+  readonly before: string | undefined;
+  /** What it should be; undefined for a removal. */
+  readonly file: PlannedFile | undefined;
+}
+
+interface Manifest {
+  readonly generation: number;
+  /** Path → hash of what we wrote, and the hash of the person's own version where they chose to keep it. */
+  readonly files: Readonly<Record<string, { readonly hash: string; readonly kept?: string }>>;
+}
+
+interface Commit {
+  readonly manifest: Manifest;
+  readonly renames: readonly { readonly path: string; readonly hash: string }[];
+  readonly removals: readonly string[];
+}
+
+const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+const own = (folder: string, name: string): string => join(folder, OWN, name);
+
+async function readMaybe(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
+    throw new Problem(EXIT.PREFLIGHT, `${path} cannot be read: ${messageOf(error)}`, {
+      means: 'Nothing was changed.',
+      next: 'Run this as the owner of the site directory.',
+      cause: error,
+    });
+  }
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await readMaybe(path);
+  return text === undefined ? undefined : (JSON.parse(text) as T);
+}
+
+/** Makes the site directory and our own folder in it; 0700 from creation whatever the umask. */
+export async function makeFolders(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    const inner = join(folder, OWN);
+    await mkdir(inner, { recursive: true, mode: 0o700 });
+    await chmod(inner, 0o700);
+  } catch (error) {
+    throw cannotWrite(folder, error);
+  }
+}
+
+export async function readManifest(folder: string): Promise<Manifest> {
+  return (await readJson<Manifest>(own(folder, 'manifest.json'))) ?? { generation: 0, files: {} };
+}
+
+/** Compares the planned set with the disk. */
+export async function compare(folder: string, planned: readonly PlannedFile[]): Promise<Change[]> {
+  const manifest = await readManifest(folder);
+  const changes: Change[] = [];
+  for (const file of planned) {
+    const before = await readMaybe(join(folder, file.path));
+    const known = manifest.files[file.path];
+    const keptAsIs = before !== undefined && known?.kept === hash(before) && known.hash === hash(file.text);
+    const same = before === file.text || keptAsIs;
+    changes.push({
+      path: file.path,
+      kind: same ? 'same' : before === undefined ? 'create' : 'update',
+      edited: !same && file.generated && before !== undefined && known?.hash !== hash(before),
+      before,
+      file,
+    });
+  }
+  for (const path of Object.keys(manifest.files)) {
+    if (planned.some((file) => file.path === path)) continue;
+    const before = await readMaybe(join(folder, path));
+    if (before === undefined) continue;
+    changes.push({
+      path,
+      kind: 'remove',
+      edited: manifest.files[path]?.hash !== hash(before),
+      before,
+      file: undefined,
+    });
+  }
+  return changes;
+}
+
+/** Writes the set. `keep` names edited files that stay as they are. Returns the number of the new generation. */
+export async function commit(
+  folder: string,
+  changes: readonly Change[],
+  keep: ReadonlySet<string>,
+): Promise<number> {
+  const before = await readManifest(folder);
+  const generation = before.generation + 1;
+  const files: Record<string, { hash: string; kept?: string }> = {};
+  const renames: { path: string; hash: string }[] = [];
+  const removals: string[] = [];
+  for (const change of changes) {
+    if (change.file === undefined) {
+      if (keep.has(change.path)) continue;
+      removals.push(change.path);
+      continue;
+    }
+    const wanted = hash(change.file.text);
+    const kept =
+      change.before !== undefined &&
+      change.before !== change.file.text &&
+      (keep.has(change.path) || change.kind === 'same');
+    if (change.file.generated)
+      files[change.path] = kept ? { hash: wanted, kept: hash(change.before ?? '') } : { hash: wanted };
+    if (change.kind !== 'same' && !kept) renames.push({ path: change.path, hash: wanted });
+  }
+  const manifest: Manifest = { generation, files };
+
+  try {
+    for (const { path } of renames) {
+      const { text, mode, secret } = changes.find((change) => change.path === path)?.file as PlannedFile;
+      const parent = join(folder, dirname(path));
+      await mkdir(parent, { recursive: true, mode: secret ? 0o700 : 0o755 });
+      await writeNew(join(folder, path), text, mode);
+    }
+    await keepGeneration(folder, generation, changes);
+    await writeWhole(
+      own(folder, 'commit.json'),
+      JSON.stringify({ manifest, renames, removals } satisfies Commit),
+      0o600,
+    );
+  } catch (error) {
+    await discardNew(folder);
+    throw cannotWrite(folder, error);
+  }
+  await finish(folder);
+  return generation;
+}
+
+/** A copy of answers, lock and generated files without secrets, to go back to. */
+async function keepGeneration(folder: string, generation: number, changes: readonly Change[]): Promise<void> {
+  const target = own(folder, join('generations', String(generation).padStart(4, '0')));
+  await rm(target, { recursive: true, force: true });
+  for (const { file } of changes) {
+    if (file === undefined || file.secret) continue;
+    await mkdir(join(target, dirname(file.path)), { recursive: true, mode: 0o700 });
+    await writeWhole(join(target, file.path), file.text, file.mode);
+  }
+}
+
+/** Finishes a commit that is decided: every rename once, then the manifest. Idempotent. */
+async function finish(folder: string): Promise<boolean> {
+  const pending = await readJson<Commit>(own(folder, 'commit.json'));
+  if (pending === undefined) return false;
+  for (const { path } of pending.renames) {
+    const target = join(folder, path);
+    if (await exists(target + NEW)) await rename(target + NEW, target);
+  }
+  for (const path of pending.removals) await rm(join(folder, path), { force: true });
+  for (const parent of new Set(pending.renames.map(({ path }) => dirname(path))))
+    await syncFolder(join(folder, parent));
+  await writeWhole(own(folder, 'manifest.json'), `${JSON.stringify(pending.manifest, null, 2)}\n`, 0o600);
+  await rm(own(folder, 'commit.json'));
+  await syncFolder(join(folder, OWN));
+  return true;
+}
+
+/** Removes texts that never were committed. */
+async function discardNew(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isFile() && entry.name.endsWith(NEW)) await rm(path, { force: true });
+    if (entry.isDirectory() && ['env', 'caddy', 'trust', 'sites', 'tls', 'pki', OWN].includes(entry.name))
+      await discardNew(path);
+  }
+}
+
+/** Brings a directory that a killed run left behind to the old set or the new one. True when a commit was finished. */
+export async function recover(folder: string): Promise<boolean> {
+  if (!(await exists(join(folder, OWN)))) return false;
+  try {
+    for (const name of await readdir(join(folder, OWN))) {
+      if (name.startsWith(TRIAL)) await rm(own(folder, name), { recursive: true, force: true });
+    }
+    if (await finish(folder)) return true;
+    await discardNew(folder);
+    return false;
+  } catch (error) {
+    throw cannotWrite(folder, error);
+  }
+}

@@ -1,0 +1,63 @@
+/** Gets the images of a site onto the host and says exactly which they are. */
+import { assetPath } from '../assets.ts';
+import type { ImageSpec } from '../apps/app.ts';
+import type { Engine } from '../docker/engine.ts';
+import { lockEntry, lockedReference } from '../plan/lock.ts';
+import type { Lock, LockEntry } from '../plan/lock.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+
+/** The lock for what is wanted, as far as the host has it; no registry is asked. */
+export async function lockOf(
+  engine: Engine,
+  wanted: Readonly<Record<string, ImageSpec>>,
+  lock: Lock,
+): Promise<{ lock: Lock; missing: string[] }> {
+  const found: Record<string, LockEntry> = {};
+  const missing: string[] = [];
+  for (const [name, spec] of Object.entries(wanted)) {
+    const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
+    const image = await engine.image(locked === undefined ? spec.reference : lockedReference(locked));
+    if (image === undefined) {
+      missing.push(name);
+      continue;
+    }
+    if (locked === undefined) found[name] = lockEntry(spec, image);
+    else if ('id' in locked && locked.id !== image.id) {
+      throw new Problem(EXIT.REFUSED, `${locked.tag} is another image now than the one this site runs on.`, {
+        means: 'Somebody built or loaded it anew under the same name. Nothing was changed.',
+        next: `To move to it, remove the entry ${name} from images.lock.yaml and run this again.`,
+      });
+    } else found[name] = locked;
+  }
+  return { lock: found, missing };
+}
+
+/** Pulls or builds what is missing. */
+export async function fetchImages(
+  engine: Engine,
+  wanted: Readonly<Record<string, ImageSpec>>,
+  lock: Lock,
+  missing: readonly string[],
+  progress: Progress,
+): Promise<void> {
+  for (const name of missing) {
+    const spec = wanted[name] as ImageSpec;
+    const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
+    progress.start(`image.${name}`, `Image ${spec.reference}`);
+    try {
+      const onLine = (line: string): void => progress.update(line);
+      if (spec.build !== undefined)
+        await engine.build(spec.reference, assetPath(`compose/${spec.build}`), onLine);
+      else
+        await engine.pull(
+          locked !== undefined && 'digest' in locked ? lockedReference(locked) : spec.reference,
+          onLine,
+        );
+      progress.done();
+    } catch (error) {
+      progress.fail();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,74 @@
+/** Runs the steps of a first run: check, act once, check again. */
+import type { AppStep, Command } from '../apps/app.ts';
+import type { Engine, Output } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+import type { Store } from '../secrets/store.ts';
+
+export interface StepContext {
+  readonly engine: Engine;
+  readonly project: string;
+  readonly store: Store;
+  readonly progress: Progress;
+  readonly now: () => Date;
+}
+
+async function inContainer(
+  { engine, project }: StepContext,
+  service: string,
+  { argv, stdin }: Command,
+): Promise<Output> {
+  const container = (await engine.containers(project)).find(
+    (one) => one.service === service && one.state === 'running',
+  );
+  if (container === undefined)
+    throw new Problem(EXIT.FAILED, `The container ${service} does not run.`, {
+      next: `Look at \`docker compose logs ${service}\`.`,
+    });
+  return engine.exec(container.id, argv, stdin);
+}
+
+async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
+  if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
+  return (await inContainer(context, step.service, step.check)).code === 0;
+}
+
+export async function runSteps(context: StepContext, steps: readonly AppStep[]): Promise<void> {
+  const { progress } = context;
+  for (const step of steps) {
+    progress.start(step.id, step.title);
+    try {
+      if (await isDone(context, step)) {
+        progress.already();
+        continue;
+      }
+      progress.emit({ event: 'act', id: step.id });
+      const output = await inContainer(context, step.service, step.act);
+      if (step.capture) await capture(context, step, output);
+      progress.emit({ event: 'acted', id: step.id });
+      if (!(await isDone(context, step))) throw failed(step, output, 'it is still not so afterwards');
+      progress.done();
+    } catch (error) {
+      progress.fail();
+      throw error;
+    }
+  }
+}
+
+/** What a command prints once goes into the store before anything else happens. */
+async function capture({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
+  const { pattern, secret } = step.capture as NonNullable<AppStep['capture']>;
+  const value = pattern.exec(output.stdout)?.[1];
+  if (value === undefined) throw failed(step, output, 'it did not print what it should');
+  store.put(secret, 'free', value, now());
+  await store.save();
+}
+
+function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): Problem {
+  // What a step prints may be the secret itself, so only its error stream is shown.
+  return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
+    means: 'The site runs, but its first run is not complete. Nothing is done twice.',
+    next: `${step.hint} Then run this again: it goes on from here.`,
+    log: (step.capture ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
+  });
+}

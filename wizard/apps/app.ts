@@ -1,0 +1,100 @@
+/** What an app is: one object. Everything else in the wizard treats all apps alike. */
+import type { AppConfig, Config } from '../config/config.ts';
+import type { Parsed } from '../config/parse.ts';
+import type { Question } from '../config/question.ts';
+import type { Proof, ProofContext } from '../prove/proof.ts';
+import type { ComposeFile } from '../render/compose.ts';
+import type { Secret } from '../secrets/secret.ts';
+import type { SecretSpec } from '../secrets/store.ts';
+
+/** An image a stack runs. */
+export interface ImageSpec {
+  /** Reference with a tag, of the image we know to work. */
+  readonly reference: string;
+  /** Folder under compose/ with a Dockerfile, for software that publishes no image: built on the host. */
+  readonly build?: string;
+}
+
+/** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */
+export interface Command {
+  readonly argv: readonly string[];
+  readonly stdin?: string;
+}
+
+/**
+ * A step of the first run as data: it can be printed, and a killed run finishes what is left.
+ * Order: `check`; if not so, `act`, then `check` again.
+ */
+export interface AppStep {
+  readonly id: string;
+  /** One line of progress, as a thing that will be so: "Account alice". */
+  readonly title: string;
+  /** Compose service whose container runs the commands; it is up and healthy by then. */
+  readonly service: string;
+  /** Done when this exits 0; absent: done when the captured secret is in the store. */
+  readonly check?: Command;
+  readonly act: Command;
+  /** Puts what `act` prints into the store at once: group 1 of the pattern. */
+  readonly capture?: { readonly pattern: RegExp; readonly secret: string };
+  /** What to do when it fails. */
+  readonly hint: string;
+}
+
+/**
+ * The mark that ties data to secrets and domain. It lies inside the data volume, so it travels with the data, and is
+ * written before the app first starts.
+ */
+export interface Seal {
+  /** Compose service that has the volume mounted. */
+  readonly service: string;
+  /** Volume key in the app's Compose file. */
+  readonly volume: string;
+  /** Where the service mounts it. */
+  readonly mount: string;
+  /** A file that exists there as soon as there are data. */
+  readonly data: string;
+  /** `uid:gid` that owns the data. */
+  readonly owner: string;
+}
+
+export interface App {
+  readonly id: string;
+  /** As its makers write it. */
+  readonly name: string;
+  /** One line for the choice of apps. */
+  readonly about: string;
+  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number };
+  /** Rows besides domain, admin and e-mail; keys start with `apps.ID.`. */
+  readonly questions: readonly Question[];
+  /** The app's own rule for user names. */
+  readonly parseAdmin: (text: string) => Parsed<string>;
+  /** By image name, as it stands in `${IMAGE_…}` of the Compose file. */
+  readonly images: Readonly<Record<string, ImageSpec>>;
+  readonly secrets: readonly SecretSpec[];
+  /** Secret that holds the admin's password. */
+  readonly adminSecret: string;
+  readonly seal: Seal;
+  /** `env/NAME.env` → its variables. Unset ones are left out: an empty line is not the same as none. */
+  readonly env: (
+    config: Config,
+    app: AppConfig,
+    secret: (name: string) => Secret,
+  ) => Readonly<Record<string, EnvGroup>>;
+  /** `${NAME}` of the Compose file and `{$NAME}` of the Caddy snippet. */
+  readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;
+  /** Answers that are fine by themselves but that this app cannot do together; sentences. */
+  readonly problems?: (config: Config) => readonly string[];
+  /** Edits the parsed Compose file for the answers. */
+  readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
+  readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
+  readonly proofs: (context: ProofContext, app: AppConfig) => readonly Proof[];
+  /** `fedi-setup NAME …` runs this in a container of the app. */
+  readonly cli: {
+    readonly name: string;
+    readonly service: string;
+    /** The person's words → the command inside. */
+    readonly argv: (words: readonly string[]) => readonly string[];
+  };
+}
+
+export type EnvGroup = Readonly<Record<string, string | number | Secret | undefined>>;

@@ -1,0 +1,273 @@
+/** Flags → command. The only place that prints an error and sets the exit code. */
+import { parseArgs, styleText } from 'node:util';
+import type { ParseArgsConfig } from 'node:util';
+import type { Command, CommandContext, GlobalFlags } from './commands/command.ts';
+import { Cancelled, EXIT, Problem, messageOf } from './problem.ts';
+import type { ExitCode } from './problem.ts';
+
+declare const VERSION: string | undefined;
+export const version = typeof VERSION === 'undefined' ? '0.0.0-source' : VERSION;
+
+interface Entry {
+  readonly about: string;
+  readonly load: () => Promise<Command>;
+}
+
+const setup = () => import('./commands/setup.ts');
+const site = () => import('./commands/site.ts');
+
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  '': {
+    about: 'the wizard: asks, shows the plan, sets up, proves',
+    load: async () => (await setup()).wizardCommand,
+  },
+  apply: {
+    about: 'the same without questions; again: changes what changed',
+    load: async () => (await setup()).applyCommand,
+  },
+  plan: {
+    about: 'what apply would do (--check: exit 1 if anything)',
+    load: async () => (await setup()).planCommand,
+  },
+  lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
+  status: { about: 'what runs', load: async () => (await site()).statusCommand },
+  doctor: { about: 'checks this host', load: async () => (await site()).doctorCommand },
+  prove: {
+    about: 'the receipt again: log-in, WebFinger, upload, …',
+    load: async () => (await site()).proveCommand,
+  },
+  secrets: {
+    about: 'which secrets there are, by fingerprint',
+    load: async () => (await site()).secretsCommand,
+  },
+  uninstall: {
+    about: 'removes the containers (--data: everything)',
+    load: async () => (await site()).uninstallCommand,
+  },
+};
+
+const GLOBAL_FLAGS = {
+  dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
+  answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
+  json: { type: 'boolean', about: '        events as JSON lines on standard output' },
+  'dry-run': { type: 'boolean', about: '        show the plan, change nothing' },
+  yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
+  check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
+  edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
+  'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
+  data: { type: 'boolean', about: '        with uninstall: remove the data too' },
+  confirm: { type: 'string', about: 'NAME    with uninstall: the name of the site' },
+  debug: { type: 'boolean', about: '        stack traces' },
+  help: { type: 'boolean', short: 'h', about: '        this' },
+  version: { type: 'boolean', short: 'v', about: '        the version' },
+} as const;
+
+async function help(): Promise<string> {
+  const { ALL_QUESTIONS } = await import('./config/questions.ts');
+  const { flagOf } = await import('./config/question.ts');
+  const { APPS } = await import('./apps/index.ts');
+  const lines = [
+    'fedi-setup: from a fresh Linux host to a proven fediverse server.',
+    '',
+    'Usage: fedi-setup [COMMAND] [FLAGS]',
+    '',
+  ];
+  for (const [name, { about }] of Object.entries(COMMANDS))
+    lines.push(`  ${(name || '(none)').padEnd(10)} ${about}`);
+  for (const { cli, name } of Object.values(APPS))
+    lines.push(`  ${`${cli.name} …`.padEnd(10)} ${name}’s own tool, in its container`);
+  lines.push('', 'Flags:');
+  for (const [name, { about }] of Object.entries(GLOBAL_FLAGS)) lines.push(`  --${name.padEnd(11)} ${about}`);
+  lines.push('', 'Answers (also as FEDI_… variables; with one app its name may be left out):');
+  for (const question of ALL_QUESTIONS) lines.push(`  --${flagOf(question).padEnd(20)} ${question.message}`);
+  return `${lines.join('\n')}\n`;
+}
+
+/** Splits the command line; answers' flags are those of the question table. */
+async function parse(
+  argv: readonly string[],
+): Promise<{ flags: GlobalFlags; answers: Record<string, string>; words: string[] }> {
+  const options: ParseArgsConfig['options'] = {};
+  for (const [name, { about: _, ...option }] of Object.entries(GLOBAL_FLAGS)) options[name] = option;
+  const answers: Record<string, string> = {};
+  // Answer flags are checked by sources.ts, which knows the nearest right name; here they are only told from values.
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    strict: false,
+    tokens: true,
+    allowPositionals: true,
+  });
+  const values: Record<string, string | boolean | string[]> = {};
+  const words: string[] = [];
+  const taken = new Set<number>();
+  for (const token of tokens) {
+    if (token.kind === 'positional') {
+      if (!taken.has(token.index)) words.push(token.value);
+      continue;
+    }
+    if (token.kind !== 'option') continue;
+    const known = GLOBAL_FLAGS[token.name as keyof typeof GLOBAL_FLAGS] as
+      | { type: string; multiple?: boolean }
+      | undefined;
+    if (known?.type === 'boolean') {
+      if (token.value !== undefined) throw usage(`--${token.name} takes no value.`);
+      values[token.name] = true;
+      continue;
+    }
+    let value = token.value;
+    const next = argv[token.index + 1];
+    if (value === undefined && next !== undefined && (next === '-' || !next.startsWith('-'))) {
+      value = next;
+      taken.add(token.index + 1);
+    }
+    if (value === undefined) {
+      if (known === undefined) {
+        const { keyOfFlag } = await import('./config/resolve.ts');
+        const found = keyOfFlag(token.name);
+        if ('problem' in found) throw usage(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
+      }
+      throw usage(`--${token.name} takes a value.`);
+    }
+    if (known === undefined) answers[token.name] = value;
+    else if (known.multiple)
+      values[token.name] = [...((values[token.name] as string[] | undefined) ?? []), ...value.split(',')];
+    else values[token.name] = value;
+  }
+  const edited = values['edited'];
+  if (edited !== undefined && !['keep', 'replace', 'abort'].includes(String(edited)))
+    throw usage('--edited is one of keep, replace, abort.');
+  const text = (name: string): string | undefined => values[name] as string | undefined;
+  return {
+    words,
+    answers,
+    flags: {
+      dir: text('dir'),
+      answers: text('answers'),
+      json: values['json'] === true,
+      dryRun: values['dry-run'] === true,
+      yes: values['yes'] === true,
+      debug: values['debug'] === true,
+      check: values['check'] === true,
+      data: values['data'] === true,
+      edited: edited as GlobalFlags['edited'],
+      skipCheck: (values['skip-check'] as string[] | undefined) ?? [],
+      confirm: text('confirm'),
+    },
+  };
+}
+
+const usage = (what: string): Problem =>
+  new Problem(EXIT.USAGE, what, { next: '`fedi-setup --help` lists commands and flags.' });
+
+/** What happened, what it means, what to do next, and the last log lines where there are some. */
+function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }): void {
+  if (flags.json) {
+    process.stdout.write(
+      `${JSON.stringify({ event: 'problem', exit: problem.exit, what: problem.message, means: problem.means, next: problem.next, log: problem.log })}\n`,
+    );
+  }
+  const mark = process.stderr.isTTY && !process.env['NO_COLOR'] ? styleText('red', 'Error:') : 'Error:';
+  const lines = [`\n${mark} ${problem.message}`];
+  if (problem.means) lines.push(`  ${problem.means}`);
+  if (problem.log) lines.push('', ...problem.log.split('\n').map((line) => `  | ${line}`), '');
+  if (problem.next) lines.push(`  Next: ${problem.next.replaceAll('\n', '\n        ')}`);
+  if (flags.debug && problem.stack) lines.push('', problem.stack);
+  process.stderr.write(`${lines.join('\n')}\n`);
+}
+
+/** Ends well or badly; never throws. Resolves to the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  // Known before the flags are parsed, since parsing may fail too.
+  const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
+  let releaseLock: (() => Promise<void>) | undefined;
+  const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
+    const { stopChildren } = await import('./docker/run.ts');
+    await stopChildren(signal);
+    await releaseLock?.().catch(() => undefined);
+    process.stderr.write(
+      releaseLock === undefined
+        ? '\nCancelled. Nothing was changed.\n'
+        : '\nCancelled. What was done stays; run this again and it goes on from there.\n',
+    );
+    process.exit(code);
+  };
+  process.once('SIGINT', () => void leave('SIGINT', EXIT.INT));
+  process.once('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
+  process.once('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
+  // A reader that went away (`| head`) is no error of ours.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') process.exit(EXIT.FAILED);
+      throw error;
+    });
+  }
+
+  try {
+    const tool = await toolOf(argv);
+    const { flags, answers, words } = await parse(tool?.before ?? argv);
+    if (argv.includes('--help') || argv.includes('-h')) {
+      if (tool === undefined) {
+        process.stdout.write(await help());
+        return EXIT.OK;
+      }
+    }
+    const [name = '', ...rest] = words;
+    const entry = tool === undefined ? COMMANDS[name] : undefined;
+    if (tool === undefined && entry === undefined) {
+      const { nearest } = await import('./config/parse.ts');
+      const near = nearest(name, Object.keys(COMMANDS));
+      throw usage(`There is no command ${name}.${near ? ` Did you mean ${near}?` : ''}`);
+    }
+    if (tool === undefined && rest.length > 0) throw usage(`\`${rest.join(' ')}\` is one word too many.`);
+
+    const sources = await import('./config/sources.ts');
+    const { jsonProgress, textProgress } = await import('./progress.ts');
+    const context: CommandContext = {
+      flags,
+      sources: [
+        await sources.flagSource(answers),
+        sources.environmentSource(process.env),
+        ...(flags.answers === undefined ? [] : [await sources.answersFileSource(flags.answers)]),
+      ],
+      words: tool?.words ?? rest,
+      progress: flags.json ? jsonProgress() : await textProgress(),
+      interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY) && !flags.json,
+      now: () => new Date(),
+      onLocked: (release) => {
+        releaseLock = release;
+      },
+    };
+    const command =
+      tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
+    return await command(context);
+  } catch (error) {
+    if (error instanceof Cancelled) {
+      process.stderr.write('\nCancelled. Nothing was changed.\n');
+      return error.exit;
+    }
+    if (error instanceof Problem) {
+      printProblem(error, early);
+      return error.exit;
+    }
+    const bug = new Problem(EXIT.FAILED, `This is a fault of fedi-setup ${version}: ${messageOf(error)}`, {
+      next: 'Please report it, with what you ran. --debug shows where it happened.',
+      cause: error,
+    });
+    if (error instanceof Error && error.stack) bug.stack = error.stack;
+    printProblem(bug, early);
+    return EXIT.FAILED;
+  }
+}
+
+/** `fedi-setup [--dir X] snac …`: the words behind an app's tool are its own, flags included. */
+async function toolOf(
+  argv: readonly string[],
+): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
+  const { APPS } = await import('./apps/index.ts');
+  const names = Object.values(APPS).map(({ cli }) => cli.name);
+  const at = argv.findIndex((word, i) => !word.startsWith('-') && argv[i - 1] !== '--dir');
+  const name = argv[at];
+  if (name === undefined || !names.includes(name)) return undefined;
+  return { name, before: argv.slice(0, at), words: argv.slice(at + 1) };
+}

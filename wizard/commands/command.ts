@@ -1,0 +1,95 @@
+/** What every command is given, and how a site directory is found. */
+import { realpath } from 'node:fs/promises';
+import { join, resolve as resolvePath } from 'node:path';
+import { exists } from '../apply/atomic.ts';
+import { configOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { resolve } from '../config/resolve.ts';
+import type { Source } from '../config/resolve.ts';
+import { CONFIG_FILE, savedSource } from '../config/sources.ts';
+import { connect } from '../docker/docker.ts';
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import type { ExitCode } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+import { CONFIG_LABEL } from '../render/site.ts';
+
+/** Flags that are no answers. */
+export interface GlobalFlags {
+  readonly dir: string | undefined;
+  readonly answers: string | undefined;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  readonly yes: boolean;
+  readonly debug: boolean;
+  readonly check: boolean;
+  readonly data: boolean;
+  readonly edited: 'keep' | 'replace' | 'abort' | undefined;
+  readonly skipCheck: readonly string[];
+  readonly confirm: string | undefined;
+}
+
+export interface CommandContext {
+  readonly flags: GlobalFlags;
+  /** Answers from flags, environment and answers file, strongest first. */
+  readonly sources: readonly Source[];
+  /** Words after the command. */
+  readonly words: readonly string[];
+  readonly progress: Progress;
+  /** A person is there to be asked. */
+  readonly interactive: boolean;
+  readonly now: () => Date;
+  /** Whoever ends the process gives the run lock back first. */
+  readonly onLocked: (release: () => Promise<void>) => void;
+}
+
+export type Command = (context: CommandContext) => Promise<ExitCode | number>;
+
+/** Where a site is or will be made: --dir, this directory if it holds one, else `fallback` below it. */
+export async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<string> {
+  const folder =
+    dir === undefined
+      ? (await exists(join(process.cwd(), CONFIG_FILE)))
+        ? process.cwd()
+        : join(process.cwd(), fallback)
+      : resolvePath(dir);
+  return (await exists(folder)) ? realpath(folder) : folder;
+}
+
+export interface Site {
+  readonly folder: string;
+  readonly config: Config;
+  readonly engine: Engine;
+}
+
+/** A site that exists: where --dir says, here, where the engine's containers say, or in ./fedi or ./fedi-lab. */
+export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Promise<Site> {
+  const engine = await connect();
+  const candidates = [await siteFolder(flags, 'fedi')];
+  if (flags.dir === undefined) {
+    candidates.push(join(process.cwd(), 'fedi-lab'));
+    const running = await engine.containers().catch(() => []);
+    const folders = new Set(
+      running
+        .filter(({ labels }) => labels[CONFIG_LABEL] !== undefined)
+        .map(({ labels }) => labels['com.docker.compose.project.working_dir'] ?? ''),
+    );
+    if (folders.size === 1) candidates.push(...folders);
+  }
+  for (const folder of candidates) {
+    const saved = await savedSource(folder);
+    if (saved === undefined) continue;
+    const resolved = await resolve([saved.source]);
+    if (resolved.problems.length > 0)
+      throw gather(
+        EXIT.USAGE,
+        `${CONFIG_FILE} in ${folder} cannot be used:`,
+        resolved.problems,
+        'Mend it and run this again.',
+      );
+    return { folder, config: configOf(resolved.answers), engine };
+  }
+  throw new Problem(EXIT.USAGE, `There is no site in ${candidates[0] ?? '.'}: it has no ${CONFIG_FILE}.`, {
+    next: 'Name its directory with --dir, or make one with `fedi-setup`.',
+  });
+}

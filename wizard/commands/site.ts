@@ -1,0 +1,176 @@
+/** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { APPS } from '../apps/index.ts';
+import { OWN, readManifest } from '../apply/files.ts';
+import { takeLock } from '../apply/runlock.ts';
+import { preflight } from '../apply/apply.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
+import { Store } from '../secrets/store.ts';
+import { existingSite } from './command.ts';
+import type { Command } from './command.ts';
+
+const out = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+export const statusCommand: Command = async (context) => {
+  const { folder, config, engine } = await existingSite(context);
+  await engine.info();
+  const containers = await engine.containers(config.name);
+  const receipt = await lastReceipt(folder);
+  if (context.flags.json) {
+    context.progress.emit({
+      event: 'status',
+      folder,
+      containers: containers.map(({ service, state, health, restarts }) => ({
+        service,
+        state,
+        health,
+        restarts,
+      })),
+      proven: receipt?.proven ?? false,
+      at: receipt?.at,
+    });
+    return EXIT.OK;
+  }
+  out(`Site in ${folder}`);
+  for (const { id, domain } of config.apps) out(`  ${APPS[id].name}: https://${domain}`);
+  for (const { service, state, health } of containers)
+    out(`  ${service.padEnd(12)} ${state}${health ? ` (${health})` : ''}`);
+  if (containers.length === 0) out('  no containers');
+  out(
+    receipt === undefined
+      ? '  never proven'
+      : `  ${receipt.proven ? 'proven' : 'not proven'} at ${receipt.at}`,
+  );
+  return EXIT.OK;
+};
+
+export const doctorCommand: Command = async (context) => {
+  const { folder, config, engine } = await existingSite(context);
+  await preflight(folder, config, engine, context.flags.skipCheck, context.progress);
+  return EXIT.OK;
+};
+
+export const proveCommand: Command = async (context) => {
+  const { folder, config, engine } = await existingSite(context);
+  await engine.info();
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  try {
+    const { generation } = await readManifest(folder);
+    const receipt = await prove(
+      config,
+      await Store.open(folder),
+      engine,
+      generation,
+      context.progress,
+      context.now,
+    );
+    await keepReceipt(folder, receipt);
+    return receipt.proven ? EXIT.OK : EXIT.UNPROVEN;
+  } finally {
+    await release();
+  }
+};
+
+export const secretsCommand: Command = async (context) => {
+  const { folder } = await existingSite(context);
+  const list = (await Store.open(folder)).list();
+  if (context.flags.json) context.progress.emit({ event: 'secrets', secrets: list });
+  else
+    for (const { name, class: kind, created, fingerprint } of list)
+      out(`${name.padEnd(16)} ${kind.padEnd(8)} ${created.slice(0, 10)}  ${fingerprint}`);
+  return EXIT.OK;
+};
+
+/** `fedi-setup snac …` and its like: the app's own tool in the right container; its exit code is ours. */
+export const toolCommand =
+  (name: string): Command =>
+  async (context) => {
+    const { folder, config, engine } = await existingSite(context);
+    const app = config.apps.find(({ id }) => APPS[id].cli.name === name);
+    if (app === undefined)
+      throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {
+        next: `It runs ${config.apps.map(({ id }) => id).join(', ')}.`,
+      });
+    const { service, argv } = APPS[app.id].cli;
+    const running = (await engine.containers(config.name)).some(
+      (one) => one.service === service && one.state === 'running',
+    );
+    const terminal = process.stdin.isTTY && process.stdout.isTTY ? [] : ['--no-TTY'];
+    const [program = '', ...rest] = argv(context.words);
+    return engine.composeAttached(
+      folder,
+      running
+        ? ['exec', ...terminal, service, program, ...rest]
+        : ['run', '--rm', '--no-deps', ...terminal, '--entrypoint', program, service, ...rest],
+    );
+  };
+
+/** Containers and networks go; data only with --data; both only with the site's name typed. */
+export const uninstallCommand: Command = async (context) => {
+  const { flags, progress, interactive } = context;
+  const { folder, config, engine } = await existingSite(context);
+  await engine.info();
+  const what = flags.data
+    ? 'the containers, ALL DATA and the site directory'
+    : 'the containers; data, secrets and answers stay';
+  let typed = flags.confirm;
+  if (typed === undefined && interactive) {
+    const { askText } = await import('../ask/prompts.ts');
+    progress.say(`This removes ${what}: ${folder}.`);
+    typed = await askText(`Type ${config.name} to go on`);
+  }
+  if (typed?.trim() !== config.name) {
+    throw new Problem(EXIT.REFUSED, 'The name of the site was not given, so nothing was removed.', {
+      means: `It would remove ${what}.`,
+      next: `Confirm with --confirm ${config.name}${flags.data ? '' : ' (and --data to remove the data too)'}.`,
+    });
+  }
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  progress.start('down', `Removing ${what}`);
+  try {
+    const result = await engine.compose(
+      folder,
+      ['down', '--remove-orphans', ...(flags.data ? ['--volumes'] : [])],
+      (line) => progress.update(line),
+    );
+    if (result.code !== 0)
+      throw new Problem(
+        EXIT.FAILED,
+        `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+        { next: 'Mend that and run this again.' },
+      );
+    if (flags.data) await removeOurs(folder);
+    progress.done();
+  } catch (error) {
+    progress.fail();
+    throw error;
+  } finally {
+    await release();
+  }
+  if (!flags.data)
+    progress.say(
+      `  The data are in the volumes ${config.name}_…; \`fedi-setup apply --dir ${folder}\` brings the site back.`,
+    );
+  return EXIT.OK;
+};
+
+/** Removes what we wrote, secrets last; the person's own files stay, and the directory with them. */
+async function removeOurs(folder: string): Promise<void> {
+  const { files } = await readManifest(folder);
+  for (const path of [...Object.keys(files), 'fedi.yaml', 'images.lock.yaml'])
+    await rm(join(folder, path), { force: true });
+  await rm(join(folder, OWN), { recursive: true, force: true });
+  await rm(join(folder, 'secrets.json'), { force: true });
+  // Deepest first; a folder that holds something of the person's is not empty and stays.
+  for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', 'caddy', 'env', 'trust', '.']) {
+    const path = join(folder, inner);
+    const left = await readdir(path).catch(() => ['?']);
+    if (left.length === 0) await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,85 @@
+/** The checked answers as everything behind `ask` sees them. */
+import type { AppId } from '../apps/index.ts';
+import type { Answers } from './question.ts';
+
+export type TlsMode = 'acme' | 'internal';
+export type MailMode = 'none' | 'smtp' | 'catcher';
+
+export interface Mail {
+  readonly mode: MailMode;
+  /** Set when mode is smtp. */
+  readonly host: string;
+  readonly port: number;
+  readonly security: 'tls' | 'starttls' | 'none';
+  readonly user: string | undefined;
+  readonly from: string;
+}
+
+/** One app of the site. */
+export interface AppConfig {
+  readonly id: AppId;
+  readonly domain: string;
+  /** The admin's user name, without the domain. */
+  readonly admin: string;
+  readonly email: string;
+}
+
+export interface Config {
+  /** Compose project name: in front of every volume, network and container. */
+  readonly name: string;
+  readonly apps: readonly AppConfig[];
+  readonly tls: { readonly mode: TlsMode; readonly email: string | undefined };
+  readonly mail: Mail;
+  /** Address of this host that Caddy listens on. */
+  readonly bind: string;
+  /** Image name → reference, where the person chose another than ours. */
+  readonly images: Readonly<Record<string, string>>;
+  readonly answers: Answers;
+}
+
+/** Flat answers → config. They were checked when they were resolved, so a missing one is a bug. */
+export function configOf(answers: Answers): Config {
+  const text = (key: string): string => {
+    const value = answers[key];
+    if (value === undefined) throw new Error(`no answer for ${key}`);
+    return String(value);
+  };
+  const maybe = (key: string): string | undefined =>
+    answers[key] === undefined ? undefined : String(answers[key]);
+  const images: Record<string, string> = {};
+  for (const [key, value] of Object.entries(answers)) {
+    if (key.startsWith('images.')) images[key.slice('images.'.length)] = String(value);
+  }
+  const mailMode = text('mail.mode') as MailMode;
+  return {
+    name: text('name'),
+    apps: text('apps')
+      .split(',')
+      .map((id) => ({
+        id: id as AppId,
+        domain: text(`apps.${id}.domain`),
+        admin: text(`apps.${id}.admin`),
+        email: text(`apps.${id}.email`),
+      })),
+    tls: { mode: text('tls.mode') as TlsMode, email: maybe('tls.email') },
+    mail: {
+      mode: mailMode,
+      // The catcher is a container of the site, named like this on its network.
+      host: mailMode === 'catcher' ? 'mail' : (maybe('mail.host') ?? ''),
+      port: mailMode === 'catcher' ? 1025 : Number(answers['mail.port'] ?? 0),
+      security: mailMode === 'catcher' ? 'none' : ((maybe('mail.security') ?? 'none') as Mail['security']),
+      user: maybe('mail.user'),
+      from: maybe('mail.from') ?? '',
+    },
+    bind: text('bind'),
+    images,
+    answers,
+  };
+}
+
+/** The app of that id; asking for one that the site does not run is a bug. */
+export function appConfig(config: Config, id: AppId): AppConfig {
+  const found = config.apps.find((app) => app.id === id);
+  if (found === undefined) throw new Error(`the site has no ${id}`);
+  return found;
+}

@@ -1,0 +1,230 @@
+/** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
+import { APP_IDS, APPS } from '../apps/index.ts';
+import type { AppId } from '../apps/index.ts';
+import { splitRoot } from '../secrets/openssl.ts';
+import * as parse from './parse.ts';
+import type { Parsed } from './parse.ts';
+import type { Answers, Question } from './question.ts';
+
+/** `snac` or `mastodon,snac` → sorted in our order, each once. */
+function parseApps(text: string): Parsed<string> {
+  const words = text
+    .split(',')
+    .map((word) => word.trim().toLowerCase())
+    .filter((word) => word !== '');
+  if (words.length === 0) return { problem: `Name at least one of ${APP_IDS.join(', ')}.` };
+  for (const word of words) {
+    const parsed = parse.parseChoice(APP_IDS)(word);
+    if ('problem' in parsed) return { problem: `${word}: ${parsed.problem}` };
+  }
+  return { value: APP_IDS.filter((id) => words.includes(id)).join(',') };
+}
+
+const APPS_QUESTION: Question = {
+  key: 'apps',
+  topic: 'apps',
+  message: 'Which server',
+  help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
+  choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
+  parse: parseApps,
+  initial: () => (APP_IDS.length === 1 ? APP_IDS[0] : undefined),
+};
+
+function appQuestions(id: AppId): Question[] {
+  const app = APPS[id];
+  const key = (name: string): string => `apps.${id}.${name}`;
+  return [
+    {
+      key: key('domain'),
+      topic: 'domain',
+      message: `Domain of ${app.name}`,
+      help: 'The name after the second @ of every handle here. It is for ever: other servers know accounts by it.',
+      parse: parse.parseDomain,
+    },
+    {
+      key: key('admin'),
+      topic: 'admin',
+      message: `Your user name on ${app.name}`,
+      help: 'The first account, which owns the server: the name before the @. Its password is made for you and shown once.',
+      parse: app.parseAdmin,
+    },
+    {
+      key: key('email'),
+      topic: 'admin',
+      message: 'Your e-mail address',
+      help: 'Where the server reaches its owner; it is shown as the contact.',
+      parse: parse.parseEmail,
+    },
+    ...app.questions,
+  ];
+}
+
+const isMail = (answers: Answers): boolean => answers['mail.mode'] === 'smtp';
+
+const MAIL_QUESTIONS: readonly Question[] = [
+  {
+    key: 'mail.mode',
+    topic: 'mail',
+    message: 'Outgoing mail',
+    help: 'How notifications leave. `none` is fine to begin with; `catcher` keeps every mail in a container, for trying out.',
+    choices: [
+      { value: 'none', name: 'No mail yet' },
+      { value: 'smtp', name: 'Through a mail provider (SMTP)' },
+      { value: 'catcher', name: 'Into a catcher on this host, for trying out' },
+    ],
+    parse: parse.parseChoice(['none', 'smtp', 'catcher']),
+    initial: () => 'none',
+  },
+  {
+    key: 'mail.host',
+    topic: 'mail',
+    message: 'Mail server',
+    help: 'Host name of the provider’s SMTP server.',
+    parse: parse.parseHost,
+    when: isMail,
+  },
+  {
+    key: 'mail.port',
+    topic: 'mail',
+    message: 'Port',
+    help: 'Default 465, the encrypted one; 587 begins in the clear and switches over (STARTTLS).',
+    parse: parse.parsePort,
+    initial: () => 465,
+    when: isMail,
+  },
+  {
+    key: 'mail.security',
+    topic: 'mail',
+    message: 'Encryption',
+    help: 'Follows from the port: 465 is `tls`, 25 is `none`, all others `starttls`.',
+    choices: [
+      { value: 'tls', name: 'TLS from the first byte' },
+      { value: 'starttls', name: 'STARTTLS, and no mail without it' },
+      { value: 'none', name: 'None' },
+    ],
+    parse: parse.parseChoice(['tls', 'starttls', 'none']),
+    initial: (answers) =>
+      answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
+    when: isMail,
+  },
+  {
+    key: 'mail.user',
+    topic: 'mail',
+    message: 'User name at the mail server',
+    help: 'Left out for a server that takes mail without log-in.',
+    parse: parse.parseLine,
+    optional: true,
+    when: isMail,
+  },
+  {
+    key: 'mail.password',
+    topic: 'mail',
+    message: 'Password at the mail server',
+    help: 'Kept in secrets.json, readable by you only.',
+    parse: parse.parsePassword,
+    secret: true,
+    optional: true,
+    when: (answers) => isMail(answers) && answers['mail.user'] !== undefined,
+  },
+  {
+    key: 'mail.from',
+    topic: 'mail',
+    message: 'Sender of the mails',
+    help: 'Default: notifications@ and your domain. Most providers want an address they know.',
+    parse: parse.parseEmail,
+    initial: (answers) =>
+      `notifications@${String(answers[`apps.${String(answers['apps']).split(',')[0]}.domain`])}`,
+    when: isMail,
+  },
+];
+
+const TLS_QUESTIONS: readonly Question[] = [
+  {
+    key: 'tls.mode',
+    topic: 'tls',
+    message: 'Certificates',
+    help: 'Default `acme`: Caddy gets real ones from Let’s Encrypt by itself. `internal`: from a root made here, for trying out.',
+    choices: [
+      { value: 'acme', name: 'Real ones, from Let’s Encrypt or ZeroSSL, renewed by Caddy' },
+      { value: 'internal', name: 'From a root made here: browsers do not know it' },
+    ],
+    parse: parse.parseChoice(['acme', 'internal']),
+    initial: () => 'acme',
+  },
+  {
+    key: 'tls.email',
+    topic: 'tls',
+    message: 'E-mail for the certificate authority',
+    help: 'Default: the first admin’s. It is told when a certificate is about to run out.',
+    parse: parse.parseEmail,
+    initial: (answers) => answers[`apps.${String(answers['apps']).split(',')[0]}.email`],
+    when: (answers) => answers['tls.mode'] === 'acme',
+  },
+  {
+    key: 'tls.root',
+    topic: 'tls',
+    message: 'Your own internal CA',
+    help: 'A PEM file with a CA certificate and its key, for hosts that trust one already. Left out, one is made.',
+    parse: (text) => {
+      const root = splitRoot(text);
+      return 'problem' in root ? { problem: root.problem } : { value: `${root.certificate}${root.key}` };
+    },
+    secret: true,
+    optional: true,
+    when: (answers) => answers['tls.mode'] === 'internal',
+  },
+];
+
+/** Images of the site itself; apps bring their own. */
+export const SITE_IMAGES = {
+  caddy: { reference: 'docker.io/library/caddy:2.11.4' },
+  mail: { reference: 'docker.io/axllent/mailpit:v1.30.5' },
+} as const;
+
+function imageQuestion(name: string, reference: string): Question {
+  return {
+    key: `images.${name}`,
+    topic: 'more',
+    message: `Image of ${name}`,
+    help: `Default: ${reference}. For a mirror of your own, or an image that is on the host already.`,
+    parse: parse.parseImage,
+    initial: () => reference,
+  };
+}
+
+const MORE_QUESTIONS: readonly Question[] = [
+  {
+    key: 'name',
+    topic: 'more',
+    message: 'Name of the Compose project',
+    help: 'Default: fedi. In front of every volume and container name; it cannot change later.',
+    parse: parse.parseName,
+    initial: () => 'fedi',
+  },
+  {
+    key: 'bind',
+    topic: 'more',
+    message: 'Address to listen on',
+    help: 'Default 0.0.0.0, every address of this host, on ports 80 and 443.',
+    parse: parse.parseBind,
+    initial: () => '0.0.0.0',
+  },
+  ...Object.entries(SITE_IMAGES).map(([name, { reference }]) => imageQuestion(name, reference)),
+];
+
+/** All rows that a site with these apps has, in the order they are asked. */
+export function questionsFor(apps: readonly AppId[]): Question[] {
+  return [
+    APPS_QUESTION,
+    ...apps.flatMap(appQuestions),
+    ...MAIL_QUESTIONS,
+    ...TLS_QUESTIONS,
+    ...MORE_QUESTIONS,
+    ...apps.flatMap((id) =>
+      Object.entries(APPS[id].images).map(([name, { reference }]) => imageQuestion(name, reference)),
+    ),
+  ];
+}
+
+/** Every row of every app: what flags, variables, schema and env.example are made from. */
+export const ALL_QUESTIONS: readonly Question[] = questionsFor(APP_IDS);

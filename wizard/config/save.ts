@@ -1,0 +1,126 @@
+/** Writes answers into fedi.yaml. A text that is there keeps its comments, order and quoting: only values are replaced. */
+import { isDeepStrictEqual } from 'node:util';
+import { EXIT, Problem } from '../problem.ts';
+import { parseYaml, places, printYaml } from '../yaml.ts';
+import type { Yaml } from '../yaml.ts';
+import type { Answers, Question, Value } from './question.ts';
+import { CONFIG_FILE } from './sources.ts';
+
+const HEADER = `# yaml-language-server: $schema=.fedi/fedi.schema.json
+# The answers of this site: yours to edit, then run \`fedi-setup apply\`. No secrets are in here.
+`;
+
+/** What is worth saving: everything asked, and of the rest what somebody set. */
+export function worthSaving(
+  questions: readonly Question[],
+  answers: Answers,
+  given: ReadonlySet<string>,
+): [string, Value][] {
+  return questions
+    .filter(
+      ({ key, secret, topic }) =>
+        !secret && key !== 'apps' && answers[key] !== undefined && (topic !== 'more' || given.has(key)),
+    )
+    .map(({ key }) => [key, answers[key] as Value]);
+}
+
+/** The new text of fedi.yaml. Proven by reading it back; a form we cannot edit is refused rather than rewritten. */
+export function saveInto(text: string | undefined, values: readonly (readonly [string, Value])[]): string {
+  if (text === undefined || text.trim() === '') {
+    const tree: Record<string, Yaml> = { version: 1 };
+    for (const [key, value] of values) setIn(tree, key.split('.'), value);
+    return HEADER + printYaml(tree);
+  }
+  let edited = text;
+  for (const [key, value] of values) edited = setText(edited, key.split('.'), value);
+
+  const wanted = (parseYaml(text) ?? {}) as Record<string, Yaml>;
+  for (const [key, value] of values) {
+    if (!same(getIn(wanted, key.split('.')), value)) setIn(wanted, key.split('.'), value);
+  }
+  let back: Yaml | undefined;
+  try {
+    back = parseYaml(edited);
+  } catch {
+    back = undefined;
+  }
+  if (!isDeepStrictEqual(back, wanted)) {
+    const keys = values
+      .filter(([key, value]) => !same(getIn(parseYaml(text), key.split('.')), value))
+      .map(([key, value]) => `${key}: ${String(value)}`);
+    throw new Problem(
+      EXIT.USAGE,
+      `${CONFIG_FILE} is written in a form that cannot be edited without losing something.`,
+      {
+        means: 'Nothing was changed.',
+        next: `Set by hand: ${keys.join(', ')}`,
+      },
+    );
+  }
+  return edited;
+}
+
+const same = (a: Yaml | undefined, b: Value): boolean =>
+  a !== undefined && a !== null && typeof a !== 'object' && String(a) === String(b);
+
+function getIn(tree: Yaml | undefined, path: readonly string[]): Yaml | undefined {
+  return path.reduce<Yaml | undefined>(
+    (node, part) =>
+      typeof node === 'object' && node !== null && !Array.isArray(node) ? node[part] : undefined,
+    tree,
+  );
+}
+
+function setIn(tree: Record<string, Yaml>, path: readonly string[], value: Value): void {
+  const [head, ...rest] = path as [string, ...string[]];
+  if (rest.length === 0) tree[head] = value;
+  else {
+    const below = tree[head];
+    if (typeof below !== 'object' || below === null || Array.isArray(below)) tree[head] = {};
+    setIn(tree[head] as Record<string, Yaml>, rest, value);
+  }
+}
+
+/** One value as YAML on one line. */
+const scalar = (value: Value): string => printYaml(value).trimEnd();
+
+function setText(text: string, path: readonly string[], value: Value): string {
+  if (same(getIn(parseYaml(text), path), value)) return text;
+  const all = places(text);
+  const at = (key: readonly string[]): (typeof all)[number] | undefined =>
+    all.find((place) => place.path.join('.') === key.join('.'));
+
+  const here = at(path);
+  if (here?.value) {
+    const space =
+      here.value.start === here.value.end && !/\s/.test(text[here.value.start - 1] ?? ' ') ? ' ' : '';
+    return text.slice(0, here.value.start) + space + scalar(value) + text.slice(here.value.end);
+  }
+
+  // The deepest parent that exists gets a new line behind the last line of its block.
+  for (let depth = path.length - 1; depth >= 0; depth--) {
+    const parent = path.slice(0, depth);
+    const children = all.filter(
+      (place) => place.path.length === depth + 1 && parent.every((part, i) => place.path[i] === part),
+    );
+    const [first] = children;
+    if (depth > 0 && first === undefined) continue;
+    const column =
+      first === undefined ? 0 : first.keyStart - (text.lastIndexOf('\n', first.keyStart - 1) + 1);
+    const inside = all.filter(
+      (place) => place.path.length > depth && parent.every((part, i) => place.path[i] === part),
+    );
+    const lastEnd = Math.max(0, ...inside.map((place) => place.value?.end ?? place.keyStart));
+    const lineEnd = text.indexOf('\n', lastEnd);
+    const cut = lineEnd < 0 ? text.length : lineEnd + 1;
+    const lines = path
+      .slice(depth)
+      .map(
+        (part, i, rest) =>
+          `${' '.repeat(column + 2 * i)}${part}:${i === rest.length - 1 ? ` ${scalar(value)}` : ''}\n`,
+      );
+    const before = text.slice(0, cut);
+    return `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${lines.join('')}${text.slice(cut)}`;
+  }
+  return text;
+}

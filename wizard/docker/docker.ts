@@ -1,0 +1,329 @@
+/** The engine for real: dockerode looks and executes, `docker compose` changes. The only importer of dockerode. */
+import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import Docker from 'dockerode';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
+import { run, runAttached } from './run.ts';
+
+const COMPOSE_MINIMUM = [2, 24] as const;
+
+const INSTALL = 'Install Docker Engine and the Compose plugin: https://docs.docker.com/engine/install/';
+
+/** Compose reads its own variables from the environment: a stray COMPOSE_FILE would run another stack. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('COMPOSE_') && !name.startsWith('FEDI_')),
+  );
+}
+
+/** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked once. */
+async function endpoint(): Promise<string> {
+  const fromEnvironment = process.env['DOCKER_HOST'];
+  if (fromEnvironment !== undefined && fromEnvironment !== '') return fromEnvironment;
+  try {
+    const { code, stdout } = await run('docker', [
+      'context',
+      'inspect',
+      '--format',
+      '{{.Endpoints.docker.Host}}',
+    ]);
+    if (code === 0 && stdout.trim() !== '') return stdout.trim();
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') {
+      throw new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
+        means: 'The servers run in containers. Nothing was changed.',
+        next: INSTALL,
+      });
+    }
+    throw error;
+  }
+  return 'unix:///var/run/docker.sock';
+}
+
+function client(host: string): Docker {
+  if (host.startsWith('unix://')) return new Docker({ socketPath: host.slice('unix://'.length) });
+  throw new Problem(EXIT.PREFLIGHT, `DOCKER_HOST is ${host}, an engine on another machine.`, {
+    means: 'A site mounts files of the host its containers run on, so this works on that host itself only.',
+    next: 'Run this there, or unset DOCKER_HOST (or `docker context use default`).',
+  });
+}
+
+async function unreachable(host: string, error: unknown): Promise<Problem> {
+  const socket = host.replace(/^unix:\/\//, '');
+  const code = codeOf(error);
+  const fromEnvironment = process.env['DOCKER_HOST'] ? ' DOCKER_HOST says so.' : '';
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
+      means: 'Docker is there, but your account is not in its group. Nothing was changed.',
+      next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group are as powerful as root.)',
+      cause: error,
+    });
+  }
+  if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK' || code === 'ENOTDIR') {
+    return new Problem(EXIT.PREFLIGHT, `No Docker engine answers at ${socket}.${fromEnvironment}`, {
+      means: 'It is stopped, or it listens elsewhere. Nothing was changed.',
+      next: fromEnvironment
+        ? 'Unset DOCKER_HOST or set it to the right socket.'
+        : (await isSystemd())
+          ? 'Start it with `sudo systemctl start docker`.'
+          : 'Start it with `sudo service docker start` (or `sudo dockerd`).',
+      cause: error,
+    });
+  }
+  return new Problem(EXIT.PREFLIGHT, `The Docker engine at ${socket} does not answer: ${messageOf(error)}`, {
+    next: 'Look at `docker info`.',
+    cause: error,
+  });
+}
+
+async function isSystemd(): Promise<boolean> {
+  try {
+    return (await readFile('/proc/1/comm', 'utf8')).trim() === 'systemd';
+  } catch {
+    return false;
+  }
+}
+
+/** Collects a stream's bytes as text. */
+class Sink extends Writable {
+  readonly #chunks: Buffer[] = [];
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#chunks.push(chunk);
+    done();
+  }
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('utf8');
+  }
+}
+
+/** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
+export async function connect(): Promise<Engine> {
+  const host = await endpoint();
+  const docker = client(host);
+  const environment = { ...cleanEnvironment(), DOCKER_HOST: host };
+  const cli = (argv: readonly string[], onLine?: (line: string) => void, stdin?: string): Promise<Output> =>
+    run('docker', argv, {
+      env: environment,
+      ...(onLine ? { onLine } : {}),
+      ...(stdin === undefined ? {} : { stdin }),
+    });
+
+  return {
+    async info(): Promise<EngineInfo> {
+      let info: {
+        ServerVersion: string;
+        MemTotal: number;
+        NCPU: number;
+        DockerRootDir: string;
+        SecurityOptions?: string[];
+      };
+      try {
+        info = await docker.info();
+      } catch (error) {
+        throw await unreachable(host, error);
+      }
+      const compose = await cli(['compose', 'version', '--short']);
+      const composeVersion = compose.stdout.trim().replace(/^v/, '');
+      const [major = 0, minor = 0] = composeVersion.split('.').map(Number);
+      if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
+        throw new Problem(EXIT.PREFLIGHT, '`docker compose` is missing.', {
+          means: 'The engine runs, but without its Compose plugin. Nothing was changed.',
+          next: INSTALL,
+        });
+      }
+      if (major < COMPOSE_MINIMUM[0] || (major === COMPOSE_MINIMUM[0] && minor < COMPOSE_MINIMUM[1])) {
+        throw new Problem(
+          EXIT.PREFLIGHT,
+          `Docker Compose ${composeVersion} is too old: ${COMPOSE_MINIMUM.join('.')} is the least.`,
+          {
+            means: 'Older ones read env files differently. Nothing was changed.',
+            next: INSTALL,
+          },
+        );
+      }
+      return {
+        version: info.ServerVersion,
+        composeVersion,
+        memoryMiB: Math.round(info.MemTotal / 1024 / 1024),
+        cpus: info.NCPU,
+        dataRoot: info.DockerRootDir,
+        rootless: (info.SecurityOptions ?? []).some((option) => option.includes('rootless')),
+      };
+    },
+
+    async image(reference): Promise<Image | undefined> {
+      try {
+        const image = await docker.getImage(reference).inspect();
+        return { id: image.Id, digests: image.RepoDigests ?? [] };
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    },
+
+    async pull(reference, onLine): Promise<void> {
+      const result = await cli(['pull', reference], onLine);
+      if (result.code !== 0) throw pullProblem(reference, result.stderr.trim());
+    },
+
+    async build(reference, folder, onLine): Promise<void> {
+      const lines: string[] = [];
+      const result = await cli(['build', '--tag', reference, folder], (line) => {
+        lines.push(line);
+        onLine(line);
+      });
+      if (result.code !== 0) {
+        throw new Problem(EXIT.FAILED, `The image ${reference} could not be built.`, {
+          means: 'The site was not changed.',
+          next: 'Mend what the last lines say and run this again.',
+          log: lines.slice(-20).join('\n'),
+        });
+      }
+    },
+
+    async hasVolume(name): Promise<boolean> {
+      try {
+        await docker.getVolume(name).inspect();
+        return true;
+      } catch (error) {
+        if (statusOf(error) === 404) return false;
+        throw error;
+      }
+    },
+
+    async createVolume(name, project, key): Promise<void> {
+      await docker.createVolume({
+        Name: name,
+        Labels: { 'com.docker.compose.project': project, 'com.docker.compose.volume': key },
+      });
+    },
+
+    async containers(project): Promise<Container[]> {
+      const label =
+        project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;
+      const listed = await docker.listContainers({ all: true, filters: { label: [label] } });
+      const inspected = await Promise.all(
+        listed.map(async ({ Id }) => {
+          try {
+            return await docker.getContainer(Id).inspect();
+          } catch (error) {
+            // Gone between the two calls.
+            if (statusOf(error) === 404) return undefined;
+            throw error;
+          }
+        }),
+      );
+      return inspected
+        .filter((container) => container !== undefined)
+        .filter((container) => container.Config.Labels['com.docker.compose.oneoff'] !== 'True')
+        .map((container) => ({
+          id: container.Id,
+          service: container.Config.Labels['com.docker.compose.service'] ?? '',
+          project: container.Config.Labels['com.docker.compose.project'] ?? '',
+          state: container.State.Status as Container['state'],
+          health: container.State.Health?.Status as Container['health'],
+          exitCode: container.State.ExitCode,
+          oomKilled: container.State.OOMKilled,
+          restarts: container.RestartCount,
+          labels: container.Config.Labels,
+          ports: Object.values(
+            (container.HostConfig.PortBindings ?? {}) as Record<
+              string,
+              { HostIp?: string; HostPort: string }[] | null
+            >,
+          )
+            .flatMap((bindings) => bindings ?? [])
+            .map(({ HostIp, HostPort }) => ({ ip: HostIp ?? '', port: Number(HostPort) })),
+        }));
+    },
+
+    async logs(id, lines): Promise<string> {
+      const { stdout, stderr } = await cli(['logs', '--tail', String(lines), id]);
+      return `${stdout}${stderr}`.trim();
+    },
+
+    async exec(id, argv, stdin): Promise<Output> {
+      const exec = await docker.getContainer(id).exec({
+        Cmd: [...argv],
+        AttachStdin: stdin !== undefined,
+        AttachStdout: true,
+        AttachStderr: true,
+        Tty: false,
+      });
+      const stream = await exec.start({ hijack: true, stdin: stdin !== undefined });
+      const stdout = new Sink();
+      const stderr = new Sink();
+      docker.modem.demuxStream(stream, stdout, stderr);
+      if (stdin !== undefined) stream.end(stdin);
+      await new Promise((resolve, reject) => {
+        stream.on('end', resolve);
+        stream.on('close', resolve);
+        stream.on('error', reject);
+      });
+      // The stream may end a moment before the engine has noted the exit code.
+      for (;;) {
+        const state = await exec.inspect();
+        if (!state.Running) return { code: state.ExitCode ?? 1, stdout: stdout.text, stderr: stderr.text };
+        await delay(20);
+      }
+    },
+
+    run(shot: OneShot): Promise<Output> {
+      const [program = '', ...rest] = shot.argv;
+      return cli(
+        [
+          'run',
+          '--rm',
+          '--interactive',
+          '--pull=never',
+          `--network=${shot.network ?? 'none'}`,
+          ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
+          ...(shot.mounts ?? []).map((mount) => `--volume=${mount}`),
+          `--entrypoint=${program}`,
+          shot.image,
+          ...rest,
+        ],
+        undefined,
+        shot.stdin ?? '',
+      );
+    },
+
+    compose(folder, argv, onLine): Promise<Output> {
+      return run('docker', ['compose', '--ansi=never', '--progress=plain', ...argv], {
+        cwd: folder,
+        env: environment,
+        ...(onLine ? { onLine } : {}),
+      });
+    },
+
+    composeAttached(folder, argv): Promise<number> {
+      return runAttached('docker', ['compose', ...argv], { cwd: folder, env: environment });
+    },
+  };
+}
+
+function statusOf(error: unknown): number | undefined {
+  return typeof error === 'object' && error !== null && 'statusCode' in error
+    ? Number(error.statusCode)
+    : undefined;
+}
+
+function pullProblem(reference: string, stderr: string): Problem {
+  const last = stderr.split('\n').at(-1) ?? '';
+  const limit = /toomanyrequests/i.test(stderr);
+  const unknown = /manifest unknown|not found|repository does not exist|denied/i.test(stderr);
+  return new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: ${last}`, {
+    means: limit
+      ? 'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.'
+      : unknown
+        ? 'The registry does not have it, or wants a log-in.'
+        : 'The registry was not reached. Layers that arrived are kept; the site was not changed.',
+    next: limit
+      ? '`docker login`, or wait some hours and run this again.'
+      : unknown
+        ? 'Check the images in fedi.yaml.'
+        : 'Check the network (`docker pull` the same name) and run this again.',
+  });
+}

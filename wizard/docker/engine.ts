@@ -1,0 +1,72 @@
+/** The Docker boundary: what the rest of the wizard may ask of an engine. */
+
+export interface EngineInfo {
+  readonly version: string;
+  readonly composeVersion: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  /** Where Docker keeps images and volumes. */
+  readonly dataRoot: string;
+  readonly rootless: boolean;
+}
+
+export interface Image {
+  /** `sha256:…` of the image's configuration. */
+  readonly id: string;
+  /** `repository@sha256:…`, one for each registry it came from; empty for an image built or loaded here. */
+  readonly digests: readonly string[];
+}
+
+export interface Container {
+  readonly id: string;
+  /** Compose service. */
+  readonly service: string;
+  readonly project: string;
+  readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
+  /** Absent where the container has no health check. */
+  readonly health: 'starting' | 'healthy' | 'unhealthy' | undefined;
+  readonly exitCode: number;
+  readonly oomKilled: boolean;
+  readonly restarts: number;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Published ports of the host. */
+  readonly ports: readonly { readonly ip: string; readonly port: number }[];
+}
+
+export interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A one-shot container that is removed when it ends. Without network unless one is named. */
+export interface OneShot {
+  readonly image: string;
+  /** Replaces the image's entry point by the first word. */
+  readonly argv: readonly string[];
+  readonly stdin?: string;
+  /** `source:target[:ro]`. */
+  readonly mounts?: readonly string[];
+  readonly network?: string;
+  readonly user?: string;
+}
+
+export interface Engine {
+  /** Throws a Problem (exit 4) in words when the engine or Compose cannot be used. */
+  info(): Promise<EngineInfo>;
+  image(reference: string): Promise<Image | undefined>;
+  pull(reference: string, onLine: (line: string) => void): Promise<void>;
+  build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
+  hasVolume(name: string): Promise<boolean>;
+  /** Creates it with Compose's own labels, so that Compose takes it for its own. */
+  createVolume(name: string, project: string, key: string): Promise<void>;
+  /** Containers of a project, or of every Compose project. */
+  containers(project?: string): Promise<Container[]>;
+  logs(id: string, lines: number): Promise<string>;
+  exec(id: string, argv: readonly string[], stdin?: string): Promise<Output>;
+  run(shot: OneShot): Promise<Output>;
+  /** `docker compose ARGV` in a folder; the shell's COMPOSE_… variables do not count. */
+  compose(folder: string, argv: readonly string[], onLine?: (line: string) => void): Promise<Output>;
+  /** The same with the person's terminal; resolves to the exit code. */
+  composeAttached(folder: string, argv: readonly string[]): Promise<number>;
+}

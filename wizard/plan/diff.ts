@@ -1,0 +1,39 @@
+/** A change as a person reads it: text as a patch, env files by key with their values hidden. The only importer of diff. */
+import { createTwoFilesPatch } from 'diff';
+import type { Change } from '../apply/files.ts';
+
+/** `+ create`, `~ update`, `- remove`, `= same`, one line each; edited files are marked. */
+export function summary(changes: readonly Change[]): string[] {
+  const sign = { create: '+', update: '~', remove: '-', same: '=' };
+  return changes
+    .filter((change) => change.kind !== 'same')
+    .map((change) => `${sign[change.kind]} ${change.path}${change.edited ? '   (changed by hand)' : ''}`);
+}
+
+/** The patch of one file from disk to plan. Secret texts are compared by key only. */
+export function patch(change: Change): string {
+  const before = change.before ?? '';
+  const after = change.file?.text ?? '';
+  if (change.file?.secret ?? change.path.startsWith('env/')) {
+    return change.path.endsWith('.env') ? envPatch(before, after) : `~ ${change.path} (hidden)`;
+  }
+  return createTwoFilesPatch(change.path, change.path, before, after, 'now', 'planned', { context: 2 });
+}
+
+function envPatch(before: string, after: string): string {
+  const read = (text: string): Map<string, string> =>
+    new Map(
+      text
+        .split('\n')
+        .filter((line) => /^[A-Z]/.test(line))
+        .map((line) => [line.slice(0, line.indexOf('=')), line]),
+    );
+  const [old, now] = [read(before), read(after)];
+  const lines: string[] = [];
+  for (const [name, line] of now) {
+    if (!old.has(name)) lines.push(`+ ${name}`);
+    else if (old.get(name) !== line) lines.push(`~ ${name} (hidden)`);
+  }
+  for (const name of old.keys()) if (!now.has(name)) lines.push(`- ${name}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,63 @@
+/** images.lock.yaml: which exact image each service runs. Moved only by an upgrade or by a changed answer. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { APPS } from '../apps/index.ts';
+import type { ImageSpec } from '../apps/app.ts';
+import type { Config } from '../config/config.ts';
+import { SITE_IMAGES } from '../config/questions.ts';
+import type { Image } from '../docker/engine.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
+import { parseYaml, printYaml } from '../yaml.ts';
+
+export const LOCK_FILE = 'images.lock.yaml';
+
+/** `digest` for a pulled image, `id` for one that was built or loaded here and that no registry knows. */
+export type LockEntry =
+  | { readonly tag: string; readonly digest: string }
+  | { readonly tag: string; readonly id: string; readonly source: 'built' | 'loaded' };
+
+export type Lock = Readonly<Record<string, LockEntry>>;
+
+/** The images a site needs, by name, as the answers want them. */
+export function wantedImages(config: Config): Record<string, ImageSpec> {
+  const wanted: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
+  if (config.mail.mode === 'catcher') wanted['mail'] = SITE_IMAGES.mail;
+  for (const { id } of config.apps) Object.assign(wanted, APPS[id].images);
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, spec]) => {
+      const reference = config.images[name] ?? spec.reference;
+      // Another image than ours is never built by us.
+      return [name, reference === spec.reference ? spec : { reference }];
+    }),
+  );
+}
+
+export async function readLock(folder: string): Promise<Lock> {
+  try {
+    return (parseYaml(await readFile(join(folder, LOCK_FILE), 'utf8')) ?? {}) as unknown as Lock;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return {};
+    throw new Problem(EXIT.FAILED, `${join(folder, LOCK_FILE)} cannot be read.`, {
+      next: 'Put it back from .fedi/generations, or remove it: the images on the host are locked anew.',
+      cause: error,
+    });
+  }
+}
+
+export function printLock(lock: Lock): string {
+  return `# Which exact images this site runs. Written by fedi-setup; \`fedi-setup upgrade\` moves it.\n${printYaml(lock)}`;
+}
+
+/** The lock entry of an image that is on the host. */
+export function lockEntry(spec: ImageSpec, image: Image): LockEntry {
+  const repository = spec.reference.slice(0, spec.reference.lastIndexOf(':'));
+  const short = repository.replace(/^docker\.io\/(library\/)?/, '');
+  const digest = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));
+  if (digest !== undefined) return { tag: spec.reference, digest: digest.slice(digest.indexOf('@') + 1) };
+  return { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' };
+}
+
+/** What stands in `image:`; a local image by its tag, since `docker save` and `load` drop digests. */
+export function lockedReference(entry: LockEntry): string {
+  return 'digest' in entry ? `${entry.tag}@${entry.digest}` : entry.tag;
+}

@@ -1,0 +1,67 @@
+/** Everything that can go wrong in words: what happened, what it means, what to do next. */
+
+/** Exit codes, the same for every command. `HUP`, `INT` and `TERM` are 128 + the signal's number. */
+export const EXIT = {
+  OK: 0,
+  FAILED: 1,
+  USAGE: 2,
+  REFUSED: 3,
+  PREFLIGHT: 4,
+  UNPROVEN: 5,
+  LOCKED: 6,
+  HUP: 129,
+  INT: 130,
+  TERM: 143,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** An error made for the person who runs the command; printed by cli.ts, nowhere else. */
+export class Problem extends Error {
+  override name = 'Problem';
+  readonly exit: ExitCode;
+  /** What it means for the site: what is and is not affected. */
+  readonly means: string | undefined;
+  /** What to do next. */
+  readonly next: string | undefined;
+  /** Last log lines of the container or command that failed. */
+  readonly log: string | undefined;
+
+  constructor(
+    exit: ExitCode,
+    what: string,
+    more: { means?: string; next?: string; log?: string; cause?: unknown } = {},
+  ) {
+    super(what, more.cause === undefined ? undefined : { cause: more.cause });
+    this.exit = exit;
+    this.means = more.means;
+    this.next = more.next;
+    this.log = more.log;
+  }
+}
+
+/** The person left (Ctrl-C, hang-up, closed stdin). `changed` says in words what had been done by then. */
+export class Cancelled extends Error {
+  override name = 'Cancelled';
+  readonly exit: ExitCode;
+  constructor(exit: ExitCode = EXIT.INT) {
+    super('Cancelled.');
+    this.exit = exit;
+  }
+}
+
+/** Several problems of one kind at once: all of them are shown, not the first. */
+export function gather(exit: ExitCode, title: string, problems: readonly string[], next: string): Problem {
+  if (problems.length === 1) return new Problem(exit, problems[0] as string, { next });
+  return new Problem(exit, `${title}\n${problems.map((line) => `  - ${line}`).join('\n')}`, { next });
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of a Node system error (`ENOENT`, `EACCES`, …), or undefined. */
+export function codeOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
+}

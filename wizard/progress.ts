@@ -1,0 +1,110 @@
+/** What a person or a program sees while we work. The only importer of ora. One writer for all output. */
+import { messageOf } from './problem.ts';
+
+/** Events of --json: one object a line on standard output. */
+export type Event = { readonly event: string; readonly [key: string]: unknown };
+
+export interface Progress {
+  /** Begins a line of progress. */
+  start(id: string, title: string): void;
+  /** What is going on within the line; short. */
+  update(text: string): void;
+  /** Ends the line: it was done now, or it was so already. */
+  done(note?: string): void;
+  already(note?: string): void;
+  fail(note?: string): void;
+  /** A plain line, for people only. */
+  say(line?: string): void;
+  /** For programs only. */
+  emit(event: Event): void;
+}
+
+interface Spinner {
+  text: string;
+  succeed(text: string): unknown;
+  fail(text: string): unknown;
+  stopAndPersist(options: { symbol: string; text: string }): unknown;
+  stop(): unknown;
+}
+
+/** Errors of a closed pipe (`fedi-setup … | head`) are not ours to report. */
+function write(stream: NodeJS.WriteStream, text: string): void {
+  stream.write(text);
+}
+
+export function jsonProgress(): Progress {
+  let current = { id: '', title: '', since: 0 };
+  const emit = (event: Event): void => write(process.stdout, `${JSON.stringify(event)}\n`);
+  const end = (state: string, note?: string): void =>
+    emit({ event: 'step', id: current.id, state, ms: Date.now() - current.since, ...(note ? { note } : {}) });
+  return {
+    start(id, title) {
+      current = { id, title, since: Date.now() };
+      emit({ event: 'step', id, state: 'start', title });
+    },
+    update: () => undefined,
+    done: (note) => end('done', note),
+    already: (note) => end('already', note),
+    fail: (note) => end('failed', note),
+    say: () => undefined,
+    emit,
+  };
+}
+
+/** Lines for people on standard error, so that standard output stays free; a spinner only on a real terminal. */
+export async function textProgress(): Promise<Progress> {
+  const { stderr } = process;
+  // ora divides by the width, and a console may say it has none; CI logs want plain lines.
+  const live = stderr.isTTY && stderr.columns > 0 && !process.env['CI'] && process.env['TERM'] !== 'dumb';
+  const ora = live ? (await import('ora')).default : undefined;
+  let spinner: Spinner | undefined;
+  let title = '';
+  let since = 0;
+
+  const took = (): string => {
+    const seconds = (Date.now() - since) / 1000;
+    return seconds < 1 ? '' : ` (${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s)`;
+  };
+  const line = (mark: string, note?: string): string => `${mark} ${title}${note ? `: ${note}` : ''}${took()}`;
+  const end = (mark: string, note?: string): void => {
+    if (spinner) spinner.stopAndPersist({ symbol: mark, text: line('', note).trim() });
+    else write(stderr, `${line(mark, note)}\n`);
+    spinner = undefined;
+  };
+  return {
+    start(_id, text) {
+      title = text;
+      since = Date.now();
+      // discardStdin would put the terminal in raw mode, where Ctrl-C reaches neither us nor our children.
+      if (ora) spinner = ora({ text, discardStdin: false, stream: stderr }).start();
+    },
+    update(text) {
+      if (spinner) spinner.text = `${title}: ${text}`.slice(0, Math.max(10, (stderr.columns || 80) - 4));
+    },
+    done: (note) => end('✔', note),
+    already: (note) => end('=', note),
+    fail: (note) => end('✖', note),
+    say(text = '') {
+      write(stderr, `${text}\n`);
+    },
+    emit: () => undefined,
+  };
+}
+
+/** Runs one piece of work as one line of progress. */
+export async function withLine<T>(
+  progress: Progress,
+  id: string,
+  title: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  progress.start(id, title);
+  try {
+    const result = await work();
+    progress.done();
+    return result;
+  } catch (error) {
+    progress.fail(messageOf(error).split('\n')[0]);
+    throw error;
+  }
+}

@@ -1,0 +1,106 @@
+/** Proofs that every fediverse server owes alike: how other servers find it and its people. */
+import { crc32, deflateSync } from 'node:zlib';
+import type { AppConfig } from '../config/config.ts';
+import { expectStatus } from './http.ts';
+import type { Client } from './http.ts';
+import type { Proof } from './proof.ts';
+
+/** Where other servers find an account: the `self` link of its WebFinger record (RFC 7033). */
+export async function actorOf(http: Client, app: AppConfig): Promise<string> {
+  const reply = await http(
+    `https://${app.domain}/.well-known/webfinger?resource=acct:${app.admin}@${app.domain}`,
+  );
+  expectStatus(reply, 200, 'WebFinger');
+  const record = reply.json<{ subject?: string; links?: { rel?: string; type?: string; href?: string }[] }>();
+  const self = record.links?.find(
+    (link) => link.rel === 'self' && link.type?.includes('activity+json'),
+  )?.href;
+  if (self === undefined)
+    throw new Error(`WebFinger names no actor: ${JSON.stringify(record).slice(0, 100)}`);
+  if (new URL(self).protocol !== 'https:') throw new Error(`the actor is at ${self}, which is not HTTPS`);
+  return self;
+}
+
+export function discoveryProofs(http: Client, app: AppConfig, software: string): Proof[] {
+  return [
+    {
+      id: 'https',
+      title: 'HTTPS, and HTTP leads to it',
+      run: async () => {
+        const reply = await http(`https://${app.domain}/`);
+        if (reply.status >= 400) throw new Error(`the front page answered ${reply.status}`);
+        const plain = await http(`http://${app.domain}/`);
+        const target = String(plain.headers['location'] ?? '');
+        if (plain.status < 300 || plain.status > 399 || !target.startsWith(`https://${app.domain}`)) {
+          throw new Error(
+            `http://${app.domain} answered ${plain.status} ${target} instead of leading to HTTPS`,
+          );
+        }
+        return `https://${app.domain} answers ${reply.status}, http:// answers ${plain.status} to it`;
+      },
+    },
+    {
+      id: 'webfinger',
+      title: `WebFinger of @${app.admin}@${app.domain}`,
+      run: () => actorOf(http, app),
+    },
+    {
+      id: 'nodeinfo',
+      title: 'NodeInfo',
+      run: async () => {
+        const index = await http(`https://${app.domain}/.well-known/nodeinfo`);
+        expectStatus(index, 200, 'NodeInfo');
+        const href = index.json<{ links?: { href?: string }[] }>().links?.at(-1)?.href;
+        if (href === undefined) throw new Error('the NodeInfo index has no links');
+        const reply = await http(href);
+        expectStatus(reply, 200, 'the NodeInfo document');
+        const info = reply.json<{ software?: { name?: string; version?: string } }>();
+        if (info.software?.name !== software)
+          throw new Error(`it names itself ${info.software?.name ?? 'nothing'}, not ${software}`);
+        return `${info.software.name} ${info.software.version ?? '?'}`;
+      },
+    },
+    {
+      id: 'actor',
+      title: `Actor of ${app.admin}, as other servers fetch it`,
+      run: async () => {
+        const url = await actorOf(http, app);
+        const reply = await http(url, { headers: { Accept: 'application/activity+json' } });
+        expectStatus(reply, 200, 'the actor');
+        const actor = reply.json<{ id?: string; inbox?: string; publicKey?: { publicKeyPem?: string } }>();
+        if (actor.id !== url) throw new Error(`the actor at ${url} calls itself ${actor.id ?? 'nothing'}`);
+        if (!actor.publicKey?.publicKeyPem?.includes('PUBLIC KEY'))
+          throw new Error('the actor has no public key');
+        if (actor.inbox === undefined) throw new Error('the actor has no inbox');
+        return 'id, inbox and public key are there';
+      },
+    },
+  ];
+}
+
+/** A PNG of one colour, `size` × `size` pixels, for upload proofs. */
+export function png(size: number, [red, green, blue]: readonly [number, number, number]): Buffer {
+  const chunk = (type: string, data: Buffer): Buffer => {
+    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(data.length);
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(size, 0);
+  header.writeUInt32BE(size, 4);
+  header.set([8, 2, 0, 0, 0], 8);
+  const row = Buffer.concat([
+    Buffer.from([0]),
+    Buffer.concat(Array.from({ length: size }, () => Buffer.from([red, green, blue]))),
+  ]);
+  const pixels = deflateSync(Buffer.concat(Array.from({ length: size }, () => row)));
+  return Buffer.concat([
+    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
+    chunk('IHDR', header),
+    chunk('IDAT', pixels),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}

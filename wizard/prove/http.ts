@@ -1,0 +1,117 @@
+/** HTTPS with our own look-up and trust: the receipt asks the server by its name, wherever that name points today. */
+import type { LookupFunction } from 'node:net';
+import { request as plainRequest } from 'node:http';
+import { request as tlsRequest } from 'node:https';
+import { isIP } from 'node:net';
+import { messageOf } from '../problem.ts';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+  /** Body as UTF-8. */
+  text(): string;
+  /** Body as JSON; throws with the first characters of what it was. */
+  json<T>(): T;
+}
+
+export interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | Buffer;
+}
+
+export interface Client {
+  /** One request; redirects are not followed. Rejects when no answer came. */
+  (url: string, options?: RequestOptions): Promise<Reply>;
+}
+
+const TIMEOUT_MS = 20_000;
+
+/**
+ * @param address where to connect whatever the URL's host is; undefined: by DNS, as everybody does.
+ * @param ca PEM of the only root to trust; undefined: the system's.
+ */
+export function client(address: string | undefined, ca: string | undefined): Client {
+  const lookup: LookupFunction | undefined =
+    address === undefined
+      ? undefined
+      : (_host, options, done) =>
+          options.all ? done(null, [{ address, family: isIP(address) }]) : done(null, address, isIP(address));
+  return (url, options = {}) =>
+    new Promise((resolve, reject) => {
+      const request = url.startsWith('http://') ? plainRequest : tlsRequest;
+      const sent = request(
+        url,
+        {
+          method: options.method ?? 'GET',
+          headers: {
+            'User-Agent': 'fedi-setup',
+            ...(options.body === undefined
+              ? {}
+              : { 'Content-Length': String(Buffer.byteLength(options.body)) }),
+            ...options.headers,
+          },
+          agent: false,
+          timeout: TIMEOUT_MS,
+          ...(lookup === undefined ? {} : { lookup }),
+          ...(ca === undefined ? {} : { ca }),
+        },
+        (message) => {
+          const chunks: Buffer[] = [];
+          message.on('data', (chunk: Buffer) => chunks.push(chunk));
+          message.on('error', reject);
+          message.on('end', () => {
+            const body = Buffer.concat(chunks);
+            resolve({
+              status: message.statusCode ?? 0,
+              headers: message.headers,
+              body,
+              text: () => body.toString('utf8'),
+              json: <T>() => {
+                try {
+                  return JSON.parse(body.toString('utf8')) as T;
+                } catch {
+                  throw new Error(`not JSON but "${body.toString('utf8').slice(0, 60)}"`);
+                }
+              },
+            });
+          });
+        },
+      );
+      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+      sent.on('error', (error) =>
+        reject(new Error(`${new URL(url).host}: ${messageOf(error)}`, { cause: error })),
+      );
+      sent.end(options.body);
+    });
+}
+
+/** Throws unless the status is the wanted one. */
+export function expectStatus(reply: Reply, status: number, what: string): void {
+  if (reply.status !== status) {
+    throw new Error(
+      `${what} answered ${reply.status} instead of ${status}: ${reply.text().slice(0, 100).replaceAll(/\s+/g, ' ')}`,
+    );
+  }
+}
+
+/** A multipart body with one file. */
+export function multipartFile(
+  field: string,
+  name: string,
+  type: string,
+  content: Buffer,
+): { headers: Record<string, string>; body: Buffer } {
+  const boundary = `fedi-setup-${process.pid}-${Date.now()}`;
+  return {
+    headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+    body: Buffer.concat([
+      Buffer.from(
+        `--${boundary}\r\nContent-Disposition: form-data; name="${field}"; filename="${name}"\r\nContent-Type: ${type}\r\n\r\n`,
+      ),
+      content,
+      Buffer.from(`\r\n--${boundary}--\r\n`),
+    ]),
+  };
+}

@@ -1,0 +1,42 @@
+/** What a proof is, and what it is given. */
+import type { Config } from '../config/config.ts';
+import type { Command } from '../apps/app.ts';
+import type { Output } from '../docker/engine.ts';
+import type { Secret } from '../secrets/secret.ts';
+import type { Client } from './http.ts';
+
+export interface ProofContext {
+  readonly config: Config;
+  /** HTTPS as a visitor: by name, through Caddy, with certificates checked. */
+  readonly http: Client;
+  readonly secret: (name: string) => Secret | undefined;
+  /** Runs a command in an app's container, for what only the server itself can tell. */
+  readonly inside: (service: string, command: Command) => Promise<Output>;
+}
+
+/** One thing that a user of the server would see work. Later proofs may build on earlier ones of the same app. */
+export interface Proof {
+  readonly id: string;
+  readonly title: string;
+  /** Resolves to the evidence in a few words; throws what was seen instead. */
+  readonly run: () => Promise<string>;
+}
+
+export interface ProofResult {
+  readonly app: string;
+  readonly id: string;
+  readonly title: string;
+  readonly ok: boolean;
+  /** Milliseconds. */
+  readonly ms: number;
+  /** The evidence, or what was seen instead. */
+  readonly seen: string;
+}
+
+export interface Receipt {
+  readonly version: 1;
+  readonly at: string;
+  readonly generation: number;
+  readonly proven: boolean;
+  readonly proofs: readonly ProofResult[];
+}

@@ -1,0 +1,124 @@
+/** compose.yaml: the apps' Compose files, parsed, joined and filled in. There is no template language. */
+import { EXIT, Problem } from '../problem.ts';
+import { parseYaml, printYaml } from '../yaml.ts';
+import type { Yaml } from '../yaml.ts';
+
+export interface Service {
+  'x-about'?: string;
+  image: string;
+  networks: Record<string, { aliases?: string[] }>;
+  volumes?: string[];
+  environment?: Record<string, string>;
+  env_file?: (string | { path: string; required: boolean })[];
+  labels?: Record<string, string>;
+  ports?: string[];
+  depends_on?: Record<string, { condition: string }>;
+  [key: string]: unknown;
+}
+
+export interface ComposeFile {
+  name: string;
+  services: Record<string, Service>;
+  networks: Record<string, { internal?: boolean; [key: string]: unknown }>;
+  volumes: Record<string, { name: string; [key: string]: unknown }>;
+}
+
+const VARIABLE = /\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}/g;
+
+/** Parses one of our Compose files and fills in its `${NAME}`; filled-in text cannot become YAML, since it is parsed first. */
+export function parseCompose(text: string, variables: Readonly<Record<string, string>>): ComposeFile {
+  const fill = (node: Yaml): Yaml => {
+    if (typeof node === 'string') {
+      return node.replace(VARIABLE, (_, name: string) => {
+        const value = variables[name];
+        if (value === undefined) throw new Error(`a Compose file uses \${${name}}, which nobody sets`);
+        return value;
+      });
+    }
+    if (Array.isArray(node)) return node.map(fill);
+    if (typeof node === 'object' && node !== null) {
+      return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, fill(value)]));
+    }
+    return node;
+  };
+  const file = fill(parseYaml(text)) as unknown as Partial<ComposeFile>;
+  return {
+    name: file.name ?? '',
+    services: file.services ?? {},
+    networks: file.networks ?? {},
+    volumes: file.volumes ?? {},
+  };
+}
+
+/** Disjoint union: a name that two files use is an error, never an overlay. */
+export function join(files: readonly ComposeFile[]): ComposeFile {
+  const joined: ComposeFile = { name: files[0]?.name ?? '', services: {}, networks: {}, volumes: {} };
+  for (const file of files) {
+    for (const part of ['services', 'networks', 'volumes'] as const) {
+      for (const [name, value] of Object.entries(file[part])) {
+        if (name in joined[part]) throw new Error(`two Compose files both define ${part}.${name}`);
+        (joined[part] as Record<string, unknown>)[name] = value;
+      }
+    }
+  }
+  return joined;
+}
+
+export function service(file: ComposeFile, name: string): Service {
+  const found = file.services[name];
+  if (found === undefined) throw new Error(`there is no service ${name}`);
+  return found;
+}
+
+/** Puts a service on a network, under further names if given. */
+export function joinNetwork(
+  file: ComposeFile,
+  name: string,
+  network: string,
+  aliases: readonly string[] = [],
+): void {
+  service(file, name).networks[network] = aliases.length > 0 ? { aliases: [...aliases] } : {};
+}
+
+/** Every `$` doubled, once: Compose would take a single one for a variable of the shell. */
+function escapeDollars(node: unknown): unknown {
+  if (typeof node === 'string') return node.replaceAll('$', '$$$$');
+  if (Array.isArray(node)) return node.map(escapeDollars);
+  if (typeof node === 'object' && node !== null) {
+    return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, escapeDollars(value)]));
+  }
+  return node;
+}
+
+const indent = (text: string, by: number): string => text.replace(/^(?=.)/gm, ' '.repeat(by));
+
+/** The text of compose.yaml: literals only, a service's `x-about` as a comment above it. */
+export function printCompose(file: ComposeFile): string {
+  const part = (name: string, value: unknown): string => printYaml({ [name]: escapeDollars(value) });
+  const services = Object.entries(file.services).map(([name, { 'x-about': about, ...rest }]) => {
+    const comment = about === undefined ? '' : `  # ${about.replaceAll('\n', ' ')}\n`;
+    return `${comment}${indent(part(name, rest), 2)}`;
+  });
+  return [
+    '# Written by fedi-setup from fedi.yaml; changes belong there or in compose.override.yaml.\n',
+    '# `docker compose up -d` in this directory works without fedi-setup.\n',
+    part('name', file.name),
+    '\nservices:\n',
+    services.join('\n'),
+    '\n',
+    part('networks', file.networks),
+    '\n',
+    part('volumes', file.volumes),
+  ].join('');
+}
+
+/** Refuses a service that Compose would give another image or no restart policy: a slip of ours, found at once. */
+export function assertComplete(file: ComposeFile): void {
+  for (const [name, { image, networks }] of Object.entries(file.services)) {
+    if (!image) throw new Problem(EXIT.FAILED, `The service ${name} has no image.`);
+    for (const network of Object.keys(networks)) {
+      if (!(network in file.networks))
+        throw new Error(`the service ${name} is on the unknown network ${network}`);
+    }
+  }
+}

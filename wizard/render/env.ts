@@ -1,0 +1,30 @@
+/** Env files as Compose reads them. One encoder; what it writes is read back through Compose before it is used. */
+import type { EnvGroup } from '../apps/app.ts';
+import { reveal } from '../secrets/secret.ts';
+
+/**
+ * One value: bare if safe, else in single quotes, else in double quotes with escapes.
+ * Source of the rules: compose-go's dotenv parser, measured on Compose 2.26 and 2.40.
+ */
+export function encodeEnv(value: string): string {
+  if (value.includes('\0')) throw new Error('an environment variable cannot hold NUL');
+  if (/^[A-Za-z0-9_.,/:@%+=-]+$/.test(value)) return value;
+  if (!/[\r\n\\]/.test(value)) return `'${value.replaceAll("'", String.raw`\'`)}'`;
+  const escaped = value
+    .replaceAll('\\', '\\\\')
+    .replaceAll('"', '\\"')
+    .replaceAll('$', '\\$')
+    .replaceAll('\n', '\\n')
+    .replaceAll('\r', '\\r');
+  return `"${escaped}"`;
+}
+
+/** The text of an env file. Unset variables are left out: `NAME=` is not the same as no line. */
+export function printEnv(group: EnvGroup): string {
+  const lines = Object.entries(group).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    if (!/^[A-Z][A-Z0-9_]*$/.test(name)) throw new Error(`not a variable name: ${name}`);
+    return [`${name}=${encodeEnv(typeof value === 'number' ? String(value) : reveal(value))}\n`];
+  });
+  return `# Written by fedi-setup from fedi.yaml and secrets.json. Your own variables belong in the .local.env beside it.\n${lines.join('')}`;
+}

@@ -1,0 +1,178 @@
+/** Config + secrets + lock → every file of the site. Same input, same bytes. */
+import { createHash } from 'node:crypto';
+import type { PlannedFile } from '../apply/files.ts';
+import { APPS } from '../apps/index.ts';
+import type { EnvGroup } from '../apps/app.ts';
+import { readAsset } from '../assets.ts';
+import type { Config } from '../config/config.ts';
+import { schemaText } from '../config/schema.ts';
+import { CONFIG_FILE } from '../config/sources.ts';
+import { LOCK_FILE, lockedReference, printLock } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { splitRoot } from '../secrets/openssl.ts';
+import type { Store } from '../secrets/store.ts';
+import { fillCaddy } from './caddy.ts';
+import { assertComplete, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
+import type { ComposeFile } from './compose.ts';
+import { printEnv } from './env.ts';
+
+/** Label by which a container says which settings it runs on. */
+export const CONFIG_LABEL = 'org.fedi-setup.config';
+/** Where the apps find the certificate of the internal root. */
+export const TRUST_FOLDER = '/etc/fedi/trust';
+
+export interface RenderedSite {
+  readonly files: readonly PlannedFile[];
+  readonly compose: ComposeFile;
+  /** Env group → variables in clear, for reading back. */
+  readonly env: Readonly<Record<string, EnvGroup>>;
+  /** Caddy answers with this once it runs this configuration. */
+  readonly caddyId: string;
+}
+
+export interface RenderInput {
+  readonly config: Config;
+  readonly store: Store;
+  readonly lock: Lock;
+  /** Text of fedi.yaml. */
+  readonly answersText: string;
+  /** The person's own Caddy snippets, joined: a change there has to reach Caddy too. */
+  readonly customCaddy: string;
+}
+
+/** Variables of every Compose file and Caddy snippet of the site. */
+function siteVariables(config: Config, lock: Lock): Record<string, string> {
+  const variables: Record<string, string> = {
+    PROJECT: config.name,
+    BIND: config.bind.includes(':') ? `[${config.bind}]` : config.bind,
+  };
+  if (config.tls.email !== undefined) variables['TLS_EMAIL'] = config.tls.email;
+  for (const [name, entry] of Object.entries(lock))
+    variables[`IMAGE_${name.toUpperCase()}`] = lockedReference(entry);
+  for (const app of config.apps) Object.assign(variables, APPS[app.id].variables(config, app));
+  return variables;
+}
+
+async function renderCompose(
+  config: Config,
+  lock: Lock,
+  variables: Record<string, string>,
+): Promise<ComposeFile> {
+  const load = async (name: string): Promise<ComposeFile> =>
+    parseCompose(await readAsset(`compose/${name}.yaml`), variables);
+  const parts = [await load('caddy')];
+  if (config.mail.mode === 'catcher') parts.push(await load('mail'));
+  for (const app of config.apps) {
+    const file = await load(app.id);
+    APPS[app.id].shape(file, config, app);
+    parts.push(file);
+  }
+  const joined = join(parts);
+  for (const app of config.apps) {
+    // Under the app's own domain too, so that apps of one host reach each other through the door.
+    joinNetwork(joined, 'caddy', `${app.id}_front`, [app.domain]);
+  }
+  for (const [name, entry] of Object.entries(lock)) {
+    for (const [serviceName, one] of Object.entries(joined.services)) {
+      if (one.image === lockedReference(entry) && !('digest' in entry)) {
+        service(joined, serviceName)['pull_policy'] = 'never';
+        // A tag can be moved to another image on the host; with the id in the label that is seen.
+        one.labels = { ...one.labels, [`org.fedi-setup.image.${name}`]: entry.id };
+      }
+    }
+  }
+  assertComplete(joined);
+  return joined;
+}
+
+async function renderCaddy(
+  config: Config,
+  variables: Record<string, string>,
+  customCaddy: string,
+): Promise<{ files: Record<string, string>; id: string }> {
+  const sources: Record<string, string> = {
+    'caddy/Caddyfile': await readAsset('caddy/Caddyfile'),
+    'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
+    'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
+  };
+  for (const { id } of config.apps) sources[`caddy/sites/${id}.caddy`] = await readAsset(`caddy/${id}.caddy`);
+  const fill = (configId: string): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(sources).map(([path, text]) => [
+        path,
+        fillCaddy(text, { ...variables, CONFIG_ID: configId }),
+      ]),
+    );
+  const id = createHash('sha256')
+    .update(JSON.stringify([fill('none'), customCaddy]))
+    .digest('hex')
+    .slice(0, 24);
+  return { files: fill(id), id };
+}
+
+/** All files of a site. Pure but for reading the shipped files. */
+export async function renderSite({
+  config,
+  store,
+  lock,
+  answersText,
+  customCaddy,
+}: RenderInput): Promise<RenderedSite> {
+  const variables = siteVariables(config, lock);
+  const compose = await renderCompose(config, lock, variables);
+  const caddy = await renderCaddy(config, variables, customCaddy);
+
+  const env: Record<string, EnvGroup> = {};
+  for (const app of config.apps)
+    Object.assign(
+      env,
+      APPS[app.id].env(config, app, (name) => store.get(name)),
+    );
+  const envTexts = Object.fromEntries(
+    Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
+  );
+
+  for (const [name, one] of Object.entries(compose.services)) {
+    const used = (one.env_file ?? []).map(
+      (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
+    );
+    const networks = Object.keys(one.networks).map((network) => compose.networks[network]);
+    one.labels = {
+      ...one.labels,
+      [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used])),
+    };
+  }
+
+  const plain = (path: string, text: string, generated = true): PlannedFile => ({
+    path,
+    text,
+    mode: 0o644,
+    secret: false,
+    generated,
+  });
+  const secret = (path: string, text: string): PlannedFile => ({
+    path,
+    text,
+    mode: 0o600,
+    secret: true,
+    generated: true,
+  });
+  const files = [
+    plain(CONFIG_FILE, answersText, false),
+    plain(LOCK_FILE, printLock(lock), false),
+    plain('.fedi/fedi.schema.json', schemaText()),
+    plain('compose.yaml', printCompose(compose)),
+    ...Object.entries(envTexts).map(([path, text]) => secret(path, text)),
+    ...Object.entries(caddy.files).map(([path, text]) => plain(path, text)),
+  ];
+  if (config.tls.mode === 'internal') {
+    const root = splitRoot(store.get('tls.root').reveal());
+    if ('problem' in root) throw new Error(`the stored internal CA is unusable: ${root.problem}`);
+    files.push(
+      plain('caddy/pki/root.crt', root.certificate),
+      secret('caddy/pki/root.key', root.key),
+      plain('trust/root.crt', root.certificate),
+    );
+  }
+  return { files, compose, env, caddyId: caddy.id };
+}

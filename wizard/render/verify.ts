@@ -1,0 +1,118 @@
+/** Proves rendered files before they replace anything: by Compose, reading back every variable, and by Caddy. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Engine } from '../docker/engine.ts';
+import { OWN, TRIAL } from '../apply/files.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { reveal } from '../secrets/secret.ts';
+import type { Lock } from '../plan/lock.ts';
+import { lockedReference } from '../plan/lock.ts';
+import type { RenderedSite } from './site.ts';
+
+/** The person's own files that take part: looked at together with ours. */
+export async function customFiles(folder: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const name of ['compose.override.yaml', 'compose.override.yml']) {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
+    if (text !== undefined) found[name] = text;
+  }
+  for (const [inner, ending] of [
+    ['env', '.local.env'],
+    ['caddy/custom', '.caddy'],
+  ] as const) {
+    for (const name of (await readdir(join(folder, inner)).catch(() => [] as string[])).toSorted()) {
+      if (name.endsWith(ending)) found[join(inner, name)] = await readFile(join(folder, inner, name), 'utf8');
+    }
+  }
+  return found;
+}
+
+/** Throws in words when Compose or Caddy would not take the files. Writes only into a folder of its own. */
+export async function verifySite(
+  engine: Engine,
+  folder: string,
+  lock: Lock,
+  site: RenderedSite,
+): Promise<void> {
+  const trial = await mkdtemp(join(folder, OWN, TRIAL));
+  try {
+    const custom = await customFiles(folder);
+    for (const { path, text } of [
+      ...site.files,
+      ...Object.entries(custom).map(([path, text]) => ({ path, text })),
+    ]) {
+      await mkdir(dirname(join(trial, path)), { recursive: true });
+      await writeFile(join(trial, path), text, { mode: 0o600 });
+    }
+    await verifyCompose(engine, trial, site, custom);
+    await verifyCaddy(engine, trial, lock);
+  } finally {
+    await rm(trial, { recursive: true, force: true });
+  }
+}
+
+async function verifyCompose(
+  engine: Engine,
+  trial: string,
+  site: RenderedSite,
+  custom: Readonly<Record<string, string>>,
+): Promise<void> {
+  const { code, stdout, stderr } = await engine.compose(trial, ['config', '--format=json']);
+  if (code !== 0) {
+    const theirs = Object.keys(custom).filter((name) => !name.startsWith('caddy/'));
+    throw new Problem(
+      EXIT.FAILED,
+      `Compose does not take the rendered files: ${stderr.trim().split('\n').at(-1)}`,
+      {
+        means: 'Nothing was changed.',
+        next:
+          theirs.length > 0
+            ? `Look at your own ${theirs.join(', ')}.`
+            : 'This is a fault of fedi-setup: please report it.',
+      },
+    );
+  }
+  if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return; // the person may override variables
+  const read = JSON.parse(stdout) as { services: Record<string, { environment?: Record<string, string> }> };
+  for (const [name, { env_file: files }] of Object.entries(site.compose.services)) {
+    for (const file of files ?? []) {
+      const group = site.env[(typeof file === 'string' ? file : file.path).replace(/^env\/|\.env$/g, '')];
+      for (const [variable, value] of Object.entries(group ?? {})) {
+        if (value === undefined) continue;
+        // Compose shows a literal $ doubled.
+        const shown = read.services[name]?.environment?.[variable]?.replaceAll('$$', '$');
+        if (shown !== (typeof value === 'number' ? String(value) : reveal(value))) {
+          throw new Problem(
+            EXIT.FAILED,
+            `The value of ${variable} would not arrive in the container as it is.`,
+            {
+              means: 'Nothing was changed.',
+              next: 'This is a fault of fedi-setup: please report it, with the kinds of characters in the value.',
+            },
+          );
+        }
+      }
+    }
+  }
+}
+
+async function verifyCaddy(engine: Engine, trial: string, lock: Lock): Promise<void> {
+  const entry = lock['caddy'];
+  if (entry === undefined) throw new Error('no image for caddy');
+  const { code, stderr } = await engine.run({
+    image: lockedReference(entry),
+    argv: ['caddy', 'validate', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'],
+    mounts: [`${join(trial, 'caddy')}:/etc/caddy:ro`],
+  });
+  if (code !== 0) {
+    const line =
+      stderr
+        .trim()
+        .split('\n')
+        .findLast((one) => /error/i.test(one)) ?? stderr.trim();
+    throw new Problem(EXIT.FAILED, `Caddy does not take the rendered files: ${line}`, {
+      means: 'Nothing was changed.',
+      next: 'If you have snippets in caddy/custom, look at them; otherwise this is a fault of fedi-setup: please report it.',
+    });
+  }
+}

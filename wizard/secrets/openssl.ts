@@ -1,0 +1,76 @@
+/** Key pairs and certificates. The only importer of openssl-wrapper. */
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exec } from 'openssl-wrapper';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+
+type Options = Record<string, string | boolean | string[]>;
+
+/** Runs `openssl ACTION`. The package has no `error` listener of its own: a missing binary would end the process. */
+function openssl(action: string, options: Options, stdin?: Buffer): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, out: Buffer): void => (error ? reject(error) : resolve(out));
+    const child = stdin === undefined ? exec(action, options, done) : exec(action, stdin, options, done);
+    child.on('error', (error) =>
+      reject(
+        codeOf(error) === 'ENOENT'
+          ? new Problem(EXIT.PREFLIGHT, '`openssl` is not installed.', {
+              means: 'The keys of the site are made with it.',
+              next: 'Install the package openssl and run this again.',
+            })
+          : error,
+      ),
+    );
+  });
+}
+
+/** A P-256 private key, PKCS#8 PEM. */
+export async function makeKey(): Promise<string> {
+  return (await openssl('genpkey', { algorithm: 'EC', pkeyopt: 'ec_paramgen_curve:P-256' })).toString();
+}
+
+/**
+ * A certificate authority of the site's own: certificate and private key, PEM, one after the other. Valid for ten years.
+ * The key lies in a 0700 folder for the moment openssl reads it, since the wrapper takes it by file only.
+ */
+export async function makeRoot(name: string): Promise<string> {
+  const key = await makeKey();
+  const folder = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
+  try {
+    const file = join(folder, 'root.key');
+    await writeFile(file, key, { mode: 0o600, flag: 'wx' });
+    const certificate = await openssl('req', {
+      new: true,
+      x509: true,
+      key: file,
+      days: '3650',
+      subj: `/CN=${name}`,
+      addext: ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'],
+    });
+    return `${certificate.toString().trim()}\n${key.trim()}\n`;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Takes certificate and key out of one PEM text; a sentence when they do not make a CA. */
+export function splitRoot(pem: string): { certificate: string; key: string } | { problem: string } {
+  const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/.exec(pem)?.[0];
+  const key = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]+?-----END (?:[A-Z]+ )?PRIVATE KEY-----/.exec(
+    pem,
+  )?.[0];
+  if (certificate === undefined || key === undefined) {
+    return { problem: 'It takes one PEM file with the CA certificate and its private key.' };
+  }
+  try {
+    const parsed = new X509Certificate(certificate);
+    if (!parsed.ca) return { problem: 'The certificate is not one of a CA.' };
+    if (!parsed.checkPrivateKey(createPrivateKey(key)))
+      return { problem: 'The private key does not belong to the certificate.' };
+  } catch (error) {
+    return { problem: `It cannot be read: ${messageOf(error)}` };
+  }
+  return { certificate: `${certificate}\n`, key: `${key}\n` };
+}

@@ -1,0 +1,31 @@
+/** A value that never shows itself: every way of printing it gives `[hidden]`. */
+
+const HIDDEN = '[hidden]';
+
+export class Secret {
+  readonly #value: string;
+  constructor(value: string) {
+    this.#value = value;
+  }
+  /** The value itself. Only render/, secrets/ and prove/ have reason to call this. */
+  reveal(): string {
+    return this.#value;
+  }
+  toString(): string {
+    return HIDDEN;
+  }
+  toJSON(): string {
+    return HIDDEN;
+  }
+  [Symbol.toPrimitive](): string {
+    return HIDDEN;
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return HIDDEN;
+  }
+}
+
+/** The text of a plain or secret value. */
+export function reveal(value: string | Secret): string {
+  return typeof value === 'string' ? value : value.reveal();
+}

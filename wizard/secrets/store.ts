@@ -1,0 +1,195 @@
+/** secrets.json: every secret of the site with its class, age and fingerprint. Nothing here ever changes one silently. */
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWhole } from '../apply/atomic.ts';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { Secret } from './secret.ts';
+
+/**
+ * forever: losing or changing it destroys data or identity.
+ * steps: can be rotated, by a procedure.
+ * free: can be rotated at any time.
+ */
+export type SecretClass = 'forever' | 'steps' | 'free';
+
+export interface SecretSpec {
+  readonly name: string;
+  readonly class: SecretClass;
+  /** What it is for and what its loss costs, in one line. */
+  readonly about: string;
+  /** Makes it when it is missing; absent: it comes from the person or from a step. */
+  readonly make?: () => string | Promise<string>;
+}
+
+interface Entry {
+  readonly class: SecretClass;
+  readonly created: string;
+  readonly fingerprint: string;
+  readonly value: string;
+  /** The person has seen it. */
+  readonly shown?: boolean;
+  readonly superseded?: readonly { readonly value: string; readonly until: string }[];
+}
+
+interface StoreFile {
+  readonly version: 1;
+  readonly secrets: Record<string, Entry>;
+}
+
+export interface Listed {
+  readonly name: string;
+  readonly class: SecretClass;
+  readonly created: string;
+  readonly fingerprint: string;
+}
+
+/** 16 hex digits that tell two values apart without giving either away (they are all long and random, or salted). */
+export function fingerprint(text: string): string {
+  return createHash('sha256').update(`fedi-setup:${text}`).digest('hex').slice(0, 16);
+}
+
+/** 43 characters of base64url: 256 random bits. */
+export function randomToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** Secrets every site has. */
+export const SITE_SECRETS: readonly SecretSpec[] = [
+  {
+    name: 'site.key',
+    class: 'free',
+    about: 'Keys the hashes by which we see that a container runs on older settings.',
+    make: randomToken,
+  },
+];
+
+export const STORE_FILE = 'secrets.json';
+
+export class Store {
+  readonly #folder: string;
+  #file: StoreFile;
+  /** True when secrets.json was there. */
+  readonly existed: boolean;
+
+  private constructor(folder: string, file: StoreFile, existed: boolean) {
+    this.#folder = folder;
+    this.#file = file;
+    this.existed = existed;
+  }
+
+  /** Reads secrets.json of a site directory; an empty store when there is none. */
+  static async open(folder: string): Promise<Store> {
+    const path = join(folder, STORE_FILE);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return new Store(folder, { version: 1, secrets: {} }, false);
+      throw new Problem(EXIT.FAILED, `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+    }
+    try {
+      const file = JSON.parse(text) as StoreFile;
+      if (file.version !== 1 || typeof file.secrets !== 'object')
+        throw new Error('it is not a secrets file of this version');
+      return new Store(folder, file, true);
+    } catch (error) {
+      throw new Problem(EXIT.REFUSED, `${path} is damaged: ${messageOf(error)}`, {
+        means: 'Making new secrets would lock the data that exist, so nothing was done.',
+        next: 'Put the file back from a backup.',
+      });
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#file.secrets[name] !== undefined;
+  }
+
+  /** The secret of that name; asking for one that was never made is a bug. */
+  get(name: string): Secret {
+    const entry = this.#file.secrets[name];
+    if (entry === undefined) throw new Error(`no secret ${name}`);
+    return new Secret(entry.value);
+  }
+
+  find(name: string): Secret | undefined {
+    return this.has(name) ? this.get(name) : undefined;
+  }
+
+  wasShown(name: string): boolean {
+    return this.#file.secrets[name]?.shown === true;
+  }
+
+  list(): Listed[] {
+    return Object.entries(this.#file.secrets).map(([name, entry]) => ({
+      name,
+      class: entry.class,
+      created: entry.created,
+      fingerprint: entry.fingerprint,
+    }));
+  }
+
+  /** Makes what is missing and can be made. In memory: {@link save} writes. */
+  async ensure(specs: readonly SecretSpec[], now: Date): Promise<string[]> {
+    const made: string[] = [];
+    for (const spec of specs) {
+      if (this.has(spec.name) || spec.make === undefined) continue;
+      this.put(spec.name, spec.class, await spec.make(), now);
+      made.push(spec.name);
+    }
+    return made;
+  }
+
+  /** Sets a value; the one before it is kept as superseded. The same value again changes nothing. */
+  put(name: string, secretClass: SecretClass, value: string, now: Date): void {
+    const before = this.#file.secrets[name];
+    if (before?.value === value) return;
+    if (before?.class === 'forever') {
+      throw new Problem(EXIT.REFUSED, `${name} is for ever and there is one already.`, {
+        means: 'Another value would lock the data that exist.',
+      });
+    }
+    const superseded = before
+      ? [...(before.superseded ?? []), { value: before.value, until: now.toISOString() }]
+      : undefined;
+    this.#file = {
+      version: 1,
+      secrets: {
+        ...this.#file.secrets,
+        [name]: {
+          class: secretClass,
+          created: now.toISOString(),
+          fingerprint: fingerprint(value),
+          value,
+          ...(superseded ? { superseded } : {}),
+        },
+      },
+    };
+  }
+
+  markShown(name: string): void {
+    const entry = this.#file.secrets[name];
+    if (entry) this.#file.secrets[name] = { ...entry, shown: true };
+  }
+
+  /** Atomic, 0600 from creation. */
+  async save(): Promise<void> {
+    await writeWhole(join(this.#folder, STORE_FILE), `${JSON.stringify(this.#file, null, 2)}\n`, 0o600);
+  }
+
+  /** One fingerprint over an app's forever secrets: what its seal holds. */
+  sealOf(specs: readonly SecretSpec[]): string {
+    const forever = specs.filter((spec) => spec.class === 'forever').map((spec) => spec.name);
+    return fingerprint(
+      forever
+        .toSorted()
+        .map((name) => `${name}=${this.get(name).reveal()}`)
+        .join('\n'),
+    );
+  }
+
+  /** Keyed hash of a text that may hold secrets, safe to put on a container as a label. */
+  keyedHash(text: string): string {
+    return createHmac('sha256', this.get('site.key').reveal()).update(text).digest('hex').slice(0, 24);
+  }
+}

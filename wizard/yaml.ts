@@ -1,0 +1,94 @@
+/** YAML, read with positions and written without surprises. The only importer of js-yaml. */
+import { dump, EVENT_ID, getScalarValue, load, parseEvents, YAMLException } from 'js-yaml';
+import type { Event } from 'js-yaml';
+import { messageOf } from './problem.ts';
+
+export type Yaml = string | number | boolean | null | Yaml[] | { [key: string]: Yaml };
+
+/** A YAML file that could not be read; `line` is 1-based. */
+export class YamlError extends Error {
+  readonly line: number;
+  constructor(message: string, line: number) {
+    super(message);
+    this.line = line;
+  }
+}
+
+/** Parses one document (YAML 1.2 core). An empty text is `null`. Throws {@link YamlError}. */
+export function parseYaml(text: string): Yaml {
+  if (text.replace(/^\s*(#.*)?$/gm, '').trim() === '') return null;
+  try {
+    return load(text) as Yaml;
+  } catch (error) {
+    const mark = error instanceof YAMLException ? error.mark : undefined;
+    const reason = error instanceof YAMLException ? error.reason : messageOf(error);
+    throw new YamlError(reason, (mark?.line ?? 0) + 1);
+  }
+}
+
+/** Prints a value: no anchors, no folding, strings that look like numbers quoted for YAML 1.1 readers too. */
+export function printYaml(value: unknown): string {
+  return dump(value, { noRefs: true, lineWidth: -1, quoteStyle: 'double' });
+}
+
+/** Where a key stands in the text: offsets are zero-based and end-exclusive, lines 1-based. */
+export interface Place {
+  readonly path: readonly string[];
+  readonly line: number;
+  readonly keyStart: number;
+  /** Range of a scalar value, quotes included; undefined for a mapping or a sequence. */
+  readonly value: { readonly start: number; readonly end: number } | undefined;
+  /** True for a key of a `{flow}` mapping. */
+  readonly flow: boolean;
+}
+
+/** Every mapping key of a document with its place, in the order of the text. */
+export function places(text: string): Place[] {
+  const found: Place[] = [];
+  const events: Event[] = parseEvents(text, {});
+  let at = 0;
+  const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
+  const FLOW = 2;
+
+  // One recursive descent over the event list; `visit` consumes exactly one node.
+  const visit = (path: readonly string[]): { start: number; end: number } | undefined => {
+    const event = events[at++];
+    if (event === undefined) return undefined;
+    if (event.type === EVENT_ID.SCALAR) {
+      const quoted = text[event.valueStart - 1] === '"' || text[event.valueStart - 1] === "'" ? 1 : 0;
+      return { start: event.valueStart - quoted, end: event.valueEnd + quoted };
+    }
+    if (event.type === EVENT_ID.MAPPING) {
+      while (events[at] !== undefined && events[at]?.type !== EVENT_ID.POP) {
+        const key = events[at++];
+        const name = key?.type === EVENT_ID.SCALAR ? getScalarValue(text, key) : '?';
+        const keyStart = key?.type === EVENT_ID.SCALAR ? key.valueStart : 0;
+        const index = found.push({
+          path: [...path, name],
+          line: lineOf(keyStart),
+          keyStart,
+          value: undefined,
+          flow: Number(event.style) === FLOW,
+        });
+        const value = visit([...path, name]);
+        found[index - 1] = { ...(found[index - 1] as Place), value };
+      }
+      at++;
+      return undefined;
+    }
+    if (event.type === EVENT_ID.SEQUENCE) {
+      for (let i = 0; events[at] !== undefined && events[at]?.type !== EVENT_ID.POP; i++)
+        visit([...path, String(i)]);
+      at++;
+      return undefined;
+    }
+    return undefined;
+  };
+  while (at < events.length) {
+    if (events[at]?.type === EVENT_ID.DOCUMENT) {
+      at++;
+      visit([]);
+    } else at++;
+  }
+  return found;
+}
