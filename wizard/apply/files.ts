@@ -149,7 +149,9 @@ export async function commit(
 
   try {
     for (const { path } of renames) {
-      const { text, mode, secret } = changes.find((change) => change.path === path)?.file as PlannedFile;
+      const file = changes.find((change) => change.path === path)?.file;
+      if (file === undefined) continue;
+      const { text, mode, secret } = file;
       const parent = join(folder, dirname(path));
       await mkdir(parent, { recursive: true, mode: secret ? 0o700 : 0o755 });
       await writeNew(join(folder, path), text, mode);

@@ -39,7 +39,7 @@ export async function verifySite(
     const custom = await customFiles(folder);
     for (const { path, text } of [
       ...site.files,
-      ...Object.entries(custom).map(([path, text]) => ({ path, text })),
+      ...Object.entries(custom).map(([name, content]) => ({ path: name, text: content })),
     ]) {
       await mkdir(dirname(join(trial, path)), { recursive: true });
       await writeFile(join(trial, path), text, { mode: 0o600 });

@@ -1,0 +1,85 @@
+/** snac from nothing to the receipt, and every way of coming back, on the real engine. */
+import { execFileSync } from 'node:child_process';
+import { afterAll, describe, expect, test } from 'vitest';
+import { docker, testSite, tool } from '../support/site.ts';
+
+const site = testSite('snac', 11);
+afterAll(() => site.remove());
+
+describe.sequential('a site with snac', () => {
+  test('the first run ends with a receipt', async () => {
+    const run = await site.apply();
+    expect(run.stderr).toBe('');
+    expect(run.code).toBe(0);
+    const proofs = run.events.filter(({ event }) => event === 'proof');
+    expect(proofs.map(({ id }) => id)).toEqual(['https', 'webfinger', 'nodeinfo', 'actor', 'login', 'upload', 'post', 'tidy']);
+    expect(proofs.every(({ ok }) => ok === true)).toBe(true);
+    expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({ user: 'anna', url: `https://${site.domain}` });
+  });
+
+  test('the second run does nothing at all', async () => {
+    const before = site.containers();
+    const run = await site.apply();
+    expect(run.code).toBe(0);
+    expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+    expect(site.containers()).toEqual(before);
+  });
+
+  test('docker compose works without us', async () => {
+    execFileSync('docker', ['compose', 'down'], { cwd: site.folder, stdio: 'ignore' });
+    expect(site.containers()).toEqual({});
+    execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
+    const run = await tool(['prove', '--dir', site.folder, '--json'], { env: site.env });
+    expect(run.code).toBe(0);
+  });
+
+  test('its own tool keeps arguments, standard input and exit code', async () => {
+    const good = await tool(['--dir', site.folder, 'snac', 'adduser', 'berta'], { env: site.env });
+    expect(good.code).toBe(0);
+    expect(good.stdout).toMatch(/User password is \S+/);
+    const bad = await tool(['--dir', site.folder, 'snac', 'adduser', 'not valid'], { env: site.env });
+    expect(bad.code).toBe(1);
+    expect(`${bad.stdout}${bad.stderr}`).toMatch(/only alphanumeric/);
+  });
+
+  test('a changed answer touches only what it changes', async () => {
+    const before = site.containers();
+    const run = await site.apply([], { env: { ...site.env, FEDI_MAIL_MODE: 'catcher' } });
+    expect(run.code).toBe(0);
+    const after = site.containers();
+    expect(after['caddy']).toBe(before['caddy']);
+    expect(after['snac']).not.toBe(before['snac']);
+    expect(after['mail']).toBeDefined();
+    // The password was shown by the first run and is not shown again.
+    expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
+  });
+
+  test('another domain over the same data is refused', async () => {
+    const before = site.containers();
+    const yaml = site.read('fedi.yaml');
+    const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_DOMAIN: 'other.fedi.test' } });
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain(`belong to ${site.domain}`);
+    expect(site.read('fedi.yaml')).toBe(yaml);
+    expect(site.containers()).toEqual(before);
+  });
+
+  test('uninstall wants the name, keeps the data, and apply brings the site back', async () => {
+    const refused = await tool(['uninstall', '--dir', site.folder], { env: site.env });
+    expect(refused.code).toBe(3);
+    const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], { env: site.env });
+    expect(run.code).toBe(0);
+    expect(site.containers()).toEqual({});
+    expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_snac_data`)).toBe(`${site.name}_snac_data`);
+    const back = await site.apply();
+    expect(back.code).toBe(0);
+    expect(back.events.find(({ event, id }) => event === 'proof' && id === 'login')).toMatchObject({ ok: true });
+  });
+
+  test('uninstall --data leaves nothing', async () => {
+    const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], { env: site.env });
+    expect(run.code).toBe(0);
+    expect(docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`)).toBe('');
+    expect(() => site.read('secrets.json')).toThrow();
+  });
+});
