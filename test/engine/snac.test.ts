@@ -12,9 +12,21 @@ describe.sequential('a site with snac', () => {
     expect(run.stderr).toBe('');
     expect(run.code).toBe(0);
     const proofs = run.events.filter(({ event }) => event === 'proof');
-    expect(proofs.map(({ id }) => id)).toEqual(['https', 'webfinger', 'nodeinfo', 'actor', 'login', 'upload', 'post', 'tidy']);
+    expect(proofs.map(({ id }) => id)).toEqual([
+      'https',
+      'webfinger',
+      'nodeinfo',
+      'actor',
+      'login',
+      'upload',
+      'post',
+      'tidy',
+    ]);
     expect(proofs.every(({ ok }) => ok === true)).toBe(true);
-    expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({ user: 'anna', url: `https://${site.domain}` });
+    expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({
+      user: 'anna',
+      url: `https://${site.domain}`,
+    });
   });
 
   test('the second run does nothing at all', async () => {
@@ -70,16 +82,24 @@ describe.sequential('a site with snac', () => {
     const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], { env: site.env });
     expect(run.code).toBe(0);
     expect(site.containers()).toEqual({});
-    expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_snac_data`)).toBe(`${site.name}_snac_data`);
+    expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_snac_data`)).toBe(
+      `${site.name}_snac_data`,
+    );
     const back = await site.apply();
     expect(back.code).toBe(0);
-    expect(back.events.find(({ event, id }) => event === 'proof' && id === 'login')).toMatchObject({ ok: true });
+    expect(back.events.find(({ event, id }) => event === 'proof' && id === 'login')).toMatchObject({
+      ok: true,
+    });
   });
 
   test('uninstall --data leaves nothing', async () => {
-    const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], { env: site.env });
+    const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], {
+      env: site.env,
+    });
     expect(run.code).toBe(0);
-    expect(docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`)).toBe('');
+    expect(
+      docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`),
+    ).toBe('');
     expect(() => site.read('secrets.json')).toThrow();
   });
 });

@@ -16,12 +16,18 @@ declare module 'vitest' {
 
 export default function setup(project: TestProject): () => void {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-packed-'));
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const [name = ''] = readdirSync(folder).filter((one) => one.endsWith('.tgz'));
-  const tarball = join(folder, name);
-  execFileSync('npm', ['install', '--silent', '--global', '--offline', '--prefix', join(folder, 'installed'), tarball], {
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
+  const [name = ''] = readdirSync(folder).filter((one) => one.endsWith('.tgz'));
+  const tarball = join(folder, name);
+  execFileSync(
+    'npm',
+    ['install', '--silent', '--global', '--offline', '--prefix', join(folder, 'installed'), tarball],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    },
+  );
   project.provide('tarball', tarball);
   project.provide('tool', join(folder, 'installed/bin/fedi-setup'));
   return () => rmSync(folder, { recursive: true, force: true });

@@ -33,7 +33,10 @@ export interface RunOptions {
 /** The environment of a test's tool: nothing of ours leaks in, CI is off so that output is as people see it. */
 export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { CI: _ci, ...rest } = process.env;
-  return { ...Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('FEDI_'))), ...more };
+  return {
+    ...Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('FEDI_'))),
+    ...more,
+  };
 }
 
 /** Runs the installed tool to its end. */
@@ -105,11 +108,24 @@ export function testSite(name: string, address: number, domain = `${name}.fedi.t
     bind,
     domain,
     env,
-    apply: (argv = [], options = {}) => tool(['apply', '--dir', folder, '--json', ...argv], { env, ...options }),
+    apply: (argv = [], options = {}) =>
+      tool(['apply', '--dir', folder, '--json', ...argv], { env, ...options }),
     read: (path) => readFileSync(join(folder, path), 'utf8'),
     containers: () => {
-      const lines = docker('ps', '--all', '--filter', `label=com.docker.compose.project=test-${name}`, '--format', '{{.Label "com.docker.compose.service"}} {{.ID}}');
-      return Object.fromEntries(lines.split('\n').filter(Boolean).map((line) => line.split(' ') as [string, string]));
+      const lines = docker(
+        'ps',
+        '--all',
+        '--filter',
+        `label=com.docker.compose.project=test-${name}`,
+        '--format',
+        '{{.Label "com.docker.compose.service"}} {{.ID}}',
+      );
+      return Object.fromEntries(
+        lines
+          .split('\n')
+          .filter(Boolean)
+          .map((line) => line.split(' ') as [string, string]),
+      );
     },
     remove: () => {
       wipe(`test-${name}`);
@@ -127,7 +143,10 @@ export function docker(...argv: string[]): string {
 
 /** Everything a Compose project has on the engine. */
 export function wipe(project: string): void {
-  const of = (what: string[]): string[] => docker(...what, '--filter', `label=com.docker.compose.project=${project}`, '--quiet').split('\n').filter(Boolean);
+  const of = (what: string[]): string[] =>
+    docker(...what, '--filter', `label=com.docker.compose.project=${project}`, '--quiet')
+      .split('\n')
+      .filter(Boolean);
   const containers = of(['ps', '--all']);
   if (containers.length > 0) docker('rm', '--force', '--volumes', ...containers);
   const volumes = of(['volume', 'ls']);

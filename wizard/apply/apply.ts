@@ -193,17 +193,26 @@ export async function preflight(
 const PRIOR_FILE = 'own-files';
 
 /** True when disk, containers, Caddy and the last receipt all say that nothing is left to do. */
-async function nothingToDo(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<boolean> {
+async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boolean> {
   const { folder } = options;
+  let prepared: Prepared;
+  try {
+    prepared = await prepare(options, engine);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    return false; // an engine that does not answer gets its words from the preflight
+  }
+  // A secret that was given anew shows as a changed env file.
   const { site, changes, missing, store } = prepared;
   if (missing.length > 0 || !store.existed || changes.some(({ kind }) => kind !== 'same')) return false;
-  if (Object.entries(options.resolved.secrets).some(([name, value]) => store.find(name)?.reveal() !== value))
-    return false;
   const [receipt, manifest] = [await lastReceipt(folder), await readManifest(folder)];
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
-  if ((await stale(engine, folder, site)).length > 0) return false;
-  return caddyRuns(engine, site);
+  // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
+  const containers = await engine.containers(site.compose.name);
+  if ((await stale(containers, folder, site)).length > 0) return false;
+  const caddy = containers.find(({ service }) => service === 'caddy');
+  return caddy?.healthOutput === site.caddyId || caddyRuns(engine, site);
 }
 
 const priorHash = (folder: string): Promise<string | undefined> =>
@@ -261,20 +270,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   const quick =
     (await exists(join(folder, OWN, 'manifest.json'))) && !(await exists(join(folder, OWN, 'commit.json')));
   if (quick) {
-    const prepared = await engine.containers(config.name).then(
-      () => prepare(options, engine),
-      () => undefined, // the engine's trouble gets its words below
-    );
-    if (prepared !== undefined && (await nothingToDo(options, engine, prepared))) {
-      for (const app of config.apps) {
-        await checkSeal(
-          engine,
-          config,
-          app,
-          prepared.store,
-          lockedReference(prepared.lock[app.id] as Lock[string]),
-        );
-      }
+    if (await nothingToDo(options, engine)) {
       progress.emit({ event: 'unchanged' });
       progress.say('Nothing to change.');
       return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
@@ -384,7 +380,7 @@ async function startContainers(
   const own = await ownFilesHash(folder);
   progress.start('up', 'Containers');
   try {
-    const before = await stale(engine, folder, site);
+    const before = await stale(await engine.containers(site.compose.name), folder, site);
     if (before.length === 0 && (await priorHash(folder)) === own) progress.already();
     else {
       progress.update(before.join(', '));

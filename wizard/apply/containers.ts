@@ -25,9 +25,12 @@ function isCurrent(container: Container, here: string, site: RenderedSite): bool
 }
 
 /** Services whose container is missing, stopped, unwell or on older settings. */
-export async function stale(engine: Engine, folder: string, site: RenderedSite): Promise<string[]> {
+export async function stale(
+  containers: readonly Container[],
+  folder: string,
+  site: RenderedSite,
+): Promise<string[]> {
   const here = await realpath(folder);
-  const containers = await engine.containers(site.compose.name);
   return Object.keys(site.compose.services).filter(
     (service) => !containers.some((one) => one.service === service && isCurrent(one, here, site)),
   );

@@ -7,6 +7,9 @@ import type { ComposeFile } from '../render/compose.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 
+/** Where an app's container finds the certificate of the internal root (`root.crt`). */
+export const TRUST_FOLDER = '/etc/fedi/trust';
+
 /** An image a stack runs. */
 export interface ImageSpec {
   /** Reference with a tag, of the image we know to work. */

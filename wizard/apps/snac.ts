@@ -2,11 +2,11 @@
 import type { Mail } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
-import { snacProofs } from '../prove/snac.ts';
 import { joinNetwork, service } from '../render/compose.ts';
-import { TRUST_FOLDER } from '../render/site.ts';
 import { randomToken } from '../secrets/store.ts';
+import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
+import { snacProofs } from './snac-proofs.ts';
 
 const PASSWORD = 'snac.admin';
 
@@ -103,6 +103,22 @@ export const snac: App = {
       service: 'snac',
       act: { argv: ['snac', 'resetpwd', '/data', app.admin] },
       capture: { pattern: /password for user \S+ is (\S+)/, secret: PASSWORD },
+      hint: 'Look at `docker compose logs snac`.',
+    },
+    {
+      // Without one snac mails no notifications. One that the person set in the web interface stays.
+      id: 'snac.email',
+      title: `Notifications to ${app.email}`,
+      service: 'snac',
+      check: {
+        argv: [
+          'jq',
+          '--exit-status',
+          '.email | strings | select(. != "")',
+          `/data/user/${app.admin}/user.json`,
+        ],
+      },
+      act: { argv: ['set-email', app.admin, app.email] },
       hint: 'Look at `docker compose logs snac`.',
     },
   ],

@@ -169,7 +169,7 @@ async function showPlan(
   const files = summary(changes);
   const containers =
     changes.some(({ kind }) => kind !== 'create' && kind !== 'same') || files.length === 0
-      ? await stale(engine, folder, site).catch(() => [])
+      ? await stale(await engine.containers(config.name), folder, site).catch(() => [])
       : Object.keys(site.compose.services);
   if (flags.json) {
     progress.emit({
@@ -217,12 +217,7 @@ export const labCommand: Command = async (context) => {
   return setUp(
     context,
     folder,
-    await answersFor(
-      context,
-      folder,
-      [labSource(asked ?? (APP_IDS.includes('snac') ? 'snac' : (APP_IDS[0] as string)))],
-      false,
-    ),
+    await answersFor(context, folder, [labSource(asked ?? (APP_IDS[0] as string))], false),
   );
 };
 

@@ -1,5 +1,7 @@
 /** The engine for real: dockerode looks and executes, `docker compose` changes. The only importer of dockerode. */
 import { readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
@@ -18,10 +20,32 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   );
 }
 
-/** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked once. */
+const NOT_INSTALLED = new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
+  means: 'The servers run in containers. Nothing was changed.',
+  next: INSTALL,
+});
+
+const DEFAULT_SOCKET = 'unix:///var/run/docker.sock';
+
+/** Whether somebody chose another context than the default; asking `docker` itself costs as much as a whole no-op run. */
+async function hasContext(): Promise<boolean> {
+  if (process.env['DOCKER_CONTEXT']) return true;
+  try {
+    const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
+      currentContext?: string;
+    };
+    return config.currentContext !== undefined && config.currentContext !== 'default';
+  } catch {
+    return false;
+  }
+}
+
+/** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked where there is one. */
 async function endpoint(): Promise<string> {
   const fromEnvironment = process.env['DOCKER_HOST'];
   if (fromEnvironment !== undefined && fromEnvironment !== '') return fromEnvironment;
+  if (!(await hasContext())) return DEFAULT_SOCKET;
   try {
     const { code, stdout } = await run('docker', [
       'context',
@@ -29,17 +53,10 @@ async function endpoint(): Promise<string> {
       '--format',
       '{{.Endpoints.docker.Host}}',
     ]);
-    if (code === 0 && stdout.trim() !== '') return stdout.trim();
+    return code === 0 && stdout.trim() !== '' ? stdout.trim() : DEFAULT_SOCKET;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') {
-      throw new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
-        means: 'The servers run in containers. Nothing was changed.',
-        next: INSTALL,
-      });
-    }
-    throw error;
+    throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
   }
-  return 'unix:///var/run/docker.sock';
 }
 
 function client(host: string): Docker {
@@ -108,6 +125,8 @@ export async function connect(): Promise<Engine> {
       env: environment,
       ...(onLine ? { onLine } : {}),
       ...(stdin === undefined ? {} : { stdin }),
+    }).catch((error: unknown) => {
+      throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
     });
 
   return {
@@ -119,12 +138,13 @@ export async function connect(): Promise<Engine> {
         DockerRootDir: string;
         SecurityOptions?: string[];
       };
+      // The client first: without it the socket's trouble is not the person's first trouble.
+      const compose = await cli(['compose', 'version', '--short']);
       try {
         info = await docker.info();
       } catch (error) {
         throw await unreachable(host, error);
       }
-      const compose = await cli(['compose', 'version', '--short']);
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
       const [major = 0, minor = 0] = composeVersion.split('.').map(Number);
       if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
@@ -224,6 +244,7 @@ export async function connect(): Promise<Engine> {
           project: container.Config.Labels['com.docker.compose.project'] ?? '',
           state: container.State.Status as Container['state'],
           health: container.State.Health?.Status as Container['health'],
+          healthOutput: container.State.Health?.Log.at(-1)?.Output ?? '',
           exitCode: container.State.ExitCode,
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,

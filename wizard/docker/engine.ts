@@ -25,6 +25,8 @@ export interface Container {
   readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
   /** Absent where the container has no health check. */
   readonly health: 'starting' | 'healthy' | 'unhealthy' | undefined;
+  /** What the last health check printed. */
+  readonly healthOutput: string;
   readonly exitCode: number;
   readonly oomKilled: boolean;
   readonly restarts: number;

@@ -18,8 +18,6 @@ import { printEnv } from './env.ts';
 
 /** Label by which a container says which settings it runs on. */
 export const CONFIG_LABEL = 'org.fedi-setup.config';
-/** Where the apps find the certificate of the internal root. */
-export const TRUST_FOLDER = '/etc/fedi/trust';
 
 export interface RenderedSite {
   readonly files: readonly PlannedFile[];

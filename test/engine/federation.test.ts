@@ -1,0 +1,139 @@
+/** Two sites on one engine: follow, post, delivered; and the mail that tells of it. */
+import { writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import type { Client } from '../../wizard/prove/http.ts';
+import { docker, testSite, tool } from '../support/site.ts';
+import type { TestSite } from '../support/site.ts';
+
+const NETWORK = 'test-federation';
+const PATIENCE_MS = 60_000;
+
+const a = testSite('fed-a', 21, 'a.fedi.test');
+const b = testSite('fed-b', 22, 'b.fedi.test');
+
+/** The two hosts' internet: a network of the test's own on which each site's door has its public name. */
+function connect(site: TestSite): void {
+  mkdirSync(site.folder, { recursive: true });
+  writeFileSync(
+    join(site.folder, 'compose.override.yaml'),
+    `services:
+  caddy: { networks: { internet: { aliases: [${site.domain}] } } }
+  snac: { networks: { internet: {} } }
+networks:
+  internet: { external: true, name: ${NETWORK} }
+`,
+  );
+}
+
+async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(`never came: ${what}`);
+    await delay(500);
+  }
+}
+
+const visitor = (site: TestSite): Client => client(site.bind, site.read('trust/root.crt'));
+
+async function tokenFor(site: TestSite, password: string): Promise<string> {
+  const reply = await visitor(site)(`https://${site.domain}/oauth/x-snac-get-token`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({ login: 'anna', passwd: password }).toString(),
+  });
+  expect(reply.status).toBe(200);
+  return reply.text().trim();
+}
+
+const passwordOf = (run: { events: readonly { event: string; [key: string]: unknown }[] }): string =>
+  String(run.events.find(({ event }) => event === 'admin')?.['password']);
+
+beforeAll(() => {
+  docker('network', 'create', NETWORK);
+});
+afterAll(() => {
+  a.remove();
+  b.remove();
+  docker('network', 'rm', NETWORK);
+});
+
+describe.sequential('two sites', () => {
+  let password = '';
+
+  test('both are proven, the second with the CA of the first', async () => {
+    connect(a);
+    const first = await a.apply();
+    expect(first.code).toBe(0);
+    password = passwordOf(first);
+
+    const root =
+      (JSON.parse(a.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets[
+        'tls.root'
+      ]?.value ?? '';
+    connect(b);
+    const second = await b.apply(['--tls-root-file', '-', '--mail-mode', 'catcher'], { stdin: root });
+    expect(second.code).toBe(0);
+    expect(b.read('trust/root.crt')).toBe(a.read('trust/root.crt'));
+  });
+
+  test('a follow arrives and is accepted', async () => {
+    const run = await tool(['--dir', a.folder, 'snac', 'follow', 'anna', '@anna@b.fedi.test'], {
+      env: a.env,
+    });
+    expect(run.code).toBe(0);
+    const token = await tokenFor(
+      b,
+      (JSON.parse(b.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets[
+        'snac.admin'
+      ]?.value ?? '',
+    );
+    const followed = await until('the follow', async () => {
+      const reply = await visitor(b)(`https://${b.domain}/api/v1/notifications?limit=40`, {
+        headers: { Authorization: `Bearer ${token}` },
+      });
+      return reply
+        .json<{ type: string; account: { acct: string } }[]>()
+        .find(({ type }) => type === 'follow');
+    });
+    expect(followed.account.acct).toContain('a.fedi.test');
+  });
+
+  test('the followed one gets a mail', async () => {
+    const mail = await until('the mail', () => {
+      const text = docker(
+        'run',
+        '--rm',
+        `--network=${b.name}_mail`,
+        '--entrypoint=curl',
+        'fedi-setup/snac:trixie',
+        '--silent',
+        'http://mail:8025/api/v1/messages',
+      );
+      return (JSON.parse(text) as { messages: { To: { Address: string }[]; Subject: string }[] }).messages[0];
+    });
+    expect(mail.To[0]?.Address).toBe('anna@fedi.test');
+    expect(mail.Subject).toContain('@anna@b.fedi.test');
+  });
+
+  test('a post of the followed one is delivered', async () => {
+    const text = `hello across servers, ${process.pid}`;
+    const run = await tool(['--dir', b.folder, 'snac', 'note', 'anna', text], { env: b.env });
+    expect(run.code).toBe(0);
+    const token = await tokenFor(a, password);
+    const post = await until('the post', async () => {
+      const reply = await visitor(a)(`https://${a.domain}/api/v1/timelines/home`, {
+        headers: { Authorization: `Bearer ${token}` },
+      });
+      return reply
+        .json<{ content: string; account: { acct: string } }[]>()
+        .find(({ content }) => content.includes(text));
+    });
+    expect(post.account.acct).toBe('anna@b.fedi.test');
+  });
+});
