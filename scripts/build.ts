@@ -8,14 +8,18 @@ import type { BuildOptions, Metafile, Plugin } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
 
-/** dockerode loads these at once for BuildKit builds and ssh:// engines, which we never use: 1.5 MB and 40 ms. */
+/**
+ * dockerode loads these at once for BuildKit builds, ssh:// engines and build contexts, which we never use: 1.5 MB and
+ * 40 ms. readable-stream is Node's own stream module, bundled a second time.
+ */
 const unused: Plugin = {
   name: 'unused',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(@grpc\/|protobufjs|ssh2|cpu-features)/ }, ({ path }) => ({
+    onResolve({ filter: /^(@grpc\/|protobufjs|ssh2|cpu-features|tar-fs)/ }, ({ path }) => ({
       path,
       namespace: 'unused',
     }));
+    onResolve({ filter: /^readable-stream$/ }, () => ({ path: 'node:stream', external: true }));
     onLoad({ filter: /.*/, namespace: 'unused' }, () => ({
       contents:
         'module.exports = new Proxy(function () {}, { get: (_, key) => (key === "__esModule" ? false : module.exports), apply: () => module.exports });',

@@ -195,6 +195,9 @@ const PRIOR_FILE = 'own-files';
 /** True when disk, containers, Caddy and the last receipt all say that nothing is left to do. */
 async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boolean> {
   const { folder } = options;
+  // Asked before the rendering, so that the engine answers meanwhile.
+  const running = engine.containers(configOf(options.resolved.answers).name);
+  running.catch(() => undefined);
   let prepared: Prepared;
   try {
     prepared = await prepare(options, engine);
@@ -209,7 +212,7 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
-  const containers = await engine.containers(site.compose.name);
+  const containers = await running;
   if ((await stale(containers, folder, site)).length > 0) return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
   return caddy?.healthOutput === site.caddyId || caddyRuns(engine, site);

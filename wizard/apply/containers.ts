@@ -89,7 +89,7 @@ export async function untilWell(engine: Engine, site: RenderedSite, progress: Pr
       else {
         const trouble = troubleOf(container);
         if (trouble !== undefined) throw await sick(engine, container, trouble);
-        if (container.state !== 'running' || container.health === 'starting') waiting.push(service);
+        if (!(await isWell(engine, container))) waiting.push(service);
       }
     }
     if (waiting.length === 0) return;
@@ -103,6 +103,21 @@ export async function untilWell(engine: Engine, site: RenderedSite, progress: Pr
     }
     progress.update(waiting.join(', '));
     await delay(250);
+  }
+}
+
+/**
+ * Docker asks a container in long intervals only. Asked by us, with the same command, a container that has just become
+ * well is known at once.
+ */
+async function isWell(engine: Engine, container: Container): Promise<boolean> {
+  if (container.state !== 'running') return false;
+  if (container.health !== 'starting' || container.healthTest.length === 0)
+    return container.health !== 'starting';
+  try {
+    return (await engine.exec(container.id, container.healthTest)).code === 0;
+  } catch {
+    return false; // it stopped in between; the next round sees why
   }
 }
 

@@ -15,9 +15,18 @@ export async function lockOf(
 ): Promise<{ lock: Lock; missing: string[] }> {
   const found: Record<string, LockEntry> = {};
   const missing: string[] = [];
-  for (const [name, spec] of Object.entries(wanted)) {
-    const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
-    const image = await engine.image(locked === undefined ? spec.reference : lockedReference(locked));
+  const lookedUp = await Promise.all(
+    Object.entries(wanted).map(async ([name, spec]) => {
+      const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
+      return {
+        name,
+        spec,
+        locked,
+        image: await engine.image(locked === undefined ? spec.reference : lockedReference(locked)),
+      };
+    }),
+  );
+  for (const { name, spec, locked, image } of lookedUp) {
     if (image === undefined) {
       missing.push(name);
       continue;

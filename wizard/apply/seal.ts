@@ -14,6 +14,14 @@ interface Seal {
 
 const FILE = '.fedi-setup.json';
 
+function parseSeal(text: string): Seal | undefined {
+  try {
+    return JSON.parse(text) as Seal;
+  } catch {
+    return undefined;
+  }
+}
+
 export function sealFor(app: AppConfig, store: Store): Seal {
   return { app: app.id, domain: app.domain, secrets: store.sealOf(APPS[app.id].secrets) };
 }
@@ -62,9 +70,9 @@ export async function checkSeal(
   const { mount, data } = APPS[app.id].seal;
   const { code, stdout, stderr } = await onVolume(engine, config, app, image, ['cat', `${mount}/${FILE}`]);
   const volume = volumeName(config, app);
-  if (code === 0) {
+  const found = code === 0 ? parseSeal(stdout) : undefined;
+  if (found !== undefined) {
     const wanted = sealFor(app, store);
-    const found = JSON.parse(stdout) as Seal;
     if (found.domain !== wanted.domain) {
       throw new Problem(
         EXIT.REFUSED,
@@ -109,17 +117,22 @@ export async function writeSeal(
   const { mount, volume, owner } = APPS[app.id].seal;
   if (!(await engine.hasVolume(volumeName(config, app))))
     await engine.createVolume(volumeName(config, app), config.name, volume);
-  const path = `${mount}/${FILE}`;
-  const steps: [string[], string?][] = [
-    [['tee', `${path}.new`], `${JSON.stringify(sealFor(app, store))}\n`],
-    [['mv', `${path}.new`, path]],
-  ];
-  for (const [argv, stdin] of steps) {
-    const { code, stderr } = await onVolume(engine, config, app, image, argv, stdin, owner);
-    if (code !== 0)
-      throw new Problem(
-        EXIT.FAILED,
-        `The volume ${volumeName(config, app)} cannot be written: ${stderr.trim()}`,
-      );
+  const { code, stderr } = await onVolume(
+    engine,
+    config,
+    app,
+    image,
+    ['install', '-m', '0644', '/dev/stdin', `${mount}/${FILE}`],
+    `${JSON.stringify(sealFor(app, store))}\n`,
+    owner,
+  );
+  if (code !== 0) {
+    throw new Problem(
+      EXIT.FAILED,
+      `The volume ${volumeName(config, app)} cannot be written: ${stderr.trim()}`,
+      {
+        next: 'Look at what the volume is mounted on, then run this again.',
+      },
+    );
   }
 }

@@ -66,7 +66,7 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
   const { flags, progress, interactive } = context;
   if (flags.edited !== undefined) return flags.edited;
   if (!interactive) return 'abort';
-  for (const change of changes) progress.say(patch(change));
+  for (const change of changes) progress.say(await patch(change));
   const { askChoice } = await import('../ask/prompts.ts');
   return askChoice(`Changed by hand: ${changes.map(({ path }) => path).join(', ')}`, [
     { value: 'keep', name: 'Keep them as they are' },
@@ -191,7 +191,7 @@ async function showPlan(
     if (missing.length > 0) out(`Images to fetch: ${missing.join(', ')}`);
     if (files.length > 0) out(`Files:\n${files.map((line) => `  ${line}`).join('\n')}`);
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
-      out(`\n${patch(change)}`);
+      out(`\n${await patch(change)}`);
     if (containers.length > 0) out(`Containers to create or replace: ${containers.join(', ')}`);
     out('Steps, each only if it is not done yet:');
     for (const app of config.apps) for (const { title } of APPS[app.id].steps(config, app)) out(`  ${title}`);

@@ -244,6 +244,7 @@ export async function connect(): Promise<Engine> {
           project: container.Config.Labels['com.docker.compose.project'] ?? '',
           state: container.State.Status as Container['state'],
           health: container.State.Health?.Status as Container['health'],
+          healthTest: healthTest(container.Config.Healthcheck?.Test),
           healthOutput: container.State.Health?.Log.at(-1)?.Output ?? '',
           exitCode: container.State.ExitCode,
           oomKilled: container.State.OOMKilled,
@@ -323,6 +324,13 @@ export async function connect(): Promise<Engine> {
       return runAttached('docker', ['compose', ...argv], { cwd: folder, env: environment });
     },
   };
+}
+
+/** `[CMD, …]` and `[CMD-SHELL, line]` as Docker runs them. */
+function healthTest(test: readonly string[] | undefined): string[] {
+  const [kind, ...words] = test ?? [];
+  if (kind === 'CMD') return words;
+  return kind === 'CMD-SHELL' ? ['/bin/sh', '-c', ...words] : [];
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -25,6 +25,8 @@ export interface Container {
   readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
   /** Absent where the container has no health check. */
   readonly health: 'starting' | 'healthy' | 'unhealthy' | undefined;
+  /** The health check as a command to execute inside; empty where there is none. */
+  readonly healthTest: readonly string[];
   /** What the last health check printed. */
   readonly healthOutput: string;
   readonly exitCode: number;

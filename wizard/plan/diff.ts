@@ -1,5 +1,4 @@
 /** A change as a person reads it: text as a patch, env files by key with their values hidden. The only importer of diff. */
-import { createTwoFilesPatch } from 'diff';
 import type { Change } from '../apply/files.ts';
 
 /** `+ create`, `~ update`, `- remove`, `= same`, one line each; edited files are marked. */
@@ -11,12 +10,13 @@ export function summary(changes: readonly Change[]): string[] {
 }
 
 /** The patch of one file from disk to plan. Secret texts are compared by key only. */
-export function patch(change: Change): string {
+export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';
   const after = change.file?.text ?? '';
   if (change.file?.secret ?? change.path.startsWith('env/')) {
     return change.path.endsWith('.env') ? envPatch(before, after) : `~ ${change.path} (hidden)`;
   }
+  const { createTwoFilesPatch } = await import('diff');
   return createTwoFilesPatch(change.path, change.path, before, after, 'now', 'planned', { context: 2 });
 }
 

@@ -44,8 +44,7 @@ export async function verifySite(
       await mkdir(dirname(join(trial, path)), { recursive: true });
       await writeFile(join(trial, path), text, { mode: 0o600 });
     }
-    await verifyCompose(engine, trial, site, custom);
-    await verifyCaddy(engine, trial, lock);
+    await Promise.all([verifyCompose(engine, trial, site, custom), verifyCaddy(engine, trial, lock)]);
   } finally {
     await rm(trial, { recursive: true, force: true });
   }
