@@ -310,7 +310,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   // Whose data are there is settled before anything is written, the secrets included.
   const empty = [];
   for (const app of config.apps) {
-    const image = lockedReference(lock[app.id] as Lock[string]);
+    const image = lockedReference(lock[APPS[app.id].seal.image] as Lock[string]);
     if ((await checkSeal(engine, config, app, store, image)) === 'empty') empty.push({ app, image });
   }
   const keep = await decideEdited(options, changes);
@@ -387,7 +387,7 @@ async function startContainers(
     if (before.length === 0 && (await priorHash(folder)) === own) progress.already();
     else {
       progress.update(before.join(', '));
-      await up(engine, folder, progress);
+      await up(engine, folder, site, progress);
       await untilWell(engine, site, progress);
       await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);
       progress.done(before.join(', '));

@@ -13,10 +13,16 @@ const LOG_LINES = 20;
 /** Longer than any first start we know of; what ends a wait is a condition, this is for what never comes. */
 const PATIENCE_MS = 10 * 60_000;
 
+/** A service that does its work and ends, as `restart: "no"` says. */
+const isOneShot = (site: RenderedSite, name: string): boolean =>
+  site.compose.services[name]?.['restart'] === 'no';
+
+const isThrough = ({ state, exitCode }: Container): boolean => state === 'exited' && exitCode === 0;
+
 /** A container that runs on the settings of the rendered site and says it is well. */
 function isCurrent(container: Container, here: string, site: RenderedSite): boolean {
   return (
-    container.state === 'running' &&
+    (isOneShot(site, container.service) ? isThrough(container) : container.state === 'running') &&
     // After the directory was moved, mounts point to where it was.
     container.labels['com.docker.compose.project.working_dir'] === here &&
     container.health !== 'unhealthy' &&
@@ -56,16 +62,27 @@ export async function ownFilesHash(folder: string): Promise<string> {
 }
 
 /** `docker compose up -d`: never -f, so the person's override counts; never -y, so a changed volume is not made anew. */
-export async function up(engine: Engine, folder: string, progress: Progress): Promise<void> {
+export async function up(
+  engine: Engine,
+  folder: string,
+  site: RenderedSite,
+  progress: Progress,
+): Promise<void> {
   const result = await engine.compose(
     folder,
     ['up', '--detach', '--remove-orphans', '--pull=never'],
     (line) => progress.update(line),
   );
-  if (result.code !== 0) throw await upProblem(result.stderr.trim());
+  if (result.code === 0) return;
+  // What Compose says is seldom the reason: that is in the log of the container it waited for.
+  for (const container of await engine.containers(site.compose.name)) {
+    const trouble = troubleOf(container, isOneShot(site, container.service));
+    if (trouble !== undefined) throw await sick(engine, container, trouble);
+  }
+  throw upProblem(result.stderr.trim());
 }
 
-async function upProblem(stderr: string): Promise<Problem> {
+function upProblem(stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
   const port = /address already in use|port is already allocated/.test(stderr);
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
@@ -87,7 +104,8 @@ export async function untilWell(engine: Engine, site: RenderedSite, progress: Pr
       const container = containers.find((one) => one.service === service);
       if (container === undefined) waiting.push(service);
       else {
-        const trouble = troubleOf(container);
+        if (isOneShot(site, service) && isThrough(container)) continue;
+        const trouble = troubleOf(container, isOneShot(site, service));
         if (trouble !== undefined) throw await sick(engine, container, trouble);
         if (!(await isWell(engine, container))) waiting.push(service);
       }
@@ -122,11 +140,15 @@ async function isWell(engine: Engine, container: Container): Promise<boolean> {
 }
 
 /** Why a container will not become well by waiting; undefined: it may. */
-function troubleOf({ state, health, oomKilled, restarts, exitCode }: Container): string | undefined {
+function troubleOf(
+  { state, health, oomKilled, restarts, exitCode }: Container,
+  oneShot: boolean,
+): string | undefined {
   if (oomKilled) return 'was stopped by the kernel: out of memory';
   if (health === 'unhealthy') return 'is unhealthy';
   if ((state === 'restarting' || state === 'exited') && restarts >= 3)
     return `stops again and again, with exit code ${exitCode}`;
+  if (oneShot && state === 'exited') return `ended with exit code ${exitCode}`;
   if (state === 'dead') return 'is dead';
   return undefined;
 }

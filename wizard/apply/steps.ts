@@ -30,7 +30,8 @@ async function inContainer(
 
 async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
   if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
-  return (await inContainer(context, step.service, step.check)).code === 0;
+  const { code, stdout } = await inContainer(context, step.service, step.check);
+  return code === 0 && (step.check.prints === undefined || stdout.trim() === step.check.prints);
 }
 
 export async function runSteps(context: StepContext, steps: readonly AppStep[]): Promise<void> {
@@ -43,7 +44,7 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
         continue;
       }
       progress.emit({ event: 'act', id: step.id });
-      const output = await inContainer(context, step.service, step.act);
+      const output = await inContainer(context, step.actIn ?? step.service, step.act);
       if (step.capture) await capture(context, step, output);
       progress.emit({ event: 'acted', id: step.id });
       if (!(await isDone(context, step))) throw failed(step, output, 'it is still not so afterwards');

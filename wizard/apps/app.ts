@@ -34,9 +34,11 @@ export interface AppStep {
   readonly title: string;
   /** Compose service whose container runs the commands; it is up and healthy by then. */
   readonly service: string;
-  /** Done when this exits 0; absent: done when the captured secret is in the store. */
-  readonly check?: Command;
+  /** Done when this exits 0 and prints `prints`; absent: done when the captured secret is in the store. */
+  readonly check?: Command & { readonly prints?: string };
   readonly act: Command;
+  /** Service that `act` runs in, where it is another than that of the check. */
+  readonly actIn?: string;
   /** Puts what `act` prints into the store at once: group 1 of the pattern. */
   readonly capture?: { readonly pattern: RegExp; readonly secret: string };
   /** What to do when it fails. */
@@ -50,6 +52,8 @@ export interface AppStep {
 export interface Seal {
   /** Compose service that has the volume mounted. */
   readonly service: string;
+  /** Name of the image that service runs. */
+  readonly image: string;
   /** Volume key in the app's Compose file. */
   readonly volume: string;
   /** Where the service mounts it. */
@@ -87,6 +91,10 @@ export interface App {
   readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;
   /** Answers that are fine by themselves but that this app cannot do together; sentences. */
   readonly problems?: (config: Config) => readonly string[];
+  /** Volumes of the app that Caddy serves files from: `volume:target`, mounted read-only. */
+  readonly caddyMounts?: readonly string[];
+  /** Network on which Caddy meets the app; the app's domain leads to Caddy there. */
+  readonly front: string;
   /** Edits the parsed Compose file for the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];

@@ -1,8 +1,10 @@
 /** The apps there are. A new one is a file beside this one and a line here. */
 import type { App } from './app.ts';
+import { mastodon } from './mastodon.ts';
 import { snac } from './snac.ts';
 
-const all = { snac } as const;
+/** In the order they are offered; the first is the lab's. */
+const all = { snac, mastodon } as const;
 
 export type AppId = keyof typeof all;
 

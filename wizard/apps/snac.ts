@@ -47,7 +47,15 @@ export const snac: App = {
     },
   ],
   adminSecret: PASSWORD,
-  seal: { service: 'snac', volume: 'snac_data', mount: '/data', data: '/data/server.json', owner: '990:990' },
+  front: 'snac_front',
+  seal: {
+    service: 'snac',
+    image: 'snac',
+    volume: 'snac_data',
+    mount: '/data',
+    data: '/data/server.json',
+    owner: '990:990',
+  },
 
   env: (config, app, secret) => ({
     snac: {

@@ -43,6 +43,7 @@ export async function converse(sources: readonly Source[], isNew: boolean): Prom
     const resolved = await resolve(all(), async (question, _answers, initial) => {
       if (
         question.topic === 'more' ||
+        question.topic === 'size' ||
         (question.optional && question.key !== 'mail.user' && !question.secret) ||
         question.key === 'tls.root'
       )

@@ -3,7 +3,9 @@ import type { LookupFunction } from 'node:net';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { messageOf } from '../problem.ts';
+import { handshake } from './websocket.ts';
 
 export interface Reply {
   readonly status: number;
@@ -24,6 +26,8 @@ export interface RequestOptions {
 export interface Client {
   /** One request; redirects are not followed. Rejects when no answer came. */
   (url: string, options?: RequestOptions): Promise<Reply>;
+  /** Opens a WebSocket; rejects with the status when the server does not upgrade. */
+  socket(url: string, headers: Readonly<Record<string, string>>): Promise<{ socket: Duplex; head: Buffer }>;
 }
 
 const TIMEOUT_MS = 20_000;
@@ -38,7 +42,8 @@ export function client(address: string | undefined, ca: string | undefined): Cli
       ? undefined
       : (_host, options, done) =>
           options.all ? done(null, [{ address, family: isIP(address) }]) : done(null, address, isIP(address));
-  return (url, options = {}) =>
+  const trust = { ...(lookup === undefined ? {} : { lookup }), ...(ca === undefined ? {} : { ca }) };
+  const send = (url: string, options: RequestOptions = {}): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const request = url.startsWith('http://') ? plainRequest : tlsRequest;
       const sent = request(
@@ -54,8 +59,7 @@ export function client(address: string | undefined, ca: string | undefined): Cli
           },
           agent: false,
           timeout: TIMEOUT_MS,
-          ...(lookup === undefined ? {} : { lookup }),
-          ...(ca === undefined ? {} : { ca }),
+          ...trust,
         },
         (message) => {
           const chunks: Buffer[] = [];
@@ -85,6 +89,28 @@ export function client(address: string | undefined, ca: string | undefined): Cli
       );
       sent.end(options.body);
     });
+  const socket: Client['socket'] = (url, headers) =>
+    new Promise((resolve, reject) => {
+      const { headers: asked, accept } = handshake();
+      const sent = tlsRequest(url.replace(/^wss:/, 'https:'), {
+        headers: { 'User-Agent': 'fedi-setup', ...asked, ...headers },
+        agent: false,
+        timeout: TIMEOUT_MS,
+        ...trust,
+      });
+      sent.on('upgrade', (message, stream, head) => {
+        if (message.headers['sec-websocket-accept'] === accept) resolve({ socket: stream, head });
+        else reject(new Error('the upgrade was answered wrongly'));
+      });
+      sent.on('response', (message) => {
+        message.resume();
+        reject(new Error(`answered ${message.statusCode ?? 0} instead of opening a WebSocket`));
+      });
+      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+      sent.on('error', reject);
+      sent.end();
+    });
+  return Object.assign(send, { socket });
 }
 
 /** Throws unless the status is the wanted one. */

@@ -23,13 +23,15 @@ export interface ComposeFile {
   volumes: Record<string, { name: string; [key: string]: unknown }>;
 }
 
-const VARIABLE = /\$\{([A-Z][A-Z0-9_]*)(?::-([^}]*))?\}/g;
+/** `$$` is Compose's own way to write one `$`. */
+const VARIABLE = /\$\$|\$\{([A-Z][A-Z0-9_]*)(?::-[^}]*)?\}/g;
 
 /** Parses one of our Compose files and fills in its `${NAME}`; filled-in text cannot become YAML, since it is parsed first. */
 export function parseCompose(text: string, variables: Readonly<Record<string, string>>): ComposeFile {
   const fill = (node: Yaml): Yaml => {
     if (typeof node === 'string') {
-      return node.replace(VARIABLE, (_, name: string) => {
+      return node.replace(VARIABLE, (whole: string, name?: string) => {
+        if (name === undefined) return whole.slice(1);
         const value = variables[name];
         if (value === undefined) throw new Error(`a Compose file uses \${${name}}, which nobody sets`);
         return value;

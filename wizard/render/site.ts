@@ -46,7 +46,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   };
   if (config.tls.email !== undefined) variables['TLS_EMAIL'] = config.tls.email;
   for (const [name, entry] of Object.entries(lock))
-    variables[`IMAGE_${name.toUpperCase()}`] = lockedReference(entry);
+    variables[`IMAGE_${name.toUpperCase().replaceAll('-', '_')}`] = lockedReference(entry);
   for (const app of config.apps) Object.assign(variables, APPS[app.id].variables(config, app));
   return variables;
 }
@@ -68,7 +68,9 @@ async function renderCompose(
   const joined = join(parts);
   for (const app of config.apps) {
     // Under the app's own domain too, so that apps of one host reach each other through the door.
-    joinNetwork(joined, 'caddy', `${app.id}_front`, [app.domain]);
+    joinNetwork(joined, 'caddy', APPS[app.id].front, [app.domain]);
+    const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
+    (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
   for (const [name, entry] of Object.entries(lock)) {
     for (const [serviceName, one] of Object.entries(joined.services)) {

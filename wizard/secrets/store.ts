@@ -54,6 +54,11 @@ export function randomToken(): string {
   return randomBytes(32).toString('base64url');
 }
 
+/** Random bytes as hex digits, two for each byte. */
+export function randomHex(bytes: number): string {
+  return randomBytes(bytes).toString('hex');
+}
+
 /** Secrets every site has. */
 export const SITE_SECRETS: readonly SecretSpec[] = [
   {

@@ -1,0 +1,241 @@
+/** The receipt of Mastodon: what its owner, a client app and other servers see. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AppConfig } from '../config/config.ts';
+import { discoveryProofs, png } from '../prove/activitypub.ts';
+import { expectStatus, multipartFile } from '../prove/http.ts';
+import type { Client, Reply, RequestOptions } from '../prove/http.ts';
+import type { Proof, ProofContext } from '../prove/proof.ts';
+import { firstMessage } from '../prove/websocket.ts';
+
+const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
+const SCOPES = 'read write';
+const MEDIA_PATIENCE_MS = 60_000;
+const STREAM_PATIENCE_MS = 30_000;
+
+const form = (fields: Record<string, string>): RequestOptions => ({
+  method: 'POST',
+  headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+  body: new URLSearchParams(fields).toString(),
+});
+
+/** A browser in so far as it keeps cookies and answers forms. */
+class Browser {
+  readonly #http: Client;
+  readonly #cookies = new Map<string, string>();
+  constructor(http: Client) {
+    this.#http = http;
+  }
+  async visit(url: string, options: RequestOptions = {}): Promise<Reply> {
+    const reply = await this.#http(url, {
+      ...options,
+      headers: {
+        ...options.headers,
+        Cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+      },
+    });
+    for (const cookie of [reply.headers['set-cookie'] ?? []].flat()) {
+      const [pair = ''] = cookie.split(';');
+      this.#cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1));
+    }
+    return reply;
+  }
+  /** The token that Rails wants back with a form. */
+  static token(page: Reply): string {
+    const html = page.text();
+    const input = /<input[^>]*name="authenticity_token"[^>]*>/.exec(html)?.[0];
+    const value = /value="([^"]+)"/.exec(input ?? '')?.[1];
+    if (value === undefined) throw new Error('the page has no form to log in with');
+    return value;
+  }
+}
+
+interface Session {
+  readonly client: { readonly client_id: string; readonly client_secret: string };
+  readonly token: string;
+}
+
+export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
+  const { http, config } = context;
+  const web = String(config.answers['apps.mastodon.web-domain'] ?? app.domain);
+  const base = `https://${web}`;
+  // What one proof leaves for the next.
+  let session: Session | undefined;
+  let media: string | undefined;
+
+  const bearer = (): Record<string, string> => {
+    if (session === undefined) throw new Error('not tried: the log-in failed');
+    return { Authorization: `Bearer ${session.token}` };
+  };
+  const api = async (method: string, path: string, fields?: Record<string, string>): Promise<Reply> => {
+    const { headers, body } = fields === undefined ? { headers: {}, body: undefined } : form(fields);
+    return http(`${base}${path}`, {
+      method,
+      headers: { ...headers, ...bearer() },
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+
+  return [
+    ...discoveryProofs(http, app, 'mastodon'),
+    {
+      id: 'instance',
+      title: 'Instance API',
+      run: async () => {
+        const reply = await http(`${base}/api/v2/instance`);
+        expectStatus(reply, 200, 'the instance API');
+        const { domain, version } = reply.json<{ domain: string; version: string }>();
+        if (domain !== app.domain) throw new Error(`it calls itself ${domain}`);
+        return `${domain}, ${version}`;
+      },
+    },
+    {
+      id: 'login',
+      title: `Log-in as ${app.admin}, as in a browser`,
+      run: async () => {
+        const password = context.secret('mastodon.admin');
+        if (password === undefined) throw new Error('the password is not known here');
+        const registered = await http(
+          `${base}/api/v1/apps`,
+          form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
+        );
+        expectStatus(registered, 200, 'the registration of a client app');
+        const client = registered.json<Session['client']>();
+        const browser = new Browser(http);
+        const page = await browser.visit(`${base}/auth/sign_in`);
+        expectStatus(page, 200, 'the log-in page');
+        const entered = await browser.visit(
+          `${base}/auth/sign_in`,
+          form({
+            authenticity_token: Browser.token(page),
+            'user[email]': app.email,
+            'user[password]': password.reveal(),
+          }),
+        );
+        if (
+          ![302, 303].includes(entered.status) ||
+          String(entered.headers['location']).includes('/auth/sign_in')
+        ) {
+          throw new Error(`the password is not taken (${entered.status})`);
+        }
+        const ask = new URLSearchParams({
+          client_id: client.client_id,
+          redirect_uri: OUT_OF_BAND,
+          response_type: 'code',
+          scope: SCOPES,
+        });
+        const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
+        expectStatus(consent, 200, 'the page that asks for consent');
+        const agreed = await browser.visit(
+          `${base}/oauth/authorize`,
+          form({ ...Object.fromEntries(ask), authenticity_token: Browser.token(consent), state: '' }),
+        );
+        const shown = [302, 303].includes(agreed.status)
+          ? await browser.visit(new URL(String(agreed.headers['location']), base).href)
+          : agreed;
+        const code =
+          /[?&]code=([\w-]+)/.exec(String(agreed.headers['location']))?.[1] ??
+          /value="([\w-]{30,})"/.exec(shown.text())?.[1];
+        if (code === undefined) throw new Error(`no code was granted (${agreed.status})`);
+        const granted = await http(
+          `${base}/oauth/token`,
+          form({
+            grant_type: 'authorization_code',
+            code,
+            redirect_uri: OUT_OF_BAND,
+            scope: SCOPES,
+            ...client,
+          }),
+        );
+        expectStatus(granted, 200, 'the token');
+        session = { client, token: granted.json<{ access_token: string }>().access_token };
+        const me = await api('GET', '/api/v1/accounts/verify_credentials');
+        expectStatus(me, 200, 'the account');
+        const { acct, role } = me.json<{ acct: string; role?: { name?: string } }>();
+        if (acct !== app.admin) throw new Error(`logged in as ${acct}`);
+        return `${acct}, ${role?.name ?? 'no role'}`;
+      },
+    },
+    {
+      id: 'upload',
+      title: 'A picture, uploaded, processed and read back',
+      run: async () => {
+        const { headers, body } = multipartFile(
+          'file',
+          'fedi-setup.png',
+          'image/png',
+          png(64, [99, 100, 255]),
+        );
+        const sent = await http(`${base}/api/v2/media`, {
+          method: 'POST',
+          headers: { ...headers, ...bearer() },
+          body,
+        });
+        if (sent.status !== 200 && sent.status !== 202) expectStatus(sent, 200, 'the upload');
+        const { id } = sent.json<{ id: string }>();
+        const deadline = Date.now() + MEDIA_PATIENCE_MS;
+        for (;;) {
+          const reply = await api('GET', `/api/v1/media/${id}`);
+          if (reply.status === 200) {
+            const { url } = reply.json<{ url: string }>();
+            const read = await http(url);
+            expectStatus(read, 200, url);
+            if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
+              throw new Error(`${url} is no picture`);
+            media = id;
+            return new URL(url).host === web
+              ? `${read.body.length} bytes at ${new URL(url).pathname}`
+              : `${read.body.length} bytes at ${url}`;
+          }
+          if (reply.status !== 206) expectStatus(reply, 200, 'the processed picture');
+          if (Date.now() > deadline) throw new Error('Sidekiq did not process it');
+          await delay(250);
+        }
+      },
+    },
+    {
+      id: 'streaming',
+      title: 'A post, seen live over a WebSocket, read by a stranger, and deleted',
+      run: async () => {
+        const text = `fedi-setup was here at ${new Date().toISOString()}`;
+        const { socket, head } = await http.socket(`wss://${web}/api/v1/streaming?stream=user`, bearer());
+        const live = firstMessage(socket, head, (message) => message.includes(text), STREAM_PATIENCE_MS);
+        live.catch(() => undefined);
+        const sent = await api('POST', '/api/v1/statuses', {
+          status: text,
+          visibility: 'public',
+          ...(media === undefined ? {} : { 'media_ids[]': media }),
+        });
+        expectStatus(sent, 200, 'the post');
+        const { id, uri } = sent.json<{ id: string; uri: string }>();
+        try {
+          await live;
+          const read = await http(uri, { headers: { Accept: 'application/activity+json' } });
+          expectStatus(read, 200, 'the post, as other servers fetch it');
+          if (!read.text().includes(text)) throw new Error('the post does not hold its text');
+        } finally {
+          await api('DELETE', `/api/v1/statuses/${id}?delete_media=true`);
+        }
+        const gone = await api('GET', `/api/v1/statuses/${id}`);
+        if (gone.status === 200) throw new Error('the deleted post is still there');
+        return `${new URL(uri).pathname}, gone again (${gone.status})`;
+      },
+    },
+    {
+      id: 'tidy',
+      title: 'The token revoked',
+      run: async () => {
+        const { Authorization } = bearer();
+        const revoked = await http(
+          `${base}/oauth/revoke`,
+          form({ token: session?.token ?? '', ...session?.client }),
+        );
+        expectStatus(revoked, 200, 'the revocation');
+        const again = await http(`${base}/api/v1/accounts/verify_credentials`, {
+          headers: { Authorization: String(Authorization) },
+        });
+        if (again.status === 200) throw new Error('the revoked token still works');
+        return `the old token answers ${again.status}`;
+      },
+    },
+  ];
+}

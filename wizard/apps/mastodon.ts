@@ -1,0 +1,396 @@
+/** Mastodon. Facts on formats, traps and exit codes: upstream v4.6.5. */
+import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
+import { totalmem } from 'node:os';
+import type { AppConfig, Config, Mail } from '../config/config.ts';
+import { parseChoice, parseDomain, parseLine } from '../config/parse.ts';
+import type { Parsed } from '../config/parse.ts';
+import type { Answers, Question } from '../config/question.ts';
+import { joinNetwork, service } from '../render/compose.ts';
+import { makeKey } from '../secrets/openssl.ts';
+import { randomHex, randomToken } from '../secrets/store.ts';
+import { TRUST_FOLDER } from './app.ts';
+import type { App, AppStep, Command, EnvGroup } from './app.ts';
+import { mastodonProofs } from './mastodon-proofs.ts';
+
+const PASSWORD = 'mastodon.admin';
+
+/**
+ * The version a new site gets: the newest stable we know. Both images carry it. It needs PostgreSQL 14.4 or newer and
+ * Redis 7.0 or Valkey 7.2 or newer (upstream's release notes since 4.5).
+ */
+const VERSION = 'v4.6.5';
+
+/** `[A-Za-z0-9]` × 32, each as likely as the other: what `rails db:encryption:init` makes. */
+function alphanumeric32(): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  return Array.from({ length: 32 }, () => letters[randomInt(letters.length)]).join('');
+}
+
+const urlSafe = (bytes: Buffer): string => bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
+
+/**
+ * The private half of a VAPID pair: P-256 scalar, url-safe base64 with padding, 44 characters. One with a leading zero
+ * byte is thrown away: Ruby would write it shorter.
+ */
+export async function makeVapid(): Promise<string> {
+  for (;;) {
+    const { d } = createPrivateKey(await makeKey()).export({ format: 'jwk' });
+    const scalar = Buffer.from(d ?? '', 'base64url');
+    if (scalar.length === 32 && scalar[0] !== 0) return urlSafe(scalar);
+  }
+}
+
+/** The public half: uncompressed point, url-safe base64 with padding, 88 characters. */
+export function vapidPublic(privateHalf: string): string {
+  const pair = createECDH('prime256v1');
+  pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
+  return urlSafe(pair.getPublicKey(null, 'uncompressed'));
+}
+
+/** Letters, digits and _, 30 at most (Account::USERNAME_RE); lower case, as the web interface makes it. */
+function parseAdmin(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  const name = line.value.replace(/^@/, '').toLowerCase();
+  return /^[a-z0-9_]{1,30}$/.test(name) ? { value: name } : { problem: '1 to 30 of a-z, 0-9 and _.' };
+}
+
+const key = (name: string): string => `apps.mastodon.${name}`;
+
+/** Memory in MiB → how much of it each part may use. The sum of what a preset uses idle is below its name. */
+const SIZES = {
+  '2gb': { memory: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
+  '4gb': { memory: 3500, db: ['256MB', '768MB', '64MB', '100'], web: [2, 5], sidekiq: 15, pool: 10 },
+  '8gb': { memory: 7000, db: ['512MB', '1536MB', '128MB', '150'], web: [3, 5], sidekiq: 25, pool: 10 },
+  '16gb': { memory: 14_000, db: ['1GB', '3GB', '256MB', '200'], web: [5, 5], sidekiq: 40, pool: 10 },
+} as const;
+
+type Size = keyof typeof SIZES;
+
+function sizeOfHost(): Size {
+  const mib = totalmem() / 1024 / 1024;
+  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
+}
+
+const QUESTIONS: readonly Question[] = [
+  {
+    key: key('title'),
+    topic: 'more',
+    message: 'Name of the server',
+    help: 'Shown on its front page. Default: its domain.',
+    parse: parseLine,
+    initial: (answers) => answers[key('domain')],
+  },
+  {
+    key: key('registrations'),
+    topic: 'more',
+    message: 'Who may sign up',
+    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. Asked once; later in the web interface.',
+    choices: [
+      { value: 'none', name: 'Nobody' },
+      { value: 'approved', name: 'Whom you approve' },
+      { value: 'open', name: 'Anybody' },
+    ],
+    parse: parseChoice(['none', 'approved', 'open']),
+    initial: () => 'none',
+  },
+  {
+    key: key('single-user'),
+    topic: 'more',
+    message: 'Only you',
+    help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
+    parse: parseChoice(['no', 'yes']),
+    initial: () => 'no',
+  },
+  {
+    key: key('web-domain'),
+    topic: 'more',
+    message: 'Another domain for the pages',
+    help: 'Left out: the pages are where the handles are. It is for ever, like the domain.',
+    parse: parseDomain,
+    optional: true,
+  },
+  {
+    key: key('locale'),
+    topic: 'more',
+    message: 'Language of the pages where the browser says none',
+    help: 'Default `en`.',
+    parse: (text) =>
+      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(text.trim())
+        ? { value: text.trim() }
+        : { problem: 'Not a language code such as en, de or pt-BR.' },
+    initial: () => 'en',
+  },
+  {
+    key: key('size'),
+    topic: 'size',
+    message: 'Size of Mastodon',
+    help: 'How much memory it is tuned for. Default: by this host’s memory.',
+    choices: Object.keys(SIZES).map((value) => ({ value, name: value })),
+    parse: parseChoice(Object.keys(SIZES) as Size[]),
+    initial: sizeOfHost,
+  },
+];
+
+const text = (answers: Answers, name: string): string => String(answers[key(name)] ?? '');
+
+const webDomain = (app: AppConfig, answers: Answers): string => text(answers, 'web-domain') || app.domain;
+
+/** One security answer → the variables that go together (mail 2.9 refuses STARTTLS with implicit TLS). */
+function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
+  // `test` drops every mail, so that nothing piles up in a queue that cannot be emptied.
+  if (mail.mode === 'none')
+    return { SMTP_DELIVERY_METHOD: 'test', SMTP_FROM_ADDRESS: `notifications@${app.domain}` };
+  return {
+    SMTP_SERVER: mail.host,
+    SMTP_PORT: mail.port,
+    SMTP_FROM_ADDRESS: mail.from || `notifications@${app.domain}`,
+    SMTP_LOGIN: mail.user,
+    SMTP_PASSWORD: mail.user === undefined ? undefined : password(),
+    // Without a user name every method but none is an error of net-smtp.
+    SMTP_AUTH_METHOD: mail.user === undefined ? 'none' : 'plain',
+    SMTP_TLS: mail.security === 'tls' ? 'true' : undefined,
+    SMTP_ENABLE_STARTTLS: mail.security === 'starttls' ? 'always' : 'never',
+    SMTP_OPENSSL_VERIFY_MODE: mail.mode === 'catcher' ? 'none' : 'peer',
+  };
+}
+
+/** A query in the database's own container, over TCP as the app's role; the image trusts its own loopback. */
+const sql = (query: string): Command => ({
+  argv: [
+    'psql',
+    '-h',
+    '127.0.0.1',
+    '-U',
+    'mastodon',
+    '-d',
+    'mastodon',
+    '-v',
+    'ON_ERROR_STOP=1',
+    '-tA',
+    '-c',
+    query,
+  ],
+});
+
+/** Text as an SQL literal. Names are checked before, but a quote is doubled all the same. */
+const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** Ruby on standard input: no value is ever part of a command line. Values travel as JSON in base64. */
+export function runner(script: string, values: Readonly<Record<string, string | number>>): Command {
+  const json = Buffer.from(JSON.stringify(values)).toString('base64');
+  return {
+    argv: ['bundle', 'exec', 'rails', 'runner', '-'],
+    stdin: `require 'base64'\nrequire 'json'\nvalues = JSON.parse(Base64.decode64('${json}'))\n${script}\n`,
+  };
+}
+
+export const mastodon: App = {
+  id: 'mastodon',
+  name: 'Mastodon',
+  about: 'the best known; for a club or a community; 2 GB of memory at least',
+  minimum: { memoryMiB: 1900, diskGiB: 10 },
+  questions: QUESTIONS,
+  parseAdmin,
+  images: {
+    mastodon: { reference: `ghcr.io/mastodon/mastodon:${VERSION}` },
+    'mastodon-streaming': { reference: `ghcr.io/mastodon/mastodon-streaming:${VERSION}` },
+    postgres: { reference: 'docker.io/library/postgres:17-trixie' },
+    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
+  },
+  secrets: [
+    {
+      name: 'mastodon.encryption.primary',
+      class: 'forever',
+      about: 'Encrypts two-factor secrets and, from 4.7 on, every account’s signing key.',
+      make: alphanumeric32,
+    },
+    {
+      name: 'mastodon.encryption.deterministic',
+      class: 'forever',
+      about: 'As the primary one.',
+      make: alphanumeric32,
+    },
+    {
+      name: 'mastodon.encryption.salt',
+      class: 'forever',
+      about: 'As the primary one.',
+      make: alphanumeric32,
+    },
+    {
+      name: 'mastodon.secret-key-base',
+      class: 'steps',
+      about: 'Signs sessions and links in mails: another one logs everybody out.',
+      make: () => randomHex(64),
+    },
+    {
+      name: 'mastodon.vapid',
+      class: 'steps',
+      about: 'Signs push notifications: another one ends every subscription.',
+      make: makeVapid,
+    },
+    { name: 'mastodon.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
+    { name: 'mastodon.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },
+  ],
+  adminSecret: PASSWORD,
+  front: 'mastodon_front',
+  caddyMounts: ['mastodon_system:/srv/mastodon/system'],
+  seal: {
+    service: 'mastodon_db',
+    image: 'postgres',
+    volume: 'mastodon_db',
+    mount: '/var/lib/postgresql/data',
+    data: '/var/lib/postgresql/data/pgdata/PG_VERSION',
+    owner: '999:999',
+  },
+
+  env: (config, app, secret) => {
+    const { answers } = config;
+    const database: EnvGroup = {
+      DB_HOST: 'mastodon_db',
+      DB_PORT: 5432,
+      DB_NAME: 'mastodon',
+      DB_USER: 'mastodon',
+      DB_PASS: secret('mastodon.db'),
+      REDIS_HOST: 'mastodon_valkey',
+      REDIS_PORT: 6379,
+      REDIS_PASSWORD: secret('mastodon.valkey'),
+    };
+    return {
+      'mastodon-db': {
+        POSTGRES_USER: 'mastodon',
+        POSTGRES_DB: 'mastodon',
+        POSTGRES_PASSWORD: secret('mastodon.db'),
+        // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
+        PGDATA: '/var/lib/postgresql/data/pgdata',
+        POSTGRES_INITDB_ARGS: '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
+        POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
+      },
+      'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') },
+      'mastodon-streaming': { ...database, DB_POOL: SIZES[text(answers, 'size') as Size].pool },
+      mastodon: {
+        LOCAL_DOMAIN: app.domain,
+        WEB_DOMAIN: text(answers, 'web-domain') || undefined,
+        SINGLE_USER_MODE: text(answers, 'single-user') === 'yes' ? 'true' : undefined,
+        DEFAULT_LOCALE: text(answers, 'locale'),
+        ...database,
+        SECRET_KEY_BASE: secret('mastodon.secret-key-base'),
+        ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY: secret('mastodon.encryption.primary'),
+        ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY: secret('mastodon.encryption.deterministic'),
+        ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT: secret('mastodon.encryption.salt'),
+        VAPID_PRIVATE_KEY: secret('mastodon.vapid'),
+        VAPID_PUBLIC_KEY: vapidPublic(secret('mastodon.vapid').reveal()),
+        ...mailEnv(config.mail, app, () => secret('mail.password')),
+        // A lab's domains have no mail exchanger that Mastodon could look up.
+        EMAIL_DOMAIN_ALLOWLIST:
+          config.tls.mode === 'internal' ? app.email.slice(app.email.lastIndexOf('@') + 1) : undefined,
+        // The one extra file; the system's own certificates are found by OpenSSL's folder all the same.
+        SSL_CERT_FILE: config.tls.mode === 'internal' ? `${TRUST_FOLDER}/root.crt` : undefined,
+      },
+    };
+  },
+
+  variables: (config, app) => {
+    const size = SIZES[text(config.answers, 'size') as Size];
+    const [shared, cache, maintenance, connections] = size.db;
+    return {
+      MASTODON_DOMAIN: app.domain,
+      MASTODON_WEB_DOMAIN: webDomain(app, config.answers),
+      DB_SHARED_BUFFERS: shared,
+      DB_CACHE: cache,
+      DB_MAINTENANCE: maintenance,
+      DB_CONNECTIONS: connections,
+      WEB_CONCURRENCY: String(size.web[0]),
+      WEB_THREADS: String(size.web[1]),
+      SIDEKIQ_CONCURRENCY: String(size.sidekiq),
+    };
+  },
+
+  shape: (compose, config) => {
+    for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
+      if (config.tls.mode === 'internal')
+        (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
+    }
+    if (config.mail.mode === 'catcher') joinNetwork(compose, 'mastodon_sidekiq', 'mail');
+  },
+
+  steps: (config, app): AppStep[] => [
+    {
+      id: 'mastodon.seeds',
+      title: 'Roles and the server’s own account',
+      service: 'mastodon_db',
+      // A kill between schema and seeds leaves a database that looks complete to db:prepare.
+      check: {
+        ...sql(
+          "select (select count(*) from user_roles where name = 'Owner') > 0 and (select count(*) from accounts where id = -99) > 0",
+        ),
+        prints: 't',
+      },
+      actIn: 'mastodon_web',
+      act: { argv: ['bundle', 'exec', 'rails', 'db:seed'] },
+      hint: 'Look at `docker compose logs mastodon_gate`.',
+    },
+    {
+      id: 'mastodon.owner',
+      title: `Owner ${app.admin}`,
+      service: 'mastodon_db',
+      check: {
+        ...sql(
+          `select count(*) from users u join accounts a on a.id = u.account_id join user_roles r on r.id = u.role_id where lower(a.username) = ${literal(app.admin)} and a.domain is null and r.name = 'Owner' and u.approved and u.confirmed_at is not null`,
+        ),
+        prints: '1',
+      },
+      actIn: 'mastodon_web',
+      act: {
+        argv: [
+          'tootctl',
+          'accounts',
+          'create',
+          app.admin,
+          '--email',
+          app.email,
+          '--confirmed',
+          '--approve',
+          '--role',
+          'Owner',
+        ],
+      },
+      capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+      hint: 'Is the name or the address in use already?',
+    },
+    {
+      // A run that was killed between the account and the store has lost the password: it gets a new one.
+      id: 'mastodon.password',
+      title: `Password of ${app.admin}`,
+      service: 'mastodon_web',
+      act: { argv: ['tootctl', 'accounts', 'modify', app.admin, '--reset-password'] },
+      capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+      hint: 'Look at `docker compose logs mastodon_web`.',
+    },
+    {
+      // Once only: from then on these belong to the web interface.
+      id: 'mastodon.settings',
+      title: 'Contact, name, registrations, remote media kept for 14 days',
+      service: 'mastodon_db',
+      check: {
+        ...sql(
+          "select count(*) from settings where var in ('site_contact_username', 'site_contact_email', 'site_title', 'registrations_mode', 'media_cache_retention_period')",
+        ),
+        prints: '5',
+      },
+      actIn: 'mastodon_web',
+      act: runner('values.each { |name, value| Setting[name] = value }', {
+        site_contact_username: app.admin,
+        site_contact_email: app.email,
+        site_title: text(config.answers, 'title'),
+        registrations_mode: text(config.answers, 'registrations'),
+        media_cache_retention_period: 14,
+      }),
+      hint: 'Look at `docker compose logs mastodon_web`.',
+    },
+  ],
+
+  proofs: mastodonProofs,
+
+  cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },
+};
