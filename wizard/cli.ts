@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     about: 'the receipt again: log-in, WebFinger, upload, …',
     load: async () => (await site()).proveCommand,
   },
+  mail: { about: 'the mails that the catcher holds', load: async () => (await site()).mailCommand },
   secrets: {
     about: 'which secrets there are, by fingerprint',
     load: async () => (await site()).secretsCommand,

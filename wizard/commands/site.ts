@@ -5,6 +5,7 @@ import { APPS } from '../apps/index.ts';
 import { OWN, readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { preflight } from '../apply/apply.ts';
+import { lockedReference, readLock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
 import { Store } from '../secrets/store.ts';
@@ -83,6 +84,60 @@ export const secretsCommand: Command = async (context) => {
   else
     for (const { name, class: kind, created, fingerprint } of list)
       out(`${name.padEnd(16)} ${kind.padEnd(8)} ${created.slice(0, 10)}  ${fingerprint}`);
+  return EXIT.OK;
+};
+
+interface CaughtMail {
+  readonly ID: string;
+  readonly From: { readonly Address: string };
+  readonly To: readonly { readonly Address: string }[];
+  readonly Subject: string;
+  readonly Created: string;
+}
+
+/** What the catcher holds, oldest first, asked through its own network: it is published nowhere. */
+export const mailCommand: Command = async (context) => {
+  const { folder, config, engine } = await existingSite(context);
+  await engine.info();
+  if (config.mail.mode !== 'catcher') {
+    throw new Problem(EXIT.USAGE, `This site has no mail catcher: mail.mode is ${config.mail.mode}.`, {
+      next: 'For one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
+    });
+  }
+  const caddy = (await readLock(folder))['caddy'];
+  if (caddy === undefined)
+    throw new Problem(EXIT.FAILED, 'The site has never been set up.', { next: 'Run `fedi-setup apply`.' });
+  const get = async <T>(path: string): Promise<T> => {
+    const { code, stdout, stderr } = await engine.run({
+      image: lockedReference(caddy),
+      argv: ['curl', '--silent', '--show-error', '--fail', `http://mail:8025${path}`],
+      network: `${config.name}_mail`,
+    });
+    if (code !== 0) {
+      throw new Problem(EXIT.FAILED, `The mail catcher does not answer: ${stderr.trim()}`, {
+        next: 'Does the site run? `fedi-setup status` tells.',
+      });
+    }
+    return JSON.parse(stdout) as T;
+  };
+  const { messages } = await get<{ messages: CaughtMail[] }>('/api/v1/messages');
+  for (const mail of messages.toReversed()) {
+    const { Text: text } = await get<{ Text: string }>(`/api/v1/message/${mail.ID}`);
+    const to = mail.To.map(({ Address }) => Address).join(', ');
+    context.progress.emit({
+      event: 'mail',
+      from: mail.From.Address,
+      to,
+      subject: mail.Subject,
+      at: mail.Created,
+      text,
+    });
+    if (!context.flags.json)
+      out(
+        `${mail.Created}  ${mail.From.Address} → ${to}\n${mail.Subject}\n\n${text.trim().replace(/^/gm, '  ')}\n`,
+      );
+  }
+  if (messages.length === 0) context.progress.say('No mail yet.');
   return EXIT.OK;
 };
 
