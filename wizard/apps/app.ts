@@ -93,7 +93,11 @@ export interface App {
   readonly problems?: (config: Config) => readonly string[];
   /** Volumes of the app that Caddy serves files from: `volume:target`, mounted read-only. */
   readonly caddyMounts?: readonly string[];
-  /** Network on which Caddy meets the app; the app's domain leads to Caddy there. */
+  /** Names Caddy answers for, the app's domain first; they lead to Caddy on the app's own network too. Absent: the domain. */
+  readonly names?: (config: Config, app: AppConfig) => readonly string[];
+  /** Caddy snippets of the app; absent: the one named like it. */
+  readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
+  /** Network on which Caddy meets the app. */
   readonly front: string;
   /** Edits the parsed Compose file for the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;

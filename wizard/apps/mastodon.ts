@@ -1,7 +1,7 @@
 /** Mastodon. Facts on formats, traps and exit codes: upstream v4.6.5. */
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import { totalmem } from 'node:os';
-import type { AppConfig, Config, Mail } from '../config/config.ts';
+import type { AppConfig, Mail } from '../config/config.ts';
 import { parseChoice, parseDomain, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
@@ -233,8 +233,11 @@ export const mastodon: App = {
     { name: 'mastodon.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },
   ],
   adminSecret: PASSWORD,
+  names: (config, app) => [...new Set([app.domain, webDomain(app, config.answers)])],
+  snippets: (config, app) =>
+    webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
-  caddyMounts: ['mastodon_system:/srv/mastodon/system'],
+  caddyMounts: ['mastodon_system:/srv/mastodon/media/system', 'mastodon_assets:/srv/mastodon/assets'],
   seal: {
     service: 'mastodon_db',
     image: 'postgres',

@@ -3,20 +3,25 @@ import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { exists } from '../apply/atomic.ts';
 import { APPS } from '../apps/index.ts';
+import type { Config } from '../config/config.ts';
 import type { Check, CheckContext, Finding } from './check.ts';
 import { collides, listeners, ownerOf } from './ports.ts';
 
-const PORTS = [
-  { protocol: 'tcp', port: 80 },
-  { protocol: 'tcp', port: 443 },
-  { protocol: 'udp', port: 443 },
-] as const;
+/** Ports of this host that Caddy needs. */
+function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
+  if (tls.mode === 'proxy') return [{ protocol: 'tcp', port: tls.port }];
+  return [
+    { protocol: 'tcp', port: 80 },
+    { protocol: 'tcp', port: 443 },
+    { protocol: 'udp', port: 443 },
+  ];
+}
 
 async function checkPorts({ config, engine }: CheckContext): Promise<Finding | undefined> {
   const containers = await engine.containers();
   const taken: string[] = [];
   const all = await listeners();
-  for (const { protocol, port } of PORTS) {
+  for (const { protocol, port } of neededPorts(config)) {
     const container = containers.find(
       (one) =>
         one.state === 'running' &&
@@ -39,7 +44,7 @@ async function checkPorts({ config, engine }: CheckContext): Promise<Finding | u
   return {
     level: 'blocker',
     what: `Taken on ${config.bind}: ${taken.join('; ')}.`,
-    means: 'Caddy needs ports 80 and 443: it is the door of the site.',
+    means: 'Caddy needs these ports: it is the door of the site.',
     next: 'Stop what holds them, or listen on another address with --bind.',
   };
 }
@@ -98,5 +103,5 @@ async function checkMemory({ config, info }: CheckContext): Promise<Finding | un
 export const CHECKS: readonly Check[] = [
   { id: 'disk', title: 'Disk', run: checkDisk },
   { id: 'memory', title: 'Memory', run: checkMemory },
-  { id: 'ports', title: 'Ports 80 and 443', run: checkPorts },
+  { id: 'ports', title: 'Ports', run: checkPorts },
 ];

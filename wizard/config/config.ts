@@ -2,7 +2,8 @@
 import type { AppId } from '../apps/index.ts';
 import type { Answers } from './question.ts';
 
-export type TlsMode = 'acme' | 'internal';
+/** proxy: another proxy ends TLS in front of Caddy. */
+export type TlsMode = 'acme' | 'directory' | 'internal' | 'proxy';
 export type MailMode = 'none' | 'smtp' | 'catcher';
 
 export interface Mail {
@@ -28,7 +29,16 @@ export interface Config {
   /** Compose project name: in front of every volume, network and container. */
   readonly name: string;
   readonly apps: readonly AppConfig[];
-  readonly tls: { readonly mode: TlsMode; readonly email: string | undefined };
+  readonly tls: {
+    readonly mode: TlsMode;
+    readonly email: string | undefined;
+    /** ACME directory and the file under caddy/custom with the root it is trusted by; mode directory. */
+    readonly directory: string | undefined;
+    readonly directoryRoot: string | undefined;
+    /** Port of this host that the other proxy passes requests to, and whose word about clients counts; mode proxy. */
+    readonly port: number;
+    readonly proxies: string;
+  };
   readonly mail: Mail;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
@@ -61,7 +71,14 @@ export function configOf(answers: Answers): Config {
         admin: text(`apps.${id}.admin`),
         email: text(`apps.${id}.email`),
       })),
-    tls: { mode: text('tls.mode') as TlsMode, email: maybe('tls.email') },
+    tls: {
+      mode: text('tls.mode') as TlsMode,
+      email: maybe('tls.email'),
+      directory: maybe('tls.directory'),
+      directoryRoot: maybe('tls.directory-root'),
+      port: Number(answers['tls.port'] ?? 8080),
+      proxies: maybe('tls.proxies') ?? 'private_ranges',
+    },
     mail: {
       mode: mailMode,
       // The catcher is a container of the site, named like this on its network.

@@ -103,6 +103,42 @@ export function parseBind(text: string): Parsed<string> {
   return ok(line.value);
 }
 
+/** An https:// address. */
+export function parseHttps(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  const url = URL.canParse(line.value) ? new URL(line.value) : undefined;
+  if (url?.protocol !== 'https:' || url.username !== '' || url.hash !== '')
+    return no('Not an https:// address.');
+  return ok(url.href);
+}
+
+/** A bare file name. */
+export function parseFileName(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  return /^[\w-][\w.-]{0,99}$/.test(line.value)
+    ? line
+    : no('Only the name of the file: letters, digits, dots, - and _.');
+}
+
+/** An IP address, a network such as 10.0.0.0/8, or `private_ranges`. */
+export function parseNetwork(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  if (line.value === 'private_ranges') return line;
+  const [address = '', bits, ...rest] = line.value.split('/');
+  const most = isIP(address) === 4 ? 32 : 128;
+  if (
+    isIP(address) === 0 ||
+    rest.length > 0 ||
+    (bits !== undefined && (!/^\d{1,3}$/.test(bits) || Number(bits) > most))
+  ) {
+    return no('Not an IP address or network. Examples: 192.0.2.7, 10.0.0.0/8, private_ranges.');
+  }
+  return line;
+}
+
 /** An image reference with a tag, as `docker pull` takes it. `latest` is refused: it moves by itself. */
 export function parseImage(text: string): Parsed<string> {
   const line = parseLine(text);

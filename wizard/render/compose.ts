@@ -6,7 +6,7 @@ import type { Yaml } from '../yaml.ts';
 export interface Service {
   'x-about'?: string;
   image: string;
-  networks: Record<string, { aliases?: string[] }>;
+  networks?: Record<string, { aliases?: string[] }>;
   volumes?: string[];
   environment?: Record<string, string>;
   env_file?: (string | { path: string; required: boolean })[];
@@ -79,7 +79,7 @@ export function joinNetwork(
   network: string,
   aliases: readonly string[] = [],
 ): void {
-  service(file, name).networks[network] = aliases.length > 0 ? { aliases: [...aliases] } : {};
+  (service(file, name).networks ??= {})[network] = aliases.length > 0 ? { aliases: [...aliases] } : {};
 }
 
 /** Every `$` doubled, once: Compose would take a single one for a variable of the shell. */
@@ -118,7 +118,7 @@ export function printCompose(file: ComposeFile): string {
 export function assertComplete(file: ComposeFile): void {
   for (const [name, { image, networks }] of Object.entries(file.services)) {
     if (!image) throw new Problem(EXIT.FAILED, `The service ${name} has no image.`);
-    for (const network of Object.keys(networks)) {
+    for (const network of Object.keys(networks ?? {})) {
       if (!(network in file.networks))
         throw new Error(`the service ${name} is on the unknown network ${network}`);
     }

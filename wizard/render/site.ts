@@ -47,8 +47,26 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   if (config.tls.email !== undefined) variables['TLS_EMAIL'] = config.tls.email;
   for (const [name, entry] of Object.entries(lock))
     variables[`IMAGE_${name.toUpperCase().replaceAll('-', '_')}`] = lockedReference(entry);
+  if (config.tls.directory !== undefined) variables['TLS_DIRECTORY'] = config.tls.directory;
+  variables['TLS_DIRECTORY_ROOT'] =
+    config.tls.directoryRoot === undefined
+      ? '/etc/ssl/certs/ca-certificates.crt'
+      : `/etc/caddy/custom/${config.tls.directoryRoot}`;
+  variables['TRUSTED_PROXIES'] = config.tls.proxies;
   for (const app of config.apps) Object.assign(variables, APPS[app.id].variables(config, app));
+  // A Caddy site's address says whether Caddy has certificates for it.
+  for (const [name, value] of Object.entries(variables)) {
+    if (name.endsWith('_DOMAIN')) {
+      variables[name.replace(/_DOMAIN$/, '_ADDRESS')] =
+        `${config.tls.mode === 'proxy' ? 'http' : 'https'}://${value}`;
+    }
+  }
   return variables;
+}
+
+/** Every name that Caddy answers for. */
+export function domainsOf(config: Config): string[] {
+  return config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain]);
 }
 
 async function renderCompose(
@@ -68,10 +86,13 @@ async function renderCompose(
   const joined = join(parts);
   for (const app of config.apps) {
     // Under the app's own domain too, so that apps of one host reach each other through the door.
-    joinNetwork(joined, 'caddy', APPS[app.id].front, [app.domain]);
+    const names = APPS[app.id].names?.(config, app) ?? [app.domain];
+    joinNetwork(joined, 'caddy', APPS[app.id].front, names);
     const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
+  if (config.tls.mode === 'proxy')
+    service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
   for (const [name, entry] of Object.entries(lock)) {
     for (const [serviceName, one] of Object.entries(joined.services)) {
       if (one.image === lockedReference(entry) && !('digest' in entry)) {
@@ -95,7 +116,11 @@ async function renderCaddy(
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
-  for (const { id } of config.apps) sources[`caddy/sites/${id}.caddy`] = await readAsset(`caddy/${id}.caddy`);
+  for (const app of config.apps) {
+    for (const name of APPS[app.id].snippets?.(config, app) ?? [app.id]) {
+      sources[`caddy/sites/${name}.caddy`] = await readAsset(`caddy/${name}.caddy`);
+    }
+  }
   const fill = (configId: string): Record<string, string> =>
     Object.fromEntries(
       Object.entries(sources).map(([path, text]) => [
@@ -136,7 +161,7 @@ export async function renderSite({
     const used = (one.env_file ?? []).map(
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
     );
-    const networks = Object.keys(one.networks).map((network) => compose.networks[network]);
+    const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
     one.labels = {
       ...one.labels,
       [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used])),
@@ -173,6 +198,14 @@ export async function renderSite({
       secret('caddy/pki/root.key', root.key),
       plain('trust/root.crt', root.certificate),
     );
+  }
+  if (config.tls.mode === 'proxy') {
+    for (const name of ['nginx.conf', 'Caddyfile']) {
+      const template = await readAsset(`caddy/front/${name}`);
+      const door = `${config.bind === '0.0.0.0' ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
+      const texts = domainsOf(config).map((domain) => fillCaddy(template, { DOMAIN: domain, DOOR: door }));
+      files.push(plain(`front/${name}`, texts.join('\n')));
+    }
   }
   return { files, compose, env, caddyId: caddy.id };
 }
