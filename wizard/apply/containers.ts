@@ -148,7 +148,7 @@ function troubleOf(
   if (health === 'unhealthy') return 'is unhealthy';
   if ((state === 'restarting' || state === 'exited') && restarts >= 3)
     return `stops again and again, with exit code ${exitCode}`;
-  if (oneShot && state === 'exited') return `ended with exit code ${exitCode}`;
+  if (oneShot && state === 'exited' && exitCode !== 0) return `ended with exit code ${exitCode}`;
   if (state === 'dead') return 'is dead';
   return undefined;
 }
