@@ -10,6 +10,8 @@ export const version = typeof VERSION === 'undefined' ? '0.0.0-source' : VERSION
 
 interface Entry {
   readonly about: string;
+  /** How many words of its own it takes; absent: none. */
+  readonly words?: number;
   readonly load: () => Promise<Command>;
 }
 
@@ -38,7 +40,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   mail: { about: 'the mails that the catcher holds', load: async () => (await site()).mailCommand },
   secrets: {
-    about: 'which secrets there are, by fingerprint',
+    about: 'which there are; export [FILE]; set NAME FILE',
+    words: 3,
     load: async () => (await site()).secretsCommand,
   },
   uninstall: {
@@ -220,7 +223,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       const near = nearest(name, Object.keys(COMMANDS));
       throw usage(`There is no command ${name}.${near ? ` Did you mean ${near}?` : ''}`);
     }
-    if (tool === undefined && rest.length > 0) throw usage(`\`${rest.join(' ')}\` is one word too many.`);
+    const extra = rest.slice(entry?.words ?? 0);
+    if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
 
     const sources = await import('./config/sources.ts');
     const { jsonProgress, textProgress } = await import('./progress.ts');

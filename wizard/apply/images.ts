@@ -1,16 +1,15 @@
 /** Gets the images of a site onto the host and says exactly which they are. */
 import { assetPath } from '../assets.ts';
-import type { ImageSpec } from '../apps/app.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockEntry, lockedReference } from '../plan/lock.ts';
-import type { Lock, LockEntry } from '../plan/lock.ts';
+import type { Lock, LockEntry, WantedImage } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 
 /** The lock for what is wanted, as far as the host has it; no registry is asked. */
 export async function lockOf(
   engine: Engine,
-  wanted: Readonly<Record<string, ImageSpec>>,
+  wanted: Readonly<Record<string, WantedImage>>,
   lock: Lock,
 ): Promise<{ lock: Lock; missing: string[] }> {
   const found: Record<string, LockEntry> = {};
@@ -45,13 +44,13 @@ export async function lockOf(
 /** Pulls or builds what is missing. */
 export async function fetchImages(
   engine: Engine,
-  wanted: Readonly<Record<string, ImageSpec>>,
+  wanted: Readonly<Record<string, WantedImage>>,
   lock: Lock,
   missing: readonly string[],
   progress: Progress,
 ): Promise<void> {
   for (const name of missing) {
-    const spec = wanted[name] as ImageSpec;
+    const spec = wanted[name] as WantedImage;
     const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
     progress.start(`image.${name}`, `Image ${spec.reference}`);
     try {

@@ -1,7 +1,7 @@
 /** What an app is: one object. Everything else in the wizard treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
-import type { Question } from '../config/question.ts';
+import type { Answers, Question } from '../config/question.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import type { Secret } from '../secrets/secret.ts';
@@ -12,10 +12,14 @@ export const TRUST_FOLDER = '/etc/fedi/trust';
 
 /** An image a stack runs. */
 export interface ImageSpec {
-  /** Reference with a tag, of the image we know to work. */
-  readonly reference: string;
+  /** Reference with a tag, of the image we know to work; it may follow from an answer. */
+  readonly reference: string | ((answers: Answers) => string);
   /** Folder under compose/ with a Dockerfile, for software that publishes no image: built on the host. */
   readonly build?: string;
+}
+
+export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
+  return typeof reference === 'string' ? reference : reference(answers);
 }
 
 /** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */

@@ -6,6 +6,7 @@ import { expectStatus, multipartFile } from '../prove/http.ts';
 import type { Client, Reply, RequestOptions } from '../prove/http.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import { firstMessage } from '../prove/websocket.ts';
+import { runner } from './mastodon-runner.ts';
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 const SCOPES = 'read write';
@@ -62,6 +63,80 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   let session: Session | undefined;
   let media: string | undefined;
 
+  const register = async (): Promise<Session['client']> => {
+    const registered = await http(
+      `${base}/api/v1/apps`,
+      form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
+    );
+    expectStatus(registered, 200, 'the registration of a client app');
+    return registered.json<Session['client']>();
+  };
+
+  /** As a person with a browser: the log-in form, the consent form, the code. */
+  const passwordToken = async (client: Session['client']): Promise<string> => {
+    const password = context.secret('mastodon.admin');
+    if (password === undefined) throw new Error('the password is not known here');
+    const browser = new Browser(http);
+    const page = await browser.visit(`${base}/auth/sign_in`);
+    expectStatus(page, 200, 'the log-in page');
+    const entered = await browser.visit(
+      `${base}/auth/sign_in`,
+      form({
+        authenticity_token: Browser.token(page),
+        'user[email]': app.email,
+        'user[password]': password.reveal(),
+      }),
+    );
+    if (
+      ![302, 303].includes(entered.status) ||
+      String(entered.headers['location']).includes('/auth/sign_in')
+    ) {
+      throw new Error(`the password is not taken (${entered.status})`);
+    }
+    const ask = new URLSearchParams({
+      client_id: client.client_id,
+      redirect_uri: OUT_OF_BAND,
+      response_type: 'code',
+      scope: SCOPES,
+    });
+    const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
+    expectStatus(consent, 200, 'the page that asks for consent');
+    const agreed = await browser.visit(
+      `${base}/oauth/authorize`,
+      form({ ...Object.fromEntries(ask), authenticity_token: Browser.token(consent), state: '' }),
+    );
+    const location = String(agreed.headers['location']);
+    const shown = [302, 303].includes(agreed.status)
+      ? await browser.visit(new URL(location, base).href)
+      : agreed;
+    const code = /[?&]code=([\w-]+)/.exec(location)?.[1] ?? /value="([\w-]{30,})"/.exec(shown.text())?.[1];
+    if (code === undefined) throw new Error(`no code was granted (${agreed.status})`);
+    const granted = await http(
+      `${base}/oauth/token`,
+      form({ grant_type: 'authorization_code', code, redirect_uri: OUT_OF_BAND, scope: SCOPES, ...client }),
+    );
+    expectStatus(granted, 200, 'the token');
+    return granted.json<{ access_token: string }>().access_token;
+  };
+
+  /** On a server that is live the owner's password is the owner's: a short-lived token comes from the inside. */
+  const mintedToken = async (): Promise<Session> => {
+    const { code, stdout, stderr } = await context.inside(
+      'mastodon_web',
+      runner(
+        `app = Doorkeeper::Application.create!(name: 'fedi-setup', redirect_uri: '${OUT_OF_BAND}', scopes: values['scopes'])
+user = Account.find_local!(values['name']).user
+token = Doorkeeper::AccessToken.create!(application: app, resource_owner_id: user.id, scopes: values['scopes'], expires_in: 600)
+puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secret: app.secret })`,
+        { name: app.admin, scopes: SCOPES },
+      ),
+    );
+    const line = stdout.split('\n').findLast((one) => one.startsWith('{"token"'));
+    if (code !== 0 || line === undefined)
+      throw new Error(`no token could be made: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+    return JSON.parse(line) as Session;
+  };
+
   const bearer = (): Record<string, string> => {
     if (session === undefined) throw new Error('not tried: the log-in failed');
     return { Authorization: `Bearer ${session.token}` };
@@ -90,64 +165,12 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     },
     {
       id: 'login',
-      title: `Log-in as ${app.admin}, as in a browser`,
+      title: context.first
+        ? `Log-in as ${app.admin}, as in a browser`
+        : `A token for ${app.admin}, for ten minutes`,
       run: async () => {
-        const password = context.secret('mastodon.admin');
-        if (password === undefined) throw new Error('the password is not known here');
-        const registered = await http(
-          `${base}/api/v1/apps`,
-          form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
-        );
-        expectStatus(registered, 200, 'the registration of a client app');
-        const client = registered.json<Session['client']>();
-        const browser = new Browser(http);
-        const page = await browser.visit(`${base}/auth/sign_in`);
-        expectStatus(page, 200, 'the log-in page');
-        const entered = await browser.visit(
-          `${base}/auth/sign_in`,
-          form({
-            authenticity_token: Browser.token(page),
-            'user[email]': app.email,
-            'user[password]': password.reveal(),
-          }),
-        );
-        if (
-          ![302, 303].includes(entered.status) ||
-          String(entered.headers['location']).includes('/auth/sign_in')
-        ) {
-          throw new Error(`the password is not taken (${entered.status})`);
-        }
-        const ask = new URLSearchParams({
-          client_id: client.client_id,
-          redirect_uri: OUT_OF_BAND,
-          response_type: 'code',
-          scope: SCOPES,
-        });
-        const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
-        expectStatus(consent, 200, 'the page that asks for consent');
-        const agreed = await browser.visit(
-          `${base}/oauth/authorize`,
-          form({ ...Object.fromEntries(ask), authenticity_token: Browser.token(consent), state: '' }),
-        );
-        const shown = [302, 303].includes(agreed.status)
-          ? await browser.visit(new URL(String(agreed.headers['location']), base).href)
-          : agreed;
-        const code =
-          /[?&]code=([\w-]+)/.exec(String(agreed.headers['location']))?.[1] ??
-          /value="([\w-]{30,})"/.exec(shown.text())?.[1];
-        if (code === undefined) throw new Error(`no code was granted (${agreed.status})`);
-        const granted = await http(
-          `${base}/oauth/token`,
-          form({
-            grant_type: 'authorization_code',
-            code,
-            redirect_uri: OUT_OF_BAND,
-            scope: SCOPES,
-            ...client,
-          }),
-        );
-        expectStatus(granted, 200, 'the token');
-        session = { client, token: granted.json<{ access_token: string }>().access_token };
+        const client = context.first ? await register() : undefined;
+        session = client === undefined ? await mintedToken() : { client, token: await passwordToken(client) };
         const me = await api('GET', '/api/v1/accounts/verify_credentials');
         expectStatus(me, 200, 'the account');
         const { acct, role } = me.json<{ acct: string; role?: { name?: string } }>();

@@ -11,6 +11,7 @@ import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep, Command, EnvGroup } from './app.ts';
 import { mastodonProofs } from './mastodon-proofs.ts';
+import { runner } from './mastodon-runner.ts';
 
 const PASSWORD = 'mastodon.admin';
 
@@ -18,7 +19,18 @@ const PASSWORD = 'mastodon.admin';
  * The version a new site gets: the newest stable we know. Both images carry it. It needs PostgreSQL 14.4 or newer and
  * Redis 7.0 or Valkey 7.2 or newer (upstream's release notes since 4.5).
  */
-const VERSION = 'v4.6.5';
+const VERSION = 'v4.7.6';
+/** Older ones get no security fixes any more, or need variables that we do not make. */
+const OLDEST = [4, 5, 0] as const;
+
+function parseVersion(given: string): Parsed<string> {
+  const parts = /^v?(\d+)\.(\d+)\.(\d+)$/.exec(given.trim())?.slice(1).map(Number);
+  if (parts === undefined) return { problem: `Not a version such as ${VERSION}.` };
+  const older = OLDEST.findIndex((least, i) => (parts[i] ?? 0) !== least);
+  if (older >= 0 && (parts[older] ?? 0) < (OLDEST[older] ?? 0))
+    return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
+  return { value: `v${parts.join('.')}` };
+}
 
 /** `[A-Za-z0-9]` × 32, each as likely as the other: what `rails db:encryption:init` makes. */
 function alphanumeric32(): string {
@@ -67,12 +79,44 @@ const SIZES = {
 
 type Size = keyof typeof SIZES;
 
+/** Every queue of config/sidekiq.yml (v4.6) with its weight. */
+export const QUEUES = {
+  default: 8,
+  push: 6,
+  ingress: 4,
+  mailers: 2,
+  pull: 1,
+  scheduler: 1,
+  fasp: 1,
+} as const;
+
+/** Layout → suffix of the service → queues; each queue once, since `scheduler` in two processes runs every job twice. */
+export const SIDEKIQ = {
+  one: { '': Object.keys(QUEUES) },
+  split: {
+    '': ['default', 'ingress', 'mailers', 'fasp'],
+    _federation: ['push', 'pull'],
+    _scheduler: ['scheduler'],
+  },
+} as const;
+
+/** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
+const SCHEDULER_THREADS = 5;
+
 function sizeOfHost(): Size {
   const mib = totalmem() / 1024 / 1024;
   return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
 }
 
 const QUESTIONS: readonly Question[] = [
+  {
+    key: key('version'),
+    topic: 'size',
+    message: 'Version of Mastodon',
+    help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
+    parse: parseVersion,
+    initial: () => VERSION,
+  },
   {
     key: key('title'),
     topic: 'more',
@@ -130,6 +174,15 @@ const QUESTIONS: readonly Question[] = [
     parse: parseChoice(Object.keys(SIZES) as Size[]),
     initial: sizeOfHost,
   },
+  {
+    key: key('sidekiq'),
+    topic: 'more',
+    message: 'Background jobs',
+    help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to others cannot hold up your own people.',
+    choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
+    parse: parseChoice(Object.keys(SIDEKIQ) as (keyof typeof SIDEKIQ)[]),
+    initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
+  },
 ];
 
 const text = (answers: Answers, name: string): string => String(answers[key(name)] ?? '');
@@ -176,15 +229,6 @@ const sql = (query: string): Command => ({
 /** Text as an SQL literal. Names are checked before, but a quote is doubled all the same. */
 const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-/** Ruby on standard input: no value is ever part of a command line. Values travel as JSON in base64. */
-export function runner(script: string, values: Readonly<Record<string, string | number>>): Command {
-  const json = Buffer.from(JSON.stringify(values)).toString('base64');
-  return {
-    argv: ['bundle', 'exec', 'rails', 'runner', '-'],
-    stdin: `require 'base64'\nrequire 'json'\nvalues = JSON.parse(Base64.decode64('${json}'))\n${script}\n`,
-  };
-}
-
 export const mastodon: App = {
   id: 'mastodon',
   name: 'Mastodon',
@@ -193,8 +237,10 @@ export const mastodon: App = {
   questions: QUESTIONS,
   parseAdmin,
   images: {
-    mastodon: { reference: `ghcr.io/mastodon/mastodon:${VERSION}` },
-    'mastodon-streaming': { reference: `ghcr.io/mastodon/mastodon-streaming:${VERSION}` },
+    mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'version')}` },
+    'mastodon-streaming': {
+      reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'version')}`,
+    },
     postgres: { reference: 'docker.io/library/postgres:17-trixie' },
     valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
   },
@@ -315,6 +361,19 @@ export const mastodon: App = {
         (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     if (config.mail.mode === 'catcher') joinNetwork(compose, 'mastodon_sidekiq', 'mail');
+    const layout = SIDEKIQ[text(config.answers, 'sidekiq') as keyof typeof SIDEKIQ];
+    const whole = service(compose, 'mastodon_sidekiq');
+    for (const [suffix, queues] of Object.entries(layout)) {
+      const words = queues.flatMap((queue: keyof typeof QUEUES) => ['-q', `${queue},${QUEUES[queue]}`]);
+      compose.services[`mastodon_sidekiq${suffix}`] = {
+        ...structuredClone(whole),
+        'x-about': `Background jobs: ${queues.join(', ')}.`,
+        command: ['bundle', 'exec', 'sidekiq', ...words],
+        ...(suffix === '_scheduler'
+          ? { environment: { SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } }
+          : {}),
+      };
+    }
   },
 
   steps: (config, app): AppStep[] => [

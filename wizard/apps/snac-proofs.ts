@@ -59,7 +59,9 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         expectStatus(login, 200, 'the log-in');
         // snac answers 200 to a wrong password too, and its token endpoint does not check the code.
         if (!/^[\w-]+$/.test(login.text().trim()))
-          throw new Error(`the password is not taken: ${login.text().trim().slice(0, 60)}`);
+          throw new Error(
+            `the password in secrets.json is not taken. Was it changed? Then: fedi-setup secrets set snac.admin FILE`,
+          );
         const granted = await http(
           `${base}/oauth/token`,
           form({

@@ -1,16 +1,20 @@
 /** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
 import { readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve as resolvePath } from 'node:path';
 import { APPS } from '../apps/index.ts';
+import { exists, writeWhole } from '../apply/atomic.ts';
 import { OWN, readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { preflight } from '../apply/apply.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
+import type { Config } from '../config/config.ts';
+import { readNamed } from '../config/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
-import { keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
+import type { ExitCode } from '../problem.ts';
+import { everProven, keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
 import { Store } from '../secrets/store.ts';
 import { existingSite } from './command.ts';
-import type { Command } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
 
 const out = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -67,6 +71,7 @@ export const proveCommand: Command = async (context) => {
       await Store.open(folder),
       engine,
       generation,
+      !(await everProven(folder)),
       context.progress,
       context.now,
     );
@@ -77,15 +82,72 @@ export const proveCommand: Command = async (context) => {
   }
 };
 
+/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` tells an admin's new password. */
 export const secretsCommand: Command = async (context) => {
-  const { folder } = await existingSite(context);
-  const list = (await Store.open(folder)).list();
+  const { folder, config } = await existingSite(context);
+  const [action = 'list', first, second] = context.words;
+  const store = await Store.open(folder);
+  if (action === 'export')
+    return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
+  if (action === 'set') return setSecret(context, store, config, first, second);
+  if (action !== 'list')
+    throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
+      next: 'There are list, export [FILE], set NAME FILE.',
+    });
+  const list = store.list();
   if (context.flags.json) context.progress.emit({ event: 'secrets', secrets: list });
   else
     for (const { name, class: kind, created, fingerprint } of list)
-      out(`${name.padEnd(16)} ${kind.padEnd(8)} ${created.slice(0, 10)}  ${fingerprint}`);
+      out(`${name.padEnd(32)} ${kind.padEnd(8)} ${created.slice(0, 10)}  ${fingerprint}`);
   return EXIT.OK;
 };
+
+async function exportSecrets(
+  { progress }: CommandContext,
+  store: Store,
+  folder: string,
+  name: string,
+): Promise<ExitCode> {
+  const path = resolvePath(name);
+  if (await exists(path))
+    throw new Problem(EXIT.USAGE, `${path} exists already.`, {
+      means: 'It was not touched.',
+      next: 'Name another file.',
+    });
+  await writeWhole(path, store.recoveryText(), 0o600);
+  progress.say(`${path} holds every secret of this site, readable by you only.`);
+  progress.say(
+    `Keep it away from this host, beside the backups. To use it, put it back as ${join(folder, 'secrets.json')}.`,
+  );
+  progress.emit({ event: 'exported', path });
+  return EXIT.OK;
+}
+
+/** An admin's password that was changed in the app: only `prove` uses it, nothing else depends on it. */
+async function setSecret(
+  { progress, now }: CommandContext,
+  store: Store,
+  config: Config,
+  name: string | undefined,
+  file: string | undefined,
+): Promise<ExitCode> {
+  const names = config.apps.map(({ id }) => APPS[id].adminSecret);
+  if (name === undefined || !names.includes(name)) {
+    throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
+      means: 'The others are made by fedi-setup, and the apps depend on them.',
+      next: `fedi-setup secrets set ${names[0] ?? ''} FILE (or - for standard input)`,
+    });
+  }
+  if (file === undefined)
+    throw new Problem(EXIT.USAGE, 'The value is never an argument, where others could read it.', {
+      next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
+    });
+  store.put(name, 'free', (await readNamed(file, name)).replace(/\r?\n$/, ''), now());
+  store.markShown(name);
+  await store.save();
+  progress.say(`${name} is set.`);
+  return EXIT.OK;
+}
 
 interface CaughtMail {
   readonly ID: string;

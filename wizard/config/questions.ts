@@ -1,5 +1,7 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
 import { APP_IDS, APPS } from '../apps/index.ts';
+import { referenceOf } from '../apps/app.ts';
+import type { ImageSpec } from '../apps/app.ts';
 import type { AppId } from '../apps/index.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from './parse.ts';
@@ -218,14 +220,14 @@ export const SITE_IMAGES = {
   mail: { reference: 'docker.io/axllent/mailpit:v1.30.5' },
 } as const;
 
-function imageQuestion(name: string, reference: string): Question {
+function imageQuestion(name: string, spec: ImageSpec): Question {
   return {
     key: `images.${name}`,
     topic: 'more',
     message: `Image of ${name}`,
-    help: `Default: ${reference}. For a mirror of your own, or an image that is on the host already.`,
+    help: 'Left out, the one this was tested with. For a mirror of your own, or an image that is on the host already.',
     parse: parse.parseImage,
-    initial: () => reference,
+    initial: (answers) => referenceOf(spec, answers),
   };
 }
 
@@ -246,7 +248,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     parse: parse.parseBind,
     initial: (answers) => (answers['tls.mode'] === 'proxy' ? '127.0.0.1' : '0.0.0.0'),
   },
-  ...Object.entries(SITE_IMAGES).map(([name, { reference }]) => imageQuestion(name, reference)),
+  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec)),
 ];
 
 /** All rows that a site with these apps has, in the order they are asked. */
@@ -257,9 +259,7 @@ export function questionsFor(apps: readonly AppId[]): Question[] {
     ...MAIL_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
-    ...apps.flatMap((id) =>
-      Object.entries(APPS[id].images).map(([name, { reference }]) => imageQuestion(name, reference)),
-    ),
+    ...apps.flatMap((id) => Object.entries(APPS[id].images).map(([name, spec]) => imageQuestion(name, spec))),
   ];
 }
 

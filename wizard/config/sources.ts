@@ -13,7 +13,7 @@ import type { Given, Source } from './resolve.ts';
 export const CONFIG_FILE = 'fedi.yaml';
 
 /** A file named on the command line; `-` is standard input. */
-async function readNamed(path: string, what: string): Promise<string> {
+export async function readNamed(path: string, what: string): Promise<string> {
   try {
     return path === '-' ? await readStream(process.stdin) : await readFile(path, 'utf8');
   } catch (error) {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APPS } from '../apps/index.ts';
+import { referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import { SITE_IMAGES } from '../config/questions.ts';
@@ -18,16 +19,26 @@ export type LockEntry =
 
 export type Lock = Readonly<Record<string, LockEntry>>;
 
-/** The images a site needs, by name, as the answers want them. */
-export function wantedImages(config: Config): Record<string, ImageSpec> {
-  const wanted: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
-  if (config.mail.mode === 'catcher') wanted['mail'] = SITE_IMAGES.mail;
-  for (const { id } of config.apps) Object.assign(wanted, APPS[id].images);
+/** An image as the answers want it. */
+export interface WantedImage {
+  readonly reference: string;
+  readonly build?: string;
+}
+
+/** The images a site needs, by name. */
+export function wantedImages(config: Config): Record<string, WantedImage> {
+  const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
+  if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
+  for (const { id } of config.apps) Object.assign(specs, APPS[id].images);
   return Object.fromEntries(
-    Object.entries(wanted).map(([name, spec]) => {
-      const reference = config.images[name] ?? spec.reference;
+    Object.entries(specs).map(([name, spec]) => {
+      const ours = referenceOf(spec, config.answers);
+      const reference = config.images[name] ?? ours;
       // Another image than ours is never built by us.
-      return [name, reference === spec.reference ? spec : { reference }];
+      return [
+        name,
+        { reference, ...(reference === ours && spec.build !== undefined ? { build: spec.build } : {}) },
+      ];
     }),
   );
 }
@@ -49,7 +60,7 @@ export function printLock(lock: Lock): string {
 }
 
 /** The lock entry of an image that is on the host. */
-export function lockEntry(spec: ImageSpec, image: Image): LockEntry {
+export function lockEntry(spec: WantedImage, image: Image): LockEntry {
   const repository = spec.reference.slice(0, spec.reference.lastIndexOf(':'));
   const short = repository.replace(/^docker\.io\/(library\/)?/, '');
   const digest = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));

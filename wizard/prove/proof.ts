@@ -10,6 +10,8 @@ export interface ProofContext {
   /** HTTPS as a visitor: by name, through Caddy, with certificates checked. */
   readonly http: Client;
   readonly secret: (name: string) => Secret | undefined;
+  /** The site has never been proven: everything is tried, the password that was made included. */
+  readonly first: boolean;
   /** Runs a command in an app's container, for what only the server itself can tell. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
 }

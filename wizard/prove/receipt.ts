@@ -18,6 +18,7 @@ export async function prove(
   store: Store,
   engine: Engine,
   generation: number,
+  first: boolean,
   progress: Progress,
   now: () => Date,
 ): Promise<Receipt> {
@@ -31,6 +32,7 @@ export async function prove(
       root !== undefined && 'certificate' in root ? root.certificate : undefined,
     ),
     secret: (name) => store.find(name),
+    first,
     inside: async (service, { argv, stdin }) => {
       const container = (await engine.containers(config.name)).find((one) => one.service === service);
       if (container === undefined) throw new Error(`the container of ${service} is gone`);

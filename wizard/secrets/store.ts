@@ -177,9 +177,14 @@ export class Store {
     if (entry) this.#file.secrets[name] = { ...entry, shown: true };
   }
 
+  /** The file itself: put back as secrets.json it is the store again. */
+  recoveryText(): string {
+    return `${JSON.stringify(this.#file, null, 2)}\n`;
+  }
+
   /** Atomic, 0600 from creation. */
   async save(): Promise<void> {
-    await writeWhole(join(this.#folder, STORE_FILE), `${JSON.stringify(this.#file, null, 2)}\n`, 0o600);
+    await writeWhole(join(this.#folder, STORE_FILE), this.recoveryText(), 0o600);
   }
 
   /** One fingerprint over an app's forever secrets: what its seal holds. */

@@ -1,0 +1,17 @@
+require 'redis'
+
+REDIS = Redis.new(url: Rails.configuration.x.redis_url)
+
+Sidekiq.configure_client { |config| config.redis = { url: Rails.configuration.x.redis_url } }
+Sidekiq.configure_server do |config|
+  config.redis = { url: Rails.configuration.x.redis_url }
+  if (name = ENV['MASTODON_SIDEKIQ_READY_FILENAME'])
+    path = Rails.root.join('tmp', name)
+    config.on(:startup) { FileUtils.touch(path) }
+    config.on(:shutdown) { FileUtils.rm_f(path) }
+  end
+end
+
+Rails.application.config.after_initialize do
+  %w(models jobs web).each { |name| require Rails.root.join('lib', name) }
+end
