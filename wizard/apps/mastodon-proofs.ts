@@ -124,7 +124,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     const { code, stdout, stderr } = await context.inside(
       'mastodon_web',
       runner(
-        `app = Doorkeeper::Application.create!(name: 'fedi-setup', redirect_uri: '${OUT_OF_BAND}', scopes: values['scopes'])
+        `app = Doorkeeper::Application.find_by(name: 'fedi-setup') || Doorkeeper::Application.create!(name: 'fedi-setup', redirect_uri: '${OUT_OF_BAND}', scopes: values['scopes'])
 user = Account.find_local!(values['name']).user
 token = Doorkeeper::AccessToken.create!(application: app, resource_owner_id: user.id, scopes: values['scopes'], expires_in: 600)
 puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secret: app.secret })`,
