@@ -60,6 +60,7 @@ const GLOBAL_FLAGS = {
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
   data: { type: 'boolean', about: '        with uninstall: remove the data too' },
+  mail: { type: 'boolean', about: '        with prove: send a mail too' },
   confirm: { type: 'string', about: 'NAME    with uninstall: the name of the site' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
@@ -157,6 +158,7 @@ async function parse(
       edited: edited as GlobalFlags['edited'],
       skipCheck: (values['skip-check'] as string[] | undefined) ?? [],
       confirm: text('confirm'),
+      mail: values['mail'] === true,
     },
   };
 }

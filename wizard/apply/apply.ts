@@ -17,7 +17,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import { everProven, keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
+import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
 import type { Receipt } from '../prove/proof.ts';
 import { renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
@@ -331,7 +331,16 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   }
 
   const { generation } = await readManifest(folder);
-  const receipt = await prove(config, store, engine, generation, !(await everProven(folder)), progress, now);
+  const receipt = await prove(
+    config,
+    store,
+    engine,
+    generation,
+    !(await everProven(folder)),
+    await mailDue(folder, config, store),
+    progress,
+    now,
+  );
   await keepReceipt(folder, receipt);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }

@@ -4,9 +4,13 @@ import type { AppConfig } from '../config/config.ts';
 import { discoveryProofs, png } from '../prove/activitypub.ts';
 import { expectStatus, multipartFile } from '../prove/http.ts';
 import type { Client, Reply, RequestOptions } from '../prove/http.ts';
+import { mailEvidence } from '../prove/mail.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
+import { expectShown, proveBucket } from '../prove/s3.ts';
 import { firstMessage } from '../prove/websocket.ts';
+import { mastodonMail, mastodonMailOutcome } from './mastodon-mail.ts';
 import { runner } from './mastodon-runner.ts';
+import { bucketOf, secretKeyOf } from './s3.ts';
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 const SCOPES = 'read write';
@@ -59,6 +63,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
   const web = String(config.answers['apps.mastodon.web-domain'] ?? app.domain);
   const base = `https://${web}`;
+  const bucket = bucketOf(config.answers, 'mastodon');
   // What one proof leaves for the next.
   let session: Session | undefined;
   let media: string | undefined;
@@ -178,6 +183,21 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         return `${acct}, ${role?.name ?? 'no role'}`;
       },
     },
+    ...(bucket === undefined
+      ? []
+      : [
+          {
+            id: 'storage',
+            title: `A file in the bucket ${bucket.name}, read by a stranger, and deleted`,
+            run: () =>
+              proveBucket({
+                http,
+                bucket,
+                secretKey: context.secret(secretKeyOf('mastodon')),
+                origin: base,
+              }),
+          },
+        ]),
     {
       id: 'upload',
       title: 'A picture, uploaded, processed and read back',
@@ -204,6 +224,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
             expectStatus(read, 200, url);
             if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
               throw new Error(`${url} is no picture`);
+            if (bucket !== undefined) expectShown(bucket, url, await http(`${base}/about`));
             media = id;
             return new URL(url).host === web
               ? `${read.body.length} bytes at ${new URL(url).pathname}`
@@ -243,6 +264,20 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         return `${new URL(uri).pathname}, gone again (${gone.status})`;
       },
     },
+    ...(config.mail.mode === 'none' || !context.mail
+      ? []
+      : [
+          {
+            id: 'mail',
+            title: `A mail to ${app.email}`,
+            run: async () =>
+              mailEvidence(
+                config.mail,
+                app.email,
+                mastodonMailOutcome(await context.inside('mastodon_sidekiq', mastodonMail(app))),
+              ),
+          },
+        ]),
     {
       id: 'tidy',
       title: 'The token revoked',

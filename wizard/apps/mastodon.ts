@@ -12,6 +12,7 @@ import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep, Command, EnvGroup } from './app.ts';
 import { mastodonProofs } from './mastodon-proofs.ts';
 import { runner } from './mastodon-runner.ts';
+import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
 
@@ -234,7 +235,7 @@ export const mastodon: App = {
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 10 },
-  questions: QUESTIONS,
+  questions: [...QUESTIONS, ...s3Questions('mastodon')],
   parseAdmin,
   images: {
     mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'version')}` },
@@ -330,6 +331,7 @@ export const mastodon: App = {
         VAPID_PRIVATE_KEY: secret('mastodon.vapid'),
         VAPID_PUBLIC_KEY: vapidPublic(secret('mastodon.vapid').reveal()),
         ...mailEnv(config.mail, app, () => secret('mail.password')),
+        ...mastodonS3(config, secret),
         // A lab's domains have no mail exchanger that Mastodon could look up.
         EMAIL_DOMAIN_ALLOWLIST:
           config.tls.mode === 'internal' ? app.email.slice(app.email.lastIndexOf('@') + 1) : undefined,
@@ -354,6 +356,8 @@ export const mastodon: App = {
       SIDEKIQ_CONCURRENCY: String(size.sidekiq),
     };
   },
+
+  problems: (config) => s3Problems(config, 'mastodon'),
 
   shape: (compose, config) => {
     for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {

@@ -27,6 +27,7 @@ export interface GlobalFlags {
   readonly edited: 'keep' | 'replace' | 'abort' | undefined;
   readonly skipCheck: readonly string[];
   readonly confirm: string | undefined;
+  readonly mail: boolean;
 }
 
 export interface CommandContext {

@@ -11,7 +11,7 @@ import type { Config } from '../config/config.ts';
 import { readNamed } from '../config/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
-import { everProven, keepReceipt, lastReceipt, prove } from '../prove/receipt.ts';
+import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
 import { Store } from '../secrets/store.ts';
 import { existingSite } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -66,12 +66,14 @@ export const proveCommand: Command = async (context) => {
   context.onLocked(release);
   try {
     const { generation } = await readManifest(folder);
+    const store = await Store.open(folder);
     const receipt = await prove(
       config,
-      await Store.open(folder),
+      store,
       engine,
       generation,
       !(await everProven(folder)),
+      context.flags.mail || (await mailDue(folder, config, store)),
       context.progress,
       context.now,
     );

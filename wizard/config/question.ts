@@ -7,7 +7,7 @@ export type Value = string | number;
 /** Answers by key, checked; what does not apply is absent. */
 export type Answers = Readonly<Record<string, Value>>;
 
-export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'tls' | 'size' | 'more';
+export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'tls' | 'size' | 'more';
 
 export interface Question {
   /** Dotted place in fedi.yaml; flag and variable are made from it. */

@@ -1,9 +1,11 @@
 /** HTTPS with our own look-up and trust: the receipt asks the server by its name, wherever that name points today. */
+import { lookup as dns } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { request as plainRequest } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { rootCertificates } from 'node:tls';
 import { messageOf } from '../problem.ts';
 import { handshake } from './websocket.ts';
 
@@ -35,14 +37,32 @@ const TIMEOUT_MS = 20_000;
 /**
  * @param address where to connect whatever the URL's host is; undefined: by DNS, as everybody does.
  * @param ca PEM of the only root to trust; undefined: the system's.
+ * @param names hosts that `address` and `ca` are for; others are found by DNS, at `address` only where the DNS knows none,
+ * and public roots count for them too. Absent: all hosts.
  */
-export function client(address: string | undefined, ca: string | undefined): Client {
+export function client(
+  address: string | undefined,
+  ca: string | undefined,
+  names?: readonly string[],
+): Client {
   const lookup: LookupFunction | undefined =
     address === undefined
       ? undefined
-      : (_host, options, done) =>
-          options.all ? done(null, [{ address, family: isIP(address) }]) : done(null, address, isIP(address));
-  const trust = { ...(lookup === undefined ? {} : { lookup }), ...(ca === undefined ? {} : { ca }) };
+      : (host, options, done) => {
+          const here = (): void =>
+            options.all
+              ? done(null, [{ address, family: isIP(address) }])
+              : done(null, address, isIP(address));
+          if (names === undefined || names.includes(host)) here();
+          else dns(host, options, (error, ...found) => (error ? here() : done(null, ...found)));
+        };
+  const trust = (url: string): { lookup?: LookupFunction; ca?: string | string[] } => {
+    const own = names === undefined || names.includes(new URL(url).hostname);
+    return {
+      ...(lookup === undefined ? {} : { lookup }),
+      ...(ca === undefined ? {} : { ca: own ? ca : [ca, ...rootCertificates] }),
+    };
+  };
   const send = (url: string, options: RequestOptions = {}): Promise<Reply> =>
     new Promise((resolve, reject) => {
       const request = url.startsWith('http://') ? plainRequest : tlsRequest;
@@ -59,7 +79,7 @@ export function client(address: string | undefined, ca: string | undefined): Cli
           },
           agent: false,
           timeout: TIMEOUT_MS,
-          ...trust,
+          ...trust(url),
         },
         (message) => {
           const chunks: Buffer[] = [];
@@ -96,7 +116,7 @@ export function client(address: string | undefined, ca: string | undefined): Cli
         headers: { 'User-Agent': 'fedi-setup', ...asked, ...headers },
         agent: false,
         timeout: TIMEOUT_MS,
-        ...trust,
+        ...trust(url),
       });
       sent.on('upgrade', (message, stream, head) => {
         if (message.headers['sec-websocket-accept'] === accept) resolve({ socket: stream, head });

@@ -12,6 +12,8 @@ export interface ProofContext {
   readonly secret: (name: string) => Secret | undefined;
   /** The site has never been proven: everything is tried, the password that was made included. */
   readonly first: boolean;
+  /** A mail may be sent: in the first run, after a change of the mail answers, and when asked for. */
+  readonly mail: boolean;
   /** Runs a command in an app's container, for what only the server itself can tell. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
 }
@@ -40,5 +42,7 @@ export interface Receipt {
   readonly at: string;
   readonly generation: number;
   readonly proven: boolean;
+  /** Keyed hash of the mail settings that a mail was accepted with. */
+  readonly mail?: string;
   readonly proofs: readonly ProofResult[];
 }

@@ -4,14 +4,16 @@ import { join } from 'node:path';
 import { writeWhole } from '../apply/atomic.ts';
 import { OWN } from '../apply/files.ts';
 import { APPS } from '../apps/index.ts';
-import type { Config } from '../config/config.ts';
+import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { client } from './http.ts';
-import type { ProofContext, ProofResult, Receipt } from './proof.ts';
+import type { Client } from './http.ts';
+import type { Proof, ProofContext, ProofResult, Receipt } from './proof.ts';
+import { certificateProof, proxyProof } from './tls.ts';
 
 export async function prove(
   config: Config,
@@ -19,34 +21,44 @@ export async function prove(
   engine: Engine,
   generation: number,
   first: boolean,
+  mail: boolean,
   progress: Progress,
   now: () => Date,
 ): Promise<Receipt> {
-  const root = config.tls.mode === 'internal' ? splitRoot(store.get('tls.root').reveal()) : undefined;
-  const wildcard = config.bind === '0.0.0.0' || config.bind === '::';
+  const inside: ProofContext['inside'] = async (service, { argv, stdin }) => {
+    const container = (await engine.containers(config.name)).find((one) => one.service === service);
+    if (container === undefined) throw new Error(`the container of ${service} is gone`);
+    return engine.exec(container.id, argv, stdin);
+  };
+  const door = config.bind === '0.0.0.0' || config.bind === '::' ? '127.0.0.1' : config.bind;
+  const ca = await trusted(config, store, inside);
   const context: ProofContext = {
     config,
     // An internal root goes with names that the DNS need not know: then the door itself is asked. Real certificates: by DNS.
-    http: client(
-      root === undefined ? undefined : wildcard ? '127.0.0.1' : config.bind,
-      root !== undefined && 'certificate' in root ? root.certificate : undefined,
-    ),
+    http: client(config.tls.mode === 'internal' ? door : undefined, ca, config.apps.flatMap(namesOf(config))),
     secret: (name) => store.find(name),
     first,
-    inside: async (service, { argv, stdin }) => {
-      const container = (await engine.containers(config.name)).find((one) => one.service === service);
-      if (container === undefined) throw new Error(`the container of ${service} is gone`);
-      return engine.exec(container.id, argv, stdin);
-    },
+    mail,
+    inside,
   };
 
   const results: ProofResult[] = [];
   for (const app of config.apps) {
-    for (const proof of APPS[app.id].proofs(context, app)) {
+    const proofs = [...APPS[app.id].proofs(context, app)];
+    const gate = gateOf(config, namesOf(config)(app), {
+      engine,
+      door,
+      ca,
+      http: context.http,
+    });
+    if (gate !== undefined) proofs.unshift(gate.proof);
+    let open = true;
+    for (const proof of proofs) {
       const since = Date.now();
       progress.start(`prove.${app.id}.${proof.id}`, proof.title);
       let result: ProofResult;
       try {
+        if (gate !== undefined && !open) throw new Error(`not tried: ${gate.closed}`);
         const seen = await proof.run();
         result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
         progress.done(seen);
@@ -60,6 +72,7 @@ export async function prove(
           seen: messageOf(error),
         };
         progress.fail(result.seen);
+        if (proof === gate?.proof) open = false;
       }
       results.push(result);
       progress.emit({ event: 'proof', ...result });
@@ -70,8 +83,71 @@ export async function prove(
     at: now().toISOString(),
     generation,
     proven: results.every(({ ok }) => ok),
+    ...(mailProven(results) ? { mail: mailKey(config, store) } : {}),
     proofs: results,
   };
+}
+
+const namesOf =
+  (config: Config) =>
+  (app: AppConfig): readonly string[] =>
+    APPS[app.id].names?.(config, app) ?? [app.domain];
+
+const isMail = ({ id }: ProofResult): boolean => id === 'mail';
+const mailProven = (results: readonly ProofResult[]): boolean =>
+  results.some(isMail) && results.filter(isMail).every(({ ok }) => ok);
+
+/** What a mail depends on: other settings need another mail. */
+const mailKey = ({ mail, apps }: Config, store: Store): string =>
+  store.keyedHash(JSON.stringify([mail, store.find('mail.password')?.reveal(), apps]));
+
+/** True as long as no mail was accepted with these settings, and after one that was not. */
+export async function mailDue(site: string, config: Config, store: Store): Promise<boolean> {
+  for (const name of (await receipts(site)).toReversed()) {
+    const receipt = JSON.parse(await readFile(join(folderOf(site), name), 'utf8')) as Receipt;
+    if (receipt.proofs.some(isMail)) return receipt.mail !== mailKey(config, store);
+  }
+  return true;
+}
+
+/** What comes before all other proofs of an app, and what those say when it failed: each would only find that out anew. */
+function gateOf(
+  { name, tls }: Config,
+  names: readonly string[],
+  { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
+): { readonly proof: Proof; readonly closed: string } | undefined {
+  if (tls.mode === 'internal') return undefined;
+  if (tls.mode === 'proxy')
+    return {
+      proof: proxyProof(http, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`),
+      closed: 'your proxy does not lead here yet',
+    };
+  return {
+    proof: certificateProof({ engine, project: name, address: door, ca }, names),
+    closed: 'there is no certificate yet',
+  };
+}
+
+/** PEM of the roots that visitors trust; undefined: the system's. */
+async function trusted(
+  { tls }: Config,
+  store: Store,
+  inside: ProofContext['inside'],
+): Promise<string | undefined> {
+  if (tls.mode === 'internal') {
+    const root = splitRoot(store.get('tls.root').reveal());
+    return 'certificate' in root ? root.certificate : undefined;
+  }
+  if (tls.mode !== 'directory' || tls.directoryRoot === undefined) return undefined;
+  try {
+    // As Caddy itself reads it. The CA's own address and its certificates may have different roots: the file holds both.
+    const { code, stdout } = await inside('caddy', {
+      argv: ['cat', `/etc/caddy/custom/${tls.directoryRoot}`],
+    });
+    return code === 0 ? stdout : undefined;
+  } catch {
+    return undefined; // Caddy does not run, which the proofs will say
+  }
 }
 
 const folderOf = (site: string): string => join(site, OWN, 'receipts');

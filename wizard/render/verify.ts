@@ -18,10 +18,13 @@ export async function customFiles(folder: string): Promise<Record<string, string
   }
   for (const [inner, ending] of [
     ['env', '.local.env'],
-    ['caddy/custom', '.caddy'],
+    // Snippets, and what they and we name there: certificates of a CA of one's own.
+    ['caddy/custom', ''],
   ] as const) {
     for (const name of (await readdir(join(folder, inner)).catch(() => [] as string[])).toSorted()) {
-      if (name.endsWith(ending)) found[join(inner, name)] = await readFile(join(folder, inner, name), 'utf8');
+      if (!name.endsWith(ending)) continue;
+      const text = await readFile(join(folder, inner, name), 'utf8').catch(() => undefined);
+      if (text !== undefined) found[join(inner, name)] = text;
     }
   }
   return found;

@@ -1,6 +1,6 @@
 require 'rails'
 %w(active_record action_controller active_job action_mailer).each { |name| require "#{name}/railtie" }
-require 'sidekiq/rails'
+require 'sidekiq'
 
 module Mastodon
   VERSION = '4.6.5'
@@ -27,7 +27,7 @@ module Mastodon
     config.public_file_server.enabled = ENV['RAILS_SERVE_STATIC_FILES'] == 'true'
     config.public_file_server.headers = { 'Cache-Control' => 'public, max-age=2419200, must-revalidate' }
 
-    config.logger = ActiveSupport::TaggedLogging.logger($stdout)
+    config.logger = ActiveSupport::TaggedLogging.new(Logger.new($stdout))
     config.log_level = ENV.fetch('RAILS_LOG_LEVEL', 'info')
     config.silence_healthcheck_path = '/health' if config.respond_to?(:silence_healthcheck_path=)
     config.active_record.dump_schema_after_migration = false

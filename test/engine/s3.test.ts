@@ -1,0 +1,232 @@
+/** Mastodon with its media in a bucket: the real SDK uploads to a server that checks signatures; every refusal has its words. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import type { S3Config, S3Line } from '../images/s3/server.mjs';
+import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
+import { docker, testSite, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+
+/** A change is a restart of the real Rails, twice; a busy machine takes minutes for each. */
+const PATIENCE_MS = 30 * 60_000;
+
+const SECRET = 'kN2/of+the=bucket';
+const CONFIG: S3Config = {
+  region: 'eu-test-1',
+  keys: { AKIATEST: { secret: SECRET } },
+  buckets: {
+    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    media: { cors: '*', checksums: false },
+    // Public by a policy, no ACLs.
+    policy: { cors: '*', acl: false, public: true },
+  },
+};
+
+const site = testSite('s3', 76, 'social.fedi.test');
+const env: NodeJS.ProcessEnv = {
+  ...site.env,
+  ...mastodonAnswers(site.domain),
+  FEDI_MASTODON_MEDIA: 's3',
+  FEDI_MASTODON_S3_ENDPOINT: 'https://objects.fedi.test',
+  FEDI_MASTODON_S3_REGION: 'eu-test-1',
+  FEDI_MASTODON_S3_BUCKET: 'media',
+  FEDI_MASTODON_S3_ACCESS_KEY: 'AKIATEST',
+  FEDI_MASTODON_S3_SECRET_KEY: SECRET,
+};
+afterAll(() => site.remove());
+
+/** The provider: behind the site's own door, under names that the site's containers and the receipt find there. */
+function addProvider(): void {
+  mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
+  writeFileSync(
+    join(site.folder, 'compose.override.yaml'),
+    `services:
+  s3:
+    image: fedi-setup/s3:trixie
+    pull_policy: never
+    environment: { S3_CONFIG: '${JSON.stringify(CONFIG)}' }
+    networks: { mastodon_front: {} }
+  caddy: { networks: { mastodon_front: { aliases: [objects.fedi.test, media.fedi.test] } } }
+`,
+  );
+  writeFileSync(
+    join(site.folder, 'caddy/custom/provider.caddy'),
+    `https://objects.fedi.test {
+	import tls_site
+	reverse_proxy s3:9000
+}
+https://media.fedi.test {
+	import tls_site
+	rewrite * /policy{uri}
+	reverse_proxy s3:9000
+}
+`,
+  );
+}
+
+/** What the provider was asked since the last time. */
+let told = 0;
+function asked(): S3Line[] {
+  const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
+  const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
+  told = lines.length;
+  return fresh;
+}
+
+const proof = (run: Run, id: string): Readonly<Record<string, unknown>> =>
+  run.events.find((event) => event.event === 'proof' && event['id'] === id) ?? {};
+const failed = (run: Run): unknown[] =>
+  run.events
+    .filter((event) => event.event === 'proof' && event['ok'] !== true)
+    .map(({ id, seen }) => [id, seen]);
+const variables = (): string[] =>
+  site
+    .read('env/mastodon.env')
+    .split('\n')
+    .filter((line) => /^(S3|AWS)_/.test(line));
+
+describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
+  test('the first run: proven bucket, picture in it', async () => {
+    addProvider();
+    const run = await site.apply([], { env });
+    expect(proof(run, 'storage')).toMatchObject({ ok: true });
+    expect(String(proof(run, 'storage')['seen'])).toContain('objects.fedi.test');
+    expect(variables().filter((line) => /=('')?$/.test(line))).toEqual([]);
+    expect(site.read('fedi.yaml')).not.toContain(SECRET);
+    if (!isOfficial) return;
+    expect(failed(run)).toEqual([]);
+    expect(run.code).toBe(0);
+    expect(String(proof(run, 'upload')['seen'])).toContain(
+      'https://objects.fedi.test/media/media_attachments/',
+    );
+    // Mastodon's own SDK, not only our proof.
+    const uploads = asked().filter(
+      ({ method, path }) => method === 'PUT' && path.includes('/media_attachments/'),
+    );
+    expect(uploads.length).toBeGreaterThan(1);
+    for (const { status, acl, key, sums } of uploads)
+      expect({ status, acl, key, sums }).toEqual({
+        status: 200,
+        acl: 'public-read',
+        key: 'AKIATEST',
+        sums: [],
+      });
+  });
+
+  test.skipIf(!isOfficial)(
+    'a long sound: sent in parts, read back and made smaller by Sidekiq, deleted',
+    () => {
+      // As an upload by the API does it: stored as it came, the rest is Sidekiq's.
+      const script = `
+path = '/tmp/long.wav'
+system('ffmpeg', '-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'sine=frequency=440:duration=190', '-ar', '44100', '-ac', '1', path, exception: true)
+media = File.open(path) { |file| Account.find_local!('anna').media_attachments.create!(delay_processing: true, file: file) }
+sleep 0.25 until %w(complete failed).include?(media.reload.processing)
+puts JSON.generate(size: File.size(path), state: media.processing, url: media.file.url)
+media.destroy!
+`;
+      asked();
+      const { stdout, stderr, status } = spawnSync(
+        'docker',
+        ['exec', '--interactive', `${site.name}-mastodon_web-1`, 'bundle', 'exec', 'rails', 'runner', '-'],
+        { input: script, encoding: 'utf8' },
+      );
+      expect(status, stderr).toBe(0);
+      const line = stdout.split('\n').find((one) => one.startsWith('{"size"')) ?? '';
+      expect(JSON.parse(line)).toMatchObject({
+        state: 'complete',
+        url: expect.stringMatching(/^https:\/\/objects\.fedi\.test\/media\/.*\.mp3$/),
+      });
+      const lines = asked();
+      expect(lines.filter(({ code }) => code !== undefined)).toEqual([]);
+      const whole = (method: string): S3Line[] =>
+        lines.filter((one) => one.method === method && one.path.endsWith('.mp3') && one.key === 'AKIATEST');
+      expect(lines.filter(({ path }) => path.includes('partNumber=')).length).toBeGreaterThan(2);
+      // The first is in parts; the smaller one comes from Sidekiq, which had to read the first.
+      expect(whole('GET').length).toBeGreaterThan(0);
+      expect(whole('PUT').length).toBeGreaterThan(0);
+      expect(whole('DELETE').length).toBeGreaterThan(0);
+    },
+  );
+
+  test.skipIf(!isOfficial)('why the SDK is told to leave its checksums out', () => {
+    const put = (bucket: string, mode: string): string => {
+      const script = `
+require 'aws-sdk-s3'
+begin
+  Aws::S3::Client.new(endpoint: ENV['S3_ENDPOINT'], region: ENV['S3_REGION'], force_path_style: true)
+    .put_object(bucket: '${bucket}', key: 'sum.txt', body: StringIO.new('hello' * 10_000))
+  puts 'stored'
+rescue Aws::S3::Errors::ServiceError => e
+  puts e.class
+end
+`;
+      const { stdout } = spawnSync(
+        'docker',
+        `exec --interactive --env AWS_REQUEST_CHECKSUM_CALCULATION=${mode} ${site.name}-mastodon_web-1 bundle exec ruby -`.split(
+          ' ',
+        ),
+        { input: script, encoding: 'utf8' },
+      );
+      return stdout.trim();
+    };
+    asked();
+    expect(put('policy', 'when_supported')).toBe('stored');
+    expect(put('media', 'when_supported')).toBe('Aws::S3::Errors::NotImplemented');
+    expect(put('media', 'when_required')).toBe('stored');
+    const lines = asked();
+    expect(lines.at(0)).toMatchObject({
+      status: 200,
+      sums: expect.arrayContaining(['x-amz-checksum-crc32']),
+    });
+    expect(lines.at(1)).toMatchObject({
+      status: 501,
+      sums: expect.arrayContaining(['x-amz-checksum-crc32']),
+    });
+    expect(lines.at(-1)).toMatchObject({ status: 200, sums: [] });
+  });
+
+  test('another bucket, public by policy, under a name of its own: only what uses it is made anew', async () => {
+    const before = site.containers();
+    asked();
+    const run = await site.apply([], {
+      env: {
+        ...env,
+        FEDI_MASTODON_S3_BUCKET: 'policy',
+        FEDI_MASTODON_S3_ACL: 'none',
+        FEDI_MASTODON_S3_ALIAS: 'media.fedi.test',
+      },
+    });
+    expect(proof(run, 'storage')).toMatchObject({ ok: true });
+    expect(variables()).toContain("S3_PERMISSION=''");
+    const after = site.containers();
+    const renewed = Object.keys(before).filter((service) => before[service] !== after[service]);
+    expect(renewed).toEqual(expect.arrayContaining(['mastodon_sidekiq', 'mastodon_web']));
+    for (const service of ['mastodon_db', 'mastodon_valkey', 'caddy', 's3', 'mastodon_assets'])
+      expect(renewed).not.toContain(service);
+    // What was uploaded to this host before is still served from here.
+    expect(site.read('compose.yaml')).toContain('mastodon_system:/opt/mastodon/public/system');
+    if (!isOfficial) return;
+    expect(failed(run)).toEqual([]);
+    expect(String(proof(run, 'upload')['seen'])).toContain('https://media.fedi.test/media_attachments/');
+    const page = await client(site.bind, site.read('trust/root.crt'))(`https://${site.domain}/about`);
+    expect(String(page.headers['content-security-policy'])).toContain('https://media.fedi.test');
+    for (const { acl, status } of asked().filter(({ method }) => method === 'PUT'))
+      expect({ acl, status }).toEqual({ acl: undefined, status: 200 });
+  });
+
+  test('a wrong secret key is said in words, by apply and by prove', async () => {
+    const run = await site.apply(['--mastodon-s3-secret-key-file', '-'], { env, stdin: 'not-the-secret\n' });
+    expect(run.code).toBe(5);
+    expect(proof(run, 'storage')).toMatchObject({
+      ok: false,
+      seen: expect.stringContaining('the secret key is not the one of this access key'),
+    });
+    const again = await tool(['prove', '--dir', site.folder, '--json'], { env });
+    expect(again.code).toBe(5);
+    expect(String(proof(again, 'storage')['seen'])).toContain('SignatureDoesNotMatch');
+    expect(`${run.stdout}${run.stderr}${again.stdout}`).not.toContain('not-the-secret');
+  });
+});

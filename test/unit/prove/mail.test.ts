@@ -1,0 +1,117 @@
+/** The words of a mail that does not leave; the errors are what Ruby's net-smtp, Postfix and providers really said. */
+import { describe, expect, test } from 'vitest';
+import type { Mail } from '../../../wizard/config/config.ts';
+import { mailEvidence, mailTrouble } from '../../../wizard/prove/mail.ts';
+
+const MAIL: Mail = {
+  mode: 'smtp',
+  host: 'smtp.example.org',
+  port: 587,
+  security: 'starttls',
+  user: 'anna',
+  from: 'notifications@example.org',
+};
+
+test('accepted', () => {
+  expect(mailEvidence(MAIL, 'anna@example.org', { accepted: '250 2.0.0 Ok: queued as 4X\n' })).toBe(
+    'accepted by smtp.example.org:587 for anna@example.org: 250 2.0.0 Ok: queued as 4X',
+  );
+  expect(() => mailEvidence(MAIL, 'anna@example.org', { error: 'Errno::ECONNREFUSED: refused' })).toThrow(
+    'smtp.example.org:587: nothing listens on port 587',
+  );
+});
+
+describe('not accepted', () => {
+  test.each<[string, Partial<Mail>, string]>([
+    [
+      'Net::SMTPAuthenticationError: 535 5.7.8 Error: authentication failed: authentication failure\n',
+      {},
+      'does not take the log-in of anna',
+    ],
+    ['Net::SMTPAuthenticationError: 534-5.7.9 Application-specific password required.', {}, 'app password'],
+    [
+      'Net::SMTPAuthenticationError: 530 5.7.0 Must issue a STARTTLS command first',
+      { security: 'none' },
+      'wants encryption',
+    ],
+    [
+      'Net::SMTPAuthenticationError: 530 5.7.1 Authentication required',
+      { user: undefined },
+      'wants a log-in',
+    ],
+    [
+      'Net::SMTPFatalError: 554 5.7.1 <x[1.2.3.4]>: Client host rejected: Access denied',
+      { user: undefined },
+      'wants a log-in',
+    ],
+    [
+      'OpenSSL::SSL::SSLError: SSL_connect returned=1 errno=0 peeraddr=172.18.0.9:587 state=error: wrong version number',
+      { security: 'tls' },
+      'port 587 begins in the clear. Set security to starttls',
+    ],
+    [
+      'OpenSSL::SSL::SSLError: SSL_connect returned=1 errno=0 peeraddr=172.18.0.9:465 state=error: certificate verify failed (self-signed certificate in certificate chain)',
+      { port: 465, security: 'tls' },
+      'certificate is not trusted',
+    ],
+    [
+      'OpenSSL::SSL::SSLError: SSL_connect returned=1 errno=0 state=error: certificate verify failed (hostname mismatch)',
+      {},
+      'Is smtp.example.org the name',
+    ],
+    [
+      'Net::SMTPUnsupportedCommand: STARTTLS is not supported on this server',
+      { port: 25 },
+      'no STARTTLS on port 25',
+    ],
+    [
+      'Net::ReadTimeout: Net::ReadTimeout with #<TCPSocket:(closed)>',
+      { port: 465 },
+      'waits for TLS on port 465',
+    ],
+    ['EOFError: end of file reached', { port: 465, security: 'none' }, 'waits for TLS on port 465'],
+    ['Net::OpenTimeout: execution expired', {}, 'try 465, 587 or 2525'],
+    [
+      'Errno::EHOSTUNREACH: No route to host - connect(2) for "smtp.example.org" port 25 (unreachable)',
+      {},
+      'try 465, 587 or 2525',
+    ],
+    [
+      'Errno::ECONNREFUSED: Connection refused - connect(2) for "smtp.example.org" port 587',
+      {},
+      'nothing listens on port 587',
+    ],
+    [
+      'Socket::ResolutionError: getaddrinfo(3): Name or service not known',
+      {},
+      'the DNS knows no smtp.example.org',
+    ],
+    [
+      'Net::SMTPFatalError: 554 5.7.1 <notifications@example.org>: Sender address rejected: not owned by you',
+      {},
+      'does not take notifications@example.org as the sender',
+    ],
+    [
+      'Net::SMTPFatalError: 550 5.1.1 <anna@example.org>: Recipient address rejected: User unknown',
+      {},
+      'does not take mail for anna@example.org',
+    ],
+    [
+      'Net::SMTPFatalError: 554 5.7.1 <anna@example.org>: Relay access denied',
+      {},
+      'does not take mail for anna@example.org',
+    ],
+    ['Net::SMTPServerBusy: 450 4.2.0 <anna@example.org>: greylisted', {}, 'Try again later'],
+  ])('%s', (error, more, words) => {
+    const said = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
+    expect(said).toContain(words);
+    // The words of the library stay: people search for them.
+    expect(said).toContain(error.trim().slice(0, 60));
+  });
+
+  test('what nobody foresaw is passed on', () => {
+    expect(mailTrouble(MAIL, 'anna@example.org', 'Errno::EPROTO: odd')).toBe(
+      'smtp.example.org:587: Errno::EPROTO: odd',
+    );
+  });
+});

@@ -1,0 +1,377 @@
+/** Media in a bucket: the answers, what Mastodon gets, and the proof against a server that checks signatures. */
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  bucketOf,
+  mastodonS3,
+  parseAlias,
+  parseBucket,
+  parseEndpoint,
+  publicUrl,
+  s3Problems,
+} from '../../wizard/apps/s3.ts';
+import type { Bucket } from '../../wizard/apps/s3.ts';
+import { configOf } from '../../wizard/config/config.ts';
+import type { Config } from '../../wizard/config/config.ts';
+import type { Answers } from '../../wizard/config/question.ts';
+import { client } from '../../wizard/prove/http.ts';
+import type { Client } from '../../wizard/prove/http.ts';
+import { expectShown, proveBucket } from '../../wizard/prove/s3.ts';
+import { printEnv } from '../../wizard/render/env.ts';
+import { Secret } from '../../wizard/secrets/secret.ts';
+import { s3 } from '../images/s3/server.mjs';
+import type { S3Line } from '../images/s3/server.mjs';
+
+const SECRET = 'kN2/of+the=bucket';
+
+describe('answers', () => {
+  test.each([
+    ['https://fsn1.your-objectstorage.com', 'https://fsn1.your-objectstorage.com'],
+    ['https://FSN1.your-objectstorage.com/', 'https://fsn1.your-objectstorage.com'],
+    ['https://s3.example.org:9000', 'https://s3.example.org:9000'],
+  ])('the endpoint %s', (text, value) => expect(parseEndpoint(text)).toEqual({ value }));
+  test.each([
+    '',
+    'http://s3.example.org',
+    's3.example.org',
+    'https://s3.example.org/media',
+    'https://u:p@s3.example.org',
+    'https://s3.example.org/?x=1',
+  ])('no endpoint: %s', (text) => expect('problem' in parseEndpoint(text)).toBe(true));
+
+  test.each(['media', 'my.media-1', 'a1b'])('the bucket %s', (text) =>
+    expect(parseBucket(text)).toEqual({ value: text }),
+  );
+  test.each([
+    '',
+    'ab',
+    'Media',
+    'my_media',
+    '-media',
+    'media-',
+    'a..b',
+    '192.0.2.7',
+    'a'.repeat(64),
+    'me/dia',
+  ])('no bucket: %s', (text) => expect('problem' in parseBucket(text)).toBe(true));
+
+  test.each([
+    ['media.example.org', 'media.example.org'],
+    ['Media.Example.org/', 'media.example.org'],
+    ['f003.backblazeb2.com/file/my-media/', 'f003.backblazeb2.com/file/my-media'],
+    ['media.example.org:8443', 'media.example.org:8443'],
+    ['bücher.example', 'xn--bcher-kva.example'],
+  ])('the public host %s', (text, value) => expect(parseAlias(text)).toEqual({ value }));
+  test.each([
+    '',
+    'https://media.example.org',
+    'media.example.org/a b',
+    'media.example.org/"',
+    'media.example.org:0',
+    'a_b.example.org',
+    'user@media.example.org',
+    'media.example.org?x',
+  ])('no public host: %s', (text) => expect('problem' in parseAlias(text)).toBe(true));
+});
+
+/** A site with Mastodon, its media answers added. */
+function siteWith(answers: Answers): Config {
+  return configOf({
+    name: 'fedi',
+    apps: 'mastodon',
+    'apps.mastodon.domain': 'social.example.org',
+    'apps.mastodon.admin': 'anna',
+    'apps.mastodon.email': 'anna@example.org',
+    'tls.mode': 'acme',
+    'mail.mode': 'none',
+    bind: '0.0.0.0',
+    ...answers,
+  });
+}
+const S3_ANSWERS: Answers = {
+  'apps.mastodon.media': 's3',
+  'apps.mastodon.s3.region': 'eu-central-1',
+  'apps.mastodon.s3.bucket': 'my-media',
+  'apps.mastodon.s3.access-key': 'AKIA1',
+  'apps.mastodon.s3.acl': 'public-read',
+};
+const lines = (answers: Answers): string[] =>
+  printEnv(mastodonS3(siteWith(answers), () => new Secret(SECRET)))
+    .split('\n')
+    .filter((line) => /^[A-Z]/.test(line));
+const names = (answers: Answers): string[] => lines(answers).map((line) => line.slice(0, line.indexOf('=')));
+
+describe('what Mastodon gets', () => {
+  test('nothing for media on the host', () => {
+    expect(lines({ 'apps.mastodon.media': 'local' })).toEqual([]);
+    expect(lines({ ...S3_ANSWERS, 'apps.mastodon.media': 'local' })).toEqual([]);
+  });
+
+  test('Amazon', () => {
+    expect(lines(S3_ANSWERS)).toEqual([
+      'S3_ENABLED=true',
+      'S3_BUCKET=my-media',
+      'AWS_ACCESS_KEY_ID=AKIA1',
+      `AWS_SECRET_ACCESS_KEY=${SECRET}`,
+      'S3_REGION=eu-central-1',
+      'S3_PROTOCOL=https',
+      'S3_HOSTNAME=s3.eu-central-1.amazonaws.com',
+      'S3_OPEN_TIMEOUT=10',
+      'S3_READ_TIMEOUT=20',
+      'S3_RETRY_LIMIT=2',
+    ]);
+  });
+
+  test('another provider, behind a name of one’s own, without ACLs', () => {
+    const all = lines({
+      ...S3_ANSWERS,
+      'apps.mastodon.s3.endpoint': 'https://acc.r2.cloudflarestorage.com',
+      'apps.mastodon.s3.region': 'auto',
+      'apps.mastodon.s3.alias': 'media.example.org',
+      'apps.mastodon.s3.acl': 'none',
+    });
+    expect(all).toEqual(
+      expect.arrayContaining([
+        'S3_ENDPOINT=https://acc.r2.cloudflarestorage.com',
+        'S3_REGION=auto',
+        'S3_ALIAS_HOST=media.example.org',
+        "S3_PERMISSION=''",
+        'AWS_REQUEST_CHECKSUM_CALCULATION=when_required',
+        'AWS_RESPONSE_CHECKSUM_VALIDATION=when_required',
+        'S3_FORCE_SINGLE_REQUEST=true',
+      ]),
+    );
+    expect(all.some((line) => line.startsWith('S3_HOSTNAME'))).toBe(false);
+  });
+
+  test('host name or alias, never none; no empty line but the one that is meant', () => {
+    for (const endpoint of [undefined, 'https://s3.example.org:9000']) {
+      for (const alias of [undefined, 'media.example.org']) {
+        const answers: Record<string, string> = { ...(S3_ANSWERS as Record<string, string>) };
+        if (endpoint !== undefined) answers['apps.mastodon.s3.endpoint'] = endpoint;
+        if (alias !== undefined) answers['apps.mastodon.s3.alias'] = alias;
+        const hosts = names(answers).filter((name) => name === 'S3_HOSTNAME' || name === 'S3_ALIAS_HOST');
+        expect(hosts).toEqual([alias === undefined ? 'S3_HOSTNAME' : 'S3_ALIAS_HOST']);
+        expect(lines(answers).filter((line) => /=('')?$/.test(line))).toEqual([]);
+      }
+    }
+  });
+
+  test('a secret key that nobody gave is said in words', () => {
+    expect(() =>
+      mastodonS3(siteWith(S3_ANSWERS), (name) => {
+        throw new Error(`no secret ${name}`);
+      }),
+    ).toThrow('has an access key but no secret key');
+  });
+
+  test('answers that do not go together', () => {
+    const problems = (endpoint: string): string[] =>
+      s3Problems(siteWith({ ...S3_ANSWERS, 'apps.mastodon.s3.endpoint': endpoint }), 'mastodon');
+    expect(problems('https://s3.eu-central-1.amazonaws.com')).toEqual([]);
+    expect(problems('https://my-media.s3.eu-central-1.amazonaws.com').join()).toContain(
+      'It is https://s3.eu-central-1.',
+    );
+    expect(problems('https://acc.r2.cloudflarestorage.com').join()).toContain('R2');
+  });
+
+  test('where everybody reads', () => {
+    const bucket = bucketOf(S3_ANSWERS, 'mastodon') as Bucket;
+    expect(publicUrl(bucket, 'a/b.png')).toBe('https://s3.eu-central-1.amazonaws.com/my-media/a/b.png');
+    expect(publicUrl({ ...bucket, endpoint: 'https://s3.example.org:9000' }, 'a')).toBe(
+      'https://s3.example.org:9000/my-media/a',
+    );
+    expect(publicUrl({ ...bucket, alias: 'cdn.example.org/file/x' }, 'a')).toBe(
+      'https://cdn.example.org/file/x/a',
+    );
+  });
+});
+
+describe('the proof', () => {
+  const log: S3Line[] = [];
+  let at = new Date();
+  const server = s3(
+    {
+      region: 'eu-test-1',
+      keys: { AKIATEST: { secret: SECRET }, AKIAREAD: { secret: SECRET, readonly: true } },
+      buckets: {
+        media: { cors: '*' },
+        policy: { cors: '*', acl: false, public: true },
+        'policy-private': { cors: '*', acl: false },
+        deaf: { cors: '*', acl: false, public: true, checksums: false },
+        listed: { cors: '*', listable: true },
+        'no-cors': {},
+        'other-cors': { cors: 'https://other.example.org' },
+        'own-cors': { cors: 'https://social.example.org' },
+      },
+    },
+    { now: () => at, log: (line) => log.push(line) },
+  );
+  let host = '';
+  const plain = client(undefined, undefined);
+  /** The server speaks plain HTTP here; everything else is as in earnest. */
+  const http: Client = Object.assign(
+    ((url, options) => plain(url.replace(/^https:/, 'http:'), options)) as Client,
+    { socket: plain.socket },
+  );
+  beforeAll(async () => {
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => server.close());
+
+  const prove = (more: Partial<Bucket> = {}, secret = SECRET, over: Client = http): Promise<string> =>
+    proveBucket({
+      http: over,
+      bucket: {
+        endpoint: `https://${host}`,
+        region: 'eu-test-1',
+        name: 'media',
+        accessKey: 'AKIATEST',
+        alias: undefined,
+        acl: 'public-read',
+        ...more,
+      },
+      secretKey: new Secret(secret),
+      origin: 'https://social.example.org',
+    });
+
+  test('a good bucket: written with its ACL, read by nobody in particular, deleted', async () => {
+    log.length = 0;
+    expect(await prove()).toContain('read by a stranger');
+    expect(log.map(({ method, status, key, acl }) => [method, status, key, acl])).toEqual([
+      ['PUT', 200, 'AKIATEST', 'public-read'],
+      ['GET', 200, undefined, undefined],
+      ['GET', 403, undefined, undefined],
+      ['DELETE', 204, 'AKIATEST', undefined],
+    ]);
+    expect(server.buckets['media']?.objects.size).toBe(0);
+  });
+
+  test('a bucket that is public by its policy and takes no ACL', async () => {
+    expect(await prove({ name: 'policy', acl: 'none' })).toContain('read by a stranger');
+    expect(log.at(-4)?.acl).toBeUndefined();
+  });
+
+  test('a server that knows no checksums', async () => {
+    expect(await prove({ name: 'deaf', acl: 'none' })).toContain('read by a stranger');
+  });
+
+  test('a name of one’s own', async () => {
+    expect(await prove({ alias: `${host}/media` })).toContain(host);
+  });
+
+  test('CORS for the pages alone is enough', async () => {
+    expect(await prove({ name: 'own-cors' })).toContain('read by a stranger');
+  });
+
+  test('a list that everybody can read is a warning', async () => {
+    expect(await prove({ name: 'listed' })).toMatch(/WARNING.*list/);
+  });
+
+  test.each<[string, Partial<Bucket>, string, string]>([
+    [
+      'a wrong secret key',
+      {},
+      'another',
+      'the secret key is not the one of this access key.*SignatureDoesNotMatch',
+    ],
+    [
+      'an unknown access key',
+      { accessKey: 'AKIANONE' },
+      SECRET,
+      'no access key AKIANONE.*InvalidAccessKeyId',
+    ],
+    [
+      'a key without rights',
+      { accessKey: 'AKIAREAD' },
+      SECRET,
+      'writing: the key may not do this.*AccessDenied',
+    ],
+    ['no such bucket', { name: 'nothing' }, SECRET, 'no bucket nothing.*NoSuchBucket'],
+    ['a wrong region', { region: 'us-east-1' }, SECRET, 'not in the region us-east-1. It is in eu-test-1'],
+    ['no ACLs there', { name: 'policy' }, SECRET, 'takes no ACLs. Set acl to none'],
+    ['not public', { name: 'policy-private', acl: 'none' }, SECRET, 'answered 403. The bucket is not public'],
+    ['not public, though ACLs are sent', { acl: 'none' }, SECRET, 'answered 403. The bucket is not public'],
+    ['no CORS', { name: 'no-cors' }, SECRET, 'no header Access-Control-Allow-Origin.*CORS rule: origin \\*'],
+    ['CORS for others', { name: 'other-cors' }, SECRET, 'allows https://other.example.org only'],
+  ])('%s', async (_, more, secret, words) => {
+    await expect(prove(more, secret)).rejects.toThrow(new RegExp(words));
+    for (const { objects } of Object.values(server.buckets)) expect(objects.size).toBe(0);
+  });
+
+  test('a host whose clock is wrong', async () => {
+    at = new Date(Date.now() + 3_600_000);
+    await expect(prove()).rejects.toThrow(/clock of this host.*RequestTimeTooSkewed/);
+    at = new Date();
+  });
+
+  test('an alias that leads elsewhere', async () => {
+    for (const name of ['listed', 'policy'])
+      await expect(prove({ alias: `${host}/${name}` })).rejects.toThrow(
+        /answered 40[34], though.*top of the bucket media/,
+      );
+  });
+
+  test('no server, no name, no S3', async () => {
+    await expect(prove({ endpoint: 'https://127.0.0.1:1' })).rejects.toThrow(
+      'nothing listens at 127.0.0.1:1 (ECONNREFUSED)',
+    );
+    await expect(prove({ endpoint: 'https://nowhere.invalid' })).rejects.toThrow(
+      /the DNS .* nowhere.invalid/,
+    );
+    // TLS to a port without.
+    await expect(prove({}, SECRET, plain)).rejects.toThrow('does not speak TLS there');
+    const page: Client = Object.assign(
+      (async () => ({ status: 405, text: () => '<html>hello</html>' })) as unknown as Client,
+      { socket: plain.socket },
+    );
+    await expect(prove({}, SECRET, page)).rejects.toThrow(
+      'answered 405 and does not seem to speak S3: <html>hello',
+    );
+  });
+
+  test('the secret key is in no message', async () => {
+    const seen = await prove({ region: 'us-east-1' }).catch(String);
+    expect(seen).not.toContain(SECRET);
+  });
+});
+
+test('a picture has to be in the bucket, and the pages have to allow it', () => {
+  const bucket: Bucket = { ...(bucketOf(S3_ANSWERS, 'mastodon') as Bucket), alias: 'media.example.org' };
+  const page = (policy?: string) =>
+    ({ headers: policy === undefined ? {} : { 'content-security-policy': policy } }) as unknown as Parameters<
+      typeof expectShown
+    >[2];
+  const good = page("default-src 'none'; img-src 'self' data: https://media.example.org; font-src 'self'");
+  expectShown(bucket, 'https://media.example.org/a.png', good);
+  expect(() => expectShown(bucket, 'https://social.example.org/system/a.png', good)).toThrow(
+    'not in the bucket',
+  );
+  expect(() => expectShown(bucket, 'https://media.example.org/a.png', page("img-src 'self'"))).toThrow(
+    'Content-Security-Policy',
+  );
+  expect(() => expectShown(bucket, 'https://media.example.org/a.png', page())).toThrow(
+    'Content-Security-Policy',
+  );
+});
+
+test('hosts that are not the site’s are looked for in the DNS, and at its door only where the DNS knows none', async () => {
+  const server = createServer((request, response) => response.end(request.headers.host));
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  const ask = (http: Client, host: string): Promise<string> =>
+    http(`http://${host}:${port}/`).then((reply) => reply.text());
+  try {
+    const door = client('127.0.0.1', undefined, ['social.fedi.test']);
+    expect(await ask(door, 'social.fedi.test')).toBe(`social.fedi.test:${port}`);
+    expect(await ask(door, 'nowhere.invalid')).toBe(`nowhere.invalid:${port}`);
+    // A door where nobody is: the site's own name goes there, a name that the DNS knows does not.
+    const closed = client('127.0.0.2', undefined, ['social.fedi.test']);
+    await expect(ask(closed, 'social.fedi.test')).rejects.toThrow('ECONNREFUSED 127.0.0.2');
+    expect(await ask(closed, 'localhost')).toBe(`localhost:${port}`);
+  } finally {
+    server.close();
+  }
+});

@@ -1,0 +1,28 @@
+/** One mail through Mastodon's own Action Mailer, with the settings that notifications have. */
+import type { AppConfig } from '../config/config.ts';
+import type { Output } from '../docker/engine.ts';
+import { mailText } from '../prove/mail.ts';
+import type { MailOutcome } from '../prove/mail.ts';
+import type { Command } from './app.ts';
+import { runner } from './mastodon-runner.ts';
+
+/** Prints one line of JSON: what the mail server answered, or the error. */
+export function mastodonMail(app: AppConfig): Command {
+  return runner(
+    `begin
+  mail = ActionMailer::Base.new.mail(to: values['to'], subject: values['subject'], content_type: 'text/plain', body: values['text'])
+  mail.delivery_method.settings[:return_response] = true
+  puts JSON.generate(accepted: mail.deliver!.string)
+rescue StandardError => e
+  puts JSON.generate(error: "#{e.class}: #{e.message}".scrub)
+end`,
+    { to: app.email, ...mailText(app.domain) },
+  );
+}
+
+export function mastodonMailOutcome({ stdout, stderr }: Output): MailOutcome {
+  const line = stdout.split('\n').findLast((one) => /^\{"(accepted|error)":/.test(one));
+  return line === undefined
+    ? { error: stderr.trim().split('\n').at(-1) || 'Rails ended without a word' }
+    : (JSON.parse(line) as MailOutcome);
+}
