@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Container, Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
+import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
@@ -43,6 +44,7 @@ export async function ownFilesHash(folder: string): Promise<string> {
   const names = [
     'compose.override.yaml',
     'compose.override.yml',
+    ...(await keptFiles(folder)),
     ...envs
       .filter((name) => name.endsWith('.local.env'))
       .toSorted()
@@ -56,13 +58,29 @@ export async function ownFilesHash(folder: string): Promise<string> {
 }
 
 /** `docker compose up -d`: never -f, so the person's override counts; never -y, so a changed volume is not made anew. */
-export async function up(engine: Engine, folder: string, progress: Progress): Promise<void> {
+export async function up(
+  engine: Engine,
+  folder: string,
+  site: RenderedSite,
+  progress: Progress,
+): Promise<void> {
+  const sickOnes = (await engine.containers(site.compose.name)).filter(
+    ({ state, health }) => state === 'running' && health === 'unhealthy',
+  );
   const result = await engine.compose(
     folder,
     ['up', '--detach', '--remove-orphans', '--pull=never'],
     (line) => progress.update(line),
   );
   if (result.code !== 0) throw await upProblem(result.stderr.trim());
+  // To Compose a container that runs is fine, however unwell it is.
+  const still = (await engine.containers(site.compose.name)).filter(({ id }) =>
+    sickOnes.some((one) => one.id === id),
+  );
+  if (still.length > 0)
+    await engine.compose(folder, ['restart', ...still.map(({ service }) => service)], (line) =>
+      progress.update(line),
+    );
 }
 
 async function upProblem(stderr: string): Promise<Problem> {

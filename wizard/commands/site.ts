@@ -2,7 +2,8 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APPS } from '../apps/index.ts';
-import { OWN, readManifest } from '../apply/files.ts';
+import { OWN } from '../layout.ts';
+import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { preflight } from '../apply/apply.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
@@ -146,6 +147,7 @@ export const toolCommand =
   (name: string): Command =>
   async (context) => {
     const { folder, config, engine } = await existingSite(context);
+    await engine.info();
     const app = config.apps.find(({ id }) => APPS[id].cli.name === name);
     if (app === undefined)
       throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {

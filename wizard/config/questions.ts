@@ -132,8 +132,10 @@ const MAIL_QUESTIONS: readonly Question[] = [
     message: 'Sender of the mails',
     help: 'Default: notifications@ and your domain. Most providers want an address they know.',
     parse: parse.parseEmail,
-    initial: (answers) =>
-      `notifications@${String(answers[`apps.${String(answers['apps']).split(',')[0]}.domain`])}`,
+    initial: (answers) => {
+      const domain = answers[`apps.${String(answers['apps']).split(',')[0]}.domain`];
+      return domain === undefined ? undefined : `notifications@${String(domain)}`;
+    },
     when: isMail,
   },
 ];
@@ -169,6 +171,7 @@ const TLS_QUESTIONS: readonly Question[] = [
       const root = splitRoot(text);
       return 'problem' in root ? { problem: root.problem } : { value: `${root.certificate}${root.key}` };
     },
+    file: true,
     secret: true,
     optional: true,
     when: (answers) => answers['tls.mode'] === 'internal',
