@@ -404,7 +404,8 @@ async function startContainers(
   site: RenderedSite,
 ): Promise<void> {
   const own = await ownFilesHash(folder);
-  const ownChanged = (await priorHash(folder)) !== own;
+  const prior = await priorHash(folder);
+  const ownChanged = prior !== own;
   progress.start('up', 'Containers');
   try {
     const before = await stale(await engine.containers(site.compose.name), folder, site);
@@ -419,7 +420,7 @@ async function startContainers(
     progress.fail();
     throw error;
   }
-  if (ownChanged || !(await caddyRuns(engine, folder, site))) {
+  if ((ownChanged && prior !== undefined) || !(await caddyRuns(engine, folder, site))) {
     await withLine(progress, 'reload', 'Caddy reloaded', () => reloadCaddy(engine, folder, site));
   }
   if (ownChanged) await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);

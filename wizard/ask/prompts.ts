@@ -29,7 +29,7 @@ export async function askQuestion(
   say();
   say(question.help, 2);
   if (question.choices) {
-    const choices = question.choices.map(({ value, name }) => ({ value, name }));
+    const choices = question.choices.map(({ value, name }) => ({ value, name, short: value }));
     return orCancelled(
       select(
         {

@@ -18,3 +18,8 @@ export function say(text = '', indent = 0): void {
   // A console may say it has no columns at all.
   process.stderr.write(`${wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent)}\n`);
 }
+
+/** Two columns on one line. */
+export function sayRow(left: string, right: string): void {
+  process.stderr.write(`  ${left}  ${right}\n`);
+}

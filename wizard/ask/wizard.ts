@@ -8,7 +8,7 @@ import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
 import { Cancelled, EXIT, gather } from '../problem.ts';
 import { askChoice, askQuestion } from './prompts.ts';
-import { say } from './say.ts';
+import { say, sayRow } from './say.ts';
 
 const appsOf = (resolved: Resolved): AppId[] =>
   String(resolved.answers['apps'] ?? '')
@@ -25,7 +25,8 @@ function rows(resolved: Resolved): Question[] {
 function shown(question: Question, resolved: Resolved, known: ReadonlySet<string>): string {
   if (question.secret) {
     if (resolved.secrets[question.key] !== undefined) return '[hidden]';
-    return known.has(question.key) ? '[hidden], as it is' : '(none)';
+    if (known.has(question.key)) return '[hidden], as it is';
+    return question.file ? '(made here)' : '(none)';
   }
   const value = resolved.answers[question.key];
   return value === undefined ? '(none)' : String(value);
@@ -87,17 +88,22 @@ export async function converse({
     say();
     say('The answers:');
     say();
-    for (const question of list) {
-      const mark = resolved.given.has(question.key) ? '' : ' (default)';
-      if (question.topic !== 'more' || resolved.given.has(question.key))
-        say(`${question.message}: ${shown(question, resolved, known)}${mark}`, 2);
+    const shownRows = list.filter(({ key, topic }) => topic !== 'more' || resolved.given.has(key));
+    // In columns where the screen is wide enough for them.
+    const width =
+      (process.stderr.columns || 80) < 60 ? 0 : Math.max(...shownRows.map(({ message }) => message.length));
+    for (const question of shownRows) {
+      const mark = resolved.given.has(question.key) || question.secret ? '' : '  (default)';
+      const line = `${shown(question, resolved, known)}${mark}`;
+      if (width > 0) sayRow(question.message.padEnd(width), line);
+      else say(`${question.message}: ${line}`, 2);
     }
     say();
     const action = await askChoice('What now?', [
       { value: '', name: 'Go: set it up' },
       ...list.map((question) => ({
         value: question.key,
-        name: `Change: ${question.message} (${shown(question, resolved, known)})`,
+        name: `Change: ${question.message}`,
       })),
       { value: 'quit', name: 'Leave, changing nothing' },
     ]);

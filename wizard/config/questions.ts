@@ -156,7 +156,7 @@ const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.email',
     topic: 'tls',
-    message: 'E-mail for the certificate authority',
+    message: 'E-mail for certificates',
     help: 'Default: the first admin’s. It is told when a certificate is about to run out.',
     parse: parse.parseEmail,
     initial: (answers) => answers[`apps.${String(answers['apps']).split(',')[0]}.email`],
