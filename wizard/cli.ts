@@ -1,4 +1,5 @@
 /** Flags → command. The only place that prints an error and sets the exit code. */
+import { isatty } from 'node:tty';
 import { parseArgs, styleText } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
 import type { Command, CommandContext, GlobalFlags } from './commands/command.ts';
@@ -94,7 +95,8 @@ async function parse(
 ): Promise<{ flags: GlobalFlags; answers: Record<string, string>; words: string[] }> {
   const options: ParseArgsConfig['options'] = {};
   for (const [name, { about: _, ...option }] of Object.entries(GLOBAL_FLAGS)) options[name] = option;
-  const answers: Record<string, string> = {};
+  // No prototype: `--constructor` and `--__proto__` are words like others.
+  const answers = Object.create(null) as Record<string, string>;
   // Answer flags are checked by sources.ts, which knows the nearest right name; here they are only told from values.
   const { tokens } = parseArgs({
     args: [...argv],
@@ -112,9 +114,7 @@ async function parse(
       continue;
     }
     if (token.kind !== 'option') continue;
-    const known = GLOBAL_FLAGS[token.name as keyof typeof GLOBAL_FLAGS] as
-      | { type: string; multiple?: boolean }
-      | undefined;
+    const known = globalFlag(token.name);
     if (known?.type === 'boolean') {
       if (token.value !== undefined) throw usage(`--${token.name} takes no value.`);
       values[token.name] = true;
@@ -129,7 +129,7 @@ async function parse(
     if (value === undefined) {
       if (known === undefined) {
         const { keyOfFlag } = await import('./config/resolve.ts');
-        const found = keyOfFlag(token.name);
+        const found = keyOfFlag(token.name, Object.keys(GLOBAL_FLAGS));
         if ('problem' in found) throw usage(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       }
       throw usage(`--${token.name} takes a value.`);
@@ -159,6 +159,8 @@ async function parse(
       skipCheck: (values['skip-check'] as string[] | undefined) ?? [],
       confirm: text('confirm'),
       mail: values['mail'] === true,
+      help: values['help'] === true,
+      version: values['version'] === true,
     },
   };
 }
@@ -187,7 +189,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   // Known before the flags are parsed, since parsing may fail too.
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
   let releaseLock: (() => Promise<void>) | undefined;
+  let leaving = false;
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
+    if (leaving) return;
+    leaving = true;
     const { stopChildren } = await import('./docker/run.ts');
     await stopChildren(signal);
     await releaseLock?.().catch(() => undefined);
@@ -196,30 +201,46 @@ export async function main(argv: readonly string[]): Promise<number> {
         ? '\nCancelled. Nothing was changed.\n'
         : '\nCancelled. What was done stays; run this again and it goes on from there.\n',
     );
+    // A prompt that was cut short has hidden the cursor.
+    if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
+    await unlessHungUp();
     process.exit(code);
   };
-  process.once('SIGINT', () => void leave('SIGINT', EXIT.INT));
-  process.once('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
-  process.once('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
+  // Not `once`: prompts and spinners end the process themselves where they find no other listener.
+  process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
+  process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
+  process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
   // A reader that went away (`| head`) is no error of ours.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'EPIPE') process.exit(EXIT.FAILED);
-      throw error;
+      if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
+      else throw error;
     });
   }
+
+  // readline finds out that the terminal went away by an error of its own.
+  process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
+    else {
+      process.removeAllListeners('uncaughtException');
+      throw error;
+    }
+  });
 
   try {
     const tool = await toolOf(argv);
     const { flags, answers, words } = await parse(tool?.before ?? argv);
-    if (argv.includes('--help') || argv.includes('-h')) {
-      if (tool === undefined) {
-        process.stdout.write(await help());
-        return EXIT.OK;
-      }
-    }
     const [name = '', ...rest] = words;
-    const entry = tool === undefined ? COMMANDS[name] : undefined;
+    if (tool === undefined && (flags.help || name === 'help')) {
+      process.stdout.write(await help());
+      return EXIT.OK;
+    }
+    if (tool === undefined && flags.version) {
+      process.stdout.write(`${version}\n`);
+      return EXIT.OK;
+    }
+    const entry = tool === undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (tool === undefined && entry === undefined) {
       const { nearest } = await import('./config/parse.ts');
       const near = nearest(name, Object.keys(COMMANDS));
@@ -233,7 +254,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const context: CommandContext = {
       flags,
       sources: [
-        await sources.flagSource(answers),
+        await sources.flagSource(answers, Object.keys(GLOBAL_FLAGS)),
         sources.environmentSource(process.env),
         ...(flags.answers === undefined ? [] : [await sources.answersFileSource(flags.answers)]),
       ],
@@ -249,7 +270,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
     return await command(context);
   } catch (error) {
+    // What a signal breaks off is no error of its own.
+    if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
+      await unlessHungUp();
       process.stderr.write('\nCancelled. Nothing was changed.\n');
       return error.exit;
     }
@@ -273,8 +297,29 @@ async function toolOf(
 ): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
   const { APPS } = await import('./apps/index.ts');
   const names = Object.values(APPS).map(({ cli }) => cli.name);
-  const at = argv.findIndex((word, i) => !word.startsWith('-') && argv[i - 1] !== '--dir');
-  const name = argv[at];
-  if (name === undefined || !names.includes(name)) return undefined;
-  return { name, before: argv.slice(0, at), words: argv.slice(at + 1) };
+  for (let at = 0; at < argv.length; at++) {
+    const word = argv[at] as string;
+    if (word.startsWith('-')) {
+      // A flag's value is not the command.
+      const flag = globalFlag(word.replace(/^--/, ''));
+      if (word.startsWith('--') && !word.includes('=') && flag?.type !== 'boolean') at++;
+      continue;
+    }
+    return names.includes(word)
+      ? { name: word, before: argv.slice(0, at), words: argv.slice(at + 1) }
+      : undefined;
+  }
+  return undefined;
+}
+
+function globalFlag(name: string): { type: 'string' | 'boolean'; multiple?: boolean } | undefined {
+  return Object.hasOwn(GLOBAL_FLAGS, name) ? GLOBAL_FLAGS[name as keyof typeof GLOBAL_FLAGS] : undefined;
+}
+
+/** Node aborts when it cannot give the modes of a terminal back that is gone: then we die of the signal itself. */
+async function unlessHungUp(): Promise<void> {
+  if (!process.stdin.isTTY || isatty(0)) return;
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
+  await new Promise<never>(() => undefined);
 }

@@ -76,7 +76,13 @@ export async function textProgress(): Promise<Progress> {
       title = text;
       since = Date.now();
       // discardStdin would put the terminal in raw mode, where Ctrl-C reaches neither us nor our children.
-      if (ora) spinner = ora({ text, discardStdin: false, stream: stderr }).start();
+      if (ora)
+        spinner = ora({
+          text,
+          discardStdin: false,
+          stream: stderr,
+          ...(process.env['NO_COLOR'] ? { color: false } : {}),
+        }).start();
     },
     update(text) {
       if (spinner) spinner.text = `${title}: ${text}`.slice(0, Math.max(10, (stderr.columns || 80) - 4));

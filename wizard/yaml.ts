@@ -38,6 +38,8 @@ export interface Place {
   readonly keyStart: number;
   /** Range of a scalar value, quotes included; undefined for a mapping or a sequence. */
   readonly value: { readonly start: number; readonly end: number } | undefined;
+  /** The scalar as it is written, unquoted: `0644` and `1e3` are not numbers to us. Undefined for an alias too. */
+  readonly text: string | undefined;
   /** True for a key of a `{flow}` mapping. */
   readonly flow: boolean;
 }
@@ -51,12 +53,24 @@ export function places(text: string): Place[] {
   const FLOW = 2;
 
   // One recursive descent over the event list; `visit` consumes exactly one node.
-  const visit = (path: readonly string[]): { start: number; end: number } | undefined => {
+  const visit = (
+    path: readonly string[],
+    after: number,
+  ): { start: number; end: number; text: string } | undefined => {
     const event = events[at++];
     if (event === undefined) return undefined;
     if (event.type === EVENT_ID.SCALAR) {
+      // A value that is not there has no place: it belongs behind the colon of its key.
+      if (event.valueStart < 0) {
+        const colon = text.indexOf(':', after) + 1;
+        return { start: colon, end: colon, text: '' };
+      }
       const quoted = text[event.valueStart - 1] === '"' || text[event.valueStart - 1] === "'" ? 1 : 0;
-      return { start: event.valueStart - quoted, end: event.valueEnd + quoted };
+      return {
+        start: event.valueStart - quoted,
+        end: event.valueEnd + quoted,
+        text: getScalarValue(text, event),
+      };
     }
     if (event.type === EVENT_ID.MAPPING) {
       while (events[at] !== undefined && events[at]?.type !== EVENT_ID.POP) {
@@ -68,17 +82,18 @@ export function places(text: string): Place[] {
           line: lineOf(keyStart),
           keyStart,
           value: undefined,
+          text: undefined,
           flow: Number(event.style) === FLOW,
         });
-        const value = visit([...path, name]);
-        found[index - 1] = { ...(found[index - 1] as Place), value };
+        const value = visit([...path, name], key?.type === EVENT_ID.SCALAR ? key.valueEnd : keyStart);
+        found[index - 1] = { ...(found[index - 1] as Place), value, text: value?.text };
       }
       at++;
       return undefined;
     }
     if (event.type === EVENT_ID.SEQUENCE) {
       for (let i = 0; events[at] !== undefined && events[at]?.type !== EVENT_ID.POP; i++)
-        visit([...path, String(i)]);
+        visit([...path, String(i)], 0);
       at++;
       return undefined;
     }
@@ -87,7 +102,7 @@ export function places(text: string): Place[] {
   while (at < events.length) {
     if (events[at]?.type === EVENT_ID.DOCUMENT) {
       at++;
-      visit([]);
+      visit([], 0);
     } else at++;
   }
   return found;

@@ -19,7 +19,7 @@ export function mastodonImages(): NodeJS.ProcessEnv {
   return {
     FEDI_IMAGES_POSTGRES: 'fedi-setup/postgres:trixie',
     FEDI_IMAGES_VALKEY: 'fedi-setup/valkey:trixie',
-    FEDI_MASTODON_VERSION: VERSION,
+    FEDI_MASTODON_RELEASE: VERSION,
     ...(isOfficial
       ? {}
       : {

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream';
 import { client } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { handshake } from '../../wizard/prove/websocket.ts';
+import { isOfficial } from './mastodon-images.ts';
 import { docker, wipe } from './site.ts';
 
 const VERSION = 'v4.6.5';
@@ -70,14 +71,8 @@ export interface Stack {
   remove(): void;
 }
 
-function isLoaded(image: string): boolean {
-  return spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0;
-}
-
-/** MASTODON_IMAGES=stand-in takes those even where the official ones are loaded. */
 export function mastodonStack(project = 'test-contract-mastodon'): Stack {
-  const official = process.env['MASTODON_IMAGES'] !== 'stand-in' && Object.values(OFFICIAL).every(isLoaded);
-  const images = official ? OFFICIAL : STAND_IN;
+  const images = isOfficial ? OFFICIAL : STAND_IN;
   const folder = mkdtempSync(join(tmpdir(), 'fedi-contract-'));
   const key = (): string => randomBytes(16).toString('hex');
   const both = {
@@ -185,7 +180,7 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
 
   wipe(project);
   return {
-    kind: official ? 'official' : 'stand-in',
+    kind: isOfficial ? 'official' : 'stand-in',
     images,
     up: () => {
       const { code, stderr } = compose('up', '--detach', '--wait', '--pull', 'never');

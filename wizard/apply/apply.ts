@@ -25,9 +25,10 @@ import { customFiles, verifySite } from '../render/verify.ts';
 import { makeRoot } from '../secrets/openssl.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { exists, writeWhole } from './atomic.ts';
+import { exists, writeWhole } from '../atomic.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
-import { OWN, commit, compare, makeFolders, readManifest, recover } from './files.ts';
+import { OWN } from '../layout.ts';
+import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import type { Change } from './files.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
@@ -43,6 +44,8 @@ export interface ApplyOptions {
   readonly resolved: Resolved;
   /** Text of fedi.yaml the answers were read from; undefined: there was none. */
   readonly savedText: string | undefined;
+  /** The answers once more, after fedi.yaml was brought up to date. */
+  readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   readonly connect: () => Promise<Engine>;
   readonly progress: Progress;
   /** Asked once, with the edited files, when there are any. */
@@ -77,6 +80,11 @@ export interface Prepared {
   readonly changes: readonly Change[];
 }
 
+/** What the apps cannot do with these answers together. */
+export function problemsOf(config: Config): string[] {
+  return config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []);
+}
+
 /** Everything up to the plan, without changing anything on the disk or the engine. */
 export async function prepare(
   options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'now'>,
@@ -85,14 +93,16 @@ export async function prepare(
   const { folder, resolved, savedText, now } = options;
   const config = configOf(resolved.answers);
   const store = await Store.open(folder);
-  for (const [name, value] of Object.entries(resolved.secrets)) store.put(name, 'free', value, now());
+  const classes = new Map(secretSpecs(config).map((spec) => [spec.name, spec.class]));
+  for (const [name, value] of Object.entries(resolved.secrets))
+    store.put(name, classes.get(name) ?? 'free', value, now());
   if (config.mail.user !== undefined && !store.has('mail.password')) {
     throw new Problem(EXIT.USAGE, 'The mail server has a user name but no password.', {
       means: 'Nothing was changed.',
       next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
     });
   }
-  const cannot = config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []);
+  const cannot = problemsOf(config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
   await store.ensure(secretSpecs(config), now());
@@ -211,18 +221,26 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   const [receipt, manifest] = [await lastReceipt(folder), await readManifest(folder)];
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
+  // A password that nobody has seen yet is something left to do.
+  if (prepared.config.apps.some(({ id }) => !store.wasShown(APPS[id].adminSecret))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
   const containers = await running;
   if ((await stale(containers, folder, site)).length > 0) return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
-  return caddy?.healthOutput === site.caddyId || caddyRuns(engine, site);
+  return caddy?.healthOutput === (await caddyId(folder, site)) || caddyRuns(engine, folder, site);
 }
 
 const priorHash = (folder: string): Promise<string | undefined> =>
   readFile(join(folder, OWN, PRIOR_FILE), 'utf8').catch(() => undefined);
 
+/** The id in the Caddyfile that is there: the person may have kept one of their own. */
+async function caddyId(folder: string, site: RenderedSite): Promise<string> {
+  const text = await readFile(join(folder, 'caddy/Caddyfile'), 'utf8').catch(() => '');
+  return /^\s*respond (\w+)$/m.exec(text)?.[1] ?? site.caddyId;
+}
+
 /** Caddy itself says which configuration it runs. */
-async function caddyRuns(engine: Engine, site: RenderedSite): Promise<boolean> {
+async function caddyRuns(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
   const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
   if (caddy?.state !== 'running') return false;
   const { code, stdout } = await engine.exec(caddy.id, [
@@ -231,13 +249,14 @@ async function caddyRuns(engine: Engine, site: RenderedSite): Promise<boolean> {
     '--fail',
     'http://127.0.0.1:2021/',
   ]);
-  return code === 0 && stdout === site.caddyId;
+  return code === 0 && stdout === (await caddyId(folder, site));
 }
 
-async function reloadCaddy(engine: Engine, site: RenderedSite): Promise<void> {
+async function reloadCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
   const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
-  if (caddy === undefined)
+  if (caddy === undefined) {
     throw new Problem(EXIT.FAILED, 'Caddy has no container.', { next: 'Look at `docker compose ps --all`.' });
+  }
   const { code, stderr } = await engine.exec(caddy.id, [
     'caddy',
     'reload',
@@ -247,7 +266,7 @@ async function reloadCaddy(engine: Engine, site: RenderedSite): Promise<void> {
     'caddyfile',
     '--force',
   ]);
-  if (code !== 0 || !(await caddyRuns(engine, site))) {
+  if (code !== 0 || !(await caddyRuns(engine, folder, site))) {
     throw new Problem(EXIT.FAILED, 'Caddy did not take the new configuration.', {
       means: 'It goes on with the one before.',
       next: 'Mend what its lines say and run this again.',
@@ -269,16 +288,14 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   const engine = await options.connect();
   const config = configOf(options.resolved.answers);
 
+  const unchanged = async (): Promise<Applied> => {
+    progress.emit({ event: 'unchanged' });
+    progress.say('Nothing to change.');
+    return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
+  };
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
-  const quick =
-    (await exists(join(folder, OWN, 'manifest.json'))) && !(await exists(join(folder, OWN, 'commit.json')));
-  if (quick) {
-    if (await nothingToDo(options, engine)) {
-      progress.emit({ event: 'unchanged' });
-      progress.say('Nothing to change.');
-      return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
-    }
-  }
+  const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
+  if (quick && (await nothingToDo(options, engine))) return unchanged();
 
   await preflight(folder, config, engine, options.skipChecks, progress);
   await refuseForeign(folder, config, engine);
@@ -286,8 +303,14 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   const release = await takeLock(folder);
   options.onLocked(release);
   try {
-    if (await recover(folder)) progress.say('  The files of a run that was cut short are in place now.');
-    return await applyLocked(options, engine, config);
+    if (quick) return await applyLocked(options, engine, config);
+    const finished = await recover(folder);
+    // A commit that was decided has brought its own answers.
+    const current = finished ? { ...options, ...(await options.reload()) } : options;
+    if (finished) progress.say('  The files of a run that was cut short are in place now.');
+    if ((await readManifest(folder)).generation > 0 && (await nothingToDo(current, engine)))
+      return await unchanged();
+    return await applyLocked(current, engine, configOf(current.resolved.answers));
   } finally {
     await release();
   }
@@ -390,22 +413,24 @@ async function startContainers(
   site: RenderedSite,
 ): Promise<void> {
   const own = await ownFilesHash(folder);
+  const prior = await priorHash(folder);
+  const ownChanged = prior !== own;
   progress.start('up', 'Containers');
   try {
     const before = await stale(await engine.containers(site.compose.name), folder, site);
-    if (before.length === 0 && (await priorHash(folder)) === own) progress.already();
+    if (before.length === 0 && !ownChanged) progress.already();
     else {
       progress.update(before.join(', '));
       await up(engine, folder, site, progress);
       await untilWell(engine, site, progress);
-      await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);
       progress.done(before.join(', '));
     }
   } catch (error) {
     progress.fail();
     throw error;
   }
-  if (!(await caddyRuns(engine, site))) {
-    await withLine(progress, 'reload', 'Caddy reloaded', () => reloadCaddy(engine, site));
+  if ((ownChanged && prior !== undefined) || !(await caddyRuns(engine, folder, site))) {
+    await withLine(progress, 'reload', 'Caddy reloaded', () => reloadCaddy(engine, folder, site));
   }
+  if (ownChanged) await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Container, Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
+import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
@@ -49,6 +50,7 @@ export async function ownFilesHash(folder: string): Promise<string> {
   const names = [
     'compose.override.yaml',
     'compose.override.yml',
+    ...(await keptFiles(folder)),
     ...envs
       .filter((name) => name.endsWith('.local.env'))
       .toSorted()
@@ -68,18 +70,30 @@ export async function up(
   site: RenderedSite,
   progress: Progress,
 ): Promise<void> {
+  const sickOnes = (await engine.containers(site.compose.name)).filter(
+    ({ state, health }) => state === 'running' && health === 'unhealthy',
+  );
   const result = await engine.compose(
     folder,
     ['up', '--detach', '--remove-orphans', '--pull=never'],
     (line) => progress.update(line),
   );
-  if (result.code === 0) return;
-  // What Compose says is seldom the reason: that is in the log of the container it waited for.
-  for (const container of await engine.containers(site.compose.name)) {
-    const trouble = troubleOf(container, isOneShot(site, container.service));
-    if (trouble !== undefined) throw await sick(engine, container, trouble);
+  if (result.code !== 0) {
+    // What Compose says is seldom the reason: that is in the log of the container it waited for.
+    for (const container of await engine.containers(site.compose.name)) {
+      const trouble = troubleOf(container, isOneShot(site, container.service));
+      if (trouble !== undefined) throw await sick(engine, container, trouble);
+    }
+    throw upProblem(result.stderr.trim());
   }
-  throw upProblem(result.stderr.trim());
+  // To Compose a container that runs is fine, however unwell it is.
+  const still = (await engine.containers(site.compose.name)).filter(({ id }) =>
+    sickOnes.some((one) => one.id === id),
+  );
+  if (still.length > 0)
+    await engine.compose(folder, ['restart', ...still.map(({ service }) => service)], (line) =>
+      progress.update(line),
+    );
 }
 
 function upProblem(stderr: string): Problem {

@@ -3,16 +3,20 @@
  * says so; from then on the set is the new one, and whoever comes next finishes the renames. A kill before that leaves the old set.
  */
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
-import { NEW, cannotWrite, exists, syncFolder, writeNew, writeWhole } from './atomic.ts';
-
-/** Folder of our own things in a site directory. */
-export const OWN = '.fedi';
-
-/** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
-export const TRIAL = 'trial-';
+import { OWN, TRIAL } from '../layout.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
+import {
+  NEW,
+  cannotRead,
+  cannotWrite,
+  exists,
+  makeFolder,
+  syncFolder,
+  writeNew,
+  writeWhole,
+} from '../atomic.ts';
 
 /** A file that a site should have. */
 export interface PlannedFile {
@@ -58,26 +62,31 @@ async function readMaybe(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
-    throw new Problem(EXIT.PREFLIGHT, `${path} cannot be read: ${messageOf(error)}`, {
-      means: 'Nothing was changed.',
-      next: 'Run this as the owner of the site directory.',
-      cause: error,
-    });
+    throw cannotRead(path, error);
   }
 }
 
 async function readJson<T>(path: string): Promise<T | undefined> {
   const text = await readMaybe(path);
-  return text === undefined ? undefined : (JSON.parse(text) as T);
+  if (text === undefined) return undefined;
+  try {
+    const value = JSON.parse(text) as T | null;
+    if (typeof value === 'object' && value !== null) return value;
+  } catch {
+    // Said below.
+  }
+  throw new Problem(EXIT.FAILED, `${path} is damaged.`, {
+    means: 'It says which files of the site are ours. Nothing was changed.',
+    next: 'Remove it and run this again: files that are there count as changed by hand then.',
+  });
 }
 
 /** Makes the site directory and our own folder in it; 0700 from creation whatever the umask. */
 export async function makeFolders(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-    const inner = join(folder, OWN);
-    await mkdir(inner, { recursive: true, mode: 0o700 });
-    await chmod(inner, 0o700);
+    await makeFolder(folder, 0o755);
+    await makeFolder(join(folder, OWN), 0o700);
+    await chmod(join(folder, OWN), 0o700);
   } catch (error) {
     throw cannotWrite(folder, error);
   }
@@ -85,6 +94,18 @@ export async function makeFolders(folder: string): Promise<void> {
 
 export async function readManifest(folder: string): Promise<Manifest> {
   return (await readJson<Manifest>(own(folder, 'manifest.json'))) ?? { generation: 0, files: {} };
+}
+
+/** Paths of generated files that the person changed and chose to keep. */
+export async function keptFiles(folder: string): Promise<string[]> {
+  return Object.entries((await readManifest(folder)).files).flatMap(([path, { kept }]) =>
+    kept === undefined ? [] : [path],
+  );
+}
+
+/** True unless somebody else may do more with it than planned: a secret that became readable is to be written anew. */
+async function hasMode(path: string, mode: number): Promise<boolean> {
+  return ((await stat(path)).mode & 0o777 & ~mode) === 0;
 }
 
 /** Compares the planned set with the disk. */
@@ -95,11 +116,16 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
     const before = await readMaybe(join(folder, file.path));
     const known = manifest.files[file.path];
     const keptAsIs = before !== undefined && known?.kept === hash(before) && known.hash === hash(file.text);
-    const same = before === file.text || keptAsIs;
+    const same = (before === file.text && (await hasMode(join(folder, file.path), file.mode))) || keptAsIs;
     changes.push({
       path: file.path,
       kind: same ? 'same' : before === undefined ? 'create' : 'update',
-      edited: !same && file.generated && before !== undefined && known?.hash !== hash(before),
+      edited:
+        !same &&
+        file.generated &&
+        before !== undefined &&
+        before !== file.text &&
+        known?.hash !== hash(before),
       before,
       file,
     });
@@ -153,7 +179,7 @@ export async function commit(
       if (file === undefined) continue;
       const { text, mode, secret } = file;
       const parent = join(folder, dirname(path));
-      await mkdir(parent, { recursive: true, mode: secret ? 0o700 : 0o755 });
+      await makeFolder(parent, secret ? 0o700 : 0o755);
       await writeNew(join(folder, path), text, mode);
     }
     await keepGeneration(folder, generation, changes);
@@ -163,10 +189,17 @@ export async function commit(
       0o600,
     );
   } catch (error) {
-    await discardNew(folder);
+    // Once commit.json is there the set is decided, whatever the disk said afterwards: the next run finishes it.
+    if (!(await exists(own(folder, 'commit.json')))) await discardNew(folder);
     throw cannotWrite(folder, error);
   }
-  await finish(folder);
+  await finish(folder).catch((error: unknown) => {
+    throw cannotWrite(
+      folder,
+      error,
+      'The new files are complete on the disk; the next run puts the rest of them in place.',
+    );
+  });
   return generation;
 }
 
@@ -176,7 +209,7 @@ async function keepGeneration(folder: string, generation: number, changes: reado
   await rm(target, { recursive: true, force: true });
   for (const { file } of changes) {
     if (file === undefined || file.secret) continue;
-    await mkdir(join(target, dirname(file.path)), { recursive: true, mode: 0o700 });
+    await makeFolder(join(target, dirname(file.path)), 0o700);
     await writeWhole(join(target, file.path), file.text, file.mode);
   }
 }
@@ -185,9 +218,15 @@ async function keepGeneration(folder: string, generation: number, changes: reado
 async function finish(folder: string): Promise<boolean> {
   const pending = await readJson<Commit>(own(folder, 'commit.json'));
   if (pending === undefined) return false;
-  for (const { path } of pending.renames) {
+  for (const { path, hash: wanted } of pending.renames) {
     const target = join(folder, path);
     if (await exists(target + NEW)) await rename(target + NEW, target);
+    else if (hash((await readMaybe(target)) ?? '') !== wanted) {
+      throw new Problem(EXIT.FAILED, `${target} is not what was decided, and its new text is gone.`, {
+        means: 'Somebody changed the directory while a run was cut short.',
+        next: `Remove ${own(folder, 'commit.json')} and run this again: everything is written anew.`,
+      });
+    }
   }
   for (const path of pending.removals) await rm(join(folder, path), { force: true });
   for (const parent of new Set(pending.renames.map(({ path }) => dirname(path))))
@@ -198,26 +237,45 @@ async function finish(folder: string): Promise<boolean> {
   return true;
 }
 
-/** Removes texts that never were committed. */
-async function discardNew(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+/** The person's own folder below caddy/. */
+const CUSTOM = 'custom';
+
+/** Folders that hold files of ours, seen from the site directory. */
+const OUR_FOLDERS = ['env', 'caddy', 'trust', OWN];
+
+/** What a killed run may leave: texts that never were committed, tried-out sets, its own name for the run lock. */
+async function leftOver(folder: string, top = true): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
-    if (entry.isFile() && entry.name.endsWith(NEW)) await rm(path, { force: true });
-    if (entry.isDirectory() && ['env', 'caddy', 'trust', 'sites', 'tls', 'pki', OWN].includes(entry.name))
-      await discardNew(path);
+    if (entry.name.endsWith(NEW) || entry.name.startsWith(TRIAL)) found.push(path);
+    else if (
+      /^lock\.(dead\.)?\d+$/.test(entry.name) &&
+      !(await exists(`/proc/${/\d+$/.exec(entry.name)?.[0] ?? ''}`))
+    )
+      found.push(path);
+    else if (entry.isDirectory() && (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM))
+      found.push(...(await leftOver(path, false)));
   }
+  return found;
+}
+
+/** True when a killed run left something that {@link recover} would clear. */
+export async function needsRecovery(folder: string): Promise<boolean> {
+  return (await exists(own(folder, 'commit.json'))) || (await leftOver(folder)).length > 0;
+}
+
+async function discardNew(folder: string): Promise<void> {
+  for (const path of await leftOver(folder)) await rm(path, { recursive: true, force: true });
 }
 
 /** Brings a directory that a killed run left behind to the old set or the new one. True when a commit was finished. */
 export async function recover(folder: string): Promise<boolean> {
   if (!(await exists(join(folder, OWN)))) return false;
   try {
-    for (const name of await readdir(join(folder, OWN))) {
-      if (name.startsWith(TRIAL)) await rm(own(folder, name), { recursive: true, force: true });
-    }
-    if (await finish(folder)) return true;
+    const finished = await finish(folder);
     await discardNew(folder);
-    return false;
+    return finished;
   } catch (error) {
     throw cannotWrite(folder, error);
   }

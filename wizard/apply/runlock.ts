@@ -1,9 +1,13 @@
 /** One run at a time in a site directory: a lock file that says whose it is. A dead owner's is taken over. */
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readFile, realpath, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { Server } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { cannotRead, cannotWrite, writeWhole } from '../atomic.ts';
+import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
-import { cannotWrite } from './atomic.ts';
-import { OWN } from './files.ts';
 
 interface Owner {
   readonly pid: number;
@@ -30,68 +34,83 @@ async function isAlive(owner: Owner): Promise<boolean> {
   return owner.boot === (await bootId()) && (await startTime(owner.pid)) === owner.start;
 }
 
-/** Takes the lock of a site directory; the returned function gives it back. Throws exit 6 when somebody else holds it. */
-export async function takeLock(folder: string): Promise<() => Promise<void>> {
-  const path = join(folder, OWN, 'lock');
-  const mine = `${path}.${process.pid}`;
-  const owner: Owner = {
-    pid: process.pid,
-    boot: await bootId(),
-    start: (await startTime(process.pid)) ?? '',
-    since: new Date().toISOString(),
-  };
-  try {
-    await writeFile(mine, JSON.stringify(owner), { mode: 0o600 });
-  } catch (error) {
-    throw cannotWrite(path, error);
-  }
-  try {
-    for (;;) {
-      try {
-        // link fails when the name is taken, and the file is complete before it has the name.
-        await link(mine, path);
-        return () => rm(path, { force: true });
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw cannotWrite(path, error);
-      }
-      await removeDead(path);
-    }
-  } finally {
-    await rm(mine, { force: true });
-  }
+/**
+ * A name in the kernel that one process at a time can have, and that goes with it however it ends: two runs that both
+ * find a dead owner cannot both take over.
+ */
+function claim(folder: string): Promise<Server | undefined> {
+  const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)));
+    server.listen(name, () => resolve(server));
+    // It must not keep a finished run alive.
+    server.unref();
+  });
 }
 
-/** Moves a dead owner's lock away; throws when the owner lives. */
-async function removeDead(path: string): Promise<void> {
+/** Who the lock file says it is; undefined: nobody, or nothing that can be read as somebody. */
+async function readOwner(path: string): Promise<Owner | undefined> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
-  } catch {
-    return; // given back in the meantime
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined;
+    throw cannotRead(path, error);
   }
-  let owner: Owner | undefined;
   try {
-    owner = JSON.parse(text) as Owner;
+    const owner = JSON.parse(text) as Partial<Owner> | null;
+    return typeof owner?.pid === 'number' ? (owner as Owner) : undefined;
   } catch {
-    owner = undefined; // written by no version of ours, or damaged: nobody holds it
+    return undefined;
   }
-  if (owner !== undefined && (await isAlive(owner))) {
-    throw new Problem(
-      EXIT.LOCKED,
-      `Another run works on this site: process ${owner.pid}, since ${owner.since}.`,
-      {
-        means: 'Two at once would undo each other. Nothing was changed.',
-        next: 'Wait until it is done and run this again.',
-      },
-    );
+}
+
+/** Whoever has the claim writes the file a moment later; how long it is waited for, to be able to name them. */
+const WINNER_MS = 2000;
+
+async function winner(path: string): Promise<Owner | undefined> {
+  const deadline = Date.now() + WINNER_MS;
+  for (;;) {
+    const owner = await readOwner(path);
+    if ((owner !== undefined && (await isAlive(owner))) || Date.now() > deadline) return owner;
+    await delay(50);
   }
-  const aside = `${path}.dead.${process.pid}`;
+}
+
+/** Takes the lock of a site directory; the returned function gives it back. Throws exit 6 when somebody else holds it. */
+export async function takeLock(folder: string): Promise<() => Promise<void>> {
+  const path = join(folder, OWN, 'lock');
+  const claimed = await claim(
+    await realpath(folder).catch((error: unknown) => {
+      throw cannotWrite(folder, error);
+    }),
+  );
   try {
-    await rename(path, aside);
-  } catch {
-    return;
+    const owner = claimed === undefined ? await winner(path) : await readOwner(path);
+    if (claimed === undefined || (owner !== undefined && (await isAlive(owner)))) {
+      throw new Problem(
+        EXIT.LOCKED,
+        `Another run works on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
+        {
+          means: 'Two at once would undo each other. Nothing was changed.',
+          next: 'Wait until it is done and run this again.',
+        },
+      );
+    }
+    const mine: Owner = {
+      pid: process.pid,
+      boot: await bootId(),
+      start: (await startTime(process.pid)) ?? '',
+      since: new Date().toISOString(),
+    };
+    await writeWhole(path, JSON.stringify(mine), 0o600);
+  } catch (error) {
+    claimed?.close();
+    throw error;
   }
-  // Between reading and renaming another run may have taken over: then what was moved is theirs and goes back.
-  if ((await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => undefined);
-  await rm(aside, { force: true });
+  return async () => {
+    await rm(path, { force: true });
+    claimed.close();
+  };
 }

@@ -111,7 +111,7 @@ function sizeOfHost(): Size {
 
 const QUESTIONS: readonly Question[] = [
   {
-    key: key('version'),
+    key: key('release'),
     topic: 'size',
     message: 'Version of Mastodon',
     help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
@@ -159,7 +159,7 @@ const QUESTIONS: readonly Question[] = [
     key: key('locale'),
     topic: 'more',
     message: 'Language of the pages where the browser says none',
-    help: 'Default `en`.',
+    help: 'Default `en`, English; the language of each person’s browser counts more.',
     parse: (text) =>
       /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(text.trim())
         ? { value: text.trim() }
@@ -238,9 +238,9 @@ export const mastodon: App = {
   questions: [...QUESTIONS, ...s3Questions('mastodon')],
   parseAdmin,
   images: {
-    mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'version')}` },
+    mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}` },
     'mastodon-streaming': {
-      reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'version')}`,
+      reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'release') || VERSION}`,
     },
     postgres: { reference: 'docker.io/library/postgres:17-trixie' },
     valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },

@@ -26,7 +26,7 @@ function parseAdmin(text: string): Parsed<string> {
 
 /** smtps:// is TLS from the first byte. On smtp:// snac demands STARTTLS on port 587 and uses none on any other (measured on 2.96). */
 function smtpUrl(mail: Mail): string {
-  return `${mail.security === 'tls' ? 'smtps' : 'smtp'}://${mail.host}:${mail.port}`;
+  return `${mail.security === 'tls' ? 'smtps' : 'smtp'}://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}`;
 }
 
 export const snac: App = {

@@ -1,5 +1,7 @@
 /** Who listens where on this host, from /proc: no program needed, and it names the owner. */
 import { readFile, readdir, readlink } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { shortIPv6 } from '../config/parse.ts';
 
 export interface Listener {
   readonly protocol: 'tcp' | 'udp';
@@ -16,13 +18,10 @@ function parseAddress(hex: string): string {
   if (bytes.every((byte) => byte === 0)) return '::';
   const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
   if (mapped) return bytes.slice(12).join('.');
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16),
+  const groups = Array.from({ length: 8 }, (_, k) =>
+    (((bytes[2 * k] ?? 0) << 8) | (bytes[2 * k + 1] ?? 0)).toString(16),
   );
-  return groups
-    .join(':')
-    .replace(/\b(0:)+0\b/, ':')
-    .replace(/:{3,}/, '::');
+  return shortIPv6(groups.join(':'));
 }
 
 /** The rows of one /proc/net table that listen (TCP state 0A) or, for UDP, are bound (07). */
@@ -58,10 +57,10 @@ export async function listeners(): Promise<Listener[]> {
   return texts.flat();
 }
 
-/** Whether binding to `bind` fails because of somebody at `address`. */
+/** Whether binding to `bind` fails because of somebody at `address`: `::` takes IPv4 too, `0.0.0.0` only that. */
 export function collides(bind: string, address: string): boolean {
-  const any = (one: string): boolean => one === '0.0.0.0' || one === '::';
-  return bind === address || any(bind) || any(address);
+  if (bind === address || bind === '::' || address === '::') return true;
+  return (bind === '0.0.0.0' || address === '0.0.0.0') && isIP(bind) === isIP(address);
 }
 
 /** `nginx (process 812)`, as far as we may look; undefined when the owner is hidden from us. */

@@ -1,7 +1,7 @@
 /** The checks, in the order they run. */
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { exists } from '../apply/atomic.ts';
+import { exists } from '../atomic.ts';
 import { APPS } from '../apps/index.ts';
 import type { Config } from '../config/config.ts';
 import type { Check, CheckContext, Finding } from './check.ts';

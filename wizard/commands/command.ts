@@ -1,7 +1,7 @@
 /** What every command is given, and how a site directory is found. */
 import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
-import { exists } from '../apply/atomic.ts';
+import { exists } from '../atomic.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
@@ -28,6 +28,8 @@ export interface GlobalFlags {
   readonly skipCheck: readonly string[];
   readonly confirm: string | undefined;
   readonly mail: boolean;
+  readonly help: boolean;
+  readonly version: boolean;
 }
 
 export interface CommandContext {
@@ -54,6 +56,12 @@ export async function siteFolder({ dir }: GlobalFlags, fallback: string): Promis
         ? process.cwd()
         : join(process.cwd(), fallback)
       : resolvePath(dir);
+  if (folder.includes(':')) {
+    throw new Problem(EXIT.USAGE, `The directory ${folder} has a colon in its name.`, {
+      means: 'Docker takes a colon in a mount for the end of the path.',
+      next: 'Name another directory with --dir.',
+    });
+  }
   return (await exists(folder)) ? realpath(folder) : folder;
 }
 

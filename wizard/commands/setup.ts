@@ -1,10 +1,11 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, APPS } from '../apps/index.ts';
-import { apply, prepare, preflight } from '../apply/apply.ts';
+import { apply, prepare, preflight, problemsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import type { Change } from '../apply/files.ts';
 import { stale } from '../apply/containers.ts';
+import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
 import { savedSource } from '../config/sources.ts';
@@ -36,6 +37,8 @@ function labSource(apps: string): Source {
 interface Answered {
   readonly resolved: Resolved;
   readonly savedText: string | undefined;
+  /** The same answers from where they came from, after fedi.yaml was changed underneath. */
+  readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
 
 async function answersFor(
@@ -48,7 +51,14 @@ async function answersFor(
   const sources = [...context.sources, ...(saved ? [saved.source] : []), ...weakest];
   if (talk) {
     const { converse } = await import('../ask/wizard.ts');
-    return { resolved: await converse(sources, saved === undefined), savedText: saved?.text };
+    const { resolved, said } = await converse({
+      sources,
+      isNew: saved === undefined,
+      known: new Set((await Store.open(folder)).list().map(({ name }) => name)),
+      problemsOf: (answers) => problemsOf(configOf(answers)),
+    });
+    const again = { ...context, sources: [said, ...context.sources] };
+    return { resolved, savedText: saved?.text, reload: () => answersFor(again, folder, weakest, false) };
   }
   const resolved = await resolve(sources);
   if (resolved.problems.length > 0) {
@@ -59,7 +69,7 @@ async function answersFor(
       'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
     );
   }
-  return { resolved, savedText: saved?.text };
+  return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
 }
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
@@ -78,12 +88,13 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
 function optionsFor(
   context: CommandContext,
   folder: string,
-  { resolved, savedText }: Answered,
+  { resolved, savedText, reload }: Answered,
 ): ApplyOptions {
   return {
     folder,
     resolved,
     savedText,
+    reload,
     connect,
     progress: context.progress,
     onEdited: (changes) => decideEdited(context, changes),

@@ -2,8 +2,9 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
 import { APPS } from '../apps/index.ts';
-import { exists, writeWhole } from '../apply/atomic.ts';
-import { OWN, readManifest } from '../apply/files.ts';
+import { exists, writeWhole } from '../atomic.ts';
+import { OWN } from '../layout.ts';
+import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { preflight } from '../apply/apply.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
@@ -210,6 +211,7 @@ export const toolCommand =
   (name: string): Command =>
   async (context) => {
     const { folder, config, engine } = await existingSite(context);
+    await engine.info();
     const app = config.apps.find(({ id }) => APPS[id].cli.name === name);
     if (app === undefined)
       throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {

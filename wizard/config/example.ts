@@ -1,4 +1,5 @@
 /** env.example: every answer as a variable with its comment, made from the question table. */
+import { APP_IDS } from '../apps/index.ts';
 import { variableOf } from './question.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 
@@ -9,7 +10,7 @@ export function exampleText(): string {
   });
   return `# Answers for \`fedi-setup apply --answers FILE\`, or for the environment.
 # Take the # away in front of a variable to set it; what stays out keeps its default.
-# With one app its name may be left out: FEDI_DOMAIN instead of FEDI_SNAC_DOMAIN.
+# With one app its name may be left out: FEDI_DOMAIN instead of FEDI_${(APP_IDS[0] as string).toUpperCase()}_DOMAIN.
 # A flag counts more than the environment, that more than this file, that more than fedi.yaml.
 # Made from the question table: npm run env-example.
 

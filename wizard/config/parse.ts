@@ -14,7 +14,7 @@ const no = (problem: string): Parsed<never> => ({ problem });
 
 /** Control and format characters: invisible, so never meant. Includes escape codes of pasted terminal text. */
 // oxlint-disable-next-line no-control-regex
-const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060\ufeff]/;
+const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 
 /** One printable line, trimmed, not empty. */
 export function parseLine(text: string): Parsed<string> {
@@ -55,7 +55,7 @@ export function parseDomain(text: string): Parsed<string> {
   return ok(ascii);
 }
 
-/** An address as mail servers take it: no display name, no quoting, no spaces. */
+/** An address as mail servers take it: no display name, no quoting, no spaces; nor # ` { }, which a Caddyfile cannot hold. */
 export function parseEmail(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
@@ -63,7 +63,7 @@ export function parseEmail(text: string): Parsed<string> {
   const local = line.value.slice(0, at);
   if (at < 1) return no('Not an e-mail address. Example: you@example.org');
   if (
-    !/^[a-zA-Z0-9.!#$&'*+/=?^_`{|}~-]{1,64}$/.test(local) ||
+    !/^[a-zA-Z0-9.!$&'*+/=?^_|~-]{1,64}$/.test(local) ||
     local.startsWith('.') ||
     local.endsWith('.') ||
     local.includes('..')
@@ -95,12 +95,18 @@ export function parsePort(text: string): Parsed<number> {
   return ok(port);
 }
 
+/** An IPv6 address as RFC 5952 writes it. */
+export function shortIPv6(address: string): string {
+  return new URL(`http://[${address}]`).hostname.slice(1, -1);
+}
+
 /** An address of this host to listen on. */
 export function parseBind(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   if (isIP(line.value) === 0) return no('Not an IP address. 0.0.0.0 means every address of this host.');
-  return ok(line.value);
+  // One spelling an address, so that two can be compared.
+  return ok(isIP(line.value) === 6 ? shortIPv6(line.value) : line.value);
 }
 
 /** An https:// address. */
@@ -139,11 +145,15 @@ export function parseNetwork(text: string): Parsed<string> {
   return line;
 }
 
+/** registry/path:tag as Docker's own grammar has it (distribution/reference), without a digest. */
+const IMAGE =
+  /^(?:(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9-]+(?=:\d))(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
+
 /** An image reference with a tag, as `docker pull` takes it. `latest` is refused: it moves by itself. */
 export function parseImage(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  if (!/^[a-z0-9]+([._:/-]+[a-z0-9]+)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/.test(line.value)) {
+  if (!IMAGE.test(line.value)) {
     return no('Not an image reference with a tag. Example: docker.io/library/caddy:2.11.4');
   }
   if (line.value.endsWith(':latest')) return no('`latest` moves by itself. Name the version.');

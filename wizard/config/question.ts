@@ -27,6 +27,8 @@ export interface Question {
   readonly when?: (answers: Answers) => boolean;
   /** May stay unanswered. */
   readonly optional?: true;
+  /** Too long to type: a prompt asks for the file that holds it. */
+  readonly file?: true;
   /** Kept in secrets.json, never in fedi.yaml, never a plain flag. */
   readonly secret?: true;
 }

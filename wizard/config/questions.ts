@@ -29,7 +29,7 @@ const APPS_QUESTION: Question = {
   help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
   parse: parseApps,
-  initial: () => (APP_IDS.length === 1 ? APP_IDS[0] : undefined),
+  initial: () => APP_IDS[0],
 };
 
 function appQuestions(id: AppId): Question[] {
@@ -134,8 +134,10 @@ const MAIL_QUESTIONS: readonly Question[] = [
     message: 'Sender of the mails',
     help: 'Default: notifications@ and your domain. Most providers want an address they know.',
     parse: parse.parseEmail,
-    initial: (answers) =>
-      `notifications@${String(answers[`apps.${String(answers['apps']).split(',')[0]}.domain`])}`,
+    initial: (answers) => {
+      const domain = answers[`apps.${String(answers['apps']).split(',')[0]}.domain`];
+      return domain === undefined ? undefined : `notifications@${String(domain)}`;
+    },
     when: isMail,
   },
 ];
@@ -158,7 +160,7 @@ const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.email',
     topic: 'tls',
-    message: 'E-mail for the certificate authority',
+    message: 'E-mail for certificates',
     help: 'Default: the first admin’s. It is told when a certificate is about to run out.',
     parse: parse.parseEmail,
     initial: (answers) => answers[`apps.${String(answers['apps']).split(',')[0]}.email`],
@@ -208,6 +210,7 @@ const TLS_QUESTIONS: readonly Question[] = [
       const root = splitRoot(text);
       return 'problem' in root ? { problem: root.problem } : { value: `${root.certificate}${root.key}` };
     },
+    file: true,
     secret: true,
     optional: true,
     when: (answers) => answers['tls.mode'] === 'internal',

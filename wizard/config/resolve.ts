@@ -29,7 +29,10 @@ export interface Resolved {
   readonly secrets: Readonly<Record<string, string>>;
   /** Keys somebody answered; the others stand at their default. */
   readonly given: ReadonlySet<string>;
+  /** Everything that is wrong or missing, in the order of the questions. */
   readonly problems: readonly string[];
+  /** Of those, what somebody gave and cannot be used. */
+  readonly wrong: readonly string[];
 }
 
 /** Finds the given text for a row, by its key or, where the site has one app, by its short key. */
@@ -48,6 +51,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const secrets: Record<string, string> = {};
   const given = new Set<string>();
   const problems: string[] = [];
+  const wrong: string[] = [];
 
   const settle = async (question: Question, single: boolean): Promise<void> => {
     if (question.when && !question.when(answers)) return;
@@ -58,7 +62,8 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
       text = await ask?.(question, answers, initial);
       if (text === undefined) {
         if (initial !== undefined) answers[question.key] = initial;
-        else if (!question.optional) {
+        // What would follow from an answer that is missing itself is not missing too.
+        else if (!question.optional && (question.initial === undefined || problems.length === 0)) {
           problems.push(
             `${question.message} is missing: give --${flagOf(question)} or ${variableOf(question)}. ${question.help}`,
           );
@@ -68,7 +73,8 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
     }
     const parsed = question.parse(text);
     if ('problem' in parsed) {
-      problems.push(`${found?.from ?? question.key}: ${parsed.problem}`);
+      wrong.push(`${found?.from ?? question.key}: ${parsed.problem}`);
+      problems.push(wrong.at(-1) as string);
       return;
     }
     given.add(question.key);
@@ -86,7 +92,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const domains = apps.map((id) => answers[`apps.${id}.domain`]).filter((domain) => domain !== undefined);
   const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
   if (twice !== undefined) problems.push(`Two apps have the domain ${twice}. Each needs its own.`);
-  return { answers, secrets, given, problems };
+  return { answers, secrets, given, problems, wrong };
 }
 
 /** Looks a name up among the rows' own names, which may leave the app out; a sentence when there is none. */
@@ -94,6 +100,7 @@ function keyBy(
   name: string,
   nameOf: (question: Question) => string,
   shorten: (name: string) => string,
+  others: readonly string[] = [],
 ): { key: string; question: Question } | { problem: string } {
   for (const question of ALL_QUESTIONS) {
     if (nameOf(question) === name) return { key: question.key, question };
@@ -102,13 +109,13 @@ function keyBy(
     const short = shortKeyOf(question);
     if (short !== undefined && shorten(short) === name) return { key: short, question };
   }
-  const near = nearest(
-    name,
-    ALL_QUESTIONS.flatMap((question) => {
+  const near = nearest(name, [
+    ...others,
+    ...ALL_QUESTIONS.flatMap((question) => {
       const short = shortKeyOf(question);
       return [nameOf(question), ...(short === undefined ? [] : [shorten(short)])];
     }),
-  );
+  ]);
   return { problem: `There is no ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}` };
 }
 
@@ -118,6 +125,9 @@ export function keyOfVariable(name: string): { key: string; question: Question }
 }
 
 /** `snac-domain` or `domain` → key. */
-export function keyOfFlag(name: string): { key: string; question: Question } | { problem: string } {
-  return keyBy(name, flagOf, (short) => short.replaceAll('.', '-'));
+export function keyOfFlag(
+  name: string,
+  others: readonly string[] = [],
+): { key: string; question: Question } | { problem: string } {
+  return keyBy(name, flagOf, (short) => short.replaceAll('.', '-'), others);
 }

@@ -31,20 +31,12 @@ export function saveInto(text: string | undefined, values: readonly (readonly [s
     for (const [key, value] of values) setIn(tree, key.split('.'), value);
     return HEADER + printYaml(tree);
   }
-  let edited = text;
-  for (const [key, value] of values) edited = setText(edited, key.split('.'), value);
-
+  const edited = editOrNothing(text, values);
   const wanted = (parseYaml(text) ?? {}) as Record<string, Yaml>;
   for (const [key, value] of values) {
     if (!same(getIn(wanted, key.split('.')), value)) setIn(wanted, key.split('.'), value);
   }
-  let back: Yaml | undefined;
-  try {
-    back = parseYaml(edited);
-  } catch {
-    back = undefined;
-  }
-  if (!isDeepStrictEqual(back, wanted)) {
+  if (edited === undefined || !isDeepStrictEqual(parseYaml(edited), wanted)) {
     const keys = values
       .filter(([key, value]) => !same(getIn(parseYaml(text), key.split('.')), value))
       .map(([key, value]) => `${key}: ${String(value)}`);
@@ -81,6 +73,18 @@ function setIn(tree: Record<string, Yaml>, path: readonly string[], value: Value
   }
 }
 
+/** The text with all values set; undefined when the editing broke it. */
+function editOrNothing(text: string, values: readonly (readonly [string, Value])[]): string | undefined {
+  try {
+    let edited = text;
+    for (const [key, value] of values) edited = setText(edited, key.split('.'), value);
+    parseYaml(edited);
+    return edited;
+  } catch {
+    return undefined;
+  }
+}
+
 /** One value as YAML on one line. */
 const scalar = (value: Value): string => printYaml(value).trimEnd();
 
@@ -111,16 +115,17 @@ function setText(text: string, path: readonly string[], value: Value): string {
       (place) => place.path.length > depth && parent.every((part, i) => place.path[i] === part),
     );
     const lastEnd = Math.max(0, ...inside.map((place) => place.value?.end ?? place.keyStart));
+    const newline = text.includes('\r\n') ? '\r\n' : '\n';
     const lineEnd = text.indexOf('\n', lastEnd);
     const cut = lineEnd < 0 ? text.length : lineEnd + 1;
     const lines = path
       .slice(depth)
       .map(
         (part, i, rest) =>
-          `${' '.repeat(column + 2 * i)}${part}:${i === rest.length - 1 ? ` ${scalar(value)}` : ''}\n`,
+          `${' '.repeat(column + 2 * i)}${part}:${i === rest.length - 1 ? ` ${scalar(value)}` : ''}${newline}`,
       );
     const before = text.slice(0, cut);
-    return `${before}${before === '' || before.endsWith('\n') ? '' : '\n'}${lines.join('')}${text.slice(cut)}`;
+    return `${before}${before === '' || before.endsWith('\n') ? '' : newline}${lines.join('')}${text.slice(cut)}`;
   }
   return text;
 }

@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text as readStream } from 'node:stream/consumers';
+import { cannotRead } from '../atomic.ts';
 import { EXIT, Problem, codeOf, gather, messageOf } from '../problem.ts';
 import { YamlError, parseYaml, places } from '../yaml.ts';
 import { nearest } from './parse.ts';
-import { parseEnvFile } from './envfile.ts';
+import { parseEnvFile, unreadLines } from './envfile.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 import { keyOfFlag, keyOfVariable } from './resolve.ts';
 import type { Given, Source } from './resolve.ts';
@@ -25,11 +26,14 @@ export async function readNamed(path: string, what: string): Promise<string> {
 }
 
 /** Flags as `name → text`. A flag that ends in `-file` is read now; one trailing newline is not part of a secret. */
-export async function flagSource(flags: Readonly<Record<string, string>>): Promise<Source> {
+export async function flagSource(
+  flags: Readonly<Record<string, string>>,
+  others: readonly string[] = [],
+): Promise<Source> {
   const source = new Map<string, Given>();
   const problems: string[] = [];
   for (const [flag, text] of Object.entries(flags)) {
-    const found = keyOfFlag(flag);
+    const found = keyOfFlag(flag, others);
     if ('problem' in found) {
       problems.push(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       continue;
@@ -54,7 +58,16 @@ export function environmentSource(environment: NodeJS.ProcessEnv): Source {
 
 /** An answers file in the form of env.example. */
 export async function answersFileSource(path: string): Promise<Source> {
-  const text = await readNamed(path, 'The answers file');
+  const text = (await readNamed(path, 'The answers file')).replace(/^\ufeff/, '');
+  const lost = unreadLines(text);
+  if (lost.length > 0) {
+    throw gather(
+      EXIT.USAGE,
+      `${path} has lines that say nothing:`,
+      lost.map((line) => `${path} line ${line} is not NAME=value.`),
+      'Mend them, or put a # in front. Nothing was changed.',
+    );
+  }
   return variablesSource(
     parseEnvFile(text)
       .filter(({ value }) => value !== '')
@@ -83,10 +96,7 @@ export async function savedSource(folder: string): Promise<{ source: Source; tex
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
-    throw new Problem(EXIT.PREFLIGHT, `${path} cannot be read: ${messageOf(error)}`, {
-      next: 'Run this as the owner of the directory.',
-      cause: error,
-    });
+    throw cannotRead(path, error);
   }
   return { source: yamlSource(text), text };
 }
@@ -135,7 +145,12 @@ export function yamlSource(text: string): Source {
       }
       continue;
     }
-    if (place.value === undefined && branches.has(key)) {
+    const value = place.path.reduce<unknown>(
+      (node, part) => (node as Record<string, unknown> | null)?.[part],
+      tree,
+    );
+    // A block whose lines are all commented out is null to YAML.
+    if (branches.has(key) && (value === null || (typeof value === 'object' && !Array.isArray(value)))) {
       if (place.path[0] === 'apps' && place.path.length === 2) apps.push(place.path[1] as string);
       continue;
     }
@@ -152,16 +167,12 @@ export function yamlSource(text: string): Source {
       wrong.push(key);
       continue;
     }
-    const value = place.path.reduce<unknown>(
-      (node, part) => (node as Record<string, unknown> | null)?.[part],
-      tree,
-    );
     if (value === null || value === '') continue;
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
       problems.push(`${from}: ${key} takes one value, not a list or keys.`);
       continue;
     }
-    source.set(key, { text: String(value), from: `${from} (${key})` });
+    source.set(key, { text: place.text ?? String(value), from: `${from} (${key})` });
   }
   if (problems.length > 0)
     throw gather(

@@ -1,8 +1,8 @@
 /** Runs the proofs and writes the receipt: what a user of the server would see, seen. */
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '../apply/atomic.ts';
-import { OWN } from '../apply/files.ts';
+import { writeWhole } from '../atomic.ts';
+import { OWN } from '../layout.ts';
 import { APPS } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';

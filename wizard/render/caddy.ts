@@ -3,15 +3,14 @@
 const VARIABLE = /\{\$([A-Z][A-Z0-9_]*)(?::([^}]*))?\}/g;
 
 /**
- * One value as it may stand in a Caddyfile token. Quotes, backslashes, braces (placeholders), control characters and a
- * leading `#` are not encoded but refused: nothing that we put there needs them.
+ * One value as it may stand in a Caddyfile token: letters, digits and the marks of host names, addresses and e-mail
+ * addresses. Nothing is encoded; everything else (quotes, braces, white space of any kind, comments) is refused, since
+ * nothing that we put there needs it.
  */
 export function encodeCaddy(value: string): string {
-  // oxlint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f"`\\{}<>]/.test(value))
+  if (!/^[A-Za-z0-9._:/@+=~!$&'*?^|%[\]-]+$/.test(value) || value.includes('{$')) {
     throw new Error(`a Caddyfile cannot hold this value safely: ${JSON.stringify(value)}`);
-  if (/[\s#]/.test(value) || value === '')
-    throw new Error(`a Caddyfile token cannot hold this value: ${JSON.stringify(value)}`);
+  }
   return value;
 }
 
@@ -20,6 +19,10 @@ export function fillCaddy(text: string, variables: Readonly<Record<string, strin
   return text.replace(VARIABLE, (_, name: string) => {
     const value = variables[name];
     if (value === undefined) throw new Error(`a Caddy snippet uses {$${name}}, which nobody sets`);
+    // Where a domain belongs, an address with a scheme, port or path would mean something else.
+    if (name.endsWith('_DOMAIN') && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(value)) {
+      throw new Error(`not a domain for a Caddyfile: ${JSON.stringify(value)}`);
+    }
     return encodeCaddy(value);
   });
 }

@@ -98,7 +98,7 @@ const indent = (text: string, by: number): string => text.replace(/^(?=.)/gm, ' 
 export function printCompose(file: ComposeFile): string {
   const part = (name: string, value: unknown): string => printYaml({ [name]: escapeDollars(value) });
   const services = Object.entries(file.services).map(([name, { 'x-about': about, ...rest }]) => {
-    const comment = about === undefined ? '' : `  # ${about.replaceAll('\n', ' ')}\n`;
+    const comment = about === undefined ? '' : `  # ${about.replaceAll(/\s+/g, ' ')}\n`;
     return `${comment}${indent(part(name, rest), 2)}`;
   });
   return [

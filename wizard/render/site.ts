@@ -157,6 +157,8 @@ export async function renderSite({
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
   );
 
+  // Whose data the containers run on is a part of what they run on.
+  const seals = config.apps.map((app) => store.sealOf(APPS[app.id].secrets));
   for (const [name, one] of Object.entries(compose.services)) {
     const used = (one.env_file ?? []).map(
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
@@ -164,7 +166,7 @@ export async function renderSite({
     const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
     one.labels = {
       ...one.labels,
-      [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used])),
+      [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used, seals])),
     };
   }
 

@@ -1,10 +1,12 @@
 /** Proves rendered files before they replace anything: by Compose, reading back every variable, and by Caddy. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Engine } from '../docker/engine.ts';
-import { OWN, TRIAL } from '../apply/files.ts';
+import { cannotWrite } from '../atomic.ts';
+import { OWN, TRIAL } from '../layout.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { reveal } from '../secrets/secret.ts';
+import { STORE_FILE } from '../secrets/store.ts';
 import type { Lock } from '../plan/lock.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { RenderedSite } from './site.ts';
@@ -37,19 +39,37 @@ export async function verifySite(
   lock: Lock,
   site: RenderedSite,
 ): Promise<void> {
-  const trial = await mkdtemp(join(folder, OWN, TRIAL));
+  const custom = await customFiles(folder);
+  let trial: string | undefined;
   try {
-    const custom = await customFiles(folder);
-    for (const { path, text } of [
-      ...site.files,
-      ...Object.entries(custom).map(([name, content]) => ({ path: name, text: content })),
-    ]) {
-      await mkdir(dirname(join(trial, path)), { recursive: true });
-      await writeFile(join(trial, path), text, { mode: 0o600 });
+    try {
+      trial = await mkdtemp(join(folder, OWN, TRIAL));
+      await copyInto(trial, folder, [
+        ...site.files,
+        ...Object.entries(custom).map(([path, text]) => ({ path, text })),
+      ]);
+    } catch (error) {
+      throw cannotWrite(folder, error);
     }
     await Promise.all([verifyCompose(engine, trial, site, custom), verifyCaddy(engine, trial, lock)]);
   } finally {
-    await rm(trial, { recursive: true, force: true });
+    if (trial !== undefined) await rm(trial, { recursive: true, force: true });
+  }
+}
+
+/** The set as it will be, and beside it, as links, what else the person has there: an override may name files of its own. */
+async function copyInto(
+  trial: string,
+  folder: string,
+  files: readonly { path: string; text: string }[],
+): Promise<void> {
+  for (const { path, text } of files) {
+    await mkdir(dirname(join(trial, path)), { recursive: true });
+    await writeFile(join(trial, path), text, { mode: 0o600 });
+  }
+  const ours = new Set([OWN, STORE_FILE, ...files.map(({ path }) => path.split('/')[0] ?? '')]);
+  for (const name of await readdir(folder)) {
+    if (!ours.has(name)) await symlink(join(folder, name), join(trial, name));
   }
 }
 
@@ -74,8 +94,23 @@ async function verifyCompose(
       },
     );
   }
-  if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return; // the person may override variables
-  const read = JSON.parse(stdout) as { services: Record<string, { environment?: Record<string, string> }> };
+  const read = JSON.parse(stdout) as {
+    name: string;
+    services: Record<string, { environment?: Record<string, string> }>;
+  };
+  if (read.name !== site.compose.name) {
+    throw new Problem(
+      EXIT.REFUSED,
+      `Compose takes this for the project ${read.name}, not ${site.compose.name}.`,
+      {
+        means:
+          'A `.env` or an override here sets another name, under which the data would not be found. Nothing was changed.',
+        next: 'Take COMPOSE_PROJECT_NAME out of `.env`, and `name:` out of compose.override.yaml.',
+      },
+    );
+  }
+  // The person may override variables.
+  if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return;
   for (const [name, { env_file: files }] of Object.entries(site.compose.services)) {
     for (const file of files ?? []) {
       const group = site.env[(typeof file === 'string' ? file : file.path).replace(/^env\/|\.env$/g, '')];

@@ -1,6 +1,6 @@
 /** Key pairs and certificates. The only importer of openssl-wrapper. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exec } from 'openssl-wrapper';
@@ -33,25 +33,28 @@ export async function makeKey(): Promise<string> {
 
 /**
  * A certificate authority of the site's own: certificate and private key, PEM, one after the other. Valid for ten years.
- * The key lies in a 0700 folder for the moment openssl reads it, since the wrapper takes it by file only.
+ * openssl takes the key by file only: it gets one that has no name any more before the key is in it, so that no kill
+ * leaves it behind.
  */
 export async function makeRoot(name: string): Promise<string> {
   const key = await makeKey();
   const folder = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
+  const handle = await open(join(folder, 'key'), 'wx+', 0o600).finally(() =>
+    rm(folder, { recursive: true, force: true }),
+  );
   try {
-    const file = join(folder, 'root.key');
-    await writeFile(file, key, { mode: 0o600, flag: 'wx' });
+    await handle.writeFile(key);
     const certificate = await openssl('req', {
       new: true,
       x509: true,
-      key: file,
+      key: `/proc/${process.pid}/fd/${handle.fd}`,
       days: '3650',
       subj: `/CN=${name}`,
       addext: ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign'],
     });
     return `${certificate.toString().trim()}\n${key.trim()}\n`;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await handle.close();
   }
 }
 

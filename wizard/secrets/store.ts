@@ -2,8 +2,8 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '../apply/atomic.ts';
-import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { cannotRead, writeWhole } from '../atomic.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
 import { Secret } from './secret.ts';
 
 /**
@@ -71,6 +71,19 @@ export const SITE_SECRETS: readonly SecretSpec[] = [
 
 export const STORE_FILE = 'secrets.json';
 
+function isStoreFile(file: unknown): file is StoreFile {
+  const { version, secrets } = (file ?? {}) as Partial<StoreFile>;
+  return (
+    version === 1 &&
+    typeof secrets === 'object' &&
+    secrets !== null &&
+    !Array.isArray(secrets) &&
+    Object.values(secrets).every(
+      (entry: Partial<Entry> | null) => typeof entry?.value === 'string' && typeof entry.class === 'string',
+    )
+  );
+}
+
 export class Store {
   readonly #folder: string;
   #file: StoreFile;
@@ -91,15 +104,15 @@ export class Store {
       text = await readFile(path, 'utf8');
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return new Store(folder, { version: 1, secrets: {} }, false);
-      throw new Problem(EXIT.FAILED, `${path} cannot be read: ${messageOf(error)}`, { cause: error });
+      throw cannotRead(path, error);
     }
     try {
-      const file = JSON.parse(text) as StoreFile;
-      if (file.version !== 1 || typeof file.secrets !== 'object')
-        throw new Error('it is not a secrets file of this version');
+      const file = JSON.parse(text) as unknown;
+      if (!isStoreFile(file)) throw new Error('it is not a secrets file of this version');
       return new Store(folder, file, true);
-    } catch (error) {
-      throw new Problem(EXIT.REFUSED, `${path} is damaged: ${messageOf(error)}`, {
+    } catch {
+      // Not the parser's own words: they quote the text.
+      throw new Problem(EXIT.REFUSED, `${path} is damaged: it is not a secrets file of this version.`, {
         means: 'Making new secrets would lock the data that exist, so nothing was done.',
         next: 'Put the file back from a backup.',
       });
@@ -110,10 +123,15 @@ export class Store {
     return this.#file.secrets[name] !== undefined;
   }
 
-  /** The secret of that name; asking for one that was never made is a bug. */
+  /** The secret of that name. A site that exists has all of its secrets: one that is missing was lost. */
   get(name: string): Secret {
     const entry = this.#file.secrets[name];
-    if (entry === undefined) throw new Error(`no secret ${name}`);
+    if (entry === undefined) {
+      throw new Problem(EXIT.REFUSED, `${join(this.#folder, STORE_FILE)} has no ${name}.`, {
+        means: 'The file is missing or not the one of this site. Nothing was changed.',
+        next: 'Put the secrets.json of this site back from a backup.',
+      });
+    }
     return new Secret(entry.value);
   }
 
@@ -162,7 +180,7 @@ export class Store {
       secrets: {
         ...this.#file.secrets,
         [name]: {
-          class: secretClass,
+          class: before?.class ?? secretClass,
           created: now.toISOString(),
           fingerprint: fingerprint(value),
           value,

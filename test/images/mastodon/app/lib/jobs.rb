@@ -1,4 +1,17 @@
 # What Sidekiq does: finish large media, tell followers (here: streaming), send mail, clean up.
+require 'mail'
+
+
+# mail 2.9, which the original has, refuses this; Debian's 2.8 does not yet.
+Mail::SMTP.prepend(Module.new do
+  def deliver!(mail)
+    if (settings[:tls] || settings[:ssl]) && settings[:enable_starttls]
+      raise ArgumentError, ':enable_starttls and :tls are mutually exclusive.'
+    end
+
+    super
+  end
+end)
 
 class UserMailer < ActionMailer::Base
   def confirmation_instructions(user) = write(user, "Mastodon: Confirmation instructions for #{Rails.configuration.x.local_domain}")

@@ -1,8 +1,8 @@
 /** Writing files so that a kill, a full disk or a power cut leaves the old text or the new one, never a part. */
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { EXIT, Problem, codeOf, messageOf } from './problem.ts';
 
 /** Ends the name of a file that is not in place yet. No glob of ours or of Caddy's matches it. */
 export const NEW = '.fedi-new';
@@ -45,8 +45,13 @@ export async function syncFolder(folder: string): Promise<void> {
 /** One file, whole. For a set of files see files.ts. */
 export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   await writeNew(path, text, mode);
-  await rename(path + NEW, path);
-  await syncFolder(dirname(path));
+  try {
+    await rename(path + NEW, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    await rm(path + NEW, { force: true });
+    throw cannotWrite(path, error, 'It holds the old text or the new one, whole.');
+  }
 }
 
 export async function exists(path: string): Promise<boolean> {
@@ -78,7 +83,11 @@ const REASONS: Readonly<Record<string, { what: string; next: string }>> = {
 };
 
 /** A write error in words. The exit code is 1 for a disk, 4 where the person lacks permission. */
-export function cannotWrite(path: string, error: unknown): Problem {
+export function cannotWrite(
+  path: string,
+  error: unknown,
+  means = 'What was there before is unchanged.',
+): Problem {
   if (error instanceof Problem) return error;
   const code = codeOf(error) ?? '';
   const reason = REASONS[code];
@@ -87,9 +96,37 @@ export function cannotWrite(path: string, error: unknown): Problem {
     permission ? EXIT.PREFLIGHT : EXIT.FAILED,
     `${path} cannot be written: ${reason?.what ?? messageOf(error)}.`,
     {
-      means: 'What was there before is unchanged.',
+      means,
       next: reason?.next ?? 'Mend that and run this again.',
       cause: error,
     },
   );
+}
+
+/** A read error in words. */
+export function cannotRead(path: string, error: unknown): Problem {
+  const code = codeOf(error) ?? '';
+  const tooLong = code === 'ENAMETOOLONG';
+  return new Problem(
+    tooLong ? EXIT.FAILED : EXIT.PREFLIGHT,
+    `${path} cannot be read: ${tooLong ? REASONS[code]?.what : messageOf(error)}.`,
+    {
+      means: 'Nothing was changed.',
+      next: REASONS[code]?.next ?? 'Run this as the owner of the site directory.',
+      cause: error,
+    },
+  );
+}
+
+/** Makes a folder with exactly this mode, whatever the umask; one that is there keeps its own. */
+export async function makeFolder(path: string, mode: number): Promise<void> {
+  if (await exists(path)) return;
+  await makeFolder(dirname(path), mode);
+  try {
+    await mkdir(path);
+    await chmod(path, mode);
+  } catch (error) {
+    // Somebody else made it in the same moment.
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
 }

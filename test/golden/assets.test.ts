@@ -1,0 +1,120 @@
+/** compose/ and caddy/ as they are shipped: each file complete, valid and tidy by itself, without us. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { APP_IDS } from '../../wizard/apps/index.ts';
+import { assetPath } from '../../wizard/assets.ts';
+import { parseYaml } from '../../wizard/yaml.ts';
+import { inCaddy } from '../support/caddy.ts';
+import { readTree, tempFolder, writeTree } from '../support/temp.ts';
+
+const composeFiles = readdirSync(assetPath('compose')).filter((name) => name.endsWith('.yaml'));
+
+interface Shipped {
+  readonly services: Record<
+    string,
+    {
+      env_file?: (string | { path: string })[];
+      image: string;
+      'x-about'?: string;
+      networks?: object;
+      restart?: string;
+      healthcheck?: object;
+      cap_drop?: string[];
+      security_opt?: string[];
+      logging?: object;
+    }
+  >;
+  readonly volumes?: Record<string, { name: string }>;
+}
+
+test('there is a Compose file and a Caddy snippet for every app', () => {
+  for (const id of APP_IDS) {
+    expect(composeFiles).toContain(`${id}.yaml`);
+    expect(readdirSync(assetPath('caddy'))).toContain(`${id}.caddy`);
+  }
+});
+
+describe.each(composeFiles)('compose/%s', (name) => {
+  const text = readFileSync(assetPath(`compose/${name}`), 'utf8');
+  const file = parseYaml(text) as unknown as Shipped;
+
+  test('Compose takes it alone, without a word', () => {
+    const folder = tempFolder();
+    const envs = Object.values(file.services).flatMap(({ env_file: paths = [] }) =>
+      paths.map((one) => (typeof one === 'string' ? one : one.path)),
+    );
+    writeTree(folder, { [name]: text, ...Object.fromEntries(envs.map((path) => [path, ''])) });
+    const said = execFileSync('sh', ['-c', `docker compose -f ${name} config --quiet 2>&1`], {
+      cwd: folder,
+      encoding: 'utf8',
+      env: { PATH: process.env['PATH'] },
+    });
+    expect(said).toBe('');
+  });
+
+  test('every variable has a default that is used alone', () => {
+    expect(
+      [...text.matchAll(/\$\{[^}]*\}/g)]
+        .map(([found]) => found)
+        .filter(
+          (found) =>
+            !/^\$\{[A-Z][A-Z0-9_]*:-[^}]+\}$/.test(found) &&
+            found !== '${NAME:-default}' &&
+            found !== '${NAME}',
+        ),
+    ).toEqual([]);
+  });
+
+  test.each(Object.entries(file.services))(
+    'service %s explains, checks and confines itself',
+    (_, service) => {
+      expect(service['x-about']).toMatch(/^\S.*\.$/);
+      expect(service.image).toMatch(/^\$\{IMAGE_[A-Z_]+:-\S+:[\w.-]+\}$/);
+      expect(service).toMatchObject({
+        security_opt: ['no-new-privileges:true'],
+        logging: { options: { 'max-size': expect.anything() } },
+      });
+      // A one-shot has no health; a database prepares its own volume before it gives its rights up.
+      if (service.restart !== 'no')
+        expect(service).toMatchObject({ healthcheck: { test: expect.anything() } });
+      if (!service.image.includes('postgres')) expect(service).toMatchObject({ cap_drop: ['ALL'] });
+      expect(Object.keys(service.networks ?? {})).not.toContain('default');
+    },
+  );
+
+  test('volumes are named by the project', () => {
+    for (const [key, { name: volume }] of Object.entries(file.volumes ?? {}))
+      expect(volume).toBe(`\${PROJECT:-fedi}_${key}`);
+  });
+});
+
+describe('caddy/', () => {
+  const tree = (): string => {
+    const folder = tempFolder();
+    writeTree(folder, readTree(assetPath('caddy')));
+    return folder;
+  };
+
+  test('every file is as `caddy fmt` would have it', () => {
+    expect(
+      inCaddy(
+        tree(),
+        'find . -name "*.caddy" -o -name Caddyfile | while read -r f; do caddy fmt --diff "$f" >/tmp/diff 2>&1 || { echo "$f"; grep "^[-+]" /tmp/diff; }; done\n',
+      ),
+    ).toBe('');
+  });
+
+  test.each(['acme', 'internal'])('valid alone with tls/%s, by its own defaults', (mode) => {
+    const folder = tree();
+    const said = inCaddy(
+      folder,
+      `cp tls/${mode}/*.caddy tls/; mkdir sites custom; cp ${APP_IDS.map((id) => `${id}.caddy`).join(' ')} sites/; chmod -R a+rwX .
+      rm -rf /etc/caddy; ln -s /work /etc/caddy
+      caddy adapt --config Caddyfile --adapter caddyfile >/dev/null 2>/tmp/said || cat /tmp/said\n`,
+    );
+    expect(said).toBe('');
+    expect(readdirSync(join(folder, 'sites')).length).toBe(APP_IDS.length);
+  });
+});

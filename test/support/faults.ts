@@ -1,0 +1,245 @@
+/** What the faults suite needs besides a site: ways to break things, and ways to look at what is left. */
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { inject } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import { docker, environment, tool } from './site.ts';
+import type { Run, RunOptions, TestSite } from './site.ts';
+
+/** Runs the tool behind another program (`setpriv …`, `sh -c …`), which gets its path and arguments at the end. */
+export function behind(
+  prefix: readonly [string, ...string[]],
+  argv: readonly string[],
+  options: RunOptions = {},
+): Promise<Run> {
+  return new Promise((settle, reject) => {
+    const [program, ...words] = prefix;
+    const child = spawn(program, [...words, inject('tool'), ...argv], {
+      cwd: options.cwd ?? '/',
+      env: options.env ?? environment(),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const texts = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name].setEncoding('utf8').on('data', (chunk: string) => (texts[name] += chunk));
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      const events = texts.stdout
+        .split('\n')
+        .filter((line) => line.startsWith('{"event"'))
+        .map((line) => JSON.parse(line) as Run['events'][number]);
+      settle({ code: code ?? -1, signal, ...texts, events });
+    });
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.stdin ?? '');
+  });
+}
+
+/**
+ * Runs the tool as `nobody`, from a copy that nobody may enter; with Docker's group, or without any.
+ * @param scratch folder for the copy, open to all
+ */
+export function asNobody(
+  scratch: string,
+  group: 'docker' | 'none',
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Run> {
+  const copy = join(scratch, 'installed');
+  if (!existsSync(copy))
+    cpSync(resolve(dirname(inject('tool')), '..'), copy, { recursive: true, verbatimSymlinks: true });
+  const groups = group === 'docker' ? `--groups=${lstatSync('/var/run/docker.sock').gid}` : '--clear-groups';
+  // The last word is the path of the copy we cannot use; `sh` drops it.
+  const drop = 'shift; exec setpriv --reuid=65534 --regid=65534 "$GROUPS_" -- "$TOOL" "$@"';
+  return behind(['sh', '-c', drop, 'sh'], argv, {
+    env: { ...env, HOME: '/nonexistent', GROUPS_: groups, TOOL: join(copy, 'bin/fedi-setup') },
+  });
+}
+
+/** Variables that make the tool die at a point, or write the names of all points into a file (see kill-at.mjs). */
+export function fault(env: NodeJS.ProcessEnv, at: { dieAt: string } | { log: string }): NodeJS.ProcessEnv {
+  const hook = fileURLToPath(new URL('kill-at.mjs', import.meta.url));
+  return {
+    ...env,
+    NODE_OPTIONS: `--import=${hook}`,
+    ...('dieAt' in at ? { FAULT_AT: at.dieAt } : { FAULT_LOG: at.log }),
+  };
+}
+
+/** A first run at a site directory of one's choice. */
+export const applyIn = (folder: string, env: NodeJS.ProcessEnv, argv: readonly string[] = []): Promise<Run> =>
+  tool(['apply', '--dir', folder, '--json', ...argv], { env });
+
+/** Waits for a condition. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`still not: ${what}`);
+    await delay(50);
+  }
+}
+
+interface Stored {
+  readonly class: string;
+  readonly value: string;
+}
+
+export const secretsOf = (folder: string): Record<string, Stored> =>
+  (JSON.parse(readFileSync(join(folder, 'secrets.json'), 'utf8')) as { secrets: Record<string, Stored> })
+    .secrets;
+
+/** Values of the secrets that may never change, as far as they exist. */
+export function foreverOf(folder: string): Record<string, string> {
+  if (!existsSync(join(folder, 'secrets.json'))) return {};
+  const forever = Object.entries(secretsOf(folder)).filter(([, secret]) => secret.class === 'forever');
+  return Object.fromEntries(forever.map(([name, { value }]) => [name, value]));
+}
+
+/** Whether snac takes a password, asked over HTTPS at the site's own door. */
+export async function logsIn(
+  { bind, domain, folder }: TestSite,
+  password: string,
+  at = folder,
+): Promise<boolean> {
+  const http = client(bind, readFileSync(join(at, 'trust/root.crt'), 'utf8'));
+  const post = (path: string, fields: Record<string, string>) =>
+    http(`https://${domain}${path}`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams(fields).toString(),
+    });
+  const redirect = 'urn:ietf:wg:oauth:2.0:oob';
+  const registered = await post('/api/v1/apps', {
+    client_name: 'test',
+    redirect_uris: redirect,
+    scopes: 'read',
+  });
+  const { client_id: cid } = registered.json<{ client_id: string }>();
+  const reply = await post('/oauth/x-snac-login', {
+    login: 'anna',
+    passwd: password,
+    redir: redirect,
+    cid,
+    state: '',
+  });
+  // The code stands alone on the page; a wrong password gives the form again.
+  return reply.status === 200 && /^[\w-]+$/.test(reply.text().trim());
+}
+
+export const accountsOf = (site: TestSite): string[] =>
+  docker('exec', site.containers()['snac'] ?? 'none', 'ls', '/data/user')
+    .split('\n')
+    .filter(Boolean);
+
+/** The header that tells which file of the person's Caddy took up. */
+export async function headerOf(
+  { bind, domain, folder }: TestSite,
+  name: string,
+): Promise<string | undefined> {
+  const http = client(bind, readFileSync(join(folder, 'trust/root.crt'), 'utf8'));
+  return (await http(`https://${domain}/`)).headers[name]?.toString();
+}
+
+/** Path → mode and hash (or mode alone of a folder) of all that lies in a directory. */
+export function snapshot(
+  folder: string,
+  skip: (path: string) => boolean = () => false,
+): Record<string, string> {
+  const found: Record<string, string> = {};
+  const visit = (path: string): void => {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      const inner = join(path, entry.name);
+      const name = relative(folder, inner);
+      if (skip(name)) continue;
+      const mode = (lstatSync(inner).mode & 0o7777).toString(8);
+      found[name] = entry.isFile()
+        ? `${mode} ${createHash('sha256').update(readFileSync(inner)).digest('hex')}`
+        : mode;
+      if (entry.isDirectory()) visit(inner);
+    }
+  };
+  if (existsSync(folder)) visit(folder);
+  return found;
+}
+
+/** Files of a run that was cut short. */
+export const leftovers = (folder: string): string[] =>
+  Object.keys(snapshot(folder)).filter((path) =>
+    /\.fedi-new$|(^|\/)(trial-|lock($|\.)|commit\.json)/.test(path),
+  );
+
+/** One-shot containers of ours that still exist: they carry no label, but a mount of the site's. */
+export function oneShots(site: TestSite): string[] {
+  const ids = docker('ps', '--all', '--quiet').split('\n').filter(Boolean);
+  return ids.filter((id) => {
+    try {
+      const text = docker('inspect', '--format', '{{json .Mounts}} {{json .Config.Labels}}', id);
+      return (
+        !text.includes('com.docker.compose.project') &&
+        (text.includes(`${site.folder}/`) || text.includes(`${site.name}_`))
+      );
+    } catch {
+      return false; // gone in the meantime
+    }
+  });
+}
+
+const mounted: string[] = [];
+
+/** A file system of its own, small; {@link unmountAll} takes it away. */
+export function tmpfs(folder: string, options: string): void {
+  mkdirSync(folder, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=0755,${options}`, 'tmpfs', folder]);
+  mounted.push(folder);
+}
+
+export function remount(folder: string, options: string): void {
+  execFileSync('mount', ['-o', `remount,${options}`, folder]);
+}
+
+/** The directory as it is, but read-only. */
+export function readOnly(folder: string): void {
+  execFileSync('mount', ['--bind', folder, folder]);
+  mounted.push(folder);
+  remount(folder, 'bind,ro');
+}
+
+export function unmount(folder: string): void {
+  execFileSync('umount', ['--lazy', folder]);
+  mounted.splice(mounted.lastIndexOf(folder), 1);
+}
+
+export function unmountAll(): void {
+  for (const folder of mounted.toReversed()) unmount(folder);
+}
+
+/** A folder with only these programs, for PATH. */
+export function programs(folder: string, names: readonly string[]): string {
+  mkdirSync(folder, { recursive: true });
+  for (const name of names) {
+    const real = execFileSync('which', [name], { encoding: 'utf8' }).trim();
+    script(join(folder, name), `exec ${real} "$@"`);
+  }
+  return folder;
+}
+
+export function script(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  rmSync(path, { force: true });
+  writeFileSync(path, `#!/bin/sh\n${text}\n`);
+  chmodSync(path, 0o755);
+}

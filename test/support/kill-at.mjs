@@ -1,0 +1,55 @@
+/**
+ * Preloaded into the tool (`NODE_OPTIONS=--import=…`): ends it with SIGKILL at exactly one point of its way.
+ * Points are lines of output (the kill comes after the line), renames and links (before and after) and started programs (right after).
+ * Each is named by what it is and how many of its kind came before. FAULT_LOG collects the names, FAULT_AT says where to die.
+ */
+import child from 'node:child_process';
+import { appendFileSync } from 'node:fs';
+import files from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
+import { basename } from 'node:path';
+
+const { FAULT_AT, FAULT_LOG } = process.env;
+const seen = new Map();
+
+function point(kind) {
+  const count = (seen.get(kind) ?? 0) + 1;
+  seen.set(kind, count);
+  const name = `${kind} #${count}`;
+  if (FAULT_LOG) appendFileSync(FAULT_LOG, `${name}\n`);
+  if (name === FAULT_AT) process.kill(process.pid, 'SIGKILL');
+}
+
+// Only the program itself, not what it may start with the same environment.
+if (process.argv[1]?.includes('fedi-setup')) {
+  const write = process.stdout.write.bind(process.stdout);
+  process.stdout.write = (text, ...rest) => {
+    const result = write(text, ...rest);
+    for (const line of String(text).split('\n').filter(Boolean)) {
+      point('any line');
+      if (!line.startsWith('{')) continue;
+      const { event, id, state } = JSON.parse(line);
+      point(['line', event, id, state].filter(Boolean).join(' '));
+    }
+    return result;
+  };
+  for (const call of ['rename', 'link']) {
+    const real = files[call];
+    files[call] = async (from, to) => {
+      // Receipts are named by the time.
+      const name = basename(String(to)).replace(/^\d{4}-.*\.json$/, 'receipt');
+      point(`${call} ${name}`);
+      await real(from, to);
+      point(`${call} done ${name}`);
+    };
+  }
+  const { spawn } = child;
+  child.spawn = (program, argv, ...rest) => {
+    const started = spawn(program, argv, ...rest);
+    // Options and paths differ from run to run; the words before the first path do not.
+    const words = argv.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith('-')).slice(0, 2);
+    point(`start ${[basename(program), ...words].join(' ')}`);
+    return started;
+  };
+  syncBuiltinESMExports();
+}

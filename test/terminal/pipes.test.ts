@@ -1,0 +1,330 @@
+/** Without a terminal nothing prompts; what is printed can be read by programs and by people with 80 columns. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, describe, expect, inject, test } from 'vitest';
+import { environment } from '../support/site.ts';
+import { closeTerminals, terminal } from '../support/terminal.ts';
+import { place } from './conversation.ts';
+
+const site = place('pipes', 44);
+const scratch = mkdtempSync(join(tmpdir(), 'fedi-term-scratch-'));
+afterEach(closeTerminals);
+afterAll(() => {
+  site.remove();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const version = (
+  JSON.parse(readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8')) as {
+    version: string;
+  }
+).version;
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A shell line in which `"$0"` is the tool. */
+function sh(line: string, env: NodeJS.ProcessEnv = site.env, input = ''): Ended {
+  const { status, stdout, stderr } = spawnSync('bash', ['-c', line, inject('tool')], {
+    cwd: site.cwd,
+    env,
+    input,
+    encoding: 'utf8',
+  });
+  return { code: status, stdout, stderr };
+}
+
+const MISSING = ['--snac-domain', 'FEDI_SNAC_DOMAIN', '--snac-admin', '--snac-email'];
+
+function saysWhatIsMissing(text: string): void {
+  for (const one of MISSING) expect(text).toContain(one);
+  expect(text).toContain('Nothing was changed.');
+  // A prompt would show its question mark.
+  expect(text).not.toMatch(/^\? /m);
+  expect(text).not.toMatch(/^ +at /m);
+  expect(readdirSync(site.cwd)).toEqual([]);
+}
+
+// oxlint-disable-next-line no-control-regex
+const NO_CODES = /^[^\u001b\u009b]*$/;
+
+describe('nobody to ask', () => {
+  test.for([
+    ['closed', '"$0" <&-'],
+    ['/dev/null', '"$0" </dev/null'],
+    ['a pipe with the answers', `printf 'snac\\nsocial.example.org\\nanna\\nanna@example.org\\n' | "$0"`],
+    ['an endless pipe', 'yes | "$0"'],
+  ] as const)('stdin is %s', ([, line]) => {
+    const run = sh(line);
+    expect(run.code).toBe(2);
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toMatch(NO_CODES);
+    saysWhatIsMissing(run.stderr);
+  });
+
+  test.for([
+    ['closed', 'exec "$0" <&-'],
+    ['/dev/null', 'exec "$0" </dev/null'],
+    ['a pipe', `printf 'snac\\n' | "$0"`],
+  ] as const)('stdin is %s, though a terminal shows the output', async ([, line]) => {
+    const run = terminal(['-c', line, inject('tool')], {
+      program: '/bin/sh',
+      cwd: site.cwd,
+      env: site.env,
+      cols: 200,
+    });
+    expect(await run.exit).toEqual({ code: 2, signal: 0 });
+    saysWhatIsMissing(run.screen());
+  });
+
+  test('--yes on a terminal asks nothing either', async () => {
+    const run = terminal(['--yes'], { cwd: site.cwd, env: site.env, cols: 200 });
+    expect(await run.exit).toEqual({ code: 2, signal: 0 });
+    saysWhatIsMissing(run.screen());
+  });
+
+  // wizard/config/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
+  test('what follows from a missing answer is not missing itself', () => {
+    expect(sh('"$0" apply').stderr).toContain('--snac-email');
+    expect(sh('"$0" apply').stderr).not.toContain('--tls-email');
+  });
+
+  test('answers on standard input are read when they are asked for', () => {
+    const answers =
+      'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
+    const run = sh('"$0" plan --answers -', site.env, answers);
+    expect(run.stderr).toBe('');
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain('Account anna');
+    expect(run.stdout).toMatch(NO_CODES);
+    expect(readdirSync(site.cwd)).toEqual([]);
+  });
+});
+
+describe('plain output', () => {
+  const complete = {
+    ...site.env,
+    FEDI_SNAC_DOMAIN: 'social.example.org',
+    FEDI_SNAC_ADMIN: 'anna',
+    FEDI_SNAC_EMAIL: 'anna@example.org',
+  };
+
+  test.for([{}, { NO_COLOR: '1' }, { TERM: 'dumb' }, { CI: '1' }] as const)(
+    'without a terminal, %o: no codes',
+    (more) => {
+      const run = sh('"$0" apply --dry-run', { ...complete, ...more });
+      expect(run.code).toBe(0);
+      expect(run.stderr).toMatch(/^✔ This host: Docker/m);
+      expect(run.stdout + run.stderr).toMatch(NO_CODES);
+      const wrong = sh('"$0" nonsense', { ...site.env, ...more });
+      expect(wrong.stderr).toMatch(/^Error: There is no command nonsense\./m);
+      expect(wrong.stderr).toMatch(NO_CODES);
+    },
+  );
+
+  test.for([{ TERM: 'dumb' }, { CI: '1' }] as const)('on a terminal, %o: plain lines', async (more) => {
+    const run = terminal(['apply', '--dry-run'], { cwd: site.cwd, env: { ...complete, ...more } });
+    expect((await run.exit).code).toBe(0);
+    expect(run.screen()).toMatch(/^✔ This host: Docker/m);
+    expect(run.raw()).toMatch(NO_CODES);
+  });
+
+  test('TERM=dumb on a terminal: an error has no codes', async () => {
+    const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ TERM: 'dumb' }) });
+    expect((await run.exit).code).toBe(2);
+    expect(run.screen()).toMatch(/^Error: /m);
+    expect(run.raw()).toMatch(NO_CODES);
+  });
+
+  test('NO_COLOR on a terminal: an error has no codes', async () => {
+    const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ NO_COLOR: '1' }) });
+    expect((await run.exit).code).toBe(2);
+    expect(run.screen()).toMatch(/^Error: /m);
+    expect(run.raw()).toMatch(NO_CODES);
+  });
+});
+
+describe('help and version', () => {
+  test.for(['--help', '-h', 'apply --help', '--help apply'])('%s fits 80 columns', (words) => {
+    const run = sh(`"$0" ${words}`);
+    expect(run.code).toBe(0);
+    expect(run.stderr).toBe('');
+    expect(run.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    for (const word of ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain'])
+      expect(run.stdout).toContain(word);
+    expect(run.stdout).toMatch(NO_CODES);
+  });
+
+  test.for(['--version', '-v'])('%s', (flag) => {
+    expect(sh(`"$0" ${flag}`)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  // wizard/bin.ts answers it only when it is the one word; wizard/cli.ts parses it and does nothing.
+  test.for(['--debug --version', 'apply --version', '--version --json'])('%s', (words) => {
+    expect(sh(`"$0" ${words}`)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(version) as string,
+    });
+  });
+});
+
+describe('words that do not exist', () => {
+  test.for([
+    ['aply', 'There is no command aply. Did you mean apply?'],
+    ['docter', 'Did you mean doctor?'],
+    ['apply now', '`now` is one word too many.'],
+    ['--domian x.example.org', 'There is no --domian. Did you mean --domain?'],
+    ['--snac-domian=x.example.org', 'Did you mean --snac-domain?'],
+    ['--domian', 'There is no --domian. Did you mean --domain?'],
+    ['--mail-password hunter2', 'Did you mean --mail-password-file?'],
+    ['--yes=no', '--yes takes no value.'],
+    ['--dir', '--dir takes a value.'],
+    ['--edited maybe', '--edited is one of keep, replace, abort.'],
+  ] as const)('%s', ([words, said]) => {
+    const run = sh(`"$0" ${words}`);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain('Next: ');
+    expect(run.stderr).not.toMatch(/^ +at /m);
+    expect(run.stdout).toBe('');
+  });
+
+  test('a variable with a slip in it', () => {
+    const run = sh('"$0" apply', { ...site.env, FEDI_SNAC_DOMIAN: 'x.example.org' });
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain('There is no FEDI_SNAC_DOMIAN. Did you mean FEDI_SNAC_DOMAIN?');
+  });
+
+  // wizard/config/resolve.ts keyOfFlag(): the nearest name is looked for among answers only.
+  test.for([
+    ['--dry-rn', 'Did you mean --dry-run?'],
+    ['--jsn apply', 'Did you mean --json?'],
+    ['--anwers my.env', 'Did you mean --answers?'],
+  ] as const)('%s', ([words, said]) => {
+    expect(sh(`"$0" ${words}`).stderr).toContain(said);
+  });
+
+  // wizard/cli.ts toolOf(): the value of any flag but --dir is taken for an app's tool.
+  test('--apps snac is an answer, not the tool of snac', () => {
+    const run = sh('"$0" --apps snac');
+    expect(run.code).toBe(2);
+    saysWhatIsMissing(run.stderr);
+  });
+
+  // wizard/cli.ts: there is only --help.
+  test('help', () => {
+    expect(sh('"$0" help').stdout).toContain('Usage: fedi-setup');
+  });
+});
+
+describe('--json', () => {
+  const lines = (run: Ended): unknown[] =>
+    run.stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown);
+
+  test('a problem is an event', () => {
+    const run = sh('"$0" apply --json');
+    expect(run.code).toBe(2);
+    expect(lines(run)).toMatchObject([{ event: 'problem', exit: 2 }]);
+    expect(JSON.stringify(lines(run))).toContain('--snac-domain');
+  });
+
+  test('on a terminal nothing prompts and standard output is lines of JSON', async () => {
+    const file = join(scratch, 'out.jsonl');
+    const run = terminal(['-c', `exec "$0" --json > ${file}`, inject('tool')], {
+      program: '/bin/sh',
+      cwd: site.cwd,
+      env: site.env,
+      cols: 200,
+    });
+    expect((await run.exit).code).toBe(2);
+    saysWhatIsMissing(run.screen());
+    expect(lines({ code: 2, stdout: readFileSync(file, 'utf8'), stderr: '' })).toMatchObject([
+      { event: 'problem' },
+    ]);
+  });
+
+  test('a plan too', () => {
+    const answers =
+      'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
+    const run = sh('"$0" plan --json --answers -', site.env, answers);
+    expect(run.code).toBe(0);
+    expect(lines(run)).toMatchObject([{ event: 'plan', folder: site.folder }]);
+  });
+});
+
+describe('a reader that goes away', () => {
+  test('| head -1', () => {
+    const run = sh('"$0" --help | head -1');
+    expect(run.stdout).toMatch(/^fedi-setup: .*\n$/);
+    expect(run.stderr).toBe('');
+  });
+
+  test.for(['stdout', 'stderr'] as const)('%s is closed before anything is written', async (name) => {
+    const child = spawn(inject('tool'), name === 'stdout' ? ['--help'] : ['nonsense'], {
+      cwd: site.cwd,
+      env: site.env,
+    });
+    child[name].destroy();
+    let text = '';
+    child[name === 'stdout' ? 'stderr' : 'stdout'].on('data', (chunk: Buffer) => (text += chunk.toString()));
+    const [code, signal] = await new Promise<[number | null, string | null]>((resolve) => {
+      child.on('close', (...ended) => resolve(ended));
+    });
+    expect(signal).toBe(null);
+    expect([0, 1, 2]).toContain(code);
+    expect(text).toBe('');
+  });
+});
+
+describe('Node', () => {
+  test.for(['18.20.4', '20.14.0', '16.0.0', '4.9.1'])('%s is refused in words', (old) => {
+    const preload = join(scratch, `node-${old}.cjs`);
+    writeFileSync(
+      preload,
+      `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${old}' } });\n`,
+    );
+    const run = sh('"$0" --version', { ...site.env, NODE_OPTIONS: `--require ${preload}` });
+    expect(run).toMatchObject({ code: 4, stdout: '' });
+    expect(run.stderr).toContain(`fedi-setup needs Node.js 20.15 or newer; this is ${old}.`);
+    expect(run.stderr).toContain('Next: ');
+    expect(run.stderr).not.toMatch(/^ +at /m);
+  });
+
+  test.for(['22', '24'])('%s runs it', (major, { skip }) => {
+    const home = join(scratch, `node${major}`);
+    const name = `node-${process.platform}-${process.arch}`;
+    const install = spawnSync(
+      'npm',
+      ['install', '--silent', '--no-save', '--ignore-scripts', '--prefix', home, `${name}@${major}`],
+      { encoding: 'utf8', cwd: scratch },
+    );
+    const node = join(home, 'node_modules', name, 'bin/node');
+    const have = spawnSync(node, ['--version'], { encoding: 'utf8' });
+    if (install.status !== 0 || have.status !== 0) {
+      console.log(`Node ${major} cannot be installed from the npm package ${name}: ${install.stderr.trim()}`);
+      skip();
+    }
+    expect(have.stdout).toMatch(new RegExp(`^v${major}\\.`));
+    const run = (flag: string): string =>
+      execFileSync(node, [inject('tool'), flag], { encoding: 'utf8', cwd: site.cwd, env: site.env });
+    expect(run('--version')).toBe(`${version}\n`);
+    expect(run('--help')).toBe(sh('"$0" --help').stdout);
+    const asked = spawnSync(node, [inject('tool')], {
+      encoding: 'utf8',
+      cwd: site.cwd,
+      env: site.env,
+      input: '',
+    });
+    expect(asked.status).toBe(2);
+    saysWhatIsMissing(asked.stderr);
+  });
+});

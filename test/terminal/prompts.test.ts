@@ -1,0 +1,381 @@
+/** The questions, key by key: what is not taken, how one leaves, what is shown and what never is. Nothing here starts a container. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { asShell, asked, closeTerminals, terminal } from '../support/terminal.ts';
+import type { Terminal, TerminalOptions } from '../support/terminal.ts';
+import { LONG, SHORT, place, talk } from './conversation.ts';
+import type { Turn } from './conversation.ts';
+
+const site = place('prompts', 42);
+afterEach(closeTerminals);
+const scratch = mkdtempSync(join(tmpdir(), 'fedi-term-scratch-'));
+afterAll(() => {
+  site.remove();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Terminal =>
+  terminal(argv, { cwd: site.cwd, env: site.env, ...options });
+
+/** Without invisible characters, which a screen does not show either. */
+const visible = (text: string): string => text.replaceAll('\u200b', '');
+
+const before = (question: string): readonly Turn[] =>
+  LONG.slice(
+    0,
+    LONG.findIndex((turn) => turn.question === question),
+  );
+
+/** Left without a trace, and said so. */
+async function leftNothing(run: Terminal, code: number): Promise<void> {
+  expect(await run.exit).toEqual({ code, signal: 0 });
+  expect(run.screen()).toMatch(/^Cancelled\. Nothing was changed\.$/m);
+  expect(run.screen()).not.toContain('Error');
+  expect(run.screen()).not.toMatch(/^ +at /m);
+  expect(readdirSync(site.cwd)).toEqual([]);
+  expect(cursorIsShown(run)).toBe(true);
+}
+
+const cursorIsShown = (run: Terminal): boolean =>
+  run.raw().lastIndexOf('\u001b[?25h') >= run.raw().lastIndexOf('\u001b[?25l');
+
+/** Rows that end in the middle of a word, as a terminal breaks what nobody else has broken. */
+const brokenWords = (run: Terminal, cols: number): string[] =>
+  run.rows().filter((row, i, rows) => row.length >= cols && /^\w/.test(rows[i + 1] ?? '') && /\w$/.test(row));
+
+// wizard/cli.ts main(): `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// kills the process at once; and Node aborts at the end when its terminal is gone. Flip to `test` when both are mended.
+const unfixed = test;
+
+describe('what is not taken', () => {
+  test('each wrong answer gets its words and stays to be mended', async () => {
+    const run = open();
+    for (const turn of LONG) {
+      for (const [text, said] of turn.wrong ?? []) {
+        await run.answer(turn.question, text);
+        await run.until(
+          () =>
+            visible(run.screen()).replaceAll('\n', ' ').includes(`> ${said}`) || run.screen().includes(said),
+        );
+        expect(visible(run.screen())).toMatch(asked(`${turn.question} ${visible(text)}`.trimEnd()));
+      }
+      await talk(run, [turn]);
+    }
+    await run.choose('What now?', 'Leave');
+    await leftNothing(run, 130);
+  });
+});
+
+describe('leaving', () => {
+  test.for(LONG)('Ctrl-C at "$question"', async ({ question }) => {
+    const run = open();
+    await talk(run, before(question));
+    await run.until(asked(question));
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('Ctrl-C behind half an answer', async () => {
+    const run = open();
+    await talk(run, before('Domain of snac'));
+    await run.until(asked('Domain of snac'));
+    run.type('social.exam');
+    await run.until('social.exam');
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('from the review', async () => {
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Leave, changing nothing');
+    await leftNothing(run, 130);
+  });
+
+  for (const question of ['Which server', 'Domain of snac', 'Password at the mail server', 'What now?']) {
+    unfixed.for([
+      ['SIGTERM', 143],
+      ['SIGINT', 130],
+      ['SIGHUP', 129],
+    ] as const)(`%s at "${question}"`, async ([name, code]) => {
+      const run = open();
+      await talk(run, before(question));
+      await run.until(asked(question));
+      run.signal(name);
+      await leftNothing(run, code);
+    });
+
+    unfixed(`the terminal goes away at "${question}"`, async () => {
+      const run = open();
+      await talk(run, before(question));
+      await run.until(asked(question));
+      run.hangUp();
+      expect(asShell(await run.exit)).toBe(129);
+      expect(readdirSync(site.cwd)).toEqual([]);
+    });
+  }
+});
+
+describe('the review', () => {
+  test('an answer is changed, and what depends on it', async () => {
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Change: Domain of snac');
+    await run.answer('Domain of snac', 'other.example.org');
+    await run.until(/Domain of snac +other\.example\.org/);
+    await run.choose('What now?', 'Change: Outgoing mail');
+    await run.choose('Outgoing mail', 'Through a mail provider');
+    await run.answer('Mail server', 'smtp.example.org');
+    await run.answer('Port', '465');
+    await run.choose('Encryption', 'TLS from');
+    await run.answer('User name at the mail server', '');
+    // The default follows the changed domain.
+    await run.until(asked('Sender of the mails (notifications@other.example.org)'));
+    run.key('enter');
+    await run.until(/Sender of the mails +notifications@other\.example\.org/);
+    await run.choose('What now?', 'Leave');
+    await leftNothing(run, 130);
+  });
+
+  test('an answer that is wrong there is asked again, not lost', async () => {
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Change: Address to listen on');
+    await run.answer('Address to listen on', 'nowhere');
+    await run.until('Not an IP address.');
+    await run.answer('Address to listen on', '127.0.0.42');
+    await run.until(asked('What now?'));
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('empty takes what stands there', async () => {
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Change: Domain of snac');
+    await run.until(asked('Domain of snac (social.example.org)'));
+    run.key('enter');
+    await run.until(asked('What now?'));
+    expect(run.screen()).not.toContain('Nothing was given');
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  // wizard/commands/setup.ts: `problems` of an app are looked at after "Go", so all answers are lost.
+  test('answers that do not go together are said there', async () => {
+    const run = open(['--dry-run']);
+    await talk(
+      run,
+      LONG.map((turn) => (turn.question === 'Port' ? { ...turn, text: '2525' } : turn)),
+    );
+    await run.choose('What now?', 'Go');
+    await run.until('snac uses STARTTLS on port 587 only');
+    await run.until(asked('What now?'));
+  });
+
+  // wizard/ask/wizard.ts: a wrong answer from a flag is found after every question was asked.
+  test('a flag that cannot be used is said before the first question', async () => {
+    const run = open(['--domain', 'not a domain']);
+    await run.until(/Not a domain name\.|^\? /m);
+    expect(run.screen()).toContain('Not a domain name.');
+  });
+
+  // wizard/config/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
+  test('an internal CA of one’s own is given as a file', async () => {
+    const file = join(scratch, 'root.pem');
+    execFileSync(
+      'sh',
+      [
+        '-c',
+        'openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=root -addext basicConstraints=critical,CA:TRUE ' +
+          '-keyout "$0.key" -out "$0" && cat "$0.key" >> "$0"',
+        file,
+      ],
+      { stdio: 'ignore' },
+    );
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Change: Your own internal CA');
+    await run.answer('Your own internal CA', file);
+    await run.until(() => /\[hidden\]/.test(run.screen()) || /^> /m.test(run.screen()));
+    expect(run.screen()).toContain('[hidden]');
+  });
+});
+
+describe('the last screen', () => {
+  /** What a shell makes of the unattended twin. */
+  function words(run: Terminal): string[] {
+    const twin = run.screen().split('The same without questions:\n')[1] ?? '';
+    return execFileSync('sh', ['-c', `npx() { printf '%s\\n' "$@"; }\n${twin}`], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+  }
+
+  test('the unattended twin is one command that a shell understands', async () => {
+    const run = open(['--dry-run'], { cols: 120 });
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Go');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(words(run).slice(0, 6)).toEqual(['fedi-setup', 'apply', '--dir', 'fedi', '--apps', 'snac']);
+    expect(words(run).join(' ')).toContain('--snac-domain social.example.org --snac-admin anna');
+    expect(run.screen()).toContain('Nothing was changed.');
+    expect(readdirSync(site.cwd)).toEqual([]);
+  });
+
+  // wizard/ask/wizard.ts unattendedTwin: the comment behind the secret's flag swallows the backslash and the rest.
+  test('also with a secret in it', async () => {
+    const run = open(['--dry-run'], { cols: 120 });
+    await talk(run, LONG);
+    await run.choose('What now?', 'Go');
+    expect((await run.exit).code).toBe(0);
+    expect(run.screen()).toContain('--mail-password-file');
+    expect(words(run).join(' ')).toContain('--tls-email ca@example.org');
+    expect(words(run).join(' ')).toContain('--mail-from snac@example.org');
+  });
+});
+
+describe('pasted text', () => {
+  test('escape codes do not arrive', async () => {
+    const run = open();
+    await talk(run, before('Domain of snac'));
+    await run.until(asked('Domain of snac'));
+    run.type('\u001b[200~\u001b[31msocial\u001b[0m.example.org\u001b[201~');
+    run.key('enter');
+    await run.until(asked('Your user name on snac'));
+    expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('a line break ends one answer and gives no other', async () => {
+    const run = open();
+    await talk(run, before('Domain of snac'));
+    await run.until(asked('Domain of snac'));
+    run.type('social.example.org\nmallory\nmallory@example.net\n');
+    await run.until(asked('Your user name on snac'));
+    await talk(run, [{ question: 'Your user name on snac', text: 'anna' }]);
+    await run.until(asked('Your e-mail address'));
+    expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
+    expect(run.screen()).toMatch(/^✔ Your user name on snac anna$/m);
+    expect(run.screen()).not.toContain('mallory');
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('something that is no answer at all gets words', async () => {
+    const run = open();
+    await talk(run, before('Domain of snac'));
+    await run.answer('Domain of snac', `${'x'.repeat(600)}.example.org`);
+    await run.until('500 is the most.');
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+});
+
+describe('the password', () => {
+  test('is on no screen and in no byte of the conversation', async () => {
+    const run = open(['--dry-run']);
+    await talk(run, LONG);
+    await run.until(/Password at the mail server +\[hidden\]/);
+    await run.choose('What now?', 'Go');
+    expect((await run.exit).code).toBe(0);
+    expect(run.raw()).not.toContain('correct');
+    expect(run.raw()).not.toContain('horse');
+    expect(run.screen()).not.toContain('correct horse');
+  });
+
+  test('when made visible it is hidden again once it is given', async () => {
+    const run = open();
+    await talk(run, before('Password at the mail server'));
+    await run.until(asked('Password at the mail server'));
+    run.type('correct horse');
+    run.key('ctrl-t');
+    await run.until('correct horse');
+    run.key('enter');
+    await run.until(asked('Sender of the mails'));
+    expect(run.screen()).not.toContain('correct');
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+});
+
+describe('terminals', () => {
+  test('40 columns: nothing is left over from redrawing', async () => {
+    const run = open([], { cols: 40 });
+    await talk(run, before('Domain of snac'));
+    await run.answer('Domain of snac', `https://${'long-'.repeat(10)}name.example.org`);
+    await run.until(/Only the name/);
+    await talk(run, SHORT.slice(1));
+    await run.until(asked('What now?'));
+    const text = run.screen();
+    for (const { question } of SHORT) {
+      expect(text.split(`✔ ${question}`).length, question).toBe(2);
+      expect(text).not.toContain(`? ${question}`);
+    }
+    expect(text).not.toContain('long-');
+    await run.choose('What now?', 'Leave');
+    await leftNothing(run, 130);
+  });
+
+  // wizard/ask/prompts.ts say(): help texts are longer than 80 columns and are not broken at words.
+  test.for([80, 40])('%i columns: no word is broken', async (cols) => {
+    const run = open([], { cols });
+    await talk(run, LONG);
+    await run.until(asked('What now?'));
+    run.key('ctrl-c');
+    await run.exit;
+    expect(brokenWords(run, cols)).toEqual([]);
+  });
+
+  test('resized in the middle of an answer', async () => {
+    const run = open();
+    await talk(run, before('Domain of snac'));
+    await run.until(asked('Domain of snac'));
+    run.type('social.');
+    await run.until('snac social.');
+    run.resize(50, 20);
+    run.type('example.org');
+    run.key('enter');
+    await run.until(asked('Your user name on snac'));
+    expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
+    run.key('ctrl-c');
+    await leftNothing(run, 130);
+  });
+
+  test('a console that says it has no columns', async () => {
+    const run = open(['-c', 'stty cols 0 rows 0; exec "$0" --dry-run', site.tool], { program: '/bin/sh' });
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Go');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen()).toContain('✔ This host');
+    expect(run.raw().length).toBeLessThan(100_000);
+  });
+
+  // wizard/ask/prompts.ts: Inquirer writes to standard output unless it is told another `output`.
+  test('standard output kept in a file: the questions are on the screen, the file holds the plan', async () => {
+    const file = join(scratch, 'out');
+    const run = open(['-c', `exec "$0" --dry-run > ${file}`, site.tool], { program: '/bin/sh' });
+    await run.until('one or several of');
+    run.key('enter');
+    // Whatever the screen shows: the next help line comes when the first question was answered.
+    await run.until('for ever');
+    expect(run.screen()).toMatch(/^✔ Which server/m);
+  });
+
+  test('NO_COLOR: the whole conversation without a colour', async () => {
+    const run = open([], { env: { ...site.env, NO_COLOR: '1' } });
+    await run.until(asked('Which server'));
+    await talk(run, before('Domain of snac'));
+    await run.answer('Domain of snac', 'social');
+    // Not by colour alone: an arrow in front, and the question still has its question mark.
+    await run.until(/^> A domain name has at least one dot/m);
+    await talk(run, SHORT.slice(1));
+    await run.choose('What now?', 'Leave');
+    await leftNothing(run, 130);
+    // oxlint-disable-next-line no-control-regex
+    expect(run.raw().match(/\u001b\[(?:3[0-8]|4[0-8]|9\d|10[0-7])(?:;\d+)*m/g) ?? []).toEqual([]);
+  });
+});

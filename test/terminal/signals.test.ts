@@ -1,0 +1,127 @@
+/** Leaving while containers are being started: nothing of ours runs on, and the next run goes on from there. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { tool } from '../support/site.ts';
+import {
+  absent,
+  asShell,
+  closeTerminals,
+  descendants,
+  eventually,
+  isAlive,
+  terminal,
+} from '../support/terminal.ts';
+import type { Process, Terminal } from '../support/terminal.ts';
+import { SHORT, place, talk } from './conversation.ts';
+import type { Place } from './conversation.ts';
+
+let site: Place | undefined;
+afterEach(() => {
+  closeTerminals();
+  site?.remove();
+  site = undefined;
+});
+
+/** snac never gets well, so a run can be met at any later time in the same state. */
+const SICK = `services:
+  snac:
+    healthcheck: { test: [CMD, "false"], interval: 1s, retries: 100000 }
+`;
+/** And `docker compose up` itself waits for it. */
+const HELD = `${SICK}  caddy:
+    depends_on: { snac: { condition: service_healthy } }
+`;
+
+/** A wizard run that is in the middle of starting containers. */
+async function starting(override: string): Promise<{ run: Terminal; children: Process[] }> {
+  const { cwd, folder, env } = site as Place;
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'compose.override.yaml'), override);
+  const run = terminal([], { cwd, env });
+  await talk(run, SHORT);
+  await run.choose('What now?', 'Go');
+  if (override === SICK) {
+    await run.until(/Containers: snac$/m);
+    return { run, children: descendants(run.pid) };
+  }
+  const children = await eventually('docker compose up', () => {
+    const now = descendants(run.pid);
+    return now.some(({ command }) => / up --detach/.test(command)) && now;
+  });
+  // Compose waits for snac once its container runs.
+  await run.until(/Waiting/);
+  return { run, children };
+}
+
+async function comesBack(): Promise<void> {
+  const { folder, env } = site as Place;
+  rmSync(join(folder, 'compose.override.yaml'));
+  const again = await tool(['apply', '--dir', folder], {
+    env: {
+      ...env,
+      FEDI_APPS: 'snac',
+    },
+  });
+  expect(again.stderr).toContain('✔ Log-in as anna');
+  expect(again.code).toBe(0);
+}
+
+const WAYS: readonly (readonly [string, number, (run: Terminal) => void])[] = [
+  ['Ctrl-C', 130, (run) => run.key('ctrl-c')],
+  ['SIGTERM', 143, (run) => run.signal('SIGTERM')],
+  ['SIGHUP', 129, (run) => run.signal('SIGHUP')],
+];
+
+/** What holds for every way of leaving, with or without a screen. */
+async function leftClean(children: readonly Process[]): Promise<void> {
+  await eventually('its programs are gone', () => !children.some(isAlive));
+  expect(absent(join((site as Place).folder, '.fedi/lock'))).toBe(true);
+}
+
+function saidSo(run: Terminal): void {
+  expect(run.screen()).toMatch(
+    /^Cancelled\. What was done stays; run this again and it goes on from there\.$/m,
+  );
+  // Leaving is no error: nothing of ours failed.
+  expect(run.screen()).not.toContain('Error:');
+  expect(run.screen()).not.toMatch(/^ +at /m);
+  expect(run.raw().lastIndexOf('\u001b[?25h')).toBeGreaterThanOrEqual(run.raw().lastIndexOf('\u001b[?25l'));
+}
+
+// wizard/cli.ts main(): `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// kills the process at once. Flip to `test` when it is `process.on`.
+const unfixed = test;
+
+describe.each([
+  ['while docker compose starts containers', HELD],
+  ['while containers get well', SICK],
+])('%s', (_, override) => {
+  unfixed.for(WAYS)('%s ends with %i', async ([, code, leave]) => {
+    site = place('signals', 41);
+    const { run, children } = await starting(override);
+    leave(run);
+    expect(await run.exit).toEqual({ code, signal: 0 });
+    saidSo(run);
+    await leftClean(children);
+    if (override === HELD) await comesBack();
+  });
+
+  unfixed('the terminal goes away', async () => {
+    site = place('signals', 41);
+    const { run, children } = await starting(override);
+    run.hangUp();
+    expect(asShell(await run.exit)).toBe(129);
+    await leftClean(children);
+    await comesBack();
+  });
+});
+
+unfixed('Ctrl-C twice is no worse than once', async () => {
+  site = place('signals', 41);
+  const { run, children } = await starting(HELD);
+  run.key('ctrl-c');
+  run.key('ctrl-c');
+  expect(await run.exit).toEqual({ code: 130, signal: 0 });
+  await leftClean(children);
+});

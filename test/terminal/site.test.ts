@@ -1,0 +1,338 @@
+/** A site that runs, met again on a terminal: saved answers, hand-edited files, its own tool. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { docker, tool } from '../support/site.ts';
+import { asked, closeTerminals, descendants, eventually, isAlive, terminal } from '../support/terminal.ts';
+import type { Terminal, TerminalOptions } from '../support/terminal.ts';
+import { place } from './conversation.ts';
+
+const site = place('site', 43);
+/** From here on fedi.yaml knows everything. */
+const { FEDI_NAME: _name, FEDI_BIND: _bind, ...rest } = site.env;
+const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('FEDI_')));
+
+const wizard = (argv: readonly string[] = [], options: TerminalOptions = {}): Terminal =>
+  terminal(argv, { cwd: site.cwd, env, ...options });
+
+const containers = (): string =>
+  docker('ps', '--filter', `label=com.docker.compose.project=${site.name}`, '--format', '{{.Names}} {{.ID}}');
+
+const read = (path: string): string => readFileSync(join(site.folder, path), 'utf8');
+
+/** A shell line in which `"$0"` is the tool. */
+const sh = (line: string, input = ''): { status: number | null; stdout: string; stderr: string } =>
+  spawnSync('bash', ['-c', line, inject('tool')], { cwd: site.cwd, env, input, encoding: 'utf8' });
+
+let twin = '';
+
+beforeAll(async () => {
+  const answers = {
+    FEDI_SNAC_DOMAIN: 'term.fedi.test',
+    FEDI_SNAC_ADMIN: 'anna',
+    FEDI_SNAC_EMAIL: 'anna@fedi.test',
+  };
+  const run = await tool(['apply', '--json'], {
+    cwd: site.cwd,
+    env: { ...site.env, ...answers, FEDI_TLS_MODE: 'internal' },
+  });
+  expect(run.code, run.stderr).toBe(0);
+  // Lines of JSON only, and nothing beside them.
+  for (const line of run.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('event');
+  expect(run.stderr).toBe('');
+});
+afterEach(closeTerminals);
+afterAll(() => site.remove());
+
+describe.sequential('met again', () => {
+  test('saved answers are not asked again, and nothing is done', async () => {
+    const before = containers();
+    const run = wizard();
+    await run.until(asked('What now?'));
+    expect(run.screen()).not.toContain('✔ Domain of snac');
+    expect(run.screen()).toMatch(/Domain of snac +term\.fedi\.test/);
+    await run.choose('What now?', 'Go');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen()).toMatch(/^Nothing to change\.$/m);
+    expect(run.screen()).not.toMatch(/password/i);
+    expect(containers()).toBe(before);
+    twin = run.screen().split('The same without questions:\n')[1] ?? '';
+  });
+
+  test('the unattended twin does the same', () => {
+    const bin = join(site.cwd, 'bin');
+    mkdirSync(bin);
+    writeFileSync(
+      join(bin, 'npx'),
+      `#!/bin/sh\n[ "$1" = fedi-setup ] && shift && exec ${inject('tool')} "$@"\n`,
+    );
+    chmodSync(join(bin, 'npx'), 0o755);
+    const run = spawnSync('sh', ['-c', twin], {
+      cwd: site.cwd,
+      env: { ...env, PATH: `${bin}:${String(env['PATH'])}` },
+      encoding: 'utf8',
+    });
+    expect(run).toMatchObject({ status: 0, stderr: 'Nothing to change.\n' });
+  });
+
+  test('an answer changed in the review is done and saved', async () => {
+    const before = containers();
+    const run = wizard();
+    await run.choose('What now?', 'Change: Your e-mail address');
+    await run.answer('Your e-mail address', 'berta@fedi.test');
+    await run.until(/Your e-mail address +berta@fedi\.test/);
+    await run.choose('What now?', 'Go');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(read('fedi.yaml')).toContain('email: berta@fedi.test');
+    const caddy = /\S*caddy\S* \S+/;
+    expect(caddy.exec(containers())?.[0]).toBe(caddy.exec(before)?.[0]);
+    expect(containers()).not.toBe(before);
+    expect(run.screen()).not.toContain('shown this once');
+  });
+
+  test('leaving from the review leaves all as it is', async () => {
+    const [before, yaml] = [containers(), read('fedi.yaml')];
+    const run = wizard();
+    await run.choose('What now?', 'Change: Domain of snac');
+    await run.answer('Domain of snac', 'other.fedi.test');
+    await run.choose('What now?', 'Leave');
+    expect(await run.exit).toEqual({ code: 130, signal: 0 });
+    expect(run.screen()).toContain('Nothing was changed.');
+    expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
+  });
+
+  // wizard/ask/wizard.ts converse(): on a later run optional and secret rows have no `initial`, so they are asked every time.
+  test('a saved mail password is not asked for again', async () => {
+    const folder = join(site.cwd, 'mail');
+    mkdirSync(folder);
+    writeFileSync(
+      join(folder, 'fedi.yaml'),
+      'version: 1\napps:\n  snac:\n    domain: a.fedi.test\n    admin: anna\n    email: anna@fedi.test\n' +
+        'mail:\n  mode: smtp\n  host: smtp.fedi.test\n  port: 587\n  security: starttls\n  user: anna\n  from: anna@fedi.test\n',
+    );
+    const secret = {
+      class: 'free',
+      created: '2026-01-01T00:00:00.000Z',
+      fingerprint: '0'.repeat(16),
+      value: 'correct horse',
+    };
+    writeFileSync(
+      join(folder, 'secrets.json'),
+      JSON.stringify({ version: 1, secrets: { 'mail.password': secret } }),
+      { mode: 0o600 },
+    );
+    const run = wizard(['--dir', folder, '--dry-run']);
+    await run.until(/^\? /m);
+    expect(run.screen()).toMatch(asked('What now?'));
+  });
+});
+
+describe.sequential('a file changed by hand', () => {
+  const FILE = 'caddy/Caddyfile';
+  const edit = (): string => {
+    appendFileSync(join(site.folder, FILE), '# mine\n');
+    return read(FILE);
+  };
+  const go = async (): Promise<Terminal> => {
+    const run = wizard();
+    await run.choose('What now?', 'Go');
+    await run.until(asked(`Changed by hand: ${FILE}`));
+    // The difference stands above the question.
+    expect(run.screen()).toMatch(/^-# mine$/m);
+    return run;
+  };
+
+  test('without a terminal: refused, exit 3', async () => {
+    const mine = edit();
+    const run = await tool(['apply'], { cwd: site.cwd, env });
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain(`Changed by hand since fedi-setup wrote them: ${FILE}`);
+    expect(run.stderr).toContain('--edited keep');
+    expect(read(FILE)).toBe(mine);
+  });
+
+  test('abort, and Ctrl-C, change nothing', async () => {
+    const [mine, before] = [read(FILE), containers()];
+    const abort = await go();
+    await abort.choose('Changed by hand', 'Stop here');
+    expect(await abort.exit).toEqual({ code: 3, signal: 0 });
+    expect(abort.screen()).toContain('Nothing was changed.');
+    const cancel = await go();
+    cancel.key('ctrl-c');
+    expect(await cancel.exit).toEqual({ code: 130, signal: 0 });
+    expect(cancel.screen()).toMatch(/^Cancelled\. /m);
+    expect([read(FILE), containers()]).toEqual([mine, before]);
+  });
+
+  test('keep: it stays, and is not asked about again', async () => {
+    const mine = read(FILE);
+    const run = await go();
+    await run.choose('Changed by hand', 'Keep');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(read(FILE)).toBe(mine);
+    const again = await tool(['apply'], { cwd: site.cwd, env });
+    expect([again.code, read(FILE)]).toEqual([0, mine]);
+  });
+
+  test('replace: ours is back', async () => {
+    edit();
+    const run = await go();
+    await run.choose('Changed by hand', 'Replace');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(read(FILE)).not.toContain('# mine');
+  });
+});
+
+describe('its progress', () => {
+  const prove = (options: TerminalOptions): Terminal =>
+    wizard(['prove'], { ...options, env: { ...env, ...options.env } });
+
+  test.for([{ TERM: 'dumb' }, { CI: '1' }] as const)('%o: plain lines, each once', async (more) => {
+    const run = prove({ env: more });
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen().match(/^✔ Log-in/gm)).toHaveLength(1);
+    expect(run.raw()).not.toContain('\u001b');
+  });
+
+  // wizard/progress.ts: ora colours its spinner by chalk, which does not know NO_COLOR.
+  test('NO_COLOR: no colour', async () => {
+    const run = prove({ env: { NO_COLOR: '1' } });
+    expect((await run.exit).code).toBe(0);
+    // oxlint-disable-next-line no-control-regex
+    expect(run.raw().match(/\u001b\[[1-9][\d;]*m/g) ?? []).toEqual([]);
+  });
+
+  test('in colours: the marks say the same', async () => {
+    const run = prove({});
+    expect((await run.exit).code).toBe(0);
+    expect(run.screen().match(/^✔ /gm)).toHaveLength(8);
+  });
+
+  test('a console without columns gets lines, not endless codes', async () => {
+    const run = wizard(['-c', 'stty cols 0; exec "$0" prove', inject('tool')], { program: '/bin/sh' });
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen().match(/^✔ /gm)).toHaveLength(8);
+    expect(run.raw().length).toBeLessThan(10_000);
+  });
+
+  test('40 columns: each line once', async () => {
+    const run = prove({ cols: 40 });
+    expect((await run.exit).code).toBe(0);
+    expect(run.screen().match(/^✔ /gm)).toHaveLength(8);
+    expect(run.screen().split('\n')).toHaveLength(8);
+  });
+});
+
+describe('fedi-setup snac …', () => {
+  const snac = (): string => docker('ps', '--quiet', '--filter', `name=${site.name}-snac`);
+  const posts = (): string => docker('exec', snac(), 'sh', '-c', 'cat /data/user/anna/public/*.json');
+
+  test('quotes arrive as they were given', () => {
+    const text = `it's "quoted" $HOME \\n * a  b`;
+    const run = sh(`"$0" snac note anna "$(cat)"`, text);
+    expect(run).toMatchObject({ status: 0 });
+    expect(posts()).toContain(JSON.stringify(text).slice(1, -1));
+  });
+
+  test('standard input and output are pipes', () => {
+    const run = sh('"$0" snac note anna - | cat', 'typed into a pipe\n');
+    expect(run.status).toBe(0);
+    expect(posts()).toContain('typed into a pipe');
+    // Not a byte of ours in what another program reads.
+    expect(run.stdout).not.toContain('\u001b');
+  });
+
+  test.for([
+    ['adduser "not valid"', 1],
+    ['resetpwd nobody', 1],
+  ] as const)('%s: its exit code %i is ours', ([words, code]) => {
+    const run = sh(`"$0" snac ${words}`);
+    expect(run.status).toBe(code);
+    expect(run.stdout + run.stderr).not.toContain('fault of fedi-setup');
+  });
+
+  test('its own flags are not ours', () => {
+    const run = sh('"$0" snac --help');
+    expect(run.stdout + run.stderr).not.toContain('Usage: fedi-setup');
+  });
+
+  /** The program inside reads from here on. */
+  const reads = (): Promise<true> =>
+    eventually(
+      'snac note in the container',
+      () => docker('top', snac()).includes('snac note /data anna -') && true,
+    );
+
+  test('on a terminal: typed text arrives, the code is passed on', async () => {
+    const run = wizard(['snac', 'note', 'anna', '-']);
+    await reads();
+    run.type('typed by hand\r');
+    await run.until('typed by hand');
+    run.key('ctrl-d');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(posts()).toContain('typed by hand');
+    const bad = wizard(['snac', 'resetpwd', 'nobody']);
+    expect(await bad.exit).toEqual({ code: 1, signal: 0 });
+  });
+
+  test('on a terminal: Ctrl-C reaches the program inside', async () => {
+    const run = wizard(['snac', 'note', 'anna', '-']);
+    await reads();
+    run.type('half a post');
+    await run.until('half a post');
+    const children = descendants(run.pid);
+    run.key('ctrl-c');
+    expect(await run.exit).toEqual({ code: 130, signal: 0 });
+    await eventually('its programs are gone', () => !children.some(isAlive));
+    expect(docker('top', snac())).not.toContain('snac note');
+    expect(posts()).not.toContain('half a post');
+  });
+
+  /** Signals the tool once its docker runs, and again does not. */
+  async function stopped(name: NodeJS.Signals, ready: () => Promise<unknown>): Promise<unknown> {
+    const child = spawn(inject('tool'), ['snac', 'note', 'anna', '-'], { cwd: site.cwd, env });
+    const ended = new Promise((resolve) => {
+      child.on('exit', (...how) => resolve(how));
+    });
+    try {
+      const children = await eventually('docker compose exec', () => {
+        const now = descendants(child.pid as number);
+        return now.some(({ command }) => / exec .*note/.test(command)) && now;
+      });
+      await ready();
+      child.kill(name);
+      const how = await ended;
+      await eventually('its programs are gone', () => !children.some(isAlive));
+      return how;
+    } finally {
+      child.stdin.destroy();
+      child.kill('SIGKILL');
+    }
+  }
+
+  const SIGNALS = [
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+    ['SIGHUP', 129],
+  ] as const;
+
+  test.for(SIGNALS)('%s ends it and its docker', async ([name, code]) => {
+    expect(await stopped(name, reads)).toEqual([code, null]);
+  });
+
+  // wizard/docker/run.ts stopChildren(): `docker compose` loses a signal that comes in its first 200 ms or so, and the
+  // next ones too; without an end by SIGKILL the tool waits for ever.
+  test('SIGTERM while its docker begins ends them too', { timeout: 30_000 }, async () => {
+    expect(await stopped('SIGTERM', async () => undefined)).toEqual([143, null]);
+  });
+
+  test('--dir finds the site from anywhere', () => {
+    const out = execFileSync(inject('tool'), ['--dir', site.folder, 'snac', 'state'], {
+      cwd: '/',
+      env,
+      encoding: 'utf8',
+    });
+    expect(out).toContain('server');
+  });
+});

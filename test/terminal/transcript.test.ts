@@ -1,0 +1,100 @@
+/**
+ * The shortest run there is, 80×24, from the first question to the receipt; README.md shows it.
+ * UPDATE_TRANSCRIPT=1 writes it there anew.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { closeTerminals, terminal } from '../support/terminal.ts';
+import type { Exit, Terminal } from '../support/terminal.ts';
+import { SHORT, place, talk } from './conversation.ts';
+
+const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+const BLOCK = /(?<=<!-- transcript -->\n)[^]*?(?=<!-- \/transcript -->)/;
+
+const site = place('transcript', 40);
+let run: Terminal;
+let exit: Exit;
+beforeAll(async () => {
+  run = terminal([], { cwd: site.cwd, env: site.env });
+  await talk(run, SHORT);
+  await run.choose('What now?', 'Go');
+  exit = await run.exit;
+});
+afterAll(() => {
+  closeTerminals();
+  site.remove();
+});
+
+/** What only a test on a shared engine sets: a project and an address of its own, images that are on the host. */
+const OURS =
+  /^ +(?:Name of the Compose project|Address to listen on|Image of \w+|--name|--bind|--images-\w+) .*\n/gm;
+
+/** As on the screen, without what differs from run to run. */
+function transcript(): string {
+  const text = `${run.screen().trimEnd()}\n`
+    .replace(OURS, '')
+    .replace(/ \\\n$/, '\n')
+    .replace(/^( +password +)\S+$/m, '$1················')
+    .replace(/ \(\d+(?:\.\d)? s\)$/gm, '')
+    .replace(/[0-9a-f]{32}/g, '…')
+    .replace(/\b\d{10}\.\d{6}\b/g, '…');
+  return `\`\`\`console\n$ npx fedi-setup\n${text}\`\`\`\n`;
+}
+
+/** The host is another one on every machine. */
+const anyHost = (text: string): string => text.replace(/^(✔ This host: ).*$/m, '$1…');
+
+describe('the shortest run', () => {
+  test('ends with a receipt', () => {
+    expect(run.screen()).toContain('✔ What now? Go: set it up');
+    expect(exit, run.screen()).toEqual({ code: 0, signal: 0 });
+    for (const proof of [
+      'HTTPS',
+      'WebFinger',
+      'NodeInfo',
+      'Actor',
+      'Log-in',
+      'A picture',
+      'A post',
+      'The picture removed',
+    ])
+      expect(run.screen()).toMatch(new RegExp(`^✔ ${proof}`, 'm'));
+    expect(run.screen()).not.toMatch(/^[✖-]/m);
+  });
+
+  test('shows the password once', () => {
+    const [, password = ''] = /^ +password +(\S+)$/m.exec(run.screen()) ?? [];
+    expect(password.length).toBeGreaterThanOrEqual(12);
+    expect(run.raw().split(password).length - 1).toBe(1);
+    expect(run.screen()).toContain('It is shown this once.');
+  });
+
+  test('ends with its unattended twin', () => {
+    const twin = run.screen().split('The same without questions:\n')[1] ?? '';
+    expect(twin.replace(/\s*\\\n\s*/g, ' ').trim()).toBe(
+      'npx fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
+        '--snac-email anna@example.org --mail-mode none --tls-mode internal ' +
+        `--name ${site.name} --bind ${site.bind} --images-caddy ${site.env['FEDI_IMAGES_CADDY']} ` +
+        `--images-mail ${site.env['FEDI_IMAGES_MAIL']} --images-snac ${site.env['FEDI_IMAGES_SNAC']}`,
+    );
+  });
+
+  test('is what README.md shows', ({ skip }) => {
+    const readme = existsSync(README) ? readFileSync(README, 'utf8') : '';
+    const shown = BLOCK.exec(readme)?.[0];
+    if (shown === undefined) return skip('README.md has no <!-- transcript --> block');
+    // A run that went wrong is nothing to show.
+    expect(exit.code).toBe(0);
+    if (process.env['UPDATE_TRANSCRIPT'] === '1') {
+      writeFileSync(
+        README,
+        readme.replace(BLOCK, () => transcript()),
+      );
+      return;
+    }
+    expect(anyHost(shown), 'UPDATE_TRANSCRIPT=1 npx vitest run --project terminal transcript').toBe(
+      anyHost(transcript()),
+    );
+  });
+});

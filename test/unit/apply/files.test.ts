@@ -1,0 +1,239 @@
+/** The set of files: what changes, what somebody edited, what stays. */
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { compare, makeFolders, readManifest, recover } from '../../../wizard/apply/files.ts';
+import type { Change, PlannedFile } from '../../../wizard/apply/files.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { modeOf, readTree, tempFolder, writeTree } from '../../support/temp.ts';
+import { FRESH, HUSH, OLD, file, write } from './set.ts';
+
+const umask = process.umask();
+afterEach(() => {
+  process.umask(umask);
+});
+
+async function site(set: readonly PlannedFile[] = OLD): Promise<string> {
+  const folder = join(tempFolder(), 'site');
+  await makeFolders(folder);
+  await write(folder, set);
+  return folder;
+}
+
+/** `kind path`, with ! for edited. */
+const told = (changes: readonly Change[]): string[] =>
+  changes.map(({ kind, path, edited }) => `${kind} ${path}${edited ? '!' : ''}`);
+const open = async (folder: string, set: readonly PlannedFile[]): Promise<string[]> =>
+  told(await compare(folder, set)).filter((line) => !line.startsWith('same '));
+
+describe('compare', () => {
+  test('nothing there: all new', async () => {
+    expect(await open(tempFolder(), OLD)).toEqual(OLD.map(({ path }) => `create ${path}`));
+  });
+  test('the same set: nothing', async () => {
+    expect(await open(await site(), OLD)).toEqual([]);
+  });
+  test('another set: created, updated, removed; nobody edited anything', async () => {
+    expect(await open(await site(), FRESH)).toEqual([
+      'update fedi.yaml',
+      'update compose.yaml',
+      'update env/a.env',
+      'create caddy/tls/new.caddy',
+      'create trust/root.crt',
+      'remove caddy/sites/gone.caddy',
+    ]);
+  });
+  test.each([
+    ['a generated file', 'compose.yaml', 'mine\n', OLD, ['update compose.yaml!']],
+    [
+      'one that changes too',
+      'compose.yaml',
+      'mine\n',
+      FRESH.slice(1, 2),
+      ['update compose.yaml!', 'remove env/a.env', 'remove caddy/sites/gone.caddy'],
+    ],
+    [
+      'one that goes',
+      'caddy/sites/gone.caddy',
+      'mine\n',
+      OLD.slice(0, 3),
+      ['remove caddy/sites/gone.caddy!'],
+    ],
+    ['the answers, which are the person’s', 'fedi.yaml', 'mine\n', OLD, ['update fedi.yaml']],
+    [
+      'one that was edited to what it becomes',
+      'compose.yaml',
+      'new, and longer\n',
+      FRESH.slice(1, 2),
+      ['remove env/a.env', 'remove caddy/sites/gone.caddy'],
+    ],
+    [
+      'a file of theirs where ours will be',
+      'trust/root.crt',
+      'mine\n',
+      [...OLD, file('trust/root.crt', 'new\n')],
+      ['update trust/root.crt!'],
+    ],
+  ])('edited: %s', async (_, path, text, set, wanted) => {
+    const folder = await site();
+    writeTree(folder, { [path]: text });
+    expect(await open(folder, set)).toEqual(wanted);
+  });
+  test('a file that somebody removed comes back, and is no edit', async () => {
+    const folder = await site();
+    rmSync(join(folder, 'compose.yaml'));
+    rmSync(join(folder, 'caddy'), { recursive: true });
+    expect(await open(folder, OLD)).toEqual(['create compose.yaml', 'create caddy/sites/gone.caddy']);
+    expect(await open(folder, OLD.slice(0, 3))).toEqual(['create compose.yaml']);
+  });
+  test('a folder in the place of a file is said in words', async () => {
+    const folder = await site();
+    rmSync(join(folder, 'compose.yaml'));
+    mkdirSync(join(folder, 'compose.yaml'));
+    expect((await problemFrom(() => compare(folder, OLD))).exit).toBe(4);
+  });
+  // Like secrets.json, it can be damaged; unlike there, it ends as "a fault of fedi-setup".
+  test('a damaged manifest is said in words', async () => {
+    const folder = await site();
+    writeTree(folder, { '.fedi/manifest.json': '{' });
+    await problemFrom(() => compare(folder, OLD));
+  });
+});
+
+describe('commit', () => {
+  test('a set replaces the one before; generations count', async () => {
+    const folder = await site();
+    expect(await write(folder, FRESH)).toBe(2);
+    expect(await open(folder, FRESH)).toEqual([]);
+    expect(Object.keys(readTree(folder)).filter((path) => !path.startsWith('.fedi/'))).toEqual(
+      FRESH.map(({ path }) => path).toSorted(),
+    );
+    expect((await readManifest(folder)).generation).toBe(2);
+  });
+
+  test('what is not ours is never touched', async () => {
+    const folder = await site();
+    const theirs = {
+      'compose.override.yaml': 'x',
+      'env/a.local.env': 'x',
+      'caddy/custom/x.caddy': 'x',
+      'caddy/sites/theirs.caddy': 'x',
+      notes: 'x',
+    };
+    writeTree(folder, theirs);
+    await write(folder, FRESH);
+    expect(readTree(folder)).toMatchObject(theirs);
+  });
+
+  test('kept edits stay, and stay quiet until ours changes', async () => {
+    const folder = await site();
+    writeTree(folder, { 'compose.yaml': 'mine\n' });
+    await write(folder, OLD, ['compose.yaml']);
+    expect(readTree(folder)['compose.yaml']).toBe('mine\n');
+    expect(await open(folder, OLD)).toEqual([]);
+    // A later commit that is about something else keeps it as quiet.
+    const other = [...OLD.slice(0, 3), file('caddy/sites/gone.caddy', 'other\n')];
+    await write(folder, other);
+    expect(readTree(folder)['compose.yaml']).toBe('mine\n');
+    expect(await open(folder, other)).toEqual([]);
+    expect(await open(folder, FRESH.slice(0, 2))).toContain('update compose.yaml!');
+    writeTree(folder, { 'compose.yaml': 'mine again\n' });
+    expect(await open(folder, other)).toEqual(['update compose.yaml!']);
+  });
+
+  test('replaced edits are ours again', async () => {
+    const folder = await site();
+    writeTree(folder, { 'compose.yaml': 'mine\n' });
+    await write(folder, OLD);
+    expect(readTree(folder)['compose.yaml']).toBe('old\n');
+  });
+
+  test('an edited file that goes may be kept, and is theirs then', async () => {
+    const folder = await site();
+    writeTree(folder, { 'caddy/sites/gone.caddy': 'mine\n' });
+    await write(folder, FRESH, ['caddy/sites/gone.caddy']);
+    expect(readTree(folder)['caddy/sites/gone.caddy']).toBe('mine\n');
+    expect(await open(folder, FRESH)).toEqual([]);
+  });
+
+  test('generations hold everything but secrets', async () => {
+    const folder = await site();
+    await write(folder, FRESH);
+    const own = Object.entries(readTree(join(folder, '.fedi')));
+    const kept = own.filter(([path]) => path.startsWith('generations/')).map(([path]) => path);
+    expect(kept).toEqual(
+      [
+        ...OLD.map(({ path, secret }) => ({ path: `generations/0001/${path}`, secret })),
+        ...FRESH.map(({ path, secret }) => ({ path: `generations/0002/${path}`, secret })),
+      ]
+        .filter(({ secret }) => !secret)
+        .map(({ path }) => path)
+        .toSorted(),
+    );
+    expect(own.filter(([, text]) => text.includes(HUSH))).toEqual([]);
+  });
+
+  test('a text of any length and alphabet arrives whole', async () => {
+    const set = [file('empty', ''), file('long', 'ä😀\r\n\0'.repeat(100_000))];
+    const folder = await site(set);
+    expect(readTree(folder)).toMatchObject(Object.fromEntries(set.map(({ path, text }) => [path, text])));
+  });
+});
+
+describe.each([0o000, 0o022, 0o077])('under umask %o', (mask) => {
+  test('files have the mode they should have, secrets from the first moment', async () => {
+    process.umask(mask);
+    const folder = await site(FRESH);
+    for (const { path, mode } of FRESH)
+      expect(`${path} ${modeOf(join(folder, path)).toString(8)}`).toBe(`${path} ${mode.toString(8)}`);
+    expect(modeOf(join(folder, '.fedi'))).toBe(0o700);
+    expect(modeOf(join(folder, 'env')) & 0o077).toBe(0);
+    expect(modeOf(join(folder, '.fedi/manifest.json'))).toBe(0o600);
+  });
+
+  // mkdir's mode goes through the umask: under 077 a container's user cannot enter trust/, which it has mounted.
+  (mask === 0o077 ? test : test)('folders that containers read can be entered', async () => {
+    process.umask(mask);
+    const folder = await site(FRESH);
+    for (const path of ['caddy', 'caddy/tls', 'trust'])
+      expect(`${path} ${modeOf(join(folder, path)).toString(8)}`).toBe(`${path} 755`);
+  });
+});
+
+// Texts are compared, modes are not.
+test('an env file that became readable for all is a change', async () => {
+  const folder = await site();
+  chmodSync(join(folder, 'env/a.env'), 0o644);
+  expect(await open(folder, OLD)).toEqual(['update env/a.env']);
+});
+
+describe('recover', () => {
+  test('nothing to do', async () => {
+    expect(await recover(tempFolder())).toBe(false);
+    const folder = await site();
+    const before = readTree(folder);
+    expect(await recover(folder)).toBe(false);
+    expect(readTree(folder)).toEqual(before);
+  });
+  test('what a killed run left goes; what is the person’s stays', async () => {
+    const folder = await site();
+    const before = readTree(folder);
+    writeTree(folder, {
+      'compose.yaml.fedi-new': 'half',
+      'env/a.env.fedi-new': 'half',
+      'caddy/tls/x.fedi-new': 'half',
+      'secrets.json.fedi-new': 'half',
+      '.fedi/trial-abc/compose.yaml': 'x',
+    });
+    const theirs = { 'caddy/custom/x.fedi-new': 'theirs', 'data/x.fedi-new': 'theirs' };
+    writeTree(folder, theirs);
+    await recover(folder);
+    expect(readTree(folder)).toEqual({ ...before, ...theirs });
+  });
+  // The list is written by rename, so only a broken disk damages it; still "a fault of fedi-setup" is no way out.
+  test('a damaged commit.json is said in words', async () => {
+    const folder = await site();
+    writeFileSync(join(folder, '.fedi/commit.json'), '{');
+    expect((await problemFrom(() => recover(folder))).message).toContain('commit.json');
+  });
+});

@@ -1,0 +1,13 @@
+/** The run lock over something that is no file. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { takeLock } from '../../../wizard/apply/runlock.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+test('something in its place that is no file ends in words', async () => {
+  const folder = tempFolder();
+  mkdirSync(join(folder, '.fedi/lock'), { recursive: true });
+  expect((await problemFrom(() => takeLock(folder))).message).toContain('lock');
+});

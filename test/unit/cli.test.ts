@@ -1,0 +1,56 @@
+/** The command line, as far as it goes without an engine. */
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { main } from '../../wizard/cli.ts';
+import { tempFolder } from '../support/temp.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+let said = '';
+beforeEach(() => {
+  said = '';
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      said += String(text);
+      return true;
+    });
+  }
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  for (const signal of SIGNALS) process.removeAllListeners(signal);
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
+});
+
+const exits = async (...argv: string[]): Promise<number> => main(argv);
+
+test.each([
+  [['aply'], 2, 'no command aply. Did you mean apply?'],
+  [['quux'], 2, 'no command quux.'],
+  [['apply', 'more'], 2, '`more` is one word too many'],
+  [['apply', '--dir'], 2, '--dir takes a value'],
+  [['apply', '--json=x'], 2, '--json takes no value'],
+  [['apply', '--domian', 'x'], 2, 'Did you mean --domain?'],
+  [['apply', '--domian=x'], 2, 'Did you mean --domain?'],
+  [['apply', '--domain'], 2, '--domain takes a value'],
+  [['apply', '--edited', 'maybe'], 2, '--edited is one of'],
+  [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
+  [['--help'], 0, 'Usage: fedi-setup'],
+  [['apply', '-h'], 0, 'Usage: fedi-setup'],
+])('%j → %i, %s', async (argv, code, part) => {
+  expect(await exits(...argv)).toBe(code);
+  expect(said).toContain(part);
+});
+
+test('what is missing is said all at once, as JSON too', async () => {
+  expect(await exits('apply', '--json', '--dir', tempFolder())).toBe(2);
+  for (const flag of ['--snac-domain', '--snac-admin', '--snac-email']) expect(said).toContain(flag);
+  expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', exit: 2 });
+});
+
+// Tables are plain objects, so names of Object.prototype are found in them.
+test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is no command', async (argv) => {
+  expect(await exits(...argv)).toBe(2);
+});
+test.each(['constructor', 'toString', '__proto__'])('--%s is no flag', async (flag) => {
+  expect(await exits('apply', '--dir', tempFolder(), `--${flag}`, 'x')).toBe(2);
+  expect(said).toContain(`There is no --${flag}`);
+});

@@ -1,0 +1,273 @@
+/** Writing into fedi.yaml: what is the person's stays the person's. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Value } from '../../../wizard/config/question.ts';
+import { ALL_QUESTIONS } from '../../../wizard/config/questions.ts';
+import { saveInto, worthSaving } from '../../../wizard/config/save.ts';
+import { yamlSource } from '../../../wizard/config/sources.ts';
+import { parseYaml } from '../../../wizard/yaml.ts';
+import { problemFrom } from '../../support/problem.ts';
+
+type Values = [string, Value][];
+
+/** before, what is saved, after: byte by byte. */
+const EDITS: [name: string, before: string, values: Values, after: string][] = [
+  ['the same value again', 'name: a1 # mine\n', [['name', 'a1']], 'name: a1 # mine\n'],
+  ['a value', 'name: a1 # mine\nbind: ::1\n', [['name', 'b1']], 'name: b1 # mine\nbind: ::1\n'],
+  ['the order stays', 'bind: ::1\nname: a1\n', [['name', 'b1']], 'bind: ::1\nname: b1\n'],
+  ['other quoting stays', 'name: a1\nbind: "::1"\n', [['name', 'b1']], 'name: b1\nbind: "::1"\n'],
+  ['a quoted value', 'name: "a1" # "x"\n', [['name', 'b1']], 'name: b1 # "x"\n'],
+  ['a value in single quotes', "name: 'a1'\n", [['name', 'b1']], 'name: b1\n'],
+  ['a number', 'mail:\n  port: 465\n', [['mail.port', 587]], 'mail:\n  port: 587\n'],
+  [
+    'a number in quotes is the same number',
+    'mail:\n  port: "587"\n',
+    [['mail.port', 587]],
+    'mail:\n  port: "587"\n',
+  ],
+  ['a value without newline', 'name: a1', [['name', 'b1']], 'name: b1'],
+  ['a new key', '# top\nname: a1\n# end\n', [['bind', '::1']], '# top\nname: a1\nbind: ::1\n# end\n'],
+  ['a new key behind a missing newline', 'name: a1', [['bind', '::1']], 'name: a1\nbind: ::1\n'],
+  [
+    'a new key in a block',
+    'mail:\n  mode: smtp # out\n\nname: a1\n',
+    [['mail.port', 587]],
+    'mail:\n  mode: smtp # out\n  port: 587\n\nname: a1\n',
+  ],
+  [
+    'a new key at the block’s own indent',
+    'mail:\n    mode: smtp\nname: a1\n',
+    [['mail.port', 587]],
+    'mail:\n    mode: smtp\n    port: 587\nname: a1\n',
+  ],
+  [
+    'a new key in a deep block',
+    'apps:\n  snac:\n    domain: x.org\nname: a1\n',
+    [['apps.snac.admin', 'anna']],
+    'apps:\n  snac:\n    domain: x.org\n    admin: anna\nname: a1\n',
+  ],
+  ['a new block', 'name: a1\n', [['mail.mode', 'none']], 'name: a1\nmail:\n  mode: none\n'],
+  [
+    'two keys of a new block',
+    'name: a1\n',
+    [
+      ['mail.mode', 'smtp'],
+      ['mail.port', 25],
+    ],
+    'name: a1\nmail:\n  mode: smtp\n  port: 25\n',
+  ],
+  [
+    'a value in a flow mapping',
+    'mail: { mode: smtp, port: 465 } # out\n',
+    [['mail.port', 587]],
+    'mail: { mode: smtp, port: 587 } # out\n',
+  ],
+  [
+    'a value that YAML would misread',
+    'name: a1\n',
+    [['mail.user', '0644']],
+    'name: a1\nmail:\n  user: "0644"\n',
+  ],
+  ['comments only', '# nothing yet\n', [['name', 'a1']], '# nothing yet\nname: a1\n'],
+];
+
+test.each(EDITS)('%s', (_, before, values, after) => {
+  expect(saveInto(before, values)).toBe(after);
+  expect(saveInto(after, values)).toBe(after);
+});
+
+// The place of a scalar that is not there is -1, so the line is not found. Refused, though nothing is hard about it.
+test.each([
+  ['an empty value', 'name:\nbind: ::1\n', 'name: b1\nbind: ::1\n'],
+  ['an empty value with a comment', 'name: # mine\n', 'name: b1 # mine\n'],
+])('%s', (_, before, after) => {
+  expect(saveInto(before, [['name', 'b1']])).toBe(after);
+});
+
+// The first key breaks the text, and reading it again for the second throws YamlError: "a fault of fedi-setup".
+test('two new keys in a flow mapping are refused in words', async () => {
+  const { exit } = await problemFrom(() =>
+    saveInto('mail: { mode: smtp }\n', [
+      ['mail.user', 'a'],
+      ['mail.port', 25],
+    ]),
+  );
+  expect(exit).toBe(2);
+});
+
+describe('what it keeps', () => {
+  test.each([
+    [
+      'a value',
+      'version: 1\r\nname: a1 # mine\r\nbind: ::1\r\n',
+      [['name', 'b1']] as Values,
+      'version: 1\r\nname: b1 # mine\r\nbind: ::1\r\n',
+    ],
+    ['a byte order mark', '\ufeffname: a1\n', [['name', 'b1']] as Values, '\ufeffname: b1\n'],
+  ])('%s', (_, before, values, after) => {
+    expect(saveInto(before, values)).toBe(after);
+  });
+
+  // A new line gets a bare \n: one file with two kinds of line ends.
+  test('CRLF, for a new key too', () => {
+    expect(saveInto('name: a1\r\n', [['bind', '::1']])).toBe('name: a1\r\nbind: ::1\r\n');
+  });
+});
+
+describe('a new file', () => {
+  test.each([undefined, '', '  \n'])('from %j', (before) => {
+    const text = saveInto(before, [
+      ['name', 'a1'],
+      ['mail.mode', 'smtp'],
+      ['mail.port', 587],
+    ]);
+    expect(text).toMatch(/^# yaml-language-server: \$schema=\.fedi\/fedi\.schema\.json\n/);
+    expect(parseYaml(text)).toEqual({ version: 1, name: 'a1', mail: { mode: 'smtp', port: 587 } });
+  });
+});
+
+describe('a form that cannot be edited is refused, with what to set by hand', () => {
+  test.each([
+    [
+      'a new key in a flow mapping',
+      'mail: { mode: smtp }\n',
+      [['mail.port', 587]] as Values,
+      'mail.port: 587',
+    ],
+    [
+      'a new key in an empty flow mapping',
+      'mail: {}\n',
+      [['mail.mode', 'none']] as Values,
+      'mail.mode: none',
+    ],
+    [
+      'an aliased value',
+      'name: &n a1\nmail:\n  user: *n\n',
+      [['mail.user', 'b1']] as Values,
+      'mail.user: b1',
+    ],
+    ['an anchored value', 'name: &n a1\nmail:\n  user: *n\n', [['name', 'b1']] as Values, 'name: b1'],
+    ['JSON', '{"mail": {}}', [['name', 'b1']] as Values, 'name: b1'],
+    [
+      'a document end',
+      'name: a1\n...\n# after\n',
+      [
+        ['mail.mode', 'none'],
+        ['name', 'b1'],
+      ] as Values,
+      '',
+    ],
+  ])('%s', async (_, before, values, hand) => {
+    let after: string;
+    try {
+      after = saveInto(before, values);
+    } catch {
+      const { exit, next } = await problemFrom(() => saveInto(before, values));
+      expect(exit).toBe(2);
+      expect(next).toContain(hand);
+      return;
+    }
+    // Taken: then everything has arrived and nothing else has changed.
+    for (const [key, value] of values) expect(yamlSource(after).get(key)?.text).toBe(String(value));
+    expect(saveInto(after, values)).toBe(after);
+  });
+});
+
+/** Any answers there can be: text that comes out of the parsers, and some that never would. */
+const values = fc
+  .uniqueArray(
+    fc.constantFrom(
+      ...ALL_QUESTIONS.filter(({ key, secret }) => !secret && key !== 'apps').map(({ key }) => key),
+    ),
+    { minLength: 1 },
+  )
+  .chain((keys) =>
+    fc.tuple(
+      ...keys.map((key) =>
+        fc
+          .oneof(
+            fc.constantFrom(
+              'no',
+              '~',
+              '0644',
+              '1e3',
+              '22:22',
+              'a: b',
+              '#',
+              "it's",
+              '"',
+              '- a',
+              '{',
+              '*a',
+              ' a ',
+              'ü😀',
+              '<<',
+              '{{x}}',
+              '@a',
+              '`',
+            ),
+            fc.string({ minLength: 1 }),
+            fc.integer({ min: 1, max: 65_535 }),
+          )
+          .map((value): [string, Value] => [key, value]),
+      ),
+    ),
+  )
+  .map((all) => all as Values);
+
+const TEXTS = [undefined, '# mine\nversion: 1\n', ...EDITS.map(([, before]) => before)];
+
+describe('any answers, into any text', () => {
+  test('are read back, and a second time changes nothing', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...TEXTS), values, (before, given) => {
+        let once: string;
+        try {
+          once = saveInto(before, given);
+        } catch (error) {
+          // Flow mappings: see "two new keys" above.
+          if (!before?.includes('{')) expect(error).toMatchObject({ exit: 2 });
+          return;
+        }
+        expect(saveInto(once, given)).toBe(once);
+        const read = (text: string, key: string): unknown =>
+          key
+            .split('.')
+            .reduce<unknown>(
+              (node, part) => (node as Record<string, unknown> | null)?.[part],
+              parseYaml(text),
+            );
+        for (const [key, value] of given) expect(String(read(once, key))).toBe(String(value));
+        // Every line of the person's that holds no value of ours is still there.
+        for (const comment of (before ?? '').match(/# .*/g) ?? []) expect(once).toContain(comment);
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('block style is never refused', () => {
+    fc.assert(
+      fc.property(values, values, (first, second) => {
+        const text = saveInto(undefined, first);
+        expect(() => saveInto(text, second)).not.toThrow();
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+test('worthSaving: what was asked, and of the rest what somebody set; never a secret', () => {
+  const answers = {
+    apps: 'snac',
+    'apps.snac.domain': 'x.org',
+    name: 'fedi',
+    bind: '::1',
+    'mail.mode': 'none',
+    'mail.password': 'hush',
+  };
+  expect(worthSaving(ALL_QUESTIONS, answers, new Set(['bind']))).toEqual([
+    ['apps.snac.domain', 'x.org'],
+    ['mail.mode', 'none'],
+    ['bind', '::1'],
+  ]);
+});

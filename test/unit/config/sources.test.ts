@@ -1,0 +1,340 @@
+/** What stands around the answers: unknown names, broken files, and which source counts. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { resolve } from '../../../wizard/config/resolve.ts';
+import type { Source } from '../../../wizard/config/resolve.ts';
+import {
+  answersFileSource,
+  environmentSource,
+  flagSource,
+  savedSource,
+  yamlSource,
+} from '../../../wizard/config/sources.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const texts = (source: Source): Record<string, string> =>
+  Object.fromEntries([...source].map(([key, { text }]) => [key, text]));
+
+const answersFile = (text: string): Promise<Source> => {
+  const path = join(tempFolder(), 'answers.env');
+  writeFileSync(path, text);
+  return answersFileSource(path);
+};
+
+describe('fedi.yaml that is refused', () => {
+  test.each([
+    ['an unknown key', 'version: 1\nnmae: x\n', ['line 2', 'no key nmae', 'Did you mean name?']],
+    ['an unknown key below', 'mail:\n  mode: smtp\n  hots: x\n', ['line 3', 'mail.hots', 'mail.host?']],
+    [
+      'an unknown key deep below',
+      'apps:\n  snac:\n    domian: x\n',
+      ['line 3', 'apps.snac.domian', 'apps.snac.domain?'],
+    ],
+    ['an unknown app', 'apps:\n  snacc:\n    domain: x\n', ['line 2', 'apps.snacc', 'apps.snac?']],
+    ['nothing near', 'quux: 1\n', ['line 1', 'no key quux.']],
+    ['a secret', 'mail:\n  password: x\n', ['line 2', 'no key mail.password']],
+    ['a short key', 'domain: x.org\n', ['line 1', 'no key domain']],
+    ['a flag’s name', 'snac-domain: x.org\n', ['line 1', 'no key snac-domain']],
+    ['a prototype', '__proto__: 1\n', ['line 1', '__proto__']],
+    ['a merge key', 'mail: &a\n  mode: none\ntls:\n  <<: *a\n', ['line 4', 'tls.<<']],
+    ['a list for a value', 'mail:\n  mode: [smtp]\n', ['line 2', 'mail.mode takes one value']],
+    ['a block list for a value', 'name:\n  - a\n  - b\n', ['line 1', 'name takes one value']],
+    ['keys for a value', 'name: { a: b }\n', ['line 1', 'name takes one value']],
+    ['a value for keys', 'apps: snac\n', ['line 1', 'apps takes keys of its own']],
+    ['a value for keys below', 'apps:\n  snac: x.org\n', ['line 2', 'apps.snac takes keys of its own']],
+    ['a list at the top', '- a\n- b\n', ['not a list of keys']],
+    ['a word at the top', 'hello\n', ['not a list of keys']],
+    ['another version', 'version: 2\n', ['line 1', 'version has to be 1']],
+    ['a version in quotes', 'version: "1"\n', ['line 1', 'version has to be 1']],
+    ['a version of keys', 'version: {}\n', ['line 1', 'version has to be 1']],
+    ['a duplicate key', 'name: a1\nbind: ::1\nname: b1\n', ['line 3', 'duplicate']],
+    ['a tab', 'mail:\n\tmode: none\n', ['line 2']],
+    ['an open quote', 'name: "fedi\nbind: 0.0.0.0\n', ['line']],
+    ['an open brace', 'mail: {mode: none\n', ['line']],
+    ['a wrong indent', 'mail:\n    mode: none\n  host: x\n', ['line 3']],
+    ['two documents', 'name: a1\n---\nname: b1\n', ['line']],
+    ['an unknown alias', 'name: *nobody\n', ['line 1']],
+    ['a line without colon', 'name: a1\nbind\n', ['line']],
+    ['an unknown tag', 'name: !evil a1\n', ['line 1']],
+    ['all lines at once', 'nmae: x\nbidn: y\n', ['line 1', 'name?', 'line 2', 'bind?']],
+  ])('%s', async (_, text, parts) => {
+    const { exit, message } = await problemFrom(() => yamlSource(text));
+    expect(exit).toBe(2);
+    for (const part of parts) expect(message).toContain(part);
+  });
+
+  // `places` says "no scalar" for a list and for keys alike, so a list where keys belong passes as an empty branch.
+  test.each([
+    ['apps', 'apps: [snac]\n'],
+    ['apps', 'apps:\n  - snac\n'],
+    ['mail', 'mail: [smtp]\n'],
+    ['tls', 'tls: []\n'],
+  ])('a list for keys: %s in %j', async (key, text) => {
+    expect((await problemFrom(() => yamlSource(text))).message).toContain(`${key} takes keys`);
+  });
+
+  test('a folder in its place is not the same as none', async () => {
+    const folder = tempFolder();
+    mkdirSync(join(folder, 'fedi.yaml'));
+    expect((await problemFrom(() => savedSource(folder))).exit).toBe(4);
+  });
+});
+
+describe('fedi.yaml that is taken', () => {
+  test.each([
+    ['nothing', '', {}],
+    ['blank lines', '\n\n  \n', {}],
+    ['comments only', '# one\n\n  # two\n', {}],
+    ['a document start only', '---\n', {}],
+    ['null', 'null\n', {}],
+    ['a byte order mark', '\ufeffname: a1\n', { name: 'a1' }],
+    ['CRLF', 'name: a1\r\nmail:\r\n  mode: none\r\n', { name: 'a1', 'mail.mode': 'none' }],
+    ['no newline at the end', 'name: a1', { name: 'a1' }],
+    ['a key in quotes', '"name": a1\n', { name: 'a1' }],
+    [
+      'flow',
+      '{version: 1, name: a1, apps: {snac: {domain: x.org}}}',
+      { name: 'a1', 'apps.snac.domain': 'x.org', apps: 'snac' },
+    ],
+    ['an empty value', 'name:\nbind: ""\n', {}],
+    ['an app', 'apps:\n  snac:\n    domain: x.org\n', { 'apps.snac.domain': 'x.org', apps: 'snac' }],
+    ['an app without answers', 'apps:\n  snac: {}\n', { apps: 'snac' }],
+    ['an anchor', 'name: &n a1\n', { name: 'a1' }],
+  ])('%s', (_, text, wanted) => {
+    expect(texts(yamlSource(text))).toEqual(wanted);
+  });
+
+  // A block whose lines are all commented out is what people leave behind; YAML reads it as null.
+  test.each(['mail:\n  # mode: smtp\nname: a1\n', 'mail: ~\nname: a1\n', 'apps:\n  snac:\nname: a1\n'])(
+    'an empty block: %j',
+    (text) => {
+      expect(texts(yamlSource(text))).toMatchObject({ name: 'a1' });
+    },
+  );
+
+  test('no file, and no folder, is no answers', async () => {
+    const folder = tempFolder();
+    expect(await savedSource(folder)).toBeUndefined();
+    expect(await savedSource(join(folder, 'none'))).toBeUndefined();
+    writeFileSync(join(folder, 'file'), '');
+    expect(await savedSource(join(folder, 'file'))).toBeUndefined();
+  });
+});
+
+describe('names that do not exist', () => {
+  test.each([
+    ['domian', ['--domian', 'Did you mean --domain?']],
+    ['snac-domian', ['--snac-domian', '--snac-domain?']],
+    ['mail-pasword-file', ['--mail-password-file?']],
+    ['mail-password', ['no --mail-password.', '--mail-password-file?']],
+    ['tls-root', ['no --tls-root.']],
+    ['quux', ['There is no --quux.']],
+    ['FEDI_DOMAIN', ['no --FEDI_DOMAIN']],
+    ['', ['There is no']],
+  ])('flag %j', async (flag, parts) => {
+    const { exit, message, next } = await problemFrom(() => flagSource({ [flag]: 'x' }));
+    expect(exit).toBe(2);
+    expect(next).toContain('--help');
+    for (const part of parts) expect(message).toContain(part);
+  });
+
+  test.each([
+    ['FEDI_DOMIAN', 'FEDI_DOMAIN?'],
+    ['FEDI_SNAC_DOMIAN', 'FEDI_SNAC_DOMAIN?'],
+    ['FEDI_MAIL_PASS_WORD', 'FEDI_MAIL_PASSWORD?'],
+    ['FEDI_', 'no FEDI_.'],
+    ['FEDI_domain', 'no FEDI_domain'],
+  ])('variable %s', async (name, part) => {
+    const { exit, message } = await problemFrom(() => environmentSource({ [name]: 'x' }));
+    expect(exit).toBe(2);
+    expect(message).toContain(part);
+  });
+
+  test('every unknown name is said, not the first', async () => {
+    const flags = await problemFrom(() => flagSource({ domian: 'x', emial: 'y' }));
+    expect(flags.message).toMatch(/--domian[\s\S]*--emial/);
+    const variables = await problemFrom(() => environmentSource({ FEDI_DOMIAN: 'x', FEDI_EMIAL: 'y' }));
+    expect(variables.message).toMatch(/FEDI_DOMIAN[\s\S]*FEDI_EMIAL/);
+  });
+
+  test('the answers file says which line', async () => {
+    const { exit, message } = await problemFrom(() =>
+      answersFile('# ours\n\nexport FEDI_DOMAIN=x.org\nFEDI_EMIAL=y\n'),
+    );
+    expect(exit).toBe(2);
+    expect(message).toContain('answers.env line 4 (FEDI_EMIAL)');
+    expect(message).toContain('FEDI_EMAIL?');
+  });
+
+  test.each(['PATH', 'COMPOSE_FILE', 'fedi_domain', 'MY_FEDI_DOMAIN'])('%s is none of ours', (name) => {
+    expect(texts(environmentSource({ [name]: 'x' }))).toEqual({});
+  });
+});
+
+describe('answers files', () => {
+  test.each([
+    ['CRLF', 'FEDI_NAME=a1\r\nFEDI_BIND=::1\r\n', { name: 'a1', bind: '::1' }],
+    ['a byte order mark', '\ufeffFEDI_NAME=a1\n', { name: 'a1' }],
+    ['empty', '', {}],
+    ['comments', '# FEDI_NAME=a1\nFEDI_BIND=::1 # all\n', { bind: '::1' }],
+    ['empty values count as not given', 'FEDI_NAME=\nFEDI_BIND=""\n', {}],
+    ['export', 'export FEDI_NAME=a1\n', { name: 'a1' }],
+    ['the last of two counts', 'FEDI_NAME=a1\nFEDI_NAME=b1\n', { name: 'b1' }],
+    [
+      'nothing is filled in from the shell',
+      'FEDI_MAIL_USER=$HOME${HOME}$(id)\n',
+      { 'mail.user': '$HOME${HOME}$(id)' },
+    ],
+    ['a password over lines', 'FEDI_MAIL_PASSWORD="a\nb"\n', { 'mail.password': 'a\nb' }],
+  ])('%s', async (_, text, wanted) => {
+    expect(texts(await answersFile(text))).toEqual(wanted);
+  });
+
+  // dotenv leaves out what it does not understand, and a forgotten answer becomes a default without a word.
+  test.each(['FEDI_NAME a1\n', 'just words\n', 'FEDI_NAME\n'])(
+    'a line that says nothing: %j',
+    async (text) => {
+      expect((await problemFrom(() => answersFile(text))).message).toContain('line 1');
+    },
+  );
+
+  test('one that cannot be read', async () => {
+    const { exit, message } = await problemFrom(() => answersFileSource('/nonexistent/answers.env'));
+    expect(exit).toBe(2);
+    expect(message).toContain('/nonexistent/answers.env');
+  });
+});
+
+describe('secrets by flag', () => {
+  test.each([
+    ['pass\n', 'pass'],
+    ['pass\r\n', 'pass'],
+    ['pass\n\n', 'pass\n'],
+    ['pass', 'pass'],
+    [' pass ', ' pass '],
+  ])('the file %j holds %j', async (text, value) => {
+    const path = join(tempFolder(), 'secret');
+    writeFileSync(path, text);
+    expect(texts(await flagSource({ 'mail-password-file': path }))).toEqual({ 'mail.password': value });
+  });
+
+  test('a file that is not there', async () => {
+    const { exit, message } = await problemFrom(() => flagSource({ 'mail-password-file': '/nonexistent' }));
+    expect([exit, message]).toEqual([2, expect.stringContaining('--mail-password-file /nonexistent')]);
+  });
+});
+
+describe('which source counts', () => {
+  const NAMES = ['flag', 'environment', 'file', 'saved'] as const;
+  const host = (name: string): string => `${name}.example.org`;
+  const sources = async (present: readonly string[], short: boolean): Promise<Source[]> => {
+    const flag = { [short ? 'domain' : 'snac-domain']: host('flag') };
+    const variable = short ? 'FEDI_DOMAIN' : 'FEDI_SNAC_DOMAIN';
+    return [
+      await flagSource(present.includes('flag') ? flag : {}),
+      environmentSource(present.includes('environment') ? { [variable]: host('environment') } : {}),
+      await answersFile(present.includes('file') ? `${variable}=${host('file')}\n` : ''),
+      yamlSource(present.includes('saved') ? `apps:\n  snac:\n    domain: ${host('saved')}\n` : ''),
+    ];
+  };
+  const subsets = NAMES.reduce<string[][]>(
+    (all, name) => [...all, ...all.map((one) => [...one, name])],
+    [[]],
+  );
+
+  test.each(
+    subsets.flatMap((present) =>
+      [true, false].map((short) => [present.join(' + ') || 'nobody', short] as const),
+    ),
+  )('%s, short names: %s', async (present, short) => {
+    const { answers, problems } = await resolve(await sources(present.split(' + '), short));
+    const winner = NAMES.find((name) => present.split(' + ').includes(name));
+    expect(answers['apps.snac.domain']).toBe(winner === undefined ? undefined : host(winner));
+    expect(problems.some((problem) => problem.startsWith('Domain of snac is missing'))).toBe(
+      winner === undefined,
+    );
+  });
+
+  test('a default is the last resort, and is not "given"', async () => {
+    const { answers, given } = await resolve([yamlSource('bind: ::1\n')]);
+    expect(answers).toMatchObject({
+      name: 'fedi',
+      bind: '::1',
+      'mail.mode': 'none',
+      'tls.mode': 'acme',
+      apps: 'snac',
+    });
+    expect([...given]).toEqual(['bind']);
+  });
+
+  test('within one source the full name goes before the short one', async () => {
+    const both = environmentSource({
+      FEDI_DOMAIN: 'short.example.org',
+      FEDI_SNAC_DOMAIN: 'full.example.org',
+    });
+    expect((await resolve([both])).answers['apps.snac.domain']).toBe('full.example.org');
+  });
+
+  test('a short name by flag goes before a full one by environment', async () => {
+    const { answers } = await resolve([
+      await flagSource({ domain: 'flag.example.org' }),
+      environmentSource({ FEDI_SNAC_DOMAIN: 'environment.example.org' }),
+    ]);
+    expect(answers['apps.snac.domain']).toBe('flag.example.org');
+  });
+
+  test('an empty variable does not hide a weaker source', async () => {
+    const { answers } = await resolve([environmentSource({ FEDI_NAME: '' }), yamlSource('name: saved\n')]);
+    expect(answers['name']).toBe('saved');
+  });
+
+  test('a bad strong answer is a problem even where a weaker one is good', async () => {
+    const { problems } = await resolve([
+      environmentSource({ FEDI_BIND: 'nowhere' }),
+      yamlSource('bind: ::1\n'),
+    ]);
+    expect(problems).toContainEqual(expect.stringMatching(/^FEDI_BIND: Not an IP address/));
+  });
+
+  test('what does not apply is neither checked nor kept', async () => {
+    const { answers, problems } = await resolve([yamlSource('mail:\n  mode: none\n  port: nonsense\n')]);
+    expect(answers['mail.port']).toBeUndefined();
+    expect(problems.some((problem) => problem.includes('port'))).toBe(false);
+  });
+
+  test('defaults follow from the answers above them', async () => {
+    const { answers } = await resolve([
+      environmentSource({
+        FEDI_DOMAIN: 'x.org',
+        FEDI_ADMIN: 'a',
+        FEDI_EMAIL: 'a@x.org',
+        FEDI_MAIL_MODE: 'smtp',
+        FEDI_MAIL_HOST: 'm',
+        FEDI_MAIL_PORT: '25',
+      }),
+    ]);
+    expect(answers).toMatchObject({
+      'mail.security': 'none',
+      'mail.from': 'notifications@x.org',
+      'tls.email': 'a@x.org',
+    });
+  });
+
+  // mail.from becomes notifications@undefined, which the wizard then offers.
+  test('a default of a missing answer never says "undefined"', async () => {
+    const { answers } = await resolve([
+      environmentSource({ FEDI_MAIL_MODE: 'smtp', FEDI_DOMAIN: 'not one' }),
+    ]);
+    expect(Object.values(answers).join(' ')).not.toContain('undefined');
+  });
+
+  test('secrets are kept apart from answers', async () => {
+    const { answers, secrets } = await resolve([
+      environmentSource({ FEDI_MAIL_MODE: 'smtp', FEDI_MAIL_USER: 'u', FEDI_MAIL_PASSWORD: 'hush' }),
+    ]);
+    expect(secrets).toEqual({ 'mail.password': 'hush' });
+    expect(JSON.stringify(answers)).not.toContain('hush');
+  });
+});

@@ -1,0 +1,166 @@
+/** Running programs: what they said, how they ended, and that they end with us. */
+import { describe, expect, test } from 'vitest';
+import { run, runAttached, stopChildren } from '../../../wizard/docker/run.ts';
+import type { RunOptions } from '../../../wizard/docker/run.ts';
+import type { Output } from '../../../wizard/docker/engine.ts';
+
+const node = (code: string, options: RunOptions = {}, ...argv: string[]): Promise<Output> =>
+  run(process.execPath, ['--eval', code, ...argv], options);
+
+describe('run', () => {
+  test.each([0, 1, 2, 42, 255])('exit code %i', async (code) => {
+    expect((await node(`process.exit(${code})`)).code).toBe(code);
+  });
+
+  test('both streams, apart', async () => {
+    expect(await node(`process.stdout.write('out'); process.stderr.write('err')`)).toEqual({
+      code: 0,
+      stdout: 'out',
+      stderr: 'err',
+    });
+  });
+
+  test('arguments arrive as they are: there is no shell', async () => {
+    const argv = ['a b', '$HOME', '`id`', '; id', "'", '"', '\\', '*', '', '--x=y', 'ä\n'];
+    expect(
+      JSON.parse(
+        (await node('console.log(JSON.stringify(process.argv.slice(1)))', {}, '--', ...argv)).stdout,
+      ),
+    ).toEqual(argv);
+  });
+
+  test('standard input, and its end', async () => {
+    const text = 'ä😀\n'.repeat(100_000);
+    expect((await node('process.stdin.pipe(process.stdout)', { stdin: text })).stdout).toBe(text);
+    expect((await node('process.stdin.pipe(process.stdout)')).stdout).toBe('');
+  });
+
+  test('a program that reads nothing of a long input', async () => {
+    expect((await node('process.exit(7)', { stdin: 'x'.repeat(10_000_000) })).code).toBe(7);
+  });
+
+  test('environment and folder', async () => {
+    const { stdout } = await node('console.log(process.env.A, process.env.HOME, process.cwd())', {
+      env: { A: 'x' },
+      cwd: '/',
+    });
+    expect(stdout).toBe('x undefined /\n');
+  });
+
+  test.each([
+    ['a program that is not there', '/nonexistent/program', 'ENOENT'],
+    ['one by name that is not there', 'no-such-program-here', 'ENOENT'],
+    ['a folder', '/', 'EACCES'],
+    ['a file that is no program', '/proc/self/cmdline', 'EACCES'],
+  ])('%s', async (_, program, code) => {
+    await expect(run(program, [], { stdin: 'x' })).rejects.toMatchObject({ code });
+  });
+
+  test('much output, every byte', async () => {
+    const { stdout, stderr } = await node(
+      `const t = 'ü'.repeat(1 << 20); process.stdout.write(t); process.stderr.write(t); process.stdout.write(t)`,
+    );
+    expect([stdout.length, stderr.length]).toEqual([1 << 21, 1 << 20]);
+    expect(stdout).toMatch(/^ü+$/);
+  });
+
+  test('a character that comes in pieces', async () => {
+    const code = `const b = Buffer.from('a😀ä\\n'); let i = 0; const next = () => i < b.length && process.stdout.write(b.subarray(i, ++i), () => setImmediate(next)); next()`;
+    const lines: string[] = [];
+    expect((await node(code, { onLine: (line) => lines.push(line) })).stdout).toBe('a😀ä\n');
+    expect(lines).toEqual(['a😀ä']);
+  });
+
+  test('lines as they come: LF, CRLF, CR; no empty ones', async () => {
+    const lines: string[] = [];
+    await node(`process.stdout.write('one\\ntwo\\r\\n\\n  \\n10%\\r20%\\rdone\\n')`, {
+      onLine: (line) => lines.push(line),
+    });
+    expect(lines).toEqual(['one', 'two', '10%', '20%', 'done']);
+  });
+
+  // `rest` is dropped at the end; often that is the line that says why.
+  test('the last line, without a newline', async () => {
+    const lines: string[] = [];
+    await node(`process.stdout.write('one\\nlast')`, { onLine: (line) => lines.push(line) });
+    expect(lines).toEqual(['one', 'last']);
+  });
+
+  // Any signal gives 128; shells and runAttached say 128 + its number.
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGKILL', 137],
+    ['SIGHUP', 129],
+  ])('ended by %s is %i', async (signal, code) => {
+    expect((await node(`process.kill(process.pid, '${signal}')`)).code).toBe(code);
+  });
+
+  test('output that ends within a character does not lose what came before', async () => {
+    expect((await node(`process.stdout.write(Buffer.from([97, 0xc3]))`)).stdout).toMatch(/^a/);
+  });
+});
+
+describe('runAttached', () => {
+  test.each([
+    ['process.exit(0)', 0],
+    ['process.exit(42)', 42],
+    ['process.kill(process.pid, "SIGTERM")', 143],
+    ['process.kill(process.pid, "SIGKILL")', 137],
+    ['process.kill(process.pid, "SIGHUP")', 129],
+    ['process.kill(process.pid, "SIGINT")', 130],
+  ])('%s gives %i', async (code, wanted) => {
+    expect(await runAttached(process.execPath, ['--eval', code])).toBe(wanted);
+  });
+
+  // Four signals are in a table, all others become 1.
+  test('any other signal: 128 and its number', async () => {
+    expect(await runAttached(process.execPath, ['--eval', 'process.kill(process.pid, "SIGUSR2")'])).toBe(140);
+  });
+
+  test('a program that is not there', async () => {
+    await expect(runAttached('/nonexistent/program', [])).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('stopChildren', () => {
+  /** Starts programs that run until they are told not to; resolves once all are running. */
+  async function running(count: number, code: string): Promise<Promise<Output>[]> {
+    const ends: Promise<Output>[] = [];
+    await Promise.all(
+      Array.from(
+        { length: count },
+        () =>
+          new Promise<void>((resolve) =>
+            ends.push(
+              node(`${code}; console.log('up'); setInterval(() => {}, 1e6)`, { onLine: () => resolve() }),
+            ),
+          ),
+      ),
+    );
+    return ends;
+  }
+
+  test('all end, and it waits for the last', async () => {
+    const ends = await running(3, '0');
+    let ended = 0;
+    for (const end of ends) void end.then(() => (ended += 1));
+    await stopChildren('SIGTERM');
+    expect(ended).toBe(3);
+    expect((await Promise.all(ends)).every(({ code }) => code !== 0)).toBe(true);
+  });
+
+  test('one that tidies up first is waited for', async () => {
+    const [end] = await running(
+      1,
+      `process.on('SIGTERM', () => { console.log('tidied'); process.exit(0); })`,
+    );
+    await stopChildren('SIGTERM');
+    expect((await end)?.stdout).toBe('up\ntidied\n');
+  });
+
+  test('with nothing running, or only what is over', async () => {
+    await node('0');
+    await run('/nonexistent/program', []).catch(() => undefined);
+    await stopChildren('SIGTERM');
+  });
+});

@@ -1,0 +1,219 @@
+/** secrets.json: nothing in it ever changes silently. */
+import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { SITE_SECRETS, STORE_FILE, Store, fingerprint, randomToken } from '../../../wizard/secrets/store.ts';
+import type { SecretSpec } from '../../../wizard/secrets/store.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { modeOf, tempFolder } from '../../support/temp.ts';
+
+const NOW = new Date('2026-01-02T03:04:05Z');
+const LATER = new Date('2027-01-02T03:04:05Z');
+const SPECS: SecretSpec[] = [
+  { name: 'a.seal', class: 'forever', about: '', make: randomToken },
+  { name: 'a.key', class: 'forever', about: '', make: async () => randomToken() },
+  { name: 'a.token', class: 'free', about: '', make: randomToken },
+  { name: 'a.given', class: 'free', about: '' },
+];
+
+const umask = process.umask();
+afterEach(() => {
+  process.umask(umask);
+});
+
+async function filled(): Promise<{ store: Store; folder: string; path: string }> {
+  const folder = tempFolder();
+  const store = await Store.open(folder);
+  await store.ensure(SPECS, NOW);
+  await store.save();
+  return { store, folder, path: join(folder, STORE_FILE) };
+}
+
+describe('making', () => {
+  test('what is missing and can be made, once', async () => {
+    const { store, folder } = await filled();
+    expect(store.existed).toBe(false);
+    expect(store.list().map(({ name }) => name)).toEqual(['a.seal', 'a.key', 'a.token']);
+    const again = await Store.open(folder);
+    expect(again.existed).toBe(true);
+    expect(await again.ensure(SPECS, LATER)).toEqual([]);
+    expect(again.list()).toEqual(store.list());
+    for (const { name } of store.list()) expect(again.get(name).reveal()).toBe(store.get(name).reveal());
+  });
+
+  test('tokens are 256 bits, and no two alike', () => {
+    const tokens = Array.from({ length: 1000 }, randomToken);
+    expect(new Set(tokens).size).toBe(1000);
+    for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
+  });
+
+  test('every site has its key', () => {
+    expect(SITE_SECRETS.map(({ name }) => name)).toContain('site.key');
+  });
+
+  test('one that is missing was lost; find says so quietly', async () => {
+    const store = await Store.open(tempFolder());
+    expect(() => store.get('nope')).toThrow('has no nope');
+    expect(store.find('nope')).toBeUndefined();
+    expect(store.has('nope')).toBe(false);
+  });
+});
+
+describe('changing', () => {
+  test('forever never changes', async () => {
+    const { store } = await filled();
+    const before = store.get('a.seal').reveal();
+    const { exit, message, means } = await problemFrom(() =>
+      store.put('a.seal', 'forever', 'hunter2', LATER),
+    );
+    expect([exit, message, means]).toEqual([
+      3,
+      expect.stringContaining('a.seal'),
+      expect.stringContaining('lock the data'),
+    ]);
+    expect(`${message}${means}`).not.toContain('hunter2');
+    await problemFrom(() => store.put('a.seal', 'free', 'other', LATER));
+    expect(store.get('a.seal').reveal()).toBe(before);
+    store.put('a.seal', 'forever', before, LATER);
+    expect(store.list()[0]?.created).toBe(NOW.toISOString());
+  });
+
+  test('others change, and every value before is kept with its end', async () => {
+    const { store, folder, path } = await filled();
+    const first = store.get('a.token').reveal();
+    store.put('a.token', 'free', 'second', LATER);
+    store.put('a.token', 'free', 'second', LATER);
+    store.put('a.token', 'free', 'third', LATER);
+    await store.save();
+    expect((await Store.open(folder)).get('a.token').reveal()).toBe('third');
+    const { superseded } = (
+      JSON.parse(readFileSync(path, 'utf8')) as { secrets: Record<string, { superseded: unknown }> }
+    ).secrets['a.token'] as { superseded: unknown };
+    expect(superseded).toEqual([
+      { value: first, until: LATER.toISOString() },
+      { value: 'second', until: LATER.toISOString() },
+    ]);
+  });
+
+  test('shown is kept, and a new value is not shown yet', async () => {
+    const { store, folder } = await filled();
+    store.markShown('a.token');
+    store.markShown('nope');
+    await store.save();
+    const again = await Store.open(folder);
+    expect([again.wasShown('a.token'), again.wasShown('a.seal'), again.wasShown('nope')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    again.put('a.token', 'free', 'new', LATER);
+    expect(again.wasShown('a.token')).toBe(false);
+  });
+
+  // apply.prepare puts every given secret as `free`, so a given tls.root loses its class `steps`.
+  test('the class of a secret does not change by giving a value', async () => {
+    const { store } = await filled();
+    store.put('x', 'steps', 'one', NOW);
+    store.put('x', 'free', 'two', LATER);
+    expect(store.list().find(({ name }) => name === 'x')?.class).toBe('steps');
+  });
+
+  test('nothing reaches the disk before save', async () => {
+    const { store, path } = await filled();
+    const before = readFileSync(path, 'utf8');
+    store.put('a.token', 'free', 'second', LATER);
+    expect(readFileSync(path, 'utf8')).toBe(before);
+  });
+});
+
+describe('the file', () => {
+  test.each([0o000, 0o022, 0o077])('0600 under umask %o, and nothing beside it', async (mask) => {
+    process.umask(mask);
+    const { folder, path, store } = await filled();
+    expect(modeOf(path)).toBe(0o600);
+    chmodSync(path, 0o644);
+    await store.save();
+    expect(modeOf(path)).toBe(0o600);
+    expect(readdirSync(folder)).toEqual([STORE_FILE]);
+  });
+
+  const DAMAGED = [
+    '',
+    '{',
+    'null',
+    '[]',
+    '5',
+    '"x"',
+    '{}',
+    '{"version":2,"secrets":{}}',
+    '{"version":1}',
+    '{"version":1,"secrets":"x"}',
+    'site.key: x',
+  ];
+  test.each(DAMAGED)('damaged: %j → exit 3, untouched', async (text) => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, STORE_FILE), text);
+    const { exit, next } = await problemFrom(() => Store.open(folder));
+    expect([exit, next]).toEqual([3, expect.stringContaining('backup')]);
+    expect(readFileSync(join(folder, STORE_FILE), 'utf8')).toBe(text);
+  });
+
+  // typeof null is "object", and entries are not looked at: these open fine and fail later, or read as undefined.
+  test.each([
+    '{"version":1,"secrets":null}',
+    '{"version":1,"secrets":[]}',
+    '{"version":1,"secrets":{"a":null}}',
+    '{"version":1,"secrets":{"a":{}}}',
+    '{"version":1,"secrets":{"a":"x"}}',
+  ])('damaged inside: %s → exit 3', async (text) => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, STORE_FILE), text);
+    expect((await problemFrom(() => Store.open(folder))).exit).toBe(3);
+  });
+
+  // V8 puts the text around the error into its message.
+  test('damaged: the message shows nothing of the file', async () => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, STORE_FILE), '{"version":1,"secrets":{"a":{"value":hunter2}}}');
+    expect((await problemFrom(() => Store.open(folder))).message).not.toContain('hunter2');
+  });
+
+  test('a folder in its place is a failure in words', async () => {
+    const folder = tempFolder();
+    mkdirSync(join(folder, STORE_FILE));
+    expect((await problemFrom(() => Store.open(folder))).exit).toBe(4);
+  });
+
+  // writeWhole renames outside of what turns errors into words.
+  test('a folder in its place, when saving', async () => {
+    const folder = tempFolder();
+    const store = await Store.open(folder);
+    mkdirSync(join(folder, STORE_FILE));
+    await store.ensure(SPECS, NOW);
+    expect((await problemFrom(() => store.save())).exit).toBe(1);
+  });
+});
+
+describe('fingerprints', () => {
+  test('sealOf: forever secrets only, whatever the order', async () => {
+    const { store } = await filled();
+    const seal = store.sealOf(SPECS);
+    expect(seal).toMatch(/^[0-9a-f]{16}$/);
+    expect(store.sealOf(SPECS.toReversed())).toBe(seal);
+    expect(store.sealOf(SPECS.filter((spec) => spec.class === 'forever'))).toBe(seal);
+    expect(store.sealOf(SPECS.slice(1))).not.toBe(seal);
+    store.put('a.token', 'free', 'other', LATER);
+    expect(store.sealOf(SPECS)).toBe(seal);
+    expect((await filled()).store.sealOf(SPECS)).not.toBe(seal);
+  });
+
+  test('fingerprint and keyedHash tell values apart and give nothing away', async () => {
+    expect(fingerprint('a')).not.toBe(fingerprint('b'));
+    expect(fingerprint('a')).toBe(fingerprint('a'));
+    const [one, two] = [await Store.open(tempFolder()), await Store.open(tempFolder())];
+    for (const store of [one, two]) await store.ensure(SITE_SECRETS, NOW);
+    expect(one.keyedHash('text')).toBe(one.keyedHash('text'));
+    expect(one.keyedHash('text')).not.toBe(two.keyedHash('text'));
+    expect(one.keyedHash('text')).toMatch(/^[0-9a-f]{24}$/);
+  });
+});

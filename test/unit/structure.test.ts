@@ -1,0 +1,279 @@
+/** The shape of the code: who imports what, who may name an app, and what every question has. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { referenceOf } from '../../wizard/apps/app.ts';
+import { APP_IDS, APPS } from '../../wizard/apps/index.ts';
+import { CHECKS } from '../../wizard/checks/table.ts';
+import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
+import { ALL_QUESTIONS, questionsFor } from '../../wizard/config/questions.ts';
+import { schemaText } from '../../wizard/config/schema.ts';
+import { SITE_SECRETS } from '../../wizard/secrets/store.ts';
+
+const WIZARD = fileURLToPath(new URL('../../wizard/', import.meta.url));
+
+interface Module {
+  readonly path: string;
+  /** Text without comments. */
+  readonly code: string;
+  readonly imports: readonly { readonly from: string; readonly types: boolean }[];
+}
+
+const MODULES: readonly Module[] = readdirSync(WIZARD, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
+  .toSorted()
+  .map((path) => {
+    const code = readFileSync(join(WIZARD, path), 'utf8').replaceAll(
+      /\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm,
+      '',
+    );
+    const found = code.matchAll(
+      /^(?:import|export)(\s+type)?\s+(?:[^;'"]*?\sfrom\s+)?'([^']+)'|import\('([^']+)'\)/gm,
+    );
+    const imports = [...found].map(([, type, still, lazy]) => {
+      const name = (still ?? lazy) as string;
+      return {
+        from: name.startsWith('.') ? relative(WIZARD, join(WIZARD, dirname(path), name)) : name,
+        types: type !== undefined,
+      };
+    });
+    return { path, code, imports };
+  });
+
+const valuesOf = ({ imports }: Module): string[] =>
+  imports.filter(({ types }) => !types).map(({ from }) => from);
+const layerOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : path);
+
+test('the modules were found', () => {
+  expect(MODULES.length).toBeGreaterThan(40);
+  expect(MODULES.flatMap(({ imports }) => imports).length).toBeGreaterThan(150);
+});
+
+test.each([
+  ['@inquirer/prompts', 'ask/prompts.ts'],
+  ['ora', 'progress.ts'],
+  ['dockerode', 'docker/docker.ts'],
+  ['js-yaml', 'yaml.ts'],
+  ['aws4fetch', 'prove/s3.ts'],
+  ['dotenv', 'config/envfile.ts'],
+  ['openssl-wrapper', 'secrets/openssl.ts'],
+  ['diff', 'plan/diff.ts'],
+])('%s is imported by %s alone', (name, path) => {
+  expect(
+    MODULES.filter(({ imports }) =>
+      imports.some(({ from }) => from === name || from.startsWith(`${name}/`)),
+    ).map((one) => one.path),
+  ).toEqual([path]);
+});
+
+test('no other package is imported at all', () => {
+  const known = [
+    'aws4fetch',
+    '@inquirer/prompts',
+    'ora',
+    'dockerode',
+    'js-yaml',
+    'dotenv',
+    'openssl-wrapper',
+    'diff',
+  ];
+  expect(
+    MODULES.flatMap(({ path, imports }) =>
+      imports
+        .filter(({ from }) => !from.endsWith('.ts') && !from.startsWith('node:') && !known.includes(from))
+        .map(({ from }) => `${path}: ${from}`),
+    ),
+  ).toEqual([]);
+});
+
+/** Programs are started by docker/run.ts, and openssl by its wrapper. */
+test('only docker/run.ts starts programs', () => {
+  expect(
+    MODULES.filter(({ imports }) => imports.some(({ from }) => from === 'node:child_process')).map(
+      ({ path }) => path,
+    ),
+  ).toEqual(['docker/run.ts']);
+});
+
+/**
+ * ask → config → plan → apply → prove: what a layer may use of others, types aside. Everybody may use problem, assets, yaml, progress,
+ * and secrets/secret.ts.
+ */
+const MAY: Readonly<Record<string, readonly string[]>> = {
+  config: ['apps', 'secrets'],
+  ask: ['apps', 'config'],
+  secrets: ['files'],
+  render: ['apps', 'config', 'plan', 'secrets'],
+  plan: ['apps', 'config'],
+  docker: [],
+  apps: ['config', 'prove', 'render', 'secrets'],
+  checks: ['apps', 'config/parse.ts'],
+  prove: ['apps', 'secrets', 'atomic.ts'],
+  apply: ['apps', 'checks', 'config', 'plan', 'prove', 'render', 'secrets', 'docker'],
+  commands: ['apply', 'apps', 'ask', 'checks', 'config', 'docker', 'plan', 'prove', 'render', 'secrets'],
+};
+const ALL = [
+  'problem.ts',
+  'assets.ts',
+  'atomic.ts',
+  'layout.ts',
+  'yaml.ts',
+  'progress.ts',
+  'secrets/secret.ts',
+  'docker/run.ts',
+];
+
+const crossings = (): string[] =>
+  MODULES.filter(({ path }) => layerOf(path) in MAY).flatMap((module) =>
+    valuesOf(module)
+      .filter((from) => from.endsWith('.ts') && layerOf(from) !== layerOf(module.path) && !ALL.includes(from))
+      .filter(
+        (from) =>
+          !(MAY[layerOf(module.path)] as readonly string[]).some(
+            (may) => from === may || layerOf(from) === may,
+          ),
+      )
+      .map((from) => `${module.path} → ${from}`),
+  );
+
+test('imports go one way', () => {
+  expect(crossings()).toEqual([]);
+});
+
+/** Modules that reach themselves by importing values. */
+function cycles(): string[] {
+  const edges = new Map(
+    MODULES.map((module) => [module.path, valuesOf(module).filter((from) => from.endsWith('.ts'))]),
+  );
+  const reaches = (start: string): boolean => {
+    const seen = new Set<string>();
+    const next = [...(edges.get(start) ?? [])];
+    for (let path = next.pop(); path !== undefined; path = next.pop()) {
+      if (path === start) return true;
+      if (!seen.has(path)) next.push(...(edges.get(path) ?? []));
+      seen.add(path);
+    }
+    return false;
+  };
+  return [...edges.keys()].filter(reaches);
+}
+
+test('no module imports itself by a detour', () => {
+  expect(cycles()).toEqual([]);
+});
+
+/** Lines of code, comments aside, that know of an app outside of its own files. */
+const named = (): string[] =>
+  MODULES.filter(
+    ({ path }) => layerOf(path) !== 'apps' && !APP_IDS.some((id) => path === `prove/${id}.ts`),
+  ).flatMap(({ path, code }) =>
+    code
+      .split('\n')
+      .flatMap((line, i) => (/snac|mastodon|pixelfed/i.test(line) ? [`${path}: ${line.trim()} (${i})`] : [])),
+  );
+
+test('only files of an app name it', () => {
+  // To be mended: the example in the header of env.example, which APP_IDS could give.
+  expect(named().filter((line) => !line.startsWith('config/example.ts: # With one app'))).toEqual([]);
+});
+
+test('only cli.ts ends the process, and bin.ts says how', () => {
+  const uses = (pattern: RegExp): string[] =>
+    MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
+  expect(uses(/process\.(exit|abort|kill)\(/)).toEqual(['cli.ts']);
+  expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);
+});
+
+test('nothing waits for a while, but for a condition', () => {
+  expect(MODULES.filter(({ code }) => /setTimeout|setInterval/.test(code)).map(({ path }) => path)).toEqual([
+    'apply/containers.ts',
+    'apply/runlock.ts',
+    'apps/mastodon-proofs.ts',
+    'docker/docker.ts',
+    'docker/run.ts',
+    'prove/tls.ts',
+    'prove/websocket.ts',
+  ]);
+});
+
+describe('the question table', () => {
+  const unique = (names: readonly string[]): void =>
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
+
+  test('keys, flags and variables are unique, short ones included', () => {
+    unique(ALL_QUESTIONS.map(({ key }) => key));
+    for (const id of APP_IDS) {
+      const rows = questionsFor([id]);
+      unique(rows.map(flagOf));
+      unique(rows.map(variableOf));
+      const shorts = rows.flatMap((row) => shortKeyOf(row) ?? []);
+      unique([
+        ...shorts.map((short) => short.replaceAll('.', '-')),
+        ...rows.filter((row) => shortKeyOf(row) === undefined).map(flagOf),
+      ]);
+    }
+    unique(ALL_QUESTIONS.map(flagOf));
+    unique(ALL_QUESTIONS.map(variableOf));
+  });
+
+  test('no flag is one of the command line’s own', () => {
+    const own = [
+      ...(MODULES.find(({ path }) => path === 'cli.ts')?.code ?? '').matchAll(
+        /^ {2}'?([a-z-]+)'?: \{ type: '(?:string|boolean)'/gm,
+      ),
+    ].map(([, name]) => name);
+    expect(own).toContain('dir');
+    expect(
+      ALL_QUESTIONS.flatMap((row) => [flagOf(row), shortKeyOf(row)]).filter((flag) => own.includes(flag)),
+    ).toEqual([]);
+  });
+
+  test.each(ALL_QUESTIONS.map((question) => [question.key, question] as const))('%s', (key, question) => {
+    expect(key).toMatch(/^[a-z][a-z0-9]*([.-][a-z][a-z0-9]*)*$/);
+    expect(flagOf(question)).toMatch(/^[a-z][a-z0-9-]*$/);
+    expect(variableOf(question)).toMatch(/^FEDI_[A-Z][A-Z0-9_]*$/);
+    expect(question.message).toMatch(/^[A-Z][^?.]{2,48}$/);
+    expect(question.help).toMatch(/^[A-Z][^\n]{15,200}\.$/);
+    expect(question.secret === true && question.choices !== undefined).toBe(false);
+    // A default and every choice are answers, and stay what they are.
+    for (const value of [...(question.choices ?? []).map((choice) => choice.value), question.initial?.({})]) {
+      if (value !== undefined && !String(value).includes('undefined'))
+        expect(question.parse(String(value))).toEqual({ value });
+    }
+    if (question.secret)
+      expect([flagOf(question).endsWith('-file'), question.initial]).toEqual([true, undefined]);
+    expect('problem' in question.parse('')).toBe(true);
+  });
+
+  test('the schema has every key but secrets', () => {
+    const schema = schemaText();
+    for (const { key, secret, help } of ALL_QUESTIONS) {
+      if (key !== 'apps') expect(schema.includes(JSON.stringify(help))).toBe(!secret);
+    }
+    expect(JSON.parse(schema)).toMatchObject({ type: 'object', additionalProperties: false });
+  });
+});
+
+describe.each(APP_IDS)('the app %s', (id) => {
+  const app = APPS[id];
+  test('is what its id says, and keeps to its own names', () => {
+    expect(app.id).toBe(id);
+    for (const { key } of app.questions) expect(key.startsWith(`apps.${id}.`)).toBe(true);
+    for (const { name } of app.secrets) expect(name.startsWith(`${id}.`)).toBe(true);
+    expect(app.adminSecret.startsWith(`${id}.`)).toBe(true);
+    expect(app.secrets.some((secret) => secret.class === 'forever')).toBe(true);
+  });
+  test('pins its images', () => {
+    for (const spec of Object.values(app.images)) {
+      expect(referenceOf(spec, {})).toMatch(/:[\w.-]+$/);
+      expect(referenceOf(spec, {})).not.toMatch(/:latest$/);
+    }
+  });
+});
+
+test('secrets and checks have names of their own', () => {
+  const names = [...SITE_SECRETS, ...APP_IDS.flatMap((id) => APPS[id].secrets)].map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);
+});

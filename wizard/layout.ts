@@ -1,0 +1,7 @@
+/** Names of our own things in a site directory. */
+
+/** Folder of manifest, generations, receipts and run lock. */
+export const OWN = '.fedi';
+
+/** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
+export const TRIAL = 'trial-';
