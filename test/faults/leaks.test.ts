@@ -1,0 +1,272 @@
+/** No secret shows anywhere: not in what a run prints, not in arguments of processes, not on containers, not in files for all. */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as tick } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import { logsIn, snapshot } from '../support/faults.ts';
+import { docker, environment, testSite, tool } from '../support/site.ts';
+import type { Run, RunOptions } from '../support/site.ts';
+
+const site = testSite('leaks', 70);
+const scratch = mkdtempSync(join(tmpdir(), 'fedi-leaks-'));
+/** Commands that are executed in containers of the site, as they come: the engine itself remembers few. */
+let executed = '';
+const events = spawn(
+  'docker',
+  [
+    'events',
+    '--filter',
+    `label=com.docker.compose.project=${site.name}`,
+    '--filter',
+    'event=exec_create',
+    '--format',
+    '{{.Action}}',
+  ],
+  { stdio: ['ignore', 'pipe', 'inherit'] },
+);
+events.stdout.setEncoding('utf8').on('data', (text: string) => (executed += text));
+afterAll(() => {
+  events.kill();
+  site.remove();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+/** Every character that some layer could take for its own; the words in between are what is looked for. */
+const PRINTABLE = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i));
+const PASSWORDS = {
+  printable: `${PRINTABLE}Mailsecret1${PRINTABLE} ünïcödé 🔑 `,
+  control: `\tMailsecret2\r\n\\n\\\\ "'\`$HOME \${HOME} $$ #x %s\u0001\u007f\n\n`,
+  quotes: `'Mailsecret3'"'\\''"$(id)\`id\`!;&|<>`,
+} as const;
+
+/** All that was to be seen: standard output and error, arguments of processes while a run was on its way. */
+const outputs: { what: string; text: string }[] = [];
+const seenArguments = new Set<string>();
+
+async function watched(what: string, argv: readonly string[], options: RunOptions = {}): Promise<Run> {
+  const state = { over: false };
+  const run = tool(argv, options).finally(() => (state.over = true));
+  // Not every process of the host is ours, but none may show a secret of ours.
+  while (!state.over) {
+    for (const pid of readdirSync('/proc')) {
+      if (!/^\d+$/.test(pid)) continue;
+      try {
+        seenArguments.add(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '));
+      } catch {
+        // gone in the meantime
+      }
+    }
+    await tick();
+  }
+  const { stdout, stderr } = await run;
+  outputs.push({ what: `${what}: stdout`, text: stdout }, { what: `${what}: stderr`, text: stderr });
+  return run;
+}
+
+const withMail = (password: string): NodeJS.ProcessEnv => ({
+  ...site.env,
+  FEDI_MAIL_MODE: 'smtp',
+  FEDI_MAIL_HOST: 'mail.fedi.test',
+  FEDI_MAIL_USER: 'post@fedi.test',
+  FEDI_MAIL_PASSWORD: password,
+});
+
+interface Entry {
+  readonly value: string;
+  readonly superseded?: readonly { readonly value: string }[];
+}
+
+/** What to look for, by name: of long texts the lines that are secret. */
+function secretWords(): Record<string, string> {
+  const { secrets } = JSON.parse(site.read('secrets.json')) as { secrets: Record<string, Entry> };
+  const words: Record<string, string> = {};
+  for (const [name, { value, superseded = [] }] of Object.entries(secrets)) {
+    for (const [index, text] of [value, ...superseded.map((old) => old.value)].entries()) {
+      const key = /PRIVATE KEY-----\n([\s\S]+?)\n-----END/.exec(text)?.[1]?.split('\n') ?? [];
+      // The last line of a key is the end of its public half, which the certificate has too.
+      key.pop();
+      const mail = /Mailsecret\d/.exec(text);
+      for (const [line, word] of (mail ?? (key.length > 0 ? key : [text])).entries())
+        words[`${name} ${index} ${line}`] = word;
+    }
+  }
+  return words;
+}
+
+const passwordNow = (): string =>
+  (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, Entry> }).secrets['snac.admin']
+    ?.value ?? '';
+/** Admin passwords in the order they were made. */
+const passwords: string[] = [];
+
+describe.sequential('a site with many secrets', () => {
+  test('first run, as text, with --debug: the admin password once, on its line', async () => {
+    const run = await watched('first', ['apply', '--dir', site.folder, '--debug'], {
+      env: withMail(PASSWORDS.printable),
+    });
+    expect(run.code).toBe(0);
+    passwords.push(passwordNow());
+    expect(run.stdout).toBe('');
+    const lines = run.stderr.split('\n').filter((line) => line.includes(passwordNow()));
+    expect(lines).toEqual([`    password  ${passwordNow()}`]);
+    expect(await logsIn(site, passwordNow())).toBe(true);
+  });
+
+  test.for(Object.entries(PASSWORDS))(
+    'a mail password with every %s character arrives byte by byte',
+    async ([name, password]) => {
+      // By a file as a person would give it: the last newline is not part of it.
+      const file = join(scratch, name);
+      writeFileSync(file, `${password}\n`);
+      const { FEDI_MAIL_PASSWORD: _, ...env } = withMail('');
+      const run = await watched(
+        `password ${name}`,
+        ['apply', '--dir', site.folder, '--json', '--mail-password-file', file],
+        { env },
+      );
+      expect([run.code, run.stderr]).toEqual([0, '']);
+      const snac = site.containers()['snac'] ?? '';
+      const variables = JSON.parse(docker('inspect', '--format', '{{json .Config.Env}}', snac)) as string[];
+      expect(variables.find((line) => line.startsWith('SNAC_SMTP_PASSWORD='))).toBe(
+        `SNAC_SMTP_PASSWORD=${password}`,
+      );
+      const server = JSON.parse(docker('exec', snac, 'cat', '/data/server.json')) as {
+        smtp_password: string;
+      };
+      expect(server.smtp_password).toBe(password);
+      // Compose by itself gives the container the same, so it has nothing to do.
+      expect(
+        docker(
+          'compose',
+          '--project-directory',
+          site.folder,
+          '--file',
+          join(site.folder, 'compose.yaml'),
+          'up',
+          '--detach',
+          '--pull=never',
+        ),
+      ).toBe('');
+      expect(site.containers()['snac']).toBe(snac);
+    },
+  );
+
+  test('a second first run, with --json: the admin password once, in its event', async () => {
+    await watched('uninstall refused', ['uninstall', '--dir', site.folder, '--debug'], { env: site.env });
+    await watched('uninstall', ['uninstall', '--dir', site.folder, '--confirm', site.name, '--json'], {
+      env: site.env,
+    });
+    docker('volume', 'rm', `${site.name}_snac_data`);
+    const run = await watched('first again', ['apply', '--dir', site.folder, '--json', '--debug'], {
+      env: environment(),
+    });
+    expect(run.code).toBe(0);
+    passwords.push(passwordNow());
+    expect(run.stdout.split(passwordNow())).toHaveLength(2);
+    expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({ password: passwordNow() });
+  });
+
+  test('looking, changing and failing', async () => {
+    const dir = ['--dir', site.folder, '--debug'];
+    const mail = withMail(PASSWORDS.control);
+    const rows: [string, string[], NodeJS.ProcessEnv, number][] = [
+      ['again', ['apply', ...dir], environment(), 0],
+      ['plan', ['plan', ...dir], mail, 0],
+      ['plan --json', ['plan', '--json', ...dir], mail, 0],
+      ['dry run', ['apply', '--dry-run', ...dir], mail, 0],
+      ['status', ['status', ...dir], environment(), 0],
+      ['status --json', ['status', '--json', ...dir], environment(), 0],
+      ['secrets', ['secrets', ...dir], environment(), 0],
+      ['secrets --json', ['secrets', '--json', ...dir], environment(), 0],
+      ['prove', ['prove', ...dir], environment(), 0],
+      ['prove --json', ['prove', '--json', ...dir], environment(), 0],
+      ['doctor', ['doctor', ...dir], environment(), 0],
+      ['another domain', ['apply', ...dir], { ...mail, FEDI_SNAC_DOMAIN: 'other.fedi.test' }, 3],
+      ['no image', ['apply', '--json', ...dir], { ...mail, FEDI_IMAGES_SNAC: '127.0.0.1:9/none:1' }, 4],
+      ['a password in the wrong place', ['apply', ...dir], { ...site.env, FEDI_MAIL_MODE: 'Mailsecret3' }, 2],
+    ];
+    for (const [what, argv, env, code] of rows) {
+      const run = await watched(what, argv, { env });
+      expect([what, run.code]).toEqual([what, code]);
+    }
+    // Whoever gives a secret to an answer that is none reads it back; that one is not looked for below.
+    outputs.splice(-2);
+
+    writeFileSync(
+      join(site.folder, 'compose.override.yaml'),
+      'services: { snac: { env_file: [none.env] } }\n',
+    );
+    expect((await watched('broken override', ['apply', ...dir], { env: mail })).code).toBe(1);
+    rmSync(join(site.folder, 'compose.override.yaml'));
+    // A container that prints its trouble: its last lines are shown.
+    writeFileSync(join(site.folder, 'env/snac.local.env'), 'SNAC_PORT=banana\n');
+    expect((await watched('a container that does not start', ['apply', ...dir], { env: mail })).code).toBe(1);
+    rmSync(join(site.folder, 'env/snac.local.env'));
+    expect((await watched('mended', ['apply', '--json', ...dir], { env: mail })).code).toBe(0);
+  });
+
+  test('nothing of it was to be seen', () => {
+    const words = secretWords();
+    expect(Object.keys(words).map((name) => name.split(' ')[0])).toEqual(
+      expect.arrayContaining(['site.key', 'snac.seal', 'snac.admin', 'mail.password', 'tls.root']),
+    );
+    for (const word of Object.values(words)) expect(word.length).toBeGreaterThan(10);
+
+    const places = [...outputs];
+    places.push({ what: 'arguments of processes', text: [...seenArguments].join('\n') });
+    const ids = Object.values(site.containers());
+    places.push({
+      what: 'containers',
+      text: docker(
+        'inspect',
+        '--format',
+        '{{json .Config.Labels}} {{json .Config.Cmd}} {{json .Config.Entrypoint}} {{json .Config.Healthcheck}} {{json .Path}} {{json .Args}} {{.Name}}',
+        ...ids,
+      ),
+    });
+    for (const id of ids) places.push({ what: `logs of ${id}`, text: docker('logs', id) });
+    places.push({ what: 'commands executed in containers', text: executed });
+    // Files for all; those of 0600 are where secrets are kept.
+    const files = Object.keys(
+      snapshot(site.folder, (path) => /^(secrets\.json|env\/snac\.env|caddy\/pki\/root\.key)$/.test(path)),
+    );
+    expect(files).toEqual(
+      expect.arrayContaining([
+        'fedi.yaml',
+        'compose.yaml',
+        'images.lock.yaml',
+        '.fedi/manifest.json',
+        '.fedi/generations/0001/compose.yaml',
+      ]),
+    );
+    for (const path of files) {
+      try {
+        places.push({ what: path, text: site.read(path) });
+      } catch {
+        // a folder
+      }
+    }
+
+    const found: string[] = [];
+    for (const { what, text } of places) {
+      for (const [name, word] of Object.entries(words))
+        if (text.includes(word)) found.push(`${name} in ${what}`);
+    }
+    // Each admin password was shown by the run that made it, as the tests above say.
+    expect(found.toSorted()).toEqual([
+      'snac.admin 0 0 in first again: stdout',
+      'snac.admin 1 0 in first: stderr',
+    ]);
+    expect(passwords).toHaveLength(2);
+  });
+
+  test('the search would have found them', () => {
+    expect([...seenArguments].some((line) => line.includes('fedi-setup') && line.includes(site.folder))).toBe(
+      true,
+    );
+    expect([...seenArguments].some((line) => line.includes('docker') && line.includes('compose'))).toBe(true);
+    expect(executed).toContain('exec_create: snac adduser /data anna');
+  });
+});
