@@ -63,11 +63,6 @@ const points = all.filter(
     ),
 );
 
-/** Faults that are known and not mended yet. */
-const OPEN = new Map([
-  ['start docker run #1', 'an empty seal stays in the volume, and every later run ends with exit 1'],
-]);
-
 /** What has to be true of every site after the run that follows a kill. */
 async function expectWhole(
   site: ReturnType<typeof testSite>,
@@ -123,8 +118,7 @@ describe.concurrent('killed, and run again', () => {
     }));
 
   for (const [index, point] of points.entries()) {
-    const here = test;
-    here(`${point}${OPEN.has(point) ? ` (open: ${OPEN.get(point)})` : ''}`, () =>
+    test(point, () =>
       withAddress(async (address) => {
         const site = testSite(`kill-${index}`, address);
         try {

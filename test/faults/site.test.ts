@@ -222,7 +222,7 @@ describe.sequential('secrets.json', () => {
   };
   const damaged = /secrets\.json is damaged/;
   const foreign = /secrets\.json does not belong to the data in test-faults_snac_data/;
-  const rows: { name: string; text: () => string | undefined; words: RegExp; runs?: typeof test }[] = [
+  const rows: { name: string; text: () => string | undefined; words: RegExp }[] = [
     { name: 'cut short', text: () => site.read('secrets.json').slice(0, 200), words: damaged },
     { name: 'empty', text: () => '', words: damaged },
     { name: 'zeros', text: () => '\0'.repeat(1660), words: damaged },
@@ -230,12 +230,10 @@ describe.sequential('secrets.json', () => {
     { name: 'a list', text: () => '[]', words: damaged },
     { name: 'of a later version', text: () => '{"version":2,"secrets":{}}', words: damaged },
     { name: 'without its secrets', text: () => '{"version":1}', words: damaged },
-    // FAULT: `typeof null` is "object": ends with "a fault of fedi-setup".
     {
       name: 'with null for its secrets',
       text: () => '{"version":1,"secrets":null}',
       words: damaged,
-      runs: test,
     },
     { name: 'with none', text: () => '{"version":1,"secrets":{}}', words: foreign },
     {
@@ -243,29 +241,25 @@ describe.sequential('secrets.json', () => {
       text: () => edited((secrets) => Object.assign(secrets, { 'snac.seal': other, 'site.key': other })),
       words: foreign,
     },
-    // FAULT: the quick look at whether there is anything to do compares labels, and the seal is no part of them: exit 0.
     {
       name: 'with another seal',
       text: () => edited((secrets) => (secrets['snac.seal'] = other)),
       words: foreign,
-      runs: test,
     },
     {
       name: 'without the seal',
       text: () => edited((secrets) => delete secrets['snac.seal']),
       words: foreign,
-      runs: test,
     },
     {
       name: 'with a seal that is no secret',
       text: () => edited((secrets) => (secrets['snac.seal'] = 'x')),
       words: /damaged|does not belong/,
-      runs: test,
     },
     { name: 'missing', text: () => undefined, words: foreign },
   ];
-  for (const { name, text, words, runs = test } of rows)
-    runs(`${name}: exit 3, nothing changed`, async () => {
+  for (const { name, text, words } of rows)
+    test(`${name}: exit 3, nothing changed`, async () => {
       await withFile('secrets.json', text(), async () => {
         await expectRefused(() => again(), 3, words);
         if (text() === undefined) expect(existsSync(inSite('secrets.json'))).toBe(false);
@@ -281,7 +275,6 @@ describe.sequential('secrets.json', () => {
     expectProven(await again());
   });
 
-  // FAULT: `prove` opens an empty store and ends with "a fault of fedi-setup: no secret tls.root".
   test('missing: prove and secrets say so', async () => {
     await withFile('secrets.json', undefined, async () => {
       await expectRefused(
@@ -301,7 +294,7 @@ describe.sequential('one run at a time', () => {
   const since = '2026-01-01T00:00:00.000Z';
   const startOf = (pid: number): string =>
     readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19] ?? '';
-  const rows: { name: string; lock: string; runs?: typeof test }[] = [
+  const rows: { name: string; lock: string }[] = [
     { name: 'of a dead process', lock: JSON.stringify({ pid: 4_190_000, boot, start: '1', since }) },
     {
       name: 'of an earlier boot',
@@ -313,11 +306,10 @@ describe.sequential('one run at a time', () => {
     },
     { name: 'cut short', lock: '{"pid":1' },
     { name: 'empty', lock: '' },
-    // FAULT: JSON that is no object ends with "a fault of fedi-setup".
-    { name: 'null', lock: 'null', runs: test },
+    { name: 'null', lock: 'null' },
   ];
-  for (const { name, lock, runs = test } of rows)
-    runs(`a lock ${name} is taken over`, async () => {
+  for (const { name, lock } of rows)
+    test(`a lock ${name} is taken over`, async () => {
       await withFile('.fedi/lock', lock, async () => {
         const run = await proves();
         expect([run.stderr, run.code]).toEqual(['', 0]);
@@ -455,7 +447,6 @@ describe.sequential('generated files changed by hand', () => {
       expect(site.read(path)).toBe(byHand[path]?.(ours[path] ?? ''));
     });
 
-    // FAULT: what says whether something is to be done is made from our texts, so the kept ones are not taken up.
     test(`${path}: what was kept is what runs`, async () => {
       if (path === caddy) expect(await headerOf(site, 'x-by-hand')).toBe('yes');
       else expect(inspect('snac', '{{.Config.Hostname}}')).toBe('by-hand');
@@ -480,7 +471,7 @@ describe.sequential('generated files changed by hand', () => {
 });
 
 describe.sequential('the person’s own files', () => {
-  const broken: { path: string; text: string; words: RegExp; runs?: typeof test }[] = [
+  const broken: { path: string; text: string; words: RegExp }[] = [
     { path: 'compose.override.yaml', text: 'services: [\n', words: /compose\.override\.yaml/ },
     {
       path: 'compose.override.yaml',
@@ -494,8 +485,8 @@ describe.sequential('the person’s own files', () => {
       words: /caddy\/custom|x\.caddy/,
     },
   ];
-  for (const { path, text, words, runs = test } of broken)
-    runs(`broken ${path} (${text.slice(0, 20).trim()}…) is refused before anything changes`, async () => {
+  for (const { path, text, words } of broken)
+    test(`broken ${path} (${text.slice(0, 20).trim()}…) is refused before anything changes`, async () => {
       const before = foreverOf(site.folder);
       await withFile(path, text, () => expectRefused(() => again(), 1, words));
       expect(foreverOf(site.folder)).toEqual(before);
@@ -536,7 +527,6 @@ describe.sequential('the person’s own files', () => {
     expect(environmentOf('snac').filter((line) => line.startsWith('SNAC_TITLE'))).toEqual([]);
   });
 
-  // FAULT: the trial folder has the files by their endings only, so what they refer to is missing there.
   test('an override may name files of its own', async () => {
     put('mine.env', 'MINE=1\n');
     await withFile('compose.override.yaml', 'services: { snac: { env_file: [mine.env] } }\n', async () => {
@@ -560,7 +550,6 @@ describe.sequential('containers', () => {
     name: string;
     harm: (ids: Record<string, string>) => void;
     same: string[];
-    runs?: typeof test;
   }[] = [
     { name: 'snac killed', harm: ({ snac = '' }) => docker('kill', snac), same: ['caddy', 'snac'] },
     { name: 'snac stopped', harm: ({ snac = '' }) => docker('stop', snac), same: ['caddy', 'snac'] },
@@ -568,8 +557,8 @@ describe.sequential('containers', () => {
     { name: 'caddy removed', harm: ({ caddy = '' }) => docker('rm', '--force', caddy), same: ['snac'] },
     { name: 'all taken down', harm: down, same: [] },
   ];
-  for (const { name, harm, same, runs = test } of rows)
-    runs(`${name}: brought back`, async () => {
+  for (const { name, harm, same } of rows)
+    test(`${name}: brought back`, async () => {
       const before = site.containers();
       harm(before);
       expectProven(await again());
@@ -588,7 +577,6 @@ describe.sequential('containers', () => {
     expectProven(await again());
   });
 
-  // FAULT: Compose sees nothing to do for a container that runs, so an unhealthy one ends every run until somebody restarts it.
   test('snac hangs until it is unhealthy: brought back', async () => {
     const stopAll =
       'for p in /proc/[0-9]*; do [ "$(cat "$p/comm")" != snac ] || kill -STOP "${p#/proc/}"; done';
@@ -713,7 +701,6 @@ describe.sequential('variables of Compose', () => {
     expect(Object.keys(site.containers()).toSorted()).toEqual(['caddy', 'mail', 'snac']);
   });
 
-  // FAULT: Compose reads `.env` of the directory; the trial does not have it, so the real `up` makes another project.
   test('in a .env of the directory neither, or they are refused', async () => {
     put('.env', 'COMPOSE_PROJECT_NAME=test-faults-stray\n');
     try {
@@ -729,7 +716,6 @@ describe.sequential('variables of Compose', () => {
   });
 });
 
-// FAULT: exit 1; without what it means and what to do next.
 test('who may not read secrets.json is told so, with exit 4', async () => {
   for (const folder of [parent, scratch]) chmodSync(folder, 0o755);
   await expectRefused(
