@@ -190,7 +190,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       user_name: user ?? null,
       password: user === undefined ? null : MAIL_PASSWORD,
       authentication: user === undefined ? null : 'plain',
-      enable_starttls: security === 'starttls' ? 'always' : false,
+      enable_starttls: security === 'starttls',
       from,
     }));
     const { argv, stdin } = mastodonMail({
@@ -206,7 +206,6 @@ JSON.parse(<<'SETTINGS', symbolize_names: true).each do |settings|
 ${JSON.stringify(settings)}
 SETTINGS
   ActionMailer::Base.default from: settings.delete(:from)
-  settings[:enable_starttls] = settings[:enable_starttls] && settings[:enable_starttls].to_sym
   ActionMailer::Base.smtp_settings = original.merge(settings, tls: nil)
   ${stdin ?? ''}
 end

@@ -262,7 +262,9 @@ async function leftOver(folder: string, top = true): Promise<string[]> {
 
 /** True when a killed run left something that {@link recover} would clear. */
 export async function needsRecovery(folder: string): Promise<boolean> {
-  return (await exists(own(folder, 'commit.json'))) || (await leftOver(folder)).length > 0;
+  // A lock file is a live run's, which is for takeLock to say, or what a dead one left.
+  if ((await exists(own(folder, 'commit.json'))) || (await exists(own(folder, 'lock')))) return true;
+  return (await leftOver(folder)).length > 0;
 }
 
 async function discardNew(folder: string): Promise<void> {

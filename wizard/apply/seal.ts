@@ -94,7 +94,7 @@ export async function checkSeal(
     return 'sealed';
   }
   // `cat` says 1 for a missing file; anything else is docker's own trouble.
-  if (code !== 1)
+  if (code > 1)
     throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be looked into: ${stderr.trim()}`);
   const there = await onVolume(engine, config, app, image, ['test', '-e', data]);
   if (there.code === 0) {

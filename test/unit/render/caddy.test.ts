@@ -21,7 +21,8 @@ function injected(variable: keyof typeof PLAIN, values: readonly string[]): stri
   const [baseline, ...results] = adapt(
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
-      fillCaddy(SNIPPET, one),
+      // As site.ts makes it of the domain.
+      fillCaddy(SNIPPET, { ...one, SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
   expect(JSON.stringify(baseline)).toContain(PLAIN[variable]);

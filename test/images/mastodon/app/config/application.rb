@@ -50,7 +50,7 @@ module Mastodon
     }
     smtp[:enable_starttls] =
       case ENV['SMTP_ENABLE_STARTTLS']
-      when 'always' then :always
+      when 'always' then true # :always of mail 2.9; Debian has 2.8
       when 'never', 'false' then false
       when 'auto' then :auto
       else (ENV['SMTP_ENABLE_STARTTLS_AUTO'] != 'false' ? :auto : false) unless smtp[:tls] || smtp[:ssl]
