@@ -221,7 +221,7 @@ describe.sequential('secrets.json', () => {
     value: 'of-another-site',
   };
   const damaged = /secrets\.json is damaged/;
-  const foreign = /secrets\.json does not belong to the data in test-faults_snac_data/;
+  const foreign = /secrets\.json does not belong to the data in the volume test-faults_snac_data/;
   const rows: { name: string; text: () => string | undefined; words: RegExp }[] = [
     { name: 'cut short', text: () => site.read('secrets.json').slice(0, 200), words: damaged },
     { name: 'empty', text: () => '', words: damaged },

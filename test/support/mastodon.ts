@@ -108,6 +108,7 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
         .join(''),
     );
   write('mastodon.env', rails);
+  write('mastodon-gate.env', rails);
   write('mastodon-streaming.env', both);
   write('mastodon-valkey.env', { VALKEY_PASSWORD: both.REDIS_PASSWORD });
   write('mastodon-db.env', {

@@ -30,10 +30,12 @@ import { ownFilesHash, stale, untilWell, up } from './containers.ts';
 import { OWN } from '../layout.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import type { Change } from './files.ts';
+import { makeDataFolders, refuseMoved } from './folders.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
+import { runTrials } from './trials.ts';
 
 /** What to do with generated files that somebody changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -331,9 +333,11 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
     );
 
   // Whose data are there is settled before anything is written, the secrets included.
+  await refuseMoved(engine, site);
+  await runTrials(engine, config, store, lock, progress);
   const empty = [];
   for (const app of config.apps) {
-    const image = lockedReference(lock[APPS[app.id].seal.image] as Lock[string]);
+    const image = lockedReference(lock[APPS[app.id].seal(config.answers).image] as Lock[string]);
     if ((await checkSeal(engine, config, app, store, image)) === 'empty') empty.push({ app, image });
   }
   const keep = await decideEdited(options, changes);
@@ -342,8 +346,9 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   );
 
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
+  await makeDataFolders(engine, site, lockedReference(lock['caddy'] as Lock[string]));
   for (const { app, image } of empty) {
-    await withLine(progress, `seal.${app.id}`, `Volume of ${APPS[app.id].name}`, () =>
+    await withLine(progress, `seal.${app.id}`, `Place for the data of ${APPS[app.id].name}`, () =>
       writeSeal(engine, config, app, store, image),
     );
   }

@@ -1,8 +1,10 @@
-/** The seal: a file in an app's data volume that says whose data these are. Read before anything starts on them. */
+/** The seal: a mark inside an app's data that says whose they are. Read before anything starts on them. */
+import type { ServerSeal, VolumeSeal } from '../apps/app.ts';
 import { APPS } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
+import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
 interface Seal {
@@ -26,33 +28,85 @@ export function sealFor(app: AppConfig, store: Store): Seal {
   return { app: app.id, domain: app.domain, secrets: store.sealOf(APPS[app.id].secrets) };
 }
 
-export const volumeName = (config: Config, app: AppConfig): string =>
-  `${config.name}_${APPS[app.id].seal.volume}`;
+/** The place where the seal of one app is kept. */
+interface Keeper {
+  /** For people. */
+  readonly place: string;
+  /** Undefined: there is none, or nothing that could be one. */
+  read(): Promise<string | undefined>;
+  /** Whether the app has data there. */
+  hasData(): Promise<boolean>;
+  write(text: string): Promise<void>;
+}
 
-/** Runs a command on the volume: in the running container, else in one of its own without network. */
-async function onVolume(
-  engine: Engine,
-  config: Config,
-  app: AppConfig,
-  image: string,
-  argv: string[],
-  stdin?: string,
-  user?: string,
-): Promise<Output> {
-  const { service, mount } = APPS[app.id].seal;
-  if (user === undefined) {
-    const running = (await engine.containers(config.name)).find(
+function keeperOf(engine: Engine, config: Config, app: AppConfig, store: Store, image: string): Keeper {
+  const seal = APPS[app.id].seal(config.answers);
+  return 'volume' in seal
+    ? volumeKeeper(engine, config.name, seal, image)
+    : serverKeeper(engine, seal, store, image);
+}
+
+function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: string): Keeper {
+  const { service, mount, owner } = seal;
+  const volume = `${project}_${seal.volume}`;
+  /** In the running container, else in one of its own without network. */
+  const look = async (argv: string[]): Promise<Output> => {
+    const running = (await engine.containers(project)).find(
       (one) => one.service === service && one.state === 'running',
     );
-    if (running) return engine.exec(running.id, argv);
-  }
-  return engine.run({
-    image,
-    argv,
-    mounts: [`${volumeName(config, app)}:${mount}`],
-    ...(stdin === undefined ? {} : { stdin }),
-    ...(user === undefined ? {} : { user }),
-  });
+    return running
+      ? engine.exec(running.id, argv)
+      : engine.run({ image, argv, mounts: [`${volume}:${mount}`] });
+  };
+  return {
+    place: `the volume ${volume}`,
+    read: async () => {
+      if ((await engine.volume(volume)) === undefined) return undefined;
+      const { code, stdout, stderr } = await look(['cat', `${mount}/${FILE}`]);
+      // `cat` says 1 for a missing file; anything else is docker's own trouble.
+      if (code > 1)
+        throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be looked into: ${stderr.trim()}`);
+      return code === 0 ? stdout : undefined;
+    },
+    hasData: async () =>
+      (await engine.volume(volume)) !== undefined && (await look(['test', '-e', seal.data])).code === 0,
+    write: async (text) => {
+      if ((await engine.volume(volume)) === undefined)
+        await engine.createVolume(volume, project, seal.volume);
+      const { code, stderr } = await engine.run({
+        image,
+        argv: ['install', '-m', '0644', '/dev/stdin', `${mount}/${FILE}`],
+        mounts: [`${volume}:${mount}`],
+        stdin: text,
+        user: owner,
+      });
+      if (code === 0) return;
+      throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be written: ${stderr.trim()}`, {
+        next: 'Look at what the volume is mounted on, then run this again.',
+      });
+    },
+  };
+}
+
+function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: string): Keeper {
+  const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
+    const env = revealAll(seal.env((name) => store.get(name)));
+    const { code, stdout, stderr } = await engine.run({ image, argv, stdin, env, network: 'bridge' });
+    if (code === 0) return stdout.trim();
+    throw new Problem(EXIT.FAILED, `${seal.place} did not do what was asked: ${stderr.trim()}`, {
+      means: 'The site’s files were not changed.',
+      next: 'Mend that and run this again.',
+    });
+  };
+  return {
+    place: seal.place,
+    read: async () => (await ask(seal.read)) || undefined,
+    hasData: async () => (await ask(seal.data)) === 't',
+    write: async (text) => {
+      const { argv, stdin } = seal.write(text);
+      await ask(argv, stdin);
+    },
+  };
 }
 
 /**
@@ -66,73 +120,47 @@ export async function checkSeal(
   store: Store,
   image: string,
 ): Promise<'sealed' | 'empty'> {
-  if (!(await engine.hasVolume(volumeName(config, app)))) return 'empty';
-  const { mount, data } = APPS[app.id].seal;
-  const { code, stdout, stderr } = await onVolume(engine, config, app, image, ['cat', `${mount}/${FILE}`]);
-  const volume = volumeName(config, app);
-  const found = code === 0 ? parseSeal(stdout) : undefined;
+  const keeper = keeperOf(engine, config, app, store, image);
+  const { place } = keeper;
+  const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
     const wanted = sealFor(app, store);
     if (found.domain !== wanted.domain) {
       throw new Problem(
         EXIT.REFUSED,
-        `The data in ${volume} belong to ${found.domain}, not to ${wanted.domain}.`,
+        `The data in ${place} belong to ${found.domain}, not to ${wanted.domain}.`,
         {
           means:
             'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
-          next: `Set the domain back to ${found.domain}, or give the new site another name with --name.`,
+          next: `Set the domain back to ${found.domain}, or give the new site data of its own (another --name).`,
         },
       );
     }
     if (found.secrets !== wanted.secrets) {
-      throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${volume}.`, {
+      throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${place}.`, {
         means:
           'The data were made with other secrets; started with these they would be lost. Nothing was changed.',
-        next: 'Put the secrets.json of this site back from a backup, or give a new site another name with --name.',
+        next: 'Put the secrets.json of this site back from a backup, or give a new site data of its own (another --name).',
       });
     }
     return 'sealed';
   }
-  // `cat` says 1 for a missing file; anything else is docker's own trouble.
-  if (code > 1)
-    throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be looked into: ${stderr.trim()}`);
-  const there = await onVolume(engine, config, app, image, ['test', '-e', data]);
-  if (there.code === 0) {
-    throw new Problem(EXIT.REFUSED, `The volume ${volume} holds data that this tool did not make.`, {
+  if (await keeper.hasData()) {
+    throw new Problem(EXIT.REFUSED, `There are data in ${place} that this tool did not make.`, {
       means: 'They may be somebody’s server. Nothing was changed.',
-      next: 'Give the new site another name with --name, or move the volume away.',
+      next: 'Give the new site data of its own (another --name), or move these away.',
     });
   }
   return 'empty';
 }
 
-/** Writes the seal into the volume, which is created if need be. */
-export async function writeSeal(
+/** Writes the seal where the data will be. */
+export function writeSeal(
   engine: Engine,
   config: Config,
   app: AppConfig,
   store: Store,
   image: string,
 ): Promise<void> {
-  const { mount, volume, owner } = APPS[app.id].seal;
-  if (!(await engine.hasVolume(volumeName(config, app))))
-    await engine.createVolume(volumeName(config, app), config.name, volume);
-  const { code, stderr } = await onVolume(
-    engine,
-    config,
-    app,
-    image,
-    ['install', '-m', '0644', '/dev/stdin', `${mount}/${FILE}`],
-    `${JSON.stringify(sealFor(app, store))}\n`,
-    owner,
-  );
-  if (code !== 0) {
-    throw new Problem(
-      EXIT.FAILED,
-      `The volume ${volumeName(config, app)} cannot be written: ${stderr.trim()}`,
-      {
-        next: 'Look at what the volume is mounted on, then run this again.',
-      },
-    );
-  }
+  return keeperOf(engine, config, app, store, image).write(`${JSON.stringify(sealFor(app, store))}\n`);
 }

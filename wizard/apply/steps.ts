@@ -31,7 +31,9 @@ async function inContainer(
 async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
   if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
   const { code, stdout } = await inContainer(context, step.service, step.check);
-  return code === 0 && (step.check.prints === undefined || stdout.trim() === step.check.prints);
+  return (
+    code === 0 && (step.check.prints === undefined || stdout.trim().split('\n').at(-1) === step.check.prints)
+  );
 }
 
 export async function runSteps(context: StepContext, steps: readonly AppStep[]): Promise<void> {

@@ -18,6 +18,9 @@ export interface ImageSpec {
   readonly build?: string;
 }
 
+/** The answer that says where a folder of an app is. */
+export const folderKey = (app: string, { name }: DataFolder): string => `apps.${app}.${name}`;
+
 export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
   return typeof reference === 'string' ? reference : reference(answers);
 }
@@ -38,7 +41,7 @@ export interface AppStep {
   readonly title: string;
   /** Compose service whose container runs the commands; it is up and healthy by then. */
   readonly service: string;
-  /** Done when this exits 0 and prints `prints`; absent: done when the captured secret is in the store. */
+  /** Done when this exits 0 and its last line is `prints`; absent: done when the captured secret is in the store. */
   readonly check?: Command & { readonly prints?: string };
   readonly act: Command;
   /** Service that `act` runs in, where it is another than that of the check. */
@@ -50,14 +53,17 @@ export interface AppStep {
 }
 
 /**
- * The mark that ties data to secrets and domain. It lies inside the data volume, so it travels with the data, and is
- * written before the app first starts.
+ * The mark that ties data to secrets and domain. It lies inside the data, so it travels with them, and is written before
+ * the app first starts.
  */
-export interface Seal {
+export type Seal = VolumeSeal | ServerSeal;
+
+/** A file in the data volume. */
+export interface VolumeSeal {
+  /** Name of the image that `service` runs. */
+  readonly image: string;
   /** Compose service that has the volume mounted. */
   readonly service: string;
-  /** Name of the image that service runs. */
-  readonly image: string;
   /** Volume key in the app's Compose file. */
   readonly volume: string;
   /** Where the service mounts it. */
@@ -66,6 +72,49 @@ export interface Seal {
   readonly data: string;
   /** `uid:gid` that owns the data. */
   readonly owner: string;
+}
+
+/** In a database of the person's own: three commands of a client. */
+export interface ServerSeal {
+  /** Name of the image that has the client. */
+  readonly image: string;
+  /** Where the data are, for people. */
+  readonly place: string;
+  /** How the client finds the server. */
+  readonly env: (secret: (name: string) => Secret) => EnvGroup;
+  /** Prints the seal, or nothing. */
+  readonly read: readonly string[];
+  /** Prints `t` when the app has data there. */
+  readonly data: readonly string[];
+  /** Takes the seal on standard input. */
+  readonly write: (text: string) => Command;
+}
+
+/** Something the person named that is tried from inside a container before anything is written. */
+export interface Trial {
+  readonly id: string;
+  /** One line of progress: "PostgreSQL at db.example.org". */
+  readonly title: string;
+  /** Name of the image that the command is in. */
+  readonly image: string;
+  readonly argv: readonly string[];
+  readonly env: (secret: (name: string) => Secret) => EnvGroup;
+  /** What is wrong with what it printed, in a sentence; undefined: nothing. */
+  readonly problem: (stdout: string) => string | undefined;
+  readonly hint: string;
+}
+
+/** A volume that can lie in a directory of the person's choosing instead of with Docker. */
+export interface DataFolder {
+  /** Volume key in the app's Compose file. */
+  readonly volume: string;
+  /** What is in it: "the database". */
+  readonly what: string;
+  /** Last part of the answer's key. */
+  readonly name: string;
+  /** `uid:gid` that the app writes as. */
+  readonly owner: string;
+  readonly when?: (answers: Answers) => boolean;
 }
 
 export interface App {
@@ -84,7 +133,9 @@ export interface App {
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
-  readonly seal: Seal;
+  readonly seal: (answers: Answers) => Seal;
+  readonly trials?: (config: Config) => readonly Trial[];
+  readonly folders?: readonly DataFolder[];
   /** `env/NAME.env` → its variables. Unset ones are left out: an empty line is not the same as none. */
   readonly env: (
     config: Config,

@@ -1,17 +1,36 @@
 /** Mastodon. Facts on formats, traps and exit codes: upstream v4.6.5. */
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
-import { totalmem } from 'node:os';
 import type { AppConfig, Mail } from '../config/config.ts';
 import { parseChoice, parseDomain, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { joinNetwork, service } from '../render/compose.ts';
+import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
-import type { App, AppStep, Command, EnvGroup } from './app.ts';
+import type { App, AppStep, EnvGroup } from './app.ts';
+import {
+  dataEnv,
+  dataQuestions,
+  hasDatabase,
+  hasValkey,
+  literal,
+  mastodonSeal,
+  mastodonTrials,
+  query,
+} from './mastodon-data.ts';
 import { mastodonProofs } from './mastodon-proofs.ts';
 import { runner } from './mastodon-runner.ts';
+import {
+  QUEUES,
+  SCHEDULER,
+  SCHEDULER_THREADS,
+  SIDEKIQ,
+  SIZES,
+  describeSize,
+  sizeOfHost,
+} from './mastodon-size.ts';
+import type { Layout, Size } from './mastodon-size.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
@@ -69,45 +88,6 @@ function parseAdmin(text: string): Parsed<string> {
 }
 
 const key = (name: string): string => `apps.mastodon.${name}`;
-
-/** Memory in MiB → how much of it each part may use. The sum of what a preset uses idle is below its name. */
-const SIZES = {
-  '2gb': { memory: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
-  '4gb': { memory: 3500, db: ['256MB', '768MB', '64MB', '100'], web: [2, 5], sidekiq: 15, pool: 10 },
-  '8gb': { memory: 7000, db: ['512MB', '1536MB', '128MB', '150'], web: [3, 5], sidekiq: 25, pool: 10 },
-  '16gb': { memory: 14_000, db: ['1GB', '3GB', '256MB', '200'], web: [5, 5], sidekiq: 40, pool: 10 },
-} as const;
-
-type Size = keyof typeof SIZES;
-
-/** Every queue of config/sidekiq.yml (v4.6) with its weight. */
-export const QUEUES = {
-  default: 8,
-  push: 6,
-  ingress: 4,
-  mailers: 2,
-  pull: 1,
-  scheduler: 1,
-  fasp: 1,
-} as const;
-
-/** Layout → suffix of the service → queues; each queue once, since `scheduler` in two processes runs every job twice. */
-export const SIDEKIQ = {
-  one: { '': Object.keys(QUEUES) },
-  split: {
-    '': ['default', 'ingress', 'mailers', 'fasp'],
-    _federation: ['push', 'pull'],
-    _scheduler: ['scheduler'],
-  },
-} as const;
-
-/** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
-const SCHEDULER_THREADS = 5;
-
-function sizeOfHost(): Size {
-  const mib = totalmem() / 1024 / 1024;
-  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
-}
 
 const QUESTIONS: readonly Question[] = [
   {
@@ -171,7 +151,7 @@ const QUESTIONS: readonly Question[] = [
     topic: 'size',
     message: 'Size of Mastodon',
     help: 'How much memory it is tuned for. Default: by this host’s memory.',
-    choices: Object.keys(SIZES).map((value) => ({ value, name: value })),
+    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
     initial: sizeOfHost,
   },
@@ -181,7 +161,7 @@ const QUESTIONS: readonly Question[] = [
     message: 'Background jobs',
     help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to others cannot hold up your own people.',
     choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
-    parse: parseChoice(Object.keys(SIDEKIQ) as (keyof typeof SIDEKIQ)[]),
+    parse: parseChoice(Object.keys(SIDEKIQ) as Layout[]),
     initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
   },
 ];
@@ -209,33 +189,17 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
   };
 }
 
-/** A query in the database's own container, over TCP as the app's role; the image trusts its own loopback. */
-const sql = (query: string): Command => ({
-  argv: [
-    'psql',
-    '-h',
-    '127.0.0.1',
-    '-U',
-    'mastodon',
-    '-d',
-    'mastodon',
-    '-v',
-    'ON_ERROR_STOP=1',
-    '-tA',
-    '-c',
-    query,
-  ],
-});
-
-/** Text as an SQL literal. Names are checked before, but a quote is doubled all the same. */
-const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+/** The user of upstream's images. */
+const MASTODON = '991:991';
+/** postgres and valkey, in their images. */
+const SERVERS = '999:999';
 
 export const mastodon: App = {
   id: 'mastodon',
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 10 },
-  questions: [...QUESTIONS, ...s3Questions('mastodon')],
+  questions: [...QUESTIONS, ...dataQuestions, ...s3Questions('mastodon')],
   parseAdmin,
   images: {
     mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}` },
@@ -285,49 +249,49 @@ export const mastodon: App = {
     webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
   caddyMounts: ['mastodon_system:/srv/mastodon/media/system', 'mastodon_assets:/srv/mastodon/assets'],
-  seal: {
-    service: 'mastodon_db',
-    image: 'postgres',
-    volume: 'mastodon_db',
-    mount: '/var/lib/postgresql/data',
-    data: '/var/lib/postgresql/data/pgdata/PG_VERSION',
-    owner: '999:999',
-  },
+  seal: mastodonSeal,
+  trials: mastodonTrials,
+  folders: [
+    { volume: 'mastodon_db', what: 'the database', name: 'db-dir', owner: SERVERS, when: hasDatabase },
+    { volume: 'mastodon_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS, when: hasValkey },
+    { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
+  ],
 
   env: (config, app, secret) => {
     const { answers } = config;
-    const database: EnvGroup = {
-      DB_HOST: 'mastodon_db',
-      DB_PORT: 5432,
-      DB_NAME: 'mastodon',
-      DB_USER: 'mastodon',
-      DB_PASS: secret('mastodon.db'),
-      REDIS_HOST: 'mastodon_valkey',
-      REDIS_PORT: 6379,
-      REDIS_PASSWORD: secret('mastodon.valkey'),
+    const data = dataEnv(config, secret);
+    const keys: EnvGroup = {
+      LOCAL_DOMAIN: app.domain,
+      WEB_DOMAIN: text(answers, 'web-domain') || undefined,
+      ...data,
+      SECRET_KEY_BASE: secret('mastodon.secret-key-base'),
+      ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY: secret('mastodon.encryption.primary'),
+      ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY: secret('mastodon.encryption.deterministic'),
+      ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT: secret('mastodon.encryption.salt'),
     };
     return {
-      'mastodon-db': {
-        POSTGRES_USER: 'mastodon',
-        POSTGRES_DB: 'mastodon',
-        POSTGRES_PASSWORD: secret('mastodon.db'),
-        // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
-        PGDATA: '/var/lib/postgresql/data/pgdata',
-        POSTGRES_INITDB_ARGS: '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
-        POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
-      },
-      'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') },
-      'mastodon-streaming': { ...database, DB_POOL: SIZES[text(answers, 'size') as Size].pool },
+      ...(hasDatabase(answers)
+        ? {
+            'mastodon-db': {
+              POSTGRES_USER: 'mastodon',
+              POSTGRES_DB: 'mastodon',
+              POSTGRES_PASSWORD: secret('mastodon.db'),
+              // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
+              PGDATA: '/var/lib/postgresql/data/pgdata',
+              POSTGRES_INITDB_ARGS:
+                '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
+              POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
+            },
+          }
+        : {}),
+      ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
+      'mastodon-streaming': { ...data, DB_POOL: SIZES[text(answers, 'size') as Size].pool },
+      // Only what decides about the database: everything that waits for the gate is made anew with it.
+      'mastodon-gate': keys,
       mastodon: {
-        LOCAL_DOMAIN: app.domain,
-        WEB_DOMAIN: text(answers, 'web-domain') || undefined,
+        ...keys,
         SINGLE_USER_MODE: text(answers, 'single-user') === 'yes' ? 'true' : undefined,
         DEFAULT_LOCALE: text(answers, 'locale'),
-        ...database,
-        SECRET_KEY_BASE: secret('mastodon.secret-key-base'),
-        ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY: secret('mastodon.encryption.primary'),
-        ACTIVE_RECORD_ENCRYPTION_DETERMINISTIC_KEY: secret('mastodon.encryption.deterministic'),
-        ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT: secret('mastodon.encryption.salt'),
         VAPID_PRIVATE_KEY: secret('mastodon.vapid'),
         VAPID_PUBLIC_KEY: vapidPublic(secret('mastodon.vapid').reveal()),
         ...mailEnv(config.mail, app, () => secret('mail.password')),
@@ -360,12 +324,14 @@ export const mastodon: App = {
   problems: (config) => s3Problems(config, 'mastodon'),
 
   shape: (compose, config) => {
+    if (!hasDatabase(config.answers)) dropService(compose, 'mastodon_db');
+    if (!hasValkey(config.answers)) dropService(compose, 'mastodon_valkey');
     for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
       if (config.tls.mode === 'internal')
         (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     if (config.mail.mode === 'catcher') joinNetwork(compose, 'mastodon_sidekiq', 'mail');
-    const layout = SIDEKIQ[text(config.answers, 'sidekiq') as keyof typeof SIDEKIQ];
+    const layout = SIDEKIQ[text(config.answers, 'sidekiq') as Layout];
     const whole = service(compose, 'mastodon_sidekiq');
     for (const [suffix, queues] of Object.entries(layout)) {
       const words = queues.flatMap((queue: keyof typeof QUEUES) => ['-q', `${queue},${QUEUES[queue]}`]);
@@ -373,88 +339,80 @@ export const mastodon: App = {
         ...structuredClone(whole),
         'x-about': `Background jobs: ${queues.join(', ')}.`,
         command: ['bundle', 'exec', 'sidekiq', ...words],
-        ...(suffix === '_scheduler'
-          ? { environment: { SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } }
-          : {}),
+        ...(suffix === SCHEDULER ? { environment: { SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } } : {}),
       };
     }
   },
 
-  steps: (config, app): AppStep[] => [
-    {
-      id: 'mastodon.seeds',
-      title: 'Roles and the server’s own account',
-      service: 'mastodon_db',
-      // A kill between schema and seeds leaves a database that looks complete to db:prepare.
-      check: {
-        ...sql(
-          "select (select count(*) from user_roles where name = 'Owner') > 0 and (select count(*) from accounts where id = -99) > 0",
-        ),
-        prints: 't',
+  steps: (config, app): AppStep[] => {
+    const ask = (sql: string, prints: string): Pick<AppStep, 'service' | 'check'> => {
+      const { service: where, check } = query(config.answers, sql);
+      return { service: where, check: { ...check, prints } };
+    };
+    return [
+      {
+        id: 'mastodon.seeds',
+        title: 'Roles and the server’s own account',
+        // A kill between schema and seeds leaves a database that looks complete to db:prepare.
+        ...ask("select count(*) from user_roles r join accounts a on a.id = -99 where r.name = 'Owner'", '1'),
+        actIn: 'mastodon_web',
+        act: { argv: ['bundle', 'exec', 'rails', 'db:seed'] },
+        hint: 'Look at `docker compose logs mastodon_gate`.',
       },
-      actIn: 'mastodon_web',
-      act: { argv: ['bundle', 'exec', 'rails', 'db:seed'] },
-      hint: 'Look at `docker compose logs mastodon_gate`.',
-    },
-    {
-      id: 'mastodon.owner',
-      title: `Owner ${app.admin}`,
-      service: 'mastodon_db',
-      check: {
-        ...sql(
+      {
+        id: 'mastodon.owner',
+        title: `Owner ${app.admin}`,
+        ...ask(
           `select count(*) from users u join accounts a on a.id = u.account_id join user_roles r on r.id = u.role_id where lower(a.username) = ${literal(app.admin)} and a.domain is null and r.name = 'Owner' and u.approved and u.confirmed_at is not null`,
+          '1',
         ),
-        prints: '1',
+        actIn: 'mastodon_web',
+        act: {
+          argv: [
+            'tootctl',
+            'accounts',
+            'create',
+            app.admin,
+            '--email',
+            app.email,
+            '--confirmed',
+            '--approve',
+            '--role',
+            'Owner',
+          ],
+        },
+        capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+        hint: 'Is the name or the address in use already?',
       },
-      actIn: 'mastodon_web',
-      act: {
-        argv: [
-          'tootctl',
-          'accounts',
-          'create',
-          app.admin,
-          '--email',
-          app.email,
-          '--confirmed',
-          '--approve',
-          '--role',
-          'Owner',
-        ],
+      {
+        // A run that was killed between the account and the store has lost the password: it gets a new one.
+        id: 'mastodon.password',
+        title: `Password of ${app.admin}`,
+        service: 'mastodon_web',
+        act: { argv: ['tootctl', 'accounts', 'modify', app.admin, '--reset-password'] },
+        capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+        hint: 'Look at `docker compose logs mastodon_web`.',
       },
-      capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
-      hint: 'Is the name or the address in use already?',
-    },
-    {
-      // A run that was killed between the account and the store has lost the password: it gets a new one.
-      id: 'mastodon.password',
-      title: `Password of ${app.admin}`,
-      service: 'mastodon_web',
-      act: { argv: ['tootctl', 'accounts', 'modify', app.admin, '--reset-password'] },
-      capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
-      hint: 'Look at `docker compose logs mastodon_web`.',
-    },
-    {
-      // Once only: from then on these belong to the web interface.
-      id: 'mastodon.settings',
-      title: 'Contact, name, registrations, remote media kept for 14 days',
-      service: 'mastodon_db',
-      check: {
-        ...sql(
+      {
+        // Once only: from then on these belong to the web interface.
+        id: 'mastodon.settings',
+        title: 'Contact, name, registrations, remote media kept for 14 days',
+        ...ask(
           "select count(*) from settings where var in ('site_contact_username', 'site_contact_email', 'site_title', 'registrations_mode', 'media_cache_retention_period')",
+          '5',
         ),
-        prints: '5',
+        actIn: 'mastodon_web',
+        act: runner('values.each { |name, value| Setting[name] = value }', {
+          site_contact_username: app.admin,
+          site_contact_email: app.email,
+          site_title: text(config.answers, 'title'),
+          registrations_mode: text(config.answers, 'registrations'),
+          media_cache_retention_period: 14,
+        }),
+        hint: 'Look at `docker compose logs mastodon_web`.',
       },
-      actIn: 'mastodon_web',
-      act: runner('values.each { |name, value| Setting[name] = value }', {
-        site_contact_username: app.admin,
-        site_contact_email: app.email,
-        site_title: text(config.answers, 'title'),
-        registrations_mode: text(config.answers, 'registrations'),
-        media_cache_retention_period: 14,
-      }),
-      hint: 'Look at `docker compose logs mastodon_web`.',
-    },
-  ],
+    ];
+  },
 
   proofs: mastodonProofs,
 

@@ -29,6 +29,9 @@ function smtpUrl(mail: Mail): string {
   return `${mail.security === 'tls' ? 'smtps' : 'smtp'}://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}`;
 }
 
+/** The user of the image: compose/snac/Dockerfile. */
+const OWNER = '990:990';
+
 export const snac: App = {
   id: 'snac',
   name: 'snac',
@@ -48,14 +51,15 @@ export const snac: App = {
   ],
   adminSecret: PASSWORD,
   front: 'snac_front',
-  seal: {
+  seal: () => ({
     service: 'snac',
     image: 'snac',
     volume: 'snac_data',
     mount: '/data',
     data: '/data/server.json',
-    owner: '990:990',
-  },
+    owner: OWNER,
+  }),
+  folders: [{ volume: 'snac_data', what: 'the data', name: 'data-dir', owner: OWNER }],
 
   env: (config, app, secret) => ({
     snac: {

@@ -1,5 +1,6 @@
 /** Text → value or a sentence. The same function serves prompt, flag, environment and file. */
 import { isIP } from 'node:net';
+import { normalize } from 'node:path';
 import { domainToASCII } from 'node:url';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -126,6 +127,18 @@ export function parseFileName(text: string): Parsed<string> {
   return /^[\w-][\w.-]{0,99}$/.test(line.value)
     ? line
     : no('Only the name of the file: letters, digits, dots, - and _.');
+}
+
+/** An absolute path of this host as Docker takes it in a mount. */
+export function parseFolder(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  if (!line.value.startsWith('/')) return no('Not an absolute path: it begins with /.');
+  if (/[:,"'\\$]/.test(line.value))
+    return no('Docker takes no path with a colon, comma, quote, $ or backslash.');
+  const path = normalize(line.value).replace(/\/$/, '');
+  if (path === '') return no('The top of all directories is not a place for data.');
+  return ok(path);
 }
 
 /** An IP address, a network such as 10.0.0.0/8, or `private_ranges`. */

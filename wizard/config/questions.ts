@@ -1,6 +1,6 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
 import { APP_IDS, APPS } from '../apps/index.ts';
-import { referenceOf } from '../apps/app.ts';
+import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import type { AppId } from '../apps/index.ts';
 import { splitRoot } from '../secrets/openssl.ts';
@@ -58,6 +58,15 @@ function appQuestions(id: AppId): Question[] {
       parse: parse.parseEmail,
     },
     ...app.questions,
+    ...(app.folders ?? []).map((folder): Question => ({
+      key: folderKey(id, folder),
+      topic: 'more',
+      message: `Directory for ${folder.what} of ${app.name}`,
+      help: 'Left out, Docker keeps it. An absolute path, such as a disk of its own; it cannot change later by itself.',
+      parse: parse.parseFolder,
+      optional: true,
+      ...(folder.when ? { when: folder.when } : {}),
+    })),
   ];
 }
 

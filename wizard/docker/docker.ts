@@ -120,9 +120,14 @@ export async function connect(): Promise<Engine> {
   const host = await endpoint();
   const docker = client(host);
   const environment = { ...cleanEnvironment(), DOCKER_HOST: host };
-  const cli = (argv: readonly string[], onLine?: (line: string) => void, stdin?: string): Promise<Output> =>
+  const cli = (
+    argv: readonly string[],
+    onLine?: (line: string) => void,
+    stdin?: string,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Output> =>
     run('docker', argv, {
-      env: environment,
+      env: { ...environment, ...env },
       ...(onLine ? { onLine } : {}),
       ...(stdin === undefined ? {} : { stdin }),
     }).catch((error: unknown) => {
@@ -203,19 +208,20 @@ export async function connect(): Promise<Engine> {
       }
     },
 
-    async hasVolume(name): Promise<boolean> {
+    async volume(name): Promise<{ device: string | undefined } | undefined> {
       try {
-        await docker.getVolume(name).inspect();
-        return true;
+        const { Options } = await docker.getVolume(name).inspect();
+        return { device: Options?.['device'] };
       } catch (error) {
-        if (statusOf(error) === 404) return false;
+        if (statusOf(error) === 404) return undefined;
         throw error;
       }
     },
 
-    async createVolume(name, project, key): Promise<void> {
+    async createVolume(name, project, key, options = {}): Promise<void> {
       await docker.createVolume({
         Name: name,
+        DriverOpts: { ...options },
         Labels: { 'com.docker.compose.project': project, 'com.docker.compose.volume': key },
       });
     },
@@ -302,6 +308,7 @@ export async function connect(): Promise<Engine> {
           '--pull=never',
           `--network=${shot.network ?? 'none'}`,
           ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
+          ...Object.keys(shot.env ?? {}).map((name) => `--env=${name}`),
           ...(shot.mounts ?? []).map((mount) => `--volume=${mount}`),
           `--entrypoint=${program}`,
           shot.image,
@@ -309,6 +316,7 @@ export async function connect(): Promise<Engine> {
         ],
         undefined,
         shot.stdin ?? '',
+        shot.env,
       );
     },
 

@@ -53,6 +53,8 @@ export interface OneShot {
   readonly mounts?: readonly string[];
   readonly network?: string;
   readonly user?: string;
+  /** Handed over by name, so that no value stands in an argument. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Engine {
@@ -61,9 +63,15 @@ export interface Engine {
   image(reference: string): Promise<Image | undefined>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
   build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
-  hasVolume(name: string): Promise<boolean>;
+  /** `device`: the directory it leads to, where Docker does not keep it itself. */
+  volume(name: string): Promise<{ readonly device: string | undefined } | undefined>;
   /** Creates it with Compose's own labels, so that Compose takes it for its own. */
-  createVolume(name: string, project: string, key: string): Promise<void>;
+  createVolume(
+    name: string,
+    project: string,
+    key: string,
+    options?: Readonly<Record<string, string>>,
+  ): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
   logs(id: string, lines: number): Promise<string>;

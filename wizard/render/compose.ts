@@ -72,6 +72,13 @@ export function service(file: ComposeFile, name: string): Service {
   return found;
 }
 
+/** Takes a service out: what waited for it waits no more, and its volumes go with it. */
+export function dropService(file: ComposeFile, name: string): void {
+  for (const mount of service(file, name).volumes ?? []) delete file.volumes[mount.split(':')[0] ?? ''];
+  delete file.services[name];
+  for (const { depends_on: others } of Object.values(file.services)) delete others?.[name];
+}
+
 /** Puts a service on a network, under further names if given. */
 export function joinNetwork(
   file: ComposeFile,

@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { PlannedFile } from '../apply/files.ts';
 import { APPS } from '../apps/index.ts';
+import { folderKey } from '../apps/app.ts';
 import type { EnvGroup } from '../apps/app.ts';
 import { readAsset } from '../assets.ts';
-import type { Config } from '../config/config.ts';
+import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../config/schema.ts';
 import { CONFIG_FILE } from '../config/sources.ts';
 import { LOCK_FILE, lockedReference, printLock } from '../plan/lock.ts';
@@ -22,6 +23,8 @@ export const CONFIG_LABEL = 'org.fedi-setup.config';
 export interface RenderedSite {
   readonly files: readonly PlannedFile[];
   readonly compose: ComposeFile;
+  /** Volume key → where its data lie, for volumes that Docker does not keep itself. */
+  readonly dataFolders: Readonly<Record<string, { readonly device: string; readonly owner: string }>>;
   /** Env group → variables in clear, for reading back. */
   readonly env: Readonly<Record<string, EnvGroup>>;
   /** Caddy answers with this once it runs this configuration. */
@@ -69,6 +72,19 @@ export function domainsOf(config: Config): string[] {
   return config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain]);
 }
 
+/** What makes a named volume lead to a directory of the host. */
+export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
+
+/** Volume key → directory and owner, where the person chose one. */
+function dataFoldersOf(config: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
+  return Object.fromEntries(
+    (APPS[id].folders ?? []).flatMap((folder) => {
+      const device = config.answers[folderKey(id, folder)];
+      return device === undefined ? [] : [[folder.volume, { device: String(device), owner: folder.owner }]];
+    }),
+  );
+}
+
 async function renderCompose(
   config: Config,
   lock: Lock,
@@ -81,6 +97,11 @@ async function renderCompose(
   for (const app of config.apps) {
     const file = await load(app.id);
     APPS[app.id].shape(file, config, app);
+    for (const [volume, { device }] of Object.entries(dataFoldersOf(config, app))) {
+      const one = file.volumes[volume];
+      if (one === undefined) throw new Error(`there is no volume ${volume}`);
+      Object.assign(one, { driver: 'local', driver_opts: bindOptions(device) });
+    }
     parts.push(file);
   }
   const joined = join(parts);
@@ -209,5 +230,9 @@ export async function renderSite({
       files.push(plain(`front/${name}`, texts.join('\n')));
     }
   }
-  return { files, compose, env, caddyId: caddy.id };
+  const dataFolders = Object.assign(
+    {},
+    ...config.apps.map((app) => dataFoldersOf(config, app)),
+  ) as RenderedSite['dataFolders'];
+  return { files, compose, dataFolders, env, caddyId: caddy.id };
 }

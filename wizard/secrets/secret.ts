@@ -25,6 +25,17 @@ export class Secret {
   }
 }
 
+/** Variables in clear, as a process takes them; unset ones are left out. */
+export function revealAll(
+  group: Readonly<Record<string, string | number | Secret | undefined>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(group).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, typeof value === 'number' ? String(value) : reveal(value)]],
+    ),
+  );
+}
+
 /** The text of a plain or secret value. */
 export function reveal(value: string | Secret): string {
   return typeof value === 'string' ? value : value.reveal();

@@ -1,0 +1,61 @@
+/** Data in directories of the person's choosing: made, given to the right user, and never moved by a changed answer. */
+import { mkdir, stat } from 'node:fs/promises';
+import { cannotWrite } from '../atomic.ts';
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { bindOptions } from '../render/site.ts';
+import type { RenderedSite } from '../render/site.ts';
+
+/** Refuses answers by which data would not be where they are. Exit 3. */
+export async function refuseMoved(engine: Engine, { compose, dataFolders }: RenderedSite): Promise<void> {
+  for (const [key, { name }] of Object.entries(compose.volumes)) {
+    const there = await engine.volume(name);
+    const wanted = dataFolders[key]?.device;
+    if (there === undefined || there.device === wanted) continue;
+    const from = there.device ?? `the volume ${name}, which Docker keeps`;
+    const copy =
+      wanted === undefined
+        ? `docker volume create ${name} && docker run --rm -v ${there.device}:/from -v ${name}:/to IMAGE cp -a /from/. /to/`
+        : `sudo cp -a ${there.device ?? `$(docker volume inspect -f '{{.Mountpoint}}' ${name})`}/. ${wanted}/`;
+    throw new Problem(
+      EXIT.REFUSED,
+      `The data of ${key} are in ${from}; the answers now say ${wanted ?? 'that Docker keeps them'}.`,
+      {
+        means: 'The server would start on an empty place. Nothing was changed.',
+        next: `Set the answer back; or move the data: \`docker compose down\`, ${wanted === undefined ? `\`docker volume rm ${name}\` (it only leads to the directory), \`${copy}\`` : `\`${copy}\`, \`docker volume rm ${name}\``}, then run this again.`,
+      },
+    );
+  }
+}
+
+/** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
+export async function makeDataFolders(
+  engine: Engine,
+  { compose, dataFolders }: RenderedSite,
+  image: string,
+): Promise<void> {
+  for (const [key, { device, owner }] of Object.entries(dataFolders)) {
+    const name = compose.volumes[key]?.name ?? '';
+    if ((await engine.volume(name)) !== undefined) continue;
+    try {
+      await mkdir(device, { recursive: true });
+      if (!(await stat(device)).isDirectory()) throw new Error('it is no directory');
+    } catch (error) {
+      throw cannotWrite(device, error, `It is to hold the data of ${key}.`);
+    }
+    // Through the engine: the person need not be root, and a disk's own lost+found keeps Docker from doing it.
+    const { code, stderr } = await engine.run({
+      image,
+      argv: ['chown', owner, '/data'],
+      mounts: [`${device}:/data`],
+      user: '0:0',
+    });
+    if (code !== 0) {
+      throw new Problem(EXIT.FAILED, `${device} could not be given to ${owner}: ${stderr.trim()}`, {
+        means: `The server writes its data as that user. Nothing else was changed.`,
+        next: `\`sudo chown ${owner} ${device}\`, or choose a directory on a file system that knows owners.`,
+      });
+    }
+    await engine.createVolume(name, compose.name, key, bindOptions(device));
+  }
+}

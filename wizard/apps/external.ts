@@ -1,0 +1,106 @@
+/** A database or Redis that somebody else runs: the rows that ask for it, and its address in parts. */
+import { isIP } from 'node:net';
+import { parseChoice } from '../config/parse.ts';
+import type { Parsed } from '../config/parse.ts';
+import { flagOf, variableOf } from '../config/question.ts';
+import type { Answers, Question } from '../config/question.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { Secret } from '../secrets/secret.ts';
+
+/** A kind of server: its name for people and for keys, and which addresses lead to one. */
+export interface ServerKind {
+  /** In keys: `apps.ID.KEY` and `apps.ID.KEY-url`. */
+  readonly key: string;
+  readonly name: string;
+  /** Schemes of its addresses, the usual one first. */
+  readonly schemes: readonly string[];
+  readonly port: number;
+  readonly example: string;
+  /** What the path has to be: the name of a database, or (Redis) a number that may be left out. */
+  readonly path: RegExp;
+}
+
+export interface Server {
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: Secret;
+  /** The path without its slash. */
+  readonly name: string;
+  readonly options: URLSearchParams;
+}
+
+function parseServer({ name, schemes, path, example }: ServerKind, text: string): Parsed<string> {
+  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined;
+  if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === '')
+    return { problem: `Not an address of ${name}. Example: ${example}` };
+  if (['localhost', '127.0.0.1', '[::1]'].includes(url.hostname))
+    return {
+      problem: `To a container ${url.hostname} is the container itself. Give a name or address of this host.`,
+    };
+  if (!path.test(decodeURIComponent(url.pathname.slice(1))))
+    return { problem: `It lacks what stands behind the host. Example: ${example}` };
+  if (url.password === '') return { problem: `It has no password. Example: ${example}` };
+  return { value: url.href };
+}
+
+const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key}`;
+
+/** The address holds a password, so it is a secret; that there is one is an answer. */
+export function serverQuestions(app: string, kind: ServerKind): Question[] {
+  return [
+    {
+      key: modeKey(app, kind),
+      topic: 'more',
+      message: `${kind.name} for ${app}`,
+      help: `Default \`local\`: a container of its own. \`external\`: one that you run elsewhere.`,
+      choices: [
+        { value: 'local', name: 'In a container of its own' },
+        { value: 'external', name: 'One that I run elsewhere' },
+      ],
+      parse: parseChoice(['local', 'external']),
+      initial: () => 'local',
+    },
+    {
+      key: `${modeKey(app, kind)}-url`,
+      topic: 'more',
+      message: `Address of your ${kind.name}`,
+      help: `As a URL with user and password: ${kind.example}. It is tried before anything is written.`,
+      parse: (text) => parseServer(kind, text),
+      secret: true,
+      // What is in the store already need not be given again; serverOf says when there is none.
+      optional: true,
+      when: (answers) => isExternal(answers, app, kind),
+    },
+  ];
+}
+
+export const isExternal = (answers: Answers, app: string, kind: ServerKind): boolean =>
+  answers[modeKey(app, kind)] === 'external';
+
+/** The server of an app in parts; only where it is external. In words when nobody ever gave the address. */
+export function serverOf(app: string, kind: ServerKind, secret: (name: string) => Secret): Server {
+  const row = serverQuestions(app, kind).at(-1) as Question;
+  let address: Secret;
+  try {
+    address = secret(row.key);
+  } catch (error) {
+    throw new Problem(EXIT.USAGE, `The address of your ${kind.name} is missing.`, {
+      means: 'Nothing was changed.',
+      next: `Give --${flagOf(row)} FILE (or -), or ${variableOf(row)}.`,
+      cause: error,
+    });
+  }
+  const url = new URL(address.reveal());
+  const bare = url.hostname.replace(/^\[|\]$/g, '');
+  return {
+    scheme: url.protocol.slice(0, -1),
+    host: isIP(bare) === 6 ? bare : url.hostname,
+    port: Number(url.port || kind.port),
+    user: decodeURIComponent(url.username),
+    password: new Secret(decodeURIComponent(url.password)),
+    name: decodeURIComponent(url.pathname.slice(1)),
+    options: url.searchParams,
+  };
+}

@@ -1,0 +1,216 @@
+/** Where Mastodon's data live: in containers of its own or on servers that the person runs. */
+import type { Config } from '../config/config.ts';
+import type { Question } from '../config/question.ts';
+import type { Answers } from '../config/question.ts';
+import type { Secret } from '../secrets/secret.ts';
+import type { Command, EnvGroup, Seal, Trial } from './app.ts';
+import { isExternal, serverOf, serverQuestions } from './external.ts';
+import type { ServerKind } from './external.ts';
+import { runner } from './mastodon-runner.ts';
+import { connectionsOf } from './mastodon-size.ts';
+import type { Layout, Size } from './mastodon-size.ts';
+
+const APP = 'mastodon';
+
+/** The least that upstream's release notes since 4.5 ask for: PostgreSQL 14.4; Redis 7.0 or Valkey 7.2. */
+const POSTGRES_MINIMUM = { number: 140_004, words: '14.4' } as const;
+const REDIS_MINIMUM = 7;
+
+const DATABASE: ServerKind = {
+  key: 'database',
+  name: 'PostgreSQL',
+  schemes: ['postgresql', 'postgres'],
+  port: 5432,
+  example: 'postgresql://mastodon:PASSWORD@db.example.org:5432/mastodon?sslmode=require',
+  path: /^[^/]+$/,
+};
+const REDIS: ServerKind = {
+  key: 'redis',
+  name: 'Redis or Valkey',
+  schemes: ['redis', 'rediss'],
+  port: 6379,
+  example: 'rediss://default:PASSWORD@redis.example.org:6379/0',
+  path: /^\d{0,2}$/,
+};
+
+export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
+  serverQuestions(APP, kind),
+);
+
+export const hasDatabase = (answers: Answers): boolean => !isExternal(answers, APP, DATABASE);
+export const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
+
+type Secrets = (name: string) => Secret;
+
+/** Variables that lead Rails and streaming alike to database and Redis. */
+export function dataEnv({ answers }: Config, secret: Secrets): EnvGroup {
+  return { ...databaseEnv(answers, secret), ...redisEnv(answers, secret) };
+}
+
+function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
+  if (hasDatabase(answers)) {
+    return {
+      DB_HOST: 'mastodon_db',
+      DB_PORT: 5432,
+      DB_NAME: 'mastodon',
+      DB_USER: 'mastodon',
+      DB_PASS: secret('mastodon.db'),
+    };
+  }
+  const server = serverOf(APP, DATABASE, secret);
+  return {
+    DB_HOST: server.host,
+    DB_PORT: server.port,
+    DB_NAME: server.name,
+    DB_USER: server.user,
+    DB_PASS: server.password,
+    DB_SSLMODE: server.options.get('sslmode') ?? undefined,
+  };
+}
+
+function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
+  if (hasValkey(answers)) {
+    return {
+      REDIS_HOST: 'mastodon_valkey',
+      REDIS_PORT: 6379,
+      REDIS_PASSWORD: secret('mastodon.valkey'),
+    };
+  }
+  const server = serverOf(APP, REDIS, secret);
+  // Only the address can say TLS, and only the driver written in Ruby can speak it.
+  return server.scheme === 'rediss'
+    ? { REDIS_URL: secret(`apps.${APP}.${REDIS.key}-url`), REDIS_DRIVER: 'ruby' }
+    : {
+        REDIS_HOST: server.host,
+        REDIS_PORT: server.port,
+        REDIS_DB: server.name || undefined,
+        REDIS_USER: server.user || undefined,
+        REDIS_PASSWORD: server.password,
+      };
+}
+
+/** How libpq's own programs find the database. */
+function clientEnv(secret: Secrets): EnvGroup {
+  const server = serverOf(APP, DATABASE, secret);
+  return {
+    PGHOST: server.host,
+    PGPORT: server.port,
+    PGDATABASE: server.name,
+    PGUSER: server.user,
+    PGPASSWORD: server.password,
+    PGSSLMODE: server.options.get('sslmode') ?? undefined,
+    PGCONNECT_TIMEOUT: 10,
+  };
+}
+
+const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
+
+/** In the volume of the database; in an external one the comment of an empty table, which every dump carries along. */
+export function mastodonSeal(answers: Answers): Seal {
+  if (hasDatabase(answers)) {
+    return {
+      service: 'mastodon_db',
+      image: 'postgres',
+      volume: 'mastodon_db',
+      mount: '/var/lib/postgresql/data',
+      data: '/var/lib/postgresql/data/pgdata/PG_VERSION',
+      owner: '999:999',
+    };
+  }
+  return {
+    image: 'postgres',
+    place: 'your PostgreSQL',
+    env: clientEnv,
+    read: [...PSQL, '-c', "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"],
+    data: [...PSQL, '-c', "select to_regclass('public.accounts') is not null"],
+    write: (text) => ({
+      argv: PSQL,
+      stdin: `create table if not exists public.fedi_setup ();\ncomment on table public.fedi_setup is ${literal(text.trim())};\n`,
+    }),
+  };
+}
+
+/** Text as an SQL literal. */
+export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/**
+ * A query that yields one value, and where it is asked: in the database's own container over TCP as the app's role (the
+ * image trusts its own loopback), or through Rails where the database is elsewhere.
+ */
+export function query(answers: Answers, sql: string): { service: string; check: Command } {
+  return hasDatabase(answers)
+    ? {
+        service: 'mastodon_db',
+        check: { argv: [...PSQL, '-h', '127.0.0.1', '-U', 'mastodon', '-d', 'mastodon', '-c', sql] },
+      }
+    : {
+        service: 'mastodon_web',
+        check: runner("puts ActiveRecord::Base.connection.select_value(values['sql'])", { sql }),
+      };
+}
+
+export function mastodonTrials({ answers }: Config): Trial[] {
+  const trials: Trial[] = [];
+  if (!hasDatabase(answers)) {
+    const needed = connectionsOf(
+      String(answers['apps.mastodon.size']) as Size,
+      String(answers['apps.mastodon.sidekiq']) as Layout,
+    );
+    trials.push({
+      id: 'mastodon.database',
+      title: 'Your PostgreSQL for Mastodon',
+      image: 'postgres',
+      argv: [
+        ...PSQL,
+        '-c',
+        "select current_setting('server_version_num'), current_setting('max_connections'), has_schema_privilege('public', 'create'), getdatabaseencoding()",
+      ],
+      env: clientEnv,
+      problem: (stdout) => {
+        const [version = '', connections = '', mayCreate = '', encoding = ''] = stdout.trim().split('|');
+        if (Number(version) < POSTGRES_MINIMUM.number)
+          return `it is older than ${POSTGRES_MINIMUM.words} (${version}).`;
+        if (Number(connections) < needed)
+          return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --mastodon-size.`;
+        if (mayCreate !== 't')
+          return 'the user may not make tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
+        if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it has to be UTF8.`;
+        return undefined;
+      },
+      hint: 'Check address, user and password. Containers reach this host by the address that `docker network inspect bridge` names as gateway, not by localhost.',
+    });
+  }
+  if (!hasValkey(answers)) {
+    trials.push({
+      id: 'mastodon.redis',
+      title: 'Your Redis for Mastodon',
+      image: 'valkey',
+      argv: [
+        'sh',
+        '-c',
+        // Arguments of its own shell: only what is not secret stands in them.
+        'exec valkey-cli -h "$REDIS_HOST" -p "$REDIS_PORT" ${REDIS_USER:+--user "$REDIS_USER"} ${REDIS_TLS:+--tls} info server',
+      ],
+      env: (secret) => {
+        const server = serverOf(APP, REDIS, secret);
+        return {
+          REDIS_HOST: server.host,
+          REDIS_PORT: server.port,
+          REDIS_USER: server.user || undefined,
+          REDIS_TLS: server.scheme === 'rediss' ? 'yes' : undefined,
+          REDISCLI_AUTH: server.password,
+        };
+      },
+      problem: (stdout) => {
+        const version = /redis_version:(\d+)/.exec(stdout)?.[1];
+        // The client ends with 0 though the server refused it.
+        if (version === undefined) return stdout.trim().split('\n').at(-1) || 'it did not answer.';
+        return Number(version) < REDIS_MINIMUM
+          ? `it is older than ${REDIS_MINIMUM}.0 (${version}).`
+          : undefined;
+      },
+      hint: 'Check address, user and password. Containers reach this host by the address that `docker network inspect bridge` names as gateway, not by localhost.',
+    });
+  }
+  return trials;
+}

@@ -1,0 +1,66 @@
+/** How big Mastodon's parts are: presets by memory, Sidekiq layouts, and what both need of the database. */
+import { totalmem } from 'node:os';
+
+/** Memory in MiB → how much of it each part may use. The sum of what a preset uses idle is below its name. */
+export const SIZES = {
+  '2gb': { memory: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
+  '4gb': { memory: 3500, db: ['256MB', '768MB', '64MB', '100'], web: [2, 5], sidekiq: 15, pool: 10 },
+  '8gb': { memory: 7000, db: ['512MB', '1536MB', '128MB', '150'], web: [3, 5], sidekiq: 25, pool: 10 },
+  '16gb': { memory: 14_000, db: ['1GB', '3GB', '256MB', '200'], web: [5, 5], sidekiq: 40, pool: 10 },
+} as const;
+
+export type Size = keyof typeof SIZES;
+
+/** Every queue of config/sidekiq.yml (v4.6) with its weight. */
+export const QUEUES = {
+  default: 8,
+  push: 6,
+  ingress: 4,
+  mailers: 2,
+  pull: 1,
+  scheduler: 1,
+  fasp: 1,
+} as const;
+
+/** Suffix of the service that only starts jobs for others. */
+export const SCHEDULER = '_scheduler';
+
+/** Layout → suffix of the service → queues; each queue once, since `scheduler` in two processes runs every job twice. */
+export const SIDEKIQ = {
+  one: { '': Object.keys(QUEUES) },
+  split: {
+    '': ['default', 'ingress', 'mailers', 'fasp'],
+    _federation: ['push', 'pull'],
+    [SCHEDULER]: ['scheduler'],
+  },
+} as const;
+
+/** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
+export const SCHEDULER_THREADS = 5;
+
+export function sizeOfHost(): Size {
+  const mib = totalmem() / 1024 / 1024;
+  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
+}
+
+export type Layout = keyof typeof SIDEKIQ;
+
+/** Kept free: the gate, tootctl, a proof, a person with psql, and the three that PostgreSQL keeps for its superuser. */
+const RESERVE = 12;
+
+/** Connections to the database when every thread has one. */
+export function connectionsOf(size: Size, layout: Layout): number {
+  const { web, sidekiq, pool } = SIZES[size];
+  const jobs = Object.keys(SIDEKIQ[layout]).reduce(
+    (sum, suffix) => sum + (suffix === SCHEDULER ? SCHEDULER_THREADS : sidekiq),
+    0,
+  );
+  return web[0] * web[1] + jobs + pool + RESERVE;
+}
+
+/** A size in words: what each part gets, and the sum. */
+export function describeSize(size: Size): string {
+  const { web, sidekiq, db, pool } = SIZES[size];
+  const most = Math.max(...(Object.keys(SIDEKIQ) as Layout[]).map((layout) => connectionsOf(size, layout)));
+  return `${size}: web ${web[0]}×${web[1]} threads, Sidekiq ${sidekiq}, streaming ${pool}; at most ${most} of ${db[3]} connections; PostgreSQL ${db[0]}`;
+}
