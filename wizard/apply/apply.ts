@@ -19,6 +19,7 @@ import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
 import type { Receipt } from '../prove/proof.ts';
+import type { ComposeFile } from '../render/compose.ts';
 import { renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { customFiles, verifySite } from '../render/verify.ts';
@@ -26,6 +27,7 @@ import { makeRoot } from '../secrets/openssl.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
+import { parseYaml } from '../yaml.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
 import { OWN } from '../layout.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
@@ -335,10 +337,12 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
   await runTrials(engine, config, store, lock, progress);
+  const places = await placesBefore(folder);
   const empty = [];
   for (const app of config.apps) {
     const image = lockedReference(lock[APPS[app.id].seal(config.answers).image] as Lock[string]);
-    if ((await checkSeal(engine, config, app, store, image)) === 'empty') empty.push({ app, image });
+    if ((await checkSeal(engine, config, app, store, image, places[app.id])) === 'empty')
+      empty.push({ app, image });
   }
   const keep = await decideEdited(options, changes);
   await withLine(progress, 'verify', 'Files rendered, checked by Compose and Caddy', () =>
@@ -371,6 +375,16 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   );
   await keepReceipt(folder, receipt);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
+}
+
+/** App → where its data are by the compose.yaml that is there. */
+async function placesBefore(folder: string): Promise<Partial<ComposeFile['x-data'] & object>> {
+  const text = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
+  try {
+    return (parseYaml(text) as unknown as ComposeFile | null)?.['x-data'] ?? {};
+  } catch {
+    return {}; // edited by hand into no YAML: that is told further on
+  }
 }
 
 /** Paths of edited files that stay as they are. */

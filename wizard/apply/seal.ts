@@ -4,6 +4,7 @@ import { APPS } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
+import { placeOf } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
@@ -30,8 +31,6 @@ export function sealFor(app: AppConfig, store: Store): Seal {
 
 /** The place where the seal of one app is kept. */
 interface Keeper {
-  /** For people. */
-  readonly place: string;
   /** Undefined: there is none, or nothing that could be one. */
   read(): Promise<string | undefined>;
   /** Whether the app has data there. */
@@ -43,7 +42,7 @@ function keeperOf(engine: Engine, config: Config, app: AppConfig, store: Store, 
   const seal = APPS[app.id].seal(config.answers);
   return 'volume' in seal
     ? volumeKeeper(engine, config.name, seal, image)
-    : serverKeeper(engine, seal, store, image);
+    : serverKeeper(engine, seal, store, image, placeOf(config, app, store));
 }
 
 function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: string): Keeper {
@@ -59,7 +58,6 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
       : engine.run({ image, argv, mounts: [`${volume}:${mount}`] });
   };
   return {
-    place: `the volume ${volume}`,
     read: async () => {
       if ((await engine.volume(volume)) === undefined) return undefined;
       const { code, stdout, stderr } = await look(['cat', `${mount}/${FILE}`]);
@@ -88,18 +86,17 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
   };
 }
 
-function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: string): Keeper {
+function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: string, place: string): Keeper {
   const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
     const env = revealAll(seal.env((name) => store.get(name)));
     const { code, stdout, stderr } = await engine.run({ image, argv, stdin, env, network: 'bridge' });
     if (code === 0) return stdout.trim();
-    throw new Problem(EXIT.FAILED, `${seal.place} did not do what was asked: ${stderr.trim()}`, {
+    throw new Problem(EXIT.FAILED, `In ${place} this was refused: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',
       next: 'Mend that and run this again.',
     });
   };
   return {
-    place: seal.place,
     read: async () => (await ask(seal.read)) || undefined,
     hasData: async () => (await ask(seal.data)) === 't',
     write: async (text) => {
@@ -111,7 +108,7 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
 
 /**
  * `sealed`: these are this site's data. `empty`: there are none yet. Throws exit 3 when they belong to another domain,
- * other secrets, or nobody we know.
+ * other secrets, or nobody we know, or when this place is empty and the data were elsewhere until now.
  */
 export async function checkSeal(
   engine: Engine,
@@ -119,9 +116,10 @@ export async function checkSeal(
   app: AppConfig,
   store: Store,
   image: string,
+  before: string | undefined,
 ): Promise<'sealed' | 'empty'> {
   const keeper = keeperOf(engine, config, app, store, image);
-  const { place } = keeper;
+  const place = placeOf(config, app, store);
   const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
     const wanted = sealFor(app, store);
@@ -150,6 +148,16 @@ export async function checkSeal(
       means: 'They may be somebody’s server. Nothing was changed.',
       next: 'Give the new site data of its own (another --name), or move these away.',
     });
+  }
+  if (before !== undefined && before !== place) {
+    throw new Problem(
+      EXIT.REFUSED,
+      `The data of ${APPS[app.id].name} are in ${before}; ${place}, where the answers say they are, is empty.`,
+      {
+        means: 'The server would start with nobody in it. Nothing was changed.',
+        next: 'Set the answer back; or stop the site (`docker compose down`), bring the data there by a dump and a restore, and run this again.',
+      },
+    );
   }
   return 'empty';
 }

@@ -79,7 +79,7 @@ export interface ServerSeal {
   /** Name of the image that has the client. */
   readonly image: string;
   /** Where the data are, for people. */
-  readonly place: string;
+  readonly place: (secret: (name: string) => Secret) => string;
   /** How the client finds the server. */
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
   /** Prints the seal, or nothing. */

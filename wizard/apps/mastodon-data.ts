@@ -119,7 +119,10 @@ export function mastodonSeal(answers: Answers): Seal {
   }
   return {
     image: 'postgres',
-    place: 'your PostgreSQL',
+    place: (secret) => {
+      const { host, port, name } = serverOf(APP, DATABASE, secret);
+      return `the database ${name} at ${host}:${port}`;
+    },
     env: clientEnv,
     read: [...PSQL, '-c', "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"],
     data: [...PSQL, '-c', "select to_regclass('public.accounts') is not null"],

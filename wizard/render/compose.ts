@@ -18,6 +18,8 @@ export interface Service {
 
 export interface ComposeFile {
   name: string;
+  /** App → where its data are: compared by the next run, so that no changed answer leaves data behind. */
+  'x-data'?: Record<string, string>;
   services: Record<string, Service>;
   networks: Record<string, { internal?: boolean; [key: string]: unknown }>;
   volumes: Record<string, { name: string; [key: string]: unknown }>;
@@ -112,6 +114,7 @@ export function printCompose(file: ComposeFile): string {
     '# Written by fedi-setup from fedi.yaml; changes belong there or in compose.override.yaml.\n',
     '# `docker compose up -d` in this directory works without fedi-setup.\n',
     part('name', file.name),
+    ...(file['x-data'] === undefined ? [] : [part('x-data', file['x-data'])]),
     '\nservices:\n',
     services.join('\n'),
     '\n',

@@ -67,6 +67,14 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   return variables;
 }
 
+/** Where the data of an app are, for people. */
+export function placeOf(config: Config, { id }: AppConfig, store: Store): string {
+  const seal = APPS[id].seal(config.answers);
+  return 'volume' in seal
+    ? `the volume ${config.name}_${seal.volume}`
+    : seal.place((name) => store.get(name));
+}
+
 /** Every name that Caddy answers for. */
 export function domainsOf(config: Config): string[] {
   return config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain]);
@@ -166,6 +174,7 @@ export async function renderSite({
 }: RenderInput): Promise<RenderedSite> {
   const variables = siteVariables(config, lock);
   const compose = await renderCompose(config, lock, variables);
+  compose['x-data'] = Object.fromEntries(config.apps.map((app) => [app.id, placeOf(config, app, store)]));
   const caddy = await renderCaddy(config, variables, customCaddy);
 
   const env: Record<string, EnvGroup> = {};
