@@ -40,6 +40,9 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
 export const hasDatabase = (answers: Answers): boolean => !isExternal(answers, APP, DATABASE);
 export const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
 
+const HINT =
+  'Check address, user and password. Containers reach this host by an address of its own (`ip -4 address`), not by localhost.';
+
 type Secrets = (name: string) => Secret;
 
 /** Variables that lead Rails and streaming alike to database and Redis. */
@@ -180,7 +183,7 @@ export function mastodonTrials({ answers }: Config): Trial[] {
         if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it has to be UTF8.`;
         return undefined;
       },
-      hint: 'Check address, user and password. Containers reach this host by the address that `docker network inspect bridge` names as gateway, not by localhost.',
+      hint: HINT,
     });
   }
   if (!hasValkey(answers)) {
@@ -212,7 +215,7 @@ export function mastodonTrials({ answers }: Config): Trial[] {
           ? `it is older than ${REDIS_MINIMUM}.0 (${version}).`
           : undefined;
       },
-      hint: 'Check address, user and password. Containers reach this host by the address that `docker network inspect bridge` names as gateway, not by localhost.',
+      hint: HINT,
     });
   }
   return trials;

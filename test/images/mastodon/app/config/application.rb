@@ -14,7 +14,8 @@ module Mastodon
     config.x.local_domain = local_domain
     config.x.web_domain = ENV.fetch('WEB_DOMAIN', local_domain)
     config.x.email_domains_allowlist = ENV.fetch('EMAIL_DOMAIN_ALLOWLIST', '')
-    redis_url = "redis://#{":#{ENV['REDIS_PASSWORD']}@" if ENV['REDIS_PASSWORD'].present?}#{ENV.fetch('REDIS_HOST', 'localhost')}:#{ENV.fetch('REDIS_PORT', 6379)}/#{ENV.fetch('REDIS_DB', 0)}"
+    redis_login = ENV.values_at('REDIS_USER', 'REDIS_PASSWORD').map { |one| ERB::Util.url_encode(one.to_s) }.join(':')
+    redis_url = "redis://#{"#{redis_login}@" if redis_login != ':'}#{ENV.fetch('REDIS_HOST', 'localhost')}:#{ENV.fetch('REDIS_PORT', 6379)}/#{ENV.fetch('REDIS_DB', 0)}"
     config.x.redis_url = ENV.fetch('REDIS_URL', redis_url)
 
     # The proxy in front ends TLS; other hosts than ours are turned away.

@@ -1,0 +1,182 @@
+/** Mastodon's data where the person wants them: on servers of their own, and in directories of their own. */
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { mastodonAnswers } from '../support/mastodon-images.ts';
+import { docker, testSite, wipe } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+
+const PATIENCE_MS = 30 * 60_000;
+const PASSWORD = "pa:ss@wörd/'$?#&";
+
+const failed = (run: Run): unknown[] =>
+  run.events
+    .filter((event) => event.event === 'proof' && event['ok'] !== true)
+    .map(({ id, seen }) => [id, seen]);
+
+describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS }, () => {
+  const site = testSite('external', 78, 'social.fedi.test');
+  const servers = ['test-external-postgres', 'test-external-redis'];
+  // Published on the address by which containers reach this host: elsewhere is another machine to them.
+  const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
+  const host = subnet.replace(/\d+\/\d+$/, '1');
+  const secret = encodeURIComponent(PASSWORD);
+  const database = (password = secret, name = 'fedi'): string =>
+    `postgresql://fedi:${password}@${host}:54329/${name}`;
+  const env: NodeJS.ProcessEnv = {
+    ...site.env,
+    ...mastodonAnswers(site.domain),
+    FEDI_MASTODON_DATABASE: 'external',
+    FEDI_MASTODON_DATABASE_URL: database(),
+    FEDI_MASTODON_REDIS: 'external',
+    FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/3`,
+  };
+  const sql = (query: string): string =>
+    docker('exec', 'test-external-postgres', 'psql', '-U', 'fedi', '-d', 'fedi', '-tAc', query);
+
+  const removeServers = (): void => {
+    for (const name of servers) {
+      if (docker('ps', '--all', '--quiet', '--filter', `name=^${name}$`) !== '')
+        docker('rm', '--force', '--volumes', name);
+    }
+  };
+  beforeAll(async () => {
+    removeServers();
+    docker(
+      ...['run', '--detach', '--name', 'test-external-postgres', '--publish', `${host}:54329:5432`],
+      ...['--env', 'POSTGRES_USER=fedi', '--env', `POSTGRES_PASSWORD=${PASSWORD}`],
+      'fedi-setup/postgres:trixie',
+    );
+    docker(
+      ...['run', '--detach', '--name', 'test-external-redis', '--publish', `${host}:63799:6379`],
+      ...['fedi-setup/valkey:trixie', 'valkey-server', '--requirepass', PASSWORD],
+    );
+    // Over TCP: the server of the first initialisation listens on its socket only.
+    await vi.waitFor(
+      () =>
+        docker('exec', 'test-external-postgres', 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
+      { timeout: 60_000, interval: 200 },
+    );
+  });
+  afterAll(() => {
+    site.remove();
+    removeServers();
+  });
+
+  test.each([
+    ['a wrong password', { FEDI_MASTODON_DATABASE_URL: database('wrong') }, /password authentication failed/],
+    [
+      'a database that is not there',
+      { FEDI_MASTODON_DATABASE_URL: database(secret, 'none') },
+      /"none" does not exist/,
+    ],
+    [
+      'nobody there',
+      { FEDI_MASTODON_DATABASE_URL: database().replace('54329', '54328') },
+      /Connection refused/,
+    ],
+    [
+      'a wrong password of Redis',
+      { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
+      /WRONGPASS|NOAUTH/,
+    ],
+  ])('%s is found out before anything is written', async (_, wrong, words) => {
+    const run = await site.apply([], { env: { ...env, ...wrong } });
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(words);
+    expect(run.stderr).not.toContain(PASSWORD);
+    expect(() => site.read('secrets.json')).toThrow();
+    expect(site.containers()).toEqual({});
+  });
+
+  test('an address that was forgotten is asked for in words', async () => {
+    const { FEDI_MASTODON_DATABASE_URL: _, ...without } = env;
+    const run = await site.apply([], { env: without });
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain('--mastodon-database-url-file');
+  });
+
+  test('first run to the receipt, without database and Valkey of its own', async () => {
+    const run = await site.apply([], { env });
+    expect(run.stderr).toBe('');
+    expect(failed(run)).toEqual([]);
+    expect(run.code).toBe(0);
+    expect(Object.keys(site.containers()).toSorted()).toEqual([
+      'caddy',
+      'mastodon_assets',
+      'mastodon_gate',
+      'mastodon_sidekiq',
+      'mastodon_streaming',
+      'mastodon_web',
+    ]);
+    expect(sql('select count(*) from accounts where username = $$anna$$')).toBe('1');
+    expect(site.read('fedi.yaml')).not.toContain(host);
+    expect(site.read('compose.yaml')).not.toContain(PASSWORD);
+  });
+
+  test('the second run does nothing', async () => {
+    const run = await site.apply([], { env });
+    expect(run.code).toBe(0);
+    expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+  });
+
+  test('another site on that database is refused, and so is another place for these data', async () => {
+    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    try {
+      const run = await thief.apply([], { env: { ...env, ...thief.env, ...mastodonAnswers(thief.domain) } });
+      expect(run.code).toBe(3);
+      expect(run.stderr).toContain(`belong to ${site.domain}`);
+    } finally {
+      thief.remove();
+    }
+    const before = site.containers();
+    const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DATABASE: 'local' } });
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain(`the database fedi at ${host}:54329`);
+    expect(site.containers()).toEqual(before);
+  });
+});
+
+describe.sequential('directories of one’s own', { timeout: PATIENCE_MS }, () => {
+  const site = testSite('folders', 78, 'social.fedi.test');
+  const disks = mkdtempSync(join(tmpdir(), 'fedi-disks-'));
+  const env: NodeJS.ProcessEnv = {
+    ...site.env,
+    ...mastodonAnswers(site.domain),
+    FEDI_MASTODON_DB_DIR: join(disks, 'db'),
+    FEDI_MASTODON_VALKEY_DIR: join(disks, 'valkey'),
+    FEDI_MASTODON_MEDIA_DIR: join(disks, 'media'),
+  };
+  afterAll(() => {
+    site.remove();
+    rmSync(disks, { recursive: true, force: true });
+  });
+
+  test('first run to the receipt: the data are there, each the app’s own', async () => {
+    // As on a disk of its own: root's, and not empty.
+    mkdirSync(join(disks, 'media/lost+found'), { recursive: true, mode: 0o755 });
+    const run = await site.apply([], { env });
+    expect(failed(run)).toEqual([]);
+    expect(run.code).toBe(0);
+    expect(statSync(join(disks, 'db/pgdata/PG_VERSION')).uid).toBe(999);
+    expect(statSync(join(disks, 'valkey')).uid).toBe(999);
+    expect(statSync(join(disks, 'media/media_attachments')).uid).toBe(991);
+  });
+
+  test('uninstalled and brought back, the data are the same', async () => {
+    docker('rm', '--force', ...Object.values(site.containers()));
+    wipe(site.name);
+    const run = await site.apply([], { env });
+    expect(run.code).toBe(0);
+    expect(run.events.some(({ event, id }) => event === 'act' && id === 'mastodon.owner')).toBe(false);
+  });
+
+  test('another directory over data that exist is refused', async () => {
+    const before = site.containers();
+    const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DB_DIR: join(disks, 'new') } });
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain(join(disks, 'db'));
+    expect(site.containers()).toEqual(before);
+  });
+});
