@@ -23,6 +23,8 @@ export interface Question {
   readonly choices?: readonly { readonly value: string; readonly name: string }[];
   /** The default, from the answers above it; undefined: there is none and it has to be answered. */
   readonly initial?: (answers: Answers) => Value | undefined;
+  /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
+  readonly follows?: string;
   /** Whether it applies at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
   /** May stay unanswered. */

@@ -114,6 +114,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
       { value: 'none', name: 'None' },
     ],
     parse: parse.parseChoice(['tls', 'starttls', 'none']),
+    follows: 'mail.port',
     initial: (answers) =>
       answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
     when: isMail,

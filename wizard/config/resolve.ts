@@ -38,9 +38,14 @@ export interface Resolved {
 /** Finds the given text for a row, by its key or, where the site has one app, by its short key. */
 function lookUp(question: Question, sources: readonly Source[], single: boolean): Given | undefined {
   const short = single ? shortKeyOf(question) : undefined;
+  // The answer that this one follows from, as soon as a source has one.
+  let leader: Given | undefined;
   for (const source of sources) {
     const given = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
+    const lead = question.follows === undefined ? undefined : source.get(question.follows);
+    if (leader !== undefined && lead !== undefined && lead.text !== leader.text) return undefined;
     if (given !== undefined) return given;
+    leader ??= lead;
   }
   return undefined;
 }

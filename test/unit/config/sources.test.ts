@@ -290,6 +290,16 @@ describe('which source counts', () => {
     expect(answers['name']).toBe('saved');
   });
 
+  test('what follows from another answer is not kept from before that one changed', async () => {
+    const saved = yamlSource('mail:\n  mode: smtp\n  host: smtp.example.org\n  port: 465\n  security: tls\n');
+    const security = async (environment: NodeJS.ProcessEnv): Promise<unknown> =>
+      (await resolve([environmentSource(environment), saved])).answers['mail.security'];
+    expect(await security({})).toBe('tls');
+    expect(await security({ FEDI_MAIL_PORT: '465' })).toBe('tls');
+    expect(await security({ FEDI_MAIL_PORT: '587' })).toBe('starttls');
+    expect(await security({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'none' })).toBe('none');
+  });
+
   test('a bad strong answer is a problem even where a weaker one is good', async () => {
     const { problems } = await resolve([
       environmentSource({ FEDI_BIND: 'nowhere' }),
