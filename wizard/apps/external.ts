@@ -1,6 +1,5 @@
 /** A database or Redis that somebody else runs: the rows that ask for it, and its address in parts. */
-import { isIP } from 'node:net';
-import { parseChoice } from '../config/parse.ts';
+import { parseChoice, parsePassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question } from '../config/question.ts';
@@ -31,18 +30,39 @@ export interface Server {
   readonly options: URLSearchParams;
 }
 
-function parseServer({ name, schemes, path, example }: ServerKind, text: string): Parsed<string> {
-  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined;
+/** An address in parts; undefined: it is none of this kind. */
+function partsOf({ schemes, port }: ServerKind, text: string): Server | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === '')
-    return { problem: `Not an address of ${name}. Example: ${example}` };
-  if (['localhost', '127.0.0.1', '[::1]'].includes(url.hostname))
+    return undefined;
+  try {
     return {
-      problem: `To a container ${url.hostname} is the container itself. Give a name or address of this host.`,
+      scheme: url.protocol.slice(0, -1),
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: Number(url.port || port),
+      user: decodeURIComponent(url.username),
+      password: new Secret(decodeURIComponent(url.password)),
+      name: decodeURIComponent(url.pathname.slice(1)),
+      options: url.searchParams,
     };
-  if (!path.test(decodeURIComponent(url.pathname.slice(1))))
+  } catch {
+    return undefined; // a stray % sign
+  }
+}
+
+function parseServer(kind: ServerKind, text: string): Parsed<string> {
+  const { name, path, example } = kind;
+  const server = partsOf(kind, text.trim());
+  if (server === undefined) return { problem: `Not an address of ${name}. Example: ${example}` };
+  if (['localhost', '127.0.0.1', '::1'].includes(server.host))
+    return {
+      problem: `To a container ${server.host} is the container itself. Give a name or address of this host.`,
+    };
+  if (!path.test(server.name))
     return { problem: `It lacks what stands behind the host. Example: ${example}` };
-  if (url.password === '') return { problem: `It has no password. Example: ${example}` };
-  return { value: url.href };
+  const password = parsePassword(server.password.reveal());
+  if ('problem' in password) return { problem: `Its password: ${password.problem} Example: ${example}` };
+  return { value: text.trim() };
 }
 
 const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key}`;
@@ -92,15 +112,7 @@ export function serverOf(app: string, kind: ServerKind, secret: (name: string) =
       cause: error,
     });
   }
-  const url = new URL(address.reveal());
-  const bare = url.hostname.replace(/^\[|\]$/g, '');
-  return {
-    scheme: url.protocol.slice(0, -1),
-    host: isIP(bare) === 6 ? bare : url.hostname,
-    port: Number(url.port || kind.port),
-    user: decodeURIComponent(url.username),
-    password: new Secret(decodeURIComponent(url.password)),
-    name: decodeURIComponent(url.pathname.slice(1)),
-    options: url.searchParams,
-  };
+  const server = partsOf(kind, address.reveal());
+  if (server === undefined) throw new Error(`the stored address of ${kind.name} is none`);
+  return server;
 }
