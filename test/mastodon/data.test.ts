@@ -44,13 +44,29 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
   beforeAll(async () => {
     removeServers();
     docker(
-      ...['run', '--detach', '--name', 'test-external-postgres', '--publish', `${host}:54329:5432`],
-      ...['--env', 'POSTGRES_USER=fedi', '--env', `POSTGRES_PASSWORD=${PASSWORD}`],
+      'run',
+      '--detach',
+      '--name',
+      'test-external-postgres',
+      '--publish',
+      `${host}:54329:5432`,
+      '--env',
+      'POSTGRES_USER=fedi',
+      '--env',
+      `POSTGRES_PASSWORD=${PASSWORD}`,
       'fedi-setup/postgres:trixie',
     );
     docker(
-      ...['run', '--detach', '--name', 'test-external-redis', '--publish', `${host}:63799:6379`],
-      ...['fedi-setup/valkey:trixie', 'valkey-server', '--requirepass', PASSWORD],
+      'run',
+      '--detach',
+      '--name',
+      'test-external-redis',
+      '--publish',
+      `${host}:63799:6379`,
+      'fedi-setup/valkey:trixie',
+      'valkey-server',
+      '--requirepass',
+      PASSWORD,
     );
     // Over TCP: the server of the first initialisation listens on its socket only.
     await vi.waitFor(
