@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { APPS } from '../../../wizard/apps/index.ts';
 import { SIDEKIQ, makeVapid, vapidPublic } from '../../../wizard/apps/mastodon.ts';
 import { questionsFor } from '../../../wizard/config/questions.ts';
-import type { ComposeFile } from '../../../wizard/render/compose.ts';
+import type { ComposeFile, Service } from '../../../wizard/render/compose.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import { makeKey } from '../../../wizard/secrets/openssl.ts';
 import { render } from '../../support/render.ts';
@@ -84,7 +84,7 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
   test('all that Sidekiq runs sees the same variables, files and networks', async () => {
     const { compose } = await rendered();
     const same = Object.keys(listening(compose)).map((name) => {
-      const { env_file, volumes, networks, image, healthcheck } = compose.services[name] ?? {};
+      const { env_file, volumes, networks, image, healthcheck } = compose.services[name] as Service;
       return { env_file, volumes, networks, image, healthcheck };
     });
     for (const one of same) expect(one).toEqual(same[0]);
@@ -337,15 +337,13 @@ describe('answers', () => {
     ['release', 'v4.4.9'],
     ['release', '3.9.9'],
     // Floating tags move without migrations.
-    ...['latest', 'edge', 'v4.6', 'v4.6.0rc2', 'nightly', ''].map((tag) => ['release', tag]),
+    ...['latest', 'edge', 'v4.6', 'v4.6.0rc2', 'nightly', ''].map((tag) => ['release', tag] as const),
     ['admin', 'an-na'],
     ['admin', 'a'.repeat(31)],
     ['admin', "anna'; drop table users"],
     ['locale', 'english'],
     ['locale', '../x'],
-  ] as const)('%s %j is none', (name, text) =>
-    expect(parse(name ?? '', text ?? '')).toHaveProperty('problem'),
-  );
+  ] as const)('%s %j is none', (name, text) => expect(parse(name, text)).toHaveProperty('problem'));
 });
 
 test('its words are those of tootctl', () => {
