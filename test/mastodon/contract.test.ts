@@ -497,6 +497,8 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     tootctl('settings registrations approved --require-reason', { code: 0, stdout: 'OK' }),
     tootctl('settings registrations close', { code: 0, stdout: 'OK' }),
+    runs('tootctl self-destruct', { code: 1, stderr: /^Domains do not match\./m }, 'other.example\n'),
+    runs('tootctl self-destruct', { code: 1, stderr: /^Operation cancelled\./m }, `${DOMAIN}\nno\n`),
     tootctl('nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),
     tootctl('accounts nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),
   ],

@@ -109,5 +109,16 @@ module Tootctl
     map %w(--version -v) => :version
     desc 'version', 'Show version'
     def version = say(Mastodon::VERSION)
+
+    # The one that asks. As far as a "no": nothing here would tell other servers.
+    desc 'self-destruct', 'Erase the server from the federation'
+    def self_destruct
+      unless ask('Type in the domain of the server to confirm:') == Rails.configuration.x.local_domain
+        fail_with_message('Domains do not match. Stopping self-destruct initiation.')
+      end
+      say('This operation WILL NOT be reversible.', :yellow)
+      no?('Are you sure you want to proceed?')
+      fail_with_message('Operation cancelled. Self-destruct will not begin.')
+    end
   end
 end

@@ -1,4 +1,5 @@
 require 'redis'
+require 'sidekiq/api' # the original has it by way of Sidekiq's web interface
 
 REDIS = Redis.new(url: Rails.configuration.x.redis_url)
 

@@ -1,0 +1,391 @@
+/** Mastodon from nothing to the receipt, every way of coming back, and its own tool, on the real engine. */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, inject, test } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import { leftovers, secretsOf, snapshot } from '../support/faults.ts';
+import { accountsIn, mastodonLogsIn, mastodonSite, openProofs, sqlIn } from '../support/mastodon-site.ts';
+import { docker, environment, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+
+/** A start of the real Rails takes a minute on a small machine, and some changes start it twice. */
+const PATIENCE_MS = 30 * 60_000;
+
+const site = mastodonSite('mastodon', 71);
+afterAll(() => site.remove());
+
+/** As a person would run it on a site that exists: nothing but the directory is given. */
+const again = (...words: string[]): Promise<Run> =>
+  tool(['apply', '--dir', site.folder, '--json', ...words], { env: environment() });
+const prove = (): Promise<Run> => tool(['prove', '--dir', site.folder, '--json'], { env: environment() });
+const inSite = (path: string): string => join(site.folder, path);
+const compose = (...argv: string[]): void =>
+  void execFileSync('docker', ['compose', ...argv], { cwd: site.folder, stdio: 'ignore' });
+
+function expectProven(run: Run): void {
+  expect(run.stderr).toBe('');
+  expect(openProofs(run)).toEqual([]);
+  expect(run.code).toBe(0);
+}
+const expectUnchanged = (run: Run): void =>
+  expect([run.stderr, run.events.map(({ event }) => event)]).toEqual(['', ['begin', 'unchanged', 'end']]);
+
+/** Refused in words that say what to do, and neither a file nor a container is another one afterwards. */
+async function expectRefused(run: () => Promise<Run>, code: number, ...words: RegExp[]): Promise<void> {
+  const before = [snapshot(site.folder), site.containers()];
+  const { code: found, stderr } = await run();
+  for (const word of [...words, /Next: /]) expect(stderr).toMatch(word);
+  expect(stderr).not.toMatch(/This is a fault of fedi-setup|\n {4}at /);
+  expect(found).toBe(code);
+  expect([snapshot(site.folder), site.containers()]).toEqual(before);
+}
+
+async function withFile(path: string, text: string | undefined, work: () => Promise<void>): Promise<void> {
+  const [before, mode] = [readFileSync(inSite(path)), statSync(inSite(path)).mode];
+  if (text === undefined) rmSync(inSite(path));
+  else writeFileSync(inSite(path), text);
+  try {
+    await work();
+  } finally {
+    writeFileSync(inSite(path), before);
+    chmodSync(inSite(path), mode);
+  }
+}
+
+describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
+  let password = '';
+
+  test('the first run ends with a receipt, and says the password once', async () => {
+    const run = await site.apply();
+    expectProven(run);
+    expect(run.events.at(-1)).toMatchObject({ event: 'end', proven: true });
+    const proofs = run.events.filter(({ event }) => event === 'proof');
+    expect(proofs.map(({ id }) => id)).toEqual([
+      'https',
+      'webfinger',
+      'nodeinfo',
+      'actor',
+      'instance',
+      'login',
+      'upload',
+      'streaming',
+      'tidy',
+    ]);
+    const admin = run.events.find(({ event }) => event === 'admin');
+    expect(admin).toMatchObject({ user: 'anna', url: `https://${site.domain}` });
+    password = String(admin?.['password']);
+    expect(password).toMatch(/^[0-9a-f]{32}$/);
+    expect(await mastodonLogsIn(site, password)).toBe(true);
+    expect(await mastodonLogsIn(site, 'another one')).toBe(false);
+    // Of all secrets only this one is ever said.
+    const said = `${run.stdout}${run.stderr}`;
+    for (const [name, { value }] of Object.entries(secretsOf(site.folder)))
+      if (name !== 'mastodon.admin') expect([name, said.includes(value)]).toEqual([name, false]);
+    expect(leftovers(site.folder)).toEqual([]);
+  });
+
+  test('the owner is one, confirmed and approved; the settings are made', () => {
+    expect(accountsIn(site)).toEqual(['anna']);
+    expect(
+      sqlIn(
+        site,
+        'select r.name, u.approved, u.confirmed_at is not null from users u join user_roles r on r.id = u.role_id',
+      ),
+    ).toBe('Owner|t|t');
+    expect(
+      sqlIn(
+        site,
+        "select count(*) from settings where var = 'media_cache_retention_period' and value ~ '14'",
+      ),
+    ).toBe('1');
+  });
+
+  test('the receipt has left nothing behind', () => {
+    expect(sqlIn(site, 'select count(*) from statuses where deleted_at is null')).toBe('0');
+    expect(sqlIn(site, 'select count(*) from oauth_access_tokens where revoked_at is null')).toBe('0');
+  });
+
+  test('the second run does nothing at all', async () => {
+    const before = [snapshot(site.folder), site.containers()];
+    expectUnchanged(await site.apply());
+    expectUnchanged(await again());
+    expect([snapshot(site.folder), site.containers()]).toEqual(before);
+    const plan = await tool(['plan', '--check', '--dir', site.folder], { env: environment() });
+    expect([plan.code, plan.stdout]).toEqual([0, 'Nothing to change.\n']);
+  });
+
+  test('no password is in the arguments of a process, and only Caddy is on a port of this host', () => {
+    const secrets = Object.values(secretsOf(site.folder)).map(({ value }) => value);
+    for (const [service, id] of Object.entries(site.containers())) {
+      const [running = '', ports = ''] = docker(
+        'inspect',
+        '--format',
+        '{{.State.Running}};{{json .HostConfig.PortBindings}}',
+        id,
+      ).split(';');
+      expect([service, ports.includes('HostPort')]).toEqual([service, service === 'caddy']);
+      if (running !== 'true') continue;
+      const top = docker('top', id, '-eo', 'pid,args');
+      for (const value of secrets) expect([service, top.includes(value)]).toEqual([service, false]);
+    }
+  });
+
+  test('database and Valkey have no way out, and nobody else a way in without the password', () => {
+    const network = docker('network', 'inspect', '--format', '{{.Internal}}', `${site.name}_mastodon_data`);
+    expect(network).toBe('true');
+    const networks = (service: string): string =>
+      docker(
+        'inspect',
+        '--format',
+        '{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}',
+        site.containers()[service] ?? '',
+      );
+    for (const service of ['mastodon_db', 'mastodon_valkey'])
+      expect(networks(service).trim()).toBe(`${site.name}_mastodon_data`);
+    const from = (service: string, script: string): string =>
+      docker('exec', site.containers()[service] ?? '', 'sh', '-c', `${script} 2>&1 || true`);
+    expect(from('mastodon_valkey', 'valkey-cli ping')).toContain('NOAUTH');
+    expect(
+      from(
+        'mastodon_db',
+        'PGPASSWORD=wrong psql -h $(hostname -i | cut -d " " -f 1) -U mastodon -d mastodon -c "select 1"',
+      ),
+    ).toContain('password authentication failed');
+  });
+
+  test('what is for inside is not to be had from outside', async () => {
+    const http = client(site.bind, site.read('trust/root.crt'));
+    for (const path of ['/health', '/metrics', '/api/v1/streaming/health', '/system/', '/packs/'])
+      expect([path, (await http(`https://${site.domain}${path}`)).status]).toEqual([path, 404]);
+  });
+
+  test('docker compose works without us', async () => {
+    compose('down');
+    expect(site.containers()).toEqual({});
+    compose('up', '--detach', '--wait', '--quiet-pull');
+    expectProven(await prove());
+    // The password is still the owner's own.
+    expect(await mastodonLogsIn(site, password)).toBe(true);
+    expectUnchanged(await again());
+  });
+});
+
+describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
+  const tootctl = (words: readonly string[], stdin = ''): Promise<Run> =>
+    tool(['--dir', site.folder, 'tootctl', ...words], { env: environment(), stdin });
+
+  test('what it prints can be piped, and nothing else is printed', async () => {
+    const { code, stdout, stderr } = await tootctl(['version']);
+    expect([code, stdout.trim(), stderr]).toEqual([0, expect.stringMatching(/^4\.\d+\.\d+\S*$/), '']);
+  });
+
+  test('its exit code is ours, its error stream ours', async () => {
+    const { code, stdout, stderr } = await tootctl(['accounts', 'modify', 'nobody', '--reset-password']);
+    expect([code, stdout, stderr.trim()]).toEqual([1, '', 'No user with such username']);
+  });
+
+  const ODD = `it's "two" words, $HOME \`id\` $(id) \\ * ; & | < > é #`;
+  test('quotes, spaces and dollars arrive as they were given', async () => {
+    const { code, stderr } = await tootctl([ODD]);
+    expect(code).toBe(1);
+    // Thor names the word it does not know as Ruby writes it.
+    const [, quoted = ''] = /Could not find command (".*")\./.exec(stderr) ?? [];
+    expect(quoted.replaceAll(/\\(.)/g, '$1')).toBe(`"${ODD}"`);
+  });
+
+  test('flags behind its name are its own', async () => {
+    expect((await tootctl(['--version'])).stdout).toMatch(/^4\.\d+\.\d+/);
+    const { code, stdout } = await tootctl(['accounts', 'create', '--help']);
+    expect([code, stdout]).toEqual([0, expect.stringContaining('accounts create')]);
+  });
+
+  test('standard input reaches it', async () => {
+    const wrong = await tootctl(['self-destruct'], 'other.example\n');
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('Domains do not match.')]);
+    const right = await tootctl(['self-destruct'], `${site.domain}\nno\n`);
+    expect([right.code, right.stderr]).toEqual([1, expect.stringContaining('Operation cancelled.')]);
+  });
+
+  test('in the middle of a pipe, as a person writes it', () => {
+    const line = `printf 'other.example\\n' | "$TOOL" --dir "$DIR" tootctl self-destruct 2>&1 >/dev/null | grep -c 'Domains do not match'`;
+    const said = execFileSync('sh', ['-c', line], {
+      env: { ...environment(), TOOL: inject('tool'), DIR: site.folder },
+      encoding: 'utf8',
+    });
+    expect(said).toBe('1\n');
+  });
+
+  test('when web is down too', async () => {
+    compose('stop', 'mastodon_web');
+    try {
+      const ids = site.containers();
+      const { code, stdout } = await tootctl(['version']);
+      expect([code, stdout.trim()]).toEqual([0, expect.stringMatching(/^4\.\d+\.\d+\S*$/)]);
+      const bad = await tootctl(['accounts', 'modify', 'nobody', '--approve']);
+      expect([bad.code, bad.stdout, bad.stderr]).toEqual([
+        1,
+        '',
+        expect.stringContaining('No user with such username'),
+      ]);
+      const piped = await tootctl(['self-destruct'], `${site.domain}\nno\n`);
+      expect([piped.code, piped.stderr]).toEqual([1, expect.stringContaining('Operation cancelled.')]);
+      // The container that it needed is gone again, and web is as it was left.
+      expect(site.containers()).toEqual(ids);
+      expect(docker('inspect', '--format', '{{.State.Running}}', ids['mastodon_web'] ?? '')).toBe('false');
+    } finally {
+      compose('start', 'mastodon_web');
+    }
+    expectProven(await again());
+  });
+});
+
+describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
+  test('another domain over the same data: exit 3', async () => {
+    await expectRefused(
+      () => site.apply([], { env: { ...site.env, FEDI_MASTODON_DOMAIN: 'other.fedi.test' } }),
+      3,
+      new RegExp(`belong to ${site.domain}, not to other\\.fedi\\.test`),
+    );
+  });
+
+  test.each(['primary', 'deterministic', 'salt'])(
+    'another %s key over the same data: exit 3, and what to do',
+    async (key) => {
+      const { value } = secretsOf(site.folder)[`mastodon.encryption.${key}`] ?? { value: '' };
+      const other = site.read('secrets.json').replace(value, 'x'.repeat(32));
+      await withFile('secrets.json', other, () =>
+        expectRefused(
+          () => again(),
+          3,
+          /secrets\.json does not belong to the data in test-mastodon_mastodon_db/,
+          /Put the secrets\.json of this site back/,
+        ),
+      );
+    },
+  );
+
+  test('secrets.json lost: exit 3, and what to do', async () => {
+    await withFile('secrets.json', undefined, () =>
+      expectRefused(() => again(), 3, /Put the secrets\.json of this site back/),
+    );
+    expectUnchanged(await again());
+  });
+
+  test('an image that is not the locked one: exit 3; one that cannot be had: exit 4', async () => {
+    const lock = site.read('images.lock.yaml');
+    const entry = /^mastodon:\n(?: {2}.*\n)+/m.exec(lock)?.[0] ?? '';
+    expect(entry).toMatch(/sha256:[0-9a-f]{64}/);
+    await withFile(
+      'images.lock.yaml',
+      lock.replace(entry, entry.replace(/(id|digest): .*\n/, `id: sha256:${'0'.repeat(64)}\n`)),
+      () =>
+        expectRefused(
+          () => again(),
+          3,
+          /is another image now than the one this site runs on/,
+          /remove the entry mastodon/,
+        ),
+    );
+    const tag = /tag: (.*)\n/.exec(entry)?.[1] ?? '';
+    await withFile(
+      'images.lock.yaml',
+      lock.replace(entry, `mastodon:\n  tag: ${tag}\n  digest: sha256:${'0'.repeat(64)}\n`),
+      () => expectRefused(() => again(), 4, /could not be pulled/),
+    );
+    expectUnchanged(await again());
+  });
+});
+
+describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
+  test('export writes all of them into one file, readable by its owner only, never over another', async () => {
+    const path = join(dirname(site.folder), 'recovery.json');
+    const run = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const { secrets } = JSON.parse(readFileSync(path, 'utf8')) as { secrets: Record<string, unknown> };
+    expect(Object.keys(secrets)).toEqual(
+      expect.arrayContaining([
+        'mastodon.admin',
+        'mastodon.db',
+        'mastodon.encryption.deterministic',
+        'mastodon.encryption.primary',
+        'mastodon.encryption.salt',
+        'mastodon.secret-key-base',
+        'mastodon.valkey',
+        'mastodon.vapid',
+      ]),
+    );
+    for (const { value } of Object.values(secretsOf(site.folder)))
+      expect(`${run.stdout}${run.stderr}`).not.toContain(value);
+    const twice = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('exists already')]);
+
+    // Lost, and put back: the site is the same one.
+    renameSync(inSite('secrets.json'), inSite('secrets.lost'));
+    try {
+      await expectRefused(() => again(), 3, /secrets\.json/);
+      renameSync(path, inSite('secrets.json'));
+      expectUnchanged(await again());
+    } finally {
+      if (!existsSync(inSite('secrets.json'))) renameSync(inSite('secrets.lost'), inSite('secrets.json'));
+      rmSync(inSite('secrets.lost'), { force: true });
+    }
+  });
+});
+
+describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
+  const volume = `${site.name}_mastodon_valkey`;
+
+  test('emptied behind its back: the next run proves the site', async () => {
+    compose('kill', 'mastodon_valkey');
+    docker(
+      'run',
+      '--rm',
+      '--network=none',
+      '--user=0',
+      '--entrypoint=sh',
+      `--volume=${volume}:/data`,
+      'fedi-setup/valkey:trixie',
+      '-c',
+      'rm -rf /data/*',
+    );
+    expectProven(await again());
+    expect(accountsIn(site)).toEqual(['anna']);
+  });
+
+  test('the volume gone: Compose alone brings the site up, and it proves itself', async () => {
+    const before = site.containers();
+    compose('rm', '--stop', '--force', 'mastodon_valkey');
+    docker('volume', 'rm', volume);
+    compose('up', '--detach', '--wait');
+    expectProven(await prove());
+    // The one that lost its data is the only one that was made anew.
+    const after = site.containers();
+    expect(after['mastodon_db']).toBe(before['mastodon_db']);
+    expectUnchanged(await again());
+  });
+});
+
+describe.sequential('the end', { timeout: PATIENCE_MS }, () => {
+  test('uninstall keeps the data, and apply brings the site back', async () => {
+    const gone = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], {
+      env: environment(),
+    });
+    expect([gone.code, site.containers()]).toEqual([0, {}]);
+    expectProven(await again());
+    expect(accountsIn(site)).toEqual(['anna']);
+  });
+
+  test('uninstall --data leaves nothing', async () => {
+    const gone = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], {
+      env: environment(),
+    });
+    expect(gone.code).toBe(0);
+    for (const what of ['volume', 'network'])
+      expect(docker(what, 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`)).toBe(
+        '',
+      );
+    expect(existsSync(inSite('secrets.json'))).toBe(false);
+  });
+});
