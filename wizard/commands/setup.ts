@@ -1,10 +1,11 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, APPS } from '../apps/index.ts';
-import { apply, prepare, preflight, problemsOf } from '../apply/apply.ts';
+import { apply, prepare, problemsOf, pullsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import type { Change } from '../apply/files.ts';
 import { stale } from '../apply/containers.ts';
+import { preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
@@ -85,6 +86,11 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
   ]);
 }
 
+async function acceptWarnings(): Promise<boolean> {
+  const { askYes } = await import('../ask/prompts.ts');
+  return askYes('Go on with that?', true);
+}
+
 function optionsFor(
   context: CommandContext,
   folder: string,
@@ -99,6 +105,7 @@ function optionsFor(
     progress: context.progress,
     onEdited: (changes) => decideEdited(context, changes),
     skipChecks: context.flags.skipCheck,
+    onWarnings: context.interactive && !context.flags.yes ? acceptWarnings : undefined,
     now: context.now,
     onLocked: context.onLocked,
   };
@@ -173,7 +180,10 @@ async function showPlan(
     { ...optionsFor(context, folder, answered) },
     engine,
   );
-  if (flags.dryRun) await preflight(folder, config, engine, flags.skipCheck, progress);
+  if (flags.dryRun) {
+    const pulls = await pullsOf(folder, config, engine);
+    await preflight({ folder, config, engine, skip: flags.skipCheck, progress, now: context.now, pulls });
+  }
   const out = (line: string): void => {
     process.stdout.write(`${line}\n`);
   };
