@@ -34,6 +34,7 @@ import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
+import { SWAP, makeSwap, swapIsThere } from './swap.ts';
 
 /** What to do with generated files that somebody changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -52,7 +53,9 @@ export interface ApplyOptions {
   readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
   readonly skipChecks: readonly string[];
   /** Asked once, when there are warnings about this host; absent: nobody is there to be asked. */
-  readonly onWarnings?: (() => Promise<boolean>) | undefined;
+  readonly onWarnings?: PreflightOptions['accept'];
+  /** Size of a swap file to make where there is none; 0: none. */
+  readonly swapGiB: number;
   readonly now: () => Date;
   /** Called with a function that gives the run lock back, for whoever ends the process. */
   readonly onLocked: (release: () => Promise<void>) => void;
@@ -273,14 +276,20 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   };
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
-  if (quick && (await nothingToDo(options, engine))) return unchanged();
+  const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
+  if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
-  await preflight({ ...checksOf(options, config, engine), pulls: await pullsOf(folder, config, engine) });
+  const pulls = await pullsOf(folder, config, engine);
+  const swapGiB = (await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked })) || asked;
   await refuseForeign(folder, config, engine);
   await makeFolders(folder);
   const release = await takeLock(folder);
   options.onLocked(release);
   try {
+    if (swapGiB > 0)
+      await withLine(progress, 'swap', `Swap file of ${swapGiB} GB: ${SWAP.file}`, () =>
+        makeSwap(swapGiB * 1024),
+      );
     if (quick) return await applyLocked(options, engine, config);
     const finished = await recover(folder);
     // A commit that was decided has brought its own answers.

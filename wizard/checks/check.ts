@@ -31,6 +31,8 @@ export interface Finding {
   readonly next: string;
   /** Last lines of a container's log. */
   readonly log?: string;
+  /** A swap file of this size would mend it. */
+  readonly swapGiB?: number;
   /** Nothing works without it, so it cannot be left out. */
   readonly must?: true;
 }

@@ -129,7 +129,8 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
         level: 'warning',
         what: 'This host has less memory than the site needs.',
         means: 'It may start and later be killed by the kernel.',
-        next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}--swap ${offer} makes a file of ${offer} GB.`,
+        next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` makes a file of ${offer} GB.`,
+        ...(host.isRoot ? { swapGiB: offer } : {}),
       },
     ],
   };
@@ -234,7 +235,7 @@ export async function checkClock({ host, config, pulls, now }: CheckContext): Pr
   const seen = [
     ...failed,
     synchronized === undefined
-      ? 'compared with nothing'
+      ? 'nothing to compare it with'
       : `the system says that its clock is ${synchronized ? '' : 'not '}kept by NTP`,
   ].join('; ');
   if (synchronized !== false || config.tls.mode === 'internal') return { seen, found: [] };

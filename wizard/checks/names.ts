@@ -12,6 +12,12 @@ const namesOf = (config: Config): string[] =>
 
 const list = (addresses: readonly string[]): string => addresses.join(', ') || 'none';
 
+/** ` (192.0.2.7)`, as far as this host has any. */
+const hint = (own: readonly string[]): string => {
+  const outer = own.filter(isPublic);
+  return outer.length > 0 ? ` (${list(outer)})` : '';
+};
+
 /** Addresses of this host that a visitor may come in by. */
 function ownAddresses({ config, host }: CheckContext): string[] {
   const all = host.addresses().map(spelled);
@@ -65,7 +71,7 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
         level,
         what: `${name} has no address in the DNS.`,
         means: 'The CA looks there and gives no certificate.',
-        next: `Give it an A record with the address of this host (${list(own.filter(isPublic))}), and wait until it is seen.`,
+        next: `Give it an A record with the address that the world has for this host${hint(own)}, and wait until it is seen.`,
       });
     }
     for (const { type, addresses } of records) {
@@ -111,7 +117,7 @@ function compare(
       type === 'AAAA'
         ? 'Let’s Encrypt and most visitors try IPv6 first and get to another machine: no certificate.'
         : 'Let’s Encrypt and visitors get to another machine: no certificate.',
-    next: `Set it to an address of this host (${list(own.filter(isPublic))})${type === 'AAAA' ? ' or remove it' : ''}. If a CDN or load balancer stands there on purpose, --skip-check dns.`,
+    next: `Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If a CDN or load balancer stands there on purpose, --skip-check dns.`,
   };
 }
 

@@ -9,6 +9,12 @@ import { thisHost } from './host.ts';
 import { outsideOf } from './outside.ts';
 import { CHECKS } from './table.ts';
 
+/**
+ * Asks once, after the warnings were said, whether to go on; absent: nobody is there to be asked.
+ * @param swapGiB size of a swap file that would mend one of them and could be made now
+ */
+export type Accept = (swapGiB: number | undefined) => Promise<'go' | 'swap' | 'stop'>;
+
 export interface PreflightOptions {
   readonly folder: string;
   readonly config: CheckContext['config'];
@@ -20,8 +26,7 @@ export interface PreflightOptions {
   readonly pulls?: readonly string[];
   readonly caddy?: string | undefined;
   readonly swapGiB?: number;
-  /** Asks once, after the warnings were said, whether to go on; absent: nobody is there to be asked. */
-  readonly accept?: (() => Promise<boolean>) | undefined;
+  readonly accept?: Accept | undefined;
 }
 
 function refuseUnknown(skip: readonly string[]): void {
@@ -61,7 +66,7 @@ async function look(
     const looked = await tell(check, running[i] as Promise<Looked | undefined>);
     if (looked === undefined) continue;
     results.push({ ...check, ...looked });
-    for (const { must: _, ...finding } of looked.found)
+    for (const { must: _must, swapGiB: _swap, ...finding } of looked.found)
       progress.emit({ event: 'finding', id: check.id, seen: looked.seen, ...finding });
   }
   return results;
@@ -74,20 +79,24 @@ const foundIn = (results: readonly Result[], level: Finding['level']): Found[] =
     found.filter((finding) => finding.level === level).map((finding) => ({ ...finding, id, title, seen })),
   );
 
-/** Every blocker with its proof, not the first one alone. */
-function blocked(exit: ExitCode, blockers: readonly Found[]): Problem {
-  const skippable = new Set(blockers.filter(({ must }) => !must).map(({ id }) => id));
+/** Every blocker, not the first one alone. */
+function blocked(exit: ExitCode, blockers: readonly Found[], more: { log: string[]; hint: string }): Problem {
   const alone = blockers.length === 1;
   const lines = (key: 'what' | 'next'): string =>
     [...new Set(blockers.map((one) => one[key]))].map((line) => (alone ? line : `- ${line}`)).join('\n');
-  const proofs = blockers.flatMap(({ title, seen, what, log }) => [
-    ...(seen === what ? [] : [`${title}: ${seen}`]),
-    ...(log === undefined ? [] : log.split('\n')),
-  ]);
   return new Problem(exit, alone ? lines('what') : `This host is not ready:\n${lines('what')}`, {
     means: [...new Set(blockers.map(({ means }) => means))].join(' '),
-    next: `${lines('next')}${skippable.size > 0 ? `\n(--skip-check ${[...skippable].join(',')} goes on regardless.)` : ''}`,
-    ...(proofs.length === 0 ? {} : { log: [...new Set(proofs)].join('\n') }),
+    next: `${lines('next')}${more.hint}`,
+    ...(more.log.length === 0 ? {} : { log: [...new Set(more.log)].join('\n') }),
+  });
+}
+
+/** With the proofs, and how to go on regardless. */
+function notReady(blockers: readonly Found[]): Problem {
+  const skippable = new Set(blockers.filter(({ must }) => !must).map(({ id }) => id));
+  return blocked(EXIT.PREFLIGHT, blockers, {
+    log: blockers.flatMap(({ title, seen, what }) => (seen === what ? [] : [`${title}: ${seen}`])),
+    hint: skippable.size > 0 ? `\n(--skip-check ${[...skippable].join(',')} goes on regardless.)` : '',
   });
 }
 
@@ -98,12 +107,12 @@ function sayWarnings(progress: Progress, warnings: readonly Found[]): void {
   }
 }
 
-/** The phase in one line of progress. Blockers end the run; warnings are said, and asked about if somebody is there. */
+/** The phase in one line of progress; see {@link preflight}. */
 async function inOneLine(
   options: PreflightOptions,
   phase: Check['phase'],
   line: { id: string; title: string; done: (context: CheckContext) => string | undefined },
-): Promise<void> {
+): Promise<number> {
   const { progress, accept } = options;
   refuseUnknown(options.skip);
   progress.start(line.id, line.title);
@@ -115,7 +124,7 @@ async function inOneLine(
       return result;
     });
     const blockers = foundIn(results, 'blocker');
-    if (blockers.length > 0) throw blocked(EXIT.PREFLIGHT, blockers);
+    if (blockers.length > 0) throw notReady(blockers);
     progress.done(line.done(context));
   } catch (error) {
     progress.fail();
@@ -123,11 +132,18 @@ async function inOneLine(
   }
   const warnings = foundIn(results, 'warning');
   sayWarnings(progress, warnings);
-  if (warnings.length > 0 && accept !== undefined && !(await accept())) throw new Cancelled();
+  if (warnings.length === 0 || accept === undefined) return 0;
+  const { swapGiB } = warnings.find((warning) => warning.swapGiB !== undefined) ?? {};
+  const answer = await accept(swapGiB);
+  if (answer === 'stop') throw new Cancelled();
+  return answer === 'swap' ? (swapGiB ?? 0) : 0;
 }
 
-/** Before anything is written. Throws a Problem (exit 4) with every blocker, {@link Cancelled} when a warning was not accepted. */
-export const preflight = (options: PreflightOptions): Promise<void> =>
+/**
+ * Before anything is written. Throws a Problem (exit 4) with every blocker, {@link Cancelled} when a warning was not accepted.
+ * Resolves to the size of a swap file that was accepted, in GiB; 0: none.
+ */
+export const preflight = (options: PreflightOptions): Promise<number> =>
   inOneLine(options, 'before', {
     id: 'preflight',
     title: 'This host',
@@ -168,5 +184,9 @@ export async function doctor(options: PreflightOptions): Promise<void> {
   );
   const blockers = foundIn(results, 'blocker');
   if (blockers.length > 0)
-    throw blocked(context.info instanceof Problem ? EXIT.PREFLIGHT : EXIT.FAILED, blockers);
+    // Proofs stand above, in the lines of the checks.
+    throw blocked(context.info instanceof Problem ? EXIT.PREFLIGHT : EXIT.FAILED, blockers, {
+      log: blockers.flatMap(({ log }) => log?.split('\n') ?? []),
+      hint: '',
+    });
 }

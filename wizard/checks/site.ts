@@ -31,10 +31,10 @@ function unwell(container: Container | undefined, oneShot: boolean): [Finding['l
   if (container === undefined) return ['blocker', 'does not exist'];
   const { state, health, exitCode, oomKilled, restarts } = container;
   if (oomKilled) return ['blocker', 'was stopped by the kernel: out of memory'];
-  if (health === 'unhealthy') return ['blocker', 'is unhealthy'];
   if (state === 'restarting') return ['blocker', `stops again and again, with exit code ${exitCode}`];
   if (oneShot && state === 'exited' && exitCode === 0) return undefined;
   if (state !== 'running') return ['blocker', `is ${state}, with exit code ${exitCode}`];
+  if (health === 'unhealthy') return ['blocker', 'is unhealthy'];
   return restarts >= RESTARTS ? ['warning', `was started anew ${restarts} times`] : undefined;
 }
 
@@ -52,7 +52,8 @@ export async function checkContainers({
   for (const [name, oneShot] of services) {
     const container = containers.find(({ service }) => service === name);
     const trouble = unwell(container, oneShot);
-    seen.push(`${name} ${container?.health ?? container?.state ?? 'missing'}`);
+    const { state = 'missing', health } = container ?? {};
+    seen.push(`${name} ${state === 'running' ? (health ?? state) : state}`);
     if (trouble === undefined) continue;
     const log = container === undefined ? '' : await engine.logs(container.id, LOG_LINES);
     found.push({
