@@ -60,6 +60,7 @@ const GLOBAL_FLAGS = {
   check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
+  swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
   data: { type: 'boolean', about: '        with uninstall: remove the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
   confirm: { type: 'string', about: 'NAME    with uninstall: the name of the site' },
@@ -142,6 +143,8 @@ async function parse(
   const edited = values['edited'];
   if (edited !== undefined && !['keep', 'replace', 'abort'].includes(String(edited)))
     throw usage('--edited is one of keep, replace, abort.');
+  const swap = values['swap'] ?? '0';
+  if (!/^\d{1,2}$/.test(String(swap))) throw usage('--swap is a size in GB, up to 99.');
   const text = (name: string): string | undefined => values[name] as string | undefined;
   return {
     words,
@@ -157,6 +160,7 @@ async function parse(
       data: values['data'] === true,
       edited: edited as GlobalFlags['edited'],
       skipCheck: (values['skip-check'] as string[] | undefined) ?? [],
+      swapGiB: Number(swap),
       confirm: text('confirm'),
       mail: values['mail'] === true,
       help: values['help'] === true,

@@ -108,8 +108,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   plan: ['apps', 'config'],
   docker: [],
   apps: ['config', 'prove', 'render', 'secrets'],
-  checks: ['apps', 'config/parse.ts'],
-  prove: ['apps', 'secrets', 'atomic.ts'],
+  checks: ['apps', 'config'],
+  prove: ['apps', 'config/config.ts', 'secrets', 'atomic.ts'],
   apply: ['apps', 'checks', 'config', 'plan', 'prove', 'render', 'secrets', 'docker'],
   commands: ['apply', 'apps', 'ask', 'checks', 'config', 'docker', 'plan', 'prove', 'render', 'secrets'],
 };

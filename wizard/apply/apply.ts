@@ -2,8 +2,8 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APPS } from '../apps/index.ts';
-import { CHECKS } from '../checks/table.ts';
-import type { Finding } from '../checks/check.ts';
+import { preflight, preflightInside } from '../checks/preflight.ts';
+import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { questionsFor } from '../config/questions.ts';
@@ -37,6 +37,7 @@ import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
+import { SWAP, makeSwap, swapIsThere } from './swap.ts';
 import { runTrials } from './trials.ts';
 
 /** What to do with generated files that somebody changed by hand. */
@@ -55,6 +56,10 @@ export interface ApplyOptions {
   /** Asked once, with the edited files, when there are any. */
   readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
   readonly skipChecks: readonly string[];
+  /** Asked once, when there are warnings about this host; absent: nobody is there to be asked. */
+  readonly onWarnings?: PreflightOptions['accept'];
+  /** Size of a swap file to make where there is none; 0: none. */
+  readonly swapGiB: number;
   readonly now: () => Date;
   /** Called with a function that gives the run lock back, for whoever ends the process. */
   readonly onLocked: (release: () => Promise<void>) => void;
@@ -162,48 +167,6 @@ async function refuseForeign(folder: string, config: Config, engine: Engine): Pr
   }
 }
 
-/** Every finding, not the first. Blockers end the run; warnings are said. */
-export async function preflight(
-  folder: string,
-  config: Config,
-  engine: Engine,
-  skip: readonly string[],
-  progress: Progress,
-): Promise<Finding[]> {
-  const unknown = skip.find((id) => !CHECKS.some((check) => check.id === id));
-  if (unknown !== undefined) {
-    throw new Problem(EXIT.USAGE, `There is no check ${unknown}.`, {
-      next: `There are: ${CHECKS.map(({ id }) => id).join(', ')}.`,
-    });
-  }
-  progress.start('preflight', 'This host');
-  const found: (Finding & { id: string })[] = [];
-  try {
-    const info = await engine.info();
-    for (const check of CHECKS.filter(({ id }) => !skip.includes(id))) {
-      const finding = await check.run({ folder, config, engine, info });
-      if (finding) found.push({ ...finding, id: check.id });
-    }
-    const blockers = found.filter(({ level }) => level === 'blocker');
-    for (const finding of found) progress.emit({ event: 'finding', ...finding });
-    if (blockers.length > 0) {
-      const [first] = blockers as [(typeof blockers)[number]];
-      throw new Problem(EXIT.PREFLIGHT, blockers.map(({ what }) => what).join('\n'), {
-        means: first.means,
-        next: `${blockers.map(({ next }) => next).join('\n')} (--skip-check ${blockers.map(({ id }) => id).join(',')} goes on regardless.)`,
-      });
-    }
-    progress.done(
-      `Docker ${info.version}, Compose ${info.composeVersion}, ${(info.memoryMiB / 1024).toFixed(1)} GB of memory`,
-    );
-  } catch (error) {
-    progress.fail();
-    throw error;
-  }
-  for (const { what, means, next } of found) progress.say(`  ! ${what} ${means} ${next}`);
-  return found;
-}
-
 const PRIOR_FILE = 'own-files';
 
 /** True when disk, containers, Caddy and the last receipt all say that nothing is left to do. */
@@ -279,6 +242,24 @@ async function reloadCaddy(engine: Engine, folder: string, site: RenderedSite): 
   }
 }
 
+const checksOf = (
+  { folder, skipChecks: skip, progress, now, onWarnings: accept }: ApplyOptions,
+  config: Config,
+  engine: Engine,
+): PreflightOptions => ({ folder, config, engine, skip, progress, now, accept });
+
+/** References of the images that a registry has to give; none where the engine does not answer. */
+export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
+  const wanted = wantedImages(config);
+  const { missing } = await lockOf(engine, wanted, await readLock(folder)).catch((error: unknown) => {
+    if (error instanceof Problem) throw error;
+    return { missing: [] };
+  });
+  return missing.flatMap((name) =>
+    wanted[name]?.build === undefined ? (wanted[name]?.reference ?? []) : [],
+  );
+}
+
 export interface Applied {
   readonly exit: ExitCode;
   readonly config: Config;
@@ -299,14 +280,20 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   };
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
-  if (quick && (await nothingToDo(options, engine))) return unchanged();
+  const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
+  if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
-  await preflight(folder, config, engine, options.skipChecks, progress);
+  const pulls = await pullsOf(folder, config, engine);
+  const swapGiB = (await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked })) || asked;
   await refuseForeign(folder, config, engine);
   await makeFolders(folder);
   const release = await takeLock(folder);
   options.onLocked(release);
   try {
+    if (swapGiB > 0)
+      await withLine(progress, 'swap', `Swap file of ${swapGiB} GB: ${SWAP.file}`, () =>
+        makeSwap(swapGiB * 1024),
+      );
     if (quick) return await applyLocked(options, engine, config);
     const finished = await recover(folder);
     // A commit that was decided has brought its own answers.
@@ -334,6 +321,9 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
       `After fetching, these images are still missing: ${prepared.missing.join(', ')}.`,
     );
 
+  const caddy = lockedReference(lock['caddy'] as Lock[string]);
+  await preflightInside({ ...checksOf(options, config, engine), caddy, accept: undefined });
+
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
   await runTrials(engine, config, store, lock, progress);
@@ -350,7 +340,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   );
 
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
-  await makeDataFolders(engine, site, lockedReference(lock['caddy'] as Lock[string]));
+  await makeDataFolders(engine, site, caddy);
   for (const { app, image } of empty) {
     await withLine(progress, `seal.${app.id}`, `Place for the data of ${APPS[app.id].name}`, () =>
       writeSeal(engine, config, app, store, image),

@@ -46,7 +46,7 @@ export function sizeOfHost(): Size {
 export type Layout = keyof typeof SIDEKIQ;
 
 /** Kept free: the gate, tootctl, a proof, a person with psql, and the three that PostgreSQL keeps for its superuser. */
-const RESERVE = 12;
+const RESERVE = 14;
 
 /** Connections to the database when every thread has one. */
 export function connectionsOf(size: Size, layout: Layout): number {

@@ -1,7 +1,10 @@
 /** Who listens where on this host, from /proc: no program needed, and it names the owner. */
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import type { Config } from '../config/config.ts';
 import { shortIPv6 } from '../config/parse.ts';
+import { Problem } from '../problem.ts';
+import type { CheckContext, Looked } from './check.ts';
 
 export interface Listener {
   readonly protocol: 'tcp' | 'udp';
@@ -78,4 +81,54 @@ export async function ownerOf({ inode }: Listener): Promise<string | undefined> 
     }
   }
   return undefined;
+}
+
+/** Ports of this host that Caddy needs. */
+export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
+  if (tls.mode === 'proxy') return [{ protocol: 'tcp', port: tls.port }];
+  return [
+    { protocol: 'tcp', port: 80 },
+    { protocol: 'tcp', port: 443 },
+    { protocol: 'udp', port: 443 },
+  ];
+}
+
+export async function checkPorts({ config, engine, info, host }: CheckContext): Promise<Looked | undefined> {
+  // Without the engine our own containers would look like strangers.
+  if (info instanceof Problem) return undefined;
+  const containers = await engine.containers();
+  const taken: string[] = [];
+  const seen: string[] = [];
+  const all = await host.listeners();
+  for (const { protocol, port } of neededPorts(config)) {
+    const container = containers.find(
+      (one) =>
+        one.state === 'running' &&
+        one.ports.some((other) => other.port === port && collides(config.bind, other.ip || '0.0.0.0')),
+    );
+    const listener = all.find(
+      (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),
+    );
+    let by: string | undefined;
+    if (container !== undefined && container.project !== config.name)
+      by = `the container ${container.service} of the Compose project ${container.project}`;
+    else if (container === undefined && listener !== undefined)
+      by = (await host.ownerOf(listener)) ?? 'a process of another user';
+    if (by !== undefined) taken.push(`${protocol} ${port}: ${by}`);
+    seen.push(`${protocol} ${port} ${by ?? (container === undefined ? 'free' : 'ours')}`);
+  }
+  return {
+    seen: `on ${config.bind}: ${seen.join(', ')}`,
+    found:
+      taken.length === 0
+        ? []
+        : [
+            {
+              level: 'blocker',
+              what: `Taken on ${config.bind}: ${taken.join('; ')}.`,
+              means: 'Caddy needs these ports: it is the door of the site.',
+              next: `Stop what holds them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
+            },
+          ],
+  };
 }

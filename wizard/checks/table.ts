@@ -1,107 +1,24 @@
 /** The checks, in the order they run. */
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { exists } from '../atomic.ts';
-import { APPS } from '../apps/index.ts';
-import type { Config } from '../config/config.ts';
-import type { Check, CheckContext, Finding } from './check.ts';
-import { collides, listeners, ownerOf } from './ports.ts';
+import type { Check } from './check.ts';
+import { checkClock, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
+import { checkCaa, checkDns } from './names.ts';
+import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
+import { checkPorts } from './ports.ts';
+import { checkCertificates, checkContainers } from './site.ts';
 
-/** Ports of this host that Caddy needs. */
-function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
-  if (tls.mode === 'proxy') return [{ protocol: 'tcp', port: tls.port }];
-  return [
-    { protocol: 'tcp', port: 80 },
-    { protocol: 'tcp', port: 443 },
-    { protocol: 'udp', port: 443 },
-  ];
-}
-
-async function checkPorts({ config, engine }: CheckContext): Promise<Finding | undefined> {
-  const containers = await engine.containers();
-  const taken: string[] = [];
-  const all = await listeners();
-  for (const { protocol, port } of neededPorts(config)) {
-    const container = containers.find(
-      (one) =>
-        one.state === 'running' &&
-        one.ports.some((other) => other.port === port && collides(config.bind, other.ip || '0.0.0.0')),
-    );
-    if (container?.project === config.name) continue;
-    if (container !== undefined) {
-      taken.push(
-        `${protocol} ${port}: the container ${container.service} of the Compose project ${container.project}`,
-      );
-      continue;
-    }
-    const listener = all.find(
-      (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),
-    );
-    if (listener !== undefined)
-      taken.push(`${protocol} ${port}: ${(await ownerOf(listener)) ?? 'a process of another user'}`);
-  }
-  if (taken.length === 0) return undefined;
-  return {
-    level: 'blocker',
-    what: `Taken on ${config.bind}: ${taken.join('; ')}.`,
-    means: 'Caddy needs these ports: it is the door of the site.',
-    next: 'Stop what holds them, or listen on another address with --bind.',
-  };
-}
-
-const GIB = 1024 ** 3;
-
-async function checkDisk({ folder, config, info }: CheckContext): Promise<Finding | undefined> {
-  const need = config.apps.reduce((sum, { id }) => sum + APPS[id].minimum.diskGiB, 0);
-  let existing = folder;
-  while (!(await exists(existing)) && dirname(existing) !== existing) existing = dirname(existing);
-  const places = [
-    { path: existing, what: 'the site directory', bytes: 16 * 1024 ** 2 },
-    { path: info.dataRoot, what: 'Docker’s data', bytes: need * GIB },
-  ];
-  for (const { path, what, bytes } of places) {
-    let fs: Awaited<ReturnType<typeof statfs>>;
-    try {
-      fs = await statfs(path);
-    } catch {
-      continue; // an engine in a machine of its own, whose disk we cannot see
-    }
-    const free = fs.bavail * fs.bsize;
-    const show = (amount: number): string =>
-      amount >= GIB ? `${(amount / GIB).toFixed(1)} GB` : `${Math.floor(amount / 1024 ** 2)} MB`;
-    if (free < bytes) {
-      return {
-        level: 'blocker',
-        what: `Only ${show(free)} are free for ${what} (${path}); ${show(bytes)} are needed.`,
-        means: 'A database on a full disk stops, and may lose what it was writing.',
-        next: 'Free some space there.',
-      };
-    }
-    if (fs.files > 0 && fs.ffree < 5000) {
-      return {
-        level: 'blocker',
-        what: `Only ${fs.ffree} more files fit where ${what} lies (${path}): its inodes are used up.`,
-        means: 'Nothing can be created there, however many bytes are free.',
-        next: 'Remove many small files there.',
-      };
-    }
-  }
-  return undefined;
-}
-
-async function checkMemory({ config, info }: CheckContext): Promise<Finding | undefined> {
-  const need = config.apps.reduce((sum, { id }) => sum + APPS[id].minimum.memoryMiB, 0);
-  if (info.memoryMiB >= need) return undefined;
-  return {
-    level: 'warning',
-    what: `This host has ${info.memoryMiB} MiB of memory; ${need} are the least for this site.`,
-    means: 'It may start and later be killed by the kernel.',
-    next: 'Add memory or swap.',
-  };
-}
-
+// prettier-ignore
 export const CHECKS: readonly Check[] = [
-  { id: 'disk', title: 'Disk', run: checkDisk },
-  { id: 'memory', title: 'Memory', run: checkMemory },
-  { id: 'ports', title: 'Ports', run: checkPorts },
+  { id: 'docker', phase: 'before', title: 'Docker', about: 'client, engine and Compose, their versions, whose they are, your rights', run: checkDocker },
+  { id: 'system', phase: 'before', title: 'System', about: 'Linux on amd64 or arm64', run: checkSystem },
+  { id: 'memory', phase: 'before', title: 'Memory', about: 'memory and swap against what the site needs', run: checkMemory },
+  { id: 'disk', phase: 'before', title: 'Disk', about: 'bytes and inodes, where the site and where Docker keep data', run: checkDisk },
+  { id: 'ports', phase: 'before', title: 'Ports', about: '80 and 443, and who holds them', run: checkPorts },
+  { id: 'dns', phase: 'before', title: 'DNS', about: 'A and AAAA records against the addresses of this host', run: checkDns },
+  { id: 'caa', phase: 'before', title: 'CAA', about: 'whether the domain lets Let’s Encrypt give certificates', run: checkCaa },
+  { id: 'clock', phase: 'before', title: 'Clock', about: 'the time, against that of a server the site needs, or NTP', run: checkClock },
+  { id: 'registry', phase: 'before', title: 'Registry', about: 'whether the engine can pull what is missing', run: checkRegistry },
+  { id: 'outside', phase: 'inside', title: 'Out of a container', about: 'DNS and HTTPS', run: checkOutside },
+  { id: 'ipv6', phase: 'inside', title: 'IPv6 out of a container', about: 'where the host has IPv6', run: checkIPv6 },
+  { id: 'containers', phase: 'site', title: 'Containers', about: 'running and healthy, else their last lines', run: checkContainers },
+  { id: 'certificates', phase: 'site', title: 'Certificates', about: 'served, and not about to run out', run: (context) => checkCertificates(context) },
 ];

@@ -26,6 +26,8 @@ export interface GlobalFlags {
   readonly data: boolean;
   readonly edited: 'keep' | 'replace' | 'abort' | undefined;
   readonly skipCheck: readonly string[];
+  /** Size of the swap file to make; 0: none. */
+  readonly swapGiB: number;
   readonly confirm: string | undefined;
   readonly mail: boolean;
   readonly help: boolean;

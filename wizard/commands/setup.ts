@@ -1,10 +1,12 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, APPS } from '../apps/index.ts';
-import { apply, prepare, preflight, problemsOf } from '../apply/apply.ts';
+import { apply, prepare, problemsOf, pullsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import type { Change } from '../apply/files.ts';
 import { stale } from '../apply/containers.ts';
+import { SWAP, swapIsThere } from '../apply/swap.ts';
+import { preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
@@ -85,6 +87,17 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
   ]);
 }
 
+async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap' | 'stop'> {
+  const { askChoice } = await import('../ask/prompts.ts');
+  return askChoice('Go on with that?', [
+    { value: 'go', name: 'Go on' },
+    ...(swapGiB === undefined
+      ? []
+      : [{ value: 'swap' as const, name: `Make a swap file of ${swapGiB} GB first: ${SWAP.file}` }]),
+    { value: 'stop', name: 'Stop here, changing nothing' },
+  ]);
+}
+
 function optionsFor(
   context: CommandContext,
   folder: string,
@@ -99,6 +112,8 @@ function optionsFor(
     progress: context.progress,
     onEdited: (changes) => decideEdited(context, changes),
     skipChecks: context.flags.skipCheck,
+    onWarnings: context.interactive && !context.flags.yes ? acceptWarnings : undefined,
+    swapGiB: context.flags.swapGiB,
     now: context.now,
     onLocked: context.onLocked,
   };
@@ -173,7 +188,20 @@ async function showPlan(
     { ...optionsFor(context, folder, answered) },
     engine,
   );
-  if (flags.dryRun) await preflight(folder, config, engine, flags.skipCheck, progress);
+  const swapGiB = flags.swapGiB > 0 && !(await swapIsThere()) ? flags.swapGiB : 0;
+  if (flags.dryRun) {
+    const pulls = await pullsOf(folder, config, engine);
+    await preflight({
+      folder,
+      config,
+      engine,
+      skip: flags.skipCheck,
+      progress,
+      now: context.now,
+      pulls,
+      swapGiB,
+    });
+  }
   const out = (line: string): void => {
     process.stdout.write(`${line}\n`);
   };
@@ -191,14 +219,16 @@ async function showPlan(
         .filter(({ kind }) => kind !== 'same')
         .map(({ path, kind, edited }) => ({ path, kind, edited })),
       containers,
+      ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
       steps: config.apps.flatMap((app) =>
         APPS[app.id].steps(config, app).map(({ id, title }) => ({ id, title })),
       ),
     });
-  } else if (files.length === 0 && containers.length === 0 && missing.length === 0) {
+  } else if (files.length === 0 && containers.length === 0 && missing.length === 0 && swapGiB === 0) {
     out('Nothing to change.');
   } else {
     out(`Site in ${folder}\n`);
+    if (swapGiB > 0) out(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
     if (missing.length > 0) out(`Images to fetch: ${missing.join(', ')}`);
     if (files.length > 0) out(`Files:\n${files.map((line) => `  ${line}`).join('\n')}`);
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
@@ -208,7 +238,7 @@ async function showPlan(
     for (const app of config.apps) for (const { title } of APPS[app.id].steps(config, app)) out(`  ${title}`);
     out('Then the receipt. Nothing was changed.');
   }
-  const pending = files.length > 0 || containers.length > 0 || missing.length > 0;
+  const pending = files.length > 0 || containers.length > 0 || missing.length > 0 || swapGiB > 0;
   return flags.check && pending ? EXIT.FAILED : EXIT.OK;
 }
 

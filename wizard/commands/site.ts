@@ -6,7 +6,7 @@ import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
-import { preflight } from '../apply/apply.ts';
+import { doctor } from '../checks/preflight.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
 import type { Config } from '../config/config.ts';
 import { readNamed } from '../config/sources.ts';
@@ -55,8 +55,18 @@ export const statusCommand: Command = async (context) => {
 };
 
 export const doctorCommand: Command = async (context) => {
+  const { flags, progress, now } = context;
   const { folder, config, engine } = await existingSite(context);
-  await preflight(folder, config, engine, context.flags.skipCheck, context.progress);
+  const caddy = (await readLock(folder))['caddy'];
+  await doctor({
+    folder,
+    config,
+    engine,
+    skip: flags.skipCheck,
+    progress,
+    now,
+    caddy: caddy === undefined ? undefined : lockedReference(caddy),
+  });
   return EXIT.OK;
 };
 

@@ -100,3 +100,7 @@ export function appConfig(config: Config, id: AppId): AppConfig {
   if (found === undefined) throw new Error(`the site has no ${id}`);
   return found;
 }
+
+/** Where Caddy listens, as seen from this host. */
+export const doorOf = ({ bind }: Config): string =>
+  bind === '0.0.0.0' || bind === '::' ? '127.0.0.1' : bind;

@@ -27,50 +27,68 @@ const NOT_INSTALLED = new Problem(EXIT.PREFLIGHT, 'Docker is not installed: ther
 
 const DEFAULT_SOCKET = 'unix:///var/run/docker.sock';
 
-/** Whether somebody chose another context than the default; asking `docker` itself costs as much as a whole no-op run. */
-async function hasContext(): Promise<boolean> {
-  if (process.env['DOCKER_CONTEXT']) return true;
+interface Endpoint {
+  readonly host: string;
+  readonly chosenBy: string | undefined;
+}
+
+/** The context that somebody chose; asking `docker` itself costs as much as a whole no-op run. */
+async function chosenContext(): Promise<string | undefined> {
+  const named = process.env['DOCKER_CONTEXT'];
+  if (named) return named;
   try {
     const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
     const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
       currentContext?: string;
     };
-    return config.currentContext !== undefined && config.currentContext !== 'default';
+    return config.currentContext === 'default' ? undefined : config.currentContext;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
 /** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked where there is one. */
-async function endpoint(): Promise<string> {
+async function endpoint(): Promise<Endpoint> {
   const fromEnvironment = process.env['DOCKER_HOST'];
-  if (fromEnvironment !== undefined && fromEnvironment !== '') return fromEnvironment;
-  if (!(await hasContext())) return DEFAULT_SOCKET;
+  if (fromEnvironment !== undefined && fromEnvironment !== '')
+    return { host: fromEnvironment, chosenBy: 'DOCKER_HOST' };
+  const context = await chosenContext();
+  if (context === undefined) return { host: DEFAULT_SOCKET, chosenBy: undefined };
   try {
-    const { code, stdout } = await run('docker', [
+    const { code, stdout, stderr } = await run('docker', [
       'context',
       'inspect',
       '--format',
       '{{.Endpoints.docker.Host}}',
     ]);
-    return code === 0 && stdout.trim() !== '' ? stdout.trim() : DEFAULT_SOCKET;
+    if (code !== 0) {
+      throw new Problem(EXIT.PREFLIGHT, `The Docker context ${context} cannot be used: ${stderr.trim()}`, {
+        means: 'Docker was told to use another engine than this host’s own. Nothing was changed.',
+        next: '`docker context use default`, or unset DOCKER_CONTEXT.',
+      });
+    }
+    return { host: stdout.trim() || DEFAULT_SOCKET, chosenBy: `the context ${context}` };
   } catch (error) {
     throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
   }
 }
 
-function client(host: string): Docker {
+function client({ host, chosenBy }: Endpoint): Docker {
   if (host.startsWith('unix://')) return new Docker({ socketPath: host.slice('unix://'.length) });
-  throw new Problem(EXIT.PREFLIGHT, `DOCKER_HOST is ${host}, an engine on another machine.`, {
-    means: 'A site mounts files of the host its containers run on, so this works on that host itself only.',
-    next: 'Run this there, or unset DOCKER_HOST (or `docker context use default`).',
-  });
+  throw new Problem(
+    EXIT.PREFLIGHT,
+    `${chosenBy === 'DOCKER_HOST' ? 'DOCKER_HOST' : 'The Docker context'} is ${host}, an engine on another machine.`,
+    {
+      means: 'A site mounts files of the host its containers run on, so this works on that host itself only.',
+      next: 'Run this there, or unset DOCKER_HOST (or `docker context use default`).',
+    },
+  );
 }
 
-async function unreachable(host: string, error: unknown): Promise<Problem> {
+async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promise<Problem> {
   const socket = host.replace(/^unix:\/\//, '');
   const code = codeOf(error);
-  const fromEnvironment = process.env['DOCKER_HOST'] ? ' DOCKER_HOST says so.' : '';
+  const told = chosenBy === undefined ? '' : ` ${chosenBy.replace(/^t/, 'T')} says so.`;
   if (code === 'EACCES' || code === 'EPERM') {
     return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
       means: 'Docker is there, but your account is not in its group. Nothing was changed.',
@@ -79,10 +97,12 @@ async function unreachable(host: string, error: unknown): Promise<Problem> {
     });
   }
   if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK' || code === 'ENOTDIR') {
-    return new Problem(EXIT.PREFLIGHT, `No Docker engine answers at ${socket}.${fromEnvironment}`, {
+    return new Problem(EXIT.PREFLIGHT, `No Docker engine answers at ${socket}.${told}`, {
       means: 'It is stopped, or it listens elsewhere. Nothing was changed.',
-      next: fromEnvironment
-        ? 'Unset DOCKER_HOST or set it to the right socket.'
+      next: chosenBy
+        ? chosenBy === 'DOCKER_HOST'
+          ? 'Unset DOCKER_HOST or set it to the right socket.'
+          : '`docker context use default`, or start that engine.'
         : (await isSystemd())
           ? 'Start it with `sudo systemctl start docker`.'
           : 'Start it with `sudo service docker start` (or `sudo dockerd`).',
@@ -117,9 +137,9 @@ class Sink extends Writable {
 
 /** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
 export async function connect(): Promise<Engine> {
-  const host = await endpoint();
-  const docker = client(host);
-  const environment = { ...cleanEnvironment(), DOCKER_HOST: host };
+  const end = await endpoint();
+  const docker = client(end);
+  const environment = { ...cleanEnvironment(), DOCKER_HOST: end.host };
   const cli = (
     argv: readonly string[],
     onLine?: (line: string) => void,
@@ -142,13 +162,15 @@ export async function connect(): Promise<Engine> {
         NCPU: number;
         DockerRootDir: string;
         SecurityOptions?: string[];
+        Architecture?: string;
+        OperatingSystem?: string;
       };
       // The client first: without it the socket's trouble is not the person's first trouble.
       const compose = await cli(['compose', 'version', '--short']);
       try {
         info = await docker.info();
       } catch (error) {
-        throw await unreachable(host, error);
+        throw await unreachable(end, error);
       }
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
       const [major = 0, minor = 0] = composeVersion.split('.').map(Number);
@@ -175,6 +197,10 @@ export async function connect(): Promise<Engine> {
         cpus: info.NCPU,
         dataRoot: info.DockerRootDir,
         rootless: (info.SecurityOptions ?? []).some((option) => option.includes('rootless')),
+        architecture: info.Architecture ?? '',
+        system: info.OperatingSystem ?? '',
+        socket: end.host,
+        chosenBy: end.chosenBy,
       };
     },
 
@@ -185,6 +211,16 @@ export async function connect(): Promise<Engine> {
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw error;
+      }
+    },
+
+    async findInRegistry(reference): Promise<void> {
+      try {
+        await docker.getImage(reference).distribution();
+      } catch (error) {
+        // It answered: what it wants of whom is between it and the pull, which may be logged in.
+        if ([401, 403].includes(statusOf(error) ?? 0)) return;
+        throw pullProblem(reference, messageOf(error));
       }
     },
 

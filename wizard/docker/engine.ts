@@ -8,6 +8,14 @@ export interface EngineInfo {
   /** Where Docker keeps images and volumes. */
   readonly dataRoot: string;
   readonly rootless: boolean;
+  /** As the kernel says it: `x86_64`, `aarch64`, … */
+  readonly architecture: string;
+  /** Of the machine the engine runs on: `Debian GNU/Linux 12 (bookworm)`, `Docker Desktop`, … */
+  readonly system: string;
+  /** `unix:///…`. */
+  readonly socket: string;
+  /** What names that socket, where it is not Docker's default: `DOCKER_HOST`, or `the context NAME`. */
+  readonly chosenBy: string | undefined;
 }
 
 export interface Image {
@@ -61,6 +69,8 @@ export interface Engine {
   /** Throws a Problem (exit 4) in words when the engine or Compose cannot be used. */
   info(): Promise<EngineInfo>;
   image(reference: string): Promise<Image | undefined>;
+  /** Asks the image's registry for it as a pull would, and fetches nothing. Throws a Problem when the engine does not reach it. */
+  findInRegistry(reference: string): Promise<void>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
   build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
   /** `device`: the directory it leads to, where Docker does not keep it itself. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { APPS } from '../apps/index.ts';
+import { doorOf } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { messageOf } from '../problem.ts';
@@ -30,7 +31,7 @@ export async function prove(
     if (container === undefined) throw new Error(`the container of ${service} is gone`);
     return engine.exec(container.id, argv, stdin);
   };
-  const door = config.bind === '0.0.0.0' || config.bind === '::' ? '127.0.0.1' : config.bind;
+  const door = doorOf(config);
   const ca = await trusted(config, store, inside);
   const context: ProofContext = {
     config,

@@ -87,6 +87,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     data: false,
     edited: undefined,
     skipCheck: [],
+    swapGiB: 0,
     confirm: undefined,
     help: false,
     version: false,

@@ -1,0 +1,103 @@
+/** A swap file, for a host with little memory: made only when it was asked for, and only as root. */
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { NEW, exists, writeWhole } from '../atomic.ts';
+import { run } from '../docker/run.ts';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+
+export interface SwapPlaces {
+  readonly file: string;
+  /** Where it is noted, so that it is there after a restart too. */
+  readonly fstab: string;
+}
+
+export const SWAP: SwapPlaces = { file: '/swapfile', fstab: '/etc/fstab' };
+
+const MIB = 1024 ** 2;
+
+const isActive = async ({ file }: SwapPlaces): Promise<boolean> =>
+  (await readFile('/proc/swaps', 'utf8')).split('\n').some((line) => line.split(/\s/)[0] === file);
+
+const isNoted = async ({ file, fstab }: SwapPlaces): Promise<boolean> =>
+  (await readFile(fstab, 'utf8').catch(() => ''))
+    .split('\n')
+    .some((line) => line.trim().split(/\s+/)[0] === file);
+
+export const swapIsThere = async (places: SwapPlaces = SWAP): Promise<boolean> =>
+  (await isActive(places)) && (await isNoted(places));
+
+/** Root's programs are not always in the PATH of who became root. */
+const asRoot = (program: string, ...argv: string[]): ReturnType<typeof run> =>
+  run(program, argv, {
+    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
+  });
+
+/** All of it is written: the kernel takes no file with holes. */
+async function writeZeros(path: string, mib: number): Promise<void> {
+  await rm(path, { force: true });
+  const handle = await open(path, 'wx', 0o600);
+  try {
+    const zeros = Buffer.alloc(MIB);
+    for (let i = 0; i < mib; i++) await handle.writeFile(zeros);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Makes the file, turns it on and notes it in fstab; killed anywhere, the next call goes on from there. A file of that name
+ * that is there already is turned on, never overwritten.
+ * @param mib size of a new one
+ */
+export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<void> {
+  const { file, fstab } = places;
+  const failed = (what: string, next: string, cause?: unknown): Problem =>
+    new Problem(EXIT.PREFLIGHT, `There is no swap file: ${what}`, {
+      means: 'The site was not changed.',
+      next: `${next} Without --swap it goes on as it is.`,
+      cause,
+    });
+  if (process.getuid?.() !== 0) {
+    throw failed(
+      'only root can make one.',
+      `Run this with sudo, or make it yourself: \`sudo sh -c 'install -m 600 /dev/null ${file} && dd if=/dev/zero of=${file} bs=1M count=${mib} && mkswap ${file} && swapon ${file} && echo "${file} none swap sw 0 0" >>${fstab}'\`.`,
+    );
+  }
+  if (!(await isActive(places))) {
+    const ours = !(await exists(file));
+    if (ours) {
+      try {
+        await writeZeros(file + NEW, mib);
+        const { code, stderr } = await asRoot('mkswap', file + NEW);
+        if (code !== 0) throw new Error(`mkswap: ${stderr.trim()}`);
+        await rename(file + NEW, file);
+      } catch (error) {
+        await rm(file + NEW, { force: true });
+        throw failed(
+          codeOf(error) === 'ENOSPC' ? 'the disk is full.' : messageOf(error),
+          'Free some space, or take a smaller one.',
+          error,
+        );
+      }
+    }
+    const { code, stderr } = await asRoot('swapon', file);
+    if (code !== 0) {
+      if (ours) await rm(file, { force: true });
+      throw failed(
+        `the kernel does not take ${file} (${stderr.trim()}).`,
+        ours
+          ? 'Some file systems and most containers allow none; add memory.'
+          : 'It was there before, and not made for swapping: look at it.',
+      );
+    }
+  }
+  if (!(await isNoted(places))) {
+    const path = await realpath(fstab);
+    const text = await readFile(path, 'utf8');
+    await writeWhole(
+      path,
+      `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${file} none swap sw 0 0\n`,
+      (await stat(path)).mode & 0o777,
+    );
+  }
+}

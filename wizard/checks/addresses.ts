@@ -1,0 +1,32 @@
+/** Names and addresses: which of them the world can reach. */
+import { BlockList, isIP } from 'node:net';
+import { shortIPv6 } from '../config/parse.ts';
+
+const PRIVATE = new BlockList();
+for (const [network, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.168.0.0', 16],
+] as const)
+  PRIVATE.addSubnet(network, bits, 'ipv4');
+for (const [network, bits] of [
+  ['::', 127],
+  ['fc00::', 7],
+  ['fe80::', 10],
+] as const)
+  PRIVATE.addSubnet(network, bits, 'ipv6');
+
+/** Whether the address means the same machine everywhere. */
+export const isPublic = (address: string): boolean =>
+  !PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+
+/** One spelling an address. */
+export const spelled = (address: string): string => (isIP(address) === 6 ? shortIPv6(address) : address);
+
+/** Names that the public DNS never has (RFC 2606, 6761, 6762, 7686, 8375, 9476; ICANN's `internal`). */
+export const isReserved = (name: string): boolean =>
+  /(^|\.)(test|localhost|invalid|example|local|onion|alt|internal|home\.arpa)$/.test(name);

@@ -1,0 +1,253 @@
+/** The machine and its engine: what it is, how much of everything it has, what time it takes it to be. */
+import { dirname } from 'node:path';
+import { exists } from '../atomic.ts';
+import { APPS } from '../apps/index.ts';
+import { Problem, messageOf } from '../problem.ts';
+import { isReserved } from './addresses.ts';
+import { gib } from './check.ts';
+import type { CheckContext, Finding, Looked } from './check.ts';
+import { acmeDirectory, registryOf } from './outside.ts';
+import { neededPorts } from './ports.ts';
+
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+
+/** As images are named: what Node and the kernel call it. */
+const ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  x86_64: 'amd64',
+  arm64: 'arm64',
+  aarch64: 'arm64',
+};
+
+export async function checkSystem({ host, info }: CheckContext): Promise<Looked> {
+  const machine = info instanceof Problem ? host.arch : info.architecture;
+  const arch = ARCHITECTURES[machine];
+  const system = info instanceof Problem ? '' : info.system;
+  const found: Finding[] = [];
+  if (host.platform !== 'linux' || system.startsWith('Docker Desktop')) {
+    found.push({
+      level: 'warning',
+      what:
+        host.platform === 'linux'
+          ? 'Docker Desktop runs its containers in a virtual machine.'
+          : `This is ${host.platform}, not Linux.`,
+      means:
+        'It may do for trying out; fedi-setup was never tried there, and a server belongs on Linux itself.',
+      next: 'For a server, use Docker Engine on a Linux host.',
+    });
+  }
+  if (arch === undefined) {
+    found.push({
+      level: 'blocker',
+      what: `This machine’s processor is ${machine}.`,
+      means: 'The images exist for amd64 and arm64 only.',
+      next: 'Use a machine with one of these, or name images of your own with --images-NAME.',
+    });
+  }
+  return { seen: `${host.platform}, ${arch ?? machine}${system === '' ? '' : `, ${system}`}`, found };
+}
+
+const ENGINE_MINIMUM = [20, 10] as const;
+
+export async function checkDocker({ info, folder, host, config }: CheckContext): Promise<Looked> {
+  if (info instanceof Problem) {
+    const { message, means = '', next = '' } = info;
+    return { seen: message, found: [{ level: 'blocker', what: message, means, next, must: true }] };
+  }
+  const { version, composeVersion, rootless, dataRoot, socket, chosenBy } = info;
+  const found: Finding[] = [];
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major < ENGINE_MINIMUM[0] || (major === ENGINE_MINIMUM[0] && minor < ENGINE_MINIMUM[1])) {
+    found.push({
+      level: 'blocker',
+      what: `The engine ${version} is too old: ${ENGINE_MINIMUM.join('.')} is the least.`,
+      means: 'Or it is not Docker at all: Podman’s socket answers with numbers like that.',
+      next: 'Install Docker Engine: https://docs.docker.com/engine/install/',
+    });
+  }
+  if (chosenBy !== undefined) {
+    found.push({
+      level: 'warning',
+      what: `This is not this host’s own Docker: ${chosenBy} names ${socket}.`,
+      means: 'The site will run there, and whoever looks for it needs the same setting.',
+      next: 'If that is not meant, `docker context use default` and unset DOCKER_HOST.',
+    });
+  }
+  if (dataRoot.startsWith('/var/snap/')) {
+    const seesFolder = folder.startsWith('/home/');
+    found.push({
+      level: seesFolder ? 'warning' : 'blocker',
+      what: 'Docker was installed as a snap.',
+      means: seesFolder
+        ? 'It sees files below /home only, and is updated while the site runs.'
+        : `It sees files below /home only, so not ${folder}: the containers would find empty folders.`,
+      next: '`sudo snap remove docker`, then install Docker Engine: https://docs.docker.com/engine/install/',
+    });
+  }
+  if (rootless) {
+    const first = await host.firstFreePort();
+    const low = neededPorts(config).filter(({ port }) => port < first);
+    found.push(
+      low.length > 0
+        ? {
+            level: 'blocker',
+            what: `Docker is rootless here and may not listen on port ${low[0]?.port}: ${first} is the lowest.`,
+            means: 'Caddy needs that port: it is the door of the site.',
+            next: `\`sudo sysctl net.ipv4.ip_unprivileged_port_start=80\`, and for ever: a file with that line in /etc/sysctl.d.`,
+          }
+        : {
+            level: 'warning',
+            what: 'Docker is rootless here.',
+            means:
+              'To the site all visitors seem to come from one address, so limits and bans hit everybody or nobody.',
+            next: 'Use Docker as root has it, or see “source IP” in https://docs.docker.com/engine/security/rootless/',
+          },
+    );
+  }
+  return { seen: `${version}, Compose ${composeVersion}, at ${socket}`, found };
+}
+
+/** What a site on this host needs at least. */
+const needed = ({ config: { apps } }: CheckContext): { memoryMiB: number; diskGiB: number } => ({
+  memoryMiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.memoryMiB, 0),
+  diskGiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.diskGiB, 0),
+});
+
+export async function checkMemory(context: CheckContext): Promise<Looked | undefined> {
+  const { info, host, swapGiB } = context;
+  if (info instanceof Problem) return undefined;
+  const { memoryMiB: need } = needed(context);
+  const swap = await host.swapMiB();
+  const seen = `${gib(info.memoryMiB * MIB)}, swap ${gib(swap * MIB)}; ${gib(need * MIB)} needed`;
+  if (info.memoryMiB + swap + swapGiB * 1024 >= need) return { seen, found: [] };
+  const offer = Math.max(1, Math.ceil((need - info.memoryMiB - swap) / 1024));
+  return {
+    seen,
+    found: [
+      {
+        level: 'warning',
+        what: 'This host has less memory than the site needs.',
+        means: 'It may start and later be killed by the kernel.',
+        next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` makes a file of ${offer} GB.`,
+        ...(host.isRoot ? { swapGiB: offer } : {}),
+      },
+    ],
+  };
+}
+
+/** Below this a file system is as good as full. */
+const FEW_INODES = 5000;
+
+export async function checkDisk(context: CheckContext): Promise<Looked> {
+  const { folder, info, exists: isThere, swapGiB } = context;
+  let existing = folder;
+  while (!(await exists(existing)) && dirname(existing) !== existing) existing = dirname(existing);
+  // What a site that exists needs lies there already; it needs room to go on.
+  const data = isThere ? GIB / 2 : needed(context).diskGiB * GIB;
+  const places = [
+    { path: existing, what: 'the site directory', bytes: 16 * MIB, low: 0 },
+    ...(info instanceof Problem
+      ? []
+      : [{ path: info.dataRoot, what: 'Docker’s data', bytes: data, low: isThere ? 2 * GIB : 0 }]),
+    ...(swapGiB > 0 ? [{ path: '/', what: 'the swap file', bytes: swapGiB * GIB + GIB, low: 0 }] : []),
+  ];
+  const found: Finding[] = [];
+  const seen: string[] = [];
+  for (const { path, what, bytes, low } of places) {
+    const space = await context.host.space(path);
+    if (space === undefined) {
+      seen.push(`${path} cannot be seen from here`);
+      continue;
+    }
+    const { freeBytes, freeInodes, inodes } = space;
+    seen.push(`${gib(freeBytes)}${inodes > 0 ? ` and ${freeInodes} inodes` : ''} free in ${path}`);
+    if (freeBytes < bytes) {
+      found.push({
+        level: 'blocker',
+        what: `Only ${gib(freeBytes)} are free for ${what} (${path}); ${gib(bytes)} are needed.`,
+        means: 'A database on a full disk stops, and may lose what it was writing.',
+        next: 'Free some space there.',
+      });
+    } else if (freeBytes < low) {
+      found.push({
+        level: 'warning',
+        what: `Only ${gib(freeBytes)} are left for ${what} (${path}).`,
+        means: 'A database on a full disk stops, and may lose what it was writing.',
+        next: '`docker system df` shows what takes the space; `docker image prune` removes images of earlier versions.',
+      });
+    }
+    if (inodes > 0 && freeInodes < FEW_INODES) {
+      found.push({
+        level: 'blocker',
+        what: `Only ${freeInodes} more files fit where ${what} lies (${path}): its inodes are used up.`,
+        means: 'Nothing can be created there, however many bytes are free.',
+        next: 'Remove many small files there.',
+      });
+    }
+  }
+  return { seen: seen.join('; '), found };
+}
+
+const CLOCK_WARNING_S = 30;
+/** S3 takes signatures of 15 minutes, Mastodon of an hour (measured, see its signed_request.rb); a code of an authenticator lives 30 s. */
+const CLOCK_BLOCKER_S = 300;
+
+const TIME_FIX =
+  '`sudo timedatectl set-ntp true`, or install chrony. On a virtual machine, look at its host’s clock too.';
+
+/** Asks only where this site has business anyway; else the kernel's own word counts. */
+export async function checkClock({ host, config, pulls, now }: CheckContext): Promise<Looked | undefined> {
+  const directory = acmeDirectory(config);
+  const urls = [
+    ...(directory === undefined || isReserved(new URL(directory).hostname) ? [] : [directory]),
+    ...pulls.slice(0, 1).map((reference) => registryOf(reference).url),
+  ];
+  const failed: string[] = [];
+  for (const url of urls) {
+    const { hostname } = new URL(url);
+    const before = now().getTime();
+    let date: Date;
+    try {
+      date = await host.dateAt(url);
+    } catch (error) {
+      failed.push(`${hostname} gave no time (${messageOf(error)})`);
+      continue;
+    }
+    // A Date header has whole seconds, cut off.
+    const off = Math.round(((before + now().getTime()) / 2 - date.getTime() - 500) / 1000);
+    const seen = `${Math.abs(off)} s ${off < 0 ? 'behind' : 'ahead of'} the time that ${hostname} gives`;
+    if (Math.abs(off) <= CLOCK_WARNING_S) return { seen, found: [] };
+    return {
+      seen,
+      found: [
+        {
+          level: Math.abs(off) > CLOCK_BLOCKER_S ? 'blocker' : 'warning',
+          what: `The clock of this host is ${off < 0 ? 'slow' : 'fast'} by ${Math.abs(off)} seconds.`,
+          means:
+            'Other servers refuse what is signed at a wrong time, and certificates seem not to be valid.',
+          next: TIME_FIX,
+        },
+      ],
+    };
+  }
+  const synchronized = await host.isSynchronized();
+  const seen = [
+    ...failed,
+    synchronized === undefined
+      ? 'nothing to compare it with'
+      : `the system says that its clock is ${synchronized ? '' : 'not '}kept by NTP`,
+  ].join('; ');
+  if (synchronized !== false || config.tls.mode === 'internal') return { seen, found: [] };
+  return {
+    seen,
+    found: [
+      {
+        level: 'warning',
+        what: 'Nothing keeps the clock of this host right.',
+        means: 'It drifts; then other servers refuse what this one signs.',
+        next: TIME_FIX,
+      },
+    ],
+  };
+}

@@ -1,0 +1,192 @@
+/** Runs the table: before a run writes anything, after its images are there, and for the doctor. */
+import type { Engine } from '../docker/engine.ts';
+import { Cancelled, EXIT, Problem } from '../problem.ts';
+import type { ExitCode } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+import { gib } from './check.ts';
+import type { Check, CheckContext, Finding, Looked } from './check.ts';
+import { thisHost } from './host.ts';
+import { outsideOf } from './outside.ts';
+import { CHECKS } from './table.ts';
+
+/**
+ * Asks once, after the warnings were said, whether to go on; absent: nobody is there to be asked.
+ * @param swapGiB size of a swap file that would mend one of them and could be made now
+ */
+export type Accept = (swapGiB: number | undefined) => Promise<'go' | 'swap' | 'stop'>;
+
+export interface PreflightOptions {
+  readonly folder: string;
+  readonly config: CheckContext['config'];
+  readonly engine: Engine;
+  /** Ids of checks to leave out. */
+  readonly skip: readonly string[];
+  readonly progress: Progress;
+  readonly now: () => Date;
+  readonly pulls?: readonly string[];
+  readonly caddy?: string | undefined;
+  readonly swapGiB?: number;
+  readonly accept?: Accept | undefined;
+}
+
+function refuseUnknown(skip: readonly string[]): void {
+  const unknown = skip.find((id) => !CHECKS.some((check) => check.id === id));
+  if (unknown !== undefined) {
+    throw new Problem(EXIT.USAGE, `There is no check ${unknown}.`, {
+      next: `There are:\n${CHECKS.map(({ id, about }) => `${id.padEnd(13)}${about}`).join('\n')}`,
+    });
+  }
+}
+
+async function contextOf(options: PreflightOptions): Promise<CheckContext> {
+  const { folder, config, engine, pulls = [], caddy, swapGiB = 0, now } = options;
+  const info = await engine.info().catch((error: unknown) => {
+    if (error instanceof Problem) return error;
+    throw error;
+  });
+  const exists = !(info instanceof Problem) && (await engine.containers(config.name)).length > 0;
+  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, swapGiB, now };
+}
+
+/** A check that applies, with what it saw. */
+type Result = Check & Looked;
+
+/** All at once, told one after the other. */
+async function look(
+  context: CheckContext,
+  phases: readonly Check['phase'][],
+  { skip, progress }: PreflightOptions,
+  tell: (check: Check, result: Promise<Looked | undefined>) => Promise<Looked | undefined>,
+): Promise<Result[]> {
+  const checks = CHECKS.filter(({ id, phase }) => phases.includes(phase) && !skip.includes(id));
+  const running = checks.map((check) => check.run(context));
+  for (const one of running) one.catch(() => undefined);
+  const results: Result[] = [];
+  for (const [i, check] of checks.entries()) {
+    const looked = await tell(check, running[i] as Promise<Looked | undefined>);
+    if (looked === undefined) continue;
+    results.push({ ...check, ...looked });
+    for (const { must: _must, swapGiB: _swap, ...finding } of looked.found)
+      progress.emit({ event: 'finding', id: check.id, seen: looked.seen, ...finding });
+  }
+  return results;
+}
+
+type Found = Finding & Pick<Result, 'id' | 'title' | 'seen'>;
+
+const foundIn = (results: readonly Result[], level: Finding['level']): Found[] =>
+  results.flatMap(({ id, title, seen, found }) =>
+    found.filter((finding) => finding.level === level).map((finding) => ({ ...finding, id, title, seen })),
+  );
+
+/** Every blocker, not the first one alone. */
+function blocked(exit: ExitCode, blockers: readonly Found[], more: { log: string[]; hint: string }): Problem {
+  const alone = blockers.length === 1;
+  const lines = (key: 'what' | 'next'): string =>
+    [...new Set(blockers.map((one) => one[key]))].map((line) => (alone ? line : `- ${line}`)).join('\n');
+  return new Problem(exit, alone ? lines('what') : `This host is not ready:\n${lines('what')}`, {
+    means: [...new Set(blockers.map(({ means }) => means))].join(' '),
+    next: `${lines('next')}${more.hint}`,
+    ...(more.log.length === 0 ? {} : { log: [...new Set(more.log)].join('\n') }),
+  });
+}
+
+/** With the proofs, and how to go on regardless. */
+function notReady(blockers: readonly Found[]): Problem {
+  const skippable = new Set(blockers.filter(({ must }) => !must).map(({ id }) => id));
+  return blocked(EXIT.PREFLIGHT, blockers, {
+    log: blockers.flatMap(({ title, seen, what }) => (seen === what ? [] : [`${title}: ${seen}`])),
+    hint: skippable.size > 0 ? `\n(--skip-check ${[...skippable].join(',')} goes on regardless.)` : '',
+  });
+}
+
+function sayWarnings(progress: Progress, warnings: readonly Found[]): void {
+  for (const { what, means, next, title, seen, log } of warnings) {
+    progress.say(`  ! ${what}\n    ${means}\n    ${next}\n    (${title}: ${seen})`);
+    if (log !== undefined) progress.say(log.replaceAll(/^/gm, '    | '));
+  }
+}
+
+/** The phase in one line of progress; see {@link preflight}. */
+async function inOneLine(
+  options: PreflightOptions,
+  phase: Check['phase'],
+  line: { id: string; title: string; done: (context: CheckContext) => string | undefined },
+): Promise<number> {
+  const { progress, accept } = options;
+  refuseUnknown(options.skip);
+  progress.start(line.id, line.title);
+  let results: Result[];
+  try {
+    const context = await contextOf(options);
+    results = await look(context, [phase], options, (check, result) => {
+      progress.update(check.title);
+      return result;
+    });
+    const blockers = foundIn(results, 'blocker');
+    if (blockers.length > 0) throw notReady(blockers);
+    progress.done(line.done(context));
+  } catch (error) {
+    progress.fail();
+    throw error;
+  }
+  const warnings = foundIn(results, 'warning');
+  sayWarnings(progress, warnings);
+  if (warnings.length === 0 || accept === undefined) return 0;
+  const { swapGiB } = warnings.find((warning) => warning.swapGiB !== undefined) ?? {};
+  const answer = await accept(swapGiB);
+  if (answer === 'stop') throw new Cancelled();
+  return answer === 'swap' ? (swapGiB ?? 0) : 0;
+}
+
+/**
+ * Before anything is written. Throws a Problem (exit 4) with every blocker, {@link Cancelled} when a warning was not accepted.
+ * Resolves to the size of a swap file that was accepted, in GiB; 0: none.
+ */
+export const preflight = (options: PreflightOptions): Promise<number> =>
+  inOneLine(options, 'before', {
+    id: 'preflight',
+    title: 'This host',
+    done: ({ info }) =>
+      info instanceof Problem
+        ? undefined
+        : `Docker ${info.version}, Compose ${info.composeVersion}, ${gib(info.memoryMiB * 1024 ** 2)} of memory`,
+  });
+
+/** After the images are there, out of a container; not a word where a site has no business outside. */
+export async function preflightInside(options: PreflightOptions): Promise<void> {
+  if (outsideOf(options) === undefined) return;
+  await inOneLine(options, 'inside', {
+    id: 'preflight.inside',
+    title: 'The world, as containers reach it',
+    done: () => undefined,
+  });
+}
+
+/** The whole table, a line a check. Throws a Problem with every blocker. */
+export async function doctor(options: PreflightOptions): Promise<void> {
+  const { progress } = options;
+  refuseUnknown(options.skip);
+  const context = await contextOf(options);
+  const results = await look(
+    context,
+    ['before', 'inside', 'site'],
+    options,
+    async ({ id, title }, running) => {
+      const result = await running;
+      if (result === undefined) return undefined;
+      progress.start(`check.${id}`, title);
+      if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
+      else progress.done(result.seen);
+      sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
+      return result;
+    },
+  );
+  const blockers = foundIn(results, 'blocker');
+  if (blockers.length > 0)
+    // Proofs stand above, in the lines of the checks.
+    throw blocked(context.info instanceof Problem ? EXIT.PREFLIGHT : EXIT.FAILED, blockers, {
+      log: blockers.flatMap(({ log }) => log?.split('\n') ?? []),
+      hint: '',
+    });
+}
