@@ -1,7 +1,6 @@
 /** Where Mastodon's data live: in containers of its own or on servers that the person runs. */
 import type { Config } from '../config/config.ts';
-import type { Question } from '../config/question.ts';
-import type { Answers } from '../config/question.ts';
+import type { Answers, Question } from '../config/question.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Command, EnvGroup, Seal, Trial } from './app.ts';
 import { isExternal, serverOf, serverQuestions } from './external.ts';
@@ -9,12 +8,9 @@ import type { ServerKind } from './external.ts';
 import { runner } from './mastodon-runner.ts';
 import { connectionsOf } from './mastodon-size.ts';
 import type { Layout, Size } from './mastodon-size.ts';
+import { MINIMUM } from './mastodon-version.ts';
 
 const APP = 'mastodon';
-
-/** The least that upstream's release notes since 4.5 ask for: PostgreSQL 14.4; Redis 7.0 or Valkey 7.2. */
-const POSTGRES_MINIMUM = { number: 140_004, words: '14.4' } as const;
-const REDIS_MINIMUM = 7;
 
 const DATABASE: ServerKind = {
   key: 'database',
@@ -174,8 +170,8 @@ export function mastodonTrials({ answers }: Config): Trial[] {
       env: clientEnv,
       problem: (stdout) => {
         const [version = '', connections = '', mayCreate = '', encoding = ''] = stdout.trim().split('|');
-        if (Number(version) < POSTGRES_MINIMUM.number)
-          return `it is older than ${POSTGRES_MINIMUM.words} (${version}).`;
+        if (Number(version) < MINIMUM.postgres.number)
+          return `it is older than ${MINIMUM.postgres.words} (${version}).`;
         if (Number(connections) < needed)
           return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --mastodon-size.`;
         if (mayCreate !== 't')
@@ -211,8 +207,8 @@ export function mastodonTrials({ answers }: Config): Trial[] {
         const version = /redis_version:(\d+)/.exec(stdout)?.[1];
         // The client ends with 0 though the server refused it.
         if (version === undefined) return stdout.trim().split('\n').at(-1) || 'it did not answer.';
-        return Number(version) < REDIS_MINIMUM
-          ? `it is older than ${REDIS_MINIMUM}.0 (${version}).`
+        return Number(version) < MINIMUM.redis
+          ? `it is older than ${MINIMUM.redis}.0 (${version}).`
           : undefined;
       },
       hint: HINT,

@@ -31,26 +31,10 @@ import {
   sizeOfHost,
 } from './mastodon-size.ts';
 import type { Layout, Size } from './mastodon-size.ts';
+import { VERSION, parseVersion } from './mastodon-version.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
-
-/**
- * The version a new site gets: the newest stable we know. Both images carry it. It needs PostgreSQL 14.4 or newer and
- * Redis 7.0 or Valkey 7.2 or newer (upstream's release notes since 4.5).
- */
-const VERSION = 'v4.7.6';
-/** Older ones get no security fixes any more, or need variables that we do not make. */
-const OLDEST = [4, 5, 0] as const;
-
-function parseVersion(given: string): Parsed<string> {
-  const parts = /^v?(\d+)\.(\d+)\.(\d+)$/.exec(given.trim())?.slice(1).map(Number);
-  if (parts === undefined) return { problem: `Not a version such as ${VERSION}.` };
-  const older = OLDEST.findIndex((least, i) => (parts[i] ?? 0) !== least);
-  if (older >= 0 && (parts[older] ?? 0) < (OLDEST[older] ?? 0))
-    return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
-  return { value: `v${parts.join('.')}` };
-}
 
 /** `[A-Za-z0-9]` × 32, each as likely as the other: what `rails db:encryption:init` makes. */
 function alphanumeric32(): string {
