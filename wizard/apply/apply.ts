@@ -9,6 +9,7 @@ import type { Config } from '../config/config.ts';
 import { questionsFor } from '../config/questions.ts';
 import type { Resolved } from '../config/resolve.ts';
 import { saveInto, worthSaving } from '../config/save.ts';
+import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -194,7 +195,7 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   const containers = await running;
   if ((await stale(containers, folder, site)).length > 0) return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
-  return caddy?.healthOutput === (await caddyId(folder, site)) || caddyRuns(engine, folder, site);
+  return caddy?.healthOutput === (await caddyId(folder, site)) || isCaddyCurrent(engine, folder, site);
 }
 
 const priorHash = (folder: string): Promise<string | undefined> =>
@@ -207,33 +208,18 @@ async function caddyId(folder: string, site: RenderedSite): Promise<string> {
 }
 
 /** Caddy itself says which configuration it runs. */
-async function caddyRuns(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
-  const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
-  if (caddy?.state !== 'running') return false;
-  const { code, stdout } = await engine.exec(caddy.id, [
-    'curl',
-    '--silent',
-    '--fail',
-    'http://127.0.0.1:2021/',
-  ]);
-  return code === 0 && stdout === (await caddyId(folder, site));
+async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
+  const caddy = await caddyOf(engine, site.compose.name);
+  return caddy !== undefined && (await caddyRunsOn(engine, caddy)) === (await caddyId(folder, site));
 }
 
-async function reloadCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
-  const caddy = (await engine.containers(site.compose.name)).find(({ service }) => service === 'caddy');
+async function renewCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
+  const caddy = await caddyOf(engine, site.compose.name);
   if (caddy === undefined) {
-    throw new Problem(EXIT.FAILED, 'Caddy has no container.', { next: 'Look at `docker compose ps --all`.' });
+    throw new Problem(EXIT.FAILED, 'Caddy does not run.', { next: 'Look at `docker compose ps --all`.' });
   }
-  const { code, stderr } = await engine.exec(caddy.id, [
-    'caddy',
-    'reload',
-    '--config',
-    '/etc/caddy/Caddyfile',
-    '--adapter',
-    'caddyfile',
-    '--force',
-  ]);
-  if (code !== 0 || !(await caddyRuns(engine, folder, site))) {
+  const { code, stderr } = await reloadCaddy(engine, caddy);
+  if (code !== 0 || !(await isCaddyCurrent(engine, folder, site))) {
     throw new Problem(EXIT.FAILED, 'Caddy did not take the new configuration.', {
       means: 'It goes on with the one before.',
       next: 'Mend what its lines say and run this again.',
@@ -438,8 +424,8 @@ async function startContainers(
     progress.fail();
     throw error;
   }
-  if ((ownChanged && prior !== undefined) || !(await caddyRuns(engine, folder, site))) {
-    await withLine(progress, 'reload', 'Caddy reloaded', () => reloadCaddy(engine, folder, site));
+  if ((ownChanged && prior !== undefined) || !(await isCaddyCurrent(engine, folder, site))) {
+    await withLine(progress, 'reload', 'Caddy reloaded', () => renewCaddy(engine, folder, site));
   }
   if (ownChanged) await writeWhole(join(folder, OWN, PRIOR_FILE), own, 0o600);
 }

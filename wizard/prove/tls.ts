@@ -1,7 +1,8 @@
 /** What has to be there before anything else can be proven: certificates, or the proxy in front that has them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import type { Engine } from '../docker/engine.ts';
+import { caddyOf, reloadCaddy } from '../docker/caddy.ts';
+import type { Container, Engine } from '../docker/engine.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import type { Client } from './http.ts';
 import type { Proof } from './proof.ts';
@@ -129,26 +130,17 @@ function handshake({ address, ca }: Door, name: string): Promise<string | undefi
   });
 }
 
-async function caddyOf({ engine, project }: Door): Promise<string> {
-  const caddy = (await engine.containers(project)).find(({ service }) => service === 'caddy');
-  if (caddy?.state !== 'running')
-    throw new Error('Caddy does not run: `docker compose up --detach` starts it.');
-  return caddy.id;
+async function runningCaddy({ engine, project }: Door): Promise<Container> {
+  const caddy = await caddyOf(engine, project);
+  if (caddy === undefined) throw new Error('Caddy does not run: `docker compose up --detach` starts it.');
+  return caddy;
 }
 
-const logOf = async (door: Door): Promise<string> => door.engine.logs(await caddyOf(door), LOG_LINES);
+const logOf = async (door: Door): Promise<string> =>
+  door.engine.logs((await runningCaddy(door)).id, LOG_LINES);
 
-/** A reload begins all that is unfinished anew. */
 async function reload(door: Door): Promise<void> {
-  const { code, stderr } = await door.engine.exec(await caddyOf(door), [
-    'caddy',
-    'reload',
-    '--config',
-    '/etc/caddy/Caddyfile',
-    '--adapter',
-    'caddyfile',
-    '--force',
-  ]);
+  const { code, stderr } = await reloadCaddy(door.engine, await runningCaddy(door));
   if (code !== 0)
     throw new Error(`Caddy does not take its configuration: ${stderr.trim().split('\n').at(-1) ?? ''}`);
 }
