@@ -26,6 +26,9 @@ const remove: (() => void)[] = [() => ca.remove()];
 
 beforeAll(() => {
   needImages('nginx', 'pebble');
+  // What an aborted run left behind.
+  const left = docker('ps', '--all', '--quiet', '--filter', `network=${NETWORK}`);
+  if (left !== '') docker('rm', '--force', '--volumes', ...left.split('\n'));
   attempt('network', 'rm', NETWORK);
   // Addresses that are no private ones, as visitors have: the word of private ones about others is believed.
   docker('network', 'create', '--subnet', '198.51.100.0/24', '--gateway', GATEWAY, NETWORK);
