@@ -160,6 +160,15 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       expect([path, (await http(`https://${site.domain}${path}`)).status]).toEqual([path, 404]);
   });
 
+  test('every process ends when it is told to, before Docker kills it', () => {
+    compose('stop');
+    for (const [service, id] of Object.entries(site.containers()))
+      expect([service, docker('inspect', '--format', '{{.State.ExitCode}}', id)]).not.toEqual([
+        service,
+        '137',
+      ]);
+  });
+
   test('docker compose works without us', async () => {
     compose('down');
     expect(site.containers()).toEqual({});
