@@ -70,13 +70,23 @@ export function asNobody(
   });
 }
 
-/** Variables that make the tool die at a point, or write the names of all points into a file (see kill-at.mjs). */
-export function fault(env: NodeJS.ProcessEnv, at: { dieAt: string } | { log: string }): NodeJS.ProcessEnv {
+/**
+ * Variables that make the tool die at a point, or at the first kind of point at which no run with this file has died, or write the
+ * names of all points into a file (see kill-at.mjs).
+ */
+export function fault(
+  env: NodeJS.ProcessEnv,
+  at: { dieAt: string } | { log: string } | { once: string; skip: RegExp },
+): NodeJS.ProcessEnv {
   const hook = fileURLToPath(new URL('kill-at.mjs', import.meta.url));
   return {
     ...env,
     NODE_OPTIONS: `--import=${hook}`,
-    ...('dieAt' in at ? { FAULT_AT: at.dieAt } : { FAULT_LOG: at.log }),
+    ...('dieAt' in at
+      ? { FAULT_AT: at.dieAt }
+      : 'log' in at
+        ? { FAULT_LOG: at.log }
+        : { FAULT_ONCE: at.once, FAULT_SKIP: at.skip.source }),
   };
 }
 

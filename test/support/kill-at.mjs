@@ -2,22 +2,31 @@
  * Preloaded into the tool (`NODE_OPTIONS=--import=…`): ends it with SIGKILL at exactly one point of its way.
  * Points are lines of output (the kill comes after the line), renames and links (before and after) and started programs (right after).
  * Each is named by what it is and how many of its kind came before. FAULT_LOG collects the names, FAULT_AT says where to die.
+ * FAULT_ONCE names a file: it dies at the first kind of point that is not in there, and adds it; FAULT_SKIP: a pattern of those to
+ * leave out.
  */
 import child from 'node:child_process';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import files from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { basename } from 'node:path';
 
-const { FAULT_AT, FAULT_LOG } = process.env;
+const { FAULT_AT, FAULT_LOG, FAULT_ONCE, FAULT_SKIP } = process.env;
 const seen = new Map();
+const died = FAULT_ONCE ? readFileSync(FAULT_ONCE, 'utf8').split('\n') : [];
+
+function isFresh(kind) {
+  if (!FAULT_ONCE || died.includes(kind) || (FAULT_SKIP && new RegExp(FAULT_SKIP).test(kind))) return false;
+  appendFileSync(FAULT_ONCE, `${kind}\n`);
+  return true;
+}
 
 function point(kind) {
   const count = (seen.get(kind) ?? 0) + 1;
   seen.set(kind, count);
   const name = `${kind} #${count}`;
   if (FAULT_LOG) appendFileSync(FAULT_LOG, `${name}\n`);
-  if (name === FAULT_AT) process.kill(process.pid, 'SIGKILL');
+  if (name === FAULT_AT || isFresh(kind)) process.kill(process.pid, 'SIGKILL');
 }
 
 // Only the program itself, not what it may start with the same environment.
