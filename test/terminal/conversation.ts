@@ -6,6 +6,9 @@ import { inject } from 'vitest';
 import { IMAGES, environment, wipe } from '../support/site.ts';
 import type { Terminal } from '../support/terminal.ts';
 
+/** The plan, without asking the world for names and time: what it says differs from host to host. */
+export const DRY = ['--dry-run', '--skip-check', 'dns,caa,clock'];
+
 export interface Turn {
   readonly question: string;
   /** Text to type, or the entry of a list to take. */

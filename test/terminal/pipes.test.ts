@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, inject, test } from 'vitest';
 import { environment } from '../support/site.ts';
 import { closeTerminals, terminal } from '../support/terminal.ts';
-import { place } from './conversation.ts';
+import { DRY, place } from './conversation.ts';
 
 const site = place('pipes', 44);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-term-scratch-'));
@@ -118,7 +118,7 @@ describe('plain output', () => {
   test.for([{}, { NO_COLOR: '1' }, { TERM: 'dumb' }, { CI: '1' }] as const)(
     'without a terminal, %o: no codes',
     (more) => {
-      const run = sh('"$0" apply --dry-run', { ...complete, ...more });
+      const run = sh(`"$0" apply ${DRY.join(' ')}`, { ...complete, ...more });
       expect(run.code).toBe(0);
       expect(run.stderr).toMatch(/^✔ This host: Docker/m);
       expect(run.stdout + run.stderr).toMatch(NO_CODES);
@@ -129,7 +129,7 @@ describe('plain output', () => {
   );
 
   test.for([{ TERM: 'dumb' }, { CI: '1' }] as const)('on a terminal, %o: plain lines', async (more) => {
-    const run = terminal(['apply', '--dry-run'], { cwd: site.cwd, env: { ...complete, ...more } });
+    const run = terminal(['apply', ...DRY], { cwd: site.cwd, env: { ...complete, ...more } });
     expect((await run.exit).code).toBe(0);
     expect(run.screen()).toMatch(/^✔ This host: Docker/m);
     expect(run.raw()).toMatch(NO_CODES);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { asShell, asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
-import { LONG, SHORT, place, talk } from './conversation.ts';
+import { DRY, LONG, SHORT, place, talk } from './conversation.ts';
 import type { Turn } from './conversation.ts';
 
 const site = place('prompts', 42);
@@ -166,7 +166,7 @@ describe('the review', () => {
 
   // wizard/commands/setup.ts: `problems` of an app are looked at after "Go", so all answers are lost.
   test('answers that do not go together are said there', async () => {
-    const run = open(['--dry-run']);
+    const run = open(DRY);
     await talk(
       run,
       LONG.map((turn) => (turn.question === 'Port' ? { ...turn, text: '2525' } : turn)),
@@ -215,7 +215,7 @@ describe('the last screen', () => {
   }
 
   test('the unattended twin is one command that a shell understands', async () => {
-    const run = open(['--dry-run'], { cols: 120 });
+    const run = open(DRY, { cols: 120 });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
@@ -227,7 +227,7 @@ describe('the last screen', () => {
 
   // wizard/ask/wizard.ts unattendedTwin: the comment behind the secret's flag swallows the backslash and the rest.
   test('also with a secret in it', async () => {
-    const run = open(['--dry-run'], { cols: 120 });
+    const run = open(DRY, { cols: 120 });
     await talk(run, LONG);
     await run.choose('What now?', 'Go');
     expect((await run.exit).code).toBe(0);
@@ -277,7 +277,7 @@ describe('pasted text', () => {
 
 describe('the password', () => {
   test('is on no screen and in no byte of the conversation', async () => {
-    const run = open(['--dry-run']);
+    const run = open(DRY);
     await talk(run, LONG);
     await run.until(/Password at the mail server +\[hidden\]/);
     await run.choose('What now?', 'Go');
@@ -346,7 +346,7 @@ describe('terminals', () => {
   });
 
   test('a console that says it has no columns', async () => {
-    const run = open(['-c', 'stty cols 0 rows 0; exec "$0" --dry-run', site.tool], { program: '/bin/sh' });
+    const run = open(['-c', 'stty cols 0 rows 0; exec "$0" "$@"', site.tool, ...DRY], { program: '/bin/sh' });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
@@ -357,7 +357,7 @@ describe('terminals', () => {
   // wizard/ask/prompts.ts: Inquirer writes to standard output unless it is told another `output`.
   test('standard output kept in a file: the questions are on the screen, the file holds the plan', async () => {
     const file = join(scratch, 'out');
-    const run = open(['-c', `exec "$0" --dry-run > ${file}`, site.tool], { program: '/bin/sh' });
+    const run = open(['-c', `exec "$0" "$@" > ${file}`, site.tool, ...DRY], { program: '/bin/sh' });
     await run.until('one or several of');
     run.key('enter');
     // Whatever the screen shows: the next help line comes when the first question was answered.

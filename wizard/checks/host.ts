@@ -42,13 +42,23 @@ export interface Host {
 
 const TIMEOUT_MS = 5000;
 
-async function recordsOf<T>(ask: (resolver: Resolver) => Promise<T[]>): Promise<T[]> {
-  try {
-    return await ask(new Resolver({ timeout: 2000, tries: 2 }));
-  } catch (error) {
-    if (['ENODATA', 'ENOTFOUND'].includes(codeOf(error) ?? '')) return [];
-    throw error;
-  }
+/** @param servers `address:port`; absent: those of this host */
+export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords'> {
+  const recordsOf = async <T>(ask: (resolver: Resolver) => Promise<T[]>): Promise<T[]> => {
+    const resolver = new Resolver({ timeout: 2000, tries: 2 });
+    if (servers !== undefined) resolver.setServers(servers);
+    try {
+      return await ask(resolver);
+    } catch (error) {
+      if (['ENODATA', 'ENOTFOUND'].includes(codeOf(error) ?? '')) return [];
+      throw error;
+    }
+  };
+  return {
+    addressRecords: (name, type) =>
+      recordsOf((resolver) => (type === 'A' ? resolver.resolve4(name) : resolver.resolve6(name))),
+    caaRecords: (name) => recordsOf((resolver) => resolver.resolveCaa(name)),
+  };
 }
 
 const number = async (path: string, pattern: RegExp): Promise<number> =>
@@ -75,9 +85,7 @@ export const thisHost: Host = {
   listeners,
   ownerOf,
   firstFreePort: () => number('/proc/sys/net/ipv4/ip_unprivileged_port_start', /(\d+)/),
-  addressRecords: (name, type) =>
-    recordsOf((resolver) => (type === 'A' ? resolver.resolve4(name) : resolver.resolve6(name))),
-  caaRecords: (name) => recordsOf((resolver) => resolver.resolveCaa(name)),
+  ...dnsAt(),
   dateAt: (url) =>
     new Promise((resolve, reject) => {
       // Nothing of the reply is believed but its time, and that only to compare it.

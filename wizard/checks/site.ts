@@ -78,16 +78,17 @@ interface Served {
 const HANDSHAKE_MS = 10_000;
 
 /** The validity of what is served for a name, whoever issued it. */
-export function served(address: string, port: number, name: string): Promise<Served> {
+function served(address: string, port: number, name: string): Promise<Served> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, servername: name, rejectUnauthorized: false }, () => {
-      const { valid_from: from, valid_to: to } = socket.getPeerCertificate();
-      socket.destroy();
-      resolve({ from: new Date(from), to: new Date(to) });
-    });
-    socket.setTimeout(HANDSHAKE_MS, () =>
-      socket.destroy(new Error(`no answer within ${HANDSHAKE_MS / 1000} s`)),
+    const socket = connect(
+      { host: address, port, servername: name, rejectUnauthorized: false, timeout: HANDSHAKE_MS },
+      () => {
+        const { valid_from: from, valid_to: to } = socket.getPeerCertificate();
+        socket.destroy();
+        resolve({ from: new Date(from), to: new Date(to) });
+      },
     );
+    socket.on('timeout', () => socket.destroy(new Error(`no answer within ${HANDSHAKE_MS / 1000} s`)));
     socket.on('error', reject);
   });
 }

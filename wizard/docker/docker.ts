@@ -200,7 +200,7 @@ export async function connect(): Promise<Engine> {
         architecture: info.Architecture ?? '',
         system: info.OperatingSystem ?? '',
         socket: end.host,
-        chosenBy: end.chosenBy,
+        chosenBy: end.host === DEFAULT_SOCKET ? undefined : end.chosenBy,
       };
     },
 

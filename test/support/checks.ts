@@ -1,0 +1,83 @@
+/** A context for checks: a site, a host and an engine on which all is well, and what a test makes otherwise. */
+import { CHECKS } from '../../wizard/checks/table.ts';
+import type { CheckContext, Looked } from '../../wizard/checks/check.ts';
+import type { Host } from '../../wizard/checks/host.ts';
+import { configOf } from '../../wizard/config/config.ts';
+import type { Answers } from '../../wizard/config/question.ts';
+import type { Engine, EngineInfo } from '../../wizard/docker/engine.ts';
+
+export const HOST: Host = {
+  platform: 'linux',
+  arch: 'x64',
+  isRoot: true,
+  addresses: () => ['192.0.2.7', '10.0.0.7', '2001:db8::7'],
+  swapMiB: async () => 0,
+  space: async () => ({ freeBytes: 100 * 1024 ** 3, freeInodes: 1e6, inodes: 2e6 }),
+  listeners: async () => [],
+  ownerOf: async () => undefined,
+  firstFreePort: async () => 1024,
+  addressRecords: async (_, type) => (type === 'A' ? ['192.0.2.7'] : ['2001:db8::7']),
+  caaRecords: async () => [],
+  dateAt: async () => new Date(0),
+  isSynchronized: async () => undefined,
+};
+
+export const INFO: EngineInfo = {
+  version: '28.2.2',
+  composeVersion: '2.36.0',
+  memoryMiB: 4096,
+  cpus: 2,
+  dataRoot: '/var/lib/docker',
+  rootless: false,
+  architecture: 'x86_64',
+  system: 'Debian GNU/Linux 12 (bookworm)',
+  socket: 'unix:///var/run/docker.sock',
+  chosenBy: undefined,
+};
+
+/** An engine without anything; what a check must not call is not there. */
+export const ENGINE = { containers: async () => [], logs: async () => '' } as unknown as Engine;
+
+export function contextOf(
+  answers: Answers = {},
+  {
+    host,
+    info,
+    engine,
+    ...rest
+  }: {
+    host?: Partial<Host>;
+    info?: Partial<EngineInfo> | Error;
+    engine?: Partial<Engine>;
+  } & Partial<Omit<CheckContext, 'host' | 'info' | 'engine'>> = {},
+): CheckContext {
+  return {
+    folder: '/srv/fedi',
+    config: configOf({
+      apps: 'snac',
+      'apps.snac.domain': 'social.example.org',
+      'apps.snac.admin': 'anna',
+      'apps.snac.email': 'anna@example.org',
+      'tls.mode': 'acme',
+      'mail.mode': 'none',
+      name: 'fedi',
+      bind: '0.0.0.0',
+      ...answers,
+    }),
+    host: { ...HOST, ...host },
+    engine: { ...ENGINE, ...engine },
+    info: info instanceof Error ? (info as CheckContext['info']) : { ...INFO, ...info },
+    pulls: [],
+    exists: false,
+    caddy: undefined,
+    swapGiB: 0,
+    now: () => new Date(0),
+    ...rest,
+  };
+}
+
+export async function runCheck(id: string, context: CheckContext): Promise<Looked | undefined> {
+  const check = CHECKS.find((one) => one.id === id);
+  if (check === undefined) throw new Error(`there is no check ${id}`);
+  return check.run(context);
+}

@@ -1,0 +1,181 @@
+/** Every check of the table, on a host where all is well and on hosts where one thing is wrong. */
+import { describe, expect, test } from 'vitest';
+import { CHECKS } from '../../../wizard/checks/table.ts';
+import type { CheckContext } from '../../../wizard/checks/check.ts';
+import type { Container } from '../../../wizard/docker/engine.ts';
+import { EXIT, Problem } from '../../../wizard/problem.ts';
+import { contextOf, runCheck } from '../../support/checks.ts';
+
+const GIB = 1024 ** 3;
+const space = (freeBytes: number, freeInodes = 1e6, inodes = 2e6) => ({
+  host: { space: async () => ({ freeBytes, freeInodes, inodes }) },
+});
+const at = (seconds: number) => ({ host: { dateAt: async () => new Date(seconds * 1000) } });
+const NOW = 1_800_000_000;
+const now = (): Date => new Date(NOW * 1000 + 500);
+const PULLS = ['docker.io/library/caddy:2.11.4', 'docker.io/axllent/mailpit:v1', 'ghcr.io/a/b:1'];
+const caddyRuns = { service: 'caddy', state: 'running', id: '1', ports: [] } as unknown as Container;
+const curl = (code: number, stderr = '') => ({
+  caddy: 'caddy@sha256:0',
+  engine: { run: async () => ({ code, stdout: '', stderr }) },
+});
+const WITHOUT = new Problem(EXIT.PREFLIGHT, 'Docker is not installed.', {
+  means: 'No.',
+  next: 'Install it.',
+});
+
+/** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
+type Row = [
+  id: string,
+  wrong: string,
+  context: CheckContext,
+  level: 'blocker' | 'warning' | '',
+  words: RegExp,
+];
+
+// prettier-ignore
+const ROWS: Row[] = [
+  ['docker', 'all well', contextOf(), '', /28\.2\.2, Compose 2\.36\.0, at unix:/],
+  ['docker', 'no engine', contextOf({}, { info: WITHOUT }), 'blocker', /not installed/],
+  ['docker', 'an old engine', contextOf({}, { info: { version: '19.03.15' } }), 'blocker', /19\.03\.15 is too old: 20\.10/],
+  ['docker', 'Podman', contextOf({}, { info: { version: '5.4.2' } }), 'blocker', /5\.4\.2 is too old.*Podman/],
+  ['docker', 'the oldest engine', contextOf({}, { info: { version: '20.10.0' } }), '', /20\.10\.0/],
+  ['docker', 'another context', contextOf({}, { info: { chosenBy: 'the context other', socket: 'unix:///o' } }), 'warning', /the context other names unix:\/\/\/o/],
+  ['docker', 'a snap', contextOf({}, { info: { dataRoot: '/var/snap/docker/common/var-lib-docker' } }), 'blocker', /snap.*not \/srv\/fedi/],
+  ['docker', 'a snap, and the site below /home', contextOf({}, { info: { dataRoot: '/var/snap/docker/x' }, folder: '/home/a/fedi' }), 'warning', /snap/],
+  ['docker', 'rootless', contextOf({}, { info: { rootless: true } }), 'blocker', /rootless.*port 80: 1024 is the lowest.*ip_unprivileged_port_start=80/],
+  ['docker', 'rootless, with low ports allowed', contextOf({}, { info: { rootless: true }, host: { firstFreePort: async () => 80 } }), 'warning', /rootless.*one address/],
+  ['docker', 'rootless, behind a proxy', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { info: { rootless: true } }), 'warning', /rootless/],
+
+  ['system', 'all well', contextOf(), '', /linux, amd64/],
+  ['system', 'arm64', contextOf({}, { info: { architecture: 'aarch64' } }), '', /arm64/],
+  ['system', 'another processor', contextOf({}, { info: { architecture: 'riscv64' } }), 'blocker', /riscv64.*amd64 and arm64/],
+  ['system', 'another processor, no engine', contextOf({}, { info: WITHOUT, host: { arch: 'ppc64' } }), 'blocker', /ppc64/],
+  ['system', 'another system', contextOf({}, { host: { platform: 'darwin' } }), 'warning', /darwin, not Linux/],
+  ['system', 'Docker Desktop', contextOf({}, { info: { system: 'Docker Desktop' } }), 'warning', /virtual machine/],
+
+  ['memory', 'enough', contextOf(), '', /4\.0 GB, swap 0 MB; 256 MB needed/],
+  ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
+  ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
+  ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
+
+  ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
+  ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB are free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
+  ['disk', 'no inodes', contextOf({}, space(100 * GIB, 12)), 'blocker', /Only 12 more files fit where the site directory lies/],
+  ['disk', 'inodes that are not counted', contextOf({}, space(100 * GIB, 0, 0)), '', /100\.0 GB free in/],
+  ['disk', 'no room for the swap file', contextOf({}, { ...space(3 * GIB), swapGiB: 4 }), 'blocker', /the swap file \(\/\); 5\.0 GB/],
+  ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB are left.*docker system df/],
+  ['disk', 'a site that exists, and no space', contextOf({}, { ...space(GIB / 4), exists: true }), 'blocker', /Only 256 MB are free/],
+  ['disk', 'an engine whose disk we cannot see', contextOf({}, { host: { space: async () => undefined } }), '', /cannot be seen from here/],
+
+  ['ports', 'free', contextOf(), '', /tcp 80 free, tcp 443 free, udp 443 free/],
+  ['ports', 'taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'tcp', address: '::', port: 80, inode: '1' }], ownerOf: async () => 'nginx (process 812)' } }), 'blocker', /tcp 80: nginx \(process 812\)\./],
+  ['ports', 'UDP taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'udp', address: '0.0.0.0', port: 443, inode: '1' }] } }), 'blocker', /udp 443: a process of another user.*sudo ss/],
+  ['ports', 'taken on another address', contextOf({ bind: '192.0.2.7' }, { host: { listeners: async () => [{ protocol: 'tcp', address: '10.0.0.7', port: 80, inode: '1' }] } }), '', /tcp 80 free/],
+  ['ports', 'taken by another project', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443 }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
+  ['ports', 'our own', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port })) }] } }), '', /tcp 80 ours/],
+  ['ports', 'a proxy needs one only', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), '', /: tcp 8080 free$/],
+
+  ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time that acme-v02\.api\.letsencrypt\.org gives$/],
+  ['clock', 'a little fast', contextOf({}, { ...at(NOW - 60), now }), 'warning', /fast by 60 seconds/],
+  ['clock', 'far too slow', contextOf({}, { ...at(NOW + 3600), now }), 'blocker', /slow by 3600 seconds.*set-ntp/],
+  ['clock', 'asked of the registry, where something is pulled', contextOf({ 'tls.mode': 'internal' }, { ...at(NOW + 3600), now, pulls: PULLS }), 'blocker', /slow by 3600.*registry-1\.docker\.io/],
+  ['clock', 'nobody to ask, and NTP is off', contextOf({}, { host: { dateAt: async () => { throw new Error('unreachable'); }, isSynchronized: async () => false } }), 'warning', /Nothing keeps the clock.*gave no time \(unreachable\); the system says that its clock is not kept/],
+  ['clock', 'nobody to ask, and NTP is on', contextOf({ 'tls.mode': 'internal' }, { host: { isSynchronized: async () => true } }), '', /^the system says that its clock is kept by NTP$/],
+  ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^nothing to compare it with$/],
+
+  ['registry', 'answers', contextOf({}, { pulls: PULLS, engine: { findInRegistry: async () => undefined } }), '', /^docker\.io answers; ghcr\.io answers$/],
+  ['registry', 'does not', contextOf({}, { pulls: PULLS.slice(0, 1), engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /caddy:2\.11\.4 could not be pulled: refused\..*Check the network/],
+
+  ['outside', 'all well', contextOf({}, curl(0)), '', /a container reaches acme-v02/],
+  ['outside', 'no DNS', contextOf({}, curl(6, 'curl: (6) Could not resolve host: acme-v02.api.letsencrypt.org')), 'blocker', /cannot look up names.*daemon\.json.*\(6\) Could not resolve/],
+  ['outside', 'no HTTPS', contextOf({}, curl(28, 'curl: (28) Connection timed out')), 'blocker', /do not reach acme-v02.*firewall/],
+  ['outside', 'a certificate that nobody knows', contextOf({}, curl(60, 'curl: (60) SSL certificate problem')), 'blocker', /by HTTPS/],
+  ['outside', 'the same from a CA of one’s own', contextOf({ 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/d' }, curl(60)), '', /reaches ca\.example\.net/],
+  ['outside', 'behind a proxy, the registry is asked', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /registry-1\.docker\.io is unknown/],
+
+  ['ipv6', 'all well', contextOf({}, curl(0)), '', /by IPv6/],
+  ['ipv6', 'none in containers', contextOf({}, curl(7, "curl: (7) Couldn't connect")), 'warning', /This host has IPv6, its containers do not.*\(7\)/],
+];
+
+describe('the checks', () => {
+  test.each(ROWS)('%s: %s', async (id, _, context, level, words) => {
+    const looked = await runCheck(id, context);
+    expect(looked?.found.map((finding) => finding.level) ?? ['does not apply']).toEqual(
+      level === '' ? [] : expect.arrayContaining([level]),
+    );
+    const said = looked?.found.flatMap(({ what, means, next }) => [what, means, next]) ?? [];
+    expect([...said, looked?.seen].join(' ')).toMatch(words);
+    for (const sentence of said) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
+  });
+
+  test('each is broken at least once, here or beside this file', () => {
+    const elsewhere = ['dns', 'caa', 'containers', 'certificates'];
+    const broken = new Set(ROWS.filter(([, , , level]) => level !== '').map(([id]) => id));
+    expect(CHECKS.map(({ id }) => id).filter((id) => !broken.has(id))).toEqual(elsewhere);
+  });
+
+  test('rows have a title and say what they look at', () => {
+    for (const { id, title, about } of CHECKS) {
+      expect(id).toMatch(/^[a-z0-9]{3,13}$/);
+      expect(title).toMatch(/^[A-Z][^.]{2,30}$/);
+      expect(about.length).toBeGreaterThan(5);
+    }
+  });
+});
+
+describe('nothing is asked outside that the site has no business with', () => {
+  /** Throws whatever is asked of the outside. */
+  const forbidden = async (): Promise<never> => {
+    throw new Error('was asked');
+  };
+  const deaf = {
+    host: { addressRecords: forbidden, caaRecords: forbidden, dateAt: forbidden },
+    engine: { run: forbidden, exec: forbidden, findInRegistry: forbidden },
+    caddy: 'fedi-setup/caddy:trixie',
+  };
+  test.each([
+    ['an internal CA', { 'tls.mode': 'internal' }],
+    [
+      'an internal CA, a name of the world',
+      { 'tls.mode': 'internal', 'apps.snac.domain': 'social.example.org' },
+    ],
+    [
+      'a CA and a name for tests',
+      {
+        'tls.mode': 'directory',
+        'tls.directory': 'https://ca.fedi.test/dir',
+        'apps.snac.domain': 'a.fedi.test',
+      },
+    ],
+    ['a proxy in front, images built here', { 'tls.mode': 'proxy', 'tls.port': 8080 }],
+  ])('%s', async (_, answers) => {
+    for (const { id } of CHECKS.filter(({ phase }) => phase !== 'site')) {
+      const looked = await runCheck(id, contextOf(answers, deaf));
+      expect([id, looked?.found ?? [], looked?.seen.includes('was asked') ?? false]).toEqual([id, [], false]);
+    }
+  });
+
+  test.each(['a.fedi.test', 'snac.localhost', 'a.home.arpa', 'x.internal', 'a.onion'])(
+    'Let’s Encrypt and %s: said at once, without a look-up',
+    async (domain) => {
+      const context = contextOf({ 'apps.snac.domain': domain }, deaf);
+      const looked = await runCheck('dns', context);
+      expect(looked?.found).toMatchObject([
+        { level: 'blocker', what: `${domain} is no name that the world can find.` },
+      ]);
+      expect(await runCheck('caa', context)).toBeUndefined();
+    },
+  );
+});
+
+test('without the engine the other checks still look', async () => {
+  const context = contextOf({}, { info: WITHOUT, ...space(1024) });
+  const found = (await Promise.all(CHECKS.map(({ id }) => runCheck(id, context)))).flatMap(
+    (one) => one?.found ?? [],
+  );
+  expect(found.map(({ what }) => what)).toEqual([
+    'Docker is not installed.',
+    expect.stringContaining('the site directory'),
+  ]);
+});
