@@ -1,5 +1,4 @@
 /** How big Mastodon's parts are: presets by memory, Sidekiq layouts, and what both need of the database. */
-import { totalmem } from 'node:os';
 
 /** Memory in MiB → how much of it each part may use. The sum of what a preset uses idle is below its name. */
 export const SIZES = {
@@ -38,9 +37,9 @@ export const SIDEKIQ = {
 /** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
 export const SCHEDULER_THREADS = 5;
 
-export function sizeOfHost(): Size {
-  const mib = totalmem() / 1024 / 1024;
-  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
+/** The biggest preset for so much memory, in MiB. */
+export function sizeFor(memory: number): Size {
+  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= memory) ?? '2gb';
 }
 
 export type Layout = keyof typeof SIDEKIQ;

@@ -28,7 +28,7 @@ import {
   SIDEKIQ,
   SIZES,
   describeSize,
-  sizeOfHost,
+  sizeFor,
 } from './mastodon-size.ts';
 import type { Layout, Size } from './mastodon-size.ts';
 import { VERSION, parseVersion } from './mastodon-version.ts';
@@ -134,10 +134,10 @@ const QUESTIONS: readonly Question[] = [
     key: key('size'),
     topic: 'size',
     message: 'Size of Mastodon',
-    help: 'How much memory it is tuned for. Default: by this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    initial: sizeOfHost,
+    byMemory: sizeFor,
   },
   {
     key: key('sidekiq'),

@@ -25,6 +25,8 @@ export interface Question {
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
   readonly follows?: string;
+  /** The default from the memory the app may count on, in MiB. */
+  readonly byMemory?: (memoryMiB: number) => Value;
   /** Whether it applies at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
   /** May stay unanswered. */

@@ -1,5 +1,5 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
-import { APP_IDS, APPS } from '../apps/index.ts';
+import { APP_IDS, APPS, memoryFor } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import type { AppId } from '../apps/index.ts';
@@ -57,7 +57,12 @@ function appQuestions(id: AppId): Question[] {
       help: 'Where the server reaches its owner; it is shown as the contact.',
       parse: parse.parseEmail,
     },
-    ...app.questions,
+    ...app.questions.map((question) => {
+      const { byMemory } = question;
+      return byMemory === undefined
+        ? question
+        : { ...question, initial: (answers: Answers) => byMemory(memoryFor(id, answers)) };
+    }),
     ...(app.folders ?? []).map((folder): Question => ({
       key: folderKey(id, folder),
       topic: 'more',
