@@ -18,6 +18,7 @@ interface Entry {
 
 const setup = () => import('./commands/setup.ts');
 const site = () => import('./commands/site.ts');
+const apps = () => import('./commands/apps.ts');
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
   '': {
@@ -45,6 +46,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     words: 3,
     load: async () => (await site()).secretsCommand,
   },
+  add: {
+    about: 'APP: one more server on a site that exists',
+    words: 1,
+    load: async () => (await apps()).addCommand,
+  },
+  remove: {
+    about: 'APP: one server less (--data: its data too)',
+    words: 1,
+    load: async () => (await apps()).removeCommand,
+  },
   uninstall: {
     about: 'removes the containers (--data: everything)',
     load: async () => (await site()).uninstallCommand,
@@ -61,9 +72,9 @@ const GLOBAL_FLAGS = {
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
   swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
-  data: { type: 'boolean', about: '        with uninstall: remove the data too' },
+  data: { type: 'boolean', about: '        with uninstall and remove: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
-  confirm: { type: 'string', about: 'NAME    with uninstall: the name of the site' },
+  confirm: { type: 'string', about: 'NAME    with uninstall: of the site; with remove: of the app' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },

@@ -36,14 +36,14 @@ function labSource(apps: string): Source {
   return source;
 }
 
-interface Answered {
+export interface Answered {
   readonly resolved: Resolved;
   readonly savedText: string | undefined;
   /** The same answers from where they came from, after fedi.yaml was changed underneath. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
 
-async function answersFor(
+export async function answersFor(
   context: CommandContext,
   folder: string,
   weakest: readonly Source[],
@@ -146,7 +146,11 @@ async function showPasswords(
   await store.save();
 }
 
-async function setUp(context: CommandContext, folder: string, answered: Answered): Promise<Applied['exit']> {
+export async function setUp(
+  context: CommandContext,
+  folder: string,
+  answered: Answered,
+): Promise<Applied['exit']> {
   const { progress, flags } = context;
   if (flags.dryRun) return showPlan(context, folder, answered);
   progress.emit({ event: 'begin', folder });

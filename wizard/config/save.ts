@@ -129,3 +129,21 @@ function setText(text: string, path: readonly string[], value: Value): string {
   }
   return text;
 }
+
+/** The text with a block turned into comments, so that its answers can be read again; undefined: it is written in a form that cannot be. */
+export function commentOut(text: string, path: readonly string[], why: string): string | undefined {
+  const inside = places(text).filter((place) => path.every((part, i) => place.path[i] === part));
+  const [head] = inside;
+  if (head === undefined || inside.some(({ flow }) => flow)) return undefined;
+  const lines = text.split('\n');
+  const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
+  const first = head.line - 1;
+  const last = Math.max(...inside.map(({ line, value }) => (value ? lineOf(value.end) : line)));
+  const block = lines.slice(first, last).map((line) => line.replace(/^(?=.*\S)/, '# '));
+  const edited = [...lines.slice(0, first), `# ${why}`, ...block, ...lines.slice(last)].join('\n');
+  try {
+    return getIn(parseYaml(edited), path) === undefined ? edited : undefined;
+  } catch {
+    return undefined;
+  }
+}

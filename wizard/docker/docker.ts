@@ -262,6 +262,10 @@ export async function connect(): Promise<Engine> {
       });
     },
 
+    async removeVolume(name): Promise<void> {
+      await docker.getVolume(name).remove();
+    },
+
     async containers(project): Promise<Container[]> {
       const label =
         project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;

@@ -82,6 +82,7 @@ export interface Engine {
     key: string,
     options?: Readonly<Record<string, string>>,
   ): Promise<void>;
+  removeVolume(name: string): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
   logs(id: string, lines: number): Promise<string>;

@@ -54,6 +54,9 @@ export function parseCompose(text: string, variables: Readonly<Record<string, st
   };
 }
 
+/** Whether a service, volume or network is an app's: its name begins with the app's. */
+export const isOf = (app: string, name: string): boolean => name === app || name.startsWith(`${app}_`);
+
 /** Disjoint union: a name that two files use is an error, never an overlay. */
 export function join(files: readonly ComposeFile[]): ComposeFile {
   const joined: ComposeFile = { name: files[0]?.name ?? '', services: {}, networks: {}, volumes: {} };

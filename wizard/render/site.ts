@@ -13,7 +13,7 @@ import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { fillCaddy } from './caddy.ts';
-import { assertComplete, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
+import { assertComplete, isOf, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
@@ -187,12 +187,14 @@ export async function renderSite({
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
   );
 
-  // Whose data the containers run on is a part of what they run on.
-  const seals = config.apps.map((app) => store.sealOf(APPS[app.id].secrets));
   for (const [name, one] of Object.entries(compose.services)) {
     const used = (one.env_file ?? []).map(
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
     );
+    // Whose data a container runs on is a part of what it runs on.
+    const seals = config.apps
+      .filter(({ id }) => isOf(id, name))
+      .map(({ id }) => store.sealOf(APPS[id].secrets));
     const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
     one.labels = {
       ...one.labels,
