@@ -97,7 +97,7 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
             if (id !== 'up' || state !== 'start') return;
             void until(when, () => {
               if (!process.test(attempt('top', database, '-eo', 'pid,args') ?? '')) return false;
-              if (attempt('exec', database, 'sh', '-c', 'test -s $PGDATA/PG_VERSION') === undefined)
+              if (attempt('exec', database, 'sh', '-c', 'test -s $PGDATA.new/PG_VERSION') === undefined)
                 return false;
               docker('kill', '--signal', 'KILL', database);
               return (killed = true);
