@@ -20,7 +20,7 @@ export default defineConfig({
       layer('terminal', { seconds: 120, parallel: true, packed: true }),
       layer('engine', { seconds: 600, parallel: false, packed: true }),
       layer('faults', { seconds: 600, parallel: false, packed: true }),
-      // Mastodon's own, with the official images where they are loaded: named on the command line, not part of the default run.
+      // Mastodon's own, with the official images where they are loaded.
       layer('mastodon', { seconds: 900, parallel: false, packed: true }),
     ],
   },

@@ -88,6 +88,20 @@ const MASTODON_ROWS: readonly Row[] = [
   mastodon('split-sidekiq', { 'apps.mastodon.sidekiq': 'split' }, true),
   mastodon('one-sidekiq-16gb', { 'apps.mastodon.size': '16gb', 'apps.mastodon.sidekiq': 'one' }),
   mastodon('web-domain', { 'apps.mastodon.web-domain': 'web.example.org' }, true),
+  mastodon(
+    'data-elsewhere',
+    {
+      'apps.mastodon.database': 'external',
+      'apps.mastodon.redis': 'external',
+      'apps.mastodon.media-dir': '/srv/media',
+    },
+    true,
+  ),
+  mastodon('data-dirs', {
+    'apps.mastodon.db-dir': '/srv/fast/db',
+    'apps.mastodon.valkey-dir': '/srv/fast/valkey',
+    'apps.mastodon.media-dir': '/srv/big/media',
+  }),
   mastodon('single-user', { 'apps.mastodon.single-user': 'yes', 'apps.mastodon.locale': 'de' }),
   mastodon('older-release', { 'apps.mastodon.release': '4.6.5' }),
   mastodon('smtp-tls', smtp('465', 'tls'), true),

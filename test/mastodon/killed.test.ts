@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { fault, foreverOf, leftovers, oneShots, secretsOf, until } from '../support/faults.ts';
 import { accountsIn, mastodonLogsIn, mastodonSite, openProofs } from '../support/mastodon-site.ts';
+import { attempt } from '../support/acme.ts';
 import { docker } from '../support/site.ts';
 import type { Run, TestSite } from '../support/site.ts';
 
@@ -80,4 +81,38 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
       site.remove();
     }
   });
+
+  // Both leave a cluster that looks like one and is none.
+  for (const { when, process } of [
+    { when: 'while initdb fills the folder', process: /initdb/ },
+    { when: 'while the server runs that makes role and database', process: /listen_addresses=/ },
+  ])
+    test(`PostgreSQL, ${when}: the next run comes to the receipt`, async () => {
+      const site = mastodonSite('initdb', 73);
+      try {
+        const database = `${site.name}-mastodon_db-1`;
+        let killed = false;
+        const first = await site.apply([], {
+          onEvent: ({ id, state }) => {
+            if (id !== 'up' || state !== 'start') return;
+            void until(when, () => {
+              if (!process.test(attempt('top', database, '-eo', 'pid,args') ?? '')) return false;
+              if (attempt('exec', database, 'sh', '-c', 'test -s $PGDATA.new/PG_VERSION') === undefined)
+                return false;
+              docker('kill', '--signal', 'KILL', database);
+              return (killed = true);
+            });
+          },
+        });
+        expect(killed).toBe(true);
+        expect(first.code).toBe(1);
+        expect(first.stderr).toMatch(/Next: /);
+        const kept = foreverOf(site.folder);
+        const second = await site.apply();
+        await expectWhole(site, second, shownBy(first));
+        expect(foreverOf(site.folder)).toEqual(kept);
+      } finally {
+        site.remove();
+      }
+    });
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import type { S3Config, S3Line } from '../images/s3/server.mjs';
+import { needImages } from '../support/acme.ts';
 import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
@@ -24,6 +25,7 @@ const CONFIG: S3Config = {
   },
 };
 
+needImages('s3');
 const site = testSite('s3', 76, 'social.fedi.test');
 const env: NodeJS.ProcessEnv = {
   ...site.env,

@@ -1,5 +1,6 @@
 /** Which Mastodon a site of the tests runs: the official images where they are loaded, else the stand-ins. */
 import { spawnSync } from 'node:child_process';
+import { needImages } from './acme.ts';
 
 const VERSION = 'v4.6.5';
 
@@ -10,6 +11,9 @@ const isLoaded = (image: string): boolean =>
 export const isOfficial =
   process.env['MASTODON_IMAGES'] !== 'stand-in' &&
   ['mastodon', 'mastodon-streaming'].every((name) => isLoaded(`ghcr.io/mastodon/${name}:${VERSION}`));
+
+// Its servers are Debian's either way.
+needImages('postgres', 'valkey', ...(isOfficial ? [] : ['mastodon', 'mastodon-streaming']));
 
 /** Answers that make a site run them; says which they are. */
 export function mastodonImages(): NodeJS.ProcessEnv {

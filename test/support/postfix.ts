@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { makeRoot, splitRoot } from '../../wizard/secrets/openssl.ts';
+import { needImages } from './acme.ts';
 import { docker } from './site.ts';
 
 export const MAIL_HOST = 'mail.fedi.test';
@@ -27,6 +28,7 @@ export interface Postfix {
 }
 
 export async function postfix(name: string): Promise<Postfix> {
+  needImages('postfix');
   const folder = mkdtempSync(join(tmpdir(), 'fedi-postfix-'));
   const root = await makeRoot('mail test CA');
   const parts = splitRoot(root);

@@ -269,7 +269,12 @@ export const mastodon: App = {
           }
         : {}),
       ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
-      'mastodon-streaming': { ...data, DB_POOL: SIZES[text(answers, 'size') as Size].pool },
+      'mastodon-streaming': {
+        ...data,
+        // Ruby's own.
+        REDIS_DRIVER: undefined,
+        DB_POOL: SIZES[text(answers, 'size') as Size].pool,
+      },
       // Only what decides about the database: everything that waits for the gate is made anew with it.
       'mastodon-gate': keys,
       mastodon: {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # What the official image promises, in our own words: an empty PGDATA is made
 # into a cluster, anything else is left alone; then the server runs as
-# "postgres". Used: POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB,
-# POSTGRES_INITDB_ARGS (each also as NAME_FILE) and POSTGRES_HOST_AUTH_METHOD.
+# "postgres". As docker-ensure-initdb.sh it ends before that. Used: POSTGRES_USER,
+# POSTGRES_PASSWORD, POSTGRES_DB, POSTGRES_INITDB_ARGS (each also as NAME_FILE)
+# and POSTGRES_HOST_AUTH_METHOD.
 set -Eeuo pipefail
 
 fail() {
@@ -76,7 +77,13 @@ first_init() {
   printf '\n%s\n\n' 'PostgreSQL init process complete; ready for start up.'
 }
 
-if [[ ${1:-} == -* ]]; then set -- postgres "$@"; fi
+only_init=no
+if [[ ${0##*/} == docker-ensure-initdb.sh ]]; then
+  only_init=yes
+  if [[ ${1:-} != postgres ]]; then set -- postgres "$@"; fi
+elif [[ ${1:-} == -* ]]; then
+  set -- postgres "$@"
+fi
 
 server=no
 if [[ ${1:-} == postgres ]]; then
@@ -102,6 +109,7 @@ if [[ $server == yes ]]; then
   else
     first_init "$@"
   fi
+  [[ $only_init == no ]] || exit 0
 fi
 
 exec "$@"
