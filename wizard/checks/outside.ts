@@ -69,12 +69,14 @@ async function curl(
 /** Exit codes of curl. */
 const NO_NAME = 6;
 const UNKNOWN_ROOT = 60;
+/** From here on they are Docker's: no container, or no curl in it. */
+const NOT_RUN = 125;
 
+/** Docker's own words come before its advice. */
 const reason = ({ code, stderr }: Output): string =>
   stderr
     .trim()
-    .split('\n')
-    .at(-1)
+    .split('\n')[0]
     ?.replace(/^curl: /, '') || `exit code ${code}`;
 
 export async function checkOutside(context: CheckContext): Promise<Looked | undefined> {
@@ -87,6 +89,19 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
   if (output.code === 0 || (output.code === UNKNOWN_ROOT && context.config.tls.mode === 'directory'))
     return { seen: `a container reaches ${hostname}`, found: [] };
   const seen = `in a container, curl ${url}: ${reason(output)}`;
+  if (output.code >= NOT_RUN) {
+    return {
+      seen,
+      found: [
+        {
+          level: 'warning',
+          what: 'Nobody could look whether containers get out.',
+          means: 'If they do not, the site gets no certificates and reaches no other server.',
+          next: 'The words below say why no container looked; the site’s own may meet the same.',
+        },
+      ],
+    };
+  }
   if (output.code === NO_NAME) {
     return {
       seen,
@@ -121,6 +136,7 @@ export async function checkIPv6(context: CheckContext): Promise<Looked | undefin
   const { hostname } = new URL(url);
   const output = await curl(context, '--ipv6', url);
   if (output === undefined) return undefined;
+  if (output.code >= NOT_RUN) return undefined; // said already
   if (output.code === 0 || output.code === UNKNOWN_ROOT)
     return { seen: `a container reaches ${hostname} by IPv6`, found: [] };
   return {

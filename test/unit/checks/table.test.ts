@@ -90,6 +90,7 @@ const ROWS: Row[] = [
   ['outside', 'all well', contextOf({}, curl(0)), '', /a container reaches acme-v02/],
   ['outside', 'no DNS', contextOf({}, curl(6, 'curl: (6) Could not resolve host: acme-v02.api.letsencrypt.org')), 'blocker', /cannot look up names.*daemon\.json.*\(6\) Could not resolve/],
   ['outside', 'no HTTPS', contextOf({}, curl(28, 'curl: (28) Connection timed out')), 'blocker', /do not reach acme-v02.*firewall/],
+  ['outside', 'no container starts', contextOf({}, curl(125, 'docker: Error response from daemon: could not find bridge docker0.\n\nRun docker --help')), 'warning', /Nobody could look.*could not find bridge docker0\.$/],
   ['outside', 'a certificate that nobody knows', contextOf({}, curl(60, 'curl: (60) SSL certificate problem')), 'blocker', /by HTTPS/],
   ['outside', 'the same from a CA of one’s own', contextOf({ 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/d' }, curl(60)), '', /reaches ca\.example\.net/],
   ['outside', 'behind a proxy, the registry is asked', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /registry-1\.docker\.io is unknown/],
