@@ -1,15 +1,12 @@
 /** Two sites on one engine: follow, post, delivered; and the mail that tells of it. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { client } from '../../wizard/prove/http.ts';
-import type { Client } from '../../wizard/prove/http.ts';
+import { snacToken, until, visitor } from '../support/federation.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 import type { TestSite } from '../support/site.ts';
 
 const NETWORK = 'test-federation';
-const PATIENCE_MS = 60_000;
 
 const a = testSite('fed-a', 21, 'a.fedi.test');
 const b = testSite('fed-b', 22, 'b.fedi.test');
@@ -26,28 +23,6 @@ networks:
   internet: { external: true, name: ${NETWORK} }
 `,
   );
-}
-
-async function until<T>(what: string, look: () => Promise<T | undefined> | T | undefined): Promise<T> {
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`never came: ${what}`);
-    await delay(500);
-  }
-}
-
-const visitor = (site: TestSite): Client => client(site.bind, site.read('trust/root.crt'));
-
-async function tokenFor(site: TestSite, password: string): Promise<string> {
-  const reply = await visitor(site)(`https://${site.domain}/oauth/x-snac-get-token`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({ login: 'anna', passwd: password }).toString(),
-  });
-  expect(reply.status).toBe(200);
-  return reply.text().trim();
 }
 
 const passwordOf = (run: { events: readonly { event: string; [key: string]: unknown }[] }): string =>
@@ -86,7 +61,7 @@ describe.sequential('two sites', () => {
       env: a.env,
     });
     expect(run.code).toBe(0);
-    const token = await tokenFor(
+    const token = await snacToken(
       b,
       (JSON.parse(b.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets[
         'snac.admin'
@@ -118,7 +93,7 @@ describe.sequential('two sites', () => {
     const text = `hello across servers, ${process.pid}`;
     const run = await tool(['--dir', b.folder, 'snac', 'note', 'anna', text], { env: b.env });
     expect(run.code).toBe(0);
-    const token = await tokenFor(a, password);
+    const token = await snacToken(a, password);
     const post = await until('the post', async () => {
       const reply = await visitor(a)(`https://${a.domain}/api/v1/timelines/home`, {
         headers: { Authorization: `Bearer ${token}` },

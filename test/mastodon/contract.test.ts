@@ -539,7 +539,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           on.exec(
             'mastodon_web',
             ['env', 'SMTP_TLS=true', 'SMTP_ENABLE_STARTTLS=always', 'bundle', 'exec', 'rails', 'runner', '-'],
-            `ActionMailer::Base.mail(to: '${ALICE}', subject: 'Never', body: 'x').deliver_now`,
+            `ActionMailer::Base.new.mail(to: '${ALICE}', subject: 'Never', content_type: 'text/plain', body: 'x').deliver!`,
           ),
           { code: 1, stderr: /ArgumentError.*mutually exclusive|mutually exclusive.*ArgumentError/s },
         ),
@@ -551,7 +551,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           on.exec(
             'mastodon_web',
             ['bundle', 'exec', 'rails', 'runner', '-'],
-            `ActionMailer::Base.mail(to: '${ALICE}', subject: 'By hand', body: 'x').deliver_now`,
+            `ActionMailer::Base.new.mail(to: '${ALICE}', subject: 'By hand', content_type: 'text/plain', body: 'x').deliver!`,
           ),
           { code: 0 },
         );
@@ -949,7 +949,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         );
         expectAnswer(await on.web(`/api/v1/statuses/${left.status}`, { headers: bearer() }), {
           status: 404,
-          json: { error: 'Record not found' },
+          json: { error: 'Not Found' },
         });
       },
     ],

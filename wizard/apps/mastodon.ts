@@ -288,6 +288,9 @@ export const mastodon: App = {
         // A lab's domains have no mail exchanger that Mastodon could look up.
         EMAIL_DOMAIN_ALLOWLIST:
           config.tls.mode === 'internal' ? app.email.slice(app.email.lastIndexOf('@') + 1) : undefined,
+        // The servers that a lab's domains lead to have addresses of its own, which Mastodon refuses otherwise.
+        ALLOWED_PRIVATE_ADDRESSES:
+          config.tls.mode === 'internal' ? '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7' : undefined,
         // The one extra file; the system's own certificates are found by OpenSSL's folder all the same.
         SSL_CERT_FILE: config.tls.mode === 'internal' ? `${TRUST_FOLDER}/root.crt` : undefined,
       },

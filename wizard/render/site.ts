@@ -114,8 +114,9 @@ async function renderCompose(
   }
   const joined = join(parts);
   for (const app of config.apps) {
-    // Under the app's own domain too, so that apps of one host reach each other through the door.
-    const names = APPS[app.id].names?.(config, app) ?? [app.domain];
+    // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
+    const names =
+      config.tls.mode === 'internal' ? domainsOf(config) : (APPS[app.id].names?.(config, app) ?? [app.domain]);
     joinNetwork(joined, 'caddy', APPS[app.id].front, names);
     const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);

@@ -157,7 +157,11 @@ module Api
       render json: Api.status(status)
     end
 
-    def show = render(json: Api.status(Status.find_by!(id: params[:id], deleted_at: nil)))
+    # Unlike elsewhere in the API: a post that may not be seen and one that is not there are told of alike.
+    def show
+      status = Status.find_by(id: params[:id], deleted_at: nil)
+      status ? render(json: Api.status(status)) : render(json: { error: 'Not Found' }, status: 404)
+    end
 
     def destroy
       status = Status.find_by!(id: params[:id], account: me, deleted_at: nil)
