@@ -32,6 +32,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     about: 'what apply would do (--check: exit 1 if anything)',
     load: async () => (await setup()).planCommand,
   },
+  rollback: {
+    about: 'what the site was before; NUMBER: makes it that again',
+    words: 1,
+    load: async () => (await setup()).rollbackCommand,
+  },
   lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
   status: { about: 'what runs', load: async () => (await site()).statusCommand },
   doctor: { about: 'checks this host', load: async () => (await site()).doctorCommand },
@@ -190,6 +195,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
   let releaseLock: (() => Promise<void>) | undefined;
   let leaving = false;
+  let note: string | undefined;
+  const nothingChanged = (): string =>
+    `\nCancelled. Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`;
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
     if (leaving) return;
     leaving = true;
@@ -198,7 +206,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await releaseLock?.().catch(() => undefined);
     process.stderr.write(
       releaseLock === undefined
-        ? '\nCancelled. Nothing was changed.\n'
+        ? nothingChanged()
         : '\nCancelled. What was done stays; run this again and it goes on from there.\n',
     );
     // A prompt that was cut short has hidden the cursor.
@@ -265,6 +273,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       onLocked: (release) => {
         releaseLock = release;
       },
+      onLeaving: (said) => {
+        note = said;
+      },
     };
     const command =
       tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
@@ -274,7 +285,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
       await unlessHungUp();
-      process.stderr.write('\nCancelled. Nothing was changed.\n');
+      process.stderr.write(nothingChanged());
       return error.exit;
     }
     if (error instanceof Problem) {

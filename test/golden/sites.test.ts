@@ -94,11 +94,7 @@ async function render({ answers, images, custom = '' }: Row): Promise<RenderedSi
       ];
     }),
   );
-  const saved: [string, Value][] = worthSaving(
-    questionsFor(config.apps.map(({ id }) => id)),
-    resolved.answers,
-    resolved.given,
-  );
+  const saved: [string, Value][] = worthSaving(questionsFor(config.apps.map(({ id }) => id)), resolved);
   return renderSite({
     config,
     store: await Store.open(folder),

@@ -2,7 +2,8 @@
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import { totalmem } from 'node:os';
 import type { AppConfig, Mail } from '../config/config.ts';
-import { parseChoice, parseDomain, parseLine } from '../config/parse.ts';
+import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
+import { domainForEver } from '../config/later.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { joinNetwork, service } from '../render/compose.ts';
@@ -31,6 +32,14 @@ function parseVersion(given: string): Parsed<string> {
   if (older >= 0 && (parts[older] ?? 0) < (OLDEST[older] ?? 0))
     return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
   return { value: `v${parts.join('.')}` };
+}
+
+const numbersOf = (version: string): number[] => version.replace(/^v/, '').split('.').map(Number);
+
+function isOlder(one: string, other: string): boolean {
+  const [a, b] = [numbersOf(one), numbersOf(other)];
+  const differs = a.findIndex((part, i) => part !== b[i]);
+  return differs >= 0 && (a[differs] ?? 0) < (b[differs] ?? 0);
 }
 
 /** `[A-Za-z0-9]` × 32, each as likely as the other: what `rails db:encryption:init` makes. */
@@ -67,6 +76,17 @@ function parseAdmin(text: string): Parsed<string> {
   const name = line.value.replace(/^@/, '').toLowerCase();
   return /^[a-z0-9_]{1,30}$/.test(name) ? { value: name } : { problem: '1 to 30 of a-z, 0-9 and _.' };
 }
+
+/** What sign-up refuses (db/seeds, 4.5 and later); `tootctl` takes it, so an owner may have it. */
+const RESERVED =
+  /^(?:abuse|accounts?|admin|administration|administrator|admins|help|helpdesk|instance|mods?|moderators?|owner|root|security|server|staff|support|webmaster)$|mastodon|mastadon/;
+
+const aboutAdmin = (name: string): string[] =>
+  RESERVED.test(name)
+    ? [
+        `Mastodon keeps ${name} from everybody who signs up. As the owner’s it works, but it is among the first that are tried by whoever guesses passwords.`,
+      ]
+    : [];
 
 const key = (name: string): string => `apps.mastodon.${name}`;
 
@@ -117,6 +137,12 @@ const QUESTIONS: readonly Question[] = [
     help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
     parse: parseVersion,
     initial: () => VERSION,
+    later: (before, after) =>
+      isOlder(String(after), String(before))
+        ? {
+            refused: `The database is the one of ${String(before)}, and ${String(after)} is older: it cannot work on it, and there is no way back but a backup.`,
+          }
+        : undefined,
   },
   {
     key: key('title'),
@@ -152,8 +178,9 @@ const QUESTIONS: readonly Question[] = [
     topic: 'more',
     message: 'Another domain for the pages',
     help: 'Left out: the pages are where the handles are. It is for ever, like the domain.',
-    parse: parseDomain,
+    parse: parseSiteDomain,
     optional: true,
+    later: domainForEver,
   },
   {
     key: key('locale'),
@@ -237,6 +264,7 @@ export const mastodon: App = {
   minimum: { memoryMiB: 1900, diskGiB: 10 },
   questions: [...QUESTIONS, ...s3Questions('mastodon')],
   parseAdmin,
+  aboutAdmin,
   images: {
     mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}` },
     'mastodon-streaming': {

@@ -1,4 +1,5 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
+import { domainToUnicode } from 'node:url';
 import { APP_IDS, APPS } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
@@ -6,6 +7,8 @@ import type { AppId } from '../apps/index.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from './parse.ts';
 import type { Parsed } from './parse.ts';
+import { partsOf } from './suffix.ts';
+import { domainForEver } from './later.ts';
 import type { Answers, Question } from './question.ts';
 
 /** `snac` or `mastodon,snac` → sorted in our order, each once. */
@@ -28,9 +31,26 @@ const APPS_QUESTION: Question = {
   message: 'Which server',
   help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
+  other: 'Several of them',
   parse: parseApps,
   initial: () => APP_IDS[0],
 };
+
+/** What a domain means, once it is known. */
+function aboutDomain(domain: string): string[] {
+  const unicode = domainToUnicode(domain);
+  const idn = unicode === domain ? '' : ` Other servers write it ${domain}.`;
+  const { suffix, registered } = partsOf(domain);
+  const below = registered === domain && suffix !== undefined;
+  return [
+    `Handles: @you@${unicode}, for ever.${idn}`,
+    ...(below
+      ? [
+          `${unicode} is a whole domain: its front page will be this server’s, and browsers may insist on HTTPS for every name below it (HSTS). For a website of your own there take a name below it here, such as social.${unicode}.`,
+        ]
+      : []),
+  ];
+}
 
 function appQuestions(id: AppId): Question[] {
   const app = APPS[id];
@@ -40,8 +60,10 @@ function appQuestions(id: AppId): Question[] {
       key: key('domain'),
       topic: 'domain',
       message: `Domain of ${app.name}`,
-      help: 'The name after the second @ of every handle here. It is for ever: other servers know accounts by it.',
-      parse: parse.parseDomain,
+      help: 'Every handle here ends in it: @you@social.example.org. It is for ever: other servers know accounts by it.',
+      parse: parse.parseSiteDomain,
+      notes: (answers) => aboutDomain(String(answers[key('domain')])),
+      later: domainForEver,
     },
     {
       key: key('admin'),
@@ -49,6 +71,7 @@ function appQuestions(id: AppId): Question[] {
       message: `Your user name on ${app.name}`,
       help: 'The first account, which owns the server: the name before the @. Its password is made for you and shown once.',
       parse: app.parseAdmin,
+      notes: (answers) => app.aboutAdmin?.(String(answers[key('admin')])) ?? [],
     },
     {
       key: key('email'),
@@ -242,6 +265,9 @@ const MORE_QUESTIONS: readonly Question[] = [
     help: 'Default: fedi. In front of every volume and container name; it cannot change later.',
     parse: parse.parseName,
     initial: () => 'fedi',
+    later: (before, after) => ({
+      refused: `This site is named ${String(before)}; the answers now say ${String(after)}. The name is in front of every volume: with another one the data would not be found.`,
+    }),
   },
   {
     key: 'bind',
