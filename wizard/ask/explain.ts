@@ -4,7 +4,7 @@ import type { Answers, Question } from '../config/question.ts';
 
 /** Paragraphs. */
 export function explain(question: Question, answers: Answers): string[] {
-  const { help, choices, initial, optional, secret, key } = question;
+  const { more, choices, initial, optional, secret, key } = question;
   const value = initial?.(answers);
   const open =
     value !== undefined
@@ -18,8 +18,10 @@ export function explain(question: Question, answers: Answers): string[] {
     ...(secret || key === 'apps' ? [] : [`${key} in fedi.yaml`]),
   ];
   return [
-    help,
-    ...(choices ?? []).map(({ value: word, name }) => `${word}: ${name}`),
+    ...(more === undefined ? [] : [more]),
+    ...(choices ?? []).map(({ value: word, name }) =>
+      name.toLowerCase().startsWith(word) ? name : `${word}: ${name}`,
+    ),
     open,
     `Without questions: ${places.join(', ')}.${secret ? ' The flag names a file.' : ''}`,
   ];

@@ -114,7 +114,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       explained: explain(question, answers),
     });
     turns.push(turn);
-    said.set(question.key, { text, from: question.message });
+    said.set(question.key, { text, from: question.message, ...(text === '' ? { open: true } : {}) });
     await keep();
     const parsed = question.parse(text);
     if ('value' in parsed && !question.secret)
@@ -246,9 +246,12 @@ function review(resolved: Resolved, known: ReadonlySet<string>): void {
     say(title);
     say();
     for (const question of questions) {
-      const mark = resolved.given.has(question.key) || question.secret ? '' : '  (default)';
+      const mark =
+        question.secret || resolved.given.has(question.key) || resolved.left.has(question.key)
+          ? ''
+          : '  (default)';
       line(question.message, `${shown(question, resolved, known)}${questions === main ? mark : ''}`);
-      if (question.key.endsWith('.admin')) line('', handleOf(question, resolved.answers));
+      if (question.key.endsWith('.admin')) line('Your handle', handleOf(question, resolved.answers));
     }
   }
   say();

@@ -24,6 +24,8 @@ export interface Question {
   readonly message: string;
   /** One sentence: what it means and what the default does. */
   readonly help: string;
+  /** A paragraph for who asks for more. */
+  readonly more?: string;
   /** Text → value or a sentence. */
   readonly parse: (text: string) => Parsed<Value>;
   /** For a choice: the words with what they mean. */

@@ -11,6 +11,8 @@ export interface Given {
   readonly text: string;
   /** `--domain`, `FEDI_DOMAIN`, `answers.env line 3`, `fedi.yaml line 4`. */
   readonly from: string;
+  /** A secret left open on purpose; an empty file of one is a mistake. */
+  readonly open?: true;
 }
 
 /** Answers of one source by key. A short key (`domain`) is one without its app. */
@@ -74,7 +76,11 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
         return;
       }
     }
-    if (question.optional && text.trim() === '') {
+    if (
+      question.optional &&
+      text.trim() === '' &&
+      (!question.secret || (found?.open ?? found === undefined))
+    ) {
       left.add(question.key);
       return;
     }

@@ -277,7 +277,7 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
 
 test('what was left out on purpose is emptied where it stood, and written nowhere else', () => {
   const text = 'version: 1\nmail:\n  user: anna # me\n';
-  expect(saveInto(text, [['mail.user', '']])).toBe("version: 1\nmail:\n  user: '' # me\n");
+  expect(saveInto(text, [['mail.user', '']])).toBe('version: 1\nmail:\n  user: "" # me\n');
   expect(saveInto('version: 1\n', [['mail.user', '']])).toBe('version: 1\n');
   expect(saveInto(undefined, [['mail.user', '']])).not.toContain('user');
 });
