@@ -50,6 +50,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     words: 3,
     load: async () => (await site()).secretsCommand,
   },
+  reset: {
+    about: 'back to before the first run: data go, answers stay',
+    load: async () => (await site()).resetCommand,
+  },
   uninstall: {
     about: 'removes the containers (--data: everything)',
     load: async () => (await site()).uninstallCommand,
@@ -65,9 +69,9 @@ const GLOBAL_FLAGS = {
   check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
-  data: { type: 'boolean', about: '        with uninstall: remove the data too' },
+  data: { type: 'boolean', about: '        with uninstall, reset: remove the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
-  confirm: { type: 'string', about: 'NAME    with uninstall: the name of the site' },
+  confirm: { type: 'string', about: 'NAME    with uninstall, reset: the name of the site' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },

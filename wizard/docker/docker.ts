@@ -220,6 +220,13 @@ export async function connect(): Promise<Engine> {
       });
     },
 
+    async removeVolumes(project): Promise<void> {
+      const { Volumes } = await docker.listVolumes({
+        filters: { label: [`com.docker.compose.project=${project}`] },
+      });
+      for (const { Name } of Volumes) await docker.getVolume(Name).remove();
+    },
+
     async containers(project): Promise<Container[]> {
       const label =
         project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;

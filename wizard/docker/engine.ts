@@ -64,6 +64,8 @@ export interface Engine {
   hasVolume(name: string): Promise<boolean>;
   /** Creates it with Compose's own labels, so that Compose takes it for its own. */
   createVolume(name: string, project: string, key: string): Promise<void>;
+  /** Every volume of a Compose project, also of services it has no more. */
+  removeVolumes(project: string): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
   logs(id: string, lines: number): Promise<string>;
