@@ -33,6 +33,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     about: 'what apply would do (--check: exit 1 if anything)',
     load: async () => (await setup()).planCommand,
   },
+  rollback: {
+    about: 'what the site was before; NUMBER: makes it that again',
+    words: 1,
+    load: async () => (await setup()).rollbackCommand,
+  },
   lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
   status: { about: 'what runs', load: async () => (await site()).statusCommand },
   doctor: { about: 'checks this host', load: async () => (await site()).doctorCommand },
@@ -56,6 +61,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     words: 1,
     load: async () => (await apps()).removeCommand,
   },
+  reset: {
+    about: 'back to before the first run: data go, answers stay',
+    load: async () => (await site()).resetCommand,
+  },
   uninstall: {
     about: 'removes the containers (--data: everything)',
     load: async () => (await site()).uninstallCommand,
@@ -72,9 +81,9 @@ const GLOBAL_FLAGS = {
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
   swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
-  data: { type: 'boolean', about: '        with uninstall and remove: the data too' },
+  data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
-  confirm: { type: 'string', about: 'NAME    with uninstall: of the site; with remove: of the app' },
+  confirm: { type: 'string', about: 'NAME    with uninstall, reset: of the site; with remove: of the app' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },
@@ -205,6 +214,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
   let releaseLock: (() => Promise<void>) | undefined;
   let leaving = false;
+  let note: string | undefined;
+  const nothingChanged = (): string =>
+    `\nCancelled. Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`;
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
     if (leaving) return;
     leaving = true;
@@ -213,7 +225,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await releaseLock?.().catch(() => undefined);
     process.stderr.write(
       releaseLock === undefined
-        ? '\nCancelled. Nothing was changed.\n'
+        ? nothingChanged()
         : '\nCancelled. What was done stays; run this again and it goes on from there.\n',
     );
     // A prompt that was cut short has hidden the cursor.
@@ -280,6 +292,9 @@ export async function main(argv: readonly string[]): Promise<number> {
       onLocked: (release) => {
         releaseLock = release;
       },
+      onLeaving: (said) => {
+        note = said;
+      },
     };
     const command =
       tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
@@ -289,7 +304,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
       await unlessHungUp();
-      process.stderr.write('\nCancelled. Nothing was changed.\n');
+      process.stderr.write(nothingChanged());
       return error.exit;
     }
     if (error instanceof Problem) {

@@ -5,3 +5,6 @@ export const OWN = '.fedi';
 
 /** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
 export const TRIAL = 'trial-';
+
+/** Answers of a conversation that was broken off. */
+export const DRAFT = 'conversation.json';

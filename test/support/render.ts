@@ -62,11 +62,7 @@ export async function render(
       ];
     }),
   );
-  const saved: [string, Value][] = worthSaving(
-    questionsFor(config.apps.map(({ id }) => id)),
-    resolved.answers,
-    resolved.given,
-  );
+  const saved: [string, Value][] = worthSaving(questionsFor(config.apps.map(({ id }) => id)), resolved);
   return renderSite({
     config,
     store: await Store.open(folder),

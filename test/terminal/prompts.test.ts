@@ -1,6 +1,6 @@
 /** The questions, key by key: what is not taken, how one leaves, what is shown and what never is. Nothing here starts a container. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -10,7 +10,10 @@ import { DRY, LONG, SHORT, place, talk } from './conversation.ts';
 import type { Turn } from './conversation.ts';
 
 const site = place('prompts', 42);
-afterEach(closeTerminals);
+afterEach(() => {
+  closeTerminals();
+  rmSync(site.folder, { recursive: true, force: true });
+});
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-term-scratch-'));
 afterAll(() => {
   site.remove();
@@ -29,13 +32,31 @@ const before = (question: string): readonly Turn[] =>
     LONG.findIndex((turn) => turn.question === question),
   );
 
-/** Left without a trace, and said so. */
-async function leftNothing(run: Terminal, code: number): Promise<void> {
+const DRAFT = 'fedi/.fedi/conversation.json';
+
+/** Whatever a broken-off conversation leaves: nothing, or its answers for their owner's eyes, without a password. */
+function draftAlone(): boolean {
+  const there = readdirSync(site.cwd, { recursive: true, encoding: 'utf8' });
+  if (there.length === 0) return false;
+  expect(there.toSorted()).toEqual(['fedi', 'fedi/.fedi', DRAFT]);
+  const path = join(site.cwd, DRAFT);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(statSync(join(site.cwd, 'fedi/.fedi')).mode & 0o777).toBe(0o700);
+  expect(readFileSync(path, 'utf8')).not.toContain('horse');
+  return true;
+}
+
+/** Left without a change, and said so. @param kept answers are there for the next time */
+async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise<void> {
   expect(await run.exit).toEqual({ code, signal: 0 });
   expect(run.screen()).toMatch(/^Cancelled\. Nothing was changed\.$/m);
   expect(run.screen()).not.toContain('Error');
   expect(run.screen()).not.toMatch(/^ +at /m);
-  expect(readdirSync(site.cwd)).toEqual([]);
+  const draft = draftAlone();
+  if (kept !== undefined) expect(draft).toBe(kept);
+  const words = run.screen().replaceAll(/\s+/g, ' ');
+  if (draft) expect(words).toContain('Your answers so far are kept, passwords aside');
+  else expect(words).not.toContain('are kept');
   expect(cursorIsShown(run)).toBe(true);
 }
 
@@ -75,7 +96,7 @@ describe('leaving', () => {
     await talk(run, before(question));
     await run.until(asked(question));
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await leftNothing(run, 130, question !== 'Which server');
   });
 
   test('Ctrl-C behind half an answer', async () => {
@@ -114,7 +135,7 @@ describe('leaving', () => {
       await run.until(asked(question));
       run.hangUp();
       expect(asShell(await run.exit)).toBe(129);
-      expect(readdirSync(site.cwd)).toEqual([]);
+      expect(draftAlone()).toBe(question !== 'Which server');
     });
   }
 });
@@ -143,7 +164,8 @@ describe('the review', () => {
   test('an answer that is wrong there is asked again, not lost', async () => {
     const run = open();
     await talk(run, SHORT);
-    await run.choose('What now?', 'Change: Address to listen on');
+    await run.choose('What now?', 'More');
+    await run.choose('Which one', 'Address to listen on');
     await run.answer('Address to listen on', 'nowhere');
     await run.until('Not an IP address.');
     await run.answer('Address to listen on', '127.0.0.42');
@@ -198,7 +220,8 @@ describe('the review', () => {
     );
     const run = open();
     await talk(run, SHORT);
-    await run.choose('What now?', 'Change: Your own internal CA');
+    await run.choose('What now?', 'More');
+    await run.choose('Which one', 'Your own internal CA');
     await run.answer('Your own internal CA', file);
     await run.until(() => /\[hidden\]/.test(run.screen()) || /^> /m.test(run.screen()));
     expect(run.screen()).toContain('[hidden]');

@@ -1,6 +1,6 @@
 /** A site that runs, met again on a terminal: saved answers, hand-edited files, its own tool. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { docker, tool } from '../support/site.ts';
@@ -83,6 +83,13 @@ describe.sequential('met again', () => {
     await run.answer('Your e-mail address', 'berta@fedi.test');
     await run.until(/Your e-mail address +berta@fedi\.test/);
     await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    expect(run.screen()).toMatch(/^~ fedi\.yaml$|^ +~ fedi\.yaml$/m);
+    expect(run.screen()).toMatch(/^-\s+email: anna@fedi\.test$/m);
+    expect(run.screen()).toMatch(/^\+\s+email: berta@fedi\.test$/m);
+    expect(run.screen()).toMatch(/env\/snac\.env:\n +~ SNAC_ADMIN_EMAIL \(hidden\)/);
+    expect(run.screen()).toMatch(/^Containers to replace.*: snac$/m);
+    run.key('enter');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read('fedi.yaml')).toContain('email: berta@fedi.test');
     const caddy = /\S*caddy\S* \S+/;
@@ -91,15 +98,48 @@ describe.sequential('met again', () => {
     expect(run.screen()).not.toContain('shown this once');
   });
 
-  test('leaving from the review leaves all as it is', async () => {
+  test('a plan that is not agreed to leads back to the review, and leaving leaves all as it is', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard();
-    await run.choose('What now?', 'Change: Domain of snac');
-    await run.answer('Domain of snac', 'other.fedi.test');
+    await run.choose('What now?', 'Change: Your e-mail address');
+    await run.answer('Your e-mail address', 'carla@fedi.test');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    run.type('n');
+    run.key('enter');
     await run.choose('What now?', 'Leave');
     expect(await run.exit).toEqual({ code: 130, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
+    // It can be taken up again, or not.
+    const again = wizard();
+    await again.choose('Your answers of', 'Begin anew');
+    await again.until(asked('What now?'));
+    expect(again.screen()).toMatch(/Your e-mail address +berta@fedi\.test/);
+    again.key('ctrl-c');
+    await again.exit;
+    expect(existsSync(join(site.folder, '.fedi/conversation.json'))).toBe(false);
+  });
+
+  test('another domain is refused with what would be lost, there and by flag', async () => {
+    const run = wizard();
+    await run.choose('What now?', 'Change: Domain of snac');
+    await run.answer('Domain of snac', 'other.fedi.test');
+    await run.until('followers, follows');
+    await run.until(asked('What now?'));
+    expect(run.screen()).toMatch(/Domain of snac +term\.fedi\.test/);
+    expect(run.screen()).not.toMatch(/Domain of snac {2,}other\.fedi\.test/);
+    run.key('ctrl-c');
+    await run.exit;
+    for (const words of [['apply'], ['plan'], ['apply', '--dry-run']]) {
+      const unattended = await tool([...words, '--domain', 'other.fedi.test'], { cwd: site.cwd, env });
+      expect(unattended.code).toBe(3);
+      expect(unattended.stderr).toContain('followers, follows and conversations would be lost');
+      expect(unattended.stderr).toContain('Nothing was changed.');
+    }
+    const name = await tool(['apply', '--name', 'other'], { cwd: site.cwd, env });
+    expect(name.code).toBe(3);
+    expect(name.stderr).toContain(`This site is named ${site.name}; the answers now say other.`);
   });
 
   // wizard/ask/wizard.ts converse(): on a later run optional and secret rows have no `initial`, so they are asked every time.
@@ -137,6 +177,9 @@ describe.sequential('a file changed by hand', () => {
   const go = async (): Promise<Terminal> => {
     const run = wizard();
     await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    expect(run.screen()).toMatch(new RegExp(`~ ${FILE} +\\(changed by hand\\)`));
+    run.key('enter');
     await run.until(asked(`Changed by hand: ${FILE}`));
     // The difference stands above the question.
     expect(run.screen()).toMatch(/^-# mine$/m);

@@ -59,6 +59,7 @@ test.each([
   ['dotenv', 'config/envfile.ts'],
   ['openssl-wrapper', 'secrets/openssl.ts'],
   ['diff', 'plan/diff.ts'],
+  ['tldts', 'config/suffix.ts'],
 ])('%s is imported by %s alone', (name, path) => {
   expect(
     MODULES.filter(({ imports }) =>
@@ -77,6 +78,7 @@ test('no other package is imported at all', () => {
     'dotenv',
     'openssl-wrapper',
     'diff',
+    'tldts',
   ];
   expect(
     MODULES.flatMap(({ path, imports }) =>

@@ -6,6 +6,7 @@ import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
+import { changed } from '../config/later.ts';
 import { questionsFor } from '../config/questions.ts';
 import type { Resolved } from '../config/resolve.ts';
 import { saveInto, worthSaving } from '../config/save.ts';
@@ -31,9 +32,11 @@ import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
 import { OWN } from '../layout.ts';
+import { dropDraft } from './draft.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import type { Change } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
+import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
@@ -54,6 +57,8 @@ export interface ApplyOptions {
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   readonly connect: () => Promise<Engine>;
   readonly progress: Progress;
+  /** Another image lock than the one of the site directory, for going back to an earlier one. */
+  readonly lock?: Lock | undefined;
   /** Asked once, with the edited files, when there are any. */
   readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
   readonly skipChecks: readonly string[];
@@ -88,6 +93,8 @@ export interface Prepared {
   readonly missing: readonly string[];
   readonly site: RenderedSite;
   readonly changes: readonly Change[];
+  /** What stays behind as it was, in sentences. */
+  readonly leaves: readonly string[];
 }
 
 /** What the apps cannot do with these answers together. */
@@ -97,7 +104,7 @@ export function problemsOf(config: Config): string[] {
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */
 export async function prepare(
-  options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'now'>,
+  options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'now'>,
   engine: Engine,
 ): Promise<Prepared> {
   const { folder, resolved, savedText, now } = options;
@@ -115,10 +122,21 @@ export async function prepare(
   const cannot = problemsOf(config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  const { refused, leaves } = changed(
+    questionsFor(config.apps.map(({ id }) => id)),
+    (await runningAnswers(folder)) ?? {},
+    resolved.answers,
+  );
+  if (refused.length > 0) {
+    throw new Problem(EXIT.REFUSED, refused.join('\n'), {
+      means: 'Nothing was changed.',
+      next: 'Set it back, or make a new site in another directory. `fedi-setup reset` empties one that never went live.',
+    });
+  }
   await store.ensure(secretSpecs(config), now());
 
   const wanted = wantedImages(config);
-  const { lock, missing } = await lockOf(engine, wanted, await readLock(folder));
+  const { lock, missing } = await lockOf(engine, wanted, options.lock ?? (await readLock(folder)));
   // What is not on the host yet is shown by its tag; the lock is written once it is there.
   const shown: Lock = {
     ...lock,
@@ -132,26 +150,17 @@ export async function prepare(
     config,
     store,
     lock: shown,
-    answersText: saveInto(savedText, worthSaving(questions, resolved.answers, resolved.given)),
+    answersText: saveInto(savedText, worthSaving(questions, resolved)),
     customCaddy: Object.entries(custom)
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
       .join('\n'),
   });
-  return { config, store, lock, missing, site, changes: await compare(folder, site.files) };
+  return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }
 
-/** What says whose site this is on the disk and on the engine, against what the answers say. */
+/** Whose site the engine says this is, against what the answers say. */
 async function refuseForeign(folder: string, config: Config, engine: Engine): Promise<void> {
-  const compose = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
-  const written = /^name: "?([\w-]+)"?$/m.exec(compose)?.[1];
-  if (written !== undefined && written !== config.name && (await readManifest(folder)).generation > 0) {
-    throw new Problem(EXIT.REFUSED, `This site is named ${written}; the answers now say ${config.name}.`, {
-      means:
-        'The name is in front of every volume: with another one the data would not be found. Nothing was changed.',
-      next: `Set the name back to ${written}, or make a new site in another directory.`,
-    });
-  }
   const here = await realpath(folder).catch(() => folder);
   for (const { labels } of await engine.containers(config.name)) {
     const there = labels['com.docker.compose.project.working_dir'];
@@ -296,8 +305,9 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
 async function applyLocked(options: ApplyOptions, engine: Engine, config: Config): Promise<Applied> {
   const { folder, progress, now } = options;
   const wanted = wantedImages(config);
-  const before = await lockOf(engine, wanted, await readLock(folder));
-  await fetchImages(engine, wanted, await readLock(folder), before.missing, progress);
+  const locked = options.lock ?? (await readLock(folder));
+  const before = await lockOf(engine, wanted, locked);
+  await fetchImages(engine, wanted, locked, before.missing, progress);
 
   const prepared = await prepare(options, engine);
   const { store, lock, site, changes } = prepared;
@@ -394,6 +404,8 @@ async function writeFiles(
   }
   try {
     const generation = await commit(folder, changes, keep);
+    // The answers are in fedi.yaml now.
+    await dropDraft(folder);
     progress.done(`generation ${generation}`);
   } catch (error) {
     progress.fail();

@@ -128,6 +128,8 @@ export interface App {
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */
   readonly parseAdmin: (text: string) => Parsed<string>;
+  /** What is worth knowing about a name that is taken; sentences. */
+  readonly aboutAdmin?: (name: string) => readonly string[];
   /** By image name, as it stands in `${IMAGE_…}` of the Compose file. */
   readonly images: Readonly<Record<string, ImageSpec>>;
   readonly secrets: readonly SecretSpec[];

@@ -19,3 +19,11 @@ export function parseVersion(given: string): Parsed<string> {
     return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
   return { value: `v${parts.join('.')}` };
 }
+
+const numbersOf = (version: string): number[] => version.replace(/^v/, '').split('.').map(Number);
+
+export function isOlder(one: string, other: string): boolean {
+  const [a, b] = [numbersOf(one), numbersOf(other)];
+  const differs = a.findIndex((part, i) => part !== b[i]);
+  return differs >= 0 && (a[differs] ?? 0) < (b[differs] ?? 0);
+}

@@ -1,7 +1,8 @@
 /** Mastodon. Facts on formats, traps and exit codes: upstream v4.6.5. */
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import type { AppConfig, Mail } from '../config/config.ts';
-import { parseChoice, parseDomain, parseLine } from '../config/parse.ts';
+import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
+import { domainForEver } from '../config/later.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
@@ -31,7 +32,7 @@ import {
   sizeFor,
 } from './mastodon-size.ts';
 import type { Layout, Size } from './mastodon-size.ts';
-import { VERSION, parseVersion } from './mastodon-version.ts';
+import { VERSION, isOlder, parseVersion } from './mastodon-version.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
@@ -71,6 +72,17 @@ function parseAdmin(text: string): Parsed<string> {
   return /^[a-z0-9_]{1,30}$/.test(name) ? { value: name } : { problem: '1 to 30 of a-z, 0-9 and _.' };
 }
 
+/** What sign-up refuses (db/seeds, 4.5 and later); `tootctl` takes it, so an owner may have it. */
+const RESERVED =
+  /^(?:abuse|accounts?|admin|administration|administrator|admins|help|helpdesk|instance|mods?|moderators?|owner|root|security|server|staff|support|webmaster)$|mastodon|mastadon/;
+
+const aboutAdmin = (name: string): string[] =>
+  RESERVED.test(name)
+    ? [
+        `Mastodon keeps ${name} from everybody who signs up. As the owner’s it works, but it is among the first that are tried by whoever guesses passwords.`,
+      ]
+    : [];
+
 const key = (name: string): string => `apps.mastodon.${name}`;
 
 const QUESTIONS: readonly Question[] = [
@@ -81,6 +93,12 @@ const QUESTIONS: readonly Question[] = [
     help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
     parse: parseVersion,
     initial: () => VERSION,
+    later: (before, after) =>
+      isOlder(String(after), String(before))
+        ? {
+            refused: `The database is the one of ${String(before)}, and ${String(after)} is older: it cannot work on it, and there is no way back but a backup.`,
+          }
+        : undefined,
   },
   {
     key: key('title'),
@@ -116,8 +134,9 @@ const QUESTIONS: readonly Question[] = [
     topic: 'more',
     message: 'Another domain for the pages',
     help: 'Left out: the pages are where the handles are. It is for ever, like the domain.',
-    parse: parseDomain,
+    parse: parseSiteDomain,
     optional: true,
+    later: domainForEver,
   },
   {
     key: key('locale'),
@@ -185,6 +204,7 @@ export const mastodon: App = {
   minimum: { memoryMiB: 1900, diskGiB: 10 },
   questions: [...QUESTIONS, ...dataQuestions, ...s3Questions('mastodon')],
   parseAdmin,
+  aboutAdmin,
   images: {
     mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}` },
     'mastodon-streaming': {

@@ -106,6 +106,12 @@ export function s3Questions(app: string): Question[] {
       ],
       parse: parseChoice(['local', 's3']),
       initial: () => 'local',
+      later: (before) => ({
+        leaves:
+          before === 's3'
+            ? 'What is in the bucket stays there: copy it into the volume of the media, or old posts lose their pictures.'
+            : 'What was uploaded so far stays on this host: copy it into the bucket, or old posts lose their pictures.',
+      }),
     },
     {
       key: keyOf(app, 'endpoint'),
@@ -132,6 +138,12 @@ export function s3Questions(app: string): Question[] {
       help: 'Make it at your provider first; everybody may read what is in it, nobody may list it.',
       parse: parseBucket,
       when,
+      later: (before) =>
+        before === undefined
+          ? undefined
+          : {
+              leaves: `What is in the bucket ${String(before)} stays there: copy it into the new one, or old posts lose their pictures.`,
+            },
     },
     {
       key: keyOf(app, 'access-key'),

@@ -1,6 +1,6 @@
 /** The only place that asks. The only importer of @inquirer/prompts; loaded on a terminal only. */
 import { readFileSync } from 'node:fs';
-import { confirm, input, password, select } from '@inquirer/prompts';
+import { Separator, confirm, input, password, select } from '@inquirer/prompts';
 import { problemOf } from '../config/parse.ts';
 import type { Question, Value } from '../config/question.ts';
 import { Cancelled, EXIT, messageOf } from '../problem.ts';
@@ -8,6 +8,16 @@ import { say } from './say.ts';
 
 /** Standard output stays free for what was asked for, such as a plan. */
 const SCREEN = { output: process.stderr };
+
+/** Typed instead of an answer, at every question alike: in a list the letter leads to the entry that begins with it. */
+const BACK = '<';
+const MORE = '?';
+export const HOW = 'At any question: ? explains more, < goes back to the one before. Ctrl-C leaves.';
+
+/** Thrown instead of an answer: the question before is to be asked again. */
+export class Back extends Error {
+  override name = 'Back';
+}
 
 /** An uncaught ExitPromptError would end the process with code 0: a broken-off run must never look like a good one. */
 async function orCancelled<T>(asked: Promise<T>): Promise<T> {
@@ -21,76 +31,100 @@ async function orCancelled<T>(asked: Promise<T>): Promise<T> {
   }
 }
 
-/** Asks one question; the answer is valid text. Undefined: left open, where that is allowed. */
-export async function askQuestion(
-  question: Question,
-  initial: Value | undefined,
-): Promise<string | undefined> {
+export interface Asked {
+  /** What enter alone answers. */
+  readonly initial: Value | undefined;
+  /** There is a question before this one. */
+  readonly back: boolean;
+  /** Paragraphs for who wants to know more. */
+  readonly explained: readonly string[];
+}
+
+/** Asks one question; the answer is valid text, empty where it may stay open. Throws {@link Back}. */
+export async function askQuestion(question: Question, { initial, back, explained }: Asked): Promise<string> {
   say();
   say(question.help, 2);
-  if (question.choices) {
-    const choices = question.choices.map(({ value, name }) => ({ value, name, short: value }));
-    return orCancelled(
-      select(
+  for (;;) {
+    const text = await askOnce(question, initial, back);
+    if (text === BACK) throw new Back();
+    if (text !== MORE) return question.file && text !== '' ? read(text) : text;
+    say();
+    for (const paragraph of explained) say(paragraph, 2);
+  }
+}
+
+async function askOnce(question: Question, initial: Value | undefined, back: boolean): Promise<string> {
+  const { message } = question;
+  const validate = (text: string): string | true => {
+    if (text === MORE || (text === BACK && back)) return true;
+    if (text === BACK) return 'This is the first question.';
+    if (text.trim() === '' && question.optional) return true;
+    if (!question.file) return problemOf(question.parse(text)) ?? true;
+    try {
+      return problemOf(question.parse(read(text))) ?? true;
+    } catch (error) {
+      return `It cannot be read: ${messageOf(error)}`;
+    }
+  };
+  const text = (): Promise<string> =>
+    orCancelled(
+      input(
         {
-          message: question.message,
-          choices,
-          ...(initial === undefined ? {} : { default: String(initial) }),
+          message: question.file ? `${message} (file)` : message,
+          validate,
+          ...(initial === undefined || question.file ? {} : { default: String(initial) }),
         },
         SCREEN,
       ),
     );
+  if (question.choices) {
+    const taken = await askChoice(
+      message,
+      [
+        ...question.choices.map(({ value, name }) => ({ value, name, short: value })),
+        ...(question.other === undefined ? [] : [{ value: '', name: question.other }]),
+        { value: MORE, name: `${MORE} What this means`, short: MORE },
+        ...(back ? [{ value: BACK, name: `${BACK} Back`, short: BACK }] : []),
+      ],
+      question.choices.some(({ value }) => value === initial) ? String(initial) : '',
+    );
+    return taken === '' ? text() : taken;
   }
-  const validate = (text: string): string | true =>
-    text.trim() === '' && question.optional ? true : (problemOf(question.parse(text)) ?? true);
-  if (question.file) return askFile(question, validate);
-  if (question.secret) {
-    const text = await orCancelled(password({ message: question.message, mask: true, validate }, SCREEN));
-    return text === '' ? undefined : text;
-  }
-  const text = await orCancelled(
-    input(
-      { message: question.message, validate, ...(initial === undefined ? {} : { default: String(initial) }) },
-      SCREEN,
-    ),
-  );
-  return text.trim() === '' ? undefined : text;
+  if (question.secret && !question.file)
+    return orCancelled(password({ message, mask: true, validate }, SCREEN));
+  return text();
 }
 
-/** The name of a file is asked for, its text is the answer. */
-async function askFile(
-  question: Question,
-  validate: (text: string) => string | true,
-): Promise<string | undefined> {
-  const read = (path: string): string => readFileSync(path.trim(), 'utf8');
-  const path = await orCancelled(
-    input(
-      {
-        message: `${question.message} (file)`,
-        validate: (given) => {
-          if (given.trim() === '' && question.optional) return true;
-          try {
-            return validate(read(given));
-          } catch (error) {
-            return `It cannot be read: ${messageOf(error)}`;
-          }
-        },
-      },
-      SCREEN,
-    ),
-  );
-  return path.trim() === '' ? undefined : read(path);
-}
+const read = (path: string): string => readFileSync(path.trim(), 'utf8');
 
 export function askYes(message: string, initial: boolean): Promise<boolean> {
   return orCancelled(confirm({ message, default: initial }, SCREEN));
 }
 
+export interface Choice<T> {
+  readonly value: T;
+  readonly name: string;
+  /** What the screen says afterwards; absent: the name. */
+  readonly short?: string;
+}
+
+/** A string among the choices is a heading. */
 export function askChoice<T extends string>(
   message: string,
-  choices: readonly { value: T; name: string }[],
+  choices: readonly (Choice<T> | string)[],
+  initial?: T,
 ): Promise<T> {
-  return orCancelled(select<T>({ message, choices: [...choices], pageSize: 16 }, SCREEN));
+  return orCancelled(
+    select<T>(
+      {
+        message,
+        choices: choices.map((choice) => (typeof choice === 'string' ? new Separator(choice) : choice)),
+        pageSize: 16,
+        ...(initial === undefined ? {} : { default: initial }),
+      },
+      SCREEN,
+    ),
+  );
 }
 
 export function askText(message: string): Promise<string> {

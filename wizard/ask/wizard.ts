@@ -1,13 +1,17 @@
 /** The conversation: what is open is asked, everything is shown, anything can be changed, then it begins. */
+import { domainToUnicode } from 'node:url';
 import { APP_IDS } from '../apps/index.ts';
 import type { AppId } from '../apps/index.ts';
+import { changed } from '../config/later.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../config/questions.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
-import { Cancelled, EXIT, gather } from '../problem.ts';
-import { askChoice, askQuestion } from './prompts.ts';
+import { Cancelled, EXIT, Problem, gather } from '../problem.ts';
+import { explain } from './explain.ts';
+import { Back, HOW, askChoice, askQuestion } from './prompts.ts';
+import type { Choice } from './prompts.ts';
 import { say, sayRow } from './say.ts';
 
 const appsOf = (resolved: Resolved): AppId[] =>
@@ -29,8 +33,25 @@ function shown(question: Question, resolved: Resolved, known: ReadonlySet<string
     return question.file ? '(made here)' : '(none)';
   }
   const value = resolved.answers[question.key];
-  return value === undefined ? '(none)' : String(value);
+  if (value === undefined) return '(none)';
+  const unicode = /(^|[.@])xn--/.test(String(value)) ? domainToUnicode(String(value)) : '';
+  return unicode === '' ? String(value) : `${String(value)} (${unicode})`;
 }
+
+/** Names of the topics, in the order they are asked. */
+const TOPICS: Readonly<Record<Question['topic'], string>> = {
+  apps: 'Server',
+  domain: 'Domain',
+  admin: 'Admin',
+  mail: 'Mail',
+  storage: 'Storage',
+  tls: 'Certificates',
+  size: 'Size and version',
+  more: 'The rest',
+};
+
+/** Rows nobody is asked about unless they want to be. */
+const isAside = ({ topic, file }: Question): boolean => topic === 'more' || topic === 'size' || file === true;
 
 export interface Conversation {
   /** Weakest last; what is said counts more. */
@@ -39,92 +60,222 @@ export interface Conversation {
   readonly isNew: boolean;
   /** Names of secrets that the site has already: they are not asked for again. */
   readonly known: ReadonlySet<string>;
+  /** Answers the site runs on; undefined: it never ran. */
+  readonly running: Answers | undefined;
+  /** What was said in a conversation that was broken off. */
+  readonly earlier: { readonly at: string; readonly answers: ReadonlyMap<string, string> } | undefined;
+  /** Told after every answer, with all of them by key; secrets among them. */
+  readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
   /** What these answers cannot do together, in sentences. */
   readonly problemsOf: (answers: Answers) => readonly string[];
+  /** Shows what would be done; false: the person wants to change something first. */
+  readonly agree: (resolved: Resolved, said: Source) => Promise<boolean>;
+}
+
+/** An answer on the way, with what has to be so again to ask for it once more. */
+interface Turn {
+  readonly question: Question;
+  readonly answers: Answers;
+  readonly initial: Value | undefined;
+  readonly before: ReadonlyMap<string, Given>;
 }
 
 /**
  * Asks until the person says go. Answers from flags and the like are taken as they are and can still be changed in the
  * review; saved answers are not asked again.
  */
-export async function converse({
-  sources,
-  isNew,
-  known,
-  problemsOf,
-}: Conversation): Promise<{ resolved: Resolved; said: Source }> {
+export async function converse(talk: Conversation): Promise<{ resolved: Resolved; said: Source }> {
+  const { sources, isNew, known, running } = talk;
+  const before = await resolve(sources);
+  if (before.wrong.length > 0)
+    throw gather(EXIT.USAGE, 'These answers cannot be used:', before.wrong, 'Nothing was changed.');
+
+  // An empty text was left open on purpose, so it is not asked again after every change.
   const said = new Map<string, Given>();
-  // Left open on purpose, so not asked again after every change.
-  const asked = new Set<string>();
-  const put = async (question: Question, initial: Value | undefined): Promise<string | undefined> => {
-    asked.add(question.key);
-    const text = await askQuestion(question, initial);
-    if (text !== undefined) said.set(question.key, { text, from: question.message });
+  const turns: Turn[] = [];
+  const goTo = (to: ReadonlyMap<string, Given>): void => {
+    said.clear();
+    for (const [key, given] of to) said.set(key, given);
+  };
+  const keep = (): Promise<void> => talk.keep(new Map([...said].map(([key, { text }]) => [key, text])));
+
+  say(HOW);
+  if (talk.earlier !== undefined && (await takesUp(talk.earlier.at))) {
+    for (const [key, text] of talk.earlier.answers) said.set(key, { text, from: 'what you said before' });
+  }
+  await keep();
+
+  /** @param back Whether there is something to go back to where nothing was asked yet. */
+  const put = async (question: Question, answers: Answers, initial: Value | undefined, back: boolean) => {
+    const turn = { question, answers, initial, before: new Map(said) };
+    const text = await askQuestion(question, {
+      initial,
+      back: back || turns.length > 0,
+      explained: explain(question, answers),
+    });
+    turns.push(turn);
+    said.set(question.key, { text, from: question.message, ...(text === '' ? { open: true } : {}) });
+    await keep();
+    const parsed = question.parse(text);
+    if ('value' in parsed && !question.secret)
+      for (const note of question.notes?.({ ...answers, [question.key]: parsed.value }) ?? []) say(note, 2);
     return text;
   };
   const isOpen = (question: Question, initial: Value | undefined): boolean => {
-    if (
-      question.topic === 'more' ||
-      question.topic === 'size' ||
-      question.file ||
-      asked.has(question.key) ||
-      known.has(question.key)
-    )
-      return false;
+    if (isAside(question) || known.has(question.key)) return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
     // A topic that is being changed is asked as on the first day.
     return questionsOf(question.topic).some(({ key }) => said.has(key));
   };
-
-  const before = await resolve(sources);
-  if (before.wrong.length > 0)
-    throw gather(EXIT.USAGE, 'These answers cannot be used:', before.wrong, 'Nothing was changed.');
-  const settle = async (): Promise<Resolved> => {
-    const resolved = await resolve([said, ...sources], async (question, _answers, initial) =>
-      isOpen(question, initial) ? put(question, initial) : undefined,
-    );
-    if (resolved.problems.length > 0)
-      throw gather(EXIT.USAGE, 'These answers cannot be used:', resolved.problems, 'Nothing was changed.');
+  /** Asks what is open. {@link Back} leads to the question before; where there is none, it is thrown on. */
+  const settle = async (back: boolean): Promise<Resolved> => {
+    let again: Turn | undefined;
+    for (;;) {
+      try {
+        if (again !== undefined) await put(again.question, again.answers, again.initial, back);
+        again = undefined;
+        return await resolve([said, ...sources], async (question, answers, initial) =>
+          isOpen(question, initial) ? put(question, answers, initial, back) : undefined,
+        );
+      } catch (error) {
+        const last = error instanceof Back ? turns.pop() : undefined;
+        if (last === undefined) throw error;
+        const text = last.question.secret ? undefined : said.get(last.question.key)?.text;
+        goTo(last.before);
+        again = { ...last, initial: text === undefined || text === '' ? last.initial : text };
+      }
+    }
+  };
+  /** A row asked anew, and what follows from it; all as before when the person goes back. */
+  const change = async (question: Question, resolved: Resolved): Promise<Resolved> => {
+    const start = new Map(said);
+    turns.length = 0;
+    try {
+      await put(
+        question,
+        resolved.answers,
+        question.secret ? undefined : resolved.answers[question.key],
+        true,
+      );
+      const now = await settle(true);
+      const told = changed(rows(now), running ?? {}, now.answers);
+      if (running === undefined || told.refused.length === 0) {
+        if (running !== undefined) for (const line of told.leaves) say(line, 2);
+        return now;
+      }
+      say();
+      for (const line of told.refused) say(line, 2);
+    } catch (error) {
+      if (!(error instanceof Back)) throw error;
+    }
+    goTo(start);
+    await keep();
     return resolved;
   };
 
-  let resolved = await settle();
+  let resolved = await settle(false);
   for (;;) {
+    review(resolved, known);
     const list = rows(resolved);
-    say();
-    say('The answers:');
-    say();
-    const shownRows = list.filter(({ key, topic }) => topic !== 'more' || resolved.given.has(key));
-    // In columns where the screen is wide enough for them.
-    const width =
-      (process.stderr.columns || 80) < 60 ? 0 : Math.max(...shownRows.map(({ message }) => message.length));
-    for (const question of shownRows) {
-      const mark = resolved.given.has(question.key) || question.secret ? '' : '  (default)';
-      const line = `${shown(question, resolved, known)}${mark}`;
-      if (width > 0) sayRow(question.message.padEnd(width), line);
-      else say(`${question.message}: ${line}`, 2);
-    }
-    say();
-    const action = await askChoice('What now?', [
-      { value: '', name: 'Go: set it up' },
-      ...list.map((question) => ({
-        value: question.key,
-        name: `Change: ${question.message}`,
-      })),
-      { value: 'quit', name: 'Leave, changing nothing' },
-    ]);
+    const action = await askChoice('What now?', menuOf(list, running !== undefined));
     if (action === 'quit') throw new Cancelled(EXIT.INT);
-    if (action === '') {
-      const problems = problemsOf(resolved.answers);
-      if (problems.length === 0) return { resolved, said };
+    if (action === 'aside') {
+      const key = await askChoice('Which one', [
+        ...list.filter(isAside).map((question) => ({
+          value: question.key,
+          name: `${question.message}: ${shown(question, resolved, known)}`,
+          short: question.message,
+        })),
+        { value: '', name: '< Back' },
+      ]);
+      if (key !== '') resolved = await change(rowOf(list, key), resolved);
+    } else if (action !== '') resolved = await change(rowOf(list, action), resolved);
+    else {
+      const problems = resolved.problems.length > 0 ? resolved.problems : talk.problemsOf(resolved.answers);
       say();
       for (const problem of problems) say(problem, 2);
-      continue;
+      if (problems.length === 0 && (await agrees(talk, resolved, said))) return { resolved, said };
     }
-    const question = list.find(({ key }) => key === action) as Question;
-    await put(question, question.secret ? undefined : resolved.answers[question.key]);
-    resolved = await settle();
   }
+}
+
+/** What can be mended by other answers is said, and leads back to them. */
+async function agrees(talk: Conversation, resolved: Resolved, said: Source): Promise<boolean> {
+  try {
+    return await talk.agree(resolved, said);
+  } catch (error) {
+    if (!(error instanceof Problem) || ![EXIT.USAGE, EXIT.REFUSED].some((exit) => exit === error.exit))
+      throw error;
+    for (const line of [error.message, error.means, error.next]) if (line !== undefined) say(line, 2);
+    return false;
+  }
+}
+
+const takesUp = async (at: string): Promise<boolean> => {
+  say();
+  return (
+    (await askChoice(`Your answers of ${at.slice(0, 16).replace('T', ' ')} UTC are still here`, [
+      { value: 'on', name: 'Go on with them' },
+      { value: 'new', name: 'Begin anew' },
+    ])) === 'on'
+  );
+};
+
+const rowOf = (list: readonly Question[], key: string): Question =>
+  list.find((question) => question.key === key) as Question;
+
+/** Every answer on the screen: what was asked or given, then what stands at its default. */
+function review(resolved: Resolved, known: ReadonlySet<string>): void {
+  const list = rows(resolved);
+  const [aside, main] = [true, false].map((quiet) =>
+    list.filter((question) => (isAside(question) && !resolved.given.has(question.key)) === quiet),
+  ) as [Question[], Question[]];
+  // In columns where the screen is wide enough for them.
+  const width =
+    (process.stderr.columns || 80) < 60 ? 0 : Math.max(...list.map(({ message }) => message.length));
+  const line = (left: string, right: string): void => {
+    if (width > 0) sayRow(left.padEnd(width), right);
+    else say(`${left}: ${right}`, 2);
+  };
+  for (const [title, questions] of [
+    ['The answers:', main],
+    ['Not asked:', aside],
+  ] as const) {
+    if (questions.length === 0) continue;
+    say();
+    say(title);
+    say();
+    for (const question of questions) {
+      const mark =
+        question.secret || resolved.given.has(question.key) || resolved.left.has(question.key)
+          ? ''
+          : '  (default)';
+      line(question.message, `${shown(question, resolved, known)}${questions === main ? mark : ''}`);
+      if (question.key.endsWith('.admin')) line('Your handle', handleOf(question, resolved.answers));
+    }
+  }
+  say();
+}
+
+/** `@anna@example.org`, as a person would say it. */
+const handleOf = ({ key }: Question, answers: Answers): string =>
+  `@${String(answers[key])}@${domainToUnicode(String(answers[key.replace(/admin$/, 'domain')]))}`;
+
+/** What can be done from the review, by topic; what was not asked is one entry. */
+function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | string)[] {
+  const main = list.filter((question) => !isAside(question));
+  return [
+    { value: '', name: runs ? 'Go: show what would change' : 'Go: set it up' },
+    ...Object.entries(TOPICS).flatMap(([topic, title]) => {
+      const questions = main.filter((question) => question.topic === topic);
+      return questions.length === 0
+        ? []
+        : [title, ...questions.map(({ key, message }) => ({ value: key, name: `Change: ${message}` }))];
+    }),
+    TOPICS.more,
+    { value: 'aside', name: `More: ${list.length - main.length} answers that were not asked` },
+    { value: 'quit', name: 'Leave, changing nothing' },
+  ];
 }
 
 /** Every row of a topic, whichever apps there are. */

@@ -46,6 +46,8 @@ export interface CommandContext {
   readonly now: () => Date;
   /** Whoever ends the process gives the run lock back first. */
   readonly onLocked: (release: () => Promise<void>) => void;
+  /** What is said to who breaks off, besides that nothing was changed; undefined: nothing. */
+  readonly onLeaving: (note: string | undefined) => void;
 }
 
 export type Command = (context: CommandContext) => Promise<ExitCode | number>;

@@ -3,17 +3,24 @@ import { relative } from 'node:path';
 import { APP_IDS, APPS } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
+import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
+import { readManifest } from '../apply/files.ts';
 import type { Change } from '../apply/files.ts';
+import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
+import type { Generation } from '../apply/generations.ts';
 import { stale } from '../apply/containers.ts';
 import { SWAP, swapIsThere } from '../apply/swap.ts';
 import { preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
-import { savedSource } from '../config/sources.ts';
+import { savedSource, yamlSource } from '../config/sources.ts';
+import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
 import { patch, summary } from '../plan/diff.ts';
-import { EXIT, gather } from '../problem.ts';
+import type { Lock } from '../plan/lock.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import type { Event } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import { siteFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -39,6 +46,8 @@ function labSource(apps: string): Source {
 export interface Answered {
   readonly resolved: Resolved;
   readonly savedText: string | undefined;
+  /** The image lock that goes with them, where it is not the one of the site. */
+  readonly lock?: Lock;
   /** The same answers from where they came from, after fedi.yaml was changed underneath. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
@@ -51,17 +60,7 @@ export async function answersFor(
 ): Promise<Answered> {
   const saved = await savedSource(folder);
   const sources = [...context.sources, ...(saved ? [saved.source] : []), ...weakest];
-  if (talk) {
-    const { converse } = await import('../ask/wizard.ts');
-    const { resolved, said } = await converse({
-      sources,
-      isNew: saved === undefined,
-      known: new Set((await Store.open(folder)).list().map(({ name }) => name)),
-      problemsOf: (answers) => problemsOf(configOf(answers)),
-    });
-    const again = { ...context, sources: [said, ...context.sources] };
-    return { resolved, savedText: saved?.text, reload: () => answersFor(again, folder, weakest, false) };
-  }
+  if (talk) return conversation(context, folder, sources, saved?.text, weakest);
   const resolved = await resolve(sources);
   if (resolved.problems.length > 0) {
     throw gather(
@@ -72,6 +71,52 @@ export async function answersFor(
     );
   }
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
+}
+
+/** The answers after a conversation. What was said so far is kept for one that is broken off. */
+async function conversation(
+  context: CommandContext,
+  folder: string,
+  sources: readonly Source[],
+  savedText: string | undefined,
+  weakest: readonly Source[],
+): Promise<Answered> {
+  const { converse } = await import('../ask/wizard.ts');
+  const after = (said: Source) => (): Promise<Answered> =>
+    answersFor({ ...context, sources: [said, ...context.sources] }, folder, weakest, false);
+  const running = await runningAnswers(folder);
+  const draft = await readDraft(folder);
+  // What is given along with this run counts more than what was said in another.
+  const isGiven = (key: string): boolean =>
+    context.sources.some((source) => source.has(key) || source.has(key.replace(/^apps\.[^.]+\./, '')));
+  const { resolved, said } = await converse({
+    sources,
+    isNew: savedText === undefined,
+    known: new Set((await Store.open(folder)).list().map(({ name }) => name)),
+    running,
+    earlier: draft && { ...draft, answers: new Map([...draft.answers].filter(([key]) => !isGiven(key))) },
+    keep: async (answers) => {
+      const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
+      context.onLeaving(kept ? KEPT : undefined);
+    },
+    problemsOf: (answers) => problemsOf(configOf(answers)),
+    agree: async (answered, by) =>
+      running === undefined ||
+      context.flags.dryRun ||
+      agreesTo(context, await planOf(context, folder, { resolved: answered, savedText, reload: after(by) })),
+  });
+  return { resolved, savedText, reload: after(said) };
+}
+
+const KEPT = 'Your answers so far are kept, passwords aside: start it again to go on with them.';
+
+/** Shows a plan and asks whether to go on; a plan without a change needs no word. */
+async function agreesTo({ progress }: CommandContext, plan: Plan): Promise<boolean> {
+  if (!plan.pending) return true;
+  for (const line of plan.lines) progress.say(line);
+  const { askYes } = await import('../ask/prompts.ts');
+  progress.say();
+  return askYes('Do this', true);
 }
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
@@ -101,10 +146,11 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 function optionsFor(
   context: CommandContext,
   folder: string,
-  { resolved, savedText, reload }: Answered,
+  { resolved, savedText, reload, lock }: Answered,
 ): ApplyOptions {
   return {
     folder,
+    lock,
     resolved,
     savedText,
     reload,
@@ -180,70 +226,101 @@ export async function setUp(
   return applied.exit;
 }
 
-async function showPlan(
-  context: CommandContext,
-  folder: string,
-  answered: Answered,
-): Promise<Applied['exit']> {
-  const { progress, flags } = context;
+interface Plan {
+  /** Something would be done. */
+  readonly pending: boolean;
+  /** For people. */
+  readonly lines: readonly string[];
+  /** For programs. */
+  readonly event: Event;
+}
+
+/** What `apply` would do with these answers. Changes nothing. */
+async function planOf(context: CommandContext, folder: string, answered: Answered): Promise<Plan> {
   const engine = await connect();
   await engine.info();
-  const { changes, missing, site, config } = await prepare(
-    { ...optionsFor(context, folder, answered) },
+  const { changes, missing, site, config, leaves } = await prepare(
+    optionsFor(context, folder, answered),
     engine,
   );
-  const swapGiB = flags.swapGiB > 0 && !(await swapIsThere()) ? flags.swapGiB : 0;
-  if (flags.dryRun) {
-    const pulls = await pullsOf(folder, config, engine);
+  const swapGiB = context.flags.swapGiB > 0 && !(await swapIsThere()) ? context.flags.swapGiB : 0;
+  if (context.flags.dryRun) {
     await preflight({
       folder,
       config,
       engine,
-      skip: flags.skipCheck,
-      progress,
+      skip: context.flags.skipCheck,
+      progress: context.progress,
       now: context.now,
-      pulls,
+      pulls: await pullsOf(folder, config, engine),
       swapGiB,
     });
   }
-  const out = (line: string): void => {
-    process.stdout.write(`${line}\n`);
-  };
   const files = summary(changes);
-  const containers =
-    changes.some(({ kind }) => kind !== 'create' && kind !== 'same') || files.length === 0
-      ? await stale(await engine.containers(config.name), folder, site).catch(() => [])
-      : Object.keys(site.compose.services);
-  if (flags.json) {
-    progress.emit({
+  const there = (await engine.containers(config.name)).map(({ service }) => service);
+  const isNew = (await readManifest(folder)).generation === 0;
+  const wanted = Object.keys(site.compose.services);
+  const due = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
+  const containers = {
+    create: due.filter((name) => !there.includes(name)),
+    replace: due.filter((name) => there.includes(name)),
+    remove: there.filter((name) => !wanted.includes(name)),
+  };
+  const steps = config.apps.flatMap((app) => APPS[app.id].steps(config, app));
+  const pending = files.length > 0 || due.length > 0 || missing.length > 0 || swapGiB > 0;
+  const reloads =
+    changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) && !due.includes('caddy');
+
+  const lines: string[] = [];
+  const list = (title: string, names: readonly string[]): void => {
+    if (names.length > 0) lines.push(`${title}: ${names.join(', ')}`);
+  };
+  if (pending) {
+    lines.push(`Site in ${folder}`, '');
+    if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
+    list('Images to fetch', missing);
+    if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
+    for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
+      lines.push('', await patch(change));
+    list('Containers to create', containers.create);
+    list('Containers to replace, each away while it starts anew', containers.replace);
+    list('Containers to remove', containers.remove);
+    if (reloads) lines.push('Caddy takes its new configuration without a restart.');
+    for (const line of leaves) lines.push(`Mind: ${line}`);
+    lines.push(
+      'Steps, each only if it is not done yet:',
+      ...steps.map(({ title }) => `  ${title}`),
+      'Then the receipt.',
+    );
+  }
+  return {
+    pending,
+    lines,
+    event: {
       event: 'plan',
       folder,
       images: missing,
       files: changes
         .filter(({ kind }) => kind !== 'same')
         .map(({ path, kind, edited }) => ({ path, kind, edited })),
-      containers,
+      containers: due,
+      remove: containers.remove,
+      leaves,
       ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
-      steps: config.apps.flatMap((app) =>
-        APPS[app.id].steps(config, app).map(({ id, title }) => ({ id, title })),
-      ),
-    });
-  } else if (files.length === 0 && containers.length === 0 && missing.length === 0 && swapGiB === 0) {
-    out('Nothing to change.');
-  } else {
-    out(`Site in ${folder}\n`);
-    if (swapGiB > 0) out(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
-    if (missing.length > 0) out(`Images to fetch: ${missing.join(', ')}`);
-    if (files.length > 0) out(`Files:\n${files.map((line) => `  ${line}`).join('\n')}`);
-    for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
-      out(`\n${await patch(change)}`);
-    if (containers.length > 0) out(`Containers to create or replace: ${containers.join(', ')}`);
-    out('Steps, each only if it is not done yet:');
-    for (const app of config.apps) for (const { title } of APPS[app.id].steps(config, app)) out(`  ${title}`);
-    out('Then the receipt. Nothing was changed.');
-  }
-  const pending = files.length > 0 || containers.length > 0 || missing.length > 0 || swapGiB > 0;
-  return flags.check && pending ? EXIT.FAILED : EXIT.OK;
+      steps: steps.map(({ id, title }) => ({ id, title })),
+    },
+  };
+}
+
+async function showPlan(
+  context: CommandContext,
+  folder: string,
+  answered: Answered,
+): Promise<Applied['exit']> {
+  const { pending, lines, event } = await planOf(context, folder, answered);
+  if (context.flags.json) context.progress.emit(event);
+  else process.stdout.write(pending ? `${lines.join('\n')} Nothing was changed.\n` : 'Nothing to change.\n');
+  return context.flags.check && pending ? EXIT.FAILED : EXIT.OK;
 }
 
 export const applyCommand: Command = async (context) => {
@@ -269,8 +346,16 @@ export const labCommand: Command = async (context) => {
 /** `fedi-setup` alone. */
 export const wizardCommand: Command = async (context) => {
   const folder = await siteFolder(context.flags, 'fedi');
-  const answered = await answersFor(context, folder, [], context.interactive && !context.flags.yes);
-  const exit = await setUp(context, folder, answered);
+  const talks = context.interactive && !context.flags.yes;
+  const answered = await answersFor(context, folder, [], talks);
+  let exit: Applied['exit'];
+  try {
+    exit = await setUp(context, folder, answered);
+  } catch (error) {
+    if (talks && (await hasDraft(folder))) context.progress.say(`\n  ${KEPT}`);
+    throw error;
+  }
+  if (talks) await dropDraft(folder);
   if (context.interactive) {
     const { unattendedTwin } = await import('../ask/wizard.ts');
     context.progress.say(
@@ -279,3 +364,79 @@ export const wizardCommand: Command = async (context) => {
   }
   return exit;
 };
+
+/** `rollback` lists what the site was, `rollback N` makes it that again: answers, image lock and what follows from them. */
+export const rollbackCommand: Command = async (context) => {
+  const { progress, flags, interactive, words } = context;
+  const folder = await siteFolder(flags, 'fedi');
+  const all = await readGenerations(folder);
+  if (words[0] === undefined) {
+    await listGenerations(context, folder, all);
+    return EXIT.OK;
+  }
+  const chosen = all.find(({ number }) => String(number) === words[0]);
+  if (chosen === undefined) {
+    throw new Problem(EXIT.USAGE, `There is no generation ${words[0]}.`, {
+      next:
+        all.length === 0
+          ? 'The site has none yet.'
+          : `There are: ${all.map(({ number }) => number).join(', ')}.`,
+    });
+  }
+  const resolved = await resolve([yamlSource(chosen.text)]);
+  if (resolved.problems.length > 0)
+    throw gather(
+      EXIT.USAGE,
+      `The answers of generation ${chosen.number} cannot be used any more:`,
+      resolved.problems,
+      'Nothing was changed.',
+    );
+  const answered: Answered = {
+    resolved,
+    savedText: chosen.text,
+    reload: () => Promise.resolve({ resolved, savedText: chosen.text }),
+    lock: chosen.lock,
+  };
+  if (
+    interactive &&
+    !flags.yes &&
+    !flags.dryRun &&
+    !(await agreesTo(context, await planOf(context, folder, answered)))
+  ) {
+    progress.say('Nothing was changed.');
+    return EXIT.OK;
+  }
+  return setUp(context, folder, answered);
+};
+
+/** One line a generation, newest first, with the answers that differ from the one before. */
+async function listGenerations(
+  { progress, flags }: CommandContext,
+  folder: string,
+  all: readonly Generation[],
+): Promise<void> {
+  if (all.length === 0) {
+    throw new Problem(EXIT.USAGE, `There is no earlier site in ${folder}.`, {
+      next: 'Name its directory with --dir.',
+    });
+  }
+  const answers = await Promise.all(all.map(answersOf));
+  for (const [i, { number, at }] of [...all.entries()].toReversed()) {
+    const [before, now] = [answers[i - 1], answers[i] as Answers];
+    const differs =
+      before === undefined
+        ? []
+        : [...new Set([...Object.keys(before), ...Object.keys(now)])].filter(
+            (key) => before[key] !== now[key],
+          );
+    progress.emit({ event: 'generation', number, at: at.toISOString(), changed: differs });
+    if (flags.json) continue;
+    const what = differs.map((key) => `${key} ${now[key] === undefined ? 'left out' : String(now[key])}`);
+    process.stdout.write(
+      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first one there is' : 'the same answers')}\n`,
+    );
+  }
+  progress.say(
+    '`fedi-setup rollback NUMBER` goes back to one: answers, images and files; data and secrets stay as they are.',
+  );
+}

@@ -5,17 +5,19 @@ import { APPS } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { readManifest } from '../apply/files.ts';
+import { answersOf, readGeneration } from '../apply/generations.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { doctor } from '../checks/preflight.ts';
-import { lockedReference, readLock } from '../plan/lock.ts';
+import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
 import type { Config } from '../config/config.ts';
-import { readNamed } from '../config/sources.ts';
+import { ALL_QUESTIONS } from '../config/questions.ts';
+import { CONFIG_FILE, readNamed } from '../config/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
-import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
-import { Store } from '../secrets/store.ts';
+import { allReceipts, everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
+import { STORE_FILE, Store } from '../secrets/store.ts';
 import { existingSite } from './command.ts';
-import type { Command, CommandContext } from './command.ts';
+import type { Command, CommandContext, Site } from './command.ts';
 
 const out = (line: string): void => {
   process.stdout.write(`${line}\n`);
@@ -241,42 +243,55 @@ export const toolCommand =
     );
   };
 
-/** Containers and networks go; data only with --data; both only with the site's name typed. */
-export const uninstallCommand: Command = async (context) => {
-  const { flags, progress, interactive } = context;
-  const { folder, config, engine } = await existingSite(context);
-  await engine.info();
-  const what = flags.data
-    ? 'the containers, ALL DATA and the site directory'
-    : 'the containers; data, secrets and answers stay';
+/** Nothing is removed before the site's name was typed, or given by --confirm. */
+async function confirmed(
+  { flags, progress, interactive }: CommandContext,
+  { folder, config }: Site,
+  what: string,
+  how: string,
+): Promise<void> {
   let typed = flags.confirm;
   if (typed === undefined && interactive) {
     const { askText } = await import('../ask/prompts.ts');
     progress.say(`This removes ${what}: ${folder}.`);
     typed = await askText(`Type ${config.name} to go on`);
   }
-  if (typed?.trim() !== config.name) {
-    throw new Problem(EXIT.REFUSED, 'The name of the site was not given, so nothing was removed.', {
-      means: `It would remove ${what}.`,
-      next: `Confirm with --confirm ${config.name}${flags.data ? '' : ' (and --data to remove the data too)'}.`,
-    });
-  }
+  if (typed?.trim() === config.name) return;
+  throw new Problem(EXIT.REFUSED, 'The name of the site was not given, so nothing was removed.', {
+    means: `It would remove ${what}.`,
+    next: `Confirm with --confirm ${config.name}${how}.`,
+  });
+}
+
+/** Takes the containers down, with their volumes or without, and then the files. */
+async function removeSite(
+  context: CommandContext,
+  { folder, engine, config }: Site,
+  what: string,
+  data: boolean,
+  files: () => Promise<void>,
+): Promise<void> {
+  const { progress } = context;
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
   try {
-    const result = await engine.compose(
-      folder,
-      ['down', '--remove-orphans', ...(flags.data ? ['--volumes'] : [])],
-      (line) => progress.update(line),
-    );
-    if (result.code !== 0)
-      throw new Problem(
-        EXIT.FAILED,
-        `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
-        { next: 'Mend that and run this again.' },
+    // Without a Compose file there never was a container.
+    if (await exists(join(folder, 'compose.yaml'))) {
+      const result = await engine.compose(
+        folder,
+        ['down', '--remove-orphans', ...(data ? ['--volumes'] : [])],
+        (line) => progress.update(line),
       );
-    if (flags.data) await removeOurs(folder);
+      if (result.code !== 0)
+        throw new Problem(
+          EXIT.FAILED,
+          `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+          { next: 'Mend that and run this again.' },
+        );
+    }
+    if (data) await engine.removeVolumes(config.name);
+    await files();
     progress.done();
   } catch (error) {
     progress.fail();
@@ -284,20 +299,72 @@ export const uninstallCommand: Command = async (context) => {
   } finally {
     await release();
   }
-  if (!flags.data)
-    progress.say(
-      `  The data are in the volumes ${config.name}_…; \`fedi-setup apply --dir ${folder}\` brings the site back.`,
+}
+
+/** Containers and networks go; data only with --data; both only with the site's name typed. */
+export const uninstallCommand: Command = async (context) => {
+  const { data } = context.flags;
+  const site = await existingSite(context);
+  await site.engine.info();
+  const what = data
+    ? 'the containers, ALL DATA and the site directory'
+    : 'the containers; data, secrets and answers stay';
+  await confirmed(context, site, what, data ? '' : ' (and --data to remove the data too)');
+  await removeSite(context, site, what, data, () => (data ? removeOurs(site.folder) : Promise.resolve()));
+  if (!data)
+    context.progress.say(
+      `  The data are in the volumes ${site.config.name}_…; \`fedi-setup apply --dir ${site.folder}\` brings the site back.`,
     );
   return EXIT.OK;
 };
 
-/** Removes what we wrote, secrets last; the person's own files stay, and the directory with them. */
-async function removeOurs(folder: string): Promise<void> {
+/**
+ * Back to before the first run: containers, data and everything generated go, the answers stay. Refused for a site that
+ * was live, whose accounts other servers know, unless --data says that these may be lost.
+ */
+export const resetCommand: Command = async (context) => {
+  const { progress, flags } = context;
+  const site = await existingSite(context);
+  const { folder } = site;
+  await site.engine.info();
+  const live = await wasLive(folder);
+  if (live !== undefined && !flags.data) {
+    throw new Problem(EXIT.REFUSED, `This site was live: proven with public certificates at ${live}.`, {
+      means:
+        'Other servers may know its accounts. Without the data their names are burnt: nobody there could follow them again. Nothing was removed.',
+      next: `If that is meant: \`fedi-setup reset --data\`. To take it down and keep the data: \`fedi-setup uninstall\`.`,
+    });
+  }
+  const what = 'the containers, ALL DATA, the generated files and secrets; the answers stay';
+  await confirmed(context, site, what, live === undefined ? '' : ' --data');
+  await removeSite(context, site, what, true, async () => {
+    const store = await Store.open(folder);
+    store.keepOnly(ALL_QUESTIONS.filter(({ secret }) => secret).map(({ key }) => key));
+    await removeOurs(folder, [CONFIG_FILE, ...(store.list().length > 0 ? [STORE_FILE] : [])]);
+    if (store.list().length > 0) await store.save();
+  });
+  progress.say(`  \`fedi-setup --dir ${folder}\` begins anew with the answers that are there.`);
+  return EXIT.OK;
+};
+
+/** When the site was proven while certificates that others trust were in front of it; undefined: never. */
+async function wasLive(folder: string): Promise<string | undefined> {
+  for (const { at, proven, generation } of await allReceipts(folder)) {
+    if (!proven) continue;
+    const then = await readGeneration(folder, generation);
+    // What is not known any more may have been live.
+    if (then === undefined || (await answersOf(then))['tls.mode'] !== 'internal') return at;
+  }
+  return undefined;
+}
+
+/** Removes what we wrote, secrets last; what is to stay and the person's own files do, and the directory with them. */
+async function removeOurs(folder: string, stay: readonly string[] = []): Promise<void> {
   const { files } = await readManifest(folder);
-  for (const path of [...Object.keys(files), 'fedi.yaml', 'images.lock.yaml'])
-    await rm(join(folder, path), { force: true });
-  await rm(join(folder, OWN), { recursive: true, force: true });
-  await rm(join(folder, 'secrets.json'), { force: true });
+  const remove = async (path: string): Promise<void> => {
+    if (!stay.includes(path)) await rm(join(folder, path), { recursive: true, force: true });
+  };
+  for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
   // Deepest first; a folder that holds something of the person's is not empty and stays.
   for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', 'caddy', 'env', 'trust', '.']) {
     const path = join(folder, inner);

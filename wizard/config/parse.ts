@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { normalize } from 'node:path';
 import { domainToASCII } from 'node:url';
+import { partsOf } from './suffix.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 
@@ -54,6 +55,15 @@ export function parseDomain(text: string): Parsed<string> {
   if (/^\d+$/.test(labels.at(-1) as string)) return no('Not a domain name: its last part is a number.');
   if (ascii.length > 253) return no('It is longer than 253 characters.');
   return ok(ascii);
+}
+
+/** A domain for a server: one that somebody can own. */
+export function parseSiteDomain(text: string): Parsed<string> {
+  const domain = parseDomain(text);
+  if ('problem' in domain || partsOf(domain.value).suffix !== domain.value) return domain;
+  return no(
+    `${domain.value} belongs to everybody: names are registered below it. Example: social.example.${domain.value}`,
+  );
 }
 
 /** An address as mail servers take it: no display name, no quoting, no spaces; nor # ` { }, which a Caddyfile cannot hold. */

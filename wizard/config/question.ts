@@ -9,6 +9,13 @@ export type Answers = Readonly<Record<string, Value>>;
 
 export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'tls' | 'size' | 'more';
 
+/** What changing an answer does to a site that exists. */
+export type Later =
+  /** It cannot be: what would be lost. */
+  | { readonly refused: string }
+  /** It can, and something stays behind as it was. */
+  | { readonly leaves: string };
+
 export interface Question {
   /** Dotted place in fedi.yaml; flag and variable are made from it. */
   readonly key: string;
@@ -17,10 +24,14 @@ export interface Question {
   readonly message: string;
   /** One sentence: what it means and what the default does. */
   readonly help: string;
+  /** A paragraph for who asks for more. */
+  readonly more?: string;
   /** Text → value or a sentence. */
   readonly parse: (text: string) => Parsed<Value>;
   /** For a choice: the words with what they mean. */
   readonly choices?: readonly { readonly value: string; readonly name: string }[];
+  /** Entry of the list behind which another answer can be typed. */
+  readonly other?: string;
   /** The default, from the answers above it; undefined: there is none and it has to be answered. */
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
@@ -29,6 +40,10 @@ export interface Question {
   readonly byMemory?: (memoryMiB: number) => Value;
   /** Whether it applies at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
+  /** What is worth knowing once it is answered; sentences. The answers hold this one too. */
+  readonly notes?: (answers: Answers) => readonly string[];
+  /** What it does to a site that exists to have this answer changed; undefined: nothing but what the plan says. */
+  readonly later?: (before: Value | undefined, after: Value | undefined) => Later | undefined;
   /** May stay unanswered. */
   readonly optional?: true;
   /** Too long to type: a prompt asks for the file that holds it. */

@@ -1,4 +1,5 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
+import { domainToUnicode } from 'node:url';
 import { APP_IDS, APPS, memoryFor } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
@@ -6,6 +7,8 @@ import type { AppId } from '../apps/index.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from './parse.ts';
 import type { Parsed } from './parse.ts';
+import { partsOf } from './suffix.ts';
+import { domainForEver } from './later.ts';
 import type { Answers, Question } from './question.ts';
 
 /** `snac` or `mastodon,snac` → sorted in our order, each once. */
@@ -28,9 +31,26 @@ const APPS_QUESTION: Question = {
   message: 'Which server',
   help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
+  other: 'Several of them',
   parse: parseApps,
   initial: () => APP_IDS[0],
 };
+
+/** What a domain means, once it is known. */
+function aboutDomain(domain: string): string[] {
+  const unicode = domainToUnicode(domain);
+  const idn = unicode === domain ? '' : ` Other servers write it ${domain}.`;
+  const { suffix, registered } = partsOf(domain);
+  const below = registered === domain && suffix !== undefined;
+  return [
+    `Handles: @you@${unicode}, for ever.${idn}`,
+    ...(below
+      ? [
+          `${unicode} is a whole domain: its front page will be this server’s, and browsers may insist on HTTPS for every name below it (HSTS). For a website of your own there take a name below it here, such as social.${unicode}.`,
+        ]
+      : []),
+  ];
+}
 
 function appQuestions(id: AppId): Question[] {
   const app = APPS[id];
@@ -40,21 +60,27 @@ function appQuestions(id: AppId): Question[] {
       key: key('domain'),
       topic: 'domain',
       message: `Domain of ${app.name}`,
-      help: 'The name after the second @ of every handle here. It is for ever: other servers know accounts by it.',
-      parse: parse.parseDomain,
+      help: 'Every handle here ends in it: @you@social.example.org. It is for ever: other servers know accounts by it.',
+      more: 'Register it first, and lead it here: an A record with this host’s IPv4 address, and an AAAA record if it has IPv6. A name below a domain of yours (social.example.org) leaves the domain itself free for a website. Letters such as ü are fine.',
+      parse: parse.parseSiteDomain,
+      notes: (answers) => aboutDomain(String(answers[key('domain')])),
+      later: domainForEver,
     },
     {
       key: key('admin'),
       topic: 'admin',
       message: `Your user name on ${app.name}`,
       help: 'The first account, which owns the server: the name before the @. Its password is made for you and shown once.',
+      more: 'It cannot be renamed later. You log in with it in the browser and in apps; more accounts come afterwards, in the web interface.',
       parse: app.parseAdmin,
+      notes: (answers) => app.aboutAdmin?.(String(answers[key('admin')])) ?? [],
     },
     {
       key: key('email'),
       topic: 'admin',
       message: 'Your e-mail address',
       help: 'Where the server reaches its owner; it is shown as the contact.',
+      more: 'It can change later. Take one that works without this server.',
       parse: parse.parseEmail,
     },
     ...app.questions.map((question) => {
@@ -83,6 +109,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     topic: 'mail',
     message: 'Outgoing mail',
     help: 'How notifications leave. `none` is fine to begin with; `catcher` keeps every mail in a container, for trying out.',
+    more: 'Without mail nobody can set a new password by themselves, nor confirm an address when they sign up. Most hosts may not deliver to others on port 25, so a provider’s server (SMTP) is what works; it can be set later too, and a mail is sent to prove it.',
     choices: [
       { value: 'none', name: 'No mail yet' },
       { value: 'smtp', name: 'Through a mail provider (SMTP)' },
@@ -163,6 +190,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     topic: 'tls',
     message: 'Certificates',
     help: 'Default `acme`: Caddy gets real ones from Let’s Encrypt by itself. `internal`: from a root made here, for trying out.',
+    more: 'For real ones the domain has to lead to this host, and ports 80 and 443 have to be reachable from outside. With a root made here nobody else can follow you: other servers do not know it.',
     choices: [
       { value: 'acme', name: 'Real ones, from Let’s Encrypt or ZeroSSL, renewed by Caddy' },
       { value: 'internal', name: 'From a root made here: browsers do not know it' },
@@ -257,6 +285,9 @@ const MORE_QUESTIONS: readonly Question[] = [
     help: 'Default: fedi. In front of every volume and container name; it cannot change later.',
     parse: parse.parseName,
     initial: () => 'fedi',
+    later: (before, after) => ({
+      refused: `This site is named ${String(before)}; the answers now say ${String(after)}. The name is in front of every volume: with another one the data would not be found.`,
+    }),
   },
   {
     key: 'bind',

@@ -11,6 +11,8 @@ export interface Given {
   readonly text: string;
   /** `--domain`, `FEDI_DOMAIN`, `answers.env line 3`, `fedi.yaml line 4`. */
   readonly from: string;
+  /** A secret left open on purpose; an empty file of one is a mistake. */
+  readonly open?: true;
 }
 
 /** Answers of one source by key. A short key (`domain`) is one without its app. */
@@ -29,6 +31,8 @@ export interface Resolved {
   readonly secrets: Readonly<Record<string, string>>;
   /** Keys somebody answered; the others stand at their default. */
   readonly given: ReadonlySet<string>;
+  /** Keys somebody left empty where that is allowed, against what weaker sources say. */
+  readonly left: ReadonlySet<string>;
   /** Everything that is wrong or missing, in the order of the questions. */
   readonly problems: readonly string[];
   /** Of those, what somebody gave and cannot be used. */
@@ -55,6 +59,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const answers: Record<string, Value> = {};
   const secrets: Record<string, string> = {};
   const given = new Set<string>();
+  const left = new Set<string>();
   const problems: string[] = [];
   const wrong: string[] = [];
 
@@ -75,6 +80,14 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
         }
         return;
       }
+    }
+    if (
+      question.optional &&
+      text.trim() === '' &&
+      (!question.secret || (found?.open ?? found === undefined))
+    ) {
+      left.add(question.key);
+      return;
     }
     const parsed = question.parse(text);
     if ('problem' in parsed) {
@@ -97,7 +110,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const domains = apps.map((id) => answers[`apps.${id}.domain`]).filter((domain) => domain !== undefined);
   const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
   if (twice !== undefined) problems.push(`Two apps have the domain ${twice}. Each needs its own.`);
-  return { answers, secrets, given, problems, wrong };
+  return { answers, secrets, given, left, problems, wrong };
 }
 
 /** Looks a name up among the rows' own names, which may leave the app out; a sentence when there is none. */

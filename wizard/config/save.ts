@@ -3,29 +3,35 @@ import { isDeepStrictEqual } from 'node:util';
 import { EXIT, Problem } from '../problem.ts';
 import { parseYaml, places, printYaml } from '../yaml.ts';
 import type { Yaml } from '../yaml.ts';
-import type { Answers, Question, Value } from './question.ts';
+import type { Question, Value } from './question.ts';
+import type { Resolved } from './resolve.ts';
 import { CONFIG_FILE } from './sources.ts';
 
 const HEADER = `# yaml-language-server: $schema=.fedi/fedi.schema.json
 # The answers of this site: yours to edit, then run \`fedi-setup apply\`. No secrets are in here.
 `;
 
-/** What is worth saving: everything asked, and of the rest what somebody set. */
+/** What is worth saving: everything asked, and of the rest what somebody set. Empty: left out now, whatever stood there. */
 export function worthSaving(
   questions: readonly Question[],
-  answers: Answers,
-  given: ReadonlySet<string>,
+  { answers, given, left }: Pick<Resolved, 'answers' | 'given' | 'left'>,
 ): [string, Value][] {
   return questions
     .filter(
       ({ key, secret, topic }) =>
-        !secret && key !== 'apps' && answers[key] !== undefined && (topic !== 'more' || given.has(key)),
+        !secret &&
+        key !== 'apps' &&
+        (left.has(key) || (answers[key] !== undefined && (topic !== 'more' || given.has(key)))),
     )
-    .map(({ key }) => [key, answers[key] as Value]);
+    .map(({ key }) => [key, answers[key] ?? '']);
 }
 
 /** The new text of fedi.yaml. Proven by reading it back; a form we cannot edit is refused rather than rewritten. */
-export function saveInto(text: string | undefined, values: readonly (readonly [string, Value])[]): string {
+export function saveInto(text: string | undefined, saved: readonly (readonly [string, Value])[]): string {
+  const there = text === undefined ? null : parseYaml(text);
+  const values = saved.filter(
+    ([key, value]) => value !== '' || (getIn(there, key.split('.')) ?? undefined) !== undefined,
+  );
   if (text === undefined || text.trim() === '') {
     const tree: Record<string, Yaml> = { version: 1 };
     for (const [key, value] of values) setIn(tree, key.split('.'), value);

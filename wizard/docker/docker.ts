@@ -266,6 +266,13 @@ export async function connect(): Promise<Engine> {
       await docker.getVolume(name).remove();
     },
 
+    async removeVolumes(project): Promise<void> {
+      const { Volumes } = await docker.listVolumes({
+        filters: { label: [`com.docker.compose.project=${project}`] },
+      });
+      for (const { Name } of Volumes) await docker.getVolume(Name).remove();
+    },
+
     async containers(project): Promise<Container[]> {
       const label =
         project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;

@@ -83,6 +83,8 @@ export interface Engine {
     options?: Readonly<Record<string, string>>,
   ): Promise<void>;
   removeVolume(name: string): Promise<void>;
+  /** Every volume of a Compose project, also of services it has no more. */
+  removeVolumes(project: string): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
   logs(id: string, lines: number): Promise<string>;

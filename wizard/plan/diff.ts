@@ -14,7 +14,9 @@ export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';
   const after = change.file?.text ?? '';
   if (change.file?.secret ?? change.path.startsWith('env/')) {
-    return change.path.endsWith('.env') ? envPatch(before, after) : `~ ${change.path} (hidden)`;
+    return change.path.endsWith('.env')
+      ? `${change.path}:\n${envPatch(before, after)}`
+      : `~ ${change.path} (hidden)`;
   }
   const { createTwoFilesPatch } = await import('diff');
   return createTwoFilesPatch(change.path, change.path, before, after, 'now', 'planned', { context: 2 });
@@ -31,9 +33,9 @@ function envPatch(before: string, after: string): string {
   const [old, now] = [read(before), read(after)];
   const lines: string[] = [];
   for (const [name, line] of now) {
-    if (!old.has(name)) lines.push(`+ ${name}`);
-    else if (old.get(name) !== line) lines.push(`~ ${name} (hidden)`);
+    if (!old.has(name)) lines.push(`  + ${name}`);
+    else if (old.get(name) !== line) lines.push(`  ~ ${name} (hidden)`);
   }
-  for (const name of old.keys()) if (!now.has(name)) lines.push(`- ${name}`);
+  for (const name of old.keys()) if (!now.has(name)) lines.push(`  - ${name}`);
   return lines.join('\n');
 }

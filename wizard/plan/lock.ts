@@ -43,9 +43,11 @@ export function wantedImages(config: Config): Record<string, WantedImage> {
   );
 }
 
+export const parseLock = (text: string): Lock => (parseYaml(text) ?? {}) as unknown as Lock;
+
 export async function readLock(folder: string): Promise<Lock> {
   try {
-    return (parseYaml(await readFile(join(folder, LOCK_FILE), 'utf8')) ?? {}) as unknown as Lock;
+    return parseLock(await readFile(join(folder, LOCK_FILE), 'utf8'));
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return {};
     throw new Problem(EXIT.FAILED, `${join(folder, LOCK_FILE)} cannot be read.`, {

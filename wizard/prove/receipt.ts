@@ -178,11 +178,13 @@ export async function lastReceipt(site: string): Promise<Receipt | undefined> {
     : (JSON.parse(await readFile(join(folderOf(site), name), 'utf8')) as Receipt);
 }
 
+/** Oldest first. */
+export async function allReceipts(site: string): Promise<Receipt[]> {
+  const texts = (await receipts(site)).map((name) => readFile(join(folderOf(site), name), 'utf8'));
+  return (await Promise.all(texts)).map((text) => JSON.parse(text) as Receipt);
+}
+
 /** True once the first run is over: the site was proven at least once, so it may be live. */
 export async function everProven(site: string): Promise<boolean> {
-  for (const name of await receipts(site)) {
-    const receipt = JSON.parse(await readFile(join(folderOf(site), name), 'utf8')) as Receipt;
-    if (receipt.proven) return true;
-  }
-  return false;
+  return (await allReceipts(site)).some(({ proven }) => proven);
 }

@@ -195,6 +195,12 @@ export class Store {
     if (entry) this.#file.secrets[name] = { ...entry, shown: true };
   }
 
+  /** Forgets every other secret: for a site whose data go too. In memory: {@link save} writes. */
+  keepOnly(names: readonly string[]): void {
+    const kept = Object.entries(this.#file.secrets).filter(([name]) => names.includes(name));
+    this.#file = { version: 1, secrets: Object.fromEntries(kept) };
+  }
+
   /** The file itself: put back as secrets.json it is the store again. */
   recoveryText(): string {
     return `${JSON.stringify(this.#file, null, 2)}\n`;

@@ -99,6 +99,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
   interactive: false,
   now: () => new Date(0),
   onLocked: () => undefined,
+  onLeaving: () => undefined,
 });
 
 const title = ({ key, text, value, says }: Row): string =>

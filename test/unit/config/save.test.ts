@@ -265,9 +265,19 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
     'mail.mode': 'none',
     'mail.password': 'hush',
   };
-  expect(worthSaving(ALL_QUESTIONS, answers, new Set(['bind']))).toEqual([
+  expect(
+    worthSaving(ALL_QUESTIONS, { answers, given: new Set(['bind']), left: new Set(['mail.user']) }),
+  ).toEqual([
     ['apps.snac.domain', 'x.org'],
     ['mail.mode', 'none'],
+    ['mail.user', ''],
     ['bind', '::1'],
   ]);
+});
+
+test('what was left out on purpose is emptied where it stood, and written nowhere else', () => {
+  const text = 'version: 1\nmail:\n  user: anna # me\n';
+  expect(saveInto(text, [['mail.user', '']])).toBe('version: 1\nmail:\n  user: "" # me\n');
+  expect(saveInto('version: 1\n', [['mail.user', '']])).toBe('version: 1\n');
+  expect(saveInto(undefined, [['mail.user', '']])).not.toContain('user');
 });

@@ -1,0 +1,67 @@
+/** What a site was: answers, lock and files of every set that was written, as apply/files.ts keeps them. Never secrets. */
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Answers } from '../config/question.ts';
+import { resolve } from '../config/resolve.ts';
+import { CONFIG_FILE, yamlSource } from '../config/sources.ts';
+import { OWN } from '../layout.ts';
+import { LOCK_FILE, parseLock } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { Problem } from '../problem.ts';
+import { readManifest } from './files.ts';
+
+export interface Generation {
+  readonly number: number;
+  readonly at: Date;
+  /** Text of its fedi.yaml. */
+  readonly text: string;
+  readonly lock: Lock;
+}
+
+const FOLDER = 'generations';
+
+export async function readGeneration(folder: string, number: number): Promise<Generation | undefined> {
+  const path = join(folder, OWN, FOLDER, String(number).padStart(4, '0'));
+  try {
+    return {
+      number,
+      at: (await stat(join(path, CONFIG_FILE))).mtime,
+      text: await readFile(join(path, CONFIG_FILE), 'utf8'),
+      lock: parseLock(await readFile(join(path, LOCK_FILE), 'utf8')),
+    };
+  } catch {
+    return undefined; // cut short while it was written, or taken away by hand
+  }
+}
+
+/** Oldest first. */
+export async function readGenerations(folder: string): Promise<Generation[]> {
+  const names = await readdir(join(folder, OWN, FOLDER)).catch(() => []);
+  const numbers = names.filter((name) => /^\d{4,}$/.test(name)).map(Number);
+  const { generation } = await readManifest(folder);
+  const found: Generation[] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    // A run that was killed before its set was decided may have left a later one.
+    const one = number <= generation ? await readGeneration(folder, number) : undefined;
+    if (one !== undefined) found.push(one);
+  }
+  return found;
+}
+
+/** The answers of a generation; none where an older version wrote what this one does not understand. */
+export async function answersOf({ text }: Pick<Generation, 'text'>): Promise<Answers> {
+  try {
+    return (await resolve([yamlSource(text)])).answers;
+  } catch (error) {
+    if (error instanceof Problem) return {};
+    throw error;
+  }
+}
+
+/** The answers that the site in this folder was last written with; undefined: it never was. */
+export async function runningAnswers(folder: string): Promise<Answers | undefined> {
+  const { generation } = await readManifest(folder);
+  if (generation === 0) return undefined;
+  const last = await readGeneration(folder, generation);
+  return last === undefined ? {} : answersOf(last);
+}

@@ -1,0 +1,33 @@
+/** What a changed answer means for a site that exists. */
+import type { Answers, Later, Question, Value } from './question.ts';
+
+/** A domain of a site that exists cannot change. */
+export const domainForEver = (before: Value | undefined, after: Value | undefined): Later => ({
+  refused:
+    `The accounts of this site belong to ${before ?? 'its domain'}, not to ${after ?? 'no other'}. A domain is for ever: ` +
+    'other servers know every account and post by it. Under another one they would be strangers: followers, follows and conversations would be lost.',
+});
+
+export interface Changed {
+  /** What would be lost, in sentences; the change cannot be made. */
+  readonly refused: readonly string[];
+  /** What stays behind as it was. */
+  readonly leaves: readonly string[];
+}
+
+/** Compares the answers that a site runs on (none: it does not exist) with new ones. An app that comes or goes is no change of its answers. */
+export function changed(questions: readonly Question[], before: Answers, after: Answers): Changed {
+  const refused: string[] = [];
+  const leaves: string[] = [];
+  for (const { key, later } of before['apps'] === undefined ? [] : questions) {
+    const app = /^apps\.([^.]+)\./.exec(key)?.[1];
+    const isThere = (answers: Answers): boolean =>
+      app === undefined || String(answers['apps']).split(',').includes(app);
+    if (later === undefined || before[key] === after[key] || !isThere(before) || !isThere(after)) continue;
+    const told = later(before[key], after[key]);
+    if (told === undefined) continue;
+    if ('refused' in told) refused.push(told.refused);
+    else leaves.push(told.leaves);
+  }
+  return { refused, leaves };
+}
