@@ -195,7 +195,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
 
   test('nothing is left open, and no secret lies in a plain file', () => {
     const secrets = Object.entries(SECRET_VALUES)
-      .filter(([name]) => name !== 'tls.root')
+      .filter(([key]) => key !== 'tls.root')
       .map(([, value]) => value);
     for (const { path, text, secret, mode } of site().files) {
       expect(`${path} ${text}`).not.toMatch(/\{\$[A-Z]|(?<!\$)\$\{[A-Z]/);

@@ -22,6 +22,7 @@ const NEW_PASSWORD = /^New password: ([0-9a-f]{32})$/m;
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 const SCOPES = 'read write';
 const ALICE = `alice@${MAIL_DOMAIN}`;
+const READY = 'tmp/sidekiq_process_has_started_and_will_begin_processing_jobs';
 const JSON_LD = { Accept: 'application/activity+json' };
 
 /** What earlier rows leave for later ones. */
@@ -1006,15 +1007,7 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
     ],
     [
       'says that it is ready',
-      () =>
-        expectEnd(
-          on.exec('mastodon_sidekiq', [
-            'test',
-            '-e',
-            'tmp/sidekiq_process_has_started_and_will_begin_processing_jobs',
-          ]),
-          { code: 0 },
-        ),
+      () => expectEnd(on.exec('mastodon_sidekiq', ['test', '-e', READY]), { code: 0 }),
     ],
     [
       'has sent the mail that asks to confirm an address',
@@ -1038,7 +1031,11 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
       'takes queues with weights on its command line',
       () =>
         expectEnd(
-          on.beside('timeout --preserve-status 60 bundle exec sidekiq -q push,6 -q pull,1'.split(' ')),
+          on.beside([
+            'sh',
+            '-c',
+            `bundle exec sidekiq -q push,6 -q pull,1 & until test -e ${READY}; do kill -0 $! || exit 9; sleep 0.2; done; kill $!; wait $!`,
+          ]),
           { code: 0, stdout: /Bye!/ },
         ),
     ],

@@ -10,7 +10,8 @@ import type { Store } from '../secrets/store.ts';
 
 interface Seal {
   readonly app: string;
-  readonly domain: string;
+  /** Every name of the app, that of its handles first. */
+  readonly names: readonly string[];
   /** Fingerprint over the app's forever secrets. */
   readonly secrets: string;
 }
@@ -25,8 +26,9 @@ function parseSeal(text: string): Seal | undefined {
   }
 }
 
-export function sealFor(app: AppConfig, store: Store): Seal {
-  return { app: app.id, domain: app.domain, secrets: store.sealOf(APPS[app.id].secrets) };
+function sealFor(config: Config, app: AppConfig, store: Store): Seal {
+  const { names, secrets } = APPS[app.id];
+  return { app: app.id, names: names?.(config, app) ?? [app.domain], secrets: store.sealOf(secrets) };
 }
 
 /** The place where the seal of one app is kept. */
@@ -122,17 +124,14 @@ export async function checkSeal(
   const place = placeOf(config, app, store);
   const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
-    const wanted = sealFor(app, store);
-    if (found.domain !== wanted.domain) {
-      throw new Problem(
-        EXIT.REFUSED,
-        `The data in ${place} belong to ${found.domain}, not to ${wanted.domain}.`,
-        {
-          means:
-            'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
-          next: `Set the domain back to ${found.domain}, or give the new site data of its own (another --name).`,
-        },
-      );
+    const wanted = sealFor(config, app, store);
+    const [theirs, ours] = [found.names.join(' and '), wanted.names.join(' and ')];
+    if (theirs !== ours) {
+      throw new Problem(EXIT.REFUSED, `The data in ${place} belong to ${theirs}, not to ${ours}.`, {
+        means:
+          'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
+        next: `Set the domain back to ${theirs}, or give the new site data of its own (another --name).`,
+      });
     }
     if (found.secrets !== wanted.secrets) {
       throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${place}.`, {
@@ -170,5 +169,7 @@ export function writeSeal(
   store: Store,
   image: string,
 ): Promise<void> {
-  return keeperOf(engine, config, app, store, image).write(`${JSON.stringify(sealFor(app, store))}\n`);
+  return keeperOf(engine, config, app, store, image).write(
+    `${JSON.stringify(sealFor(config, app, store))}\n`,
+  );
 }

@@ -2,12 +2,20 @@
 import { crc32, deflateSync } from 'node:zlib';
 import type { AppConfig } from '../config/config.ts';
 import { expectStatus } from './http.ts';
-import type { Client } from './http.ts';
+import type { Client, Reply } from './http.ts';
 import type { Proof } from './proof.ts';
+
+/** As other servers ask: a redirect to another HTTPS address is followed, as one from handles to pages is (RFC 7033, 4.2). */
+async function discover(http: Client, url: string): Promise<Reply> {
+  const reply = await http(url);
+  const target = String(reply.headers['location'] ?? '');
+  return reply.status >= 300 && reply.status <= 399 && target.startsWith('https://') ? http(target) : reply;
+}
 
 /** Where other servers find an account: the `self` link of its WebFinger record (RFC 7033). */
 export async function actorOf(http: Client, app: AppConfig): Promise<string> {
-  const reply = await http(
+  const reply = await discover(
+    http,
     `https://${app.domain}/.well-known/webfinger?resource=acct:${app.admin}@${app.domain}`,
   );
   expectStatus(reply, 200, 'WebFinger');
@@ -48,7 +56,7 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string):
       id: 'nodeinfo',
       title: 'NodeInfo',
       run: async () => {
-        const index = await http(`https://${app.domain}/.well-known/nodeinfo`);
+        const index = await discover(http, `https://${app.domain}/.well-known/nodeinfo`);
         expectStatus(index, 200, 'NodeInfo');
         const href = index.json<{ links?: { href?: string }[] }>().links?.at(-1)?.href;
         if (href === undefined) throw new Error('the NodeInfo index has no links');

@@ -1,0 +1,71 @@
+/** Mastodon with its pages on another domain than its handles, for one person alone: both doors, and what leads to which. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import type { Client } from '../../wizard/prove/http.ts';
+import { snapshot } from '../support/faults.ts';
+import { mastodonSite, openProofs } from '../support/mastodon-site.ts';
+
+const PATIENCE_MS = 30 * 60_000;
+const WEB = 'web.fedi.test';
+
+const site = mastodonSite('handles', 74, {
+  FEDI_MASTODON_WEB_DOMAIN: WEB,
+  FEDI_MASTODON_SINGLE_USER: 'yes',
+});
+afterAll(() => site.remove());
+
+let http: Client;
+beforeAll(async () => {
+  const run = await site.apply();
+  expect(run.stderr).toBe('');
+  expect(openProofs(run)).toEqual([]);
+  expect(run.code).toBe(0);
+  http = client(site.bind, site.read('trust/root.crt'));
+}, PATIENCE_MS);
+
+describe.sequential('handles here, pages there', { timeout: PATIENCE_MS }, () => {
+  test('handles are of the one domain, all addresses of the other', async () => {
+    const found = await http(`https://${WEB}/.well-known/webfinger?resource=acct:anna@${site.domain}`);
+    expect(found.status).toBe(200);
+    const { subject, links } = found.json<{ subject: string; links: { rel: string; href?: string }[] }>();
+    expect(subject).toBe(`acct:anna@${site.domain}`);
+    const self = links.find(({ rel }) => rel === 'self')?.href ?? '';
+    expect(new URL(self).host).toBe(WEB);
+    const { domain, configuration } = (await http(`https://${WEB}/api/v2/instance`)).json<{
+      domain: string;
+      configuration: { urls: { streaming: string } };
+    }>();
+    expect([domain, configuration.urls.streaming]).toEqual([site.domain, `wss://${WEB}`]);
+  });
+
+  test.each([
+    '/.well-known/webfinger?resource=acct:anna@x',
+    '/.well-known/host-meta',
+    '/.well-known/nodeinfo',
+  ])('%s is led on for good, for scripts of other pages too', async (path) => {
+    const reply = await http(`https://${site.domain}${path}`);
+    expect([reply.status, reply.headers['location'], reply.headers['access-control-allow-origin']]).toEqual([
+      301,
+      `https://${WEB}${path}`,
+      '*',
+    ]);
+  });
+
+  test('a person who types the domain of the handles comes to the pages', async () => {
+    const reply = await http(`https://${site.domain}/@anna`);
+    expect([reply.status, reply.headers['location']]).toEqual([302, `https://${WEB}/@anna`]);
+    expect((await http(`http://${site.domain}/`)).headers['location']).toBe(`https://${site.domain}/`);
+  });
+
+  test('another domain for the pages, or none, is refused: it is in every address', async () => {
+    for (const [web, words] of [
+      ['pages.fedi.test', /belong to .*web\.fedi\.test, not to .*pages\.fedi\.test/],
+      [site.domain, /belong to .*web\.fedi\.test, not to/],
+    ] as const) {
+      const before = [snapshot(site.folder), site.containers()];
+      const run = await site.apply([], { env: { ...site.env, FEDI_MASTODON_WEB_DOMAIN: web } });
+      expect([run.code, run.stderr]).toEqual([3, expect.stringMatching(words)]);
+      expect([snapshot(site.folder), site.containers()]).toEqual(before);
+    }
+  });
+});
