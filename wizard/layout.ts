@@ -5,3 +5,6 @@ export const OWN = '.fedi';
 
 /** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
 export const TRIAL = 'trial-';
+
+/** The swap file that a run makes when it is told to, and where it is noted so that it is there after a restart too. */
+export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;

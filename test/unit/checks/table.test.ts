@@ -58,6 +58,7 @@ const ROWS: Row[] = [
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
   ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
+  ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
   ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB are free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
