@@ -1,5 +1,14 @@
-/** Writes env.example anew from the question table; a test fails when it lags behind. */
-import { writeFile } from 'node:fs/promises';
+/** Writes what is made from tables anew: env.example, and the checks in the README. Tests fail when they lag behind. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { checksInWords } from '../wizard/checks/table.ts';
 import { exampleText } from '../wizard/config/example.ts';
 
 await writeFile(new URL('../env.example', import.meta.url), exampleText());
+const readme = new URL('../README.md', import.meta.url);
+await writeFile(
+  readme,
+  (await readFile(readme, 'utf8')).replace(
+    /(<!-- checks: .*-->\n)[^]*?(<!-- \/checks -->)/,
+    (_, begin: string, end: string) => `${begin}${checksInWords()}${end}`,
+  ),
+);

@@ -8,3 +8,6 @@ export const TRIAL = 'trial-';
 
 /** Answers of a conversation that was broken off. */
 export const DRAFT = 'conversation.json';
+
+/** The swap file that a run makes when it is told to, and where it is noted so that it is there after a restart too. */
+export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;

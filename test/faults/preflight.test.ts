@@ -462,7 +462,7 @@ describe('a swap file', () => {
     execFileSync('chmod', ['0777', open]);
     try {
       const run = await asNobody(open, 'docker', ['apply', '--dir', join(open, 'site'), ...argv], env);
-      expect(run.stderr).toMatch(/only root can make one\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);
+      expect(run.stderr).toMatch(/Only root can make a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);
       expect(run.code).toBe(4);
     } finally {
       rmSync(open, { recursive: true, force: true });

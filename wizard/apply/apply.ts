@@ -31,7 +31,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
-import { OWN } from '../layout.ts';
+import { OWN, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import type { Change } from './files.ts';
@@ -41,7 +41,7 @@ import { fetchImages, lockOf } from './images.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
-import { SWAP, makeSwap, swapIsThere } from './swap.ts';
+import { makeSwap, swapIsThere } from './swap.ts';
 import { runTrials } from './trials.ts';
 
 /** What to do with generated files that somebody changed by hand. */
@@ -279,22 +279,23 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
   const pulls = await pullsOf(folder, config, engine);
-  const swapGiB = (await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked })) || asked;
+  const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked });
+  const allowed = { ...options, swapGiB: asked || offered };
   await refuseForeign(folder, config, engine);
   await makeFolders(folder);
   const release = await takeLock(folder);
   options.onLocked(release);
   try {
-    if (swapGiB > 0)
-      await withLine(progress, 'swap', `Swap file of ${swapGiB} GB: ${SWAP.file}`, () =>
-        makeSwap(swapGiB * 1024),
-      );
-    if (quick) return await applyLocked(options, engine, config);
+    if (quick) return await applyLocked(allowed, engine, config);
     const finished = await recover(folder);
     // A commit that was decided has brought its own answers.
-    const current = finished ? { ...options, ...(await options.reload()) } : options;
+    const current = finished ? { ...allowed, ...(await options.reload()) } : allowed;
     if (finished) progress.say('  The files of a run that was cut short are in place now.');
-    if ((await readManifest(folder)).generation > 0 && (await nothingToDo(current, engine)))
+    if (
+      allowed.swapGiB === 0 &&
+      (await readManifest(folder)).generation > 0 &&
+      (await nothingToDo(current, engine))
+    )
       return await unchanged();
     return await applyLocked(current, engine, configOf(current.resolved.answers));
   } finally {
@@ -335,6 +336,11 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
     verifySite(engine, folder, lock, site),
   );
 
+  if (options.swapGiB > 0) {
+    await withLine(progress, 'swap', `Swap file of ${options.swapGiB} GB: ${SWAP.file}`, () =>
+      makeSwap(options.swapGiB * 1024),
+    );
+  }
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
   for (const { app, image } of empty) {

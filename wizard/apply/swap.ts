@@ -2,15 +2,10 @@
 import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { NEW, exists, writeWhole } from '../atomic.ts';
 import { run } from '../docker/run.ts';
+import { SWAP } from '../layout.ts';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 
-export interface SwapPlaces {
-  readonly file: string;
-  /** Where it is noted, so that it is there after a restart too. */
-  readonly fstab: string;
-}
-
-export const SWAP: SwapPlaces = { file: '/swapfile', fstab: '/etc/fstab' };
+export type SwapPlaces = Record<keyof typeof SWAP, string>;
 
 const MIB = 1024 ** 2;
 
@@ -57,12 +52,6 @@ export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<
       next: `${next} Without --swap it goes on as it is.`,
       cause,
     });
-  if (process.getuid?.() !== 0) {
-    throw failed(
-      'only root can make one.',
-      `Run this with sudo, or make it yourself: \`sudo sh -c 'install -m 600 /dev/null ${file} && dd if=/dev/zero of=${file} bs=1M count=${mib} && mkswap ${file} && swapon ${file} && echo "${file} none swap sw 0 0" >>${fstab}'\`.`,
-    );
-  }
   if (!(await isActive(places))) {
     const ours = !(await exists(file));
     if (ours) {

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
 import { APPS } from '../apps/index.ts';
+import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
 import { isReserved } from './addresses.ts';
 import { gib } from './check.ts';
@@ -120,6 +121,21 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
   const { memoryMiB: need } = needed(context);
   const swap = await host.swapMiB();
   const seen = `${gib(info.memoryMiB * MIB)}, swap ${gib(swap * MIB)}; ${gib(need * MIB)} needed`;
+  if (swapGiB > 0 && !host.isRoot) {
+    const { file, fstab } = SWAP;
+    return {
+      seen,
+      found: [
+        {
+          level: 'blocker',
+          what: 'Only root can make a swap file.',
+          means: 'One was asked for with --swap.',
+          next: `Run this with sudo, or leave --swap out and make it yourself: \`sudo sh -c 'install -m 600 /dev/null ${file} && dd if=/dev/zero of=${file} bs=1M count=${swapGiB * 1024} && mkswap ${file} && swapon ${file} && echo "${file} none swap sw 0 0" >>${fstab}'\`.`,
+          must: true,
+        },
+      ],
+    };
+  }
   if (info.memoryMiB + swap + swapGiB * 1024 >= need) return { seen, found: [] };
   const offer = Math.max(1, Math.ceil((need - info.memoryMiB - swap) / 1024));
   return {

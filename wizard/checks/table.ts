@@ -17,8 +17,12 @@ export const CHECKS: readonly Check[] = [
   { id: 'caa', phase: 'before', title: 'CAA', about: 'whether the domain lets Let’s Encrypt give certificates', run: checkCaa },
   { id: 'clock', phase: 'before', title: 'Clock', about: 'the time, against that of a server the site needs, or NTP', run: checkClock },
   { id: 'registry', phase: 'before', title: 'Registry', about: 'whether the engine can pull what is missing', run: checkRegistry },
-  { id: 'outside', phase: 'inside', title: 'Out of a container', about: 'DNS and HTTPS', run: checkOutside },
-  { id: 'ipv6', phase: 'inside', title: 'IPv6 out of a container', about: 'where the host has IPv6', run: checkIPv6 },
-  { id: 'containers', phase: 'site', title: 'Containers', about: 'running and healthy, else their last lines', run: checkContainers },
-  { id: 'certificates', phase: 'site', title: 'Certificates', about: 'served, and not about to run out', run: (context) => checkCertificates(context) },
+  { id: 'outside', phase: 'inside', title: 'Out of a container', about: 'DNS and HTTPS, as a container has them', run: checkOutside },
+  { id: 'ipv6', phase: 'inside', title: 'IPv6 out of a container', about: 'the same by IPv6, where the host has it', run: checkIPv6 },
+  { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; else their last lines', run: checkContainers },
+  { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
 ];
+
+/** The table as the README shows it. */
+export const checksInWords = (): string =>
+  `| check | looks at |\n|---|---|\n${CHECKS.map(({ id, about }) => `| \`${id}\` | ${about} |`).join('\n')}\n`;

@@ -1,6 +1,7 @@
 /** Every check of the table, on a host where all is well and on hosts where one thing is wrong. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { CHECKS } from '../../../wizard/checks/table.ts';
+import { CHECKS, checksInWords } from '../../../wizard/checks/table.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
@@ -58,6 +59,7 @@ const ROWS: Row[] = [
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
   ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
+  ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
   ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB are free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
@@ -123,6 +125,11 @@ describe('the checks', () => {
       expect(about.length).toBeGreaterThan(5);
     }
   });
+});
+
+test('the README has the table as it is', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  expect(readme).toContain(`<!-- checks: npm run env-example -->\n${checksInWords()}<!-- /checks -->`);
 });
 
 describe('nothing is asked outside that the site has no business with', () => {
