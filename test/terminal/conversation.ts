@@ -75,6 +75,63 @@ export const SHORT: readonly Turn[] = [
   { question: 'Certificates', entry: 'From a root made here' },
 ];
 
+/** Another app, with its media in a bucket: every question that snac does not have. */
+export const BUCKET: readonly Turn[] = [
+  { question: 'Which server', entry: 'Mastodon' },
+  { question: 'Domain of Mastodon', text: 'social.example.org', wrong: [['co.uk', 'belongs to everybody']] },
+  { question: 'Your user name on Mastodon', text: 'anna', wrong: [['an.na', '1 to 30 of a-z, 0-9 and _.']] },
+  { question: 'Your e-mail address', text: 'anna@example.org' },
+  { question: 'Where pictures and videos are kept', entry: 'In an S3 bucket' },
+  {
+    question: 'Address of the S3 interface',
+    text: 'https://s3.example.org',
+    wrong: [
+      ['http://s3.example.org', 'Not an https:// address.'],
+      ['https://s3.example.org/bucket', 'without /bucket behind it'],
+    ],
+  },
+  { question: 'Region of the bucket', text: 'eu-1', wrong: [['eu 1', 'Not a region']] },
+  { question: 'Name of the bucket', text: 'media-1', wrong: [['Media', '3 to 63 of a-z']] },
+  { question: 'Access key of the bucket', text: 'AK1', wrong: [['A K', 'It holds a space']] },
+  {
+    question: 'Secret key of the bucket',
+    text: 'correct+horse',
+    wrong: [['correct horse', 'It holds a space']],
+  },
+  { question: 'Public host of the bucket', text: '', wrong: [['https://m.example.org', 'without https://']] },
+  { question: 'Who makes an object public', entry: 'The bucket' },
+  { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Certificates', entry: 'None here' },
+  { question: 'Port for your proxy', text: '8080', wrong: [['eight', 'A port is a whole number']] },
+  {
+    question: 'Address of your proxy',
+    text: '10.0.0.0/8',
+    wrong: [['10.0.0.0/33', 'Not an IP address or network']],
+  },
+  { question: 'What now?' },
+];
+
+/** Certificates of another CA. */
+export const DIRECTORY: readonly Turn[] = [
+  ...LONG.slice(0, 4),
+  { question: 'Outgoing mail', entry: 'Into a catcher' },
+  { question: 'Certificates', entry: 'From another ACME' },
+  { question: 'E-mail for certificates', text: 'ca@example.org' },
+  {
+    question: 'ACME directory',
+    text: 'https://ca.example.org/dir',
+    wrong: [['ca.example.org', 'Not an https:// address.']],
+  },
+  {
+    question: 'Root certificate of that directory',
+    text: 'root.crt',
+    wrong: [['../root.crt', 'Only the name of the file']],
+  },
+  { question: 'What now?' },
+];
+
+export const isSecret = ({ question }: Turn): boolean => /^(Password|Secret key)/.test(question);
+
 export async function talk(to: Terminal, turns: readonly Turn[]): Promise<void> {
   for (const { question, text, entry } of turns) {
     if (text !== undefined) await to.answer(question, text);

@@ -126,6 +126,10 @@ const QUESTIONS: readonly Question[] = [
     topic: 'more',
     message: 'Only you',
     help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
+    choices: [
+      { value: 'no', name: 'No: there may be others' },
+      { value: 'yes', name: 'Yes: the front page is your profile' },
+    ],
     parse: parseChoice(['no', 'yes']),
     initial: () => 'no',
   },

@@ -66,18 +66,19 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
       return `It cannot be read: ${messageOf(error)}`;
     }
   };
-  const text = (): Promise<string> =>
+  const text = (preset = initial): Promise<string> =>
     orCancelled(
       input(
         {
           message: question.file ? `${message} (file)` : message,
           validate,
-          ...(initial === undefined || question.file ? {} : { default: String(initial) }),
+          ...(preset === undefined || preset === '' || question.file ? {} : { default: String(preset) }),
         },
         SCREEN,
       ),
     );
   if (question.choices) {
+    const isListed = question.choices.some(({ value }) => value === initial);
     const taken = await askChoice(
       message,
       [
@@ -86,9 +87,9 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
         { value: MORE, name: `${MORE} What this means`, short: MORE },
         ...(back ? [{ value: BACK, name: `${BACK} Back`, short: BACK }] : []),
       ],
-      question.choices.some(({ value }) => value === initial) ? String(initial) : '',
+      isListed ? String(initial) : '',
     );
-    return taken === '' ? text() : taken;
+    return taken === '' ? text(isListed ? '' : initial) : taken;
   }
   if (question.secret && !question.file)
     return orCancelled(password({ message, mask: true, validate }, SCREEN));

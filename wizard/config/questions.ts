@@ -31,7 +31,7 @@ const APPS_QUESTION: Question = {
   message: 'Which server',
   help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
-  other: 'Several of them',
+  other: 'Several of them: names with a comma between',
   parse: parseApps,
   initial: () => APP_IDS[0],
 };

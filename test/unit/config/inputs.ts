@@ -101,6 +101,17 @@ export const ROWS: readonly Row[] = [
     'xn--a.org',
     'ex\\ample.org',
   ),
+  ...bad(
+    DOMAIN,
+    'belongs to everybody',
+    'co.uk',
+    'com.au',
+    'github.io',
+    'duckdns.org',
+    'CO.UK.',
+    '公司.cn',
+    'xn--55qx5d.cn',
+  ),
   ...bad(DOMAIN, 'longer than 253', `${long(126, 'a.')}org`),
   ...bad(DOMAIN, '500 is the most', `${long(500)}.org`),
   ...bad(
