@@ -303,7 +303,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
         expectRefused(
           () => again(),
           3,
-          /secrets\.json does not belong to the data in test-mastodon_mastodon_db/,
+          /secrets\.json does not belong to the data in .*test-mastodon_mastodon_db/,
           /Put the secrets\.json of this site back/,
         ),
       );
