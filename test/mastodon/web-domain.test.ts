@@ -8,7 +8,7 @@ import { mastodonSite, openProofs } from '../support/mastodon-site.ts';
 const PATIENCE_MS = 30 * 60_000;
 const WEB = 'web.fedi.test';
 
-const site = mastodonSite('handles', 74, {
+const site = mastodonSite('handles', 75, {
   FEDI_MASTODON_WEB_DOMAIN: WEB,
   FEDI_MASTODON_SINGLE_USER: 'yes',
 });
