@@ -68,8 +68,8 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
       await run.until(() => !/^> /m.test(run.screen()));
       run.type(text);
       run.key('enter');
-      await run.until(/^> /m);
-      expect(/^> .*$/m.exec(run.screen())?.[0], JSON.stringify(text)).toContain(says);
+      const screen = await run.until(/^> /m);
+      expect(/^> .*$/m.exec(screen)?.[0], JSON.stringify(text)).toContain(says);
       tried++;
     }
     run.key('ctrl-u');

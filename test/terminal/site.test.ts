@@ -1,10 +1,26 @@
 /** A site that runs, met again on a terminal: saved answers, hand-edited files, its own tool. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
 import { docker, tool } from '../support/site.ts';
-import { asked, closeTerminals, descendants, eventually, isAlive, terminal } from '../support/terminal.ts';
+import {
+  asShell,
+  asked,
+  closeTerminals,
+  descendants,
+  eventually,
+  isAlive,
+  terminal,
+} from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
 import { place } from './conversation.ts';
 
@@ -224,6 +240,86 @@ describe.sequential('a file changed by hand', () => {
     await run.choose('Changed by hand', 'Replace');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read(FILE)).not.toContain('# mine');
+  });
+});
+
+describe.sequential('a change, seen in any terminal', () => {
+  /** As far as the plan, and no further. */
+  async function plan(run: Terminal): Promise<void> {
+    await run.choose('What now?', 'Change: Outgoing mail');
+    await run.choose('Outgoing mail', 'Into a catcher');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    run.key('ctrl-c');
+    expect(await run.exit).toEqual({ code: 130, signal: 0 });
+    for (const words of [
+      /^\+ +mode: catcher$/m,
+      /^Containers to create: mail$/m,
+      /~ SNAC_SMTP_URL \(hidden\)$/m,
+    ])
+      expect(run.screen()).toMatch(words);
+    expect(run.screen()).toMatch(/^Cancelled\. Nothing was changed\.$/m);
+    rmSync(join(site.folder, '.fedi/conversation.json'));
+  }
+
+  test('40 columns', async () => {
+    const before = containers();
+    const run = wizard([], { cols: 40 });
+    await plan(run);
+    expect(run.screen()).toContain('Outgoing mail: catcher');
+    expect(containers()).toBe(before);
+  });
+
+  test('NO_COLOR', async () => {
+    const run = wizard([], { env: { ...env, NO_COLOR: '1' } });
+    await plan(run);
+    // oxlint-disable-next-line no-control-regex
+    expect(run.raw().match(/\u001b\[(?:3[0-8]|4[0-8]|9\d|10[0-7])(?:;\d+)*m/g) ?? []).toEqual([]);
+  });
+
+  test('a console without columns', async () => {
+    const run = wizard(['-c', 'stty cols 0 rows 0; exec "$0"', inject('tool')], { program: '/bin/sh' });
+    await plan(run);
+    expect(run.raw().length).toBeLessThan(100_000);
+  });
+
+  test('resized at the menu and at the plan', async () => {
+    const run = wizard();
+    await run.until(asked('What now?'));
+    run.resize(50, 20);
+    await plan(run);
+  });
+
+  test('the connection breaks at the plan', async () => {
+    const [before, yaml] = [containers(), read('fedi.yaml')];
+    const run = wizard();
+    await run.choose('What now?', 'Change: Outgoing mail');
+    await run.choose('Outgoing mail', 'Into a catcher');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    run.hangUp();
+    expect(asShell(await run.exit)).toBe(129);
+    expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
+    const again = wizard();
+    await again.choose('Your answers of', 'Go on with them');
+    await again.until(/Outgoing mail +catcher/);
+    await again.choose('What now?', 'Leave');
+    await again.exit;
+    const third = wizard();
+    await third.choose('Your answers of', 'Begin anew');
+    await third.until(/Outgoing mail +none/);
+  });
+
+  test('rollback shows the difference and asks', async () => {
+    const [before, yaml] = [containers(), read('fedi.yaml')];
+    const run = wizard(['rollback', '1']);
+    await run.until(asked('Do this'));
+    expect(run.screen()).toMatch(/^\+ +email: anna@fedi\.test$/m);
+    run.type('n');
+    run.key('enter');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen()).toContain('Nothing was changed.');
+    expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
   });
 });
 

@@ -1,0 +1,213 @@
+/** Anything at all in fedi.yaml and on the command line: words and exit code 2, or answers that are what was written. */
+import { readdirSync } from 'node:fs';
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { main } from '../../../wizard/cli.ts';
+import { flagOf } from '../../../wizard/config/question.ts';
+import { ALL_QUESTIONS, questionsFor } from '../../../wizard/config/questions.ts';
+import { resolve } from '../../../wizard/config/resolve.ts';
+import { saveInto, worthSaving } from '../../../wizard/config/save.ts';
+import { yamlSource } from '../../../wizard/config/sources.ts';
+import { Problem } from '../../../wizard/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { ROWS } from './inputs.ts';
+
+let said = '';
+beforeEach(() => {
+  said = '';
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      said += String(text);
+      return true;
+    });
+  }
+});
+const quiet = (): void => {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const) {
+    // Vitest has a listener of its own for the last.
+    const mine = process.listeners(signal as NodeJS.Signals).at(-1);
+    if (mine !== undefined) process.removeListener(signal, mine as () => void);
+  }
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
+};
+afterEach(() => vi.restoreAllMocks());
+
+let files = 0;
+let lines = 0;
+afterAll(() => console.log(`${files} texts of fedi.yaml, ${lines} command lines`));
+
+const GOOD = `version: 1
+apps:
+  snac:
+    domain: social.example.org # ours
+    admin: anna
+    email: anna@example.org
+mail:
+  mode: smtp
+  host: smtp.example.org
+  port: 587
+  user: 'anna'
+tls:
+  mode: acme
+bind: 0.0.0.0
+`;
+
+/** What YAML gives a meaning. */
+const TRICKS = [
+  ':',
+  ': ',
+  '-',
+  '- ',
+  '#',
+  ' #',
+  '&a',
+  '*a',
+  '!',
+  '!!str ',
+  '!!js/function ',
+  '|',
+  '>',
+  '%',
+  '@',
+  '`',
+  '"',
+  "'",
+  '{',
+  '}',
+  '[',
+  ']',
+  ',',
+  '?',
+  '? ',
+  '<<: ',
+  '~',
+  'null',
+  '\n',
+  '\r\n',
+  '\t',
+  '  ',
+  '---\n',
+  '...\n',
+  '\u0000',
+  '\u0085',
+  '\u2028',
+  '\ufeff',
+  '__proto__: 1\n',
+  'constructor: 1\n',
+  'apps: 1\n',
+  'apps: []\n',
+  'version: 2\n',
+  '0x1F',
+  '1e3',
+  '.inf',
+  '2024-01-01',
+  '${HOME}',
+  '$(id)',
+  '{$HOME}',
+  '\\',
+  '😀',
+] as const;
+
+const mutated = fc
+  .array(
+    fc.record({
+      at: fc.nat({ max: GOOD.length }),
+      cut: fc.nat({ max: 12 }),
+      text: fc.oneof(fc.constantFrom(...TRICKS), fc.string({ unit: 'binary', maxLength: 6 })),
+    }),
+    { minLength: 1, maxLength: 4 },
+  )
+  .map((edits) =>
+    edits.reduce((text, { at, cut, text: put }) => text.slice(0, at) + put + text.slice(at + cut), GOOD),
+  );
+
+test('fedi.yaml', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.oneof(mutated, fc.string({ unit: 'binary', maxLength: 200 }), fc.json()),
+      async (text) => {
+        files++;
+        let source;
+        try {
+          source = yamlSource(text);
+        } catch (error) {
+          expect(error).toBeInstanceOf(Problem);
+          expect(error).toMatchObject({ exit: 2 });
+          return;
+        }
+        const resolved = await resolve([source]);
+        // Everything that is an answer is one that stood there, and is clean.
+        for (const key of resolved.given)
+          expect(ALL_QUESTIONS.some((question) => question.key === key)).toBe(true);
+        for (const value of Object.values(resolved.answers)) expect(String(value)).not.toMatch(/\p{Cc}/u);
+        expect(Object.getPrototypeOf(resolved.answers)).toBe(Object.prototype);
+        expect(({} as Record<string, unknown>)['1']).toBeUndefined();
+        if (resolved.problems.length > 0) return;
+        // Saved and read again it says the same, or it is refused rather than lost.
+        let saved: string;
+        try {
+          saved = saveInto(text, worthSaving(questionsFor(['snac']), resolved));
+        } catch (error) {
+          expect(error).toBeInstanceOf(Problem);
+          return;
+        }
+        expect((await resolve([yamlSource(saved)])).answers).toEqual(resolved.answers);
+      },
+    ),
+    { numRuns: 4000 },
+  );
+});
+
+test('the command line', async () => {
+  const folder = tempFolder();
+  const flags = ALL_QUESTIONS.filter(({ secret }) => !secret).map((question) => `--${flagOf(question)}`);
+  const word = fc.oneof(
+    fc.constantFrom(
+      ...flags,
+      '--domain',
+      '--admin',
+      '--json',
+      '--yes',
+      '-y',
+      '--check',
+      '--edited',
+      '--skip-check',
+      '--debug',
+    ),
+    fc.constantFrom(
+      '--',
+      '-',
+      '-x',
+      '--=',
+      '--=x',
+      '--domain=',
+      '--no-json',
+      '---',
+      '',
+      ' ',
+      '--dir=',
+      '--__proto__=1',
+    ),
+    fc.constantFrom(...ROWS.map(({ text }) => text)),
+    fc
+      .tuple(fc.constantFrom(...flags), fc.constantFrom(...ROWS))
+      .map(([flag, { text }]) => `${flag}=${text}`),
+    fc.string({ unit: 'binary', maxLength: 12 }),
+  );
+  // Without an e-mail address no run gets as far as the engine.
+  const safe = (text: string): boolean =>
+    !/email|^-[^-]*[hv]|^--help|^-v|^--version|^help$|^--answers|-file|^--dir/.test(text) &&
+    !['snac', 'tootctl'].includes(text);
+  await fc.assert(
+    fc.asyncProperty(fc.array(word.filter(safe), { maxLength: 6 }), async (words) => {
+      lines++;
+      said = '';
+      const code = await main(['plan', '--dir', folder, ...words]);
+      quiet();
+      expect(said).not.toContain('fault of fedi-setup');
+      expect(code).toBe(2);
+      expect(readdirSync(folder)).toEqual([]);
+    }),
+    { numRuns: 1500 },
+  );
+});

@@ -1,0 +1,108 @@
+/** What a changed answer does to a site that exists, and what a person is told once a question is answered. */
+import { describe, expect, test } from 'vitest';
+import { changed } from '../../../wizard/config/later.ts';
+import type { Answers } from '../../../wizard/config/question.ts';
+import { ALL_QUESTIONS } from '../../../wizard/config/questions.ts';
+
+const SITE: Answers = {
+  apps: 'snac,mastodon',
+  name: 'fedi',
+  'apps.snac.domain': 'a.example.org',
+  'apps.mastodon.domain': 'b.example.org',
+  'apps.mastodon.release': 'v4.7.6',
+  'apps.mastodon.media': 'local',
+  'mail.mode': 'none',
+};
+const to = (more: Readonly<Record<string, string | undefined>>) =>
+  changed(ALL_QUESTIONS, SITE, { ...SITE, ...more } as Answers);
+
+describe('refused', () => {
+  test.each([
+    ['apps.snac.domain', 'c.example.org', 'belong to a.example.org, not to c.example.org'],
+    ['apps.mastodon.domain', 'c.example.org', 'belong to b.example.org, not to c.example.org'],
+    ['apps.mastodon.web-domain', 'c.example.org', 'A domain is for ever'],
+    ['apps.mastodon.release', 'v4.7.5', 'v4.7.5 is older'],
+    ['apps.mastodon.release', 'v4.6.9', 'v4.6.9 is older'],
+    ['name', 'other', 'This site is named fedi'],
+  ])('%s → %s', (key, value, says) => {
+    expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(says)], leaves: [] });
+  });
+});
+
+describe('fine', () => {
+  test.each([
+    ['mail.mode', 'smtp'],
+    ['apps.mastodon.release', 'v4.7.10'],
+    ['apps.mastodon.release', 'v4.10.0'],
+    ['apps.mastodon.title', 'x'],
+  ])('%s → %s', (key, value) => {
+    expect(to({ [key]: value })).toEqual({ refused: [], leaves: [] });
+  });
+
+  test('nothing changed', () => expect(to({})).toEqual({ refused: [], leaves: [] }));
+
+  test('an app that comes or goes takes its domain along', () => {
+    const one: Answers = { apps: 'snac', name: 'fedi', 'apps.snac.domain': 'a.example.org' };
+    expect(changed(ALL_QUESTIONS, SITE, one)).toEqual({ refused: [], leaves: [] });
+    expect(changed(ALL_QUESTIONS, one, SITE)).toEqual({ refused: [], leaves: [] });
+  });
+
+  test('a site that never was', () => {
+    expect(changed(ALL_QUESTIONS, {}, SITE)).toEqual({ refused: [], leaves: [] });
+  });
+});
+
+describe('what stays behind', () => {
+  test('media', () => {
+    expect(to({ 'apps.mastodon.media': 's3' }).leaves).toEqual([
+      expect.stringContaining('stays on this host'),
+    ]);
+    const bucket: Answers = { ...SITE, 'apps.mastodon.media': 's3', 'apps.mastodon.s3.bucket': 'one' };
+    expect(changed(ALL_QUESTIONS, bucket, { ...bucket, 'apps.mastodon.media': 'local' }).leaves).toEqual([
+      expect.stringContaining('in the bucket stays there'),
+    ]);
+    expect(changed(ALL_QUESTIONS, bucket, { ...bucket, 'apps.mastodon.s3.bucket': 'two' }).leaves).toEqual([
+      expect.stringContaining('in the bucket one stays there'),
+    ]);
+  });
+});
+
+const notes = (key: string, value: string): readonly string[] =>
+  ALL_QUESTIONS.find((question) => question.key === key)?.notes?.({ [key]: value }) ?? [];
+
+describe('a domain that is taken', () => {
+  test.each([
+    'social.example.org',
+    'anna.duckdns.org'.replace('anna', 'a.anna'),
+    'x.example.co.uk',
+    'snac.localhost',
+    'fedi.test',
+  ])('%s: the handle alone', (domain) =>
+    expect(notes('apps.snac.domain', domain)).toEqual([`Handles: @you@${domain}, for ever.`]),
+  );
+  test.each(['example.org', 'example.co.uk', 'anna.duckdns.org'])('%s is a whole one', (domain) => {
+    expect(notes('apps.snac.domain', domain)).toEqual([
+      `Handles: @you@${domain}, for ever.`,
+      expect.stringContaining(`${domain} is a whole domain`),
+    ]);
+  });
+  test('both forms of an international one', () => {
+    expect(notes('apps.snac.domain', 'social.xn--mnchen-3ya.de')).toEqual([
+      'Handles: @you@social.münchen.de, for ever. Other servers write it social.xn--mnchen-3ya.de.',
+    ]);
+  });
+});
+
+test.each([
+  ['admin', 1],
+  ['webmaster', 1],
+  ['mastodon_fan', 1],
+  ['mods', 1],
+  ['anna', 0],
+  ['administrate', 0],
+])('Mastodon’s reserved names: %s', (name, count) => {
+  expect(notes('apps.mastodon.admin', name)).toHaveLength(count);
+  expect(ALL_QUESTIONS.find(({ key }) => key === 'apps.mastodon.admin')?.parse(name)).toEqual({
+    value: name,
+  });
+});
