@@ -192,6 +192,7 @@ test('nothing waits for a while, but for a condition', () => {
     'apply/containers.ts',
     'apply/runlock.ts',
     'apps/mastodon-proofs.ts',
+    'apps/pixelfed-proofs.ts',
     'docker/docker.ts',
     'docker/run.ts',
     'prove/tls.ts',

@@ -3,10 +3,11 @@ import { totalmem } from 'node:os';
 import type { Answers } from '../config/question.ts';
 import type { App } from './app.ts';
 import { mastodon } from './mastodon.ts';
+import { pixelfed } from './pixelfed.ts';
 import { snac } from './snac.ts';
 
 /** In the order they are offered; the first is the lab's. */
-const all = { snac, mastodon } as const;
+const all = { snac, mastodon, pixelfed } as const;
 
 export type AppId = keyof typeof all;
 

@@ -2,8 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppConfig } from '../config/config.ts';
 import { discoveryProofs, png } from '../prove/activitypub.ts';
+import { Browser, form, hiddenFields } from '../prove/browser.ts';
 import { expectStatus, multipartFile } from '../prove/http.ts';
-import type { Client, Reply, RequestOptions } from '../prove/http.ts';
+import type { Reply } from '../prove/http.ts';
 import { mailEvidence } from '../prove/mail.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import { expectShown, proveBucket } from '../prove/s3.ts';
@@ -17,42 +18,8 @@ const SCOPES = 'read write';
 const MEDIA_PATIENCE_MS = 60_000;
 const STREAM_PATIENCE_MS = 30_000;
 
-const form = (fields: Record<string, string>): RequestOptions => ({
-  method: 'POST',
-  headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-  body: new URLSearchParams(fields).toString(),
-});
-
-/** A browser in so far as it keeps cookies and answers forms. */
-class Browser {
-  readonly #http: Client;
-  readonly #cookies = new Map<string, string>();
-  constructor(http: Client) {
-    this.#http = http;
-  }
-  async visit(url: string, options: RequestOptions = {}): Promise<Reply> {
-    const reply = await this.#http(url, {
-      ...options,
-      headers: {
-        ...options.headers,
-        Cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '),
-      },
-    });
-    for (const cookie of [reply.headers['set-cookie'] ?? []].flat()) {
-      const [pair = ''] = cookie.split(';');
-      this.#cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1));
-    }
-    return reply;
-  }
-  /** The token that Rails wants back with a form. */
-  static token(page: Reply): string {
-    const html = page.text();
-    const input = /<input[^>]*name="authenticity_token"[^>]*>/.exec(html)?.[0];
-    const value = /value="([^"]+)"/.exec(input ?? '')?.[1];
-    if (value === undefined) throw new Error('the page has no form to log in with');
-    return value;
-  }
-}
+/** The token that Rails wants back with a form. */
+const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'] ?? '';
 
 interface Session {
   readonly client: { readonly client_id: string; readonly client_secret: string };
@@ -87,7 +54,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     const entered = await browser.visit(
       `${base}/auth/sign_in`,
       form({
-        authenticity_token: Browser.token(page),
+        authenticity_token: tokenOf(page),
         'user[email]': app.email,
         'user[password]': password.reveal(),
       }),
@@ -108,7 +75,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     expectStatus(consent, 200, 'the page that asks for consent');
     const agreed = await browser.visit(
       `${base}/oauth/authorize`,
-      form({ ...Object.fromEntries(ask), authenticity_token: Browser.token(consent), state: '' }),
+      form({ ...Object.fromEntries(ask), authenticity_token: tokenOf(consent), state: '' }),
     );
     const location = String(agreed.headers['location']);
     const shown = [302, 303].includes(agreed.status)

@@ -267,3 +267,26 @@ export function mastodonS3(config: Config, secret: (name: string) => Secret): En
     S3_MULTIPART_THRESHOLD: bucketHost(bucket) === 'storage.googleapis.com' ? 52_428_800 : undefined,
   };
 }
+
+/** Variables of Pixelfed (config/filesystems.php, 0.12.6); none without a bucket. */
+export function pixelfedS3(config: Config, secret: (name: string) => Secret): EnvGroup {
+  const bucket = bucketOf(config.answers, 'pixelfed');
+  if (bucket === undefined) return {};
+  const foreign = bucket.endpoint !== undefined;
+  return {
+    PF_ENABLE_CLOUD: 'true',
+    FILESYSTEM_CLOUD: 's3',
+    AWS_BUCKET: bucket.name,
+    AWS_ACCESS_KEY_ID: bucket.accessKey,
+    AWS_SECRET_ACCESS_KEY: secretOf('pixelfed', secret),
+    AWS_DEFAULT_REGION: bucket.region,
+    AWS_ENDPOINT: bucket.endpoint,
+    AWS_URL: publicUrl(bucket, '').replace(/\/$/, ''),
+    // The address has the bucket in its path, as publicUrl says.
+    AWS_USE_PATH_STYLE_ENDPOINT: 'true',
+    AWS_VISIBILITY: 'public',
+    // Servers that are not Amazon's refuse the checksums that newer SDKs send along.
+    AWS_REQUEST_CHECKSUM_CALCULATION: foreign ? 'WHEN_REQUIRED' : undefined,
+    AWS_RESPONSE_CHECKSUM_VALIDATION: foreign ? 'WHEN_REQUIRED' : undefined,
+  };
+}

@@ -308,7 +308,10 @@ export function questionsFor(apps: readonly AppId[]): Question[] {
     ...MAIL_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
-    ...apps.flatMap((id) => Object.entries(APPS[id].images).map(([name, spec]) => imageQuestion(name, spec))),
+    // Apps may run the same image under one name.
+    ...Object.entries(
+      Object.assign({}, ...apps.map((id) => APPS[id].images)) as Record<string, ImageSpec>,
+    ).map(([name, spec]) => imageQuestion(name, spec)),
   ];
 }
 

@@ -31,6 +31,11 @@ export async function makeKey(): Promise<string> {
   return (await openssl('genpkey', { algorithm: 'EC', pkeyopt: 'ec_paramgen_curve:P-256' })).toString();
 }
 
+/** An RSA private key, PKCS#8 PEM. */
+export async function makeRsaKey(bits: number): Promise<string> {
+  return (await openssl('genpkey', { algorithm: 'RSA', pkeyopt: `rsa_keygen_bits:${bits}` })).toString();
+}
+
 /**
  * A certificate authority of the site's own: certificate and private key, PEM, one after the other. Valid for ten years.
  * openssl takes the key by file only: it gets one that has no name any more before the key is in it, so that no kill

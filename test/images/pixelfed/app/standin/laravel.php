@@ -1,0 +1,215 @@
+<?php
+// As much of Laravel as scripts on standard input and our own commands use.
+
+namespace Illuminate\Contracts\Console {
+    interface Kernel
+    {
+        public function bootstrap();
+
+        public function call($command, array $parameters = []);
+
+        public function output();
+    }
+}
+
+namespace Standin {
+    use PDO;
+    use Redis;
+
+    const BASE = __DIR__.'/..';
+    const VERSION = '0.14.4';
+
+    /** From the configuration's cache where one was made (it freezes the environment), else from the environment. */
+    function env(string $name, mixed $default = null): mixed
+    {
+        static $cached;
+        $cached ??= is_file(BASE.'/bootstrap/cache/config.php') ? require BASE.'/bootstrap/cache/config.php' : [];
+        $value = $cached ? ($cached[$name] ?? null) : getenv($name);
+        if ($value === null || $value === false) {
+            return $default;
+        }
+
+        return match (strtolower($value)) {
+            'true' => true, 'false' => false, 'null' => null, default => $value
+        };
+    }
+
+    /** The newer of two names of a variable, else the older. */
+    function either(string $new, string $old, mixed $default): mixed
+    {
+        return env($new) ?? env($old) ?? $default;
+    }
+
+    final class Database
+    {
+        private ?PDO $pdo = null;
+
+        public function getDriverName(): string
+        {
+            return env('DB_CONNECTION', 'mysql') === 'pgsql' ? 'pgsql' : 'mysql';
+        }
+
+        public function pdo(): PDO
+        {
+            if ($this->pdo === null) {
+                $name = $this->getDriverName();
+                $dsn = sprintf('%s:host=%s;port=%s;dbname=%s', $name, env('DB_HOST', '127.0.0.1'), env('DB_PORT', $name === 'pgsql' ? 5432 : 3306), env('DB_DATABASE', 'laravel'));
+                $this->pdo = new PDO($dsn, env('DB_USERNAME', 'root'), env('DB_PASSWORD', ''), [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_OBJ]);
+                if ($name === 'mysql') {
+                    $this->pdo->exec('set names utf8mb4 collate '.env('DB_COLLATION', 'utf8mb4_unicode_ci'));
+                }
+            }
+
+            return $this->pdo;
+        }
+
+        private function run(string $sql, array $bindings): \PDOStatement
+        {
+            $statement = $this->pdo()->prepare($sql);
+            foreach (array_values($bindings) as $i => $value) {
+                $statement->bindValue($i + 1, $value, is_bool($value) ? PDO::PARAM_BOOL : (is_int($value) ? PDO::PARAM_INT : PDO::PARAM_STR));
+            }
+            $statement->execute();
+
+            return $statement;
+        }
+
+        public function select(string $sql, array $bindings = []): array
+        {
+            return $this->run($sql, $bindings)->fetchAll();
+        }
+
+        public function selectOne(string $sql, array $bindings = []): ?object
+        {
+            return $this->select($sql, $bindings)[0] ?? null;
+        }
+
+        public function scalar(string $sql, array $bindings = []): mixed
+        {
+            $row = (array) $this->selectOne($sql, $bindings);
+
+            return $row ? reset($row) : null;
+        }
+
+        public function update(string $sql, array $bindings = []): int
+        {
+            return $this->run($sql, $bindings)->rowCount();
+        }
+
+        public function statement(string $sql, array $bindings = []): bool
+        {
+            return (bool) $this->run($sql, $bindings);
+        }
+
+        /** Inserts a row and tells its id. */
+        public function insert(string $table, array $row): int
+        {
+            $this->run(sprintf('insert into %s (%s) values (%s)', $table, implode(', ', array_keys($row)), implode(', ', array_fill(0, count($row), '?'))), array_values($row));
+
+            return (int) ($row['id'] ?? $this->pdo()->lastInsertId());
+        }
+
+        public function hasTable(string $name): bool
+        {
+            return (bool) $this->scalar('select count(*) from information_schema.tables where table_name = ? and table_schema = '.($this->getDriverName() === 'pgsql' ? 'current_schema()' : 'database()'), [$name]);
+        }
+    }
+
+    final class RedisManager
+    {
+        private array $connections = [];
+
+        public function connection(string $name = 'default'): Redis
+        {
+            if (! isset($this->connections[$name])) {
+                $redis = new Redis;
+                $redis->connect((string) env('REDIS_HOST', '127.0.0.1'), (int) env('REDIS_PORT', 6379), 5);
+                if (env('REDIS_PASSWORD') !== null) {
+                    $redis->auth((string) env('REDIS_PASSWORD'));
+                }
+                $redis->select($name === 'cache' ? 1 : (int) either('REDIS_DB', 'REDIS_DATABASE', 0));
+                $redis->setOption(Redis::OPT_PREFIX, match ($name) {
+                    'horizon' => env('HORIZON_PREFIX', 'horizon-'),
+                    'cache' => env('REDIS_PREFIX', 'pixelfed_database_').env('CACHE_PREFIX', 'pixelfed_cache'),
+                    default => env('REDIS_PREFIX', 'pixelfed_database_'),
+                });
+                $this->connections[$name] = $redis;
+            }
+
+            return $this->connections[$name];
+        }
+    }
+
+    final class Application implements \ArrayAccess
+    {
+        private static ?self $one = null;
+
+        private array $made = [];
+
+        public static function instance(): self
+        {
+            return self::$one ??= new self;
+        }
+
+        public function make(string $name): mixed
+        {
+            return $this->made[$name] ??= match ($name) {
+                'db' => new Database,
+                'redis' => new RedisManager,
+                'mailer' => new Mailer,
+                'config' => ['auth.providers.users.model' => User::class],
+                \Illuminate\Contracts\Console\Kernel::class => new Kernel,
+                \Laravel\Passport\ClientRepository::class => new \Laravel\Passport\ClientRepository,
+            };
+        }
+
+        public function offsetExists(mixed $name): bool
+        {
+            return true;
+        }
+
+        public function offsetGet(mixed $name): mixed
+        {
+            return $this->make($name);
+        }
+
+        public function offsetSet(mixed $name, mixed $value): void {}
+
+        public function offsetUnset(mixed $name): void {}
+    }
+
+    function db(): Database
+    {
+        return Application::instance()['db'];
+    }
+
+    function redis(string $name = 'default'): Redis
+    {
+        return Application::instance()['redis']->connection($name);
+    }
+
+    /** `2026-01-31 12:00:00`, UTC. */
+    function now(int $offset = 0): string
+    {
+        return gmdate('Y-m-d H:i:s', time() + $offset);
+    }
+
+    /** 64-bit ids that grow with time, as text safe for JSON. */
+    function snowflake(): int
+    {
+        return ((int) (microtime(true) * 1000) - 1_288_834_974_657) << 16 | random_int(0, 0xFFFF);
+    }
+
+    function url(string $path = ''): string
+    {
+        return rtrim((string) env('APP_URL', 'https://localhost'), '/').$path;
+    }
+
+    set_error_handler(function (int $level, string $message) {
+        if (error_reporting() & $level) {
+            throw new \ErrorException($message);
+        }
+
+        return true;
+    });
+}

@@ -1,0 +1,316 @@
+/** The receipt of Pixelfed: what its owner, a client app and other servers see. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AppConfig } from '../config/config.ts';
+import { discoveryProofs, png } from '../prove/activitypub.ts';
+import { Browser, form, hiddenFields } from '../prove/browser.ts';
+import { expectStatus, multipartFile } from '../prove/http.ts';
+import type { Reply } from '../prove/http.ts';
+import { mailEvidence, mailText } from '../prove/mail.ts';
+import type { MailOutcome } from '../prove/mail.ts';
+import type { Proof, ProofContext } from '../prove/proof.ts';
+import { proveBucket } from '../prove/s3.ts';
+import type { Command } from './app.ts';
+import { php } from './pixelfed-php.ts';
+import { bucketOf, publicUrl, secretKeyOf } from './s3.ts';
+
+const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
+const SCOPES = 'read write';
+/** For what Horizon does. */
+const JOB_PATIENCE_MS = 90_000;
+/** The most frequent tasks come every five minutes. */
+const CLOCK_PATIENCE_MS = 6 * 60_000;
+const SNAPSHOT_AGE_S = 11 * 60;
+
+/** A short-lived token from the inside: on a server that is live the owner's password is the owner's. */
+const MINT = `Laravel\\Passport\\Passport::personalAccessTokensExpireIn(new DateInterval('PT10M'));
+$model = $app['config']['auth.providers.users.model'];
+$user = $model::where('username', $values['name'])->firstOrFail();
+echo json_encode(['token' => $user->createToken('fedi-setup', ['read', 'write'])->accessToken]), PHP_EOL;`;
+
+/** Pixelfed has no way for an app to give its token back. */
+const REVOKE = `echo $app['db']->update('update oauth_access_tokens set revoked = true where id = ?', [$values['id']]), PHP_EOL;`;
+
+/** When Horizon's statistics were last taken: a task of the scheduler's. Seconds since 1970, or nothing. */
+const SNAPSHOT = `echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`;
+
+const MAIL = `try {
+  $sent = $app['mailer']->raw($values['text'], fn ($mail) => $mail->to($values['to'])->subject($values['subject']));
+  echo json_encode(['accepted' => (string) $sent?->getMessageId()]), PHP_EOL;
+} catch (Throwable $e) {
+  echo json_encode(['error' => get_class($e).': '.$e->getMessage()], JSON_INVALID_UTF8_SUBSTITUTE), PHP_EOL;
+}`;
+
+/** Asks until there is an answer; each time may start all of Laravel, so not more often than `everyMs`. */
+async function until<T>(
+  patienceMs: number,
+  everyMs: number,
+  never: string,
+  look: () => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(never);
+    await delay(everyMs);
+  }
+}
+
+interface Media {
+  readonly id: string;
+  readonly url: string;
+  readonly preview_url: string;
+}
+
+export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
+  const { http, config } = context;
+  const base = `https://${app.domain}`;
+  const bucket = bucketOf(config.answers, 'pixelfed');
+  // What one proof leaves for the next.
+  let token: string | undefined;
+  let media: string | undefined;
+
+  /** The last line of what PHP prints. */
+  const inside = async (service: string, command: Command): Promise<string> => {
+    const { code, stdout, stderr } = await context.inside(service, command);
+    if (code !== 0)
+      throw new Error(stderr.trim().split('\n').at(-1) || `${command.argv.join(' ')} ended with ${code}`);
+    return stdout.trim().split('\n').at(-1) ?? '';
+  };
+
+  /** As a person with a browser: the log-in form, the consent form, the code. */
+  const passwordToken = async (): Promise<string> => {
+    const password = context.secret('pixelfed.admin');
+    if (password === undefined) throw new Error('the password is not known here');
+    const registered = await http(
+      `${base}/api/v1/apps`,
+      form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
+    );
+    expectStatus(registered, 200, 'the registration of a client app');
+    const { client_id, client_secret } = registered.json<{ client_id: string; client_secret: string }>();
+    const browser = new Browser(http);
+    const page = await browser.visit(`${base}/login`);
+    expectStatus(page, 200, 'the log-in page');
+    const entered = await browser.visit(
+      `${base}/login`,
+      form({ ...hiddenFields(page), email: app.email, password: password.reveal() }),
+    );
+    expectStatus(entered, 302, 'the log-in');
+    if (String(entered.headers['location']).endsWith('/login')) throw new Error('the password is not taken');
+    const ask = new URLSearchParams({
+      client_id,
+      redirect_uri: OUT_OF_BAND,
+      response_type: 'code',
+      scope: SCOPES,
+    });
+    const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
+    expectStatus(consent, 200, 'the page that asks for consent');
+    const agreed = await browser.visit(`${base}/oauth/authorize`, form(hiddenFields(consent)));
+    expectStatus(agreed, 200, 'the consent');
+    const granted = await http(
+      `${base}/oauth/token`,
+      form({
+        grant_type: 'authorization_code',
+        code: agreed.json<{ code: string }>().code,
+        redirect_uri: OUT_OF_BAND,
+        client_id,
+        client_secret,
+      }),
+    );
+    expectStatus(granted, 200, 'the token');
+    return granted.json<{ access_token: string }>().access_token;
+  };
+
+  const bearer = (): Record<string, string> => {
+    if (token === undefined) throw new Error('not tried: the log-in failed');
+    return { Authorization: `Bearer ${token}`, Accept: 'application/json' };
+  };
+  const api = async (method: string, path: string, fields?: Record<string, string>): Promise<Reply> => {
+    const { headers, body } = fields === undefined ? { headers: {}, body: undefined } : form(fields);
+    return http(`${base}${path}`, {
+      method,
+      headers: { ...headers, ...bearer() },
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+
+  return [
+    ...discoveryProofs(http, app, 'pixelfed'),
+    {
+      id: 'server-actor',
+      title: 'The server’s own actor and its key',
+      run: async () => {
+        const reply = await http(`${base}/i/actor`, { headers: { Accept: 'application/activity+json' } });
+        expectStatus(reply, 200, 'the actor of the server');
+        const actor = reply.json<{ id?: string; type?: string; publicKey?: { publicKeyPem?: string } }>();
+        if (actor.id !== `${base}/i/actor`) throw new Error(`it calls itself ${actor.id ?? 'nothing'}`);
+        if (!actor.publicKey?.publicKeyPem?.includes('PUBLIC KEY')) throw new Error('it has no public key');
+        return `${actor.type ?? '?'} at ${new URL(actor.id).pathname}`;
+      },
+    },
+    {
+      id: 'instance',
+      title: 'Instance API',
+      run: async () => {
+        const reply = await http(`${base}/api/v1/instance`);
+        expectStatus(reply, 200, 'the instance API');
+        const { uri, version } = reply.json<{ uri: string; version: string }>();
+        if (uri !== app.domain) throw new Error(`it calls itself ${uri}`);
+        return `${uri}, ${version}`;
+      },
+    },
+    {
+      id: 'pictures',
+      title: 'The default picture, out of the volume',
+      run: async () => {
+        const path = '/storage/avatars/default.jpg';
+        const reply = await http(`${base}${path}`);
+        expectStatus(reply, 200, path);
+        if (!String(reply.headers['content-type']).startsWith('image/'))
+          throw new Error(`${path} is no picture`);
+        return `${reply.body.length} bytes at ${path}`;
+      },
+    },
+    {
+      id: 'horizon',
+      title: 'Horizon, by its own word',
+      run: () => inside('pixelfed_horizon', { argv: ['php', 'artisan', 'horizon:status'] }),
+    },
+    {
+      id: 'login',
+      title: context.first
+        ? `Log-in as ${app.admin}, as in a browser`
+        : `A token for ${app.admin}, for ten minutes`,
+      run: async () => {
+        token = context.first
+          ? await passwordToken()
+          : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
+              .token;
+        const me = await api('GET', '/api/v1/accounts/verify_credentials');
+        if (me.status === 401 || me.status === 403)
+          throw new Error(
+            `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
+          );
+        expectStatus(me, 200, 'the account');
+        const { acct } = me.json<{ acct: string }>();
+        if (acct !== app.admin) throw new Error(`logged in as ${acct}`);
+        return acct;
+      },
+    },
+    ...(bucket === undefined
+      ? []
+      : [
+          {
+            id: 'storage',
+            title: `A file in the bucket ${bucket.name}, read by a stranger, and deleted`,
+            run: () =>
+              proveBucket({ http, bucket, secretKey: context.secret(secretKeyOf('pixelfed')), origin: base }),
+          },
+        ]),
+    {
+      id: 'upload',
+      title: 'A photo, uploaded, made small by Horizon, and both read back',
+      run: async () => {
+        const { headers, body } = multipartFile(
+          'file',
+          'fedi-setup.png',
+          'image/png',
+          png(900, [99, 100, 255]),
+        );
+        const sent = await http(`${base}/api/v2/media`, {
+          method: 'POST',
+          headers: { ...headers, ...bearer() },
+          body,
+        });
+        if (sent.status !== 202) expectStatus(sent, 200, 'the upload');
+        const { id } = sent.json<Partial<Media>>();
+        if (id === undefined) throw new Error('the upload was not kept: the account counts as never used');
+        const made = await until(JOB_PATIENCE_MS, 500, 'Horizon did not make a small picture', async () => {
+          const reply = await api('GET', `/api/v1/media/${id}`);
+          expectStatus(reply, 200, 'the photo');
+          const one = reply.json<Media>();
+          const ready = one.preview_url !== one.url && !one.preview_url.endsWith('/no-preview.png');
+          return ready && (bucket === undefined || new URL(one.url).host !== app.domain) ? one : undefined;
+        });
+        media = id;
+        const sizes: number[] = [];
+        for (const url of [made.url, made.preview_url]) {
+          const read = await http(url);
+          expectStatus(read, 200, url);
+          if (!String(read.headers['content-type']).startsWith('image/') || read.body.length < 50)
+            throw new Error(`${url} is no picture`);
+          sizes.push(read.body.length);
+        }
+        if (bucket !== undefined && !made.url.startsWith(publicUrl(bucket, '')))
+          throw new Error(`the photo is at ${made.url}, not in the bucket`);
+        return `${sizes.join(' and ')} bytes at ${new URL(made.preview_url).pathname}`;
+      },
+    },
+    {
+      id: 'post',
+      title: 'A post with it, read by another server, and deleted',
+      run: async () => {
+        if (media === undefined) throw new Error('not tried: there is no photo');
+        const sent = await api('POST', '/api/v1/statuses', {
+          status: `fedi-setup was here at ${new Date().toISOString()}`,
+          visibility: 'public',
+          'media_ids[]': media,
+        });
+        expectStatus(sent, 200, 'the post');
+        const { id, url } = sent.json<{ id: string; url: string }>();
+        try {
+          const read = await http(url, { headers: { Accept: 'application/activity+json' } });
+          expectStatus(read, 200, 'the post, as other servers fetch it');
+          const { attachment } = read.json<{ attachment?: { url?: string }[] }>();
+          if (attachment?.[0]?.url === undefined) throw new Error('the post does not hold its photo');
+        } finally {
+          await api('DELETE', `/api/v1/statuses/${id}`);
+        }
+        const gone = await until(JOB_PATIENCE_MS, 500, 'the deleted post is still there', async () => {
+          const { status } = await api('GET', `/api/v1/statuses/${id}`);
+          return status === 200 ? undefined : status;
+        });
+        return `${new URL(url).pathname}, gone again (${gone})`;
+      },
+    },
+    ...(config.mail.mode === 'none' || !context.mail
+      ? []
+      : [
+          {
+            id: 'mail',
+            title: `A mail to ${app.email}`,
+            run: async () => {
+              const said = await inside(
+                'pixelfed_horizon',
+                php(MAIL, { to: app.email, ...mailText(app.domain) }),
+              );
+              return mailEvidence(config.mail, app.email, JSON.parse(said) as MailOutcome);
+            },
+          },
+        ]),
+    {
+      id: 'tidy',
+      title: 'The token revoked',
+      run: async () => {
+        const { jti } = JSON.parse(
+          Buffer.from(bearer()['Authorization']?.split('.')[1] ?? '', 'base64url').toString(),
+        ) as { jti: string };
+        await inside('pixelfed_web', php(REVOKE, { id: jti }));
+        const again = await api('GET', '/api/v1/accounts/verify_credentials');
+        if (again.status === 200) throw new Error('the revoked token still works');
+        return `the old token answers ${again.status}`;
+      },
+    },
+    {
+      id: 'scheduler',
+      title: 'A task run by the clock (every five minutes)',
+      run: () =>
+        until(CLOCK_PATIENCE_MS, 5000, 'no task ran by the clock', async () => {
+          const at = Number(await inside('pixelfed_web', php(SNAPSHOT)));
+          return Date.now() / 1000 - at < SNAPSHOT_AGE_S
+            ? `Horizon’s statistics, taken at ${new Date(at * 1000).toISOString()}`
+            : undefined;
+        }),
+    },
+  ];
+}

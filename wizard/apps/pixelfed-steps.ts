@@ -1,0 +1,165 @@
+/** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
+import type { AppConfig } from '../config/config.ts';
+import type { AppStep } from './app.ts';
+import { php, query } from './pixelfed-php.ts';
+
+/** Secret that holds the admin's password. */
+export const PASSWORD = 'pixelfed.admin';
+
+/** Ids of client apps begin here: one that is equal to a user's makes that user's tokens nobody's. */
+const FIRST_CLIENT = 1_000_000_000;
+
+/** Files that come with the image into a new volume, and that pages show without asking whether they are there. */
+const SHIPPED = ['avatars/default.jpg', 'avatars/default.png', 'headers/default.jpg', 'no-preview.png'];
+const PUBLIC = '/var/www/html/storage/app/public';
+
+/** In place of those that are missing: one plain colour. */
+const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
+  $path = $values['folder'].'/'.$file;
+  if (is_file($path) && filesize($path) > 0) continue;
+  if (!is_dir(dirname($path))) mkdir(dirname($path), 0755, true);
+  $picture = imagecreatetruecolor(400, 400);
+  imagefill($picture, 0, 0, imagecolorallocate($picture, 222, 226, 230));
+  str_ends_with($path, '.png') ? imagepng($picture, $path) : imagejpeg($picture, $path);
+}`;
+
+const COUNT_CITIES = `ini_set('memory_limit', '512M');
+$all = count(json_decode(file_get_contents('storage/app/cities.json')));
+$there = current((array) $app['db']->selectOne('select count(*) from places'));
+echo $there > 0 && $there >= $all ? 'all' : "$there of $all", PHP_EOL;`;
+
+/** Sets or tells where the ids of client apps go on. Ids that are no numbers cannot be a person's. */
+const CLIENT_IDS = `$pg = $app['db']->getDriverName() === 'pgsql';
+if ($values['act']) {
+  $app['db']->statement($pg ? "select setval('oauth_clients_id_seq', {$values['first']}, false)" : "alter table oauth_clients auto_increment = {$values['first']}");
+}
+$type = current((array) $app['db']->selectOne("select data_type from information_schema.columns where table_name = 'oauth_clients' and column_name = 'id' and table_schema = ".($pg ? 'current_schema()' : 'database()')));
+if (str_contains($type, 'int')) {
+  $next = $pg
+    ? current((array) $app['db']->selectOne('select last_value from oauth_clients_id_seq'))
+    : (preg_match('/AUTO_INCREMENT=(\\\\d+)/', implode(' ', (array) $app['db']->selectOne('show create table oauth_clients')), $found) ? $found[1] : 1);
+}
+echo isset($next) && $next < $values['first'] ? $next : 'apart', PHP_EOL;`;
+
+const PERSONAL_CLIENT = `try {
+  $app->make(Laravel\\Passport\\ClientRepository::class)->personalAccessClient('users');
+  echo 'there', PHP_EOL;
+} catch (RuntimeException) {
+  echo 'none', PHP_EOL;
+}`;
+
+/** By the app's own command, but called from inside: as words of a command line everybody could read the password. */
+const CREATE_ADMIN = `$password = bin2hex(random_bytes(16));
+$code = $kernel->call('user:create', [
+  '--name' => $values['name'], '--username' => $values['name'], '--email' => $values['email'], '--password' => $password,
+  '--is_admin' => 'true', '--confirm_email' => '1',
+]);
+if ($code !== 0 || !str_contains($kernel->output(), 'Successfully created user!')) throw new RuntimeException(trim($kernel->output()));
+echo 'New password: ', $password, PHP_EOL;`;
+
+/** Pixelfed has no command for it. */
+const RESET_PASSWORD = `$password = bin2hex(random_bytes(16));
+$hash = password_hash($password, PASSWORD_BCRYPT, ['cost' => 12]);
+if ($app['db']->update('update users set password = ? where lower(username) = ?', [$hash, $values['name']]) !== 1) throw new RuntimeException('there is no such user');
+echo 'New password: ', $password, PHP_EOL;`;
+
+const NEW_PASSWORD = /^New password: (\S+)$/m;
+
+export function pixelfedSteps(app: AppConfig): AppStep[] {
+  const service = 'pixelfed_web';
+  const hint = 'Look at `docker compose logs pixelfed_web`.';
+  return [
+    {
+      // Some of upstream's images came without them, and a directory of one's own comes without anything.
+      id: 'pixelfed.files',
+      title: 'Default pictures',
+      service,
+      check: {
+        argv: [
+          'test',
+          '-s',
+          `${PUBLIC}/${SHIPPED[0]}`,
+          ...SHIPPED.slice(1).flatMap((file) => ['-a', '-s', `${PUBLIC}/${file}`]),
+        ],
+      },
+      act: php(MAKE_PICTURES, { folder: PUBLIC, files: SHIPPED.join(',') }),
+      hint,
+    },
+    {
+      id: 'pixelfed.link',
+      title: 'Uploads linked into the pages',
+      service,
+      check: { argv: ['test', '-d', '/var/www/html/public/storage/avatars'] },
+      act: { argv: ['php', 'artisan', 'storage:link'] },
+      hint,
+    },
+    {
+      id: 'pixelfed.actor',
+      title: 'The server’s own actor',
+      service,
+      check: { ...query('select count(*) from instance_actors where private_key is not null'), prints: '1' },
+      act: { argv: ['php', 'artisan', 'instance:actor'] },
+      hint,
+    },
+    {
+      // It ends well when it did nothing, and stops halfway when it is killed: the rows count.
+      id: 'pixelfed.cities',
+      title: 'Cities, for photos with a place',
+      service,
+      check: { ...php(COUNT_CITIES), prints: 'all' },
+      act: { argv: ['php', 'artisan', 'import:cities'] },
+      hint: 'storage/app/cities.json has to be the one of this version; the image brings it.',
+    },
+    {
+      id: 'pixelfed.ids',
+      title: 'Ids of apps apart from those of people',
+      service,
+      check: { ...php(CLIENT_IDS, { first: FIRST_CLIENT, act: 0 }), prints: 'apart' },
+      act: php(CLIENT_IDS, { first: FIRST_CLIENT, act: 1 }),
+      hint,
+    },
+    {
+      // Each call makes another one.
+      id: 'pixelfed.client',
+      title: 'Client for personal access tokens',
+      service,
+      check: { ...php(PERSONAL_CLIENT), prints: 'there' },
+      act: {
+        argv: [
+          'php',
+          'artisan',
+          'passport:client',
+          '--personal',
+          `--name=${app.domain}`,
+          '--provider=users',
+          '--no-interaction',
+        ],
+      },
+      hint,
+    },
+    {
+      id: 'pixelfed.admin',
+      title: `Admin ${app.admin}`,
+      service,
+      check: {
+        ...query(
+          'select count(*) from users where lower(username) = ? and is_admin and email_verified_at is not null and profile_id is not null',
+          [app.admin],
+        ),
+        prints: '1',
+      },
+      act: php(CREATE_ADMIN, { name: app.admin, email: app.email }),
+      capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
+      hint: 'Is the name or the address in use already?',
+    },
+    {
+      // A run that was killed between the account and the store has lost the password: it gets a new one.
+      id: 'pixelfed.password',
+      title: `Password of ${app.admin}`,
+      service,
+      act: php(RESET_PASSWORD, { name: app.admin }),
+      capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
+      hint,
+    },
+  ];
+}

@@ -1,0 +1,437 @@
+/** Pixelfed. Facts on formats, traps and exit codes: upstream's source at 0.12.6, its images and schema at 0.14. */
+import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import type { AppConfig, Config, Mail } from '../config/config.ts';
+import { parseChoice, parseLine } from '../config/parse.ts';
+import type { Parsed } from '../config/parse.ts';
+import type { Answers, Question } from '../config/question.ts';
+import { joinNetwork } from '../render/compose.ts';
+import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
+import { Secret } from '../secrets/secret.ts';
+import { randomToken } from '../secrets/store.ts';
+import type { App, EnvGroup } from './app.ts';
+import { parsePixelfedName } from './pixelfed-names.ts';
+import { pixelfedProofs } from './pixelfed-proofs.ts';
+import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeOfHost } from './pixelfed-size.ts';
+import type { Limits, Size } from './pixelfed-size.ts';
+import { PASSWORD, pixelfedSteps } from './pixelfed-steps.ts';
+import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
+
+/** The version a new site gets: the newest stable one that was seen to run from its official image. */
+const VERSION = 'v0.14.4';
+/** The first whose official image is the one our stack is made for (FrankenPHP, no `bootstrap/cache` of its own). */
+const OLDEST = [0, 12, 10] as const;
+/** Why some are not to be had at all, for people who know them by name. */
+const BROKEN: Readonly<Record<string, string>> = {
+  '0.12.2': 'Its migrations fail on a new database (upstream’s #5220).',
+  '0.12.3': 'Its migrations fail on a new database (upstream’s #5220).',
+  '0.12.4': 'Its storage settings do not save (upstream’s #5605).',
+  '0.12.5': 'Each of its database drivers breaks something (upstream’s #6082).',
+  '0.12.7': 'Its access tokens cannot be made (upstream’s #6630).',
+};
+
+export function parsePixelfedVersion(given: string): Parsed<string> {
+  const parts = /^v?(\d+)\.(\d+)\.(\d+)$/.exec(given.trim())?.slice(1).map(Number);
+  if (parts === undefined) return { problem: `Not a version such as ${VERSION}.` };
+  const version = parts.join('.');
+  if (BROKEN[version] !== undefined)
+    return { problem: `${version} is known to be broken. ${BROKEN[version]}` };
+  const other = OLDEST.findIndex((least, i) => parts[i] !== least);
+  if (other >= 0 && (parts[other] ?? 0) < (OLDEST[other] ?? 0))
+    return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
+  return { value: `v${version}` };
+}
+
+/** A whole number between two others. */
+const parseNumber =
+  (least: number, most: number) =>
+  (text: string): Parsed<number> => {
+    const number = Number(text.trim());
+    return /^\s*\d{1,6}\s*$/.test(text) && number >= least && number <= most
+      ? { value: number }
+      : { problem: `A whole number from ${least} to ${most}.` };
+  };
+
+/** Answer → what may be uploaded (MIME types; upstream's default has the wrong image/jpg too). */
+const MEDIA_TYPES = {
+  photos: 'image/jpeg,image/jpg,image/png,image/gif,image/webp',
+  modern: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic',
+  video: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic,video/mp4',
+} as const;
+
+const key = (name: string): string => `apps.pixelfed.${name}`;
+const text = (answers: Answers, name: string): string => String(answers[key(name)] ?? '');
+const sizeOf = (answers: Answers): (typeof SIZES)[Size] => SIZES[text(answers, 'size') as Size];
+const limitsOf = (answers: Answers): Limits => ({
+  photo: Number(answers[key('photo-size')]),
+  photos: Number(answers[key('photos')]),
+});
+
+const QUESTIONS: readonly Question[] = [
+  {
+    key: key('release'),
+    topic: 'size',
+    message: 'Version of Pixelfed',
+    help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
+    parse: parsePixelfedVersion,
+    initial: () => VERSION,
+  },
+  {
+    key: key('title'),
+    topic: 'more',
+    message: 'Name of the server',
+    help: 'Shown on its front page. Default: its domain.',
+    parse: parseLine,
+    initial: (answers) => answers[key('domain')],
+  },
+  {
+    key: key('description'),
+    topic: 'more',
+    message: 'What the server is about',
+    help: 'One sentence on its front page and in lists of servers.',
+    parse: parseLine,
+    optional: true,
+  },
+  {
+    key: key('registrations'),
+    topic: 'more',
+    message: 'Who may sign up',
+    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. The last two need outgoing mail.',
+    choices: [
+      { value: 'none', name: 'Nobody' },
+      { value: 'approved', name: 'Whom you approve' },
+      { value: 'open', name: 'Anybody' },
+    ],
+    parse: parseChoice(['none', 'approved', 'open']),
+    initial: () => 'none',
+  },
+  {
+    key: key('photo-size'),
+    topic: 'size',
+    message: 'Biggest photo or video, in MiB',
+    help: 'Default 15. The limits of PHP and Caddy follow from this and from the photos a post may have.',
+    parse: parseNumber(1, 2000),
+    initial: () => 15,
+  },
+  {
+    key: key('photos'),
+    topic: 'size',
+    message: 'Most photos in one post',
+    help: `Default 4; ${MOST_PHOTOS} is the most that PHP takes at once.`,
+    parse: parseNumber(1, MOST_PHOTOS),
+    initial: () => 4,
+  },
+  {
+    key: key('media-types'),
+    topic: 'more',
+    message: 'What may be uploaded',
+    help: 'Default `photos`: JPEG, PNG, GIF, WebP; `modern`: AVIF and HEIC too; `video`: MP4 as well.',
+    choices: [
+      { value: 'photos', name: 'Photos' },
+      { value: 'modern', name: 'Photos, the formats of newer phones too' },
+      { value: 'video', name: 'Photos and videos' },
+    ],
+    parse: parseChoice(Object.keys(MEDIA_TYPES) as (keyof typeof MEDIA_TYPES)[]),
+    initial: () => 'photos',
+  },
+  {
+    key: key('stories'),
+    topic: 'more',
+    message: 'Stories',
+    help: 'Default `no`. `yes`: pictures that are gone after a day.',
+    parse: parseChoice(['no', 'yes']),
+    initial: () => 'no',
+  },
+  {
+    key: key('locale'),
+    topic: 'more',
+    message: 'Language of the pages',
+    help: 'Default `en`, English; people choose their own in their settings.',
+    parse: (given) =>
+      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(given.trim())
+        ? { value: given.trim() }
+        : { problem: 'Not a language code such as en, de or pt-BR.' },
+    initial: () => 'en',
+  },
+  {
+    key: key('size'),
+    topic: 'size',
+    message: 'Size of Pixelfed',
+    help: 'How much memory it is tuned for. Default: by this host’s memory.',
+    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
+    parse: parseChoice(Object.keys(SIZES) as Size[]),
+    initial: sizeOfHost,
+  },
+];
+
+/** PEM as one line: Laravel Passport makes line breaks of `\n`. */
+const oneLine = (pem: string): string => pem.trim().replaceAll('\n', String.raw`\n`);
+
+/** The public half of Passport's pair, SPKI PEM. */
+const publicPem = (privatePem: string): string =>
+  createPublicKey(privatePem).export({ type: 'spki', format: 'pem' }).toString();
+
+/** The private half of a VAPID pair: P-256 scalar, base64url without padding, 43 characters. */
+async function makeVapid(): Promise<string> {
+  return createPrivateKey(await makeKey()).export({ format: 'jwk' }).d ?? '';
+}
+
+/** The public half: uncompressed point, base64url without padding, 87 characters. */
+function vapidPublic(privateHalf: string): string {
+  const pair = createECDH('prime256v1');
+  pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
+  return pair.getPublicKey().toString('base64url');
+}
+
+/** One security answer → the variables that go together, in the spellings of both Laravels. */
+function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
+  const from = { MAIL_FROM_ADDRESS: mail.from || `notifications@${app.domain}` };
+  if (mail.mode === 'none') return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
+  return {
+    MAIL_MAILER: 'smtp',
+    MAIL_DRIVER: 'smtp',
+    MAIL_HOST: mail.host,
+    MAIL_PORT: mail.port,
+    MAIL_SCHEME: mail.security === 'tls' ? 'smtps' : 'smtp',
+    // Older versions know only this one.
+    MAIL_ENCRYPTION: mail.security === 'none' ? undefined : 'tls',
+    MAIL_AUTO_TLS: mail.security === 'none' ? 'false' : 'true',
+    MAIL_USERNAME: mail.user,
+    MAIL_PASSWORD: mail.user === undefined ? undefined : password(),
+    MAIL_EHLO_DOMAIN: app.domain,
+    ...from,
+  };
+}
+
+/** The user of upstream's image. */
+const WWW_DATA = '33:33';
+/** mariadb and valkey, in their images. */
+const SERVERS = '999:999';
+
+/** Everything that decides whose data these are, and how Laravel starts. */
+function coreEnv(app: AppConfig, secret: (name: string) => EnvGroup[string]): EnvGroup {
+  return {
+    APP_ENV: 'production',
+    APP_DEBUG: 'false',
+    APP_KEY: secret('pixelfed.app-key'),
+    APP_URL: `https://${app.domain}`,
+    APP_DOMAIN: app.domain,
+    ADMIN_DOMAIN: app.domain,
+    SESSION_DOMAIN: app.domain,
+    LOG_CHANNEL: 'stderr',
+    LOG_LEVEL: 'warning',
+    DB_CONNECTION: 'mysql',
+    DB_HOST: 'pixelfed_db',
+    DB_PORT: 3306,
+    DB_DATABASE: 'pixelfed',
+    DB_USERNAME: 'pixelfed',
+    DB_PASSWORD: secret('pixelfed.db'),
+    DB_CHARSET: 'utf8mb4',
+    DB_COLLATION: 'utf8mb4_unicode_ci',
+    REDIS_CLIENT: 'phpredis',
+    REDIS_HOST: 'pixelfed_valkey',
+    REDIS_PORT: 6379,
+    REDIS_PASSWORD: secret('pixelfed.valkey'),
+    // Upstream makes them of the server's name: another name would lose what waits in the queues.
+    REDIS_PREFIX: 'pixelfed-',
+    CACHE_PREFIX: 'pixelfed-cache',
+    HORIZON_PREFIX: 'pixelfed-horizon:',
+    // Renamed by 0.12.10 to 0.14; the second of each pair is the older name.
+    REDIS_DB: 0,
+    REDIS_DATABASE: 0,
+    CACHE_STORE: 'redis',
+    CACHE_DRIVER: 'redis',
+    QUEUE_CONNECTION: 'redis',
+    QUEUE_DRIVER: 'redis',
+    BROADCAST_CONNECTION: 'log',
+    BROADCAST_DRIVER: 'log',
+  };
+}
+
+function settingsEnv(config: Config, app: AppConfig): EnvGroup {
+  const { answers, mail } = config;
+  const limits = limitsOf(answers);
+  const { image, horizon } = sizeOf(answers);
+  const [urgent, deliveries, pictures, rest] = horizon;
+  const registrations = text(answers, 'registrations');
+  const description = text(answers, 'description') || undefined;
+  return {
+    APP_NAME: text(answers, 'title'),
+    INSTANCE_DESCRIPTION: description,
+    PF_SHORT_DESCRIPTION: description,
+    PF_DESCRIPTION: description,
+    INSTANCE_CONTACT_EMAIL: app.email,
+    APP_LOCALE: text(answers, 'locale'),
+    APP_FALLBACK_LOCALE: 'en',
+    // Answers are in fedi.yaml: with upstream's cache of them in the database a changed one would be ignored.
+    ENABLE_CONFIG_CACHE: 'false',
+    // Only Caddy reaches the app.
+    TRUST_PROXIES: '*',
+    FORCE_HTTPS_URLS: 'true',
+    SESSION_DRIVER: 'redis',
+    SESSION_LIFETIME: 86_400,
+    SESSION_SECURE_COOKIE: 'true',
+
+    OPEN_REGISTRATION: registrations === 'open' ? 'true' : 'false',
+    INSTANCE_CUR_REG: registrations === 'approved' ? 'true' : 'false',
+    ENFORCE_EMAIL_VERIFICATION: mail.mode === 'none' ? 'false' : 'true',
+
+    ACTIVITY_PUB: 'true',
+    AP_REMOTE_FOLLOW: 'true',
+    AP_INBOX: 'true',
+    AP_OUTBOX: 'true',
+    AP_SHAREDINBOX: 'true',
+    NODEINFO: 'true',
+    WEBFINGER: 'true',
+
+    OAUTH_ENABLED: 'true',
+    OAUTH_PAT_ENABLED: 'true',
+    // Compatibility with apps made for Mastodon.
+    EXP_EMC: 'true',
+    STORIES_ENABLED: text(answers, 'stories') === 'yes' ? 'true' : 'false',
+
+    // KiB, for each file of any kind.
+    MAX_PHOTO_SIZE: limits.photo * 1024,
+    MAX_ALBUM_LENGTH: limits.photos,
+    MEDIA_TYPES: MEDIA_TYPES[text(answers, 'media-types') as keyof typeof MEDIA_TYPES],
+    MEMORY_LIMIT: `${image}M`,
+    PHP_UPLOAD_MAX_FILE_SIZE: `${limits.photo}M`,
+    PHP_POST_MAX_SIZE: `${postMiB(limits)}M`,
+    // Everything but the disk of this host breaks avatars and imports; a bucket is set up by its own variables.
+    DANGEROUSLY_SET_FILESYSTEM_DRIVER: 'local',
+    FILESYSTEM_DRIVER: 'local',
+
+    HORIZON_MAX_PROCESSES: urgent,
+    HORIZON_FANOUT_MAX_PROCESSES: deliveries,
+    HORIZON_MEDIA_MAX_PROCESSES: pictures,
+    HORIZON_BACKGROUND_MAX_PROCESSES: rest,
+  };
+}
+
+export const pixelfed: App = {
+  id: 'pixelfed',
+  name: 'Pixelfed',
+  about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
+  minimum: { memoryMiB: 1900, diskGiB: 20 },
+  questions: [...QUESTIONS, ...s3Questions('pixelfed')],
+  parseAdmin: parsePixelfedName,
+  images: {
+    pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },
+    mariadb: { reference: 'docker.io/library/mariadb:11.8' },
+    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
+  },
+  secrets: [
+    {
+      name: 'pixelfed.seal',
+      class: 'forever',
+      about:
+        'Ties this directory to the database. Without it the tool cannot tell that they belong together.',
+      make: randomToken,
+    },
+    {
+      name: 'pixelfed.app-key',
+      class: 'steps',
+      about:
+        'Encrypts sessions and links in mails: another one logs everybody out. Accounts and posts do not need it.',
+      make: () => `base64:${randomBytes(32).toString('base64')}`,
+    },
+    {
+      name: 'pixelfed.passport',
+      class: 'steps',
+      about: 'Signs the tokens of apps: with another one all apps have to log in again.',
+      make: () => makeRsaKey(4096),
+    },
+    {
+      name: 'pixelfed.vapid',
+      class: 'steps',
+      about: 'Signs push notifications: another one ends every subscription.',
+      make: makeVapid,
+    },
+    { name: 'pixelfed.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
+    {
+      name: 'pixelfed.db-root',
+      class: 'steps',
+      about: 'Password of the database’s root.',
+      make: randomToken,
+    },
+    { name: 'pixelfed.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },
+  ],
+  adminSecret: PASSWORD,
+  front: 'pixelfed_front',
+  caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
+  seal: () => ({
+    service: 'pixelfed_db',
+    image: 'mariadb',
+    volume: 'pixelfed_db',
+    mount: '/var/lib/mysql',
+    data: '/var/lib/mysql/ibdata1',
+    owner: SERVERS,
+  }),
+  folders: [
+    { volume: 'pixelfed_db', what: 'the database', name: 'db-dir', owner: SERVERS },
+    { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS },
+    { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
+  ],
+
+  env: (config, app, secret) => {
+    const core = coreEnv(app, secret);
+    const passport = secret('pixelfed.passport').reveal();
+    const vapid = secret('pixelfed.vapid').reveal();
+    return {
+      'pixelfed-db': {
+        MARIADB_DATABASE: 'pixelfed',
+        MARIADB_USER: 'pixelfed',
+        MARIADB_PASSWORD: secret('pixelfed.db'),
+        MARIADB_ROOT_PASSWORD: secret('pixelfed.db-root'),
+        MARIADB_ROOT_HOST: 'localhost',
+        // After a new version of MariaDB, its own tables.
+        MARIADB_AUTO_UPGRADE: 1,
+      },
+      'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') },
+      'pixelfed-gate': core,
+      pixelfed: {
+        ...core,
+        ...settingsEnv(config, app),
+        PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
+        PASSPORT_PUBLIC_KEY: oneLine(publicPem(passport)),
+        VAPID_PRIVATE_KEY: secret('pixelfed.vapid'),
+        VAPID_PUBLIC_KEY: vapidPublic(vapid),
+        VAPID_SUBJECT: `mailto:${app.email}`,
+        MAIL_FROM_NAME: text(config.answers, 'title'),
+        ...mailEnv(config.mail, app, () => secret('mail.password')),
+        ...pixelfedS3(config, secret),
+      },
+    };
+  },
+
+  variables: (config, app) => ({
+    PIXELFED_DOMAIN: app.domain,
+    PIXELFED_DB_BUFFER: sizeOf(config.answers).db,
+    // A little more than PHP, whose refusal the app can put into words.
+    PIXELFED_BODY: `${postMiB(limitsOf(config.answers)) + 1}MiB`,
+  }),
+
+  problems: (config) => [
+    ...s3Problems(config, 'pixelfed'),
+    ...(bucketOf(config.answers, 'pixelfed')?.acl === 'none'
+      ? [
+          'Pixelfed makes each object public by an ACL and cannot leave that out. Take a bucket that allows ACLs.',
+        ]
+      : []),
+    ...(config.mail.mode === 'none' && text(config.answers, 'registrations') !== 'none'
+      ? [
+          'Pixelfed checks the address of whoever signs up, which takes outgoing mail. Set up mail, or let nobody sign up.',
+        ]
+      : []),
+  ],
+
+  shape: (compose, config) => {
+    if (config.mail.mode !== 'catcher') return;
+    for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+  },
+
+  steps: (_config, app) => pixelfedSteps(app),
+
+  proofs: pixelfedProofs,
+
+  cli: { name: 'artisan', service: 'pixelfed_web', argv: (words) => ['php', 'artisan', ...words] },
+};

@@ -1,0 +1,44 @@
+/** A browser in so far as it keeps cookies and answers forms. */
+import type { Client, Reply, RequestOptions } from './http.ts';
+
+/** A form as a browser sends it. */
+export const form = (fields: Readonly<Record<string, string>>): RequestOptions => ({
+  method: 'POST',
+  headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+  body: new URLSearchParams(fields).toString(),
+});
+
+export class Browser {
+  readonly #http: Client;
+  readonly #cookies = new Map<string, string>();
+  constructor(http: Client) {
+    this.#http = http;
+  }
+  async visit(url: string, options: RequestOptions = {}): Promise<Reply> {
+    const reply = await this.#http(url, {
+      ...options,
+      headers: {
+        ...options.headers,
+        Cookie: [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; '),
+      },
+    });
+    for (const cookie of [reply.headers['set-cookie'] ?? []].flat()) {
+      const [pair = ''] = cookie.split(';');
+      this.#cookies.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1));
+    }
+    return reply;
+  }
+}
+
+/** What a page's first form of method POST sends along by itself: its hidden fields, against forgery and spam. */
+export function hiddenFields(page: Reply): Record<string, string> {
+  const html = page.text();
+  const one = /<form[^>]*method="post"[\s\S]*?<\/form>/i.exec(html)?.[0];
+  if (one === undefined) throw new Error('the page has no form to fill in');
+  const fields: Record<string, string> = {};
+  for (const [input] of one.matchAll(/<input[^>]*type="hidden"[^>]*>/gi)) {
+    const name = /\bname="([^"]+)"/.exec(input)?.[1];
+    if (name !== undefined) fields[name] = /\bvalue="([^"]*)"/.exec(input)?.[1] ?? '';
+  }
+  return fields;
+}
