@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { shortIPv6 } from '../config/parse.ts';
 import { Problem } from '../problem.ts';
+import { isPublic } from './addresses.ts';
 import type { CheckContext, Looked } from './check.ts';
 
 export interface Listener {
@@ -130,5 +131,26 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
               next: `Stop what holds them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
             },
           ],
+  };
+}
+
+/** Docker's own proxy hands visitors on under a private address, whose word about a client counts by default. */
+export async function checkProxy({ config }: CheckContext): Promise<Looked | undefined> {
+  const { bind, tls } = config;
+  if (tls.mode !== 'proxy') return undefined;
+  const isOpen = bind === '0.0.0.0' || bind === '::' || isPublic(bind);
+  return {
+    seen: `on ${bind}:${tls.port}, ${tls.proxies} believed`,
+    found:
+      isOpen && tls.proxies === 'private_ranges'
+        ? [
+            {
+              level: 'warning',
+              what: `Port ${tls.port}, which is for your proxy, is open to everybody on ${bind}.`,
+              means: 'Who comes in there may claim any address: limits and bans do not hit them.',
+              next: 'Listen where only your proxy gets: --bind 127.0.0.1 or an inner address; or name the proxy with --tls-proxies.',
+            },
+          ]
+        : [],
   };
 }

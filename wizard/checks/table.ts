@@ -3,7 +3,7 @@ import type { Check } from './check.ts';
 import { checkClock, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
-import { checkPorts } from './ports.ts';
+import { checkPorts, checkProxy } from './ports.ts';
 import { checkCertificates, checkContainers } from './site.ts';
 
 // prettier-ignore
@@ -13,6 +13,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'memory', phase: 'before', title: 'Memory', about: 'memory and swap against what the site needs', run: checkMemory },
   { id: 'disk', phase: 'before', title: 'Disk', about: 'bytes and inodes, where the site and where Docker keep data', run: checkDisk },
   { id: 'ports', phase: 'before', title: 'Ports', about: '80 and 443, and who holds them', run: checkPorts },
+  { id: 'proxy', phase: 'before', title: 'Your proxy', about: 'whether others get to its port too', run: checkProxy },
   { id: 'dns', phase: 'before', title: 'DNS', about: 'A and AAAA records against the addresses of this host', run: checkDns },
   { id: 'caa', phase: 'before', title: 'CAA', about: 'whether the domain lets Let’s Encrypt give certificates', run: checkCaa },
   { id: 'clock', phase: 'before', title: 'Clock', about: 'the time, against that of a server the site needs, or NTP', run: checkClock },

@@ -55,6 +55,11 @@ const ROWS: Row[] = [
   ['system', 'another system', contextOf({}, { host: { platform: 'darwin' } }), 'warning', /darwin, not Linux/],
   ['system', 'Docker Desktop', contextOf({}, { info: { system: 'Docker Desktop' } }), 'warning', /virtual machine/],
 
+  ['proxy', 'on the host’s own address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), 'warning', /8080.*open to everybody on 0\.0\.0\.0.*--tls-proxies/],
+  ['proxy', 'on a public address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, bind: '203.0.113.9' }), 'warning', /open to everybody/],
+  ['proxy', 'the proxy is named', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, 'tls.proxies': '192.0.2.1' }), '', /192\.0\.2\.1 believed/],
+  ['proxy', 'on loopback', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, bind: '127.0.0.1' }), '', /on 127\.0\.0\.1:8080/],
+
   ['memory', 'enough', contextOf(), '', /4\.0 GB, swap 0 MB; 256 MB needed/],
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
@@ -156,7 +161,7 @@ describe('nothing is asked outside that the site has no business with', () => {
         'apps.snac.domain': 'a.fedi.test',
       },
     ],
-    ['a proxy in front, images built here', { 'tls.mode': 'proxy', 'tls.port': 8080 }],
+    ['a proxy in front, images built here', { 'tls.mode': 'proxy', 'tls.port': 8080, bind: '127.0.0.1' }],
   ])('%s', async (_, answers) => {
     for (const { id } of CHECKS.filter(({ phase }) => phase !== 'site')) {
       const looked = await runCheck(id, contextOf(answers, deaf));
