@@ -1,5 +1,5 @@
 /** A first run of Mastodon that is killed: the tool at every point of its way, and PostgreSQL while it makes its cluster. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -83,13 +83,24 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
   });
 
   // Both leave a cluster that looks like one and is none.
-  for (const { when, process } of [
-    { when: 'while initdb fills the folder', process: /initdb/ },
-    { when: 'while the server runs that makes role and database', process: /listen_addresses=/ },
+  for (const { when, process, hold } of [
+    // By then initdb has written PG_VERSION.
+    { when: 'while initdb fills the folder', process: /postgres --(check|boot|single)/, hold: false },
+    { when: 'while the server runs that makes role and database', process: /sleep infinity/, hold: true },
   ])
     test(`PostgreSQL, ${when}: the next run comes to the receipt`, async () => {
       const site = mastodonSite('initdb', 73);
       try {
+        const override = join(site.folder, 'compose.override.yaml');
+        if (hold) {
+          const script = join(scratch, 'hold.sh');
+          writeFileSync(script, 'sleep infinity\n');
+          mkdirSync(site.folder);
+          writeFileSync(
+            override,
+            `services: { mastodon_db: { volumes: ["${script}:/docker-entrypoint-initdb.d/hold.sh:ro"] } }\n`,
+          );
+        }
         const database = `${site.name}-mastodon_db-1`;
         let killed = false;
         const first = await site.apply([], {
@@ -97,8 +108,6 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
             if (id !== 'up' || state !== 'start') return;
             void until(when, () => {
               if (!process.test(attempt('top', database, '-eo', 'pid,args') ?? '')) return false;
-              if (attempt('exec', database, 'sh', '-c', 'test -s $PGDATA.new/PG_VERSION') === undefined)
-                return false;
               docker('kill', '--signal', 'KILL', database);
               return (killed = true);
             });
@@ -107,6 +116,7 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
         expect(killed).toBe(true);
         expect(first.code).toBe(1);
         expect(first.stderr).toMatch(/Next: /);
+        rmSync(override, { force: true });
         const kept = foreverOf(site.folder);
         const second = await site.apply();
         await expectWhole(site, second, shownBy(first));

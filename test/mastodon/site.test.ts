@@ -413,15 +413,6 @@ describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
 });
 
 describe.sequential('the end', { timeout: PATIENCE_MS }, () => {
-  test('uninstall keeps the data, and apply brings the site back', async () => {
-    const gone = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], {
-      env: environment(),
-    });
-    expect([gone.code, site.containers()]).toEqual([0, {}]);
-    expectProven(await again());
-    expect(accountsIn(site)).toEqual(['anna']);
-  });
-
   test('uninstall --data leaves nothing', async () => {
     const gone = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], {
       env: environment(),
