@@ -116,7 +116,9 @@ async function renderCompose(
   for (const app of config.apps) {
     // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
     const names =
-      config.tls.mode === 'internal' ? domainsOf(config) : (APPS[app.id].names?.(config, app) ?? [app.domain]);
+      config.tls.mode === 'internal'
+        ? domainsOf(config)
+        : (APPS[app.id].names?.(config, app) ?? [app.domain]);
     joinNetwork(joined, 'caddy', APPS[app.id].front, names);
     const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
