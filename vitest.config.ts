@@ -22,6 +22,8 @@ export default defineConfig({
       layer('faults', { seconds: 600, parallel: false, packed: true }),
       // Mastodon's own, with the official images where they are loaded.
       layer('mastodon', { seconds: 900, parallel: false, packed: true }),
+      // Pixelfed's own, likewise.
+      layer('pixelfed', { seconds: 900, parallel: false, packed: true }),
     ],
   },
 });

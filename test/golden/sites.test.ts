@@ -140,6 +140,79 @@ const MASTODON_ROWS: readonly Row[] = [
   { ...mastodon('loaded-images', { 'tls.mode': 'internal' }), images: 'loaded' },
 ];
 
+const PIXELFED: Answers = {
+  apps: 'pixelfed',
+  'apps.pixelfed.domain': 'pix.example.org',
+  'apps.pixelfed.admin': 'anna',
+  'apps.pixelfed.email': 'anna@example.org',
+  'apps.pixelfed.size': '4gb',
+  'mail.mode': 'none',
+};
+
+const pixelfed = (name: string, answers: Answers, kept = false): Row => ({
+  name: `pixelfed-${name}`,
+  answers: { ...PIXELFED, ...answers },
+  kept,
+});
+
+/** Every condition of Pixelfed's stack, and every mix of apps. */
+const PIXELFED_ROWS: readonly Row[] = [
+  // Local media, real certificates, no mail: what everything else is a change of.
+  pixelfed('local', {}, true),
+  ...['2gb', '8gb', '16gb'].map((size) => pixelfed(`size-${size}`, { 'apps.pixelfed.size': size })),
+  pixelfed(
+    'open-smtp',
+    {
+      ...smtp('587', 'starttls'),
+      'apps.pixelfed.registrations': 'open',
+      'apps.pixelfed.stories': 'yes',
+      'apps.pixelfed.locale': 'de',
+      'apps.pixelfed.title': 'Pictures of "us" & $HOME',
+      'apps.pixelfed.description': 'Where o’Brien’s friends show what they see.',
+    },
+    true,
+  ),
+  pixelfed('approved', { ...smtp('465', 'tls'), 'apps.pixelfed.registrations': 'approved' }),
+  pixelfed('big', {
+    'apps.pixelfed.photo-size': '50',
+    'apps.pixelfed.photos': '20',
+    'apps.pixelfed.media-types': 'video',
+  }),
+  pixelfed('data-dirs', {
+    'apps.pixelfed.db-dir': '/srv/fast/db',
+    'apps.pixelfed.valkey-dir': '/srv/fast/valkey',
+    'apps.pixelfed.media-dir': '/srv/big/media',
+  }),
+  pixelfed(
+    's3',
+    {
+      'apps.pixelfed.media': 's3',
+      'apps.pixelfed.s3.bucket': 'example-photos',
+      'apps.pixelfed.s3.access-key': 'AKIAEXAMPLE',
+      'apps.pixelfed.s3.endpoint': 'https://fsn1.your-objectstorage.com',
+      'apps.pixelfed.s3.alias': 'media.example.org',
+    },
+    true,
+  ),
+  pixelfed('internal', { 'tls.mode': 'internal', bind: '127.0.0.1', ...MAIL['catcher'] }),
+  pixelfed('proxy', { 'tls.mode': 'proxy' }),
+  { ...pixelfed('loaded-images', { 'tls.mode': 'internal' }), images: 'loaded' },
+  pixelfed('and-snac', { ...SNAC, apps: 'snac,pixelfed' }),
+  pixelfed('and-mastodon', { ...MASTODON, apps: 'mastodon,pixelfed' }),
+  pixelfed(
+    'and-mastodon-and-snac',
+    {
+      ...MASTODON,
+      ...SNAC,
+      apps: 'snac,mastodon,pixelfed',
+      'apps.snac.domain': 'snac.example.org',
+      'tls.mode': 'internal',
+      ...MAIL['catcher'],
+    },
+    true,
+  ),
+];
+
 /** Every certificate with every mail; kept where bind goes round. */
 const ROWS: readonly Row[] = [
   ...['acme', 'internal'].flatMap((tls, t) =>
@@ -153,6 +226,7 @@ const ROWS: readonly Row[] = [
     custom: 'www.example.org {\n\tredir https://social.example.org{uri}\n}\n',
   }),
   ...MASTODON_ROWS,
+  ...PIXELFED_ROWS,
 ];
 
 /** What the person sees in the directory: without our own folder, with their snippet. */

@@ -3,6 +3,7 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
+import { APP_IDS } from '../../wizard/apps/index.ts';
 import { configOf } from '../../wizard/config/config.ts';
 import type { Value } from '../../wizard/config/question.ts';
 import { questionsFor } from '../../wizard/config/questions.ts';
@@ -41,7 +42,7 @@ export async function render(
   ]);
   // Passwords and keys lie in the store already.
   const secret = new Set(
-    questionsFor(['mastodon', 'snac'])
+    questionsFor(APP_IDS)
       .filter((row) => row.secret)
       .map(({ message }) => message),
   );

@@ -1,5 +1,4 @@
 /** How big Pixelfed's parts are: presets by memory. */
-import { totalmem } from 'node:os';
 
 /**
  * `memory`: from how many MiB of the host on. `db`: InnoDB's buffer pool. `image`: what one picture job may use, in MiB.
@@ -14,9 +13,9 @@ export const SIZES = {
 
 export type Size = keyof typeof SIZES;
 
-export function sizeOfHost(): Size {
-  const mib = totalmem() / 1024 / 1024;
-  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= mib) ?? '2gb';
+/** The biggest preset for so much memory, in MiB. */
+export function sizeFor(memory: number): Size {
+  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= memory) ?? '2gb';
 }
 
 export function describeSize(size: Size): string {

@@ -11,7 +11,7 @@ import { randomToken } from '../secrets/store.ts';
 import type { App, EnvGroup } from './app.ts';
 import { parsePixelfedName } from './pixelfed-names.ts';
 import { pixelfedProofs } from './pixelfed-proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeOfHost } from './pixelfed-size.ts';
+import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed-size.ts';
 import type { Limits, Size } from './pixelfed-size.ts';
 import { PASSWORD, pixelfedSteps } from './pixelfed-steps.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
@@ -156,10 +156,10 @@ const QUESTIONS: readonly Question[] = [
     key: key('size'),
     topic: 'size',
     message: 'Size of Pixelfed',
-    help: 'How much memory it is tuned for. Default: by this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    initial: sizeOfHost,
+    byMemory: sizeFor,
   },
 ];
 

@@ -38,8 +38,8 @@ function labSource(apps: string): Source {
   ]);
   for (const id of apps.split(',')) {
     source.set(`apps.${id}.domain`, given(`${id}.localhost`));
-    source.set(`apps.${id}.admin`, given('owner'));
-    source.set(`apps.${id}.email`, given('owner@localhost'));
+    source.set(`apps.${id}.admin`, given('anna'));
+    source.set(`apps.${id}.email`, given('anna@localhost'));
   }
   return source;
 }

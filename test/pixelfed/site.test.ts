@@ -1,0 +1,197 @@
+/** Pixelfed from nothing to the receipt, and every way of coming back, on the real engine. */
+import { execFileSync } from 'node:child_process';
+import { afterAll, describe, expect, test } from 'vitest';
+import { client, multipartFile } from '../../wizard/prove/http.ts';
+import { pixelfedAnswers } from '../support/pixelfed-images.ts';
+import { docker, testSite, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+
+const site = testSite('pixelfed', 90);
+const env = { ...site.env, ...pixelfedAnswers(site.domain), FEDI_MAIL_MODE: 'catcher' };
+afterAll(() => site.remove());
+
+const apply = (more: NodeJS.ProcessEnv = {}): Promise<Run> => site.apply([], { env: { ...env, ...more } });
+const proofs = (run: Run): unknown[] =>
+  run.events
+    .filter(({ event }) => event === 'proof')
+    .map(({ id, ok, seen }) => (ok === true ? id : [id, seen]));
+const changed = (before: Record<string, string>): string[] =>
+  Object.entries(site.containers())
+    .filter(([name, id]) => before[name] !== id)
+    .map(([name]) => name)
+    .toSorted();
+const sql = (query: string): string =>
+  docker(
+    'exec',
+    site.containers()['pixelfed_db'] ?? 'none',
+    'sh',
+    '-c',
+    'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb -h 127.0.0.1 -u "$MARIADB_USER" -NBe "$0" "$MARIADB_DATABASE"',
+    query,
+  );
+const http = () => client(site.bind, site.read('trust/root.crt'));
+const ALL_PROOFS = [
+  'https',
+  'webfinger',
+  'nodeinfo',
+  'actor',
+  'server-actor',
+  'instance',
+  'pictures',
+  'horizon',
+  'login',
+  'upload',
+  'post',
+  'tidy',
+  'scheduler',
+];
+
+describe.sequential('a site with Pixelfed', () => {
+  test('the first run ends with a receipt', async () => {
+    const run = await apply();
+    expect(run.stderr).toBe('');
+    expect(proofs(run).toSorted()).toEqual([...ALL_PROOFS, 'mail'].toSorted());
+    expect(run.code).toBe(0);
+    expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({
+      user: 'anna',
+      url: `https://${site.domain}`,
+    });
+    const mail = await tool(['mail', '--dir', site.folder, '--json'], { env });
+    expect(mail.events.find(({ event }) => event === 'mail')).toMatchObject({ to: 'anna@fedi.test' });
+  });
+
+  test('what was made, it made once and rightly', () => {
+    expect(sql('select is_admin, email_verified_at is not null, username from users')).toBe('1\t1\tanna');
+    expect(sql('select count(*) from instance_actors')).toBe('1');
+    expect(sql('select count(*) from oauth_clients where personal_access_client')).toBe('1');
+    // No id of an app can ever be one of a person.
+    expect(Number(sql('select min(id) from oauth_clients'))).toBeGreaterThanOrEqual(1_000_000_000);
+    expect(Number(sql('select count(*) from places'))).toBeGreaterThan(1000);
+    expect(sql('select @@collation_database')).toBe('utf8mb4_unicode_ci');
+  });
+
+  test('no container shows a secret in its command line', () => {
+    const secrets = Object.entries(
+      (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets,
+    ).filter(([name]) => name.startsWith('pixelfed.'));
+    expect(secrets.length).toBeGreaterThan(6);
+    const shown = Object.values(site.containers())
+      .map((id) =>
+        docker('inspect', '--format', '{{json .Args}} {{json .Config.Cmd}} {{.State.Running}}', id),
+      )
+      .join('\n');
+    const running = docker('ps', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`);
+    const processes = running
+      .split('\n')
+      .map((id) => docker('top', id, '-eo', 'pid,args'))
+      .join('\n');
+    for (const [, { value }] of secrets) expect(`${shown}\n${processes}`).not.toContain(value.slice(0, 40));
+  });
+
+  test('the second run does nothing at all', async () => {
+    const before = site.containers();
+    const run = await apply();
+    expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+    expect(site.containers()).toEqual(before);
+  });
+
+  test('uploads come from the volume, and nothing there is run or listed', async () => {
+    const ask = http();
+    const put = (path: string, text: string): string =>
+      docker(
+        'exec',
+        site.containers()['pixelfed_web'] ?? 'none',
+        'sh',
+        '-c',
+        'mkdir -p "$(dirname "$0")" && printf %s "$1" >"$0"',
+        `/var/www/html/storage/app/public/${path}`,
+        text,
+      );
+    put('m/shown.png', 'a picture');
+    put('m/run.php', '<?php echo 6 * 7;');
+    put('m/run.PHP', '<?php echo 6 * 7;');
+    put('m/.hidden', 'hidden');
+    const shown = await ask(`https://${site.domain}/storage/m/shown.png`);
+    expect([shown.status, shown.text()]).toEqual([200, 'a picture']);
+    expect(shown.headers['x-content-type-options']).toBe('nosniff');
+    expect(shown.headers['content-security-policy']).toContain("default-src 'none'");
+    expect(shown.headers['cache-control']).toContain('immutable');
+    for (const path of [
+      'storage/m/run.php',
+      'storage/m/run.PHP',
+      'storage/m/run.php/x',
+      'storage/m/.hidden',
+      'storage/m/',
+      'storage/m/none.png',
+      'storage/../oauth-private.key',
+      'storage/%2e%2e/%2e%2e/logs/',
+      'index.php',
+    ])
+      expect([path, (await ask(`https://${site.domain}/${path}`)).status]).toEqual([path, 404]);
+  });
+
+  test('docker compose works without us, and a stop takes no minute', async () => {
+    execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
+    expect(site.containers()).toEqual({});
+    execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
+    const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
+    expect(proofs(run).toSorted()).toEqual(ALL_PROOFS.toSorted());
+    expect(run.code).toBe(0);
+  });
+
+  test('artisan keeps arguments, user and exit code', async () => {
+    const artisan = (...words: string[]): Promise<Run> =>
+      tool(['--dir', site.folder, 'artisan', ...words], { env });
+    const status = await artisan('migrate:status', '--pending');
+    expect([status.code, status.stdout]).toEqual([0, expect.stringContaining('No pending migrations')]);
+    expect((await artisan('no:such-command')).code).toBe(1);
+    // The keys are in the environment; what this makes is a file, by which the user is seen.
+    expect((await artisan('passport:keys')).code).toBe(0);
+    const owner = docker(
+      'exec',
+      site.containers()['pixelfed_web'] ?? 'none',
+      'stat',
+      '-c',
+      '%u:%g %a',
+      '/var/www/html/storage/oauth-private.key',
+    );
+    expect(owner).toBe('33:33 600');
+    expect((await artisan('passport:keys')).code).toBe(1);
+  });
+
+  test('a changed answer touches only what it changes', async () => {
+    const before = site.containers();
+    const run = await apply({ FEDI_PIXELFED_PHOTO_SIZE: '2', FEDI_PIXELFED_PHOTOS: '1' });
+    expect(run.code).toBe(0);
+    expect(changed(before)).toEqual(['pixelfed_horizon', 'pixelfed_scheduler', 'pixelfed_web']);
+    expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
+    // Caddy 4 MiB, PHP 3 MiB, the app 2 MiB.
+    const send = async (mib: number): Promise<number> => {
+      const { headers, body } = multipartFile('file', 'x.png', 'image/png', Buffer.alloc(mib * 1024 ** 2));
+      return (await http()(`https://${site.domain}/api/v2/media`, { method: 'POST', headers, body })).status;
+    };
+    expect(await send(5)).toBe(413);
+    expect(await send(1)).not.toBe(413);
+    const said = await http()(`https://${site.domain}/api/v1/instance`);
+    expect(said.json<{ registrations: boolean }>().registrations).toBe(false);
+    expect((await apply()).code).toBe(0);
+  });
+
+  test('without the clock and without Horizon the receipt says so', async () => {
+    docker('stop', `${site.name}-pixelfed_horizon-1`);
+    const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
+    expect(run.code).toBe(5);
+    const open = run.events.filter(({ event, ok }) => event === 'proof' && ok === false).map(({ id }) => id);
+    expect(open).toContain('horizon');
+    expect(open).toContain('upload');
+    expect((await apply()).code).toBe(0);
+  });
+
+  test('another domain over the same data is refused', async () => {
+    const before = site.containers();
+    const run = await apply({ FEDI_PIXELFED_DOMAIN: 'other.fedi.test' });
+    expect(run.code).toBe(3);
+    expect(run.stderr).toContain(`belong to ${site.domain}`);
+    expect(site.containers()).toEqual(before);
+  });
+});
