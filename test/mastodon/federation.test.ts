@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
-import { runner } from '../../wizard/apps/mastodon-runner.ts';
+import { runner } from '../../wizard/apps/mastodon/runner.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { multipartFile } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
-import { mastodonMail, mastodonMailOutcome } from '../../wizard/apps/mastodon-mail.ts';
+import { mastodonMail, mastodonMailOutcome } from '../../wizard/apps/mastodon/mail.ts';
 import type { Mail } from '../../wizard/config/config.ts';
 import { mailEvidence } from '../../wizard/prove/mail.ts';
 import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';

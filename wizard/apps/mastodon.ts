@@ -19,9 +19,9 @@ import {
   mastodonSeal,
   mastodonTrials,
   query,
-} from './mastodon-data.ts';
-import { mastodonProofs } from './mastodon-proofs.ts';
-import { runner } from './mastodon-runner.ts';
+} from './mastodon/data.ts';
+import { mastodonProofs } from './mastodon/proofs.ts';
+import { runner } from './mastodon/runner.ts';
 import {
   QUEUES,
   SCHEDULER,
@@ -30,9 +30,9 @@ import {
   SIZES,
   describeSize,
   sizeFor,
-} from './mastodon-size.ts';
-import type { Layout, Size } from './mastodon-size.ts';
-import { VERSION, isOlder, parseVersion } from './mastodon-version.ts';
+} from './mastodon/size.ts';
+import type { Layout, Size } from './mastodon/size.ts';
+import { VERSION, isOlder, parseVersion } from './mastodon/version.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';

@@ -9,11 +9,11 @@ import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { App, EnvGroup } from './app.ts';
-import { parsePixelfedName } from './pixelfed-names.ts';
-import { pixelfedProofs } from './pixelfed-proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed-size.ts';
-import type { Limits, Size } from './pixelfed-size.ts';
-import { PASSWORD, pixelfedSteps } from './pixelfed-steps.ts';
+import { parsePixelfedName } from './pixelfed/names.ts';
+import { pixelfedProofs } from './pixelfed/proofs.ts';
+import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
+import type { Limits, Size } from './pixelfed/size.ts';
+import { PASSWORD, pixelfedSteps } from './pixelfed/steps.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */

@@ -6,7 +6,7 @@ import { joinNetwork, service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
-import { snacProofs } from './snac-proofs.ts';
+import { snacProofs } from './snac/proofs.ts';
 
 const PASSWORD = 'snac.admin';
 

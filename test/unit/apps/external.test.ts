@@ -1,6 +1,6 @@
 /** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
 import { describe, expect, test } from 'vitest';
-import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon-data.ts';
+import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon/data.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
 

@@ -2,8 +2,8 @@
 import { createECDH, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { APPS } from '../../../wizard/apps/index.ts';
-import { SIDEKIQ, connectionsOf } from '../../../wizard/apps/mastodon-size.ts';
-import type { Layout, Size } from '../../../wizard/apps/mastodon-size.ts';
+import { SIDEKIQ, connectionsOf } from '../../../wizard/apps/mastodon/size.ts';
+import type { Layout, Size } from '../../../wizard/apps/mastodon/size.ts';
 import { makeVapid, vapidPublic } from '../../../wizard/apps/mastodon.ts';
 import { questionsFor } from '../../../wizard/config/questions.ts';
 import type { ComposeFile, Service } from '../../../wizard/render/compose.ts';

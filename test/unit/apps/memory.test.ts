@@ -1,7 +1,7 @@
 /** Apps on one host share its memory. */
 import { expect, test } from 'vitest';
 import { APP_IDS, APPS, memoryFor } from '../../../wizard/apps/index.ts';
-import { sizeFor } from '../../../wizard/apps/mastodon-size.ts';
+import { sizeFor } from '../../../wizard/apps/mastodon/size.ts';
 
 test('alone an app has it all; together they have no more than there is, each in proportion', () => {
   for (const id of APP_IDS) expect(memoryFor(id, { apps: id }, 8192)).toBe(8192);

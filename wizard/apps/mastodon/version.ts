@@ -1,5 +1,5 @@
 /** Which Mastodon, and what it needs beside it: the one place to change for a new release. */
-import type { Parsed } from '../config/parse.ts';
+import type { Parsed } from '../../config/parse.ts';
 
 /** The version a new site gets: the newest stable we know. Both images carry it. */
 export const VERSION = 'v4.7.6';

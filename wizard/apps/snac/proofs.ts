@@ -1,8 +1,8 @@
 /** The receipt of snac: what its owner and other servers see. Talks its Mastodon API, as every client app does. */
-import type { AppConfig } from '../config/config.ts';
-import { discoveryProofs, png } from '../prove/activitypub.ts';
-import { expectStatus, multipartFile } from '../prove/http.ts';
-import type { Proof, ProofContext } from '../prove/proof.ts';
+import type { AppConfig } from '../../config/config.ts';
+import { discoveryProofs, png } from '../../prove/activitypub.ts';
+import { expectStatus, multipartFile } from '../../prove/http.ts';
+import type { Proof, ProofContext } from '../../prove/proof.ts';
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 

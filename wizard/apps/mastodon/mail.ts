@@ -1,10 +1,10 @@
 /** One mail through Mastodon's own Action Mailer, with the settings that notifications have. */
-import type { AppConfig } from '../config/config.ts';
-import type { Output } from '../docker/engine.ts';
-import { mailText } from '../prove/mail.ts';
-import type { MailOutcome } from '../prove/mail.ts';
-import type { Command } from './app.ts';
-import { runner } from './mastodon-runner.ts';
+import type { AppConfig } from '../../config/config.ts';
+import type { Output } from '../../docker/engine.ts';
+import { mailText } from '../../prove/mail.ts';
+import type { MailOutcome } from '../../prove/mail.ts';
+import type { Command } from '../app.ts';
+import { runner } from './runner.ts';
 
 /** Prints one line of JSON: what the mail server answered, or the error. */
 export function mastodonMail(app: AppConfig): Command {

@@ -1,7 +1,7 @@
 /** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
-import type { AppConfig } from '../config/config.ts';
-import type { AppStep } from './app.ts';
-import { php, query } from './pixelfed-php.ts';
+import type { AppConfig } from '../../config/config.ts';
+import type { AppStep } from '../app.ts';
+import { php, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
 export const PASSWORD = 'pixelfed.admin';

@@ -1,6 +1,6 @@
 /** Pixelfed's rule for user names (RegisterController and RestrictedNames, 0.12.6): its own tool checks none of it. */
-import { parseLine } from '../config/parse.ts';
-import type { Parsed } from '../config/parse.ts';
+import { parseLine } from '../../config/parse.ts';
+import type { Parsed } from '../../config/parse.ts';
 
 /** Names that lead to pages of Pixelfed's own, or that could pass for the server's staff. Lower case. */
 const RESERVED = new Set(

@@ -1,14 +1,14 @@
 /** Where Mastodon's data live: in containers of its own or on servers that the person runs. */
-import type { Config } from '../config/config.ts';
-import type { Answers, Question } from '../config/question.ts';
-import type { Secret } from '../secrets/secret.ts';
-import type { Command, EnvGroup, Seal, Trial } from './app.ts';
-import { isExternal, serverOf, serverQuestions } from './external.ts';
-import type { ServerKind } from './external.ts';
-import { runner } from './mastodon-runner.ts';
-import { connectionsOf } from './mastodon-size.ts';
-import type { Layout, Size } from './mastodon-size.ts';
-import { MINIMUM } from './mastodon-version.ts';
+import type { Config } from '../../config/config.ts';
+import type { Answers, Question } from '../../config/question.ts';
+import type { Secret } from '../../secrets/secret.ts';
+import type { Command, EnvGroup, Seal, Trial } from '../app.ts';
+import { isExternal, serverOf, serverQuestions } from '../external.ts';
+import type { ServerKind } from '../external.ts';
+import { runner } from './runner.ts';
+import { connectionsOf } from './size.ts';
+import type { Layout, Size } from './size.ts';
+import { MINIMUM } from './version.ts';
 
 const APP = 'mastodon';
 
