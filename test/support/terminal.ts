@@ -174,7 +174,8 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
       while (!pointer().includes(entry)) {
         const before = pointer();
         self.key('down');
-        await self.until(() => pointer() !== before);
+        // In the middle of being drawn anew a list has no pointer at all.
+        await self.until(() => pointer() !== before && pointer() !== '');
         if (pointer() === first) throw new Error(`no entry ${entry}:\n${self.screen()}`);
       }
       self.key('enter');
