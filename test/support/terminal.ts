@@ -170,6 +170,7 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
           .screen()
           .split('\n')
           .findLast((line) => line.startsWith('❯')) ?? '';
+      await self.until(() => pointer() !== '');
       const first = pointer();
       while (!pointer().includes(entry)) {
         const before = pointer();

@@ -9,7 +9,7 @@ import { ROWS } from '../unit/config/inputs.ts';
 import type { Row } from '../unit/config/inputs.ts';
 import { place } from './conversation.ts';
 
-const site = place('inputs', 46);
+const site = place('inputs', 47);
 afterEach(() => {
   closeTerminals();
   rmSync(site.folder, { recursive: true, force: true });
