@@ -170,11 +170,13 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
           .screen()
           .split('\n')
           .findLast((line) => line.startsWith('❯')) ?? '';
+      await self.until(() => pointer() !== '');
       const first = pointer();
       while (!pointer().includes(entry)) {
         const before = pointer();
         self.key('down');
-        await self.until(() => pointer() !== before);
+        // In the middle of being drawn anew a list has no pointer at all.
+        await self.until(() => pointer() !== before && pointer() !== '');
         if (pointer() === first) throw new Error(`no entry ${entry}:\n${self.screen()}`);
       }
       self.key('enter');

@@ -9,7 +9,7 @@ import { ROWS } from '../unit/config/inputs.ts';
 import type { Row } from '../unit/config/inputs.ts';
 import { place } from './conversation.ts';
 
-const site = place('inputs', 46);
+const site = place('inputs', 47);
 afterEach(() => {
   closeTerminals();
   rmSync(site.folder, { recursive: true, force: true });
@@ -78,6 +78,11 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
       const before = reviews(run);
       run.type(text);
       run.key('enter');
+      if (question.twice) {
+        await run.until(asked(`${question.message}, again`));
+        run.type(text);
+        run.key('enter');
+      }
       await run.until(() => reviews(run) > before && asked('What now?').test(run.screen()));
       const shown = run.screen().slice(run.screen().lastIndexOf('The answers:'));
       const line = shown.split('\n').find((one) => one.startsWith(`  ${question.message}  `)) ?? '';

@@ -325,6 +325,52 @@ describe('the password', () => {
   });
 });
 
+describe('a password of one’s own', () => {
+  const QUESTION = 'Your password on snac';
+
+  test('typed twice, its strength told, never shown', async () => {
+    const run = open(['--dry-run']);
+    await talk(run, SHORT);
+    await run.choose('What now?', 'More');
+    await run.choose('Which one', `${QUESTION}:`);
+    await run.answer(QUESTION, 'horse');
+    await run.until('8 characters at least.');
+    await run.answer(QUESTION, 'horsehorse');
+    await run.until('Easy to guess');
+    await run.until(asked(`${QUESTION}, again`));
+    await run.answer(`${QUESTION}, again`, 'another');
+    await run.until('That is another one.');
+    // Begins again.
+    await run.answer(`${QUESTION}, again`, '<');
+    await run.until(
+      () => asked(QUESTION).test(run.screen()) && !asked(`${QUESTION}, again`).test(run.screen()),
+    );
+    await run.answer(QUESTION, 'correct horse battery staple');
+    await run.until('Hard to guess.');
+    await run.answer(`${QUESTION}, again`, 'correct horse battery staple');
+    await run.until(/Your password on snac +\[hidden\]/);
+    expect(run.screen()).not.toContain('horse');
+    await run.choose('What now?', 'Go');
+    expect((await run.exit).code).toBe(0);
+    expect(run.raw()).not.toContain('battery');
+    expect(run.screen()).toContain('Password of anna, as chosen');
+    expect(run.screen()).toContain('--snac-password-file FILE');
+  });
+
+  test('left out, one is made', async () => {
+    const run = open(['--dry-run']);
+    await talk(run, SHORT);
+    await run.choose('What now?', 'More');
+    await run.choose('Which one', `${QUESTION}:`);
+    await run.until(asked(QUESTION));
+    run.key('enter');
+    await run.until(() => run.screen().split('The answers:').length === 3);
+    await run.choose('What now?', 'Go');
+    expect((await run.exit).code).toBe(0);
+    expect(run.screen()).not.toContain('as chosen');
+  });
+});
+
 describe('terminals', () => {
   test('40 columns: nothing is left over from redrawing', async () => {
     const run = open([], { cols: 40 });

@@ -185,7 +185,7 @@ const OTHER: Readonly<Record<string, string>> = {
   host: 'mx.example.net',
   port: '2525',
   user: 'berta',
-  password: 'a horse',
+  password: 'a horse and four',
   from: 'berta@example.net',
   directory: 'https://other.example.net/dir',
   'directory-root': 'other.pem',
@@ -273,6 +273,7 @@ describe.each(DONE)('every change from the review: %s', (_, turns) => {
       await pick();
       if (row.choices) await run.choose(row.message, other(row));
       else await run.answer(row.message, other(row));
+      if (row.twice) await run.answer(`${row.message}, again`, other(row));
       await untilReview(run, row.message);
       const wanted = row.parse(row.choices?.at(-1)?.value ?? other(row));
       expect(wanted).toHaveProperty('value');

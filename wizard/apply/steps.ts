@@ -28,7 +28,12 @@ async function inContainer(
   return engine.exec(container.id, argv, stdin);
 }
 
+/** Steps that have something to do for this site. */
+export const due = (steps: readonly AppStep[], store: Store): AppStep[] =>
+  steps.filter(({ puts }) => puts === undefined || store.has(puts.answer));
+
 async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
+  if (step.puts !== undefined) return context.store.wasShown(step.puts.as);
   if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
   const { code, stdout } = await inContainer(context, step.service, step.check);
   return (
@@ -38,7 +43,7 @@ async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
 
 export async function runSteps(context: StepContext, steps: readonly AppStep[]): Promise<void> {
   const { progress } = context;
-  for (const step of steps) {
+  for (const step of due(steps, context.store)) {
     progress.start(step.id, step.title);
     try {
       if (await isDone(context, step)) {
@@ -46,7 +51,10 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
         continue;
       }
       progress.emit({ event: 'act', id: step.id });
-      const output = await inContainer(context, step.actIn ?? step.service, step.act);
+      const act =
+        typeof step.act === 'function' ? step.act(context.store.get(step.puts?.answer ?? '')) : step.act;
+      const output = await inContainer(context, step.actIn ?? step.service, act);
+      if (step.puts) await put(context, step, output);
       if (step.capture) await capture(context, step, output);
       progress.emit({ event: 'acted', id: step.id });
       if (!(await isDone(context, step))) throw failed(step, output, 'it is still not so afterwards');
@@ -56,6 +64,15 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
       throw error;
     }
   }
+}
+
+/** What was put into the app is what it has now, and nobody needs to be shown what they chose. */
+async function put({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
+  const { answer, as } = step.puts as NonNullable<AppStep['puts']>;
+  if (output.code !== 0) throw failed(step, output, 'it was not taken');
+  store.put(as, 'free', store.get(answer).reveal(), now());
+  store.markShown(as);
+  await store.save();
 }
 
 /** What a command prints once goes into the store before anything else happens. */
@@ -72,6 +89,6 @@ function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): P
   return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
     means: 'The site runs, but its first run is not complete. Nothing is done twice.',
     next: `${step.hint} Then run this again: it goes on from here.`,
-    log: (step.capture ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
+    log: (step.capture || step.puts ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
   });
 }

@@ -1,5 +1,6 @@
 /** What an app is: one object. Everything else in the wizard treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
+import { parseNewPassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
@@ -43,13 +44,32 @@ export interface AppStep {
   readonly service: string;
   /** Done when this exits 0 and its last line is `prints`; absent: done when the captured secret is in the store. */
   readonly check?: Command & { readonly prints?: string };
-  readonly act: Command;
+  readonly act: Command | ((given: Secret) => Command);
   /** Service that `act` runs in, where it is another than that of the check. */
   readonly actIn?: string;
   /** Puts what `act` prints into the store at once: group 1 of the pattern. */
   readonly capture?: { readonly pattern: RegExp; readonly secret: string };
+  /**
+   * Puts a secret answer into the app, where the answer is given: `act` gets it, and from then on it is known as another
+   * secret, which counts as seen. Done once: later it is the app's to change.
+   */
+  readonly puts?: { readonly answer: string; readonly as: string };
   /** What to do when it fails. */
   readonly hint: string;
+}
+
+/** The admin's own choice of a password, for an app whose steps can put it in. */
+export function passwordQuestion(id: string, name: string): Question {
+  return {
+    key: `apps.${id}.password`,
+    topic: 'more',
+    message: `Your password on ${name}`,
+    help: 'Left out, one is made and shown once. It counts in the first run; later it is changed in the web interface.',
+    parse: parseNewPassword,
+    secret: true,
+    twice: true,
+    optional: true,
+  };
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
 import { joinNetwork, service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER } from './app.ts';
+import { TRUST_FOLDER, passwordQuestion } from './app.ts';
 import type { App, AppStep } from './app.ts';
 import { snacProofs } from './snac/proofs.ts';
 
@@ -37,7 +37,7 @@ export const snac: App = {
   name: 'snac',
   about: 'tiny; for you and a few friends; 15 MB of memory',
   minimum: { memoryMiB: 256, diskGiB: 1 },
-  questions: [],
+  questions: [passwordQuestion('snac', 'snac')],
   parseAdmin,
   images: { snac: { reference: 'fedi-setup/snac:2.96', build: 'snac' } },
   secrets: [
@@ -115,6 +115,14 @@ export const snac: App = {
       service: 'snac',
       act: { argv: ['snac', 'resetpwd', '/data', app.admin] },
       capture: { pattern: /password for user \S+ is (\S+)/, secret: PASSWORD },
+      hint: 'Look at `docker compose logs snac`.',
+    },
+    {
+      id: 'snac.chosen',
+      title: `Password of ${app.admin}, as chosen`,
+      service: 'snac',
+      act: (given) => ({ argv: ['set-password', app.admin], stdin: given.reveal() }),
+      puts: { answer: 'apps.snac.password', as: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },
     {

@@ -91,9 +91,27 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     );
     return taken === '' ? text(isListed ? '' : initial) : taken;
   }
-  if (question.secret && !question.file)
-    return orCancelled(password({ message, mask: true, validate }, SCREEN));
+  if (question.secret && !question.file) {
+    const typed = (what: string, check: (given: string) => string | true): Promise<string> =>
+      orCancelled(password({ message: what, mask: true, validate: check }, SCREEN));
+    const first = await typed(message, validate);
+    if (!question.twice || ['', BACK, MORE].includes(first)) return first;
+    say(`${strengthOf(first)} Once more, since nobody sees it:`, 2);
+    const again = await typed(
+      `${message}, again`,
+      (given) => given === first || given === BACK || 'That is another one. < and Enter begin again.',
+    );
+    return again === BACK ? askOnce(question, initial, back) : first;
+  }
   return text();
+}
+
+/** How hard a password is to guess, told by its length and variety: it is not compared with any list. */
+export function strengthOf(text: string): string {
+  const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{N}/u, /[^\p{L}\p{N}]/u].filter((kind) => kind.test(text)).length;
+  const letters = new Set(text).size;
+  if (text.length < 12 || letters < 6) return 'Easy to guess; four random words are hard.';
+  return text.length >= 20 || (text.length >= 14 && kinds >= 3) ? 'Hard to guess.' : 'Not easy to guess.';
 }
 
 const read = (path: string): string => readFileSync(path.trim(), 'utf8');

@@ -9,6 +9,7 @@ import type { Change } from '../apply/files.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
 import { stale } from '../apply/containers.ts';
+import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
 import { preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -240,7 +241,7 @@ interface Plan {
 async function planOf(context: CommandContext, folder: string, answered: Answered): Promise<Plan> {
   const engine = await connect();
   await engine.info();
-  const { changes, missing, site, config, leaves } = await prepare(
+  const { changes, missing, site, config, leaves, store } = await prepare(
     optionsFor(context, folder, answered),
     engine,
   );
@@ -261,16 +262,17 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   const there = (await engine.containers(config.name)).map(({ service }) => service);
   const isNew = (await readManifest(folder)).generation === 0;
   const wanted = Object.keys(site.compose.services);
-  const due = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
+  const behind = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
   const containers = {
-    create: due.filter((name) => !there.includes(name)),
-    replace: due.filter((name) => there.includes(name)),
+    create: behind.filter((name) => !there.includes(name)),
+    replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
-  const steps = config.apps.flatMap((app) => APPS[app.id].steps(config, app));
-  const pending = files.length > 0 || due.length > 0 || missing.length > 0 || swapGiB > 0;
+  const steps = config.apps.flatMap((app) => due(APPS[app.id].steps(config, app), store));
+  const pending = files.length > 0 || behind.length > 0 || missing.length > 0 || swapGiB > 0;
   const reloads =
-    changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) && !due.includes('caddy');
+    changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&
+    !behind.includes('caddy');
 
   const lines: string[] = [];
   const list = (title: string, names: readonly string[]): void => {
@@ -304,7 +306,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
       files: changes
         .filter(({ kind }) => kind !== 'same')
         .map(({ path, kind, edited }) => ({ path, kind, edited })),
-      containers: due,
+      containers: behind,
       remove: containers.remove,
       leaves,
       ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),

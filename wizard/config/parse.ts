@@ -206,6 +206,16 @@ export function parseChoice<T extends string>(choices: readonly T[]): (text: str
   };
 }
 
+/** A password for an account here: what every log-in form takes. 72 bytes are what bcrypt looks at. */
+export function parseNewPassword(text: string): Parsed<string> {
+  if (text === '') return no('Nothing was given.');
+  if (INVISIBLE.test(text))
+    return no('It holds an invisible character (a line break, a tab, an escape code).');
+  if (text !== text.trim()) return no('It begins or ends with a space, which log-in forms may drop.');
+  if ([...text].length < 8) return no('8 characters at least.');
+  return Buffer.byteLength(text) > 72 ? no('72 bytes at most.') : ok(text);
+}
+
 /** A password somebody else made: taken as it is. Only NUL cannot be carried by any environment. */
 export function parsePassword(text: string): Parsed<string> {
   if (text === '') return no('Nothing was given.');

@@ -48,6 +48,8 @@ export interface Question {
   readonly optional?: true;
   /** Too long to type: a prompt asks for the file that holds it. */
   readonly file?: true;
+  /** Typed twice, since nobody sees it, and how hard it is to guess is said. */
+  readonly twice?: true;
   /** Kept in secrets.json, never in fedi.yaml, never a plain flag. */
   readonly secret?: true;
 }

@@ -25,6 +25,7 @@ const EMAIL = 'apps.snac.email';
 const ADMIN = 'apps.snac.admin';
 const IMAGE = 'images.caddy';
 const USER = 'mail.user';
+const PASSWORD = 'apps.snac.password';
 const INVISIBLE = 'an invisible character';
 const long = (length: number, text = 'a'): string => text.repeat(length);
 
@@ -436,6 +437,27 @@ export const ROWS: readonly Row[] = [
     long(4096, 'k'),
     long(512, '\'"\\$# \n'),
     long(8192),
+  ),
+  ...good(
+    PASSWORD,
+    'hunter2hunter2',
+    'four random words are',
+    `'"\\ $#{}%s`,
+    '$HOME ${HOME} $(id) `id`',
+    'pässwörd 漢字 😀',
+    long(72, 'k'),
+    '12345678',
+  ),
+  ...bad(PASSWORD, '8 characters at least', 'short', '1234567', '😀😀😀😀😀😀😀'),
+  ...bad(PASSWORD, '72 bytes at most', long(73), long(37, 'ä')),
+  ...bad(PASSWORD, 'begins or ends with a space', ' leading it', 'trailing it '),
+  ...bad(
+    PASSWORD,
+    INVISIBLE,
+    'with\na line',
+    'with a \u200b nothing',
+    'with\ta tab in it',
+    '\u001b[31mred red',
   ),
   ...bad('mail.password', 'longer than 8 kB', long(8193), long(4097, 'ä')),
   ...bad('mail.password', 'NUL', 'a\0b'),

@@ -66,7 +66,7 @@ const EVERYWHERE: Record<string, (row: Row, folder: string) => Promise<Source | 
     return answersFileSource(path);
   },
   'fedi.yaml': async ({ key, text }) => {
-    if (text === '' || key === 'apps' || key === 'mail.password') return undefined;
+    if (text === '' || key === 'apps' || key.endsWith('password')) return undefined;
     const parts = key.split('.');
     return yamlSource(
       parts.map((part, i) => `${'  '.repeat(i)}${part}:`).join('\n') + ` ${JSON.stringify(text)}\n`,

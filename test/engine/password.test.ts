@@ -1,0 +1,53 @@
+/** The admin's password as the person chose it: in the app, on no screen, and in no command line. */
+import { afterAll, describe, expect, test } from 'vitest';
+import { docker, testSite, tool } from '../support/site.ts';
+
+const site = testSite('password', 34);
+afterAll(() => site.remove());
+
+const CHOSEN = `it's "böse" $HOME \\ %s 12`;
+
+const logsIn = (text: string): boolean => {
+  const stored = (
+    JSON.parse(docker('exec', site.containers()['snac'] as string, 'cat', '/data/user/anna/user.json')) as {
+      passwd: string;
+    }
+  ).passwd;
+  const [nonce = ''] = stored.split(':');
+  // As snac checks it.
+  return (
+    stored ===
+    `${nonce}:${docker('run', '--rm', '--network=none', '--entrypoint', 'sh', site.env['FEDI_IMAGES_SNAC'] as string, '-c', `printf %s "$1" | sha1sum`, 'sh', `${nonce}:anna:${text}`).slice(0, 40)}`
+  );
+};
+
+describe.sequential('a chosen password', () => {
+  test('is what the first run sets, and what its receipt logs in with', async () => {
+    const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_PASSWORD: CHOSEN } });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.events).toContainEqual(
+      expect.objectContaining({ event: 'step', id: 'snac.chosen', state: 'done' }),
+    );
+    expect(run.events).toContainEqual(expect.objectContaining({ event: 'proof', id: 'login', ok: true }));
+    expect(logsIn(CHOSEN)).toBe(true);
+    expect(logsIn('another')).toBe(false);
+    // Nobody has to be shown what they chose.
+    expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
+    expect(run.stdout + run.stderr).not.toContain('böse');
+    expect(site.read('fedi.yaml')).not.toContain('böse');
+  });
+
+  test('nothing is left to do', async () => {
+    const again = await tool(['apply', '--dir', site.folder], { env: site.env });
+    expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
+  });
+
+  test('another one later is not put over what the person may have set there', async () => {
+    const run = await site.apply(['--email', 'berta@fedi.test'], {
+      env: { ...site.env, FEDI_SNAC_PASSWORD: 'quite another one' },
+    });
+    expect(run.code, run.stderr).toBe(0);
+    expect(run.events).toContainEqual(expect.objectContaining({ id: 'snac.chosen', state: 'already' }));
+    expect(logsIn(CHOSEN)).toBe(true);
+  });
+});
