@@ -1,0 +1,773 @@
+/**
+ * What our stack takes for granted about Pixelfed's image, as one table: shape, entry point, commands with their words and
+ * exit codes (those that lie too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
+ * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { php } from '../../wizard/apps/pixelfed-php.ts';
+import { png } from '../../wizard/prove/activitypub.ts';
+import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
+import { multipartFile } from '../../wizard/prove/http.ts';
+import type { Client, Reply, RequestOptions } from '../../wizard/prove/http.ts';
+import { DOMAIN, pixelfedStack } from '../support/pixelfed.ts';
+import type { Ended } from '../support/pixelfed.ts';
+
+const on = pixelfedStack();
+console.log(`Pixelfed's contract on the ${on.kind} image ${on.image}`);
+
+type Row = readonly [what: string, holds: () => void | Promise<void>];
+
+const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
+const EMAIL = 'alice@fedi.test';
+const PASSWORD = 'a password of the tests';
+const JSON_LD = { Accept: 'application/activity+json' };
+const JSON_ONLY = { Accept: 'application/json' };
+
+/** What earlier rows leave for later ones. */
+const left = { client: { client_id: '', client_secret: '' }, code: '', token: '', media: '', status: '' };
+
+interface Wanted {
+  readonly code: number;
+  /** In either stream: the original says some errors on one and some on the other. */
+  readonly says?: RegExp;
+}
+
+function expectEnd({ code, stdout, stderr }: Ended, wanted: Wanted): void {
+  expect(code, `${stdout}${stderr}`).toBe(wanted.code);
+  if (wanted.says !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.says);
+}
+
+const artisan = (line: string, wanted: Wanted, service = 'pixelfed_web'): Row => [
+  `\`artisan ${line}\` ends with ${wanted.code}`,
+  () => expectEnd(on.exec(service, ['php', 'artisan', ...line.split(' ')]), wanted),
+];
+
+const script = (text: string, values: Record<string, string | number> = {}): Ended => {
+  const { argv, stdin } = php(text, values);
+  return on.exec('pixelfed_web', argv, stdin);
+};
+
+interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, RegExp>>;
+  readonly body?: RegExp;
+  readonly json?: object;
+}
+
+function expectAnswer(reply: Reply, wanted: Answer): void {
+  expect(reply.status, reply.text().slice(0, 300)).toBe(wanted.status);
+  for (const [name, value] of Object.entries(wanted.headers ?? {}))
+    expect(String(reply.headers[name])).toMatch(value);
+  if (wanted.body !== undefined) expect(reply.text()).toMatch(wanted.body);
+  if (wanted.json !== undefined) expect(reply.json()).toMatchObject(wanted.json);
+}
+
+const answers = (what: string, path: string, wanted: Answer, options: RequestOptions = {}): Row => [
+  what,
+  async () => expectAnswer(await on.web(path, options), wanted),
+];
+
+const bearer = (): Record<string, string> => ({ ...JSON_ONLY, Authorization: `Bearer ${left.token}` });
+
+/** A browser whose addresses lead to web itself. */
+const browser = new Browser((async (url: string, options?: RequestOptions) =>
+  on.web(new URL(url).pathname + new URL(url).search, options)) as Client);
+const at = (path: string): string => `https://${DOMAIN}${path}`;
+const logIn = async (password: string): Promise<Reply> =>
+  browser.visit(
+    at('/login'),
+    form({ ...hiddenFields(await browser.visit(at('/login'))), email: EMAIL, password }),
+  );
+
+const upload = async (name: string, type: string, content: Buffer): Promise<Reply> => {
+  const { headers, body } = multipartFile('file', name, type, content);
+  return on.web('/api/v2/media', { method: 'POST', headers: { ...headers, ...bearer() }, body });
+};
+
+async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 60): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
+    await delay(500);
+  }
+}
+
+const inside = (line: string): string =>
+  on.alone(['sh', '-c', line], {}).stdout.trim().split('\n').at(-1) ?? '';
+const CREATE = `$code = $kernel->call('user:create', $values);
+echo json_encode(['code' => $code, 'said' => $kernel->output()]), PHP_EOL;`;
+const create = (name: string, more: Record<string, string> = {}): Ended =>
+  script(CREATE, {
+    '--name': name,
+    '--username': name,
+    '--email': `${name}@fedi.test`,
+    '--password': PASSWORD,
+    '--is_admin': 'true',
+    '--confirm_email': '1',
+    ...more,
+  });
+
+const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
+  'the image': [
+    ['runs as www-data', () => expect(on.inspect().User).toBe('www-data')],
+    ['which is 33:33', () => expect(inside('echo $(id -u):$(id -g)')).toBe('33:33')],
+    ['works in /var/www/html', () => expect(on.inspect().WorkingDir).toBe('/var/www/html')],
+    [
+      'has its base’s entry point',
+      () => expect(on.inspect().Entrypoint).toEqual(['docker-php-serversideup-entrypoint']),
+    ],
+    [
+      'starts FrankenPHP by itself',
+      () => expect(on.inspect().Cmd.slice(0, 2)).toEqual(['frankenphp', 'run']),
+    ],
+    ['exposes 8080', () => expect(Object.keys(on.inspect().ExposedPorts)).toContain('8080/tcp')],
+    [
+      'has a health check that asks a web server',
+      () => expect(on.inspect().Healthcheck?.Test.join(' ')).toMatch(/curl/),
+    ],
+    [
+      'has what checks and steps call',
+      () =>
+        expect(
+          on
+            .alone(
+              [
+                'sh',
+                '-c',
+                'for c in curl php test stat mkdir healthcheck-horizon healthcheck-schedule; do command -v $c >/dev/null && echo $c; done',
+              ],
+              {},
+            )
+            .stdout.trim()
+            .split('\n')
+            .slice(-7),
+        ).toEqual(['curl', 'php', 'test', 'stat', 'mkdir', 'healthcheck-horizon', 'healthcheck-schedule']),
+    ],
+    [
+      'has the extensions that we call',
+      () =>
+        expect(on.alone(['php', '-m'], {}).stdout.split('\n')).toEqual(
+          expect.arrayContaining(['gd', 'pcntl', 'pdo_mysql', 'pdo_pgsql', 'redis', 'openssl']),
+        ),
+    ],
+    ['has no .env', () => expect(inside('test -e .env; echo $?')).toBe('1')],
+    [
+      'may write to storage and bootstrap/cache',
+      () => expect(inside('test -w storage -a -w bootstrap/cache; echo $?')).toBe('0'),
+    ],
+    ['brings the cities', () => expect(inside('test -s storage/app/cities.json; echo $?')).toBe('0')],
+    [
+      'brings the folders of storage',
+      () => expect(inside('test -d storage/framework/views; echo $?')).toBe('0'),
+    ],
+  ],
+
+  'the entry point': [
+    [
+      'does nothing of its own unless it is told to',
+      () => expect(inside('test -e public/storage; echo $?')).toBe('1'),
+    ],
+    [
+      'links, and makes the caches, for any command',
+      () => {
+        const { code, stdout } = on.alone(
+          ['sh', '-c', 'test -L public/storage && test -s bootstrap/cache/config.php && echo both'],
+          {
+            APP_KEY: `base64:${Buffer.alloc(32).toString('base64')}`,
+            AUTORUN_ENABLED: 'true',
+            AUTORUN_LARAVEL_MIGRATION: 'false',
+            AUTORUN_LARAVEL_ROUTE_CACHE: 'false',
+          },
+        );
+        expect([code, stdout.trim().split('\n').at(-1)]).toEqual([0, 'both']);
+      },
+    ],
+    [
+      'ends the container when there is no database to migrate',
+      () =>
+        expect(
+          on.alone(['true'], {
+            AUTORUN_ENABLED: 'true',
+            AUTORUN_LARAVEL_MIGRATION_TIMEOUT: '2',
+            DB_HOST: 'nowhere.invalid',
+          }).code,
+        ).not.toBe(0),
+    ],
+  ],
+
+  'the database': [
+    [
+      '`migrate` alone is refused in production',
+      () =>
+        expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'migrate', '--no-interaction']), {
+          code: 1,
+          says: /production|cancel/i,
+        }),
+    ],
+    artisan('migrate --force', { code: 0, says: /Nothing to migrate/ }),
+    artisan('migrate:status --pending', { code: 0, says: /No pending migrations/ }),
+    [
+      'without a database `migrate --force` ends with 1',
+      () => expectEnd(on.alone(['php', 'artisan', 'migrate', '--force']), { code: 1 }),
+    ],
+    [
+      'with a wrong password too',
+      () =>
+        expectEnd(
+          on.alone(
+            ['php', 'artisan', 'migrate', '--force'],
+            {
+              APP_ENV: 'production',
+              DB_CONNECTION: 'mysql',
+              DB_HOST: 'pixelfed_db',
+              DB_DATABASE: 'pixelfed',
+              DB_USERNAME: 'pixelfed',
+              DB_PASSWORD: 'wrong',
+            },
+            on.data,
+          ),
+          { code: 1, says: /Access denied/ },
+        ),
+    ],
+    [
+      'has the tables and columns that we ask',
+      () => {
+        for (const [table, columns] of Object.entries({
+          users: 'id, username, email, password, is_admin, email_verified_at, profile_id, last_active_at',
+          instance_actors: 'private_key, public_key',
+          oauth_clients: 'id, personal_access_client, revoked',
+          oauth_access_tokens: 'id, user_id, client_id, revoked',
+          places: 'id',
+        }))
+          on.sql(`select ${columns} from ${table} limit 1`);
+      },
+    ],
+    [
+      'counts clients in whole numbers from 1 on',
+      () =>
+        expect(
+          on.sql(
+            "select data_type from information_schema.columns where table_schema = 'pixelfed' and table_name = 'oauth_clients' and column_name = 'id'",
+          ),
+        ).toBe('bigint'),
+    ],
+  ],
+
+  'commands of the first run': [
+    artisan('key:generate --show', { code: 0, says: /^base64:[A-Za-z0-9+/]{43}=$/m }),
+    artisan('storage:link', { code: 0, says: /already exists/ }),
+    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
+    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
+    ['makes one actor however often', () => expect(on.sql('select count(*) from instance_actors')).toBe('1')],
+    [
+      '`import:cities` ends with 0 when the list is damaged, and imports nothing',
+      () => {
+        const file = 'storage/app/cities.json';
+        on.exec('pixelfed_web', ['sh', '-c', `cp ${file} /tmp/cities && echo '[]' >${file}`]);
+        try {
+          expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'import:cities']), {
+            code: 0,
+            says: /Invalid or corrupt/,
+          });
+          expect(on.sql('select count(*) from places')).toBe('0');
+        } finally {
+          on.exec('pixelfed_web', ['sh', '-c', `cat /tmp/cities >${file}`]);
+        }
+      },
+    ],
+    artisan('import:cities', { code: 0, says: /Successfully imported/ }),
+    [
+      'imports every city of the list',
+      () =>
+        expect(
+          script(
+            `ini_set('memory_limit', '512M'); echo count(json_decode(file_get_contents('storage/app/cities.json'))), PHP_EOL;`,
+          ).stdout.trim(),
+        ).toBe(on.sql('select count(*) from places')),
+    ],
+    artisan('passport:keys', { code: 0, says: /generated/ }),
+    artisan('passport:keys', { code: 1, says: /already exist/ }),
+    [
+      'there is no personal client at first, by Passport’s own word',
+      () =>
+        expect(
+          script(
+            `try { $app->make(Laravel\\Passport\\ClientRepository::class)->personalAccessClient('users'); echo 'there'; } catch (RuntimeException) { echo 'none'; }`,
+          ).stdout.trim(),
+        ).toBe('none'),
+    ],
+    artisan('passport:client --personal --name=one --provider=users --no-interaction', {
+      code: 0,
+      says: /created successfully/,
+    }),
+    artisan('passport:client --personal --name=two --provider=users --no-interaction', { code: 0 }),
+    [
+      'each call makes another one',
+      () => expect(on.sql('select count(*) from oauth_clients where personal_access_client')).toBe('2'),
+    ],
+    artisan('no:such', { code: 1, says: /not defined|no commands/i }),
+  ],
+
+  people: [
+    [
+      '`user:create` called from inside makes an admin',
+      () => {
+        const { code, stdout } = create('alice');
+        expect(code).toBe(0);
+        expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
+          code: 0,
+          said: expect.stringContaining('Successfully created user!'),
+        });
+        expect(
+          on.sql(
+            "select is_admin, email_verified_at is not null, profile_id is not null from users where username = 'alice'",
+          ),
+        ).toBe('1\t1\t1');
+      },
+    ],
+    [
+      '`--is_admin=1` makes none',
+      () => {
+        create('berta', { '--is_admin': '1' });
+        expect(on.sql("select is_admin from users where username = 'berta'")).toBe('0');
+      },
+    ],
+    [
+      'a name that is taken: an error, and exit code 1',
+      () =>
+        expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, says: /Duplicate entry/ }),
+    ],
+    ['reserved names are nobody’s business there', () => expect(create('support').code).toBe(0)],
+    artisan('user:create --name=x', { code: 1 }),
+    artisan('user:show alice', { code: 0, says: /User ID:/ }),
+    artisan('user:show nobody', { code: 0 }),
+    [
+      '`user:admin` without a terminal changes nothing and ends with 0',
+      () => {
+        expect(
+          on.exec('pixelfed_web', ['php', 'artisan', 'user:admin', 'berta', '--no-interaction']).code,
+        ).toBe(0);
+        expect(on.sql("select is_admin from users where username = 'berta'")).toBe('0');
+      },
+    ],
+  ],
+
+  'what strangers see': [
+    answers('the health check of PHP', '/api/service/health-check', { status: 200, body: /^OK$/ }),
+    answers(
+      'the same under any host',
+      '/api/service/health-check',
+      { status: 200 },
+      { headers: { Host: 'other.example' } },
+    ),
+    answers('the health check of the server in front', '/healthcheck', { status: 200 }),
+    answers(
+      'a page under another host: none',
+      '/login',
+      { status: 404 },
+      { headers: { Host: 'other.example' } },
+    ),
+    answers('the front page, with https addresses', '/', {
+      status: 200,
+      body: new RegExp(`https://${DOMAIN}/`),
+    }),
+    answers('the instance', '/api/v1/instance', {
+      status: 200,
+      json: {
+        uri: DOMAIN,
+        title: 'Contract',
+        version: expect.stringMatching(/^[\d.]+ \(compatible; Pixelfed [\d.]+\)$/),
+        configuration: { statuses: { max_media_attachments: 2 } },
+      },
+    }),
+    answers('NodeInfo leads to its document', '/.well-known/nodeinfo', {
+      status: 200,
+      json: { links: [{ href: expect.stringContaining(`https://${DOMAIN}/api/nodeinfo/2.0`) }] },
+    }),
+    answers('and names the software', '/api/nodeinfo/2.0.json', {
+      status: 200,
+      json: { software: { name: 'pixelfed' } },
+    }),
+    answers('WebFinger of a person', `/.well-known/webfinger?resource=acct:alice@${DOMAIN}`, {
+      status: 200,
+      json: {
+        subject: `acct:alice@${DOMAIN}`,
+        links: expect.arrayContaining([
+          expect.objectContaining({ rel: 'self', href: `https://${DOMAIN}/users/alice` }),
+        ]),
+      },
+    }),
+    answers('WebFinger of nobody is a bad request', `/.well-known/webfinger?resource=acct:nobody@${DOMAIN}`, {
+      status: 400,
+    }),
+    answers(
+      'the actor of a person',
+      '/users/alice',
+      {
+        status: 200,
+        json: {
+          id: `https://${DOMAIN}/users/alice`,
+          publicKey: { publicKeyPem: expect.stringContaining('PUBLIC KEY') },
+        },
+      },
+      { headers: JSON_LD },
+    ),
+    answers(
+      'the actor of the server',
+      '/i/actor',
+      {
+        status: 200,
+        headers: { 'content-type': /activity\+json/ },
+        json: {
+          id: `https://${DOMAIN}/i/actor`,
+          publicKey: { publicKeyPem: expect.stringContaining('PUBLIC KEY') },
+        },
+      },
+      { headers: JSON_LD },
+    ),
+    answers(
+      'an account without a token',
+      '/api/v1/accounts/verify_credentials',
+      { status: 401 },
+      { headers: JSON_ONLY },
+    ),
+    answers('the default picture', '/storage/avatars/default.jpg', {
+      status: 200,
+      headers: { 'content-type': /^image\// },
+    }),
+    answers('a script among the uploads: forbidden', '/storage/x.php', { status: 403 }),
+  ],
+
+  'log-in and tokens': [
+    [
+      'a form without its token: 419',
+      async () =>
+        expect((await on.web('/login', form({ email: EMAIL, password: PASSWORD }))).status).toBe(419),
+    ],
+    [
+      'the cookie is for HTTPS and for the domain',
+      async () => {
+        const cookies = [(await on.web('/login')).headers['set-cookie'] ?? []].flat();
+        expect(cookies.find((one) => one.startsWith('pxfs='))).toMatch(
+          new RegExp(`domain=\\.?${DOMAIN}; secure`, 'i'),
+        );
+      },
+    ],
+    [
+      'a wrong password leads back to the form',
+      async () => {
+        const reply = await logIn('wrong password');
+        expect([reply.status, String(reply.headers['location'])]).toEqual([
+          302,
+          expect.stringMatching(/\/login$/),
+        ]);
+      },
+    ],
+    [
+      'the right one does not',
+      async () => {
+        const reply = await logIn(PASSWORD);
+        expect([reply.status, String(reply.headers['location'])]).toEqual([
+          302,
+          expect.not.stringMatching(/\/login$/),
+        ]);
+      },
+    ],
+    [
+      'a client app',
+      async () => {
+        const reply = await on.web(
+          '/api/v1/apps',
+          form({ client_name: 'test', redirect_uris: OUT_OF_BAND, scopes: 'read write' }),
+        );
+        expectAnswer(reply, { status: 200, json: { client_id: expect.stringMatching(/^\d+$/) } });
+        left.client = reply.json();
+      },
+    ],
+    [
+      'consent gives the code as JSON',
+      async () => {
+        const ask = new URLSearchParams({
+          client_id: left.client.client_id,
+          redirect_uri: OUT_OF_BAND,
+          response_type: 'code',
+          scope: 'read write',
+        });
+        const page = await browser.visit(at(`/oauth/authorize?${ask.toString()}`));
+        expect(page.status).toBe(200);
+        const reply = await browser.visit(at('/oauth/authorize'), form(hiddenFields(page)));
+        expect(reply.status).toBe(200);
+        left.code = reply.json<{ code: string }>().code;
+      },
+    ],
+    [
+      'a wrong secret: 401',
+      async () =>
+        expect(
+          (
+            await on.web(
+              '/oauth/token',
+              form({
+                grant_type: 'authorization_code',
+                code: left.code,
+                redirect_uri: OUT_OF_BAND,
+                client_id: left.client.client_id,
+                client_secret: 'wrong',
+              }),
+            )
+          ).status,
+        ).toBe(401),
+    ],
+    [
+      'the code gives a token, once',
+      async () => {
+        const ask = form({
+          grant_type: 'authorization_code',
+          code: left.code,
+          redirect_uri: OUT_OF_BAND,
+          ...left.client,
+        });
+        const reply = await on.web('/oauth/token', ask);
+        expect(reply.status, reply.text()).toBe(200);
+        left.token = reply.json<{ access_token: string }>().access_token;
+        expect((await on.web('/oauth/token', ask)).status).toBe(400);
+      },
+    ],
+    [
+      'an account that was never used uploads nothing',
+      async () => {
+        on.sql("update users set last_active_at = null where username = 'alice'");
+        script(`$app['redis']->connection('cache')->flushDB();`);
+        const reply = await upload('x.png', 'image/png', png(10, [1, 2, 3]));
+        expect([reply.status, reply.json()]).toEqual([200, []]);
+      },
+    ],
+    [
+      'the token is alice’s, and asking makes her account a used one',
+      async () => {
+        const reply = await on.web('/api/v1/accounts/verify_credentials', { headers: bearer() });
+        expectAnswer(reply, { status: 200, json: { acct: 'alice' } });
+        expect(on.sql("select last_active_at is not null from users where username = 'alice'")).toBe('1');
+      },
+    ],
+    [
+      'a token is in the database under what it calls itself, and revoked there it is worth nothing',
+      async () => {
+        const claims = JSON.parse(Buffer.from(left.token.split('.')[1] ?? '', 'base64url').toString()) as {
+          jti: string;
+        };
+        expect(
+          on.sql(`update oauth_access_tokens set revoked = 1 where id = '${claims.jti}'; select row_count()`),
+        ).toBe('1');
+        expect((await on.web('/api/v1/accounts/verify_credentials', { headers: bearer() })).status).toBe(401);
+      },
+    ],
+    [
+      'a token whose client has the number of its user is nobody’s',
+      async () => {
+        const user = on.sql("select id from users where username = 'alice'");
+        on.sql(
+          `delete from oauth_clients where id = ${user}; update oauth_clients set id = ${user} where name = 'two'`,
+        );
+        const mint = (): string =>
+          (
+            JSON.parse(
+              script(
+                `$model = $app['config']['auth.providers.users.model'];
+echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->createToken('test', ['read', 'write'])->accessToken]), PHP_EOL;`,
+              ).stdout,
+            ) as { token: string }
+          ).token;
+        on.sql("delete from oauth_clients where name = 'one'");
+        left.token = mint();
+        expect((await on.web('/api/v1/accounts/verify_credentials', { headers: bearer() })).status).toBe(401);
+        on.sql("update oauth_clients set id = 1000000000 where name = 'two'");
+        left.token = mint();
+        expect((await on.web('/api/v1/accounts/verify_credentials', { headers: bearer() })).status).toBe(200);
+      },
+    ],
+  ],
+
+  'pictures and posts': [
+    [
+      'what is no picture: 422',
+      async () => expect((await upload('x.png', 'image/png', Buffer.from('<?php echo 1;'))).status).toBe(422),
+    ],
+    [
+      'a picture over the limit: 422',
+      async () => {
+        const big = Buffer.concat([png(10, [1, 2, 3]), Buffer.alloc(1100 * 1024)]);
+        expect((await upload('x.png', 'image/png', big)).status).toBe(422);
+      },
+    ],
+    [
+      'a picture is kept, and shown as it is until Horizon comes',
+      async () => {
+        const reply = await upload('x.png', 'image/png', png(900, [1, 2, 3]));
+        expect([200, 202]).toContain(reply.status);
+        left.media = reply.json<{ id: string }>().id;
+        expect(left.media).toMatch(/^\d+$/);
+      },
+    ],
+    [
+      'Horizon makes a small one beside it',
+      () =>
+        until(async () => {
+          const reply = await on.web(`/api/v1/media/${left.media}`, { headers: bearer() });
+          return /_thumb\.\w+$/.test(reply.json<{ preview_url: string }>().preview_url);
+        }, 'a small picture'),
+    ],
+    [
+      'whoever serves files may read them',
+      () =>
+        expect(
+          on
+            .exec('pixelfed_web', [
+              'sh',
+              '-c',
+              'cd storage/app/public/m; find . -type f ! -perm -o=r; find . -type d ! -perm -o=x',
+            ])
+            .stdout.trim(),
+        ).toBe(''),
+    ],
+    [
+      'a post without a picture: 403',
+      async () =>
+        expect(
+          (
+            await on.web('/api/v1/statuses', {
+              ...form({ status: 'x' }),
+              headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...bearer() },
+            })
+          ).status,
+        ).toBe(403),
+    ],
+    [
+      'a post with one, as other servers fetch it',
+      async () => {
+        const sent = await on.web('/api/v1/statuses', {
+          ...form({ status: 'a post', 'media_ids[]': left.media }),
+          headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...bearer() },
+        });
+        expect(sent.status, sent.text()).toBe(200);
+        const { id, url } = sent.json<{ id: string; url: string }>();
+        left.status = id;
+        expect(url).toBe(`https://${DOMAIN}/p/alice/${id}`);
+        const read = await on.web(`/p/alice/${id}`, { headers: JSON_LD });
+        expectAnswer(read, {
+          status: 200,
+          json: { type: 'Note', attachment: [{ url: expect.stringContaining('/storage/m/') }] },
+        });
+      },
+    ],
+    [
+      'deleted, it goes when Horizon comes to it',
+      async () => {
+        expect(
+          (await on.web(`/api/v1/statuses/${left.status}`, { method: 'DELETE', headers: bearer() })).status,
+        ).toBe(200);
+        await until(
+          async () => (await on.web(`/api/v1/statuses/${left.status}`, { headers: bearer() })).status === 404,
+          'the end of the post',
+        );
+      },
+    ],
+  ],
+
+  'Horizon and the clock': [
+    artisan('horizon:status', { code: 0, says: /running/ }),
+    artisan('horizon:status', { code: 0, says: /running/ }, 'pixelfed_horizon'),
+    [
+      'only its own container can stop it',
+      async () => {
+        on.exec('pixelfed_web', ['php', 'artisan', 'horizon:terminate']);
+        expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']), { code: 0 });
+        const before = on.host([
+          'inspect',
+          '--format',
+          '{{.State.StartedAt}}',
+          on.container('pixelfed_horizon'),
+        ]).stdout;
+        on.exec('pixelfed_horizon', ['php', 'artisan', 'horizon:terminate']);
+        await until(
+          () =>
+            on.host(['inspect', '--format', '{{.State.StartedAt}}', on.container('pixelfed_horizon')])
+              .stdout !== before,
+          'a new start of Horizon',
+        );
+        await until(
+          () => on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']).code === 0,
+          'Horizon',
+        );
+      },
+    ],
+    [
+      'paused: 1, and going on: 0',
+      async () => {
+        on.exec('pixelfed_horizon', ['php', 'artisan', 'horizon:pause']);
+        await until(
+          () => on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']).code === 1,
+          'the pause',
+        );
+        on.exec('pixelfed_horizon', ['php', 'artisan', 'horizon:continue']);
+        await until(
+          () => on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']).code === 0,
+          'the end of the pause',
+        );
+      },
+    ],
+    [
+      'the scheduler’s health is whether its loop is there',
+      () => {
+        expect(on.exec('pixelfed_scheduler', ['healthcheck-schedule']).code).toBe(0);
+        expect(on.exec('pixelfed_web', ['healthcheck-schedule']).code).not.toBe(0);
+      },
+    ],
+    artisan('schedule:list', { code: 0, says: /horizon:snapshot/ }),
+    [
+      'a snapshot says in Redis when it was taken',
+      () => {
+        expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'horizon:snapshot']), { code: 0 });
+        const said = Number(
+          script(`echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`).stdout,
+        );
+        expect(Math.abs(Date.now() / 1000 - said)).toBeLessThan(600);
+      },
+    ],
+    [
+      'stopped, it is inactive: 2',
+      async () => {
+        on.host(['stop', on.container('pixelfed_horizon')]);
+        await until(
+          () => on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']).code === 2,
+          'the end of Horizon',
+        );
+      },
+    ],
+  ],
+
+  mail: [
+    [
+      'goes through Laravel’s mailer, which gives it an id',
+      () =>
+        expect(
+          script(
+            `$sent = $app['mailer']->raw('text', fn ($mail) => $mail->to('x@fedi.test')->subject('subject')); echo $sent->getMessageId(), PHP_EOL;`,
+          ).stdout.trim(),
+        ).toMatch(/^\S+@\S+$/),
+    ],
+  ],
+};
+
+beforeAll(() => on.up());
+afterAll(() => on.remove());
+
+describe.sequential.each(Object.entries(CONTRACT))('%s', (_, rows) => {
+  test.each(
+    rows.map(
+      ([what, holds], i) =>
+        [`${what}${rows.slice(0, i).some(([other]) => other === what) ? ', again' : ''}`, holds] as const,
+    ),
+  )('%s', (_what, holds) => holds());
+});
