@@ -154,12 +154,15 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
   });
 });
 
-describe.sequential('directories of one’s own', { timeout: PATIENCE_MS }, () => {
+const CHOSEN = `it's "böse" $HOME \\ %s 12`;
+
+describe.sequential('directories and a password of one’s own', { timeout: PATIENCE_MS }, () => {
   const site = testSite('folders', 78, 'social.fedi.test');
   const disks = mkdtempSync(join(tmpdir(), 'fedi-disks-'));
   const env: NodeJS.ProcessEnv = {
     ...site.env,
     ...mastodonAnswers(site.domain),
+    FEDI_MASTODON_PASSWORD: CHOSEN,
     FEDI_MASTODON_DB_DIR: join(disks, 'db'),
     FEDI_MASTODON_VALKEY_DIR: join(disks, 'valkey'),
     FEDI_MASTODON_MEDIA_DIR: join(disks, 'media'),
@@ -175,6 +178,9 @@ describe.sequential('directories of one’s own', { timeout: PATIENCE_MS }, () =
     const run = await site.apply([], { env });
     expect(failed(run)).toEqual([]);
     expect(run.code).toBe(0);
+    // The receipt logged in with it, and nobody is shown what they chose.
+    expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
+    expect(run.stdout + run.stderr).not.toContain('böse');
     expect(statSync(join(disks, 'db/pgdata/PG_VERSION')).uid).toBe(999);
     expect(statSync(join(disks, 'valkey')).uid).toBe(999);
     expect(statSync(join(disks, 'media/media_attachments')).uid).toBe(991);

@@ -8,7 +8,7 @@ import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER } from './app.ts';
+import { TRUST_FOLDER, passwordQuestion } from './app.ts';
 import type { App, AppStep, EnvGroup } from './app.ts';
 import {
   dataEnv,
@@ -206,7 +206,12 @@ export const mastodon: App = {
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 10 },
-  questions: [...QUESTIONS, ...dataQuestions, ...s3Questions('mastodon')],
+  questions: [
+    passwordQuestion('mastodon', 'Mastodon'),
+    ...QUESTIONS,
+    ...dataQuestions,
+    ...s3Questions('mastodon'),
+  ],
   parseAdmin,
   aboutAdmin,
   images: {
@@ -407,6 +412,18 @@ export const mastodon: App = {
         service: 'mastodon_web',
         act: { argv: ['tootctl', 'accounts', 'modify', app.admin, '--reset-password'] },
         capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+        hint: 'Look at `docker compose logs mastodon_web`.',
+      },
+      {
+        id: 'mastodon.chosen',
+        title: `Password of ${app.admin}, as chosen`,
+        service: 'mastodon_web',
+        act: (given) =>
+          runner("Account.find_local!(values['name']).user.change_password!(values['password'])", {
+            name: app.admin,
+            password: given.reveal(),
+          }),
+        puts: { answer: key('password'), as: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
       {

@@ -8,6 +8,7 @@ import { joinNetwork } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
+import { passwordQuestion } from './app.ts';
 import type { App, EnvGroup } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
@@ -312,7 +313,7 @@ export const pixelfed: App = {
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 20 },
-  questions: [...QUESTIONS, ...s3Questions('pixelfed')],
+  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...s3Questions('pixelfed')],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },

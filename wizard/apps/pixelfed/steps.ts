@@ -58,10 +58,10 @@ if ($code !== 0 || !str_contains($kernel->output(), 'Successfully created user!'
 echo 'New password: ', $password, PHP_EOL;`;
 
 /** Pixelfed has no command for it. */
-const RESET_PASSWORD = `$password = bin2hex(random_bytes(16));
+const RESET_PASSWORD = `$password = $values['password'] ?? bin2hex(random_bytes(16));
 $hash = password_hash($password, PASSWORD_BCRYPT, ['cost' => 12]);
 if ($app['db']->update('update users set password = ? where lower(username) = ?', [$hash, $values['name']]) !== 1) throw new RuntimeException('there is no such user');
-echo 'New password: ', $password, PHP_EOL;`;
+if (!isset($values['password'])) echo 'New password: ', $password, PHP_EOL;`;
 
 const NEW_PASSWORD = /^New password: (\S+)$/m;
 
@@ -159,6 +159,14 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       service,
       act: php(RESET_PASSWORD, { name: app.admin }),
       capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
+      hint,
+    },
+    {
+      id: 'pixelfed.chosen',
+      title: `Password of ${app.admin}, as chosen`,
+      service,
+      act: (given) => php(RESET_PASSWORD, { name: app.admin, password: given.reveal() }),
+      puts: { answer: 'apps.pixelfed.password', as: PASSWORD },
       hint,
     },
   ];
