@@ -36,6 +36,7 @@ const MAIL: Readonly<Record<string, Answers>> = {
   catcher: { 'mail.mode': 'catcher' },
 };
 const BIND: Readonly<Record<string, string>> = { all: '0.0.0.0', loopback: '127.0.0.1', ipv6: '::1' };
+const EVERY = '::';
 
 const SNAC: Answers = {
   apps: 'snac',
@@ -46,7 +47,7 @@ const SNAC: Answers = {
 
 const row = (tls: string, mail: string, bind: string, kept: boolean, more: Partial<Row> = {}): Row => ({
   name: `snac-${tls}-${mail}-${bind}`,
-  answers: { ...SNAC, 'tls.mode': tls, bind: BIND[bind] as string, ...MAIL[mail] },
+  answers: { ...SNAC, 'tls.mode': tls, bind: BIND[bind] ?? EVERY, ...MAIL[mail] },
   kept,
   ...more,
 });
@@ -220,6 +221,7 @@ const ROWS: readonly Row[] = [
       Object.keys(BIND).map((bind, b) => row(tls, mail, bind, (t + m) % 3 === b)),
     ),
   ),
+  row('acme', 'none', 'every', true),
   row('internal', 'none', 'loopback', true, { name: 'snac-loaded-images', images: 'loaded' }),
   row('acme', 'none', 'all', true, {
     name: 'snac-custom-caddy',

@@ -50,6 +50,8 @@ export async function checkSystem({ host, info }: CheckContext): Promise<Looked>
 }
 
 const ENGINE_MINIMUM = [20, 10] as const;
+/** The first that keeps its own rules for IPv6 without being told to. */
+const IPV6_ENGINE = 27;
 
 export async function checkDocker({ info, folder, host, config }: CheckContext): Promise<Looked> {
   if (info instanceof Problem) {
@@ -65,6 +67,14 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       what: `The engine ${version} is too old: ${ENGINE_MINIMUM.join('.')} is the least.`,
       means: 'Or it is not Docker at all: Podman’s socket answers with numbers like that.',
       next: 'Install Docker Engine: https://docs.docker.com/engine/install/',
+    });
+  }
+  if (config.bind.includes(':') && major < IPV6_ENGINE) {
+    found.push({
+      level: 'warning',
+      what: `The engine ${version} hides the addresses of visitors by IPv6.`,
+      means: 'To the site they all come from one address, so limits and bans hit all of them or nobody.',
+      next: `Update Docker to ${IPV6_ENGINE} or newer (before: "experimental" and "ip6tables" in daemon.json), or listen on IPv4 with --bind 0.0.0.0.`,
     });
   }
   if (chosenBy !== undefined) {

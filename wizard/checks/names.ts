@@ -75,7 +75,7 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
       });
     }
     for (const { type, addresses } of records) {
-      const finding = compare(name, type, addresses, own);
+      const finding = compare(name, type, addresses, own, config.bind);
       if (finding !== undefined)
         found.push({ ...finding, level: finding.level === 'blocker' ? level : 'warning' });
     }
@@ -88,6 +88,7 @@ function compare(
   type: 'A' | 'AAAA',
   addresses: readonly string[],
   all: readonly string[],
+  bind: string,
 ): Finding | undefined {
   const own = all.filter((address) => address.includes(':') === (type === 'AAAA'));
   const strangers = addresses.filter((address) => !own.includes(address));
@@ -100,7 +101,15 @@ function compare(
       next: 'Set it to the address that the world has for this host.',
     };
   }
-  if (strangers.length === 0) return undefined;
+  if (strangers.length === 0)
+    return type === 'AAAA' && addresses.length > 0 && bind === '0.0.0.0'
+      ? {
+          level: 'warning',
+          what: `${name} has an AAAA record, and the site listens on IPv4 only.`,
+          means: 'Visitors and other servers try IPv6 first and are turned away before they try again.',
+          next: 'Listen on both with --bind ::, or remove the AAAA record.',
+        }
+      : undefined;
   if (type === 'A' && !own.some(isPublic)) {
     return {
       level: 'warning',

@@ -293,7 +293,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     key: 'bind',
     topic: 'more',
     message: 'Address to listen on',
-    help: 'Default 0.0.0.0, every address of this host, on ports 80 and 443; behind a proxy of your own 127.0.0.1.',
+    help: 'Default 0.0.0.0, every IPv4 address of this host; `::` is every address, IPv6 too; behind a proxy of your own 127.0.0.1. On ports 80 and 443.',
     parse: parse.parseBind,
     initial: (answers) => (answers['tls.mode'] === 'proxy' ? '127.0.0.1' : '0.0.0.0'),
   },

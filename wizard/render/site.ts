@@ -93,6 +93,23 @@ function dataFoldersOf(config: Config, { id }: AppConfig): RenderedSite['dataFol
   );
 }
 
+/**
+ * A network with IPv6 for the door: without one Docker hands such visitors on under an address of its own. It has another
+ * name than the one without, since Compose does not make a network anew whose IPv6 changed.
+ */
+function openIPv6(file: ComposeFile, { name, bind }: Config): void {
+  const caddy = service(file, 'caddy');
+  delete file.networks['edge'];
+  delete caddy.networks?.['edge'];
+  // A prefix for networks inside (RFC 4193), the same at every run.
+  const [, a, b, c] = /^(..)(....)(....)/.exec(createHash('sha256').update(name).digest('hex')) ?? [];
+  file.networks['edge6'] = { enable_ipv6: true, ipam: { config: [{ subnet: `fd${a}:${b}:${c}::/64` }] } };
+  joinNetwork(file, 'caddy', 'edge6');
+  // To Docker `[::]` is IPv6 alone.
+  if (bind === '::')
+    caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
+}
+
 async function renderCompose(
   config: Config,
   lock: Lock,
@@ -125,6 +142,7 @@ async function renderCompose(
   }
   if (config.tls.mode === 'proxy')
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
+  if (config.bind.includes(':')) openIPv6(joined, config);
   for (const [name, entry] of Object.entries(lock)) {
     for (const [serviceName, one] of Object.entries(joined.services)) {
       if (one.image === lockedReference(entry) && !('digest' in entry)) {
@@ -239,7 +257,7 @@ export async function renderSite({
   if (config.tls.mode === 'proxy') {
     for (const name of ['nginx.conf', 'Caddyfile']) {
       const template = await readAsset(`caddy/front/${name}`);
-      const door = `${config.bind === '0.0.0.0' ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
+      const door = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
       const texts = domainsOf(config).map((domain) => fillCaddy(template, { DOMAIN: domain, DOOR: door }));
       files.push(plain(`front/${name}`, texts.join('\n')));
     }

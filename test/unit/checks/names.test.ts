@@ -21,7 +21,7 @@ async function find(
   id: 'dns' | 'caa',
   zone: Zone,
   own: readonly string[] = OUTER,
-  answers: Answers = {},
+  answers: Answers = { bind: '::' },
 ): Promise<{ levels: string[]; words: string; asked: string[] }> {
   dns.zone = zone;
   dns.asked.length = 0;
@@ -62,6 +62,12 @@ describe('A and AAAA', () => {
     const found = await find('dns', zone, own);
     expect(found.levels).toEqual(levels);
     expect(found.words).toMatch(words);
+  });
+
+  test('an AAAA record, and a site that listens on IPv4 only', async () => {
+    const found = await find('dns', { [NAME]: here }, OUTER, { bind: '0.0.0.0' });
+    expect(found.levels).toEqual(['warning']);
+    expect(found.words).toMatch(/listens on IPv4 only.*--bind ::/);
   });
 
   test('the address to listen on is the one that counts', async () => {

@@ -44,6 +44,8 @@ const ROWS: Row[] = [
   ['docker', 'another context', contextOf({}, { info: { chosenBy: 'the context other', socket: 'unix:///o' } }), 'warning', /the context other names unix:\/\/\/o/],
   ['docker', 'a snap', contextOf({}, { info: { dataRoot: '/var/snap/docker/common/var-lib-docker' } }), 'blocker', /snap.*not \/srv\/fedi/],
   ['docker', 'a snap, and the site below /home', contextOf({}, { info: { dataRoot: '/var/snap/docker/x' }, folder: '/home/a/fedi' }), 'warning', /snap/],
+  ['docker', 'IPv6 on an engine that hides it', contextOf({ bind: '::' }, { info: { version: '26.1.5' } }), 'warning', /26\.1\.5 hides the addresses.*27/],
+  ['docker', 'IPv6 on one that does not', contextOf({ bind: '::' }), '', /28\.2\.2/],
   ['docker', 'rootless', contextOf({}, { info: { rootless: true } }), 'blocker', /rootless.*port 80: 1024 is the lowest.*ip_unprivileged_port_start=80/],
   ['docker', 'rootless, with low ports allowed', contextOf({}, { info: { rootless: true }, host: { firstFreePort: async () => 80 } }), 'warning', /rootless.*one address/],
   ['docker', 'rootless, behind a proxy', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { info: { rootless: true } }), 'warning', /rootless/],
@@ -183,7 +185,7 @@ describe('nothing is asked outside that the site has no business with', () => {
 });
 
 test('without the engine the other checks still look', async () => {
-  const context = contextOf({}, { info: WITHOUT, ...space(1024) });
+  const context = contextOf({ bind: '::' }, { info: WITHOUT, ...space(1024) });
   const found = (await Promise.all(CHECKS.map(({ id }) => runCheck(id, context)))).flatMap(
     (one) => one?.found ?? [],
   );

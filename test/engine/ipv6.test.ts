@@ -1,0 +1,43 @@
+/** A site on every address of the host, by IPv4 and IPv6 alike. */
+import { connect } from 'node:tls';
+import { afterAll, describe, expect, test } from 'vitest';
+import { docker, testSite } from '../support/site.ts';
+
+const site = testSite('ipv6', 96);
+afterAll(() => site.remove());
+
+/** Names in the certificate that is served at an address. */
+const served = (host: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const socket = connect({ host, port: 443, servername: site.domain, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate().subjectaltname ?? '');
+      socket.destroy();
+    });
+    socket.on('error', reject);
+  });
+const networks = (): string[] =>
+  Object.keys(
+    JSON.parse(
+      docker('inspect', '--format', '{{json .NetworkSettings.Networks}}', site.containers()['caddy'] ?? ''),
+    ) as object,
+  ).toSorted();
+
+describe.sequential('every address', () => {
+  test('both families answer, over a network of the door’s own that has IPv6', async () => {
+    const run = await site.apply([], { env: { ...site.env, FEDI_BIND: '::' } });
+    expect(run.code, run.stderr).toBe(0);
+    for (const address of ['127.0.0.1', '::1']) expect(await served(address)).toBe(`DNS:${site.domain}`);
+    expect(networks()).toEqual([`${site.name}_edge6`, `${site.name}_snac_front`]);
+    expect(docker('network', 'inspect', '--format', '{{.EnableIPv6}}', `${site.name}_edge6`)).toBe('true');
+  });
+
+  test('back to one address: the other family is closed, the app’s container stays', async () => {
+    const before = site.containers();
+    const run = await site.apply();
+    expect(run.code, run.stderr).toBe(0);
+    expect(await served(site.bind)).toBe(`DNS:${site.domain}`);
+    await expect(served('::1')).rejects.toThrow();
+    expect(networks()).toEqual([`${site.name}_edge`, `${site.name}_snac_front`]);
+    expect(site.containers()['snac']).toBe(before['snac']);
+  });
+});
