@@ -165,17 +165,19 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     },
     async choose(question, entry) {
       await self.until(asked(question));
+      // Of the list that is there: in the middle of being drawn anew it has none, and an older one may stand above.
       const pointer = (): string =>
         self
           .screen()
-          .split('\n')
-          .findLast((line) => line.startsWith('❯')) ?? '';
+          .split(/^\? /m)
+          .at(-1)
+          ?.split('\n')
+          .find((line) => line.startsWith('❯')) ?? '';
       await self.until(() => pointer() !== '');
       const first = pointer();
       while (!pointer().includes(entry)) {
         const before = pointer();
         self.key('down');
-        // In the middle of being drawn anew a list has no pointer at all.
         await self.until(() => pointer() !== before && pointer() !== '');
         if (pointer() === first) throw new Error(`no entry ${entry}:\n${self.screen()}`);
       }

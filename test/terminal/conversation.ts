@@ -111,6 +111,18 @@ export const BUCKET: readonly Turn[] = [
   { question: 'What now?' },
 ];
 
+/** A third app, in the shortest way. */
+export const ANOTHER: readonly Turn[] = [
+  { question: 'Which server', entry: 'Pixelfed' },
+  { question: 'Domain of Pixelfed', text: 'pix.example.org' },
+  { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', '2 to 30 of a-z']] },
+  { question: 'Your e-mail address', text: 'anna@example.org' },
+  { question: 'Where pictures and videos are kept', entry: 'On this host' },
+  { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Certificates', entry: 'From a root made here' },
+  { question: 'What now?' },
+];
+
 /** Certificates of another CA. */
 export const DIRECTORY: readonly Turn[] = [
   ...LONG.slice(0, 4),

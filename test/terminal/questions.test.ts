@@ -12,7 +12,7 @@ import type { Question } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS } from '../../wizard/config/questions.ts';
 import { asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
-import { BUCKET, DIRECTORY, LONG, isSecret, place, talk } from './conversation.ts';
+import { ANOTHER, BUCKET, DIRECTORY, LONG, isSecret, place, talk } from './conversation.ts';
 import type { Turn } from './conversation.ts';
 
 const site = place('questions', 45);
@@ -25,7 +25,7 @@ afterAll(() => site.remove());
 const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Terminal =>
   terminal(argv, { cwd: site.cwd, env: site.env, ...options });
 
-const CONVERSATIONS = { LONG, BUCKET, DIRECTORY } as const;
+const CONVERSATIONS = { LONG, BUCKET, DIRECTORY, ANOTHER } as const;
 const names = Object.keys(CONVERSATIONS) as (keyof typeof CONVERSATIONS)[];
 
 /** The row behind a question of a conversation about that app. */
@@ -35,7 +35,8 @@ const rowOf = (message: string, id: string): Question =>
       text === message && (!key.startsWith('apps.') || key.startsWith(`apps.${id}.`)),
   ) as Question;
 
-const appOf = (turns: readonly Turn[]): AppId => (turns === BUCKET ? 'mastodon' : 'snac');
+const appOf = (turns: readonly Turn[]): AppId =>
+  turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
 
 /** The words on the screen, however they are broken into lines. */
 const words = (run: Terminal): string => run.screen().replaceAll(/\s+/g, ' ');
@@ -198,9 +199,17 @@ const OTHER: Readonly<Record<string, string>> = {
   'access-key': 'AK2',
   'secret-key': 'a+horse',
   alias: 'media.example.net',
+  description: 'A place for pictures',
+  'database-url': 'postgresql://other:a+horse@db.example.net:5432/other?sslmode=require',
+  'redis-url': 'rediss://default:a+horse@redis.example.net:6379/0',
+  'photo-size': '20',
+  photos: '8',
 };
 const other = ({ key, choices }: Question): string =>
-  choices?.at(-1)?.name ?? OTHER[key.split('.').at(-1) as string] ?? 'mirror.example.net/image:1';
+  choices?.at(-1)?.name ??
+  (key.endsWith('dir') ? `/srv/${key}` : undefined) ??
+  OTHER[key.split('.').at(-1) as string] ??
+  'mirror.example.net/image:1';
 
 /** The value that the newest review shows. */
 const reviewed = (run: Terminal, message: string): string =>
@@ -235,6 +244,7 @@ const DONE: readonly [name: string, turns: readonly Turn[]][] = [
   ['LONG', LONG],
   ['BUCKET', BUCKET],
   ['DIRECTORY', DIRECTORY],
+  ['ANOTHER', ANOTHER],
 ];
 
 describe.each(DONE)('every change from the review: %s', (_, turns) => {
@@ -249,6 +259,7 @@ describe.each(DONE)('every change from the review: %s', (_, turns) => {
   test('is there, can be left, and is done', async () => {
     const run = open([], {
       rows: 60,
+      cols: 200,
       env: Object.fromEntries(Object.entries(site.env).filter(([name]) => !name.startsWith('FEDI_'))),
     });
     await talk(run, turns);

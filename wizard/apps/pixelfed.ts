@@ -139,6 +139,10 @@ const QUESTIONS: readonly Question[] = [
     topic: 'more',
     message: 'Stories',
     help: 'Default `no`. `yes`: pictures that are gone after a day.',
+    choices: [
+      { value: 'no', name: 'No' },
+      { value: 'yes', name: 'Yes' },
+    ],
     parse: parseChoice(['no', 'yes']),
     initial: () => 'no',
   },

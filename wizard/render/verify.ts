@@ -51,7 +51,12 @@ export async function verifySite(
     } catch (error) {
       throw cannotWrite(folder, error);
     }
-    await Promise.all([verifyCompose(engine, trial, site, custom), verifyCaddy(engine, trial, lock)]);
+    // Both to their end: a container that still begins would have Docker make its mount anew after the removal.
+    const ends = await Promise.allSettled([
+      verifyCompose(engine, trial, site, custom),
+      verifyCaddy(engine, trial, lock),
+    ]);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   } finally {
     if (trial !== undefined) await rm(trial, { recursive: true, force: true });
   }
