@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { php } from '../../wizard/apps/pixelfed-php.ts';
+import { php } from '../../wizard/apps/pixelfed/php.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
 import { multipartFile } from '../../wizard/prove/http.ts';
