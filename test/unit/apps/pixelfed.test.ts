@@ -1,0 +1,253 @@
+/** What Pixelfed is told, whom it lets in, and what it cannot do. */
+import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { APPS, APP_IDS } from '../../../wizard/apps/index.ts';
+import { php } from '../../../wizard/apps/pixelfed/php.ts';
+import { parsePixelfedVersion } from '../../../wizard/apps/pixelfed.ts';
+import { appConfig, configOf } from '../../../wizard/config/config.ts';
+import type { Config } from '../../../wizard/config/config.ts';
+import type { Answers } from '../../../wizard/config/question.ts';
+import { Secret, reveal } from '../../../wizard/secrets/secret.ts';
+import { SECRET_VALUES } from '../../support/render.ts';
+
+const config = (more: Answers = {}): Config =>
+  configOf({
+    apps: 'pixelfed',
+    name: 'fedi',
+    bind: '0.0.0.0',
+    'apps.pixelfed.domain': 'pix.x.org',
+    'apps.pixelfed.admin': 'anna',
+    'apps.pixelfed.email': 'anna@x.org',
+    'apps.pixelfed.title': 'Pix',
+    'apps.pixelfed.registrations': 'none',
+    'apps.pixelfed.photo-size': 15,
+    'apps.pixelfed.photos': 4,
+    'apps.pixelfed.media-types': 'photos',
+    'apps.pixelfed.stories': 'no',
+    'apps.pixelfed.locale': 'en',
+    'apps.pixelfed.size': '2gb',
+    'tls.mode': 'acme',
+    'mail.mode': 'none',
+    ...more,
+  });
+const env = (more: Answers = {}): Record<string, string | number | undefined> => {
+  const one = config(more);
+  const group =
+    APPS.pixelfed.env(one, appConfig(one, 'pixelfed'), (name) => new Secret(SECRET_VALUES[name] ?? name))[
+      'pixelfed'
+    ] ?? {};
+  return Object.fromEntries(
+    Object.entries(group).map(([name, value]) => [
+      name,
+      value === undefined || typeof value === 'number' ? value : reveal(value),
+    ]),
+  );
+};
+const variables = (more: Answers): Readonly<Record<string, string>> =>
+  APPS.pixelfed.variables(config(more), appConfig(config(more), 'pixelfed'));
+const SMTP = {
+  'mail.mode': 'smtp',
+  'mail.host': 'mail.x.org',
+  'mail.port': 587,
+  'mail.security': 'starttls',
+};
+
+test.each([
+  ['anna', 'anna'],
+  ['@Anna', 'anna'],
+  ['a1', 'a1'],
+  ['anna.b', 'anna.b'],
+  ['anna-b', 'anna-b'],
+  ['a'.repeat(30), 'a'.repeat(30)],
+])('the name %s is taken as %s', (given, taken) => {
+  expect(APPS.pixelfed.parseAdmin(given)).toEqual({ value: taken });
+});
+
+test.each([
+  ['a', '2 to 30'],
+  ['a'.repeat(31), '2 to 30'],
+  ['a.b.c', 'at most one'],
+  ['a_b-c', 'at most one'],
+  ['.anna', 'in between'],
+  ['anna_', 'in between'],
+  ['änna', '2 to 30'],
+  ['12345', 'one letter'],
+  ['anna.php', 'script'],
+  ['anna.js', 'script'],
+  ['admin', 'reserved'],
+  ['Root', 'reserved'],
+  ['contact-us', 'reserved'],
+  ['ns3', 'reserved'],
+  ['my2027', 'reserved'],
+  ['', 'Nothing'],
+])('the name %j is refused: %s', (given, said) => {
+  expect(APPS.pixelfed.parseAdmin(given)).toEqual({ problem: expect.stringContaining(said) });
+});
+
+test.each([
+  ['v0.14.4', 'v0.14.4'],
+  ['0.15.0', 'v0.15.0'],
+  ['1.0.0', 'v1.0.0'],
+  ['0.12.10', 'v0.12.10'],
+])('version %s is taken as %s', (given, taken) => {
+  expect(parsePixelfedVersion(given)).toEqual({ value: taken });
+});
+
+test.each([
+  ['latest', 'Not a version'],
+  ['stable', 'Not a version'],
+  ['dev', 'Not a version'],
+  ['0.12.3', 'migrations fail'],
+  ['v0.12.7', 'access tokens'],
+  ['0.12.6', 'oldest'],
+  ['0.11.13', 'oldest'],
+])('version %s is refused: %s', (given, said) => {
+  expect(parsePixelfedVersion(given)).toEqual({ problem: expect.stringContaining(said) });
+});
+
+test('one domain gives every variable that holds one', () => {
+  expect(env()).toMatchObject({
+    APP_URL: 'https://pix.x.org',
+    APP_DOMAIN: 'pix.x.org',
+    ADMIN_DOMAIN: 'pix.x.org',
+    SESSION_DOMAIN: 'pix.x.org',
+    TRUST_PROXIES: '*',
+    MAIL_FROM_ADDRESS: 'notifications@pix.x.org',
+  });
+  expect(variables({})['PIXELFED_DOMAIN']).toBe('pix.x.org');
+});
+
+test.each([
+  ['CACHE_STORE', 'CACHE_DRIVER'],
+  ['QUEUE_CONNECTION', 'QUEUE_DRIVER'],
+  ['BROADCAST_CONNECTION', 'BROADCAST_DRIVER'],
+  ['MAIL_MAILER', 'MAIL_DRIVER'],
+  ['REDIS_DB', 'REDIS_DATABASE'],
+  ['DANGEROUSLY_SET_FILESYSTEM_DRIVER', 'FILESYSTEM_DRIVER'],
+])('%s is written as %s too', (now, before) => {
+  expect(env()[now]).toBeDefined();
+  expect(env()[before]).toBe(env()[now]);
+});
+
+test.each([
+  [15, 4, 15_360, '15M', '61M', '62MiB'],
+  [1, 1, 1024, '1M', '2M', '3MiB'],
+  [50, 20, 51_200, '50M', '1001M', '1002MiB'],
+])('%i MiB × %i photos: each limit lets through what the one behind it takes', (photo, photos, ...limits) => {
+  const answers = { 'apps.pixelfed.photo-size': photo, 'apps.pixelfed.photos': photos };
+  const { MAX_PHOTO_SIZE, MAX_ALBUM_LENGTH, PHP_UPLOAD_MAX_FILE_SIZE, PHP_POST_MAX_SIZE } = env(answers);
+  expect(MAX_ALBUM_LENGTH).toBe(photos);
+  expect([
+    MAX_PHOTO_SIZE,
+    PHP_UPLOAD_MAX_FILE_SIZE,
+    PHP_POST_MAX_SIZE,
+    variables(answers)['PIXELFED_BODY'],
+  ]).toEqual(limits);
+});
+
+describe('its keys', () => {
+  const made = async (name: string): Promise<string> =>
+    (await APPS.pixelfed.secrets.find((spec) => spec.name === name)?.make?.()) ?? '';
+  test('APP_KEY is base64: and 32 bytes', async () => {
+    const key = await made('pixelfed.app-key');
+    expect(key).toMatch(/^base64:/);
+    expect(Buffer.from(key.slice(7), 'base64')).toHaveLength(32);
+  });
+  test('Passport’s pair is RSA with 4096 bits, each half on one line', async () => {
+    const key = createPrivateKey(await made('pixelfed.passport'));
+    expect([key.asymmetricKeyType, key.asymmetricKeyDetails?.modulusLength]).toEqual(['rsa', 4096]);
+    const { PASSPORT_PRIVATE_KEY, PASSPORT_PUBLIC_KEY } = env();
+    expect(`${PASSPORT_PRIVATE_KEY}${PASSPORT_PUBLIC_KEY}`).not.toContain('\n');
+    const pem = (text: unknown): string => String(text).replaceAll(String.raw`\n`, '\n');
+    expect(createPublicKey(pem(PASSPORT_PRIVATE_KEY)).export({ type: 'spki', format: 'pem' })).toBe(
+      `${pem(PASSPORT_PUBLIC_KEY)}\n`,
+    );
+  });
+  test('VAPID’s is as browsers want it', async () => {
+    expect(await made('pixelfed.vapid')).toMatch(/^[\w-]{43}$/);
+    expect(env()['VAPID_PUBLIC_KEY']).toMatch(/^B[\w-]{86}$/);
+  });
+  test('only the seal is for ever: what others cost is sessions and tokens', () => {
+    expect(APPS.pixelfed.secrets.filter((spec) => spec.class === 'forever').map(({ name }) => name)).toEqual([
+      'pixelfed.seal',
+    ]);
+  });
+});
+
+describe('its mail', () => {
+  test.each([
+    ['tls', 465, { MAIL_SCHEME: 'smtps', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls' }],
+    ['starttls', 587, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls' }],
+    ['none', 25, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'false', MAIL_ENCRYPTION: undefined }],
+  ])('%s', (security, port, wanted) => {
+    expect(env({ ...SMTP, 'mail.port': port, 'mail.security': security })).toMatchObject({
+      MAIL_MAILER: 'smtp',
+      MAIL_PORT: port,
+      ENFORCE_EMAIL_VERIFICATION: 'true',
+      ...wanted,
+    });
+  });
+  test('none: into the log, and no address is checked', () => {
+    expect(env()).toMatchObject({ MAIL_MAILER: 'log', ENFORCE_EMAIL_VERIFICATION: 'false' });
+  });
+});
+
+test.each([
+  ['none', 'false', 'false'],
+  ['approved', 'false', 'true'],
+  ['open', 'true', 'false'],
+])('registrations %s', (answer, open, curated) => {
+  expect(env({ ...SMTP, 'apps.pixelfed.registrations': answer })).toMatchObject({
+    OPEN_REGISTRATION: open,
+    INSTANCE_CUR_REG: curated,
+  });
+});
+
+describe('what it cannot do', () => {
+  const problems = (more: Answers): readonly string[] => APPS.pixelfed.problems?.(config(more)) ?? [];
+  test.each(['approved', 'open'])('%s registrations without mail', (answer) => {
+    expect(problems({ 'apps.pixelfed.registrations': answer })).toEqual([expect.stringContaining('mail')]);
+    expect(problems({ 'apps.pixelfed.registrations': answer, ...SMTP })).toEqual([]);
+  });
+  test('a bucket without ACLs', () => {
+    const bucket = {
+      'apps.pixelfed.media': 's3',
+      'apps.pixelfed.s3.bucket': 'photos',
+      'apps.pixelfed.s3.region': 'x',
+    };
+    expect(problems(bucket)).toEqual([]);
+    expect(problems({ ...bucket, 'apps.pixelfed.s3.acl': 'none' })).toEqual([expect.stringContaining('ACL')]);
+  });
+});
+
+test('a bucket: its public address, and never as the app’s own disk', () => {
+  const bucket = {
+    'apps.pixelfed.media': 's3',
+    'apps.pixelfed.s3.bucket': 'photos',
+    'apps.pixelfed.s3.region': 'eu',
+    'apps.pixelfed.s3.access-key': 'AK',
+    'apps.pixelfed.s3.endpoint': 'https://s3.example.org',
+  };
+  expect(env(bucket)).toMatchObject({
+    PF_ENABLE_CLOUD: 'true',
+    AWS_URL: 'https://s3.example.org/photos',
+    AWS_ENDPOINT: 'https://s3.example.org',
+    AWS_REQUEST_CHECKSUM_CALCULATION: 'WHEN_REQUIRED',
+    DANGEROUSLY_SET_FILESYSTEM_DRIVER: 'local',
+  });
+  expect(env({ ...bucket, 'apps.pixelfed.s3.alias': 'm.example.org' })['AWS_URL']).toBe(
+    'https://m.example.org',
+  );
+  expect(env()['PF_ENABLE_CLOUD']).toBeUndefined();
+});
+
+test('no value is a word of a command, nor of the script', () => {
+  const nasty = `'); system('id'); //`;
+  const { argv, stdin } = php('echo 1;', { nasty });
+  expect(argv).toEqual(['php']);
+  expect(stdin).not.toContain('system');
+});
+
+test('the name that the lab takes is one for every app', () => {
+  for (const id of APP_IDS) expect(APPS[id].parseAdmin('anna')).toEqual({ value: 'anna' });
+});
