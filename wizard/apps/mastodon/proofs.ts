@@ -83,6 +83,13 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
       : agreed;
     const code = /[?&]code=([\w-]+)/.exec(location)?.[1] ?? /value="([\w-]{30,})"/.exec(shown.text())?.[1];
     if (code === undefined) throw new Error(`no code was granted (${agreed.status})`);
+    // A browser that stays logged in would stand in the owner's list of sessions.
+    const token = /<meta name="csrf-token" content="([^"]+)"/.exec(consent.text())?.[1] ?? '';
+    const out = await browser.visit(`${base}/auth/sign_out`, {
+      method: 'DELETE',
+      headers: { 'X-CSRF-Token': token },
+    });
+    if (![204, 302, 303].includes(out.status)) throw new Error(`the log-out was refused (${out.status})`);
     const granted = await http(
       `${base}/oauth/token`,
       form({ grant_type: 'authorization_code', code, redirect_uri: OUT_OF_BAND, scope: SCOPES, ...client }),

@@ -265,7 +265,7 @@ class ApplicationController < ActionController::Base
 
   private
 
-  def page(html, status: 200) = render(html: "<!DOCTYPE html><title>Mastodon</title>#{html}".html_safe, status:)
+  def page(html, status: 200) = render(html: "<!DOCTYPE html><title>Mastodon</title>#{helpers.csrf_meta_tags}#{html}".html_safe, status:)
   def current_user = SessionActivation.find_by(session_id: session[:auth_id])&.user
 
   def form(action, fields, button)
