@@ -360,7 +360,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
     store,
     engine,
     generation,
-    !(await everProven(folder)),
+    await everProven(folder),
     await mailDue(folder, config, store),
     progress,
     now,

@@ -85,7 +85,7 @@ export const proveCommand: Command = async (context) => {
       store,
       engine,
       generation,
-      !(await everProven(folder)),
+      await everProven(folder),
       context.flags.mail || (await mailDue(folder, config, store)),
       context.progress,
       context.now,

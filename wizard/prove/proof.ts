@@ -10,7 +10,7 @@ export interface ProofContext {
   /** HTTPS as a visitor: by name, through Caddy, with certificates checked. */
   readonly http: Client;
   readonly secret: (name: string) => Secret | undefined;
-  /** The site has never been proven: everything is tried, the password that was made included. */
+  /** The app has never been proven: everything is tried, the password that was made included. */
   readonly first: boolean;
   /** A mail may be sent: in the first run, after a change of the mail answers, and when asked for. */
   readonly mail: boolean;

@@ -21,7 +21,7 @@ export async function prove(
   store: Store,
   engine: Engine,
   generation: number,
-  first: boolean,
+  live: ReadonlySet<string>,
   mail: boolean,
   progress: Progress,
   now: () => Date,
@@ -33,18 +33,18 @@ export async function prove(
   };
   const door = doorOf(config);
   const ca = await trusted(config, store, inside);
-  const context: ProofContext = {
+  const common: Omit<ProofContext, 'first'> = {
     config,
     // An internal root goes with names that the DNS need not know: then the door itself is asked. Real certificates: by DNS.
     http: client(config.tls.mode === 'internal' ? door : undefined, ca, config.apps.flatMap(namesOf(config))),
     secret: (name) => store.find(name),
-    first,
     mail,
     inside,
   };
 
   const results: ProofResult[] = [];
   for (const app of config.apps) {
+    const context: ProofContext = { ...common, first: !live.has(app.id) };
     const proofs = [...APPS[app.id].proofs(context, app)];
     const gate = gateOf(config, namesOf(config)(app), {
       engine,
@@ -184,7 +184,12 @@ export async function allReceipts(site: string): Promise<Receipt[]> {
   return (await Promise.all(texts)).map((text) => JSON.parse(text) as Receipt);
 }
 
-/** True once the first run is over: the site was proven at least once, so it may be live. */
-export async function everProven(site: string): Promise<boolean> {
-  return (await allReceipts(site)).some(({ proven }) => proven);
+/** Apps whose first run is over: they were proven at least once, so they may be live. */
+export async function everProven(site: string): Promise<ReadonlySet<string>> {
+  const whole = (await allReceipts(site)).flatMap(({ proofs }) => {
+    const apps = new Set(proofs.map(({ app }) => app));
+    for (const { app, ok } of proofs) if (!ok) apps.delete(app);
+    return [...apps];
+  });
+  return new Set(whole);
 }

@@ -63,7 +63,22 @@ namespace Standin {
             return $this->pdo;
         }
 
+        /** A connection that was lost meanwhile is made anew, once, as Laravel does. */
         private function run(string $sql, array $bindings): \PDOStatement
+        {
+            try {
+                return $this->attempt($sql, $bindings);
+            } catch (\PDOException|\ErrorException $e) {
+                if (! preg_match('/gone away|Lost connection|Error while sending|server closed|no connection/i', $e->getMessage())) {
+                    throw $e;
+                }
+                $this->pdo = null;
+
+                return $this->attempt($sql, $bindings);
+            }
+        }
+
+        private function attempt(string $sql, array $bindings): \PDOStatement
         {
             $statement = $this->pdo()->prepare($sql);
             foreach (array_values($bindings) as $i => $value) {
