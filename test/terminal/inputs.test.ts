@@ -83,6 +83,12 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
         run.type(text);
         run.key('enter');
       }
+      // What follows from it is asked with a default of its own.
+      const follows = ALL_QUESTIONS.find((one) => one.follows === key);
+      if (follows !== undefined) {
+        await run.until(() => reviews(run) > before || asked(follows.message).test(run.screen()));
+        if (reviews(run) === before) run.key('enter');
+      }
       await run.until(() => reviews(run) > before && asked('What now?').test(run.screen()));
       const shown = run.screen().slice(run.screen().lastIndexOf('The answers:'));
       const line = shown.split('\n').find((one) => one.startsWith(`  ${question.message}  `)) ?? '';
