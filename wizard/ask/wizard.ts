@@ -30,7 +30,7 @@ function shown(question: Question, resolved: Resolved, known: ReadonlySet<string
   if (question.secret) {
     if (resolved.secrets[question.key] !== undefined) return '[hidden]';
     if (known.has(question.key)) return '[hidden], as it is';
-    return question.file ? '(made here)' : '(none)';
+    return question.file || question.twice ? '(made here)' : '(none)';
   }
   const value = resolved.answers[question.key];
   if (value === undefined) return '(none)';
