@@ -105,4 +105,14 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(volumes()).toContain(`${site.name}_snac_data`);
     expect(proven(await command('prove'))).toEqual({ snac: true });
   });
+
+  test('once more from nothing: a new owner, whose password is tried and told', async () => {
+    const run = await command('add', 'mastodon');
+    expect(run.code, run.stderr).toBe(0);
+    const login = run.events.find(
+      ({ event, app, id }) => event === 'proof' && app === 'mastodon' && id === 'login',
+    );
+    expect(login?.['title']).toContain('as in a browser');
+    expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual(['mastodon']);
+  });
 });

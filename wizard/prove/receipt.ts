@@ -44,7 +44,9 @@ export async function prove(
 
   const results: ProofResult[] = [];
   for (const app of config.apps) {
-    const context: ProofContext = { ...common, first: !live.has(app.id) };
+    // With its data an app loses its accounts: one that is made anew has a password that nobody has seen yet.
+    const first = !live.has(app.id) || !store.wasShown(APPS[app.id].adminSecret);
+    const context: ProofContext = { ...common, first };
     const proofs = [...APPS[app.id].proofs(context, app)];
     const gate = gateOf(config, namesOf(config)(app), {
       engine,
