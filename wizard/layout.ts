@@ -11,3 +11,6 @@ export const DRAFT = 'conversation.json';
 
 /** The swap file that a run makes when it is told to, and where it is noted so that it is there after a restart too. */
 export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;
+
+/** How long services took to be well again, for the next plan. */
+export const STARTS = 'starts.json';

@@ -161,6 +161,17 @@ describe('the review', () => {
     await leftNothing(run, 130);
   });
 
+  test('this host can be checked for the answers, and that changes nothing', async () => {
+    const run = open();
+    await talk(run, SHORT);
+    await run.choose('What now?', 'Check this host');
+    await run.until(/^ +✔ Docker: \d+\.\d+.*Compose/m);
+    await run.until(/^ +[✔!✖] Ports: /m);
+    await run.until(asked('What now?'));
+    await run.choose('What now?', 'Leave');
+    await leftNothing(run, 130);
+  });
+
   test('an answer that is wrong there is asked again, not lost', async () => {
     const run = open();
     await talk(run, SHORT);

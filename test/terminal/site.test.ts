@@ -105,6 +105,7 @@ describe.sequential('met again', () => {
     expect(run.screen()).toMatch(/^\+\s+email: berta@fedi\.test$/m);
     expect(run.screen()).toMatch(/env\/snac\.env:\n +~ SNAC_ADMIN_EMAIL \(hidden\)/);
     expect(run.screen()).toMatch(/^Containers to replace.*: snac$/m);
+    expect(run.screen()).toMatch(/^Seconds that took the last time: snac \d+$/m);
     run.key('enter');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read('fedi.yaml')).toContain('email: berta@fedi.test');

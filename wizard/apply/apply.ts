@@ -31,7 +31,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
-import { OWN, SWAP } from '../layout.ts';
+import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import type { Change } from './files.ts';
@@ -420,6 +420,27 @@ async function writeFiles(
   for (const line of lines) progress.say(`    ${line}`);
 }
 
+/** Seconds that a service was away when it was last made anew; none: that is not known. */
+export async function startsOf(folder: string): Promise<Readonly<Record<string, number>>> {
+  try {
+    return JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8')) as Record<string, number>;
+  } catch {
+    return {}; // only ever shown
+  }
+}
+
+async function keepStarts(
+  folder: string,
+  services: readonly string[],
+  well: Readonly<Record<string, number>>,
+  since: number,
+): Promise<void> {
+  const starts: Record<string, number> = { ...(await startsOf(folder)) };
+  for (const name of services)
+    if (well[name] !== undefined) starts[name] = Math.ceil((well[name] - since) / 1000);
+  await writeWhole(join(folder, OWN, STARTS), `${JSON.stringify(starts)}\n`, 0o600);
+}
+
 async function startContainers(
   { folder, progress }: ApplyOptions,
   engine: Engine,
@@ -434,8 +455,10 @@ async function startContainers(
     if (before.length === 0 && !ownChanged) progress.already();
     else {
       progress.update(before.join(', '));
+      const since = Date.now();
       await up(engine, folder, site, progress);
-      await untilWell(engine, site, progress);
+      const well = await untilWell(engine, site, progress);
+      await keepStarts(folder, before, well, since);
       progress.done(before.join(', '));
     }
   } catch (error) {

@@ -108,8 +108,16 @@ function upProblem(stderr: string): Problem {
   });
 }
 
-/** Waits until every service runs and is healthy. Throws with the last log lines of one that will not be. */
-export async function untilWell(engine: Engine, site: RenderedSite, progress: Progress): Promise<void> {
+/**
+ * Waits until every service runs and is healthy. Throws with the last log lines of one that will not be. Resolves to when
+ * each was, in ms.
+ */
+export async function untilWell(
+  engine: Engine,
+  site: RenderedSite,
+  progress: Progress,
+): Promise<Readonly<Record<string, number>>> {
+  const well: Record<string, number> = {};
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const containers = await engine.containers(site.compose.name);
@@ -121,10 +129,11 @@ export async function untilWell(engine: Engine, site: RenderedSite, progress: Pr
         if (isOneShot(site, service) && isThrough(container)) continue;
         const trouble = troubleOf(container, isOneShot(site, service));
         if (trouble !== undefined) throw await sick(engine, container, trouble);
-        if (!(await isWell(engine, container))) waiting.push(service);
+        if (await isWell(engine, container)) well[service] ??= Date.now();
+        else waiting.push(service);
       }
     }
-    if (waiting.length === 0) return;
+    if (waiting.length === 0) return well;
     if (Date.now() > deadline) {
       const container = containers.find((one) => one.service === waiting[0]);
       if (container === undefined)

@@ -1,6 +1,6 @@
 /** The conversation: what is open is asked, everything is shown, anything can be changed, then it begins. */
 import { domainToUnicode } from 'node:url';
-import { APP_IDS } from '../apps/index.ts';
+import { APP_IDS, APPS } from '../apps/index.ts';
 import type { AppId } from '../apps/index.ts';
 import { changed } from '../config/later.ts';
 import { flagOf, variableOf } from '../config/question.ts';
@@ -68,6 +68,8 @@ export interface Conversation {
   readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
   /** What these answers cannot do together, in sentences. */
   readonly problemsOf: (answers: Answers) => readonly string[];
+  /** What was found on this host and in the DNS for these answers, a line each. */
+  readonly check: (answers: Answers) => Promise<readonly string[]>;
   /** Shows what would be done; false: the person wants to change something first. */
   readonly agree: (resolved: Resolved, said: Source) => Promise<boolean>;
 }
@@ -175,10 +177,16 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
 
   let resolved = await settle(false);
   for (;;) {
-    review(resolved, known);
-    const list = rows(resolved);
+    const list = rows(resolved).filter((question) => !isSettled(question, known));
+    review(list, resolved, known);
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
     if (action === 'quit') throw new Cancelled(EXIT.INT);
+    if (action === 'check') {
+      say();
+      const open = resolved.problems;
+      for (const line of open.length > 0 ? open : await talk.check(resolved.answers)) say(line, 2);
+      continue;
+    }
     if (action === 'aside') {
       const key = await askChoice('Which one', [
         ...list.filter(isAside).map((question) => ({
@@ -221,12 +229,17 @@ const takesUp = async (at: string): Promise<boolean> => {
   );
 };
 
+/** A password that is the app's own to change by now. */
+function isSettled({ key, twice }: Question, known: ReadonlySet<string>): boolean {
+  const id = APP_IDS.find((app) => key.startsWith(`apps.${app}.`));
+  return twice === true && id !== undefined && known.has(APPS[id].adminSecret);
+}
+
 const rowOf = (list: readonly Question[], key: string): Question =>
   list.find((question) => question.key === key) as Question;
 
 /** Every answer on the screen: what was asked or given, then what stands at its default. */
-function review(resolved: Resolved, known: ReadonlySet<string>): void {
-  const list = rows(resolved);
+function review(list: readonly Question[], resolved: Resolved, known: ReadonlySet<string>): void {
   const [aside, main] = [true, false].map((quiet) =>
     list.filter((question) => (isAside(question) && !resolved.given.has(question.key)) === quiet),
   ) as [Question[], Question[]];
@@ -274,6 +287,7 @@ function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | str
     }),
     TOPICS.more,
     { value: 'aside', name: `More: ${list.length - main.length} answers that were not asked` },
+    { value: 'check', name: 'Check this host for these answers' },
     { value: 'quit', name: 'Leave, changing nothing' },
   ];
 }

@@ -153,6 +153,17 @@ export const preflight = (options: PreflightOptions): Promise<number> =>
         : `Docker ${info.version}, Compose ${info.composeVersion}, ${gib(info.memoryMiB * 1024 ** 2)} of memory`,
   });
 
+/** What the checks before a run see, a line each, good or bad; nothing is refused. */
+export async function inspect(options: PreflightOptions): Promise<string[]> {
+  const context = await contextOf(options);
+  const results = await look(context, ['before'], options, (_, running) => running);
+  return results.flatMap(({ title, seen, found }) =>
+    found.length === 0
+      ? [`✔ ${title}: ${seen}`]
+      : found.map(({ level, what, next }) => `${level === 'blocker' ? '✖' : '!'} ${title}: ${what} ${next}`),
+  );
+}
+
 /** After the images are there, out of a container; not a word where a site has no business outside. */
 export async function preflightInside(options: PreflightOptions): Promise<void> {
   if (outsideOf(options) === undefined) return;

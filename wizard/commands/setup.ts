@@ -1,7 +1,7 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, APPS } from '../apps/index.ts';
-import { apply, prepare, problemsOf, pullsOf } from '../apply/apply.ts';
+import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
@@ -11,7 +11,7 @@ import type { Generation } from '../apply/generations.ts';
 import { stale } from '../apply/containers.ts';
 import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
-import { preflight } from '../checks/preflight.ts';
+import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
 import type { Given, Resolved, Source } from '../config/resolve.ts';
@@ -102,12 +102,28 @@ async function conversation(
       context.onLeaving(kept ? KEPT : undefined);
     },
     problemsOf: (answers) => problemsOf(configOf(answers)),
+    check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
       running === undefined ||
       context.flags.dryRun ||
       agreesTo(context, await planOf(context, folder, { resolved: answered, savedText, reload: after(by) })),
   });
   return { resolved, savedText, reload: after(said) };
+}
+
+async function checkFor(
+  { flags, progress, now }: CommandContext,
+  folder: string,
+  answers: Answers,
+): Promise<string[]> {
+  try {
+    const [config, engine] = [configOf(answers), await connect()];
+    const pulls = await pullsOf(folder, config, engine).catch(() => []);
+    return await inspect({ folder, config, engine, skip: flags.skipCheck, progress, now, pulls });
+  } catch (error) {
+    if (error instanceof Problem) return [`✖ ${error.message} ${error.next ?? ''}`];
+    throw error;
+  }
 }
 
 const KEPT = 'Your answers so far are kept, passwords aside: start it again to go on with them.';
@@ -287,6 +303,11 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
       lines.push('', await patch(change));
     list('Containers to create', containers.create);
     list('Containers to replace, each away while it starts anew', containers.replace);
+    const starts = await startsOf(folder);
+    list(
+      'Seconds that took the last time',
+      containers.replace.flatMap((name) => (starts[name] === undefined ? [] : [`${name} ${starts[name]}`])),
+    );
     list('Containers to remove', containers.remove);
     if (reloads) lines.push('Caddy takes its new configuration without a restart.');
     for (const line of leaves) lines.push(`Mind: ${line}`);
