@@ -83,7 +83,7 @@ const GLOBAL_FLAGS = {
   swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
   data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
-  confirm: { type: 'string', about: 'NAME    with uninstall, reset: of the site; with remove: of the app' },
+  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset) or the app (remove)' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },

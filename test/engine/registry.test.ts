@@ -14,8 +14,19 @@ const site = testSite('registry', 97);
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY };
 const remove = (): void => {
   attempt('rm', '--force', '--volumes', REGISTRY);
-  for (const image of docker('image', 'ls', '--quiet', `${DOOR}/fedi/*`).split('\n').filter(Boolean))
-    attempt('rmi', '--force', image);
+  // By name: the same image has others, which stay.
+  const names = docker(
+    'image',
+    'ls',
+    '--digests',
+    '--format',
+    '{{.Repository}}:{{.Tag}}@{{.Digest}}',
+    `${DOOR}/fedi/*`,
+  );
+  for (const name of names.split('\n').filter(Boolean)) {
+    const [, repository = '', tag = '', digest = ''] = /^(.+):([^:@]+)@(.+)$/.exec(name) ?? [];
+    attempt('rmi', tag === '<none>' ? `${repository}@${digest}` : `${repository}:${tag}`);
+  }
 };
 afterAll(() => {
   site.remove();
