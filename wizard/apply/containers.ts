@@ -167,6 +167,8 @@ function troubleOf(
   { state, health, oomKilled, restarts, exitCode }: Container,
   oneShot: boolean,
 ): string | undefined {
+  // Before its health: asked in its sleep it answers nothing.
+  if (state === 'paused') return 'is paused (`docker compose unpause` wakes it)';
   if (oomKilled) return 'was stopped by the kernel: out of memory';
   if (health === 'unhealthy') return 'is unhealthy';
   if ((state === 'restarting' || state === 'exited') && restarts >= 3)
