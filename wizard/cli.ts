@@ -90,7 +90,7 @@ const GLOBAL_FLAGS = {
 } as const;
 
 async function help(): Promise<string> {
-  const { ALL_QUESTIONS } = await import('./config/questions.ts');
+  const { ALL_QUESTIONS } = await import('./answers/questions.ts');
   const { flagOf } = await import('./config/question.ts');
   const { APPS } = await import('./apps/index.ts');
   const lines = [
@@ -101,7 +101,7 @@ async function help(): Promise<string> {
   ];
   for (const [name, { about }] of Object.entries(COMMANDS))
     lines.push(`  ${(name || '(none)').padEnd(10)} ${about}`);
-  for (const { cli, name } of Object.values(APPS))
+  for (const { cli, name } of APPS)
     lines.push(`  ${`${cli.name} …`.padEnd(10)} ${name}’s own tool, in its container`);
   lines.push('', 'Flags:');
   for (const [name, { about }] of Object.entries(GLOBAL_FLAGS)) lines.push(`  --${name.padEnd(11)} ${about}`);
@@ -149,7 +149,7 @@ async function parse(
     }
     if (value === undefined) {
       if (known === undefined) {
-        const { keyOfFlag } = await import('./config/resolve.ts');
+        const { keyOfFlag } = await import('./answers/resolve.ts');
         const found = keyOfFlag(token.name, Object.keys(GLOBAL_FLAGS));
         if ('problem' in found) throw usage(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       }
@@ -276,7 +276,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const extra = rest.slice(entry?.words ?? 0);
     if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
 
-    const sources = await import('./config/sources.ts');
+    const sources = await import('./answers/sources.ts');
     const { jsonProgress, textProgress } = await import('./progress.ts');
     const context: CommandContext = {
       flags,
@@ -326,7 +326,7 @@ async function toolOf(
   argv: readonly string[],
 ): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
   const { APPS } = await import('./apps/index.ts');
-  const names = Object.values(APPS).map(({ cli }) => cli.name);
+  const names = APPS.map(({ cli }) => cli.name);
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] as string;
     if (word.startsWith('-')) {

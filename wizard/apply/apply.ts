@@ -1,17 +1,18 @@
 /** From answers to a proven site: the one path that every command which changes something takes. */
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { changed } from '../config/later.ts';
-import { questionsFor } from '../config/questions.ts';
-import type { Resolved } from '../config/resolve.ts';
-import { saveInto, worthSaving } from '../config/save.ts';
+import { questionsFor } from '../answers/questions.ts';
+import type { Resolved } from '../answers/resolve.ts';
+import { saveInto, worthSaving } from '../answers/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
+import type { Change } from '../plan/diff.ts';
 import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { summary } from '../plan/diff.ts';
@@ -19,7 +20,6 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
 import type { Receipt } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { renderSite } from '../render/site.ts';
@@ -33,8 +33,8 @@ import { parseYaml } from '../yaml.ts';
 import { ownFilesHash, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
+import { lastReceipt, proveSite } from './receipt.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
-import type { Change } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
@@ -82,7 +82,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
       make: () => makeRoot(`${config.name} internal CA`),
     });
   }
-  for (const { id } of config.apps) specs.push(...APPS[id].secrets);
+  for (const { id } of config.apps) specs.push(...appOf(id).secrets);
   return specs;
 }
 
@@ -99,7 +99,7 @@ export interface Prepared {
 
 /** What the apps cannot do with these answers together. */
 export function problemsOf(config: Config): string[] {
-  return config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []);
+  return config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []);
 }
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */
@@ -199,7 +199,7 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
   // A password that nobody has seen yet is something left to do.
-  if (prepared.config.apps.some(({ id }) => !store.wasShown(APPS[id].adminSecret))) return false;
+  if (prepared.config.apps.some(({ id }) => !store.wasShown(appOf(id).adminSecret))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
   const containers = await running;
   if ((await stale(containers, folder, site)).length > 0) return false;
@@ -327,7 +327,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const places = await placesBefore(folder);
   const empty = [];
   for (const app of config.apps) {
-    const image = lockedReference(lock[APPS[app.id].seal(config.answers).image] as Lock[string]);
+    const image = lockedReference(lock[appOf(app.id).seal(config.answers).image] as Lock[string]);
     if ((await checkSeal(engine, config, app, store, image, places[app.id])) === 'empty')
       empty.push({ app, image });
   }
@@ -344,28 +344,17 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
   for (const { app, image } of empty) {
-    await withLine(progress, `seal.${app.id}`, `Place for the data of ${APPS[app.id].name}`, () =>
+    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, () =>
       writeSeal(engine, config, app, store, image),
     );
   }
   await writeFiles(options, changes, keep);
   await startContainers(options, engine, site);
   for (const app of config.apps) {
-    await runSteps({ engine, project: config.name, store, progress, now }, APPS[app.id].steps(config, app));
+    await runSteps({ engine, project: config.name, store, progress, now }, appOf(app.id).steps(config, app));
   }
 
-  const { generation } = await readManifest(folder);
-  const receipt = await prove(
-    config,
-    store,
-    engine,
-    generation,
-    await everProven(folder),
-    await mailDue(folder, config, store),
-    progress,
-    now,
-  );
-  await keepReceipt(folder, receipt);
+  const receipt = await proveSite({ folder, config, store, engine, progress, now });
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
 

@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 import { chmod, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OWN, TRIAL } from '../layout.ts';
+import type { PlannedFile } from '../layout.ts';
+import type { Change } from '../plan/diff.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import {
   NEW,
@@ -17,29 +19,6 @@ import {
   writeNew,
   writeWhole,
 } from '../atomic.ts';
-
-/** A file that a site should have. */
-export interface PlannedFile {
-  /** Relative to the site directory. */
-  readonly path: string;
-  readonly text: string;
-  readonly mode: number;
-  /** Holds secrets: its text is never shown, nor kept in a generation. */
-  readonly secret: boolean;
-  /** Generated files are compared with the manifest; answers and lock are the person's to edit. */
-  readonly generated: boolean;
-}
-
-export interface Change {
-  readonly path: string;
-  readonly kind: 'create' | 'update' | 'same' | 'remove';
-  /** Somebody other than us changed it, or put a file where ours belongs. */
-  readonly edited: boolean;
-  /** Text on the disk; undefined when there is none. */
-  readonly before: string | undefined;
-  /** What it should be; undefined for a removal. */
-  readonly file: PlannedFile | undefined;
-}
 
 interface Manifest {
   readonly generation: number;

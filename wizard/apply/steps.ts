@@ -1,5 +1,6 @@
 /** Runs the steps of a first run: check, act once, check again. */
-import type { AppStep, Command } from '../apps/app.ts';
+import type { AppStep } from '../apps/app.ts';
+import type { Command } from '../docker/engine.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';

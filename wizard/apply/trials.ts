@@ -1,5 +1,5 @@
 /** What the person named is tried from inside a container, before anything is written. */
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import type { Trial } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -18,7 +18,7 @@ export async function runTrials(
   progress: Progress,
 ): Promise<void> {
   for (const { id } of config.apps) {
-    for (const trial of APPS[id].trials?.(config) ?? []) {
+    for (const trial of appOf(id).trials?.(config) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
       const problem = await attempt(engine, store, lock, trial);
       if (problem === undefined) progress.done();

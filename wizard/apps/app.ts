@@ -3,8 +3,10 @@ import type { AppConfig, Config } from '../config/config.ts';
 import { parseNewPassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
+import type { Command } from '../docker/engine.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
+import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 
@@ -24,12 +26,6 @@ export const folderKey = (app: string, { name }: DataFolder): string => `apps.${
 
 export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
   return typeof reference === 'string' ? reference : reference(answers);
-}
-
-/** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */
-export interface Command {
-  readonly argv: readonly string[];
-  readonly stdin?: string;
 }
 
 /**
@@ -188,5 +184,3 @@ export interface App {
     readonly argv: (words: readonly string[]) => readonly string[];
   };
 }
-
-export type EnvGroup = Readonly<Record<string, string | number | Secret | undefined>>;

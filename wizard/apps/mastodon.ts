@@ -9,7 +9,8 @@ import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER, passwordQuestion } from './app.ts';
-import type { App, AppStep, EnvGroup } from './app.ts';
+import type { EnvGroup } from '../render/env.ts';
+import type { App, AppStep } from './app.ts';
 import {
   dataEnv,
   dataQuestions,

@@ -1,7 +1,7 @@
 /** The machine and its engine: what it is, how much of everything it has, what time it takes it to be. */
 import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
 import { isReserved } from './addresses.ts';
@@ -121,8 +121,8 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
 
 /** What a site on this host needs at least. */
 const needed = ({ config: { apps } }: CheckContext): { memoryMiB: number; diskGiB: number } => ({
-  memoryMiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.memoryMiB, 0),
-  diskGiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.diskGiB, 0),
+  memoryMiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.memoryMiB, 0),
+  diskGiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.diskGiB, 0),
 });
 
 export async function checkMemory(context: CheckContext): Promise<Looked | undefined> {

@@ -1,13 +1,12 @@
 /** `add` and `remove`: one server more or less on a site that exists; the others are not touched. */
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { APP_IDS, APPS } from '../apps/index.ts';
-import type { AppId } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { parseChoice } from '../config/parse.ts';
-import { resolve } from '../config/resolve.ts';
-import { commentOut } from '../config/save.ts';
-import { CONFIG_FILE, savedSource, yamlSource } from '../config/sources.ts';
+import { resolve } from '../answers/resolve.ts';
+import { commentOut } from '../answers/save.ts';
+import { CONFIG_FILE, savedSource, yamlSource } from '../answers/sources.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import { isOf } from '../render/compose.ts';
 import type { ComposeFile } from '../render/compose.ts';
@@ -16,7 +15,7 @@ import { existingSite } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
-function chosen({ words }: CommandContext, ids: readonly AppId[], command: string): AppId {
+function chosen({ words }: CommandContext, ids: readonly string[], command: string): string {
   const parsed = parseChoice(ids)(words[0] ?? '');
   if ('value' in parsed) return parsed.value;
   throw new Problem(EXIT.USAGE, words[0] === undefined ? 'Which server?' : `${words[0]}: ${parsed.problem}`, {
@@ -29,7 +28,7 @@ export const addCommand: Command = async (context) => {
   const there = config.apps.map(({ id }) => id);
   const id = chosen(context, APP_IDS, 'add');
   if (there.includes(id))
-    throw new Problem(EXIT.USAGE, `This site runs ${APPS[id].name} already.`, {
+    throw new Problem(EXIT.USAGE, `This site runs ${appOf(id).name} already.`, {
       next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
     });
   const apps = { text: [...there, id].join(','), from: `add ${id}` };
@@ -45,14 +44,14 @@ export const removeCommand: Command = async (context) => {
   const ids = config.apps.map((app) => app.id);
   const id = chosen(context, ids, 'remove');
   if (ids.length === 1)
-    throw new Problem(EXIT.USAGE, `${APPS[id].name} is all that this site runs.`, {
+    throw new Problem(EXIT.USAGE, `${appOf(id).name} is all that this site runs.`, {
       next: '`fedi-setup uninstall` removes the site.',
     });
 
   const volumes = await volumesOnlyOf(folder, id);
   const what = flags.data
-    ? `the containers of ${APPS[id].name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
-    : `the containers of ${APPS[id].name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
+    : `the containers of ${appOf(id).name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
   let typed = flags.confirm;
   if (typed === undefined && interactive) {
     const { askText } = await import('../ask/prompts.ts');
@@ -89,7 +88,7 @@ export const removeCommand: Command = async (context) => {
 };
 
 /** The answers without an app: its block in fedi.yaml stays to be read, as a comment. */
-async function without(folder: string, id: AppId): Promise<Parameters<typeof setUp>[2]> {
+async function without(folder: string, id: string): Promise<Parameters<typeof setUp>[2]> {
   const saved = (await savedSource(folder))?.text ?? '';
   const text = commentOut(saved, ['apps', id], `Removed; \`fedi-setup add ${id}\` asks for these again.`);
   if (text === undefined)
@@ -104,7 +103,7 @@ async function without(folder: string, id: AppId): Promise<Parameters<typeof set
 }
 
 /** Names of the app's volumes. */
-async function volumesOnlyOf(folder: string, id: AppId): Promise<string[]> {
+async function volumesOnlyOf(folder: string, id: string): Promise<string[]> {
   const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as unknown as ComposeFile;
   return Object.entries(compose.volumes)
     .filter(([key]) => isOf(id, key))

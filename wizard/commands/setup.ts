@@ -1,11 +1,11 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
-import { APP_IDS, APPS } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
-import type { Change } from '../apply/files.ts';
+import type { Change } from '../plan/diff.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
 import { stale } from '../apply/containers.ts';
@@ -13,9 +13,9 @@ import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
-import { resolve } from '../config/resolve.ts';
-import type { Given, Resolved, Source } from '../config/resolve.ts';
-import { savedSource, yamlSource } from '../config/sources.ts';
+import { resolve } from '../answers/resolve.ts';
+import type { Given, Resolved, Source } from '../answers/resolve.ts';
+import { savedSource, yamlSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
 import { SWAP } from '../layout.ts';
@@ -191,10 +191,10 @@ async function showPasswords(
 ): Promise<void> {
   const store = await Store.open(folder);
   for (const app of config.apps) {
-    const name = APPS[app.id].adminSecret;
+    const name = appOf(app.id).adminSecret;
     const password = store.find(name);
     if (password === undefined || store.wasShown(name)) continue;
-    progress.say(`\n  ${APPS[app.id].name}: https://${app.domain}`);
+    progress.say(`\n  ${appOf(app.id).name}: https://${app.domain}`);
     progress.say(`    user      ${app.admin}`);
     progress.say(`    password  ${password.reveal()}`);
     progress.say('    It is shown this once. Write it down, or change it there.');
@@ -284,7 +284,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
-  const steps = config.apps.flatMap((app) => due(APPS[app.id].steps(config, app), store));
+  const steps = config.apps.flatMap((app) => due(appOf(app.id).steps(config, app), store));
   const pending = files.length > 0 || behind.length > 0 || missing.length > 0 || swapGiB > 0;
   const reloads =
     changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&

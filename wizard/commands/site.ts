@@ -1,7 +1,7 @@
 /** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
 import { readdir, rm } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { readManifest } from '../apply/files.ts';
@@ -10,11 +10,11 @@ import { takeLock } from '../apply/runlock.ts';
 import { doctor } from '../checks/preflight.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
 import type { Config } from '../config/config.ts';
-import { ALL_QUESTIONS } from '../config/questions.ts';
-import { CONFIG_FILE, readNamed } from '../config/sources.ts';
+import { ALL_QUESTIONS } from '../answers/questions.ts';
+import { CONFIG_FILE, readNamed } from '../answers/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
-import { allReceipts, everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
+import { allReceipts, lastReceipt, proveSite } from '../apply/receipt.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { existingSite } from './command.ts';
 import type { Command, CommandContext, Site } from './command.ts';
@@ -44,7 +44,7 @@ export const statusCommand: Command = async (context) => {
     return EXIT.OK;
   }
   out(`Site in ${folder}`);
-  for (const { id, domain } of config.apps) out(`  ${APPS[id].name}: https://${domain}`);
+  for (const { id, domain } of config.apps) out(`  ${appOf(id).name}: https://${domain}`);
   for (const { service, state, health } of containers)
     out(`  ${service.padEnd(12)} ${state}${health ? ` (${health})` : ''}`);
   if (containers.length === 0) out('  no containers');
@@ -78,19 +78,9 @@ export const proveCommand: Command = async (context) => {
   const release = await takeLock(folder);
   context.onLocked(release);
   try {
-    const { generation } = await readManifest(folder);
+    const { flags, progress, now } = context;
     const store = await Store.open(folder);
-    const receipt = await prove(
-      config,
-      store,
-      engine,
-      generation,
-      await everProven(folder),
-      context.flags.mail || (await mailDue(folder, config, store)),
-      context.progress,
-      context.now,
-    );
-    await keepReceipt(folder, receipt);
+    const receipt = await proveSite({ folder, config, store, engine, progress, now, mail: flags.mail });
     return receipt.proven ? EXIT.OK : EXIT.UNPROVEN;
   } finally {
     await release();
@@ -146,7 +136,7 @@ async function setSecret(
   name: string | undefined,
   file: string | undefined,
 ): Promise<ExitCode> {
-  const names = config.apps.map(({ id }) => APPS[id].adminSecret);
+  const names = config.apps.map(({ id }) => appOf(id).adminSecret);
   if (name === undefined || !names.includes(name)) {
     throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
       means: 'The others are made by fedi-setup, and the apps depend on them.',
@@ -224,12 +214,12 @@ export const toolCommand =
   async (context) => {
     const { folder, config, engine } = await existingSite(context);
     await engine.info();
-    const app = config.apps.find(({ id }) => APPS[id].cli.name === name);
+    const app = config.apps.find(({ id }) => appOf(id).cli.name === name);
     if (app === undefined)
       throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {
         next: `It runs ${config.apps.map(({ id }) => id).join(', ')}.`,
       });
-    const { service, argv } = APPS[app.id].cli;
+    const { service, argv } = appOf(app.id).cli;
     const running = (await engine.containers(config.name)).some(
       (one) => one.service === service && one.state === 'running',
     );

@@ -51,6 +51,12 @@ export interface Output {
   readonly stderr: string;
 }
 
+/** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */
+export interface Command {
+  readonly argv: readonly string[];
+  readonly stdin?: string;
+}
+
 /** A one-shot container that is removed when it ends. Without network unless one is named. */
 export interface OneShot {
   readonly image: string;

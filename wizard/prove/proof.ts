@@ -1,7 +1,6 @@
 /** What a proof is, and what it is given. */
 import type { Config } from '../config/config.ts';
-import type { Command } from '../apps/app.ts';
-import type { Output } from '../docker/engine.ts';
+import type { Command, Output } from '../docker/engine.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Client } from './http.ts';
 

@@ -1,6 +1,6 @@
 /** Apps on one host share its memory. */
 import { expect, test } from 'vitest';
-import { APP_IDS, APPS, memoryFor } from '../../../wizard/apps/index.ts';
+import { APP_IDS, appOf, memoryFor } from '../../../wizard/apps/index.ts';
 import { sizeFor } from '../../../wizard/apps/mastodon/size.ts';
 
 test('alone an app has it all; together they have no more than there is, each in proportion', () => {
@@ -9,7 +9,7 @@ test('alone an app has it all; together they have no more than there is, each in
   expect(shares.reduce((sum, one) => sum + one, 0)).toBeCloseTo(8192);
   APP_IDS.forEach((id, i) =>
     expect((shares[i] as number) / (shares[0] as number)).toBeCloseTo(
-      APPS[id].minimum.memoryMiB / APPS[APP_IDS[0] as 'snac'].minimum.memoryMiB,
+      appOf(id).minimum.memoryMiB / appOf(APP_IDS[0] as 'snac').minimum.memoryMiB,
     ),
   );
 });

@@ -2,7 +2,9 @@
 import type { Config } from '../../config/config.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
-import type { Command, EnvGroup, Seal, Trial } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
+import type { EnvGroup } from '../../render/env.ts';
+import type { Seal, Trial } from '../app.ts';
 import { isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { ServerKind } from '../external.ts';
 import { runner } from './runner.ts';

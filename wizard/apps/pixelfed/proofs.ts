@@ -1,6 +1,7 @@
 /** The receipt of Pixelfed: what its owner, a client app and other servers see. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppConfig } from '../../config/config.ts';
+import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs, png } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
 import { expectStatus, multipartFile } from '../../prove/http.ts';
@@ -8,10 +9,9 @@ import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
-import { proveBucket } from '../../prove/s3.ts';
-import type { Command } from '../app.ts';
+import { proveBucket, publicUrl } from '../../prove/s3.ts';
 import { php } from './php.ts';
-import { bucketOf, publicUrl, secretKeyOf } from '../s3.ts';
+import { bucketOf, secretKeyOf } from '../s3.ts';
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 const SCOPES = 'read write';

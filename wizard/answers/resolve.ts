@@ -1,9 +1,8 @@
 /** Where answers come from, and which one counts: flag > environment > answers file > saved > default. */
 import { APP_IDS } from '../apps/index.ts';
-import type { AppId } from '../apps/index.ts';
-import { nearest } from './parse.ts';
-import { flagOf, shortKeyOf, variableOf } from './question.ts';
-import type { Answers, Question, Value } from './question.ts';
+import { nearest } from '../config/parse.ts';
+import { flagOf, shortKeyOf, variableOf } from '../config/question.ts';
+import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from './questions.ts';
 
 /** One given answer: its text and where it stands, for the error message. */
@@ -104,7 +103,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   await settle(appsQuestion as Question, false);
   const apps = String(answers['apps'] ?? '')
     .split(',')
-    .filter((id): id is AppId => (APP_IDS as string[]).includes(id));
+    .filter((id) => APP_IDS.includes(id));
   for (const question of questionsFor(apps).slice(1)) await settle(question, apps.length === 1);
 
   const domains = apps.map((id) => answers[`apps.${id}.domain`]).filter((domain) => domain !== undefined);

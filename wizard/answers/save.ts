@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { EXIT, Problem } from '../problem.ts';
 import { parseYaml, places, printYaml } from '../yaml.ts';
 import type { Yaml } from '../yaml.ts';
-import type { Question, Value } from './question.ts';
+import type { Question, Value } from '../config/question.ts';
 import type { Resolved } from './resolve.ts';
 import { CONFIG_FILE } from './sources.ts';
 
