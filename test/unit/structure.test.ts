@@ -203,10 +203,9 @@ test('nothing waits for a while, but for a condition', () => {
   expect(MODULES.filter(({ code }) => /setTimeout|setInterval/.test(code)).map(({ path }) => path)).toEqual([
     'apply/containers.ts',
     'apply/runlock.ts',
-    'apps/mastodon/proofs.ts',
-    'apps/pixelfed/proofs.ts',
     'docker/docker.ts',
     'docker/run.ts',
+    'prove/proof.ts',
     'prove/tls.ts',
     'prove/websocket.ts',
   ]);

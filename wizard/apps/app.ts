@@ -1,6 +1,5 @@
 /** What an app is: one object. Everything else in the wizard treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
-import { parseNewPassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import type { Command } from '../docker/engine.ts';
@@ -52,20 +51,6 @@ export interface AppStep {
   readonly puts?: { readonly answer: string; readonly as: string };
   /** What to do when it fails. */
   readonly hint: string;
-}
-
-/** The admin's own choice of a password, for an app whose steps can put it in. */
-export function passwordQuestion(id: string, name: string): Question {
-  return {
-    key: `apps.${id}.password`,
-    topic: 'more',
-    message: `Your password on ${name}`,
-    help: 'Left out, one is made and shown once. It counts in the first run; later it is changed in the web interface.',
-    parse: parseNewPassword,
-    secret: true,
-    twice: true,
-    optional: true,
-  };
 }
 
 /**

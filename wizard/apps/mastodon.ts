@@ -8,7 +8,7 @@ import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER, passwordQuestion } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
@@ -34,6 +34,7 @@ import {
 } from './mastodon/size.ts';
 import type { Layout, Size } from './mastodon/size.ts';
 import { VERSION, isOlder, parseVersion } from './mastodon/version.ts';
+import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
@@ -101,27 +102,8 @@ const QUESTIONS: readonly Question[] = [
           }
         : undefined,
   },
-  {
-    key: key('title'),
-    topic: 'more',
-    message: 'Name of the server',
-    help: 'Shown on its front page. Default: its domain.',
-    parse: parseLine,
-    initial: (answers) => answers[key('domain')],
-  },
-  {
-    key: key('registrations'),
-    topic: 'more',
-    message: 'Who may sign up',
-    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. Asked once; later in the web interface.',
-    choices: [
-      { value: 'none', name: 'Nobody' },
-      { value: 'approved', name: 'Whom you approve' },
-      { value: 'open', name: 'Anybody' },
-    ],
-    parse: parseChoice(['none', 'approved', 'open']),
-    initial: () => 'none',
-  },
+  titleQuestion('mastodon'),
+  registrationsQuestion('mastodon', 'Asked once; later in the web interface.'),
   {
     key: key('single-user'),
     topic: 'more',
@@ -143,17 +125,11 @@ const QUESTIONS: readonly Question[] = [
     optional: true,
     later: domainForEver,
   },
-  {
-    key: key('locale'),
-    topic: 'more',
-    message: 'Language of the pages where the browser says none',
-    help: 'Default `en`, English; the language of each person’s browser counts more.',
-    parse: (text) =>
-      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(text.trim())
-        ? { value: text.trim() }
-        : { problem: 'Not a language code such as en, de or pt-BR.' },
-    initial: () => 'en',
-  },
+  localeQuestion(
+    'mastodon',
+    'Language of the pages where the browser says none',
+    'the language of each person’s browser counts more.',
+  ),
   {
     key: key('size'),
     topic: 'size',

@@ -8,7 +8,6 @@ import { joinNetwork } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
-import { passwordQuestion } from './app.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
@@ -16,6 +15,7 @@ import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps } from './pixelfed/steps.ts';
+import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */
@@ -77,14 +77,7 @@ const QUESTIONS: readonly Question[] = [
     parse: parsePixelfedVersion,
     initial: () => VERSION,
   },
-  {
-    key: key('title'),
-    topic: 'more',
-    message: 'Name of the server',
-    help: 'Shown on its front page. Default: its domain.',
-    parse: parseLine,
-    initial: (answers) => answers[key('domain')],
-  },
+  titleQuestion('pixelfed'),
   {
     key: key('description'),
     topic: 'more',
@@ -93,19 +86,7 @@ const QUESTIONS: readonly Question[] = [
     parse: parseLine,
     optional: true,
   },
-  {
-    key: key('registrations'),
-    topic: 'more',
-    message: 'Who may sign up',
-    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. The last two need outgoing mail.',
-    choices: [
-      { value: 'none', name: 'Nobody' },
-      { value: 'approved', name: 'Whom you approve' },
-      { value: 'open', name: 'Anybody' },
-    ],
-    parse: parseChoice(['none', 'approved', 'open']),
-    initial: () => 'none',
-  },
+  registrationsQuestion('pixelfed', 'The last two need outgoing mail.'),
   {
     key: key('photo-size'),
     topic: 'size',
@@ -147,17 +128,7 @@ const QUESTIONS: readonly Question[] = [
     parse: parseChoice(['no', 'yes']),
     initial: () => 'no',
   },
-  {
-    key: key('locale'),
-    topic: 'more',
-    message: 'Language of the pages',
-    help: 'Default `en`, English; people choose their own in their settings.',
-    parse: (given) =>
-      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(given.trim())
-        ? { value: given.trim() }
-        : { problem: 'Not a language code such as en, de or pt-BR.' },
-    initial: () => 'en',
-  },
+  localeQuestion('pixelfed', 'Language of the pages', 'people choose their own in their settings.'),
   {
     key: key('size'),
     topic: 'size',

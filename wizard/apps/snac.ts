@@ -4,8 +4,9 @@ import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
 import { joinNetwork, service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER, passwordQuestion } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
+import { passwordQuestion } from './rows.ts';
 import { snacProofs } from './snac/proofs.ts';
 
 const PASSWORD = 'snac.admin';

@@ -1,4 +1,5 @@
 /** What a proof is, and what it is given. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import type { Command, Output } from '../docker/engine.ts';
 import type { Secret } from '../secrets/secret.ts';
@@ -44,4 +45,20 @@ export interface Receipt {
   /** Keyed hash of the mail settings that a mail was accepted with. */
   readonly mail?: string;
   readonly proofs: readonly ProofResult[];
+}
+
+/** Asks until there is an answer. @param never what is wrong where none comes. */
+export async function until<T>(
+  patienceMs: number,
+  everyMs: number,
+  never: string,
+  look: () => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(never);
+    await delay(everyMs);
+  }
 }
