@@ -1,6 +1,7 @@
 /** What a check is: what it looks at, what was seen, and what that means. Preflight and doctor run the same table. */
 import type { Config } from '../config/config.ts';
 import type { Engine, EngineInfo } from '../docker/engine.ts';
+import type { Lock } from '../plan/lock.ts';
 import type { Problem } from '../problem.ts';
 import type { Host } from './host.ts';
 
@@ -17,6 +18,8 @@ export interface CheckContext {
   readonly exists: boolean;
   /** Reference of Caddy's image, for one-shot containers; undefined: it is not on the host yet. */
   readonly caddy: string | undefined;
+  /** The images of the site; empty: it has none yet. */
+  readonly lock: Lock;
   /** Size of the swap file that this run will make; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
@@ -35,6 +38,8 @@ export interface Finding {
   readonly swapGiB?: number;
   /** Nothing works without it, so it cannot be left out. */
   readonly must?: true;
+  /** Mends it, and can be done again; resolves to what was changed. Only `doctor --fix` calls it. */
+  readonly fix?: () => Promise<string>;
 }
 
 /** Everything a check found; nothing: all is well. */
