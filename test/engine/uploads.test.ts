@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bindOptions } from '../../wizard/render/site.ts';
 import type { CheckContext } from '../../wizard/checks/check.ts';
 import { connect } from '../../wizard/docker/docker.ts';
-import type { Lock } from '../../wizard/plan/lock.ts';
 import { attempt, needImages } from '../support/acme.ts';
 import { contextOf, runCheck } from '../support/checks.ts';
 import { docker, wipe } from '../support/site.ts';
@@ -16,7 +15,6 @@ const NAME = 'test-uploads';
 const PIXELFED = 'fedi-setup/pixelfed:trixie';
 const STORAGE = `${NAME}_pixelfed_storage`;
 const disk = mkdtempSync(join(tmpdir(), 'fedi-uploads-'));
-const image = (tag: string): Lock[string] => ({ tag, id: 'sha256:0', source: 'loaded' });
 
 let engine: CheckContext['engine'];
 beforeAll(async () => {
@@ -29,7 +27,7 @@ afterAll(() => {
   rmSync(disk, { recursive: true, force: true });
 });
 
-const siteOf = (app: string, lock: Lock = { [app]: image(`fedi-setup/${app}:trixie`) }): CheckContext =>
+const siteOf = (app: string, image = `fedi-setup/${app}:trixie`): CheckContext =>
   contextOf(
     {
       name: NAME,
@@ -38,7 +36,7 @@ const siteOf = (app: string, lock: Lock = { [app]: image(`fedi-setup/${app}:trix
       [`apps.${app}.admin`]: 'anna',
       [`apps.${app}.email`]: 'anna@fedi.test',
     },
-    { engine, lock },
+    { engine, images: { [app]: image } },
   );
 const pixelfed = (): CheckContext => siteOf('pixelfed');
 
@@ -116,7 +114,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
 
   test('a picture that the image does not bring is made by the app', async () => {
     inVolume(STORAGE, 'rm app/public/headers/default.jpg');
-    const bare = siteOf('pixelfed', { pixelfed: image('fedi-setup/debian:trixie') });
+    const bare = siteOf('pixelfed', 'fedi-setup/debian:trixie');
     expect(await fix(bare)).toEqual(['nothing could be changed']);
     expect(await found(bare)).toHaveLength(1);
     docker('run', '--detach', '--name', `${NAME}-web`, '--label', `com.docker.compose.project=${NAME}`, '--label', 'com.docker.compose.service=pixelfed_web', '--volume', `${STORAGE}:/var/www/html/storage`, PIXELFED, 'sleep', 'infinity'); // prettier-ignore

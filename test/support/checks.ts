@@ -70,7 +70,7 @@ export function contextOf(
     pulls: [],
     exists: false,
     caddy: undefined,
-    lock: {},
+    images: {},
     swapGiB: 0,
     now: () => new Date(0),
     ...rest,

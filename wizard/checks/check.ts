@@ -1,7 +1,6 @@
 /** What a check is: what it looks at, what was seen, and what that means. Preflight and doctor run the same table. */
 import type { Config } from '../config/config.ts';
 import type { Engine, EngineInfo } from '../docker/engine.ts';
-import type { Lock } from '../plan/lock.ts';
 import type { Problem } from '../problem.ts';
 import type { Host } from './host.ts';
 
@@ -18,8 +17,8 @@ export interface CheckContext {
   readonly exists: boolean;
   /** Reference of Caddy's image, for one-shot containers; undefined: it is not on the host yet. */
   readonly caddy: string | undefined;
-  /** The images of the site; empty: it has none yet. */
-  readonly lock: Lock;
+  /** References of the images that the site runs, by name; empty: none yet. */
+  readonly images: Readonly<Record<string, string>>;
   /** Size of the swap file that this run will make; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;

@@ -1,6 +1,5 @@
 /** Runs the table: before a run writes anything, after its images are there, and for the doctor. */
 import type { Engine } from '../docker/engine.ts';
-import type { Lock } from '../plan/lock.ts';
 import { Cancelled, EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import type { Progress } from '../progress.ts';
@@ -26,7 +25,7 @@ export interface PreflightOptions {
   readonly now: () => Date;
   readonly pulls?: readonly string[];
   readonly caddy?: string | undefined;
-  readonly lock?: Lock;
+  readonly images?: CheckContext['images'];
   readonly swapGiB?: number;
   readonly accept?: Accept | undefined;
 }
@@ -41,13 +40,13 @@ function refuseUnknown(skip: readonly string[]): void {
 }
 
 async function contextOf(options: PreflightOptions): Promise<CheckContext> {
-  const { folder, config, engine, pulls = [], caddy, lock = {}, swapGiB = 0, now } = options;
+  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0, now } = options;
   const info = await engine.info().catch((error: unknown) => {
     if (error instanceof Problem) return error;
     throw error;
   });
   const exists = !(info instanceof Problem) && (await engine.containers(config.name)).length > 0;
-  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, lock, swapGiB, now };
+  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, images, swapGiB, now };
 }
 
 /** A check that applies, with what it saw. */

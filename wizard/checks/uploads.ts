@@ -1,8 +1,6 @@
 /** What people uploaded: whether the app may work on it and whoever serves it read it. The one check that can mend. */
 import { APPS } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
-import { lockedReference } from '../plan/lock.ts';
-import type { LockEntry } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
@@ -43,7 +41,7 @@ interface Place {
   readonly name: string;
   readonly volume: string;
   readonly uploads: Uploads;
-  readonly image: LockEntry;
+  readonly image: string;
 }
 
 type Kind = 'foreign' | 'closed' | 'missing';
@@ -52,7 +50,7 @@ async function run({ engine }: CheckContext, place: Place, script: string): Prom
   const { volume, uploads, image } = place;
   const { owner, shown, shipped } = uploads;
   const { code, stdout, stderr } = await engine.run({
-    image: lockedReference(image),
+    image,
     argv: ['sh', '-c', script, '-', ...owner.split(':'), shown, shipped?.from ?? '', ...(shipped?.files ?? [])],
     mounts: [`${volume}:/data${script === LOOK ? ':ro' : ''}`],
     user: '0:0',
@@ -149,13 +147,13 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
 }
 
 export async function checkUploads(context: CheckContext): Promise<Looked | undefined> {
-  const { config, engine, info, lock } = context;
+  const { config, engine, info, images } = context;
   if (info instanceof Problem) return undefined;
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const { id } of config.apps) {
     const { uploads, name } = APPS[id];
-    const image = uploads && lock[uploads.image];
+    const image = uploads && images[uploads.image];
     if (uploads === undefined || image === undefined) continue;
     const volume = `${config.name}_${uploads.volume}`;
     // Naming one that is not there would make it.

@@ -59,8 +59,9 @@ export const statusCommand: Command = async (context) => {
 export const doctorCommand: Command = async (context) => {
   const { flags, progress, now } = context;
   const { folder, config, engine } = await existingSite(context);
-  const lock = await readLock(folder);
-  const caddy = lock['caddy'];
+  const images = Object.fromEntries(
+    Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
+  );
   const look = (fix: boolean): Promise<void> =>
     doctor({
       folder,
@@ -69,8 +70,8 @@ export const doctorCommand: Command = async (context) => {
       skip: flags.skipCheck,
       progress,
       now,
-      lock,
-      caddy: caddy === undefined ? undefined : lockedReference(caddy),
+      images,
+      caddy: images['caddy'],
       fix,
     });
   if (!flags.fix) {

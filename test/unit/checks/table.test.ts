@@ -34,7 +34,7 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       'apps.pixelfed.email': 'anna@example.org',
     },
     {
-      lock: { pixelfed: { tag: 'pixelfed:1', id: 'sha256:0', source: 'loaded' } },
+      images: { pixelfed: 'pixelfed:1' },
       engine: {
         volume: async () => ({ device: undefined }),
         run: async () => ({ code, stdout, stderr: '' }),
