@@ -40,7 +40,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
   status: { about: 'what runs', load: async () => (await site()).statusCommand },
-  doctor: { about: 'checks this host', load: async () => (await site()).doctorCommand },
+  doctor: {
+    about: 'checks this host and the site (--fix: mends what it can)',
+    load: async () => (await site()).doctorCommand,
+  },
   prove: {
     about: 'the receipt again: log-in, WebFinger, upload, …',
     load: async () => (await site()).proveCommand,
@@ -83,6 +86,7 @@ const GLOBAL_FLAGS = {
   swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
   data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
+  fix: { type: 'boolean', about: '        with doctor: mend what it can' },
   confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset) or the app (remove)' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
@@ -183,6 +187,7 @@ async function parse(
       swapGiB: Number(swap),
       confirm: text('confirm'),
       mail: values['mail'] === true,
+      fix: values['fix'] === true,
       help: values['help'] === true,
       version: values['version'] === true,
     },

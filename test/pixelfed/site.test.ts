@@ -130,6 +130,38 @@ describe.sequential('a site with Pixelfed', () => {
       expect([path, (await ask(`https://${site.domain}/${path}`)).status]).toEqual([path, 404]);
   });
 
+  test('the doctor finds what root left and what is gone, changes nothing by itself, and mends it when told', async () => {
+    const doctor = (...argv: string[]): Promise<Run> =>
+      tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'ports,dns', ...argv], { env });
+    const uploads = (run: Run): unknown[] =>
+      run.events.filter(({ event, id }) => event === 'finding' && id === 'uploads').map(({ level }) => level);
+    const asRoot = (script: string): string =>
+      docker('exec', '--user', '0:0', '--workdir', '/var/www/html/storage', site.containers()['pixelfed_web'] ?? 'none', 'sh', '-ec', script); // prettier-ignore
+    const avatar = async (): Promise<number> =>
+      (await http()(`https://${site.domain}/storage/avatars/default.jpg`)).status;
+    expect(uploads(await doctor())).toEqual([]);
+
+    asRoot(
+      'rm app/public/avatars/default.jpg; mkdir -m 700 app/public/m/by-root; touch framework/views/by-root',
+    );
+    docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'sh', '-c', 'printf x >storage/app/public/m/closed.png; chmod 600 storage/app/public/m/closed.png'); // prettier-ignore
+    expect(await avatar()).toBe(404);
+    // Our Caddy reads what nobody else may.
+    expect((await http()(`https://${site.domain}/storage/m/closed.png`)).status).toBe(200);
+    const sick = await doctor();
+    expect([sick.code, uploads(sick)]).toEqual([1, ['blocker', 'warning', 'warning']]);
+    expect(sick.stderr).toContain('fedi-setup doctor --fix');
+    expect(await avatar()).toBe(404);
+
+    const run = await doctor('--fix');
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    const note = String(run.events.findLast(({ id }) => id === 'fix.uploads')?.['note']);
+    expect(note).toMatch(/given to 33:33: 2 .*opened for reading: 2 .*put back: 1 \(avatars\/default\.jpg\)/);
+    expect(await avatar()).toBe(200);
+    expect(uploads(await doctor())).toEqual([]);
+    asRoot('rmdir app/public/m/by-root; rm framework/views/by-root app/public/m/closed.png');
+  });
+
   test('docker compose works without us, and a stop takes no minute', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});

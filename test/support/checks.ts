@@ -70,6 +70,7 @@ export function contextOf(
     pulls: [],
     exists: false,
     caddy: undefined,
+    images: {},
     swapGiB: 0,
     now: () => new Date(0),
     ...rest,

@@ -118,6 +118,27 @@ export interface DataFolder {
   readonly when?: (answers: Answers) => boolean;
 }
 
+/** What an app keeps for everybody to see: for the doctor, who finds and mends files that somebody else made or closed. */
+export interface Uploads {
+  /** Volume key in the app's Compose file. */
+  readonly volume: string;
+  /** Folder in the volume that everybody may read; what lies beside it may be secret. */
+  readonly shown: string;
+  /** `uid:gid` that the app writes as. */
+  readonly owner: string;
+  /** Name of the image that wrote them; it has `find` and the shipped files. */
+  readonly image: string;
+  readonly shipped?: {
+    /** Where the image has what is in the volume of a new site. */
+    readonly from: string;
+    /** Files below `shown` that pages show without asking whether they are there. */
+    readonly files: readonly string[];
+    /** Makes those that the image lacks, in the service that has the volume. */
+    readonly make: Command;
+    readonly service: string;
+  };
+}
+
 export interface App {
   readonly id: string;
   /** As its makers write it. */
@@ -139,6 +160,7 @@ export interface App {
   readonly seal: (answers: Answers) => Seal;
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
+  readonly uploads?: Uploads;
   /** `env/NAME.env` → its variables. Unset ones are left out: an empty line is not the same as none. */
   readonly env: (
     config: Config,

@@ -246,6 +246,7 @@ export const mastodon: App = {
     { volume: 'mastodon_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS, when: hasValkey },
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
+  uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
 
   env: (config, app, secret) => {
     const { answers } = config;

@@ -14,7 +14,7 @@ import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
-import { PASSWORD, pixelfedSteps } from './pixelfed/steps.ts';
+import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 
@@ -348,6 +348,7 @@ export const pixelfed: App = {
     { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS },
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
+  uploads: pixelfedUploads(WWW_DATA),
 
   env: (config, app, secret) => {
     const core = coreEnv(app, secret);

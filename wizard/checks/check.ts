@@ -17,6 +17,8 @@ export interface CheckContext {
   readonly exists: boolean;
   /** Reference of Caddy's image, for one-shot containers; undefined: it is not on the host yet. */
   readonly caddy: string | undefined;
+  /** References of the images that the site runs, by name; empty: none yet. */
+  readonly images: Readonly<Record<string, string>>;
   /** Size of the swap file that this run will make; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
@@ -35,6 +37,8 @@ export interface Finding {
   readonly swapGiB?: number;
   /** Nothing works without it, so it cannot be left out. */
   readonly must?: true;
+  /** Mends it, and can be done again; resolves to what was changed. Only `doctor --fix` calls it. */
+  readonly fix?: () => Promise<string>;
 }
 
 /** Everything a check found; nothing: all is well. */

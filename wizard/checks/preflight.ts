@@ -25,6 +25,7 @@ export interface PreflightOptions {
   readonly now: () => Date;
   readonly pulls?: readonly string[];
   readonly caddy?: string | undefined;
+  readonly images?: CheckContext['images'];
   readonly swapGiB?: number;
   readonly accept?: Accept | undefined;
 }
@@ -39,13 +40,13 @@ function refuseUnknown(skip: readonly string[]): void {
 }
 
 async function contextOf(options: PreflightOptions): Promise<CheckContext> {
-  const { folder, config, engine, pulls = [], caddy, swapGiB = 0, now } = options;
+  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0, now } = options;
   const info = await engine.info().catch((error: unknown) => {
     if (error instanceof Problem) return error;
     throw error;
   });
   const exists = !(info instanceof Problem) && (await engine.containers(config.name)).length > 0;
-  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, swapGiB, now };
+  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, images, swapGiB, now };
 }
 
 /** A check that applies, with what it saw. */
@@ -66,10 +67,14 @@ async function look(
     const looked = await tell(check, running[i] as Promise<Looked | undefined>);
     if (looked === undefined) continue;
     results.push({ ...check, ...looked });
-    for (const { must: _must, swapGiB: _swap, ...finding } of looked.found)
-      progress.emit({ event: 'finding', id: check.id, seen: looked.seen, ...finding });
+    emit(progress, check, looked);
   }
   return results;
+}
+
+function emit(progress: Progress, { id }: Check, { seen, found }: Looked): void {
+  for (const { must: _must, swapGiB: _swap, fix: _fix, ...finding } of found)
+    progress.emit({ event: 'finding', id, seen, ...finding });
 }
 
 type Found = Finding & Pick<Result, 'id' | 'title' | 'seen'>;
@@ -174,25 +179,59 @@ export async function preflightInside(options: PreflightOptions): Promise<void> 
   });
 }
 
-/** The whole table, a line a check. Throws a Problem with every blocker. */
-export async function doctor(options: PreflightOptions): Promise<void> {
+/** Mends what can be, and looks again. */
+async function mend(
+  context: CheckContext,
+  results: readonly Result[],
+  { progress }: PreflightOptions,
+): Promise<Result[]> {
+  const after: Result[] = [];
+  for (const result of results) {
+    const fixes = result.found.flatMap(({ fix }) => fix ?? []);
+    if (fixes.length === 0) {
+      after.push(result);
+      continue;
+    }
+    progress.start(`fix.${result.id}`, `${result.title} mended`);
+    try {
+      const done = new Set<string>();
+      for (const fix of fixes) done.add(await fix());
+      const looked = (await result.run(context)) ?? { seen: '', found: [] };
+      const note = [...done].join('; ');
+      if (looked.found.length === 0) progress.done(note);
+      else progress.fail(note);
+      emit(progress, result, looked);
+      after.push({ ...result, ...looked });
+      sayWarnings(progress, foundIn(after.slice(-1), 'warning'));
+    } catch (error) {
+      progress.fail();
+      throw error;
+    }
+  }
+  return after;
+}
+
+/**
+ * The whole table, a line a check; with `fix`, what can be mended is. Throws a Problem with every blocker that is left.
+ */
+export async function doctor(options: PreflightOptions & { readonly fix: boolean }): Promise<void> {
   const { progress } = options;
   refuseUnknown(options.skip);
   const context = await contextOf(options);
-  const results = await look(
-    context,
-    ['before', 'inside', 'site'],
-    options,
-    async ({ id, title }, running) => {
-      const result = await running;
-      if (result === undefined) return undefined;
-      progress.start(`check.${id}`, title);
-      if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
-      else progress.done(result.seen);
-      sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
-      return result;
-    },
-  );
+  let results = await look(context, ['before', 'inside', 'site'], options, async ({ id, title }, running) => {
+    const result = await running;
+    if (result === undefined) return undefined;
+    progress.start(`check.${id}`, title);
+    if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
+    else progress.done(result.seen);
+    sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
+    return result;
+  });
+  if (options.fix) {
+    if (results.some(({ found }) => found.some(({ fix }) => fix !== undefined)))
+      results = await mend(context, results, options);
+    else progress.say('  Nothing is wrong that this could mend.');
+  }
   const blockers = foundIn(results, 'blocker');
   if (blockers.length > 0)
     // Proofs stand above, in the lines of the checks.

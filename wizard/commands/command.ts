@@ -30,6 +30,7 @@ export interface GlobalFlags {
   readonly swapGiB: number;
   readonly confirm: string | undefined;
   readonly mail: boolean;
+  readonly fix: boolean;
   readonly help: boolean;
   readonly version: boolean;
 }

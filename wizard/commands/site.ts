@@ -59,16 +59,32 @@ export const statusCommand: Command = async (context) => {
 export const doctorCommand: Command = async (context) => {
   const { flags, progress, now } = context;
   const { folder, config, engine } = await existingSite(context);
-  const caddy = (await readLock(folder))['caddy'];
-  await doctor({
-    folder,
-    config,
-    engine,
-    skip: flags.skipCheck,
-    progress,
-    now,
-    caddy: caddy === undefined ? undefined : lockedReference(caddy),
-  });
+  const images = Object.fromEntries(
+    Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
+  );
+  const look = (fix: boolean): Promise<void> =>
+    doctor({
+      folder,
+      config,
+      engine,
+      skip: flags.skipCheck,
+      progress,
+      now,
+      images,
+      caddy: images['caddy'],
+      fix,
+    });
+  if (!flags.fix) {
+    await look(false);
+    return EXIT.OK;
+  }
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  try {
+    await look(true);
+  } finally {
+    await release();
+  }
   return EXIT.OK;
 };
 

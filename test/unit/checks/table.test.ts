@@ -25,6 +25,23 @@ const WITHOUT = new Problem(EXIT.PREFLIGHT, 'Docker is not installed.', {
   next: 'Install it.',
 });
 
+const uploads = (stdout: string, code = 0): CheckContext =>
+  contextOf(
+    {
+      apps: 'pixelfed',
+      'apps.pixelfed.domain': 'pix.example.org',
+      'apps.pixelfed.admin': 'anna',
+      'apps.pixelfed.email': 'anna@example.org',
+    },
+    {
+      images: { pixelfed: 'pixelfed:1' },
+      engine: {
+        volume: async () => ({ device: undefined }),
+        run: async () => ({ code, stdout, stderr: '' }),
+      },
+    },
+  );
+
 /** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
 type Row = [
   id: string,
@@ -106,6 +123,12 @@ const ROWS: Row[] = [
 
   ['ipv6', 'all well', contextOf({}, curl(0)), '', /by IPv6/],
   ['ipv6', 'none in containers', contextOf({}, curl(7, "curl: (7) Couldn't connect")), 'warning', /This host has IPv6, its containers do not.*\(7\)/],
+
+  ['uploads', 'all well', uploads(''), '', /^Pixelfed: all of them 33:33’s and readable$/],
+  ['uploads', 'files of root', uploads('foreign app/public/m\n'), 'blocker', /^Not all in fedi_pixelfed_storage belongs to 33:33: 1 \(app\/public\/m\).*doctor --fix/],
+  ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Not all in app\/public of .*: 1000 or more .* and others\)/],
+  ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
+  ['uploads', 'nobody could look', uploads('', 1), 'warning', /could not be looked at.*not looked at$/],
 ];
 
 describe('the checks', () => {

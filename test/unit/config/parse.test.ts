@@ -92,6 +92,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     help: false,
     version: false,
     mail: false,
+    fix: false,
   },
   sources,
   words: [],

@@ -1,6 +1,7 @@
 /** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
 import type { AppConfig } from '../../config/config.ts';
-import type { AppStep } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
+import type { AppStep, Uploads } from '../app.ts';
 import { php, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
@@ -9,9 +10,12 @@ export const PASSWORD = 'pixelfed.admin';
 /** Ids of client apps begin here: one that is equal to a user's makes that user's tokens nobody's. */
 const FIRST_CLIENT = 1_000_000_000;
 
-/** Files that come with the image into a new volume, and that pages show without asking whether they are there. */
+/** Where the image has what comes into a new volume. */
+const STORAGE = '/var/www/html/storage';
+const SHOWN = 'app/public';
+/** Files below it that come along, and that pages show without asking whether they are there. */
 const SHIPPED = ['avatars/default.jpg', 'avatars/default.png', 'headers/default.jpg', 'no-preview.png'];
-const PUBLIC = '/var/www/html/storage/app/public';
+const PUBLIC = `${STORAGE}/${SHOWN}`;
 
 /** In place of those that are missing: one plain colour. */
 const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
@@ -22,6 +26,17 @@ const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
   imagefill($picture, 0, 0, imagecolorallocate($picture, 222, 226, 230));
   str_ends_with($path, '.png') ? imagepng($picture, $path) : imagejpeg($picture, $path);
 }`;
+
+const makePictures = (): Command => php(MAKE_PICTURES, { folder: PUBLIC, files: SHIPPED.join(',') });
+
+/** The media, for the doctor. @param owner `uid:gid` of the image's user */
+export const pixelfedUploads = (owner: string): Uploads => ({
+  volume: 'pixelfed_storage',
+  shown: SHOWN,
+  owner,
+  image: 'pixelfed',
+  shipped: { from: STORAGE, files: SHIPPED, make: makePictures(), service: 'pixelfed_web' },
+});
 
 const COUNT_CITIES = `ini_set('memory_limit', '512M');
 $all = count(json_decode(file_get_contents('storage/app/cities.json')));
@@ -82,7 +97,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
           ...SHIPPED.slice(1).flatMap((file) => ['-a', '-s', `${PUBLIC}/${file}`]),
         ],
       },
-      act: php(MAKE_PICTURES, { folder: PUBLIC, files: SHIPPED.join(',') }),
+      act: makePictures(),
       hint,
     },
     {
