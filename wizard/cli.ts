@@ -50,9 +50,9 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   mail: { about: 'the mails that the catcher holds', load: async () => (await site()).mailCommand },
   secrets: {
-    about: 'which there are; export [FILE]; set NAME FILE',
+    about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
-    load: async () => (await site()).secretsCommand,
+    load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
     about: 'APP: one more server on a site that exists',
@@ -87,7 +87,7 @@ const GLOBAL_FLAGS = {
   data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
   fix: { type: 'boolean', about: '        with doctor: mend what it can' },
-  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset) or the app (remove)' },
+  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset), app (remove) or secret' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },

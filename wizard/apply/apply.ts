@@ -34,6 +34,7 @@ import { ownFilesHash, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
+import { tellServers } from './rotate.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
@@ -341,6 +342,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
       makeSwap(options.swapGiB * 1024),
     );
   }
+  await tellServers(engine, config, store, progress, now);
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
   for (const { app, image } of empty) {
@@ -351,6 +353,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await writeFiles(options, changes, keep);
   await startContainers(options, engine, site);
   for (const app of config.apps) {
+    if (config.apps.length > 1) progress.say(appOf(app.id).name);
     await runSteps({ engine, project: config.name, store, progress, now }, appOf(app.id).steps(config, app));
   }
 

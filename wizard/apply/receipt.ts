@@ -28,9 +28,10 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   const { generation } = await readManifest(folder);
   const live = await everProven(folder);
   const subjects = config.apps.map((app) => {
-    const { adminSecret, proofs } = appOf(app.id);
+    const { name, adminSecret, proofs } = appOf(app.id);
     return {
       app,
+      name,
       names: namesOf(config, app),
       // With its data an app loses its accounts: one that is made anew has a password that nobody has seen yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),

@@ -14,8 +14,9 @@ export interface StepContext {
   readonly now: () => Date;
 }
 
-async function inContainer(
-  { engine, project }: StepContext,
+/** Runs a command in the running container of a service. */
+export async function inContainer(
+  { engine, project }: Pick<StepContext, 'engine' | 'project'>,
   service: string,
   { argv, stdin }: Command,
 ): Promise<Output> {

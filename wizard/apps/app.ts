@@ -139,6 +139,13 @@ export interface Uploads {
   };
 }
 
+/** A password that a server of the app keeps itself, and how that is told another one. */
+export interface Rotation {
+  readonly service: string;
+  /** It may have been told already, by a run that was cut short. */
+  readonly tell: (given: Secret) => Command;
+}
+
 export interface App {
   readonly id: string;
   /** As its makers write it. */
@@ -157,6 +164,8 @@ export interface App {
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
+  /** By name of the secret; every other one that can change at all only has to be made anew. */
+  readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
   readonly seal: (answers: Answers) => Seal;
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
@@ -166,6 +175,8 @@ export interface App {
     config: Config,
     app: AppConfig,
     secret: (name: string) => Secret,
+    /** What a secret was before, newest first. */
+    previous: (name: string) => readonly Secret[],
   ) => Readonly<Record<string, EnvGroup>>;
   /** `${NAME}` of the Compose file and `{$NAME}` of the Caddy snippet. */
   readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;

@@ -17,6 +17,7 @@ import {
   hasDatabase,
   hasValkey,
   literal,
+  mastodonRotations,
   mastodonSeal,
   mastodonTrials,
   query,
@@ -248,6 +249,7 @@ export const mastodon: App = {
   ],
   uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
 
+  rotations: ({ answers }) => mastodonRotations(answers),
   env: (config, app, secret) => {
     const { answers } = config;
     const data = dataEnv(config, secret);

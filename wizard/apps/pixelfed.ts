@@ -8,6 +8,7 @@ import { joinNetwork } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
+import type { Command } from '../docker/engine.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
@@ -184,6 +185,22 @@ const WWW_DATA = '33:33';
 /** mariadb and valkey, in their images. */
 const SERVERS = '999:999';
 
+/** As root, whose own new password may count already. */
+const tellMariadb =
+  (account: string) =>
+  (given: Secret): Command => ({
+    argv: [
+      'sh',
+      '-c',
+      'IFS= read -r new; for root in "$MARIADB_ROOT_PASSWORD" "$new"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
+      account,
+    ],
+    stdin: `${given.reveal()}\n`,
+  });
+
+const listOf = (secrets: readonly Secret[]): Secret | undefined =>
+  secrets.length === 0 ? undefined : new Secret(secrets.map((one) => one.reveal()).join(','));
+
 /** Everything that decides whose data these are, and how Laravel starts. */
 function coreEnv(app: AppConfig, secret: (name: string) => EnvGroup[string]): EnvGroup {
   return {
@@ -308,7 +325,7 @@ export const pixelfed: App = {
       name: 'pixelfed.app-key',
       class: 'steps',
       about:
-        'Encrypts sessions and links in mails: another one logs everybody out. Accounts and posts do not need it.',
+        'Encrypts sessions and links in mails: without it everybody logs in again. One made anew still reads what the earlier ones wrote.',
       make: () => `base64:${randomBytes(32).toString('base64')}`,
     },
     {
@@ -350,7 +367,11 @@ export const pixelfed: App = {
   ],
   uploads: pixelfedUploads(WWW_DATA),
 
-  env: (config, app, secret) => {
+  rotations: () => ({
+    'pixelfed.db': { service: 'pixelfed_db', tell: tellMariadb("'pixelfed'@'%'") },
+    'pixelfed.db-root': { service: 'pixelfed_db', tell: tellMariadb("'root'@'localhost'") },
+  }),
+  env: (config, app, secret, previous) => {
     const core = coreEnv(app, secret);
     const passport = secret('pixelfed.passport').reveal();
     const vapid = secret('pixelfed.vapid').reveal();
@@ -369,6 +390,8 @@ export const pixelfed: App = {
       pixelfed: {
         ...core,
         ...settingsEnv(config, app),
+        // What is encrypted with an earlier one stays readable.
+        APP_PREVIOUS_KEYS: listOf(previous('pixelfed.app-key')),
         PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
         PASSPORT_PUBLIC_KEY: oneLine(publicPem(passport)),
         VAPID_PRIVATE_KEY: secret('pixelfed.vapid'),

@@ -14,7 +14,7 @@ const LOG_LINES = 10;
 const RESTARTS = 3;
 
 /** Service → whether it does its work and ends. Undefined: nothing was written yet. */
-async function servicesOf(folder: string): Promise<ReadonlyMap<string, boolean> | undefined> {
+export async function servicesOf(folder: string): Promise<ReadonlyMap<string, boolean> | undefined> {
   try {
     const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as {
       services?: Record<string, { restart?: string }>;

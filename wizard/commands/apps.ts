@@ -11,7 +11,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import { isOf } from '../render/compose.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { parseYaml } from '../yaml.ts';
-import { existingSite } from './command.ts';
+import { confirmed, existingSite } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
@@ -38,7 +38,7 @@ export const addCommand: Command = async (context) => {
 };
 
 export const removeCommand: Command = async (context) => {
-  const { flags, progress, interactive } = context;
+  const { flags, progress } = context;
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   const ids = config.apps.map((app) => app.id);
@@ -52,17 +52,7 @@ export const removeCommand: Command = async (context) => {
   const what = flags.data
     ? `the containers of ${appOf(id).name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
     : `the containers of ${appOf(id).name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
-  let typed = flags.confirm;
-  if (typed === undefined && interactive) {
-    const { askText } = await import('../ask/prompts.ts');
-    progress.say(`This removes ${what}.`);
-    typed = await askText(`Type ${id} to go on`);
-  }
-  if (typed?.trim() !== id)
-    throw new Problem(EXIT.REFUSED, `${id} was not confirmed, so nothing was removed.`, {
-      means: `It would remove ${what}.`,
-      next: `Confirm with --confirm ${id}${flags.data ? '' : ' (and --data to remove the data too)'}.`,
-    });
+  await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
 
   const exit = await setUp(context, folder, await without(folder, id));
   if (flags.data) {

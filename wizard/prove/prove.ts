@@ -14,6 +14,8 @@ import { certificateProof, proxyProof } from './tls.ts';
 /** One app to prove. */
 export interface Subject {
   readonly app: AppConfig;
+  /** As its makers write it. */
+  readonly name: string;
   /** Every name that leads to it. */
   readonly names: readonly string[];
   /** See ProofContext. */
@@ -48,7 +50,8 @@ export async function prove(
   };
 
   const results: ProofResult[] = [];
-  for (const { app, names, first, proofs: proofsOf } of subjects) {
+  for (const { app, name, names, first, proofs: proofsOf } of subjects) {
+    if (subjects.length > 1) progress.say(name);
     const context: ProofContext = { ...common, first };
     const proofs = [...proofsOf(context)];
     const gate = gateOf(config, names, { engine, door, ca, http: context.http });

@@ -194,7 +194,12 @@ export async function renderSite({
   for (const app of config.apps)
     Object.assign(
       env,
-      appOf(app.id).env(config, app, (name) => store.get(name)),
+      appOf(app.id).env(
+        config,
+        app,
+        (name) => store.get(name),
+        (name) => store.previous(name),
+      ),
     );
   const envTexts = Object.fromEntries(
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),

@@ -33,9 +33,12 @@ const config = (more: Answers = {}): Config =>
 const env = (more: Answers = {}): Record<string, string | number | undefined> => {
   const one = config(more);
   const group =
-    appOf('pixelfed').env(one, appConfig(one, 'pixelfed'), (name) => new Secret(SECRET_VALUES[name] ?? name))[
-      'pixelfed'
-    ] ?? {};
+    appOf('pixelfed').env(
+      one,
+      appConfig(one, 'pixelfed'),
+      (name) => new Secret(SECRET_VALUES[name] ?? name),
+      () => [],
+    )['pixelfed'] ?? {};
   return Object.fromEntries(
     Object.entries(group).map(([name, value]) => [
       name,

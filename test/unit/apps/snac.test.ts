@@ -23,7 +23,14 @@ const config = (more: Answers): Config =>
   });
 const env = (more: Answers): Record<string, unknown> => {
   const one = config(more);
-  return appOf('snac').env(one, appConfig(one, 'snac'), (name) => new Secret(name))['snac'] ?? {};
+  return (
+    appOf('snac').env(
+      one,
+      appConfig(one, 'snac'),
+      (name) => new Secret(name),
+      () => [],
+    )['snac'] ?? {}
+  );
 };
 
 describe('its mail', () => {
