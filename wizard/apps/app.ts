@@ -161,6 +161,13 @@ export interface App {
   readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
   /** Network on which Caddy meets the app. */
   readonly front: string;
+  /**
+   * Takes no server at a private address, itself included: no name of the site leads it through Docker's own network,
+   * which in a lab has addresses that count as public.
+   */
+  readonly publicOnly?: boolean;
+  /** Files for `trust/`, beside the root of `internal` certificates, by name: for software that finds it through one. */
+  readonly trustFiles?: Readonly<Record<string, string>>;
   /** Edits the parsed Compose file for the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];

@@ -4,10 +4,11 @@ import type { AppConfig, Config, Mail } from '../config/config.ts';
 import { parseChoice, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { joinNetwork } from '../render/compose.ts';
+import { joinNetwork, service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
+import { TRUST_FOLDER } from './app.ts';
 import type { App, EnvGroup } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
@@ -333,6 +334,11 @@ export const pixelfed: App = {
   ],
   adminSecret: PASSWORD,
   front: 'pixelfed_front',
+  publicOnly: true,
+  // The system's own stay beside it: PHP looks into the folder too, and so does its curl.
+  trustFiles: {
+    'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
+  },
   caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
   seal: () => ({
     service: 'pixelfed_db',
@@ -373,6 +379,8 @@ export const pixelfed: App = {
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
+        // PHP's own folder, and this one.
+        PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(config, secret),
       },
@@ -401,8 +409,14 @@ export const pixelfed: App = {
   ],
 
   shape: (compose, config) => {
-    if (config.mail.mode !== 'catcher') return;
-    for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.mail.mode === 'catcher')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.tls.mode === 'internal')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
+        const one = service(compose, name);
+        // The three share one list in the Compose file.
+        one.volumes = [...(one.volumes ?? []), `./trust:${TRUST_FOLDER}:ro`];
+      }
   },
 
   steps: (_config, app) => pixelfedSteps(app),

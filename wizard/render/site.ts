@@ -13,7 +13,16 @@ import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { fillCaddy } from './caddy.ts';
-import { assertComplete, isOf, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
+import {
+  assertComplete,
+  isOf,
+  join,
+  joinNetwork,
+  parseCompose,
+  printCompose,
+  replaceNetwork,
+  service,
+} from './compose.ts';
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
@@ -110,6 +119,15 @@ function openIPv6(file: ComposeFile, { name, bind }: Config): void {
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
+/**
+ * Where the names of a lab lead to the door on a network that counts as public, to PHP too (FILTER_FLAG_GLOBAL_RANGE): a
+ * sixteenth of 192.88.99.0/24, the anycast addresses of 6to4 relays, which nobody may route any more (RFC 7526).
+ */
+const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
+  const [first = 0] = createHash('sha256').update(name).digest();
+  return { ipam: { config: [{ subnet: `192.88.99.${(first % 16) * 16}/28` }] } };
+};
+
 async function renderCompose(
   config: Config,
   lock: Lock,
@@ -132,12 +150,13 @@ async function renderCompose(
   const joined = join(parts);
   for (const app of config.apps) {
     // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
-    const names =
-      config.tls.mode === 'internal'
-        ? domainsOf(config)
-        : (APPS[app.id].names?.(config, app) ?? [app.domain]);
-    joinNetwork(joined, 'caddy', APPS[app.id].front, names);
-    const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
+    const { front, publicOnly = false, names: own, caddyMounts } = APPS[app.id];
+    const lab = config.tls.mode === 'internal';
+    const names = lab ? domainsOf(config) : publicOnly ? [] : (own?.(config, app) ?? [app.domain]);
+    joinNetwork(joined, 'caddy', front, names);
+    // Another name, as for IPv6.
+    if (lab && publicOnly) replaceNetwork(joined, front, `${front}_lab`, labNetwork(config));
+    const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
   if (config.tls.mode === 'proxy')
@@ -252,6 +271,9 @@ export async function renderSite({
       plain('caddy/pki/root.crt', root.certificate),
       secret('caddy/pki/root.key', root.key),
       plain('trust/root.crt', root.certificate),
+      ...config.apps.flatMap((app) =>
+        Object.entries(APPS[app.id].trustFiles ?? {}).map(([name, text]) => plain(`trust/${name}`, text)),
+      ),
     );
   }
   if (config.tls.mode === 'proxy') {
