@@ -109,6 +109,18 @@ export interface Trial {
   readonly hint: string;
 }
 
+/** A part of a host. */
+export interface Share {
+  readonly memoryMiB: number;
+  readonly cores: number;
+}
+
+export interface Load {
+  readonly memoryMiB: number;
+  /** Most processes that compute at the same time. */
+  readonly processes: number;
+}
+
 /** A volume that can lie in a directory of the person's choosing instead of with Docker. */
 export interface DataFolder {
   /** Volume key in the app's Compose file. */
@@ -128,7 +140,10 @@ export interface App {
   readonly name: string;
   /** One line for the choice of apps. */
   readonly about: string;
-  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number };
+  /** `cores`: what it wants for itself when it is busy. */
+  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number; readonly cores: number };
+  /** What it takes of the host, tuned by these answers; absent: its minimum, in one process. */
+  readonly load?: (answers: Answers) => Load;
   /** Rows besides domain, admin and e-mail; keys start with `apps.ID.`. */
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */

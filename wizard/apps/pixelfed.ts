@@ -12,7 +12,7 @@ import { TRUST_FOLDER } from './app.ts';
 import type { App, EnvGroup } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
+import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
@@ -133,10 +133,10 @@ const QUESTIONS: readonly Question[] = [
     key: key('size'),
     topic: 'size',
     message: 'Size of Pixelfed',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byMemory: sizeFor,
+    byHost: sizeFor,
   },
 ];
 
@@ -288,7 +288,8 @@ export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
-  minimum: { memoryMiB: 1900, diskGiB: 20 },
+  minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
+  load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
   questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...s3Questions('pixelfed')],
   parseAdmin: parsePixelfedName,
   images: {

@@ -3,7 +3,7 @@ import type { CaaRecord } from 'node:dns';
 import { APPS } from '../apps/index.ts';
 import type { Config } from '../config/config.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import { isPublic, isReserved, spelled } from './addresses.ts';
+import { isPublic, isReserved, spelled } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
 /** Names that Caddy gets certificates for. */

@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { shortIPv6 } from '../config/parse.ts';
 import { Problem } from '../problem.ts';
-import { isPublic } from './addresses.ts';
+import { isPublic } from '../config/addresses.ts';
 import type { CheckContext, Looked } from './check.ts';
 
 export interface Listener {

@@ -11,6 +11,7 @@ import type { Generation } from '../apply/generations.ts';
 import { stale } from '../apply/containers.ts';
 import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
+import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../config/resolve.ts';
@@ -102,6 +103,7 @@ async function conversation(
       context.onLeaving(kept ? KEPT : undefined);
     },
     problemsOf: (answers) => problemsOf(configOf(answers)),
+    together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
       running === undefined ||
@@ -297,6 +299,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   if (pending) {
     lines.push(`Site in ${folder}`, '');
     if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
+    if (config.apps.length > 1) lines.push(`${together(config.answers)}.`, '');
     list('Images to fetch', missing);
     if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))

@@ -1,4 +1,5 @@
 /** What a question is. One row gives the prompt, the flag, the variable, the key in fedi.yaml, the check and the help. */
+import type { Share } from '../apps/app.ts';
 import type { Parsed } from './parse.ts';
 
 /** What an answer can be once it is checked. */
@@ -36,8 +37,8 @@ export interface Question {
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
   readonly follows?: string;
-  /** The default from the memory the app may count on, in MiB. */
-  readonly byMemory?: (memoryMiB: number) => Value;
+  /** The default from the part of the host that the app may count on. */
+  readonly byHost?: (share: Share) => Value;
   /** Whether it applies at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
   /** What is worth knowing once it is answered; sentences. The answers hold this one too. */

@@ -314,8 +314,9 @@ export async function connect(): Promise<Engine> {
         }));
     },
 
-    async logs(id, lines): Promise<string> {
-      const { stdout, stderr } = await cli(['logs', '--tail', String(lines), id]);
+    async logs(id, lines, seconds): Promise<string> {
+      const since = seconds === undefined ? [] : ['--since', `${seconds}s`];
+      const { stdout, stderr } = await cli(['logs', '--tail', String(lines), ...since, id]);
       return `${stdout}${stderr}`.trim();
     },
 

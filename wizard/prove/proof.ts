@@ -17,6 +17,8 @@ export interface ProofContext {
   readonly mail: boolean;
   /** Runs a command in an app's container, for what only the server itself can tell. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
+  /** What an app's container printed in the last so many seconds. */
+  readonly said: (service: string, seconds: number) => Promise<string>;
 }
 
 /** One thing that a user of the server would see work. Later proofs may build on earlier ones of the same app. */

@@ -16,6 +16,8 @@ import type { Client } from './http.ts';
 import type { Proof, ProofContext, ProofResult, Receipt } from './proof.ts';
 import { certificateProof, proxyProof } from './tls.ts';
 
+const LOG_LINES = 100;
+
 export async function prove(
   config: Config,
   store: Store,
@@ -26,11 +28,13 @@ export async function prove(
   progress: Progress,
   now: () => Date,
 ): Promise<Receipt> {
-  const inside: ProofContext['inside'] = async (service, { argv, stdin }) => {
+  const containerOf = async (service: string): Promise<string> => {
     const container = (await engine.containers(config.name)).find((one) => one.service === service);
     if (container === undefined) throw new Error(`the container of ${service} is gone`);
-    return engine.exec(container.id, argv, stdin);
+    return container.id;
   };
+  const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
+    engine.exec(await containerOf(service), argv, stdin);
   const door = doorOf(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
@@ -40,6 +44,7 @@ export async function prove(
     secret: (name) => store.find(name),
     mail,
     inside,
+    said: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
   };
 
   const results: ProofResult[] = [];

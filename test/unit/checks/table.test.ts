@@ -25,6 +25,20 @@ const WITHOUT = new Problem(EXIT.PREFLIGHT, 'Docker is not installed.', {
   next: 'Install it.',
 });
 
+const THREE = {
+  apps: 'snac,mastodon,pixelfed',
+  ...Object.fromEntries(
+    ['mastodon', 'pixelfed'].flatMap((id) => [
+      [`apps.${id}.domain`, `${id}.example.org`],
+      [`apps.${id}.admin`, 'anna'],
+      [`apps.${id}.email`, 'anna@example.org'],
+    ]),
+  ),
+  'apps.mastodon.size': '2gb',
+  'apps.mastodon.sidekiq': 'split',
+  'apps.pixelfed.size': '4gb',
+};
+
 /** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
 type Row = [
   id: string,
@@ -66,6 +80,12 @@ const ROWS: Row[] = [
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
   ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
+  ['memory', 'three that fit', contextOf(THREE, { info: { memoryMiB: 8192 } }), '', /snac 256 MB, Mastodon 1\.9 GB, Pixelfed 3\.4 GB: together 5\.5 GB, at most 20 processes/],
+  ['memory', 'three with sizes for a bigger host', contextOf({ ...THREE, 'apps.mastodon.size': '8gb' }, { info: { memoryMiB: 8192 } }), 'warning', /more memory than this host has: .*Mastodon 6\.8 GB.*together 10\.5 GB.*; it has 8\.0 GB.*--mastodon-size 4gb/],
+  ['memory', 'three on a host for one', contextOf(THREE, { info: { memoryMiB: 2048 } }), 'warning', /less memory than the site needs.*--swap 2/],
+  ['cores', 'enough', contextOf(THREE), '', /2; 2 wanted/],
+  ['cores', 'one for two that compute', contextOf(THREE, { info: { cpus: 1 } }), 'warning', /1 processor core for Mastodon and Pixelfed \(.*20 processes.*2 cores/],
+  ['cores', 'one for snac', contextOf({}, { info: { cpus: 1 } }), '', /1; 0 wanted/],
   ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
