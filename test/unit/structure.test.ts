@@ -111,7 +111,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   docker: [],
   apps: ['config', 'prove', 'render', 'secrets'],
   checks: ['apps', 'config'],
-  prove: ['apps', 'config/config.ts', 'docker/caddy.ts', 'secrets', 'atomic.ts'],
+  prove: ['apps', 'config/addresses.ts', 'config/config.ts', 'docker/caddy.ts', 'secrets', 'atomic.ts'],
   apply: ['apps', 'checks', 'config', 'plan', 'prove', 'render', 'secrets', 'docker'],
   commands: ['apply', 'apps', 'ask', 'checks', 'config', 'docker', 'plan', 'prove', 'render', 'secrets'],
 };

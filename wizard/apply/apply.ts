@@ -30,7 +30,7 @@ import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
-import { ownFilesHash, stale, untilWell, up } from './containers.ts';
+import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
@@ -202,7 +202,8 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   if (prepared.config.apps.some(({ id }) => !store.wasShown(APPS[id].adminSecret))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
   const containers = await running;
-  if ((await stale(containers, folder, site)).length > 0) return false;
+  if ((await stale(containers, folder, site)).length > 0 || leftovers(containers, site).length > 0)
+    return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
   return caddy?.healthOutput === (await caddyId(folder, site)) || isCaddyCurrent(engine, folder, site);
 }
@@ -451,8 +452,9 @@ async function startContainers(
   const ownChanged = prior !== own;
   progress.start('up', 'Containers');
   try {
-    const before = await stale(await engine.containers(site.compose.name), folder, site);
-    if (before.length === 0 && !ownChanged) progress.already();
+    const containers = await engine.containers(site.compose.name);
+    const before = await stale(containers, folder, site);
+    if (before.length === 0 && leftovers(containers, site).length === 0 && !ownChanged) progress.already();
     else {
       progress.update(before.join(', '));
       const since = Date.now();

@@ -8,7 +8,7 @@ import { readManifest } from '../apply/files.ts';
 import type { Change } from '../apply/files.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
-import { stale } from '../apply/containers.ts';
+import { leftovers, stale } from '../apply/containers.ts';
 import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
 import { together } from '../checks/machine.ts';
@@ -277,17 +277,23 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     });
   }
   const files = summary(changes);
-  const there = (await engine.containers(config.name)).map(({ service }) => service);
   const isNew = (await readManifest(folder)).generation === 0;
   const wanted = Object.keys(site.compose.services);
-  const behind = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
+  const running = await engine.containers(config.name);
+  const behind = isNew ? wanted : await stale(running, folder, site);
+  const there = running.map(({ service }) => service);
   const containers = {
     create: behind.filter((name) => !there.includes(name)),
     replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
   const steps = config.apps.flatMap((app) => due(APPS[app.id].steps(config, app), store));
-  const pending = files.length > 0 || behind.length > 0 || missing.length > 0 || swapGiB > 0;
+  const pending =
+    files.length > 0 ||
+    behind.length > 0 ||
+    leftovers(running, site).length > 0 ||
+    missing.length > 0 ||
+    swapGiB > 0;
   const reloads =
     changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&
     !behind.includes('caddy');
