@@ -1,7 +1,7 @@
 /** From answers to a proven site: the one path that every command which changes something takes. */
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { APP_IDS, APPS } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -9,7 +9,7 @@ import type { Config } from '../config/config.ts';
 import { changed } from '../config/later.ts';
 import { questionsFor } from '../config/questions.ts';
 import type { Resolved } from '../config/resolve.ts';
-import { saveInto, worthSaving } from '../config/save.ts';
+import { saveInto, withoutApps, worthSaving } from '../config/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
@@ -122,11 +122,20 @@ export async function prepare(
   const cannot = problemsOf(config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  const running = (await runningAnswers(folder)) ?? {};
   const { refused, leaves } = changed(
     questionsFor(config.apps.map(({ id }) => id)),
-    (await runningAnswers(folder)) ?? {},
+    running,
     resolved.answers,
   );
+  const gone = APP_IDS.filter((id) => !config.apps.some((app) => app.id === id));
+  for (const id of gone)
+    if (
+      String(running['apps'] ?? '')
+        .split(',')
+        .includes(id)
+    )
+      leaves.push(`${APPS[id].name} goes. Its data stay, until \`fedi-setup remove ${id} --data\`.`);
   if (refused.length > 0) {
     throw new Problem(EXIT.REFUSED, refused.join('\n'), {
       means: 'Nothing was changed.',
@@ -150,7 +159,7 @@ export async function prepare(
     config,
     store,
     lock: shown,
-    answersText: saveInto(savedText, worthSaving(questions, resolved)),
+    answersText: saveInto(savedText && withoutApps(savedText, gone), worthSaving(questions, resolved)),
     customCaddy: Object.entries(custom)
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)

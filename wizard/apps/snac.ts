@@ -129,7 +129,7 @@ export const snac: App = {
     {
       // Without one snac mails no notifications. One that the person set in the web interface stays.
       id: 'snac.email',
-      title: `Notifications to ${app.email}`,
+      title: 'An address for notifications by mail',
       service: 'snac',
       check: {
         argv: [

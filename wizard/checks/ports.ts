@@ -105,7 +105,12 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
     const container = containers.find(
       (one) =>
         one.state === 'running' &&
-        one.ports.some((other) => other.port === port && collides(config.bind, other.ip || '0.0.0.0')),
+        one.ports.some(
+          (other) =>
+            other.port === port &&
+            other.protocol === protocol &&
+            collides(config.bind, other.ip || '0.0.0.0'),
+        ),
     );
     const listener = all.find(
       (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),

@@ -6,12 +6,9 @@ import { takeLock } from '../apply/runlock.ts';
 import { readAsset } from '../assets.ts';
 import type { Config } from '../config/config.ts';
 import { parseChoice } from '../config/parse.ts';
-import { resolve } from '../config/resolve.ts';
-import { commentOut } from '../config/save.ts';
-import { CONFIG_FILE, savedSource, yamlSource } from '../config/sources.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lastReceipt } from '../prove/receipt.ts';
-import { EXIT, Problem, gather } from '../problem.ts';
+import { EXIT, Problem } from '../problem.ts';
 import { isOf } from '../render/compose.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { parseYaml } from '../yaml.ts';
@@ -77,11 +74,9 @@ export const removeCommand: Command = async (context) => {
       next: `Confirm with --confirm ${id}${flags.data ? '' : ' (and --data to remove the data too)'}.`,
     });
 
-  const exit = await setUp(
-    context,
-    folder,
-    here ? await without(folder, id) : await answersFor(context, folder, [], false),
-  );
+  const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
+  const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
+  const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false));
   if (flags.data) {
     const release = await takeLock(folder);
     context.onLocked(release);
@@ -103,21 +98,6 @@ export const removeCommand: Command = async (context) => {
   }
   return exit;
 };
-
-/** The answers without an app: its block in fedi.yaml stays to be read, as a comment. */
-async function without(folder: string, id: AppId): Promise<Parameters<typeof setUp>[2]> {
-  const saved = (await savedSource(folder))?.text ?? '';
-  const text = commentOut(saved, ['apps', id], `Removed; \`fedi-setup add ${id}\` asks for these again.`);
-  if (text === undefined)
-    throw new Problem(EXIT.USAGE, `${CONFIG_FILE} is written in a form that cannot be edited safely.`, {
-      means: 'Nothing was changed.',
-      next: `Take apps.${id} out by hand, then run \`fedi-setup apply\`.`,
-    });
-  const resolved = await resolve([yamlSource(text)]);
-  if (resolved.problems.length > 0)
-    throw gather(EXIT.USAGE, `${CONFIG_FILE} cannot be used:`, resolved.problems, 'Nothing was changed.');
-  return { resolved, savedText: text, reload: () => Promise.resolve({ resolved, savedText: text }) };
-}
 
 /** App → the volumes there are of it, for apps that have any or that have containers. */
 async function leftOf(engine: Engine, { name }: Config): Promise<Map<AppId, string[]>> {

@@ -303,14 +303,18 @@ export async function connect(): Promise<Engine> {
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,
           labels: container.Config.Labels,
-          ports: Object.values(
+          ports: Object.entries(
             (container.HostConfig.PortBindings ?? {}) as Record<
               string,
               { HostIp?: string; HostPort: string }[] | null
             >,
-          )
-            .flatMap((bindings) => bindings ?? [])
-            .map(({ HostIp, HostPort }) => ({ ip: HostIp ?? '', port: Number(HostPort) })),
+          ).flatMap(([inner, bindings]) =>
+            (bindings ?? []).map(({ HostIp, HostPort }) => ({
+              ip: HostIp ?? '',
+              port: Number(HostPort),
+              protocol: inner.split('/')[1] ?? 'tcp',
+            })),
+          ),
         }));
     },
 

@@ -42,7 +42,7 @@ export interface Container {
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Published ports of the host. */
-  readonly ports: readonly { readonly ip: string; readonly port: number }[];
+  readonly ports: readonly { readonly ip: string; readonly port: number; readonly protocol: string }[];
 }
 
 export interface Output {

@@ -51,6 +51,7 @@ export function neighbourProofs(
   return [
     {
       id: 'neighbours',
+      inside: true,
       title:
         others.length === 0
           ? 'Its own name, as its container finds it'

@@ -25,6 +25,8 @@ export interface ProofContext {
 export interface Proof {
   readonly id: string;
   readonly title: string;
+  /** Asks the web for nothing: it is tried where there is no answer from it, too. */
+  readonly inside?: boolean;
   /** Resolves to the evidence in a few words; throws what was seen instead. */
   readonly run: () => Promise<string>;
 }

@@ -119,6 +119,23 @@ function openIPv6(file: ComposeFile, { name, bind }: Config): void {
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
+/** Each app meets the catcher on a network of its own: on a common one they would reach each other. */
+function separateMail(file: ComposeFile, { apps }: Config): void {
+  const { mail: shared = {}, ...others } = file.networks;
+  file.networks = others;
+  delete service(file, 'mail').networks?.['mail'];
+  for (const { id } of apps) {
+    const own = `${id}_mail`;
+    for (const [name, { networks = {} }] of Object.entries(file.services)) {
+      if (!isOf(id, name) || networks['mail'] === undefined) continue;
+      delete networks['mail'];
+      networks[own] = {};
+      file.networks[own] = { ...shared };
+    }
+    if (own in file.networks) joinNetwork(file, 'mail', own);
+  }
+}
+
 /**
  * Where the names of a lab lead to the door on a network that counts as public, to PHP too (FILTER_FLAG_GLOBAL_RANGE): a
  * sixteenth of 192.88.99.0/24, the anycast addresses of 6to4 relays, which nobody may route any more (RFC 7526).
@@ -159,6 +176,7 @@ async function renderCompose(
     const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
+  if (config.mail.mode === 'catcher') separateMail(joined, config);
   if (config.tls.mode === 'proxy')
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);

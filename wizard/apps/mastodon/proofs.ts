@@ -200,6 +200,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       : [
           {
             id: 'mail',
+            inside: true,
             title: `A mail to ${app.email}`,
             run: async () =>
               mailEvidence(

@@ -149,6 +149,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     },
     {
       id: 'horizon',
+      inside: true,
       title: 'Horizon, by its own word',
       run: () => inside('pixelfed_horizon', { argv: ['php', 'artisan', 'horizon:status'] }),
     },
@@ -244,6 +245,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       : [
           {
             id: 'mail',
+            inside: true,
             title: `A mail to ${app.email}`,
             run: async () => {
               const said = await inside(
@@ -267,6 +269,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     },
     {
       id: 'scheduler',
+      inside: true,
       title: 'The clock, and the last task it ran',
       run: () =>
         until(CLOCK_PATIENCE_MS, 5000, 'no task ran by the clock', async () => {
