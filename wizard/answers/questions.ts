@@ -1,6 +1,6 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
 import { domainToUnicode } from 'node:url';
-import { APP_IDS, appOf, memoryFor } from '../apps/index.ts';
+import { APP_IDS, appOf, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import { splitRoot } from '../secrets/openssl.ts';
@@ -83,10 +83,10 @@ function appQuestions(id: string): Question[] {
       parse: parse.parseEmail,
     },
     ...app.questions.map((question) => {
-      const { byMemory } = question;
-      return byMemory === undefined
+      const { byHost } = question;
+      return byHost === undefined
         ? question
-        : { ...question, initial: (answers: Answers) => byMemory(memoryFor(id, answers)) };
+        : { ...question, initial: (answers: Answers) => byHost(shareOf(id, answers)) };
     }),
     ...(app.folders ?? []).map((folder): Question => ({
       key: folderKey(id, folder),

@@ -1,7 +1,7 @@
 /** From answers to a proven site: the one path that every command which changes something takes. */
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { appOf } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -9,7 +9,7 @@ import type { Config } from '../config/config.ts';
 import { changed } from '../config/later.ts';
 import { questionsFor } from '../answers/questions.ts';
 import type { Resolved } from '../answers/resolve.ts';
-import { saveInto, worthSaving } from '../answers/save.ts';
+import { saveInto, worthSaving, withoutApps } from '../answers/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Change } from '../plan/diff.ts';
@@ -30,7 +30,7 @@ import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
-import { ownFilesHash, stale, untilWell, up } from './containers.ts';
+import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
@@ -123,11 +123,20 @@ export async function prepare(
   const cannot = problemsOf(config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  const running = (await runningAnswers(folder)) ?? {};
   const { refused, leaves } = changed(
     questionsFor(config.apps.map(({ id }) => id)),
-    (await runningAnswers(folder)) ?? {},
+    running,
     resolved.answers,
   );
+  const gone = APP_IDS.filter((id) => !config.apps.some((app) => app.id === id));
+  for (const id of gone)
+    if (
+      String(running['apps'] ?? '')
+        .split(',')
+        .includes(id)
+    )
+      leaves.push(`${appOf(id).name} goes. Its data stay, until \`fedi-setup remove ${id} --data\`.`);
   if (refused.length > 0) {
     throw new Problem(EXIT.REFUSED, refused.join('\n'), {
       means: 'Nothing was changed.',
@@ -151,7 +160,7 @@ export async function prepare(
     config,
     store,
     lock: shown,
-    answersText: saveInto(savedText, worthSaving(questions, resolved)),
+    answersText: saveInto(savedText && withoutApps(savedText, gone), worthSaving(questions, resolved)),
     customCaddy: Object.entries(custom)
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
@@ -203,7 +212,8 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   if (prepared.config.apps.some(({ id }) => !store.wasShown(appOf(id).adminSecret))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
   const containers = await running;
-  if ((await stale(containers, folder, site)).length > 0) return false;
+  if ((await stale(containers, folder, site)).length > 0 || leftovers(containers, site).length > 0)
+    return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
   return caddy?.healthOutput === (await caddyId(folder, site)) || isCaddyCurrent(engine, folder, site);
 }
@@ -443,8 +453,9 @@ async function startContainers(
   const ownChanged = prior !== own;
   progress.start('up', 'Containers');
   try {
-    const before = await stale(await engine.containers(site.compose.name), folder, site);
-    if (before.length === 0 && !ownChanged) progress.already();
+    const containers = await engine.containers(site.compose.name);
+    const before = await stale(containers, folder, site);
+    if (before.length === 0 && leftovers(containers, site).length === 0 && !ownChanged) progress.already();
     else {
       progress.update(before.join(', '));
       const since = Date.now();

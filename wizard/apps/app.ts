@@ -105,6 +105,12 @@ export interface Trial {
   readonly hint: string;
 }
 
+export interface Load {
+  readonly memoryMiB: number;
+  /** Most processes that compute at the same time. */
+  readonly processes: number;
+}
+
 /** A volume that can lie in a directory of the person's choosing instead of with Docker. */
 export interface DataFolder {
   /** Volume key in the app's Compose file. */
@@ -152,7 +158,10 @@ export interface App {
   readonly name: string;
   /** One line for the choice of apps. */
   readonly about: string;
-  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number };
+  /** `cores`: what it wants for itself when it is busy. */
+  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number; readonly cores: number };
+  /** What it takes of the host, tuned by these answers; absent: its minimum, in one process. */
+  readonly load?: (answers: Answers) => Load;
   /** Rows besides domain, admin and e-mail; keys start with `apps.ID.`. */
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */
@@ -190,6 +199,13 @@ export interface App {
   readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
   /** Network on which Caddy meets the app. */
   readonly front: string;
+  /**
+   * Takes no server at a private address, itself included: no name of the site leads it through Docker's own network,
+   * which in a lab has addresses that count as public.
+   */
+  readonly publicOnly?: boolean;
+  /** Files for `trust/`, beside the root of `internal` certificates, by name: for software that finds it through one. */
+  readonly trustFiles?: Readonly<Record<string, string>>;
   /** Edits the parsed Compose file for the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];

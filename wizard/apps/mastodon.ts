@@ -31,6 +31,7 @@ import {
   SIDEKIQ,
   SIZES,
   describeSize,
+  loadOf,
   sizeFor,
 } from './mastodon/size.ts';
 import type { Layout, Size } from './mastodon/size.ts';
@@ -135,10 +136,10 @@ const QUESTIONS: readonly Question[] = [
     key: key('size'),
     topic: 'size',
     message: 'Size of Mastodon',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byMemory: sizeFor,
+    byHost: sizeFor,
   },
   {
     key: key('sidekiq'),
@@ -183,7 +184,13 @@ export const mastodon: App = {
   id: 'mastodon',
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory at least',
-  minimum: { memoryMiB: 1900, diskGiB: 10 },
+  minimum: { memoryMiB: 1900, diskGiB: 10, cores: 1 },
+  load: (answers) =>
+    loadOf(
+      (text(answers, 'size') || '2gb') as Size,
+      (text(answers, 'sidekiq') || 'one') as Layout,
+      mastodon.minimum.memoryMiB,
+    ),
   questions: [
     passwordQuestion('mastodon', 'Mastodon'),
     ...QUESTIONS,

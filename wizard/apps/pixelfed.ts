@@ -4,16 +4,17 @@ import type { AppConfig, Config, Mail } from '../config/config.ts';
 import { parseChoice, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { joinNetwork } from '../render/compose.ts';
+import { joinNetwork, service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { Command } from '../docker/engine.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
+import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
@@ -134,10 +135,10 @@ const QUESTIONS: readonly Question[] = [
     key: key('size'),
     topic: 'size',
     message: 'Size of Pixelfed',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byMemory: sizeFor,
+    byHost: sizeFor,
   },
 ];
 
@@ -305,7 +306,8 @@ export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
-  minimum: { memoryMiB: 1900, diskGiB: 20 },
+  minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
+  load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
   questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...s3Questions('pixelfed')],
   parseAdmin: parsePixelfedName,
   images: {
@@ -351,6 +353,11 @@ export const pixelfed: App = {
   ],
   adminSecret: PASSWORD,
   front: 'pixelfed_front',
+  publicOnly: true,
+  // The system's own stay beside it: PHP looks into the folder too, and so does its curl.
+  trustFiles: {
+    'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
+  },
   caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
   seal: () => ({
     service: 'pixelfed_db',
@@ -398,6 +405,8 @@ export const pixelfed: App = {
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
+        // PHP's own folder, and this one.
+        PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(config, secret),
       },
@@ -426,8 +435,14 @@ export const pixelfed: App = {
   ],
 
   shape: (compose, config) => {
-    if (config.mail.mode !== 'catcher') return;
-    for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.mail.mode === 'catcher')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.tls.mode === 'internal')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
+        const one = service(compose, name);
+        // The three share one list in the Compose file.
+        one.volumes = [...(one.volumes ?? []), `./trust:${TRUST_FOLDER}:ro`];
+      }
   },
 
   steps: (_config, app) => pixelfedSteps(app),

@@ -67,6 +67,8 @@ export interface Conversation {
   readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
   /** What these answers cannot do together, in sentences. */
   readonly problemsOf: (answers: Answers) => readonly string[];
+  /** What several servers take of this host, and the sum. */
+  readonly together: (answers: Answers) => string;
   /** What was found on this host and in the DNS for these answers, a line each. */
   readonly check: (answers: Answers) => Promise<readonly string[]>;
   /** Shows what would be done; false: the person wants to change something first. */
@@ -178,6 +180,10 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
   for (;;) {
     const list = rows(resolved).filter((question) => !isSettled(question, known));
     review(list, resolved, known);
+    if (appsOf(resolved).length > 1) {
+      say(`${talk.together(resolved.answers)}.`, 2);
+      say();
+    }
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
     if (action === 'quit') throw new Cancelled(EXIT.INT);
     if (action === 'check') {

@@ -2,7 +2,7 @@
 import type { CaaRecord } from 'node:dns';
 import { allNamesOf } from '../apps/index.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import { isPublic, isReserved, spelled } from './addresses.ts';
+import { isPublic, isReserved, spelled } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
 const list = (addresses: readonly string[]): string => addresses.join(', ') || 'none';

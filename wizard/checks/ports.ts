@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { Problem } from '../problem.ts';
-import { isPublic } from './addresses.ts';
+import { isPublic } from '../config/addresses.ts';
 import type { CheckContext, Looked } from './check.ts';
 
 /** Whether binding to `bind` fails because of somebody at `address`: `::` takes IPv4 too, `0.0.0.0` only that. */
@@ -32,7 +32,12 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
     const container = containers.find(
       (one) =>
         one.state === 'running' &&
-        one.ports.some((other) => other.port === port && collides(config.bind, other.ip || '0.0.0.0')),
+        one.ports.some(
+          (other) =>
+            other.port === port &&
+            other.protocol === protocol &&
+            collides(config.bind, other.ip || '0.0.0.0'),
+        ),
     );
     const listener = all.find(
       (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),

@@ -8,9 +8,10 @@ import { readManifest } from '../apply/files.ts';
 import type { Change } from '../plan/diff.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
-import { stale } from '../apply/containers.ts';
+import { leftovers, stale } from '../apply/containers.ts';
 import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
+import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
@@ -102,6 +103,7 @@ async function conversation(
       context.onLeaving(kept ? KEPT : undefined);
     },
     problemsOf: (answers) => problemsOf(configOf(answers)),
+    together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
       running === undefined ||
@@ -275,17 +277,23 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     });
   }
   const files = summary(changes);
-  const there = (await engine.containers(config.name)).map(({ service }) => service);
   const isNew = (await readManifest(folder)).generation === 0;
   const wanted = Object.keys(site.compose.services);
-  const behind = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
+  const running = await engine.containers(config.name);
+  const behind = isNew ? wanted : await stale(running, folder, site);
+  const there = running.map(({ service }) => service);
   const containers = {
     create: behind.filter((name) => !there.includes(name)),
     replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
   const steps = config.apps.flatMap((app) => due(appOf(app.id).steps(config, app), store));
-  const pending = files.length > 0 || behind.length > 0 || missing.length > 0 || swapGiB > 0;
+  const pending =
+    files.length > 0 ||
+    behind.length > 0 ||
+    leftovers(running, site).length > 0 ||
+    missing.length > 0 ||
+    swapGiB > 0;
   const reloads =
     changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&
     !behind.includes('caddy');
@@ -297,6 +305,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   if (pending) {
     lines.push(`Site in ${folder}`, '');
     if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
+    if (config.apps.length > 1) lines.push(`${together(config.answers)}.`, '');
     list('Images to fetch', missing);
     if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))

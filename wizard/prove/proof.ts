@@ -16,12 +16,16 @@ export interface ProofContext {
   readonly mail: boolean;
   /** Runs a command in an app's container, for what only the server itself can tell. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
+  /** What an app's container printed in the last so many seconds. */
+  readonly said: (service: string, seconds: number) => Promise<string>;
 }
 
 /** One thing that a user of the server would see work. Later proofs may build on earlier ones of the same app. */
 export interface Proof {
   readonly id: string;
   readonly title: string;
+  /** Asks the web for nothing: it is tried where there is no answer from it, too. */
+  readonly inside?: boolean;
   /** Resolves to the evidence in a few words; throws what was seen instead. */
   readonly run: () => Promise<string>;
 }

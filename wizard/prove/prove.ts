@@ -11,6 +11,8 @@ import type { Client } from './http.ts';
 import type { Proof, ProofContext, ProofResult } from './proof.ts';
 import { certificateProof, proxyProof } from './tls.ts';
 
+const LOG_LINES = 100;
+
 /** One app to prove. */
 export interface Subject {
   readonly app: AppConfig;
@@ -29,11 +31,13 @@ export async function prove(
   subjects: readonly Subject[],
   { store, engine, mail, progress }: { store: Store; engine: Engine; mail: boolean; progress: Progress },
 ): Promise<ProofResult[]> {
-  const inside: ProofContext['inside'] = async (service, { argv, stdin }) => {
+  const containerOf = async (service: string): Promise<string> => {
     const container = (await engine.containers(config.name)).find((one) => one.service === service);
     if (container === undefined) throw new Error(`the container of ${service} is gone`);
-    return engine.exec(container.id, argv, stdin);
+    return container.id;
   };
+  const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
+    engine.exec(await containerOf(service), argv, stdin);
   const door = doorOf(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
@@ -47,6 +51,7 @@ export async function prove(
     secret: (name) => store.find(name),
     mail,
     inside,
+    said: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
   };
 
   const results: ProofResult[] = [];
@@ -57,12 +62,15 @@ export async function prove(
     const gate = gateOf(config, names, { engine, door, ca, http: context.http });
     if (gate !== undefined) proofs.unshift(gate.proof);
     let open = true;
+    let isDown = false;
     for (const proof of proofs) {
       const since = Date.now();
       progress.start(`prove.${app.id}.${proof.id}`, proof.title);
       let result: ProofResult;
       try {
-        if (gate !== undefined && !open) throw new Error(`not tried: ${gate.closed}`);
+        if (!open) throw new Error(`not tried: ${gate?.closed}`);
+        if (isDown && proof.inside !== true)
+          throw new Error(`not tried: https://${app.domain} does not answer`);
         const seen = await proof.run();
         result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
         progress.done(seen);
@@ -77,12 +85,25 @@ export async function prove(
         };
         progress.fail(result.seen);
         if (proof === gate?.proof) open = false;
+        // Caddy waits for an app a while before it says so: not once a proof.
+        else if (proof.id === FIRST && open) isDown = !(await answers(context.http, app));
       }
       results.push(result);
       progress.emit({ event: 'proof', ...result });
     }
   }
   return results;
+}
+
+/** Of {@link discoveryProofs}: whether there is anybody. */
+const FIRST = 'https';
+
+async function answers(http: Client, { domain }: AppConfig): Promise<boolean> {
+  try {
+    return (await http(`https://${domain}/`)).status < 500;
+  } catch {
+    return false;
+  }
 }
 
 /** What comes before all other proofs of an app, and what those say when it failed: each would only find that out anew. */

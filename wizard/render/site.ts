@@ -13,7 +13,16 @@ import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { fillCaddy } from './caddy.ts';
-import { assertComplete, isOf, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
+import {
+  assertComplete,
+  isOf,
+  join,
+  joinNetwork,
+  parseCompose,
+  printCompose,
+  replaceNetwork,
+  service,
+} from './compose.ts';
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
@@ -105,6 +114,32 @@ function openIPv6(file: ComposeFile, { name, bind }: Config): void {
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
+/** Each app meets the catcher on a network of its own: on a common one they would reach each other. */
+function separateMail(file: ComposeFile, { apps }: Config): void {
+  const { mail: shared = {}, ...others } = file.networks;
+  file.networks = others;
+  delete service(file, 'mail').networks?.['mail'];
+  for (const { id } of apps) {
+    const own = `${id}_mail`;
+    for (const [name, { networks = {} }] of Object.entries(file.services)) {
+      if (!isOf(id, name) || networks['mail'] === undefined) continue;
+      delete networks['mail'];
+      networks[own] = {};
+      file.networks[own] = { ...shared };
+    }
+    if (own in file.networks) joinNetwork(file, 'mail', own);
+  }
+}
+
+/**
+ * Where the names of a lab lead to the door on a network that counts as public, to PHP too (FILTER_FLAG_GLOBAL_RANGE): a
+ * sixteenth of 192.88.99.0/24, the anycast addresses of 6to4 relays, which nobody may route any more (RFC 7526).
+ */
+const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
+  const [first = 0] = createHash('sha256').update(name).digest();
+  return { ipam: { config: [{ subnet: `192.88.99.${(first % 16) * 16}/28` }] } };
+};
+
 async function renderCompose(
   config: Config,
   lock: Lock,
@@ -127,11 +162,16 @@ async function renderCompose(
   const joined = join(parts);
   for (const app of config.apps) {
     // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
-    const names = config.tls.mode === 'internal' ? allNamesOf(config) : namesOf(config, app);
-    joinNetwork(joined, 'caddy', appOf(app.id).front, names);
-    const mounts = (appOf(app.id).caddyMounts ?? []).map((mount) => `${mount}:ro`);
+    const { front, publicOnly = false, caddyMounts } = appOf(app.id);
+    const lab = config.tls.mode === 'internal';
+    const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
+    joinNetwork(joined, 'caddy', front, names);
+    // Another name, as for IPv6.
+    if (lab && publicOnly) replaceNetwork(joined, front, `${front}_lab`, labNetwork(config));
+    const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
+  if (config.mail.mode === 'catcher') separateMail(joined, config);
   if (config.tls.mode === 'proxy')
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);
@@ -249,6 +289,9 @@ export async function renderSite({
       plain('caddy/pki/root.crt', root.certificate),
       secret('caddy/pki/root.key', root.key),
       plain('trust/root.crt', root.certificate),
+      ...config.apps.flatMap((app) =>
+        Object.entries(appOf(app.id).trustFiles ?? {}).map(([name, text]) => plain(`trust/${name}`, text)),
+      ),
     );
   }
   if (config.tls.mode === 'proxy') {

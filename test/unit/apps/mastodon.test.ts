@@ -317,7 +317,7 @@ describe('mail', () => {
     for (const layout of LAYOUTS) {
       const { compose } = await site({ 'mail.mode': 'catcher', 'apps.mastodon.sidekiq': layout });
       const senders = Object.entries(compose.services)
-        .filter(([name, { networks }]) => name !== 'mail' && 'mail' in (networks ?? {}))
+        .filter(([name, { networks }]) => name !== 'mail' && 'mastodon_mail' in (networks ?? {}))
         .map(([name]) => name);
       expect(senders).toEqual(Object.keys(listening(compose)));
     }

@@ -7,6 +7,7 @@ import type { ClientApp } from '../../prove/client-api.ts';
 import { expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence } from '../../prove/mail.ts';
+import { byCurl, neighbourProofs } from '../../prove/neighbours.ts';
 import { until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { expectShown, proveBucket } from '../../prove/s3.ts';
@@ -95,6 +96,10 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
 
   return [
     ...discoveryProofs(http, app, 'mastodon'),
+    ...neighbourProofs(context, app, byCurl(context, 'mastodon_sidekiq'), {
+      own: false,
+      refusedBy: config.tls.mode === 'internal' ? undefined : 'Mastodon',
+    }),
     {
       id: 'instance',
       title: 'Instance API',
@@ -195,6 +200,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       : [
           {
             id: 'mail',
+            inside: true,
             title: `A mail to ${app.email}`,
             run: async () =>
               mailEvidence(

@@ -5,6 +5,7 @@ import { form } from '../../prove/browser.ts';
 import { ClientApi, OUT_OF_BAND, picture } from '../../prove/client-api.ts';
 import type { ClientApp } from '../../prove/client-api.ts';
 import { expectStatus } from '../../prove/http.ts';
+import { byCurl, neighbourProofs } from '../../prove/neighbours.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 
 export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
@@ -17,6 +18,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
 
   return [
     ...discoveryProofs(http, app, 'snac'),
+    ...neighbourProofs(context, app, byCurl(context, 'snac'), { own: false, refusedBy: undefined }),
     {
       id: 'login',
       title: `Log-in as ${app.admin}`,

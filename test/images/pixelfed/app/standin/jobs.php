@@ -5,9 +5,9 @@ namespace Standin;
 
 const QUEUES = ['high', 'default', 'follow', 'shared', 'inbox', 'feed', 'low', 'story', 'delete', 'mmo', 'intbg', 'groups', 'adelete', 'move', 'pushnotify'];
 
-function dispatch(string $job, int $id, string $queue = 'default'): void
+function dispatch(string $job, int $id, string $queue = 'default', array $data = []): void
 {
-    $payload = json_encode(['uuid' => bin2hex(random_bytes(16)), 'job' => $job, 'id' => $id, 'attempts' => 0]);
+    $payload = json_encode(['uuid' => bin2hex(random_bytes(16)), 'job' => $job, 'id' => $id, 'data' => $data, 'attempts' => 0]);
     // Upstream's own default: done at once, and Horizon has nothing to do.
     if (either('QUEUE_CONNECTION', 'QUEUE_DRIVER', 'sync') === 'sync') {
         runJob(json_decode($payload));
@@ -21,7 +21,9 @@ function runJob(object $job): void
     match ($job->job) {
         'ImageOptimize' => makeThumbnail($job->id),
         'StatusDelete' => deleteStatus($job->id),
-        'NewStatus' => null,
+        'NewStatus' => announce($job->id),
+        'Deliver' => deliver($job->id, $job->data),
+        'Inbox' => inbox($job->data),
     };
 }
 
