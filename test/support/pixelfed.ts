@@ -12,6 +12,7 @@ import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { PIXELFED_IMAGE, isOfficial } from './pixelfed-images.ts';
 import { docker, wipe } from './site.ts';
 
+export const RULES = ['Be kind', 'No "$"'];
 export const DOMAIN = 'contract.fedi.test';
 
 export interface Ended {
@@ -109,6 +110,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): Stack {
     ...app,
     PASSPORT_PRIVATE_KEY: oneLine(privateKey),
     PASSPORT_PUBLIC_KEY: oneLine(publicKey),
+    PF_RULES: `'${JSON.stringify(RULES)}'`,
   });
   write('pixelfed-gate.env', app);
   write('pixelfed-valkey.env', { VALKEY_PASSWORD: 'of-valkey' });

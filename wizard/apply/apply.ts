@@ -38,6 +38,7 @@ import type { Change } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
+import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
@@ -97,9 +98,12 @@ export interface Prepared {
   readonly leaves: readonly string[];
 }
 
-/** What the apps cannot do with these answers together. */
-export function problemsOf(config: Config): string[] {
-  return config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []);
+/** What the apps cannot do with these answers together, and pictures that will not do. */
+export async function problemsOf(folder: string, config: Config): Promise<string[]> {
+  return [
+    ...config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []),
+    ...(await readPictures(folder, config)).problems,
+  ];
 }
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */
@@ -119,7 +123,7 @@ export async function prepare(
       next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
     });
   }
-  const cannot = problemsOf(config);
+  const cannot = await problemsOf(folder, config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
   const { refused, leaves } = changed(
@@ -155,6 +159,7 @@ export async function prepare(
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
       .join('\n'),
+    pictures: (await readPictures(folder, config)).files,
   });
   return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }

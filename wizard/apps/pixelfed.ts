@@ -10,6 +10,7 @@ import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import { passwordQuestion } from './app.ts';
 import type { App, EnvGroup } from './app.ts';
+import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
@@ -264,6 +265,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     INSTANCE_DESCRIPTION: description,
     PF_SHORT_DESCRIPTION: description,
     PF_DESCRIPTION: description,
+    PF_RULES: rulesJson(config),
     INSTANCE_CONTACT_EMAIL: app.email,
     APP_LOCALE: text(answers, 'locale'),
     APP_FALLBACK_LOCALE: 'en',
@@ -317,7 +319,7 @@ export const pixelfed: App = {
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 20 },
-  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...s3Questions('pixelfed')],
+  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...brandingQuestions, ...s3Questions('pixelfed')],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },
@@ -377,6 +379,7 @@ export const pixelfed: App = {
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
   uploads: pixelfedUploads(WWW_DATA),
+  pictures: pixelfedPictures,
 
   env: (config, app, secret) => {
     const core = coreEnv(app, secret);

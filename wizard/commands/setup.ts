@@ -101,7 +101,7 @@ async function conversation(
       const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
       context.onLeaving(kept ? KEPT : undefined);
     },
-    problemsOf: (answers) => problemsOf(configOf(answers)),
+    problemsOf: (answers) => problemsOf(folder, configOf(answers)),
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
       running === undefined ||

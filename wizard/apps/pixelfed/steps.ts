@@ -1,6 +1,7 @@
 /** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
 import type { AppConfig } from '../../config/config.ts';
 import type { AppStep, Command, Uploads } from '../app.ts';
+import { brandingStep } from './branding.ts';
 import { php, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
@@ -107,6 +108,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       act: { argv: ['php', 'artisan', 'storage:link'] },
       hint,
     },
+    brandingStep(hint),
     {
       id: 'pixelfed.actor',
       title: 'The server’s own actor',
