@@ -43,7 +43,7 @@ import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap, swapIsThere } from './swap.ts';
-import { runTrials } from './trials.ts';
+import { runTrials, tryBuckets } from './trials.ts';
 
 /** What to do with generated files that somebody changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -329,6 +329,8 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
   await runTrials(engine, config, store, lock, progress);
+  const running = (await runningAnswers(folder)) ?? {};
+  await tryBuckets(config, store, running, options.resolved.secrets, progress);
   const places = await placesBefore(folder);
   const empty = [];
   for (const app of config.apps) {

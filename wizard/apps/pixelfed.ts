@@ -17,6 +17,7 @@ import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/s
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
+import type { Moves } from './s3.ts';
 
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */
 const VERSION = 'v0.14.4';
@@ -314,12 +315,20 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
   };
 }
 
+/** Each photo knows where it is, and stays there until it is moved. */
+const MOVES: Moves = {
+  toBucket:
+    'What was uploaded so far stays on this host and is shown from here. `fedi-setup artisan media:migrate2cloud` moves what is older than two days, 200 photos each time.',
+  fromBucket: 'What is in the bucket stays there and is shown from there: keep the bucket.',
+  between: (before) => `What is in the bucket ${before} stays there and is shown from there: keep it.`,
+};
+
 export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 20 },
-  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...brandingQuestions, ...s3Questions('pixelfed')],
+  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...brandingQuestions, ...s3Questions('pixelfed', MOVES)],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },

@@ -109,7 +109,7 @@ function media(object $one): array
 {
     $link = fn (?string $path) => url(preg_replace('#^public/#', '/storage/', (string) $path));
 
-    return ['id' => (string) $one->id, 'type' => 'image', 'url' => $link($one->media_path), 'remote_url' => null, 'preview_url' => $link($one->thumbnail_path ?? $one->media_path), 'text_url' => null, 'meta' => null, 'description' => $one->caption];
+    return ['id' => (string) $one->id, 'type' => 'image', 'url' => $one->cdn_url ?? $link($one->media_path), 'remote_url' => null, 'preview_url' => $one->thumbnail_url ?? $link($one->thumbnail_path ?? $one->media_path), 'text_url' => null, 'meta' => null, 'description' => $one->caption];
 }
 
 function profileOf(mixed $id): object
