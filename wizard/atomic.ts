@@ -8,7 +8,7 @@ import { EXIT, Problem, codeOf, messageOf } from './problem.ts';
 export const NEW = '.fedi-new';
 
 /** Writes `path + NEW` completely and to the disk, with its mode from creation. Rename it into place afterwards. */
-export async function writeNew(path: string, text: string, mode: number): Promise<void> {
+export async function writeNew(path: string, text: string | Buffer, mode: number): Promise<void> {
   const temporary = path + NEW;
   await rm(temporary, { force: true });
   let handle: FileHandle | undefined;

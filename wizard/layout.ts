@@ -6,6 +6,9 @@ export const OWN = '.fedi';
 /** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
 export const TRIAL = 'trial-';
 
+/** Folder of pictures that Caddy shows in place of an app's own; below the one it has mounted. */
+export const PICTURES = 'caddy/pictures';
+
 /** Answers of a conversation that was broken off. */
 export const DRAFT = 'conversation.json';
 
@@ -20,6 +23,8 @@ export interface PlannedFile {
   /** Relative to the site directory. */
   readonly path: string;
   readonly text: string;
+  /** What is written instead of the text, which then is about it: a picture. */
+  readonly bytes?: Buffer;
   readonly mode: number;
   /** Holds secrets: its text is never shown, nor kept in a generation. */
   readonly secret: boolean;

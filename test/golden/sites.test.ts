@@ -170,6 +170,8 @@ const PIXELFED_ROWS: readonly Row[] = [
       'apps.pixelfed.locale': 'de',
       'apps.pixelfed.title': 'Pictures of "us" & $HOME',
       'apps.pixelfed.description': 'Where o’Brien’s friends show what they see.',
+      'apps.pixelfed.rules': 'Be kind, “always”; No $ales',
+      'apps.pixelfed.banner': '/home/anna/our banner.png',
     },
     true,
   ),

@@ -4,15 +4,17 @@
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { brandingStep } from '../../wizard/apps/pixelfed/branding.ts';
 import { php } from '../../wizard/apps/pixelfed/php.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
 import type { Client, Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { answersOf, expectAnswer, expectEnd, fileUpload, until } from '../support/contract.ts';
 import type { Row, Wanted } from '../support/contract.ts';
-import { pixelfedStack } from '../support/pixelfed.ts';
-import { DOMAIN } from '../support/stack.ts';
+import { pixelfedStack, RULES } from '../support/pixelfed.ts';
 import type { Ended } from '../support/stack.ts';
+import { DOMAIN } from '../support/stack.ts';
+import type { Command } from '../../wizard/docker/engine.ts';
 
 const on = pixelfedStack();
 console.log(`Pixelfed's contract on the ${on.kind} image ${on.image}`);
@@ -339,8 +341,30 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         title: 'Contract',
         version: expect.stringMatching(/^[\d.]+ \(compatible; Pixelfed [\d.]+\)$/),
         configuration: { statuses: { max_media_attachments: 2 } },
+        rules: RULES.map((text, i) => ({ id: String(i + 1), text })),
+        // No variable leads elsewhere.
+        thumbnail: expect.stringMatching(/^(https:.*)?\/storage\/headers\/default\.jpg$/),
       },
     }),
+    [
+      'which is kept in the cache, as branding.ts looks at it, until it is forgotten there',
+      () => {
+        const [check, forget] = [brandingStep('').check, brandingStep('').act] as Command[];
+        const cached = `echo implode(' ', array_map(fn ($key) => $app['cache']->get($key) === null ? 'none' : 'kept', ['api:v1:instance-data:rules', 'api:v1:instance-data-response-v1'])), PHP_EOL;`;
+        const run = (command: Command | undefined): string =>
+          on.exec('pixelfed_web', command?.argv ?? [], command?.stdin).stdout.trim();
+        expect(script(cached).stdout.trim()).toBe('kept kept');
+        expect(run(check)).toBe('current');
+        const put = script(
+          `foreach (['api:v1:instance-data:rules'] as $key) $app['cache']->put($key, [['id' => '1', 'text' => 'old']], 60);`,
+        );
+        expect(put.stderr).toBe('');
+        expect(run(check)).toBe('old');
+        run(forget);
+        expect(script(cached).stdout.trim()).toBe('none none');
+        expect(run(check)).toBe('current');
+      },
+    ],
     answers('NodeInfo leads to its document', '/.well-known/nodeinfo', {
       status: 200,
       json: { links: [{ href: expect.stringContaining(`https://${DOMAIN}/api/nodeinfo/2.0`) }] },

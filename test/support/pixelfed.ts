@@ -9,6 +9,8 @@ import { docker } from './site.ts';
 import { DOMAIN, stackOf } from './stack.ts';
 import type { Ended, Stack, Variables } from './stack.ts';
 
+export const RULES = ['Be kind', 'No "$"'];
+
 export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'container' | 'remove'> {
   /** Which image this is: `official` or `stand-in`. */
   readonly kind: string;
@@ -85,6 +87,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
         ...app,
         PASSPORT_PRIVATE_KEY: oneLine(privateKey),
         PASSPORT_PUBLIC_KEY: oneLine(publicKey),
+        PF_RULES: `'${JSON.stringify(RULES)}'`,
       },
       'pixelfed-gate': app,
       'pixelfed-valkey': { VALKEY_PASSWORD: 'of-valkey' },

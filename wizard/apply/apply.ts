@@ -39,11 +39,12 @@ import { commit, compare, makeFolders, needsRecovery, readManifest, recover } fr
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
+import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeal, writeSeal } from './seal.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap, swapIsThere } from './swap.ts';
-import { runTrials } from './trials.ts';
+import { runTrials, tryBuckets } from './trials.ts';
 
 /** What to do with generated files that somebody changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -98,9 +99,12 @@ export interface Prepared {
   readonly leaves: readonly string[];
 }
 
-/** What the apps cannot do with these answers together. */
-export function problemsOf(config: Config): string[] {
-  return config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []);
+/** What the apps cannot do with these answers together, and pictures that will not do. */
+export async function problemsOf(folder: string, config: Config): Promise<string[]> {
+  return [
+    ...config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []),
+    ...(await readPictures(folder, config)).problems,
+  ];
 }
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */
@@ -120,7 +124,7 @@ export async function prepare(
       next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
     });
   }
-  const cannot = problemsOf(config);
+  const cannot = await problemsOf(folder, config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
   const running = (await runningAnswers(folder)) ?? {};
@@ -165,6 +169,7 @@ export async function prepare(
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
       .join('\n'),
+    pictures: (await readPictures(folder, config)).files,
   });
   return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }
@@ -335,6 +340,8 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
   await runTrials(engine, config, store, lock, progress);
+  const running = (await runningAnswers(folder)) ?? {};
+  await tryBuckets(config, store, running, options.resolved.secrets, progress);
   const places = await placesBefore(folder);
   const empty = [];
   for (const app of config.apps) {

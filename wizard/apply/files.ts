@@ -5,9 +5,10 @@
 import { createHash } from 'node:crypto';
 import { chmod, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { OWN, TRIAL } from '../layout.ts';
+import { OWN, TRIAL, PICTURES } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
+import { aboutBytes } from '../config/picture.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import {
   NEW,
@@ -32,13 +33,14 @@ interface Commit {
   readonly removals: readonly string[];
 }
 
-const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
+const hash = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
+const contentOf = ({ bytes, text }: PlannedFile): string | Buffer => bytes ?? text;
 
 const own = (folder: string, name: string): string => join(folder, OWN, name);
 
-async function readMaybe(path: string): Promise<string | undefined> {
+async function readMaybe(path: string): Promise<Buffer | undefined> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path);
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
     throw cannotRead(path, error);
@@ -49,7 +51,7 @@ async function readJson<T>(path: string): Promise<T | undefined> {
   const text = await readMaybe(path);
   if (text === undefined) return undefined;
   try {
-    const value = JSON.parse(text) as T | null;
+    const value = JSON.parse(text.toString()) as T | null;
     if (typeof value === 'object' && value !== null) return value;
   } catch {
     // Said below.
@@ -92,32 +94,31 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
   const manifest = await readManifest(folder);
   const changes: Change[] = [];
   for (const file of planned) {
-    const before = await readMaybe(join(folder, file.path));
+    const there = await readMaybe(join(folder, file.path));
+    const found = there && hash(there);
+    const wanted = hash(contentOf(file));
     const known = manifest.files[file.path];
-    const keptAsIs = before !== undefined && known?.kept === hash(before) && known.hash === hash(file.text);
-    const same = (before === file.text && (await hasMode(join(folder, file.path), file.mode))) || keptAsIs;
+    const keptAsIs = found !== undefined && known?.kept === found && known.hash === wanted;
+    const same = (found === wanted && (await hasMode(join(folder, file.path), file.mode))) || keptAsIs;
     changes.push({
       path: file.path,
-      kind: same ? 'same' : before === undefined ? 'create' : 'update',
-      edited:
-        !same &&
-        file.generated &&
-        before !== undefined &&
-        before !== file.text &&
-        known?.hash !== hash(before),
-      before,
+      kind: same ? 'same' : there === undefined ? 'create' : 'update',
+      edited: !same && file.generated && found !== undefined && found !== wanted && known?.hash !== found,
+      before: there && (file.bytes === undefined ? there.toString() : aboutBytes(there)),
+      found,
       file,
     });
   }
   for (const path of Object.keys(manifest.files)) {
     if (planned.some((file) => file.path === path)) continue;
-    const before = await readMaybe(join(folder, path));
-    if (before === undefined) continue;
+    const there = await readMaybe(join(folder, path));
+    if (there === undefined) continue;
     changes.push({
       path,
       kind: 'remove',
-      edited: manifest.files[path]?.hash !== hash(before),
-      before,
+      edited: manifest.files[path]?.hash !== hash(there),
+      before: path.startsWith(`${PICTURES}/`) ? aboutBytes(there) : there.toString(),
+      found: hash(there),
       file: undefined,
     });
   }
@@ -141,13 +142,13 @@ export async function commit(
       removals.push(change.path);
       continue;
     }
-    const wanted = hash(change.file.text);
+    const wanted = hash(contentOf(change.file));
     const kept =
-      change.before !== undefined &&
-      change.before !== change.file.text &&
+      change.found !== undefined &&
+      change.found !== wanted &&
       (keep.has(change.path) || change.kind === 'same');
     if (change.file.generated)
-      files[change.path] = kept ? { hash: wanted, kept: hash(change.before ?? '') } : { hash: wanted };
+      files[change.path] = kept ? { hash: wanted, kept: change.found ?? '' } : { hash: wanted };
     if (change.kind !== 'same' && !kept) renames.push({ path: change.path, hash: wanted });
   }
   const manifest: Manifest = { generation, files };
@@ -156,10 +157,10 @@ export async function commit(
     for (const { path } of renames) {
       const file = changes.find((change) => change.path === path)?.file;
       if (file === undefined) continue;
-      const { text, mode, secret } = file;
+      const { mode, secret } = file;
       const parent = join(folder, dirname(path));
       await makeFolder(parent, secret ? 0o700 : 0o755);
-      await writeNew(join(folder, path), text, mode);
+      await writeNew(join(folder, path), contentOf(file), mode);
     }
     await keepGeneration(folder, generation, changes);
     await writeWhole(
@@ -187,7 +188,8 @@ async function keepGeneration(folder: string, generation: number, changes: reado
   const target = own(folder, join('generations', String(generation).padStart(4, '0')));
   await rm(target, { recursive: true, force: true });
   for (const { file } of changes) {
-    if (file === undefined || file.secret) continue;
+    // A picture comes of an answer, and would lie there once for every change of anything.
+    if (file === undefined || file.secret || file.bytes !== undefined) continue;
     await makeFolder(join(target, dirname(file.path)), 0o700);
     await writeWhole(join(target, file.path), file.text, file.mode);
   }

@@ -1,14 +1,22 @@
 /** What the person named is tried from inside a container, before anything is written. */
 import { appOf } from '../apps/index.ts';
+import { lookup } from 'node:dns/promises';
 import type { Trial } from '../apps/app.ts';
+import { bucketOf, secretKeyOf } from '../apps/s3.ts';
+import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
+import type { Answers } from '../config/question.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
-import { EXIT, Problem } from '../problem.ts';
+import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
+import { client } from '../prove/http.ts';
+import { Unreached, tryBucket, bucketHost, objectUrl } from '../prove/s3.ts';
+import { splitRoot } from '../secrets/openssl.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
+import type { Resolved } from '../answers/resolve.ts';
 
 export async function runTrials(
   engine: Engine,
@@ -29,6 +37,67 @@ export async function runTrials(
           next: trial.hint,
         });
       }
+    }
+  }
+}
+
+/** Nobody outside may know the name, and the door it leads through opens only with the site. */
+async function isUnknown(host: string): Promise<boolean> {
+  return lookup(host).then(
+    () => false,
+    () => true,
+  );
+}
+
+/** Buckets that the answers name anew: a key of another account or a closed bucket is told before anything is written. */
+export async function tryBuckets(
+  config: Config,
+  store: Store,
+  before: Answers,
+  secrets: Resolved['secrets'],
+  progress: Progress,
+): Promise<void> {
+  for (const app of config.apps) {
+    const bucket = bucketOf(config.answers, app.id);
+    if (bucket === undefined) continue;
+    const isNew = [...Object.keys(config.answers), ...Object.keys(secrets)].some(
+      (key) =>
+        (key === `apps.${app.id}.media` || key.startsWith(`apps.${app.id}.s3.`)) &&
+        (secrets[key] !== undefined || before[key] !== config.answers[key]),
+    );
+    if (!isNew) continue;
+    const internal = config.tls.mode === 'internal';
+    const root = internal ? splitRoot(store.get('tls.root').reveal()) : undefined;
+    const title = `The bucket ${bucket.name} at ${bucketHost(bucket)}`;
+    progress.start(`trial.${app.id}.bucket`, title);
+    try {
+      progress.done(
+        await tryBucket({
+          http: client(
+            internal ? doorOf(config) : undefined,
+            root !== undefined && 'certificate' in root ? root.certificate : undefined,
+            [],
+          ),
+          bucket,
+          secretKey: store.find(secretKeyOf(app.id)),
+          origin: `https://${app.domain}`,
+        }),
+      );
+    } catch (error) {
+      if (
+        internal &&
+        error instanceof Unreached &&
+        (await isUnknown(new URL(objectUrl(bucket, '')).hostname))
+      ) {
+        progress.already('not reached from here; the receipt will tell');
+        continue;
+      }
+      progress.fail();
+      throw new Problem(EXIT.USAGE, `${title}: ${messageOf(error)}.`, {
+        means: 'Pictures would be lost on their way there. Nothing was changed.',
+        next: 'Mend that at your provider or in the answers, and run this again.',
+        cause: error,
+      });
     }
   }
 }

@@ -1,6 +1,7 @@
 /** What an app is: one object. Everything else in the wizard treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
+import type { Picture } from '../config/picture.ts';
 import type { Answers, Question } from '../config/question.ts';
 import type { Command } from '../docker/engine.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
@@ -22,6 +23,9 @@ export interface ImageSpec {
 
 /** The answer that says where a folder of an app is. */
 export const folderKey = (app: string, { name }: DataFolder): string => `apps.${app}.${name}`;
+
+/** The answer that names a picture of an app. */
+export const pictureKey = (app: string, { name }: AppPicture): string => `apps.${app}.${name}`;
 
 export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
   return typeof reference === 'string' ? reference : reference(answers);
@@ -152,6 +156,16 @@ export interface Rotation {
   readonly tell: (given: Secret) => Command;
 }
 
+/** A picture of the person's own that Caddy shows in place of one that comes with the app: `caddy/pictures/APP-NAME.TYPE`. */
+export interface AppPicture {
+  /** Last part of the answer's key. */
+  readonly name: string;
+  /** "Banner". */
+  readonly what: string;
+  /** Why this one will not do, as a predicate: "is 800×600; …". */
+  readonly problem: (picture: Picture) => string | undefined;
+}
+
 export interface App {
   readonly id: string;
   /** As its makers write it. */
@@ -179,6 +193,7 @@ export interface App {
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
   readonly uploads?: Uploads;
+  readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Unset ones are left out: an empty line is not the same as none. */
   readonly env: (
     config: Config,

@@ -9,9 +9,9 @@ import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { Command } from '../docker/engine.ts';
-import type { EnvGroup } from '../render/env.ts';
 import type { App } from './app.ts';
 import { TRUST_FOLDER } from './app.ts';
+import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
@@ -19,6 +19,8 @@ import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
+import type { Moves } from './s3.ts';
+import type { EnvGroup } from '../render/env.ts';
 
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */
 const VERSION = 'v0.14.4';
@@ -254,6 +256,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     INSTANCE_DESCRIPTION: description,
     PF_SHORT_DESCRIPTION: description,
     PF_DESCRIPTION: description,
+    PF_RULES: rulesJson(config),
     INSTANCE_CONTACT_EMAIL: app.email,
     APP_LOCALE: text(answers, 'locale'),
     APP_FALLBACK_LOCALE: 'en',
@@ -302,13 +305,26 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
   };
 }
 
+/** Each photo knows where it is, and stays there until it is moved. */
+const MOVES: Moves = {
+  toBucket:
+    'What was uploaded so far stays on this host and is shown from here. `fedi-setup artisan media:migrate2cloud` moves what is older than two days, 200 photos each time.',
+  fromBucket: 'What is in the bucket stays there and is shown from there: keep the bucket.',
+  between: (before) => `What is in the bucket ${before} stays there and is shown from there: keep it.`,
+};
+
 export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
   minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
   load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
-  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...s3Questions('pixelfed')],
+  questions: [
+    passwordQuestion('pixelfed', 'Pixelfed'),
+    ...QUESTIONS,
+    ...brandingQuestions,
+    ...s3Questions('pixelfed', MOVES),
+  ],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },
@@ -373,6 +389,7 @@ export const pixelfed: App = {
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
   uploads: pixelfedUploads(WWW_DATA),
+  pictures: pixelfedPictures,
 
   rotations: () => ({
     'pixelfed.db': { service: 'pixelfed_db', tell: tellMariadb("'pixelfed'@'%'") },

@@ -70,15 +70,33 @@ const keyOf = (app: string, name: string): string => `apps.${app}.s3.${name}`;
 /** Name of the secret key in the store. */
 export const secretKeyOf = (app: string): string => keyOf(app, 'secret-key');
 
+/** What becomes of media that are there when they are kept elsewhere from now on; sentences. */
+export interface Moves {
+  readonly toBucket: string;
+  readonly fromBucket: string;
+  /** @param before name of the bucket so far */
+  readonly between: (before: string) => string;
+}
+
+/** For apps that look for all media in one place. */
+const COPY: Moves = {
+  toBucket:
+    'What was uploaded so far stays on this host: copy it into the bucket, or old posts lose their pictures.',
+  fromBucket:
+    'What is in the bucket stays there: copy it into the volume of the media, or old posts lose their pictures.',
+  between: (before) =>
+    `What is in the bucket ${before} stays there: copy it into the new one, or old posts lose their pictures.`,
+};
+
 /** Rows of an app that can keep its media in a bucket. */
-export function s3Questions(app: string): Question[] {
+export function s3Questions(app: string, moves: Moves = COPY): Question[] {
   const when = (answers: Answers): boolean => answers[`apps.${app}.media`] === 's3';
   return [
     {
       key: `apps.${app}.media`,
       topic: 'storage',
       message: 'Where pictures and videos are kept',
-      help: 'Default `local`: on this host. `s3`: in a bucket, as a big server needs; what is on this host by then has to be copied there.',
+      help: 'Default `local`: on this host. `s3`: in a bucket, as a big server needs. What is on this host by then does not move by itself.',
       choices: [
         { value: 'local', name: 'On this host' },
         { value: 's3', name: 'In an S3 bucket (AWS, R2, B2, Hetzner, Scaleway, Garage, …)' },
@@ -86,10 +104,7 @@ export function s3Questions(app: string): Question[] {
       parse: parseChoice(['local', 's3']),
       initial: () => 'local',
       later: (before) => ({
-        leaves:
-          before === 's3'
-            ? 'What is in the bucket stays there: copy it into the volume of the media, or old posts lose their pictures.'
-            : 'What was uploaded so far stays on this host: copy it into the bucket, or old posts lose their pictures.',
+        leaves: before === 's3' ? moves.fromBucket : moves.toBucket,
       }),
     },
     {
@@ -121,7 +136,7 @@ export function s3Questions(app: string): Question[] {
         before === undefined
           ? undefined
           : {
-              leaves: `What is in the bucket ${String(before)} stays there: copy it into the new one, or old posts lose their pictures.`,
+              leaves: moves.between(String(before)),
             },
     },
     {
@@ -264,7 +279,7 @@ export function pixelfedS3(config: Config, secret: (name: string) => Secret): En
     // The address has the bucket in its path, as publicUrl says.
     AWS_USE_PATH_STYLE_ENDPOINT: 'true',
     AWS_VISIBILITY: 'public',
-    // Servers that are not Amazon's refuse the checksums that newer SDKs send along.
+    // Servers that are not Amazon's refuse the checksums that newer SDKs send along. Not Pixelfed's own: its SDK reads them.
     AWS_REQUEST_CHECKSUM_CALCULATION: foreign ? 'WHEN_REQUIRED' : undefined,
     AWS_RESPONSE_CHECKSUM_VALIDATION: foreign ? 'WHEN_REQUIRED' : undefined,
   };

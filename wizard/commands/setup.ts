@@ -102,7 +102,7 @@ async function conversation(
       const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
       context.onLeaving(kept ? KEPT : undefined);
     },
-    problemsOf: (answers) => problemsOf(configOf(answers)),
+    problemsOf: (answers) => problemsOf(folder, configOf(answers)),
     together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>

@@ -3,7 +3,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { exists } from '../atomic.ts';
-import { OWN } from '../layout.ts';
+import { OWN, PICTURES } from '../layout.ts';
 import { readManifest } from '../apply/files.ts';
 import { answersOf, readGeneration } from '../apply/generations.ts';
 import { takeLock } from '../apply/runlock.ts';
@@ -303,7 +303,7 @@ async function removeOurs(folder: string, stay: readonly string[] = []): Promise
   };
   for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
   // Deepest first; a folder that holds something of the person's is not empty and stays.
-  for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', 'caddy', 'env', 'trust', '.']) {
+  for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', PICTURES, 'caddy', 'env', 'trust', '.']) {
     const path = join(folder, inner);
     const left = await readdir(path).catch(() => ['?']);
     if (left.length === 0) await rm(path, { recursive: true, force: true });

@@ -19,12 +19,12 @@ const no = (problem: string): Parsed<never> => ({ problem });
 const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 
 /** One printable line, trimmed, not empty. */
-export function parseLine(text: string): Parsed<string> {
+export function parseLine(text: string, most = 500): Parsed<string> {
   const line = text.trim();
   if (line === '') return no('Nothing was given.');
   if (INVISIBLE.test(line))
     return no('It holds an invisible character (a line break, a tab, an escape code). Type it by hand.');
-  if (line.length > 500) return no(`It is ${line.length} characters long; 500 is the most.`);
+  if (line.length > most) return no(`It is ${line.length} characters long; ${most} is the most.`);
   return ok(line);
 }
 
@@ -149,6 +149,15 @@ export function parseFolder(text: string): Parsed<string> {
   const path = normalize(line.value).replace(/\/$/, '');
   if (path === '') return no('The top of all directories is not a place for data.');
   return ok(path);
+}
+
+/** An absolute path of a file of this host. */
+export function parsePath(text: string): Parsed<string> {
+  const line = parseLine(text);
+  if ('problem' in line) return line;
+  if (!line.value.startsWith('/')) return no('Not an absolute path: it begins with /.');
+  if (line.value.endsWith('/')) return no('It names a directory; a file is wanted.');
+  return ok(normalize(line.value));
 }
 
 /** An IP address, a network such as 10.0.0.0/8, or `private_ranges`. */

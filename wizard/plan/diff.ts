@@ -7,8 +7,10 @@ export interface Change {
   readonly kind: 'create' | 'update' | 'same' | 'remove';
   /** Somebody other than us changed it, or put a file where ours belongs. */
   readonly edited: boolean;
-  /** Text on the disk; undefined when there is none. */
+  /** Text on the disk, or what is there in words; undefined when there is none. */
   readonly before: string | undefined;
+  /** Hash of what is on the disk. */
+  readonly found: string | undefined;
   /** What it should be; undefined for a removal. */
   readonly file: PlannedFile | undefined;
 }

@@ -96,8 +96,11 @@ function refusal(bucket: Bucket, what: string, reply: Reply): Error {
   return new Error(`${what}: ${words ?? `${host} answered ${reply.status}`} (${error.code})`);
 }
 
+/** Nobody answered. */
+export class Unreached extends Error {}
+
 /** No answer at all, in words. */
-function unreached(what: string, url: string, error: unknown): Error {
+function unreached(what: string, url: string, error: unknown): Unreached {
   const { hostname, host } = new URL(url);
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = codeOf(cause);
@@ -120,13 +123,25 @@ function unreached(what: string, url: string, error: unknown): Error {
       ? undefined
       : (words[code] ??
         (/CERT|ISSUER|SIGNATURE/.test(code) ? `the certificate of ${host} is not trusted` : undefined));
-  return new Error(known === undefined ? `${what}: ${messageOf(error)}` : `${what}: ${known} (${code})`, {
+  return new Unreached(known === undefined ? `${what}: ${messageOf(error)}` : `${what}: ${known} (${code})`, {
     cause: error,
   });
 }
 
 /** Puts, reads, tries to list and deletes one small object; resolves to the evidence. */
-export async function proveBucket({ http, bucket, secretKey, origin }: BucketKeys): Promise<string> {
+export const proveBucket = (keys: BucketKeys): Promise<string> => writeAndRead(keys, true);
+
+/**
+ * The same before the site is there: a public host of its own may lead through the site's own door, which does not stand
+ * open yet, so only the provider is asked.
+ */
+export const tryBucket = (keys: BucketKeys): Promise<string> =>
+  writeAndRead(keys, keys.bucket.alias === undefined);
+
+async function writeAndRead(
+  { http, bucket, secretKey, origin }: BucketKeys,
+  stranger: boolean,
+): Promise<string> {
   if (secretKey === undefined) throw new Error('the secret key is not known here');
   const key = `fedi-setup/${randomUUID()}.txt`;
   const content = `fedi-setup was here, ${key}`;
@@ -165,9 +180,9 @@ export async function proveBucket({ http, bucket, secretKey, origin }: BucketKey
     ...(bucket.acl === 'public-read' ? { 'X-Amz-Acl': 'public-read' } : {}),
   });
   if (put.status !== 200) throw refusal(bucket, 'writing', put);
-  let evidence: string;
+  let evidence = `written and deleted at ${bucketHost(bucket)}`;
   try {
-    evidence = await readAsStranger(bucket, key, content, origin, send);
+    if (stranger) evidence = await readAsStranger(bucket, key, content, origin, send);
   } catch (error) {
     await signed('deleting', 'DELETE').catch(() => undefined);
     throw error;

@@ -8,6 +8,7 @@ import { readAsset } from '../assets.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../answers/schema.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
+import { aboutBytes } from '../config/picture.ts';
 import { LOCK_FILE, lockedReference, printLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
@@ -48,6 +49,8 @@ export interface RenderInput {
   readonly answersText: string;
   /** The person's own Caddy snippets, joined: a change there has to reach Caddy too. */
   readonly customCaddy: string;
+  /** Pictures of the person's own, by path. */
+  readonly pictures?: Readonly<Record<string, Buffer>>;
 }
 
 /** Variables of every Compose file and Caddy snippet of the site. */
@@ -224,6 +227,7 @@ export async function renderSite({
   lock,
   answersText,
   customCaddy,
+  pictures = {},
 }: RenderInput): Promise<RenderedSite> {
   const variables = siteVariables(config, lock);
   const compose = await renderCompose(config, lock, variables);
@@ -281,6 +285,10 @@ export async function renderSite({
     plain('compose.yaml', printCompose(compose)),
     ...Object.entries(envTexts).map(([path, text]) => secret(path, text)),
     ...Object.entries(caddy.files).map(([path, text]) => plain(path, text)),
+    ...Object.entries(pictures).map(([path, bytes]) => ({
+      ...plain(path, aboutBytes(bytes)),
+      bytes,
+    })),
   ];
   if (config.tls.mode === 'internal') {
     const root = splitRoot(store.get('tls.root').reveal());

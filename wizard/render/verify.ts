@@ -66,11 +66,11 @@ export async function verifySite(
 async function copyInto(
   trial: string,
   folder: string,
-  files: readonly { path: string; text: string }[],
+  files: readonly { path: string; text: string; bytes?: Buffer }[],
 ): Promise<void> {
-  for (const { path, text } of files) {
+  for (const { path, text, bytes } of files) {
     await mkdir(dirname(join(trial, path)), { recursive: true });
-    await writeFile(join(trial, path), text, { mode: 0o600 });
+    await writeFile(join(trial, path), bytes ?? text, { mode: 0o600 });
   }
   const ours = new Set([OWN, STORE_FILE, ...files.map(({ path }) => path.split('/')[0] ?? '')]);
   for (const name of await readdir(folder)) {

@@ -12,6 +12,8 @@ import type { Sight } from '../../prove/neighbours.ts';
 import { until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { proveBucket, publicUrl } from '../../prove/s3.ts';
+import { expectSaid, pictureProofs } from './branding.ts';
+import type { Said } from './branding.ts';
 import { php } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
@@ -126,15 +128,16 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     },
     {
       id: 'instance',
-      title: 'Instance API',
+      title: 'Instance API: name and rules as answered',
       run: async () => {
         const reply = await http(`${base}/api/v1/instance`);
         expectStatus(reply, 200, 'the instance API');
-        const { uri, version } = reply.json<{ uri: string; version: string }>();
-        if (uri !== app.domain) throw new Error(`it calls itself ${uri}`);
-        return `${uri}, ${version}`;
+        const said = reply.json<Said & { uri: string; version: string }>();
+        if (said.uri !== app.domain) throw new Error(`it calls itself ${said.uri}`);
+        return `${expectSaid(config, said)}, ${said.uri}, ${said.version}`;
       },
     },
+    ...pictureProofs(context, base),
     {
       id: 'pictures',
       title: 'The default picture, out of the volume',

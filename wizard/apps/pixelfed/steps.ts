@@ -2,6 +2,7 @@
 import type { AppConfig } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { AppStep, Uploads } from '../app.ts';
+import { brandingStep } from './branding.ts';
 import { php, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
@@ -108,6 +109,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       act: { argv: ['php', 'artisan', 'storage:link'] },
       hint,
     },
+    brandingStep(hint),
     {
       id: 'pixelfed.actor',
       title: 'The server’s own actor',

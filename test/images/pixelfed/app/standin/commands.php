@@ -243,6 +243,39 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
         return 0;
     }
 
+    /** Both end with 0 whatever they did. */
+    private function doMediaMigrate2cloud(array $o): void
+    {
+        if (! env('PF_ENABLE_CLOUD', false)) {
+            echo "Cloud storage not enabled. Exiting...\n";
+
+            return;
+        }
+        echo "\n Are you sure you want to proceed? (yes/no) [no]:\n > ";
+        if (isset($o['--no-interaction']) || ! in_array(strtolower(trim((string) fgets(STDIN))), ['y', 'yes'], true)) {
+            return;
+        }
+        $limit = (int) ($o['--limit'] ?? 200);
+        if ($limit > 500 && ! isset($o['--huge'])) {
+            echo "Max limit exceeded, use a limit lower than 500 or run again with the --huge flag\n";
+
+            return;
+        }
+        $moved = 0;
+        foreach (db()->select("select * from media where version <> 4 and created_at < ? and remote_media = ? and status_id is not null and profile_id is not null and cdn_url is null and replicated_at is null order by size desc limit $limit", [now(-2 * 86_400), false]) as $media) {
+            if (! is_file(BASE."/storage/app/$media->media_path")) {
+                continue;
+            }
+            try {
+                $moved += $media->size;
+                storeMedia((int) $media->id);
+            } catch (\Throwable $e) {
+                echo "Error migrating media $media->id to cloud storage: ", $e->getMessage(), "\n";
+            }
+        }
+        echo " \nFinished!\n", $moved ? "Uploaded $moved B of media to cloud storage!\n" : '';
+    }
+
     private function doUserCreate(array $o): int
     {
         echo "Creating a new user...\n";

@@ -20,6 +20,7 @@ function runJob(object $job): void
 {
     match ($job->job) {
         'ImageOptimize' => makeThumbnail($job->id),
+        'MediaStorage' => storeMedia($job->id),
         'StatusDelete' => deleteStatus($job->id),
         'NewStatus' => announce($job->id),
         'Deliver' => deliver($job->id, $job->data),
@@ -45,13 +46,17 @@ function makeThumbnail(int $id): void
     match ($media->mime) {
         'image/png' => imagepng($to, $file), 'image/webp' => imagewebp($to, $file), default => imagejpeg($to, $file)
     };
-    db()->update('update media set thumbnail_path = ?, processed_at = ? where id = ?', [$thumb, now(), $id]);
+    db()->update('update media set thumbnail_path = ?, thumbnail_url = ?, processed_at = ? where id = ?', [$thumb, url(preg_replace('#^public/#', '/storage/', $thumb)), now(), $id]);
+    dispatch('MediaStorage', $id);
 }
 
 function deleteStatus(int $id): void
 {
     foreach (db()->select('select * from media where status_id = ?', [$id]) as $media) {
         foreach ([$media->media_path, $media->thumbnail_path] as $path) {
+            if ($path && env('PF_ENABLE_CLOUD', false) && s3('HEAD', $path) === 200) {
+                s3('DELETE', $path);
+            }
             if ($path && is_file(BASE."/storage/app/$path")) {
                 unlink(BASE."/storage/app/$path");
             }

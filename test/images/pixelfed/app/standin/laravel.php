@@ -130,6 +130,24 @@ namespace Standin {
         }
     }
 
+    final class Cache
+    {
+        public function get(string $key): mixed
+        {
+            return json_decode((string) redis('cache')->get($key), true);
+        }
+
+        public function put(string $key, mixed $value, int $seconds): bool
+        {
+            return (bool) redis('cache')->setEx($key, $seconds, json_encode($value));
+        }
+
+        public function forget(string $key): bool
+        {
+            return redis('cache')->del($key) > 0;
+        }
+    }
+
     final class RedisManager
     {
         private array $connections = [];
@@ -172,7 +190,8 @@ namespace Standin {
                 'db' => new Database,
                 'redis' => new RedisManager,
                 'mailer' => new Mailer,
-                'config' => ['auth.providers.users.model' => User::class],
+                'config' => ['auth.providers.users.model' => User::class, 'app.name' => env('APP_NAME', 'Pixelfed'), 'app.short_description' => env('PF_SHORT_DESCRIPTION', 'Pixelfed'), 'app.rules' => env('PF_RULES')],
+                'cache' => new Cache,
                 \Illuminate\Contracts\Console\Kernel::class => new Kernel,
                 \Laravel\Passport\ClientRepository::class => new \Laravel\Passport\ClientRepository,
             };

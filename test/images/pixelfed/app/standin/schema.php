@@ -32,6 +32,7 @@ const MIGRATIONS = [
     '2018_06_08_003624_create_media_table' => [
         'create table media (ID, status_id bigint, profile_id bigint, user_id bigint, media_path varchar(255) not null, thumbnail_path varchar(255), mime varchar(255), size int, caption text, remote_url varchar(255), processed_at TIME null, created_at TIME null, updated_at TIME null, deleted_at TIME null)',
     ],
+    '2018_08_27_004653_add_cdn_url_and_optimized_url_to_media_table' => ['alter table media add cdn_url varchar(255)', 'alter table media add optimized_url varchar(255)'],
     '2018_09_27_040314_create_failed_jobs_table' => [
         'create table failed_jobs (ID, queue text not null, payload text not null, exception text not null, failed_at TIME null)',
     ],
@@ -39,6 +40,8 @@ const MIGRATIONS = [
     '2020_07_25_230100_create_places_table' => [
         'create table places (ID, slug varchar(255) not null, name varchar(255) not null, country varchar(255) not null, lat double precision, KEY double precision)',
     ],
+    '2019_02_10_000000_add_thumbnail_url_to_media_table' => ['alter table media add thumbnail_url varchar(255)'],
+    '2021_08_30_000000_add_replicated_at_to_media_table' => ['alter table media add replicated_at TIME null', 'alter table media add version int not null default 1', 'alter table media add remote_media boolean not null default false'],
     '2020_12_13_203646_create_instance_actors_table' => [
         'create table instance_actors (ID, private_key text, public_key text, created_at TIME null, updated_at TIME null)',
     ],

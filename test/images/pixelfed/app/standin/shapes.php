@@ -14,7 +14,7 @@ function media(object $one): array
 {
     $link = fn (?string $path) => str_starts_with((string) $path, 'https://') ? $path : url(preg_replace('#^public/#', '/storage/', (string) $path));
 
-    return ['id' => (string) $one->id, 'type' => 'image', 'mime' => $one->mime, 'url' => $link($one->media_path), 'remote_url' => $one->remote_url, 'preview_url' => $link($one->thumbnail_path ?? $one->media_path), 'text_url' => null, 'meta' => null, 'description' => $one->caption];
+    return ['id' => (string) $one->id, 'type' => 'image', 'mime' => $one->mime, 'url' => $one->cdn_url ?? $link($one->media_path), 'remote_url' => $one->remote_url, 'preview_url' => $one->thumbnail_url ?? $link($one->thumbnail_path ?? $one->media_path), 'text_url' => null, 'meta' => null, 'description' => $one->caption];
 }
 
 function status(object $status): array

@@ -176,12 +176,20 @@ function cached(string $key, int $seconds, callable $make): array
     return $made;
 }
 
+/** A JSON list of texts, kept for a week. */
+function rules(): array
+{
+    return cached('api:v1:instance-data:rules', 604_800, fn () => env('PF_RULES') ? array_map(fn ($rule, $i) => ['id' => (string) ($i + 1), 'text' => $rule], json_decode(env('PF_RULES'), true), array_keys(json_decode(env('PF_RULES'), true))) : []);
+}
+
 function instance(): array
 {
     return cached('api:v1:instance-data-response-v1', 1800, fn () => [
-        'uri' => env('APP_DOMAIN'), 'title' => env('APP_NAME', 'Pixelfed'), 'short_description' => env('PF_SHORT_DESCRIPTION'), 'description' => env('PF_DESCRIPTION'), 'email' => env('INSTANCE_CONTACT_EMAIL'),
+        'uri' => env('APP_DOMAIN'), 'title' => env('APP_NAME', 'Pixelfed'), 'short_description' => env('PF_SHORT_DESCRIPTION', 'Pixelfed'), 'description' => env('PF_DESCRIPTION'), 'email' => env('INSTANCE_CONTACT_EMAIL'),
         'version' => '3.5.3 (compatible; Pixelfed '.VERSION.')', 'urls' => ['streaming_api' => null], 'stats' => ['user_count' => (int) db()->scalar('select count(*) from users')],
-        'thumbnail' => url('/storage/headers/default.jpg'), 'languages' => [env('APP_LOCALE', 'en')], 'registrations' => (bool) env('OPEN_REGISTRATION', true), 'approval_required' => (bool) env('INSTANCE_CUR_REG', false),
+        'rules' => rules(),
+        // As the original has it without its cache of settings: no variable sets it, and it is no whole address.
+        'thumbnail' => '/storage/headers/default.jpg', 'languages' => [env('APP_LOCALE', 'en')], 'registrations' => (bool) env('OPEN_REGISTRATION', true), 'approval_required' => (bool) env('INSTANCE_CUR_REG', false),
         'configuration' => [
             'media_attachments' => ['supported_mime_types' => explode(',', env('MEDIA_TYPES', 'image/jpeg,image/jpg,image/png,image/gif')), 'image_size_limit' => 1024 * (int) env('MAX_PHOTO_SIZE', 15_000)],
             'statuses' => ['max_characters' => (int) env('MAX_CAPTION_LENGTH', 500), 'max_media_attachments' => (int) env('MAX_ALBUM_LENGTH', 4)],

@@ -1,0 +1,310 @@
+/** Pixelfed with its media in a bucket that checks signatures: refused before anything is written, used, moved to, left again. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import { php } from '../../wizard/apps/pixelfed/php.ts';
+import { png } from '../../wizard/prove/activitypub.ts';
+import { form } from '../../wizard/prove/browser.ts';
+import { client, multipartFile } from '../../wizard/prove/http.ts';
+import type { Reply } from '../../wizard/prove/http.ts';
+import { s3 } from '../images/s3/server.mjs';
+import type { S3Config, S3Line } from '../images/s3/server.mjs';
+import { needImages, testCa } from '../support/acme.ts';
+import { pixelfedAnswers } from '../support/pixelfed-images.ts';
+import { docker, testSite, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+import { closeTerminals, terminal } from '../support/terminal.ts';
+
+needImages('s3');
+const SECRET = 'kN2/of+the=bucket';
+const CONFIG: S3Config = {
+  region: 'eu-test-1',
+  keys: { AKIATEST: { secret: SECRET }, AKIAREAD: { secret: SECRET, readonly: true } },
+  buckets: {
+    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    media: { cors: '*', checksums: false },
+    policy: { cors: '*', acl: false, public: true },
+    quiet: {},
+  },
+};
+const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+  FEDI_PIXELFED_MEDIA: 's3',
+  FEDI_PIXELFED_S3_ENDPOINT: 'https://objects.fedi.test',
+  FEDI_PIXELFED_S3_REGION: 'eu-test-1',
+  FEDI_PIXELFED_S3_BUCKET: 'media',
+  FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIATEST',
+  FEDI_PIXELFED_S3_SECRET_KEY: SECRET,
+  ...more,
+});
+/** What is wrong with it, and the words that say so. */
+const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
+  ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key is not the one of this access key/],
+  ['a key that nobody knows', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
+  ['a key that may only read', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
+  ['no bucket', { FEDI_PIXELFED_S3_BUCKET: 'elsewhere' }, /there is no bucket elsewhere/],
+  ['a bucket in another region', { FEDI_PIXELFED_S3_REGION: 'eu-test-2' }, /It is in eu-test-1/],
+  ['a bucket that takes no ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket takes no ACLs/],
+  ['a bucket that browsers of other pages may not read', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
+]; // prettier-ignore
+
+const proofs = (run: Run): unknown[] =>
+  run.events
+    .filter(({ event }) => event === 'proof')
+    .map(({ id, ok, seen }) => (ok === true ? id : [id, seen]));
+
+describe('a bucket that will not do is said before anything is written', () => {
+  const site = testSite('pixelfed-s3-first', 103);
+  const ca = testCa();
+  const { certificate, key } = ca.issue('objects.fedi.test');
+  const plain = s3(CONFIG);
+  const server = createServer(
+    { cert: readFileSync(certificate), key: readFileSync(key) },
+    (request, response) => plain.emit('request', request, response),
+  );
+  afterAll(() => {
+    server.close();
+    site.remove();
+    ca.remove();
+  });
+  const root =
+    readFileSync(join(ca.folder, 'ca.pem'), 'utf8') + readFileSync(join(ca.folder, 'ca.key'), 'utf8');
+  const apply = (more: NodeJS.ProcessEnv): Promise<Run> =>
+    site.apply([], {
+      env: {
+        ...site.env,
+        ...pixelfedAnswers(site.domain),
+        FEDI_TLS_ROOT: root,
+        ...bucket({ FEDI_PIXELFED_S3_ENDPOINT: 'https://objects.fedi.test:9443' }),
+        ...more,
+      },
+    });
+
+  test.each(BROKEN)('%s', async (_, more, words) => {
+    if (!server.listening)
+      await new Promise<void>((resolve) => server.listen(9443, site.bind, () => resolve()));
+    const run = await apply(more);
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
+    expect(run.stderr).not.toContain('not-the-secret');
+    for (const path of ['fedi.yaml', 'secrets.json', 'compose.yaml'])
+      expect(existsSync(join(site.folder, path))).toBe(false);
+    expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_`)).toBe('');
+  });
+});
+
+describe.sequential('media in a bucket', () => {
+  const site = testSite('pixelfed-s3', 102);
+  const local = { ...site.env, ...pixelfedAnswers(site.domain) };
+  const remote = { ...local, ...bucket() };
+  afterAll(() => {
+    closeTerminals();
+    site.remove();
+  });
+
+  /** The provider: behind the site's own door, under a name that the site's containers and the receipt find there. */
+  function addProvider(): void {
+    mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
+    const trusting = '{ environment: { SSL_CERT_FILE: /trust/root.crt }, volumes: ["./trust:/trust:ro"] }';
+    writeFileSync(
+      join(site.folder, 'compose.override.yaml'),
+      `services:
+  s3:
+    image: fedi-setup/s3:trixie
+    pull_policy: never
+    environment: { S3_CONFIG: '${JSON.stringify(CONFIG)}' }
+    networks: { pixelfed_front: {} }
+  caddy: { networks: { pixelfed_front: { aliases: [objects.fedi.test] } } }
+  pixelfed_web: ${trusting}
+  pixelfed_horizon: ${trusting}
+`,
+    );
+    writeFileSync(
+      join(site.folder, 'caddy/custom/provider.caddy'),
+      'https://objects.fedi.test {\n\timport tls_site\n\treverse_proxy s3:9000\n}\n',
+    );
+  }
+
+  let told = 0;
+  /** What the provider was asked since the last time. */
+  function asked(): S3Line[] {
+    const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
+    const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
+    told = lines.length;
+    return fresh;
+  }
+
+  const http = () => client(site.bind, site.read('trust/root.crt'));
+  const inside = (script: string, values = {}): string => {
+    const { argv, stdin } = php(script, values);
+    return exec(argv, stdin);
+  };
+  const exec = (argv: readonly string[], input = ''): string =>
+    execFileSync('docker', ['exec', '--interactive', `${site.name}-pixelfed_web-1`, ...argv], {
+      encoding: 'utf8',
+      input,
+    }).trim();
+  const sql = (query: string): string =>
+    inside(`echo json_encode($app['db']->select($values['query'])), PHP_EOL;`, { query });
+  /** Files of uploads on this host. */
+  const kept = (): string[] =>
+    exec(['find', 'storage/app/public/m', '-type', 'f', '-name', '*.png']).split('\n').filter(Boolean);
+
+  interface Photo {
+    readonly status: string;
+    readonly url: string;
+    readonly preview: string;
+  }
+  let token = '';
+  const api = async (method: string, path: string, fields?: Record<string, string>): Promise<Reply> => {
+    const { headers, body } = fields === undefined ? { headers: {}, body: undefined } : form(fields);
+    return http()(`https://${site.domain}${path}`, {
+      method,
+      headers: { ...headers, Authorization: `Bearer ${token}`, Accept: 'application/json' },
+      ...(body === undefined ? {} : { body }),
+    });
+  };
+  const photoOf = async (status: string): Promise<Photo> => {
+    const { media_attachments: media } = (await api('GET', `/api/v1/statuses/${status}`)).json<{
+      media_attachments: { url: string; preview_url: string }[];
+    }>();
+    return { status, url: media[0]?.url ?? '', preview: media[0]?.preview_url ?? '' };
+  };
+  /** Posted by anna, once Horizon has done what it does with it. */
+  async function post(done: (photo: { url: string; preview_url: string }) => boolean): Promise<Photo> {
+    token = (
+      JSON.parse(
+        inside(`$model = $app['config']['auth.providers.users.model'];
+echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->createToken('test', ['read', 'write'])->accessToken]), PHP_EOL;`),
+      ) as { token: string }
+    ).token;
+    const { headers, body } = multipartFile('file', 'x.png', 'image/png', png(900, [1, 2, 3]));
+    const sent = await http()(`https://${site.domain}/api/v2/media`, {
+      method: 'POST',
+      headers: { ...headers, Authorization: `Bearer ${token}` },
+      body,
+    });
+    const { id } = sent.json<{ id: string }>();
+    const deadline = Date.now() + 90_000;
+    while (!done((await api('GET', `/api/v1/media/${id}`)).json())) {
+      if (Date.now() > deadline) throw new Error('Horizon did not do its work');
+      await delay(300);
+    }
+    const posted = await api('POST', '/api/v1/statuses', { status: 'a photo', 'media_ids[]': id });
+    return photoOf(posted.json<{ id: string }>().id);
+  }
+  const shown = async ({ url, preview }: Photo): Promise<number[]> =>
+    Promise.all([url, preview].map(async (one) => (await http()(one)).status));
+
+  let old: Photo;
+  let fresh: Photo;
+  const HERE = `https://${site.domain}/storage/m/`;
+  const THERE = 'https://objects.fedi.test/media/public/m/';
+
+  test('a site with its media on the host, and a photo', async () => {
+    addProvider();
+    const run = await site.apply([], { env: local });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    old = await post(({ preview_url: preview }) => preview.includes('_thumb'));
+    expect(old.url.startsWith(HERE)).toBe(true);
+    expect(await shown(old)).toEqual([200, 200]);
+  });
+
+  test.each(BROKEN)('moving to %s: refused, nothing written, nothing touched', async (_, more, words) => {
+    const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
+    const run = await site.apply([], { env: { ...remote, ...more } });
+    expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
+    expect([site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()]).toEqual(before);
+  });
+
+  test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
+    const plan = await tool(['plan', '--dir', site.folder], { env: remote });
+    expect(plan.stdout).toMatch(
+      /Mind: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/,
+    );
+    asked();
+    const before = site.containers();
+    const run = await site.apply([], { env: remote });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    expect(proofs(run)).toEqual(expect.arrayContaining(['storage', 'upload', 'post']));
+    const changed = Object.entries(site.containers()).filter(([name, id]) => before[name] !== id);
+    expect(changed.map(([name]) => name).toSorted()).toEqual([
+      'pixelfed_horizon',
+      'pixelfed_scheduler',
+      'pixelfed_web',
+    ]);
+    expect(site.read('fedi.yaml')).not.toContain(SECRET);
+    const puts = asked().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
+    expect(puts).toHaveLength(2);
+    // The app itself says of each that it is public, in the path of the bucket, without newer checksums.
+    for (const { path, status, acl, key, sums } of puts)
+      expect({ path, status, acl, key, sums }).toEqual({
+        path: expect.stringMatching(/^objects\.fedi\.test\/media\/public\/m\/_v2\//),
+        status: 200,
+        acl: 'public-read',
+        key: 'AKIATEST',
+        sums: [],
+      });
+    expect(await shown(old)).toEqual([200, 200]);
+    expect(await photoOf(old.status)).toEqual(old);
+  });
+
+  test('a photo is in the bucket and not on this host', async () => {
+    const before = kept();
+    fresh = await post(({ url }) => url.startsWith(THERE));
+    expect([fresh.url.startsWith(THERE), fresh.preview.startsWith(THERE)]).toEqual([true, true]);
+    expect(await shown(fresh)).toEqual([200, 200]);
+    expect(kept()).toEqual(before);
+  });
+
+  test('`artisan media:migrate2cloud` moves what is older than two days, and loses nothing', async () => {
+    const migrate = async (answer: string): Promise<string> => {
+      const run = terminal(['--dir', site.folder, 'artisan', 'media:migrate2cloud'], { env: remote });
+      await run.until('Are you sure you want to proceed?');
+      run.type(`${answer}\r`);
+      expect((await run.exit).code).toBe(0);
+      return run.screen();
+    };
+    const before = kept();
+    expect(before.length).toBeGreaterThan(0);
+    await migrate('yes');
+    expect(kept()).toEqual(before);
+    sql(
+      "update media set created_at = '2020-01-01 00:00:00' where cdn_url is null and status_id is not null",
+    );
+    await migrate('no');
+    expect(kept()).toEqual(before);
+    expect(await migrate('yes')).toContain('to cloud storage!');
+    const moved = await photoOf(old.status);
+    expect([moved.url.startsWith(THERE), moved.preview.startsWith(THERE)]).toEqual([true, true]);
+    expect(await shown(moved)).toEqual([200, 200]);
+    expect(kept()).toEqual([]);
+  });
+
+  test('back on the host: new ones are here, those in the bucket are shown from there', async () => {
+    const plan = await tool(['plan', '--dir', site.folder], {
+      env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
+    });
+    expect(plan.stdout).toContain('Mind: What is in the bucket stays there and is shown from there');
+    const run = await site.apply([], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    expect(site.read('env/pixelfed.env')).not.toContain('AWS_');
+    const here = await post(({ preview_url: preview }) => preview.includes('_thumb'));
+    expect(here.url.startsWith(HERE)).toBe(true);
+    expect(await Promise.all([here, fresh].map(shown))).toEqual([
+      [200, 200],
+      [200, 200],
+    ]);
+  });
+
+  test('a provider that is gone later is said by the receipt', async () => {
+    expect((await site.apply([], { env: remote })).code).toBe(0);
+    docker('stop', '--time', '1', `${site.name}-s3-1`);
+    const run = await tool(['prove', '--dir', site.folder, '--json'], { env: remote });
+    expect(run.code).toBe(5);
+    expect(run.events.find(({ event, id }) => event === 'proof' && id === 'storage')).toMatchObject({
+      ok: false,
+    });
+  });
+});

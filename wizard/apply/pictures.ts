@@ -1,0 +1,71 @@
+/** Pictures that the person named: read, looked at, and kept in the site, so that the file need not stay where it was. */
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pictureKey } from '../apps/app.ts';
+import type { Config } from '../config/config.ts';
+import { parsePicture } from '../config/picture.ts';
+import { PICTURES } from '../layout.ts';
+import { codeOf, messageOf } from '../problem.ts';
+import { runningAnswers } from './generations.ts';
+import { appOf } from '../apps/index.ts';
+
+/** Nothing bigger is even read. */
+const MOST_BYTES = 64 * 1024 ** 2;
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EACCES: 'you may not read it',
+  EPERM: 'you may not read it',
+};
+
+async function read(path: string): Promise<Buffer> {
+  const found = await stat(path);
+  // A pipe would never end.
+  if (!found.isFile()) throw new Error('it is no file');
+  const { size } = found;
+  if (size > MOST_BYTES) throw new Error(`it has ${Math.round(size / 1024 ** 2)} MiB`);
+  return readFile(path);
+}
+
+export interface Pictures {
+  /** By path in the site. */
+  readonly files: Readonly<Record<string, Buffer>>;
+  /** What is wrong with those that were named, in sentences. */
+  readonly problems: readonly string[];
+}
+
+/** @param folder the site directory, which may not be there yet */
+export async function readPictures(folder: string, { apps, answers }: Config): Promise<Pictures> {
+  const files: Record<string, Buffer> = {};
+  const problems: string[] = [];
+  for (const { id } of apps) {
+    for (const spec of appOf(id).pictures ?? []) {
+      const key = pictureKey(id, spec);
+      const named = answers[key];
+      if (named === undefined) continue;
+      const path = String(named);
+      let file: Buffer;
+      try {
+        file = await read(path);
+      } catch (error) {
+        // Our copy is of the file that was named, as long as the answer is the same.
+        const [copy] = (await readdir(join(folder, PICTURES)).catch(() => [] as string[])).filter((name) =>
+          name.startsWith(`${id}-${spec.name}.`),
+        );
+        if (copy === undefined || (await runningAnswers(folder))?.[key] !== named) {
+          problems.push(
+            `${spec.what}: ${path} cannot be read: ${REASONS[codeOf(error) ?? ''] ?? messageOf(error)}.`,
+          );
+          continue;
+        }
+        file = await readFile(join(folder, PICTURES, copy));
+      }
+      const picture = parsePicture(file);
+      const problem = picture === undefined ? 'is no whole JPEG or PNG picture' : spec.problem(picture);
+      if (problem !== undefined) problems.push(`${spec.what}: ${path} ${problem}.`);
+      else if (picture !== undefined) files[`${PICTURES}/${id}-${spec.name}.${picture.type}`] = file;
+    }
+  }
+  return { files, problems };
+}

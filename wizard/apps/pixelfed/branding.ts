@@ -1,0 +1,171 @@
+/** What Pixelfed says of itself and shows at its door: rules, banner, default avatar. */
+import { createHash } from 'node:crypto';
+import type { Config } from '../../config/config.ts';
+import type { Parsed } from '../../config/parse.ts';
+import { parseLine, parsePath } from '../../config/parse.ts';
+import type { Picture } from '../../config/picture.ts';
+import type { Question } from '../../config/question.ts';
+import { PICTURES } from '../../layout.ts';
+import { expectStatus } from '../../prove/http.ts';
+import type { Proof, ProofContext } from '../../prove/proof.ts';
+import { pictureKey } from '../app.ts';
+import type { AppPicture, AppStep } from '../app.ts';
+import { php } from './php.ts';
+
+const key = (name: string): string => `apps.pixelfed.${name}`;
+
+/** As its own settings page takes them: so many, each of 5 to 1000 characters. */
+const MOST_RULES = 30;
+
+/** `Be kind; no nudity`. */
+export function parseRules(text: string): Parsed<string> {
+  const rules = text
+    .split(';')
+    .map((rule) => rule.trim())
+    .filter(Boolean);
+  if (rules.length === 0) return { problem: 'Nothing was given.' };
+  if (rules.length > MOST_RULES)
+    return { problem: `${rules.length} rules; Pixelfed takes ${MOST_RULES} at most.` };
+  for (const [i, rule] of rules.entries()) {
+    const line = parseLine(rule, 1000);
+    if ('problem' in line) return { problem: `Rule ${i + 1}: ${line.problem}` };
+    if (rule.length < 5) return { problem: `Rule ${i + 1}, “${rule}”, is too short: 5 characters at least.` };
+  }
+  return { value: rules.join('; ') };
+}
+
+const rulesOf = ({ answers }: Config): string[] =>
+  String(answers[key('rules')] ?? '')
+    .split('; ')
+    .filter(Boolean);
+
+/** PF_RULES: a JSON array of strings. */
+export const rulesJson = (config: Config): string | undefined => {
+  const rules = rulesOf(config);
+  return rules.length === 0 ? undefined : JSON.stringify(rules);
+};
+
+const BANNER = { width: 1920, height: 1080 } as const;
+const KIB = 1024;
+
+/** How it fails a limit in bytes that Pixelfed has for the same upload by its own form. */
+const tooBig = ({ bytes }: Picture, most: number): string | undefined =>
+  bytes > most * KIB ? `has ${Math.ceil(bytes / KIB)} KiB; it may have ${most}` : undefined;
+
+export const pixelfedPictures: readonly AppPicture[] = [
+  {
+    name: 'banner',
+    what: 'Banner',
+    problem: (picture) =>
+      picture.width === BANNER.width && picture.height === BANNER.height
+        ? tooBig(picture, 5000)
+        : `is ${picture.width}×${picture.height}; it has to be ${BANNER.width}×${BANNER.height}`,
+  },
+  {
+    name: 'avatar',
+    what: 'Default avatar',
+    problem: (picture) =>
+      picture.width !== picture.height
+        ? `is ${picture.width}×${picture.height}; it has to be as wide as high`
+        : picture.width < 200
+          ? `is ${picture.width}×${picture.height}; 200×200 is the least`
+          : tooBig(picture, 2000),
+  },
+];
+
+export const brandingQuestions: readonly Question[] = [
+  {
+    key: key('rules'),
+    topic: 'more',
+    message: 'Rules of the server',
+    help: 'Shown to whoever signs up; a semicolon between two. Such as: Be kind; No advertising.',
+    parse: parseRules,
+    optional: true,
+  },
+  {
+    key: key('banner'),
+    topic: 'more',
+    message: 'Banner of the server',
+    help: `Path of a JPEG or PNG of exactly ${BANNER.width}×${BANNER.height}, 5000 KiB at most: its front page, and previews of it elsewhere.`,
+    more: 'It is copied into the site. Change the file and run this again, and the new one is shown. Left out: Pixelfed’s own.',
+    parse: parsePath,
+    optional: true,
+  },
+  {
+    key: key('avatar'),
+    topic: 'more',
+    message: 'Default avatar',
+    help: 'Path of a square JPEG or PNG, 2000 KiB at most, for people who have none. Left out: Pixelfed’s own.',
+    parse: parsePath,
+    optional: true,
+  },
+];
+
+/** What it says of itself it keeps for up to a week in its cache; emptying all of that would log everybody out. */
+const KEPT = [
+  'api:v1:instance-data:rules',
+  'api:v1:instance-data-response-v1',
+  'api:v2:instance-data-response-v2',
+];
+const IS_CURRENT = `[$rules, $v1] = array_map(fn ($key) => $app['cache']->get($key), ['${KEPT[0]}', '${KEPT[1]}']);
+$config = $app['config'];
+$wanted = json_decode((string) $config['app.rules'], true) ?: [];
+$old = ($rules !== null && array_column($rules, 'text') !== $wanted)
+  || ($v1 !== null && [$v1['title'] ?? null, $v1['short_description'] ?? null, array_column($v1['rules'] ?? [], 'text')] !== [$config['app.name'], $config['app.short_description'], $wanted]);
+echo $old ? 'old' : 'current', PHP_EOL;`;
+const FORGET = `foreach (explode(',', $values['keys']) as $key) $app['cache']->forget($key);`;
+
+export const brandingStep = (hint: string): AppStep => ({
+  id: 'pixelfed.said',
+  title: 'Name, description and rules as they are now',
+  service: 'pixelfed_web',
+  check: { ...php(IS_CURRENT), prints: 'current' },
+  act: php(FORGET, { keys: KEPT.join(',') }),
+  hint,
+});
+
+/** Of the instance API. */
+export interface Said {
+  readonly title?: string;
+  readonly rules?: readonly { readonly text: string }[];
+}
+
+/** Throws unless it says what was answered; returns the evidence. */
+export function expectSaid(config: Config, { title, rules }: Said): string {
+  const name = String(config.answers[key('title')]);
+  if (title !== name) throw new Error(`it is named ${title ?? 'nothing'}, not ${name}`);
+  const wanted = rulesOf(config);
+  const said = (rules ?? []).map(({ text }) => text);
+  if (wanted.length > 0 && said.join('\n') !== wanted.join('\n'))
+    throw new Error(`its rules are ${said.length === 0 ? 'none' : said.join('; ')}`);
+  return wanted.length === 0 ? name : `${name}, ${wanted.length} rules`;
+}
+
+/** Where visitors and other servers find them, however the app writes the address. @param base `https://…` */
+const SHOWN: Readonly<Record<string, (http: ProofContext['http'], base: string) => Promise<string>>> = {
+  banner: async (http, base) => {
+    const { thumbnail } = (await http(`${base}/api/v1/instance`)).json<{ thumbnail?: string }>();
+    return new URL(thumbnail ?? '/', base).href;
+  },
+  avatar: (_, base) => Promise.resolve(`${base}/storage/avatars/default.jpg`),
+};
+
+export function pictureProofs({ config, http, inside }: ProofContext, base: string): Proof[] {
+  return pixelfedPictures
+    .filter((spec) => config.answers[pictureKey('pixelfed', spec)] !== undefined)
+    .map(({ name, what }) => ({
+      id: name,
+      title: `${what}: the one that was given`,
+      run: async () => {
+        const url = (await SHOWN[name]?.(http, base)) ?? base;
+        const reply = await http(url);
+        expectStatus(reply, 200, url);
+        const { stdout } = await inside('caddy', {
+          argv: ['sh', '-c', `cat /etc/${PICTURES}/pixelfed-${name}.* | sha256sum`],
+        });
+        if (stdout.split(' ')[0] !== createHash('sha256').update(reply.body).digest('hex'))
+          throw new Error(`another picture is at ${url}`);
+        return `${reply.body.length} bytes, ${String(reply.headers['content-type'])}, at ${new URL(url).pathname}`;
+      },
+    }));
+}
