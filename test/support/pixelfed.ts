@@ -9,6 +9,9 @@ import { docker } from './site.ts';
 import { DOMAIN, stackOf } from './stack.ts';
 import type { Ended, Stack, Variables } from './stack.ts';
 
+/** A name whose only address is a private one. */
+export const INNER = 'inner.fedi.test';
+
 export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'container' | 'remove'> {
   /** Which image this is: `official` or `stand-in`. */
   readonly kind: string;
@@ -100,6 +103,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
       IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
     },
+    `services: { pixelfed_web: { networks: { pixelfed_front: { aliases: [${INNER}] } } } }\n`,
   );
   const { up, exec, host, container, remove } = stack;
 
