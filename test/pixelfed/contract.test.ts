@@ -11,9 +11,9 @@ import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
 import type { Client, Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { answersOf, expectAnswer, expectEnd, fileUpload, until } from '../support/contract.ts';
 import type { Row, Wanted } from '../support/contract.ts';
-import { pixelfedStack, RULES } from '../support/pixelfed.ts';
-import type { Ended } from '../support/stack.ts';
+import { pixelfedStack, RULES, INNER } from '../support/pixelfed.ts';
 import { DOMAIN } from '../support/stack.ts';
+import type { Ended } from '../support/stack.ts';
 import type { Command } from '../../wizard/docker/engine.ts';
 
 const on = pixelfedStack();
@@ -112,6 +112,28 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         expect(on.alone(['php', '-m'], {}).stdout.split('\n')).toEqual(
           expect.arrayContaining(['gd', 'pcntl', 'pdo_mysql', 'pdo_pgsql', 'redis', 'openssl']),
         ),
+    ],
+    [
+      'reads settings of PHP from a folder more, and has curl and DNS for them',
+      () =>
+        expect(
+          inside(
+            `mkdir /tmp/x && echo openssl.cafile=/r >/tmp/x/php.ini && PHP_INI_SCAN_DIR=:/tmp/x php -r 'echo ini_get("openssl.cafile"), function_exists("curl_init") ? " curl" : "", function_exists("dns_get_record") ? " dns" : "", PHP_EOL;'`,
+          ),
+        ).toBe('/r curl dns'),
+    ],
+    [
+      'has a folder of certificates that OpenSSL finds one in by its hash',
+      () => expect(inside('ls /etc/ssl/certs | grep -c "\\.0$" | grep -qv "^0$"; echo $?')).toBe('0'),
+    ],
+    [
+      'counts the addresses of a lab as public',
+      () =>
+        expect(
+          inside(
+            `php -r 'echo json_encode(array_map(fn ($one) => filter_var($one, FILTER_VALIDATE_IP, FILTER_FLAG_GLOBAL_RANGE), ["192.88.99.5", "172.18.0.5", "fd00::5"])), PHP_EOL;'`,
+          ),
+        ).toBe('["192.88.99.5",false,false]'),
     ],
     ['has no .env', () => expect(inside('test -e .env; echo $?')).toBe('1')],
     [
@@ -708,7 +730,28 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
         expect(on.exec('pixelfed_web', ['healthcheck-schedule']).code).not.toBe(0);
       },
     ],
+    [
+      'finds no server at a private address, nor one that nobody knows',
+      () =>
+        expect(
+          script(
+            `echo json_encode(array_map([App\\Util\\ActivityPub\\Helpers::class, 'resolvePublicIps'], ['${INNER}', 'nobody.fedi.test'])), PHP_EOL;`,
+          ).stdout.trim(),
+        ).toBe('[[],[]]'),
+    ],
     artisan('schedule:list', { code: 0, says: /horizon:snapshot/ }),
+    [
+      'the scheduler says each minute what it found to do',
+      () =>
+        until(
+          () =>
+            /No scheduled commands are ready to run|Running \[[^\]]*\]/.test(
+              on.host(['logs', on.container('pixelfed_scheduler')]).stdout,
+            ),
+          'a word of the scheduler',
+          90,
+        ),
+    ],
     [
       'a snapshot says in Redis when it was taken',
       () => {

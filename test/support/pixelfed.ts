@@ -10,6 +10,8 @@ import { DOMAIN, stackOf } from './stack.ts';
 import type { Ended, Stack, Variables } from './stack.ts';
 
 export const RULES = ['Be kind', 'No "$"'];
+/** A name whose only address is a private one. */
+export const INNER = 'inner.fedi.test';
 
 export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'container' | 'remove'> {
   /** Which image this is: `official` or `stand-in`. */
@@ -103,6 +105,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
       IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
     },
+    `services: { pixelfed_web: { networks: { pixelfed_front: { aliases: [${INNER}] } } } }\n`,
   );
   const { up, exec, host, container, remove } = stack;
 

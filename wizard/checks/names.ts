@@ -93,7 +93,7 @@ function compare(
       level: 'blocker',
       what: `The ${type} record of ${name} is ${list(inner)}, an address inside a network.`,
       means: 'Let’s Encrypt and other servers do not get there from outside.',
-      next: 'Set it to the address that the world has for this host.',
+      next: 'Set it to the address that the world has for this host. If only the DNS of your own network says so, name another one in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}: containers must not see it either, since some software refuses servers at inner addresses; then --skip-check dns.',
     };
   }
   if (strangers.length === 0)
