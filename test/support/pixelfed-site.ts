@@ -1,4 +1,6 @@
 /** A site with Pixelfed on the real engine, and ways to look into it. */
+import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
+import { client } from '../../wizard/prove/http.ts';
 import { pixelfedAnswers } from './pixelfed-images.ts';
 import { docker, testSite } from './site.ts';
 import type { Run, TestSite } from './site.ts';
@@ -27,3 +29,12 @@ export const accountsIn = (site: TestSite): string[] =>
 /** Proofs that failed, with what was seen. */
 export const openProofs = (run: Run): unknown[] =>
   run.events.filter(({ event, ok }) => event === 'proof' && ok !== true).map(({ id, seen }) => [id, seen]);
+
+/** Whether the log-in form at the site's own door takes anna's password. */
+export async function pixelfedLogsIn(site: TestSite, password: string): Promise<boolean> {
+  const browser = new Browser(client(site.bind, site.read('trust/root.crt')));
+  const url = `https://${site.domain}/login`;
+  const fields = hiddenFields(await browser.visit(url));
+  const reply = await browser.visit(url, form({ ...fields, email: 'anna@fedi.test', password }));
+  return reply.status === 302 && !String(reply.headers['location']).endsWith('/login');
+}
