@@ -186,6 +186,18 @@ const PIXELFED_ROWS: readonly Row[] = [
     'apps.pixelfed.valkey-dir': '/srv/fast/valkey',
     'apps.pixelfed.media-dir': '/srv/big/media',
   }),
+  pixelfed('postgresql', { 'apps.pixelfed.database': 'postgresql' }, true),
+  pixelfed('postgresql-dir', {
+    'apps.pixelfed.database': 'postgresql',
+    'apps.pixelfed.size': '16gb',
+    'apps.pixelfed.db-dir': '/srv/fast/db',
+  }),
+  pixelfed(
+    'data-elsewhere',
+    { 'apps.pixelfed.database': 'external', 'apps.pixelfed.redis': 'external' },
+    true,
+  ),
+  pixelfed('redis-elsewhere', { 'apps.pixelfed.redis': 'external' }),
   pixelfed(
     's3',
     {
@@ -202,6 +214,11 @@ const PIXELFED_ROWS: readonly Row[] = [
   { ...pixelfed('loaded-images', { 'tls.mode': 'internal' }), images: 'loaded' },
   pixelfed('and-snac', { ...SNAC, apps: 'snac,pixelfed' }),
   pixelfed('and-mastodon', { ...MASTODON, apps: 'mastodon,pixelfed' }),
+  pixelfed('postgresql-and-mastodon', {
+    ...MASTODON,
+    apps: 'mastodon,pixelfed',
+    'apps.pixelfed.database': 'postgresql',
+  }),
   pixelfed(
     'and-mastodon-and-snac',
     {

@@ -19,6 +19,8 @@ export interface ImageSpec {
   readonly reference: string | ((answers: Answers) => string);
   /** Folder under compose/ with a Dockerfile, for software that publishes no image: built on the host. */
   readonly build?: string;
+  /** Whether the answers need it at all; absent: always. */
+  readonly when?: (answers: Answers) => boolean;
 }
 
 /** The answer that says where a folder of an app is. */
@@ -117,8 +119,8 @@ export interface Load {
 
 /** A volume that can lie in a directory of the person's choosing instead of with Docker. */
 export interface DataFolder {
-  /** Volume key in the app's Compose file. */
-  readonly volume: string;
+  /** Volume key in the app's Compose file; it may follow from an answer. */
+  readonly volume: string | ((answers: Answers) => string);
   /** What is in it: "the database". */
   readonly what: string;
   /** Last part of the answer's key. */

@@ -11,13 +11,28 @@ export interface ServerKind {
   /** In keys: `apps.ID.KEY` and `apps.ID.KEY-url`. */
   readonly key: string;
   readonly name: string;
-  /** Schemes of its addresses, the usual one first. */
-  readonly schemes: readonly string[];
-  readonly port: number;
+  /** Schemes of its addresses, each with its usual port. */
+  readonly schemes: Readonly<Record<string, number>>;
   readonly example: string;
   /** What the path has to be: the name of a database, or (Redis) a number that may be left out. */
   readonly path: RegExp;
+  /** What there is instead, in a container of its own; the first is the default. Absent: `local`. */
+  readonly local?: NonNullable<Question['choices']>;
+  /** What else is wrong with an address, in a sentence. */
+  readonly problem?: (server: Server) => string | undefined;
 }
+
+export const REDIS: ServerKind = {
+  key: 'redis',
+  name: 'Redis or Valkey',
+  schemes: { redis: 6379, rediss: 6379 },
+  example: 'rediss://default:PASSWORD@redis.example.org:6379/0',
+  path: /^\d{0,2}$/,
+};
+
+/** What to do when one is not reached. */
+export const SERVER_HINT =
+  'Check address, user and password. Containers reach this host by an address of its own (`ip -4 address`), not by localhost.';
 
 export interface Server {
   readonly scheme: string;
@@ -31,13 +46,14 @@ export interface Server {
 }
 
 /** An address in parts; undefined: it is none of this kind. */
-function partsOf({ schemes, port }: ServerKind, text: string): Server | undefined {
+function partsOf({ schemes }: ServerKind, text: string): Server | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !schemes.includes(url.protocol.slice(0, -1)) || url.hostname === '')
-    return undefined;
+  const scheme = url?.protocol.slice(0, -1) ?? '';
+  const port = schemes[scheme];
+  if (url === undefined || port === undefined || url.hostname === '') return undefined;
   try {
     return {
-      scheme: url.protocol.slice(0, -1),
+      scheme,
       host: url.hostname.replace(/^\[|\]$/g, ''),
       port: Number(url.port || port),
       user: decodeURIComponent(url.username),
@@ -62,6 +78,8 @@ function parseServer(kind: ServerKind, text: string): Parsed<string> {
     return { problem: `It lacks what stands behind the host. Example: ${example}` };
   const password = parsePassword(server.password.reveal());
   if ('problem' in password) return { problem: `Its password: ${password.problem} Example: ${example}` };
+  const problem = kind.problem?.(server);
+  if (problem !== undefined) return { problem };
   return { value: text.trim() };
 }
 
@@ -69,18 +87,17 @@ const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key
 
 /** The address holds a password, so it is a secret; that there is one is an answer. */
 export function serverQuestions(app: string, kind: ServerKind): Question[] {
+  const local = kind.local ?? [{ value: 'local', name: 'In a container of its own' }];
+  const values = local.map(({ value }) => value);
   return [
     {
       key: modeKey(app, kind),
       topic: 'more',
       message: `${kind.name} for ${app}`,
-      help: `Default \`local\`: a container of its own. \`external\`: one that you run elsewhere.`,
-      choices: [
-        { value: 'local', name: 'In a container of its own' },
-        { value: 'external', name: 'One that I run elsewhere' },
-      ],
-      parse: parseChoice(['local', 'external']),
-      initial: () => 'local',
+      help: `Default ${values.map((value) => `\`${value}\``).join(', or ')}: a container of its own. \`external\`: one that you run elsewhere.`,
+      choices: [...local, { value: 'external', name: 'One that I run elsewhere' }],
+      parse: parseChoice([...values, 'external']),
+      initial: () => values[0],
     },
     {
       key: `${modeKey(app, kind)}-url`,

@@ -8,10 +8,21 @@ import { joinNetwork, service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
-import type { Command } from '../docker/engine.ts';
 import type { App } from './app.ts';
 import { TRUST_FOLDER } from './app.ts';
 import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
+import type { EnvGroup } from '../render/env.ts';
+import {
+  dataEnv,
+  dataFolders,
+  dataImages,
+  dataQuestions,
+  dataTrials,
+  pixelfedRotations,
+  pixelfedSeal,
+  serverEnv,
+  shapeData,
+} from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
@@ -20,7 +31,6 @@ import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 import type { Moves } from './s3.ts';
-import type { EnvGroup } from '../render/env.ts';
 
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */
 const VERSION = 'v0.14.4';
@@ -185,27 +195,12 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
 
 /** The user of upstream's image. */
 const WWW_DATA = '33:33';
-/** mariadb and valkey, in their images. */
-const SERVERS = '999:999';
-
-/** As root, whose own new password may count already. */
-const tellMariadb =
-  (account: string) =>
-  (given: Secret): Command => ({
-    argv: [
-      'sh',
-      '-c',
-      'IFS= read -r new; for root in "$MARIADB_ROOT_PASSWORD" "$new"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
-      account,
-    ],
-    stdin: `${given.reveal()}\n`,
-  });
 
 const listOf = (secrets: readonly Secret[]): Secret | undefined =>
   secrets.length === 0 ? undefined : new Secret(secrets.map((one) => one.reveal()).join(','));
 
 /** Everything that decides whose data these are, and how Laravel starts. */
-function coreEnv(app: AppConfig, secret: (name: string) => EnvGroup[string]): EnvGroup {
+function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => Secret): EnvGroup {
   return {
     APP_ENV: 'production',
     APP_DEBUG: 'false',
@@ -216,25 +211,12 @@ function coreEnv(app: AppConfig, secret: (name: string) => EnvGroup[string]): En
     SESSION_DOMAIN: app.domain,
     LOG_CHANNEL: 'stderr',
     LOG_LEVEL: 'warning',
-    DB_CONNECTION: 'mysql',
-    DB_HOST: 'pixelfed_db',
-    DB_PORT: 3306,
-    DB_DATABASE: 'pixelfed',
-    DB_USERNAME: 'pixelfed',
-    DB_PASSWORD: secret('pixelfed.db'),
-    DB_CHARSET: 'utf8mb4',
-    DB_COLLATION: 'utf8mb4_unicode_ci',
-    REDIS_CLIENT: 'phpredis',
-    REDIS_HOST: 'pixelfed_valkey',
-    REDIS_PORT: 6379,
-    REDIS_PASSWORD: secret('pixelfed.valkey'),
+    ...dataEnv(answers, secret),
     // Upstream makes them of the server's name: another name would lose what waits in the queues.
     REDIS_PREFIX: 'pixelfed-',
     CACHE_PREFIX: 'pixelfed-cache',
     HORIZON_PREFIX: 'pixelfed-horizon:',
     // Renamed by 0.12.10 to 0.14; the second of each pair is the older name.
-    REDIS_DB: 0,
-    REDIS_DATABASE: 0,
     CACHE_STORE: 'redis',
     CACHE_DRIVER: 'redis',
     QUEUE_CONNECTION: 'redis',
@@ -323,13 +305,13 @@ export const pixelfed: App = {
     passwordQuestion('pixelfed', 'Pixelfed'),
     ...QUESTIONS,
     ...brandingQuestions,
+    ...dataQuestions,
     ...s3Questions('pixelfed', MOVES),
   ],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: { reference: (answers) => `ghcr.io/pixelfed/pixelfed:${text(answers, 'release') || VERSION}` },
-    mariadb: { reference: 'docker.io/library/mariadb:11.8' },
-    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
+    ...dataImages,
   },
   secrets: [
     {
@@ -375,41 +357,22 @@ export const pixelfed: App = {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
   caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
-  seal: () => ({
-    service: 'pixelfed_db',
-    image: 'mariadb',
-    volume: 'pixelfed_db',
-    mount: '/var/lib/mysql',
-    data: '/var/lib/mysql/ibdata1',
-    owner: SERVERS,
-  }),
+  seal: pixelfedSeal,
+  trials: dataTrials,
   folders: [
-    { volume: 'pixelfed_db', what: 'the database', name: 'db-dir', owner: SERVERS },
-    { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS },
+    ...dataFolders,
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
   uploads: pixelfedUploads(WWW_DATA),
   pictures: pixelfedPictures,
 
-  rotations: () => ({
-    'pixelfed.db': { service: 'pixelfed_db', tell: tellMariadb("'pixelfed'@'%'") },
-    'pixelfed.db-root': { service: 'pixelfed_db', tell: tellMariadb("'root'@'localhost'") },
-  }),
+  rotations: ({ answers }) => pixelfedRotations(answers),
   env: (config, app, secret, previous) => {
-    const core = coreEnv(app, secret);
+    const core = coreEnv(config, app, secret);
     const passport = secret('pixelfed.passport').reveal();
     const vapid = secret('pixelfed.vapid').reveal();
     return {
-      'pixelfed-db': {
-        MARIADB_DATABASE: 'pixelfed',
-        MARIADB_USER: 'pixelfed',
-        MARIADB_PASSWORD: secret('pixelfed.db'),
-        MARIADB_ROOT_PASSWORD: secret('pixelfed.db-root'),
-        MARIADB_ROOT_HOST: 'localhost',
-        // After a new version of MariaDB, its own tables.
-        MARIADB_AUTO_UPGRADE: 1,
-      },
-      'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') },
+      ...serverEnv(config.answers, secret),
       'pixelfed-gate': core,
       pixelfed: {
         ...core,
@@ -432,7 +395,8 @@ export const pixelfed: App = {
 
   variables: (config, app) => ({
     PIXELFED_DOMAIN: app.domain,
-    PIXELFED_DB_BUFFER: sizeOf(config.answers).db,
+    PIXELFED_DB_BUFFER: `${sizeOf(config.answers).db}M`,
+    PIXELFED_DB_CACHE: `${sizeOf(config.answers).db * 3}M`,
     // A little more than PHP, whose refusal the app can put into words.
     PIXELFED_BODY: `${postMiB(limitsOf(config.answers)) + 1}MiB`,
   }),
@@ -452,6 +416,7 @@ export const pixelfed: App = {
   ],
 
   shape: (compose, config) => {
+    shapeData(compose, config.answers);
     if (config.mail.mode === 'catcher')
       for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
     if (config.tls.mode === 'internal')

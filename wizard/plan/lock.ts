@@ -29,7 +29,10 @@ export interface WantedImage {
 export function wantedImages(config: Config): Record<string, WantedImage> {
   const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
   if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
-  for (const { id } of config.apps) Object.assign(specs, appOf(id).images);
+  for (const { id } of config.apps) {
+    for (const [name, spec] of Object.entries(appOf(id).images))
+      if (spec.when?.(config.answers) ?? true) specs[name] = spec;
+  }
   return Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => {
       const ours = referenceOf(spec, config.answers);

@@ -77,11 +77,16 @@ export function service(file: ComposeFile, name: string): Service {
   return found;
 }
 
-/** Takes a service out: what waited for it waits no more, and its volumes go with it. */
-export function dropService(file: ComposeFile, name: string): void {
+/** Takes a service out: what waited for it waits no more, or for the one instead of it, and its volumes go with it. */
+export function dropService(file: ComposeFile, name: string, instead?: string): void {
   for (const mount of service(file, name).volumes ?? []) delete file.volumes[mount.split(':')[0] ?? ''];
   delete file.services[name];
-  for (const { depends_on: others } of Object.values(file.services)) delete others?.[name];
+  for (const one of Object.values(file.services)) {
+    const condition = one.depends_on?.[name];
+    if (one.depends_on === undefined || condition === undefined) continue;
+    delete one.depends_on[name];
+    if (instead !== undefined) one.depends_on[instead] = condition;
+  }
 }
 
 /** Puts a service on a network, under further names if given. */

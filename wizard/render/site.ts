@@ -60,8 +60,11 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
     BIND: config.bind.includes(':') ? `[${config.bind}]` : config.bind,
   };
   if (config.tls.email !== undefined) variables['TLS_EMAIL'] = config.tls.email;
-  for (const [name, entry] of Object.entries(lock))
-    variables[`IMAGE_${name.toUpperCase().replaceAll('-', '_')}`] = lockedReference(entry);
+  const image = (name: string): string => `IMAGE_${name.toUpperCase().replaceAll('-', '_')}`;
+  // The lock has none for a service that the answers leave out; one that stays without is refused.
+  for (const { id } of config.apps)
+    for (const name of Object.keys(appOf(id).images)) variables[image(name)] = '';
+  for (const [name, entry] of Object.entries(lock)) variables[image(name)] = lockedReference(entry);
   if (config.tls.directory !== undefined) variables['TLS_DIRECTORY'] = config.tls.directory;
   variables['TLS_DIRECTORY_ROOT'] =
     config.tls.directoryRoot === undefined
@@ -91,11 +94,12 @@ export function placeOf(config: Config, { id }: AppConfig, store: Store): string
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
 
 /** Volume key → directory and owner, where the person chose one. */
-function dataFoldersOf(config: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
+function dataFoldersOf({ answers }: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
     (appOf(id).folders ?? []).flatMap((folder) => {
-      const device = config.answers[folderKey(id, folder)];
-      return device === undefined ? [] : [[folder.volume, { device: String(device), owner: folder.owner }]];
+      const device = answers[folderKey(id, folder)];
+      const volume = typeof folder.volume === 'string' ? folder.volume : folder.volume(answers);
+      return device === undefined ? [] : [[volume, { device: String(device), owner: folder.owner }]];
     }),
   );
 }

@@ -1,6 +1,7 @@
 /** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
 import { describe, expect, test } from 'vitest';
 import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon/data.ts';
+import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
 
@@ -105,5 +106,79 @@ describe('an address of Redis', () => {
   test('with TLS it stays an address, for the driver that speaks it', () => {
     const url = 'rediss://default:p@r.example.org:6380/0';
     expect(env({ redis: url })).toMatchObject({ REDIS_URL: url, REDIS_DRIVER: 'ruby' });
+  });
+});
+
+describe('a database of Pixelfed elsewhere', () => {
+  const address = pixelfed.dataQuestions.find(({ key }) => key === 'apps.pixelfed.database-url');
+  const pixelfedEnv = (urls: { database?: string; redis?: string }): Record<string, unknown> =>
+    Object.fromEntries(
+      Object.entries(
+        pixelfed.dataEnv(
+          {
+            'apps.pixelfed.database': urls.database ? 'external' : 'postgresql',
+            'apps.pixelfed.redis': urls.redis ? 'external' : 'local',
+          },
+          (name) => new Secret((name.endsWith('database-url') ? urls.database : urls.redis) ?? 'made'),
+        ),
+      )
+        .filter(([, value]) => value !== undefined)
+        .map(([name, value]) => [name, value instanceof Secret ? value.reveal() : value]),
+    );
+
+  test.each([
+    'mysql://p:p@db.example.org/pixelfed',
+    'mariadb://p:p@[fd00::7]:3307/pixelfed?ssl-mode=VERIFY_IDENTITY',
+    'postgresql://p:p@db.example.org/pixelfed?sslmode=verify-full',
+  ])('%j is taken', (text) => expect(address?.parse(text)).toHaveProperty('value'));
+
+  test.each([
+    ['sqlite:///tmp/pixelfed', /Not an address/],
+    ['mysql://p:p@db.example.org', /lacks/],
+    ['mysql://p:p@localhost/pixelfed', /the container itself/],
+    ['mysql://p:p@db.example.org/pixelfed?sslmode=require', /only ssl-mode/],
+    ['mysql://p:p@db.example.org/pixelfed?ssl-mode=REQUIRED', /one of DISABLED, VERIFY_IDENTITY/],
+    ['postgresql://p:p@db.example.org/pixelfed?ssl-mode=VERIFY_IDENTITY', /only sslmode/],
+    ['postgresql://p:p@db.example.org/pixelfed?sslmode=required', /only sslmode/],
+  ])('%j is refused', (text, words) =>
+    expect(address?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
+  );
+
+  test('MySQL in the clear: its usual port, nothing about TLS, Unicode in its own word', () => {
+    const found = pixelfedEnv({ database: 'mysql://p:p%40w@db.example.org/my%20db' });
+    expect(found).toMatchObject({
+      DB_CONNECTION: 'mysql',
+      DB_PORT: 3306,
+      DB_DATABASE: 'my db',
+      DB_PASSWORD: 'p@w',
+      DB_CHARSET: 'utf8mb4',
+      DB_COLLATION: 'utf8mb4_unicode_ci',
+    });
+    for (const name of ['MYSQL_ATTR_SSL_CA', 'DB_SSLMODE', 'PGSSLROOTCERT'])
+      expect(found).not.toHaveProperty(name);
+  });
+
+  test('PostgreSQL: its own port, word for Unicode, and TLS', () => {
+    const found = pixelfedEnv({ database: 'postgres://p:p@db.example.org/pixelfed?sslmode=verify-full' });
+    expect(found).toMatchObject({
+      DB_CONNECTION: 'pgsql',
+      DB_PORT: 5432,
+      DB_CHARSET: 'utf8',
+      DB_SSLMODE: 'verify-full',
+      PGSSLROOTCERT: '/etc/ssl/certs/ca-certificates.crt',
+    });
+    expect(found).not.toHaveProperty('DB_COLLATION');
+  });
+
+  test('Redis elsewhere: the cache, which is emptied as a whole, has the number after its own', () => {
+    expect(pixelfedEnv({ redis: 'rediss://pix:p@r.example.org/4' })).toMatchObject({
+      DB_HOST: 'pixelfed_postgres',
+      REDIS_SCHEME: 'tls',
+      REDIS_HOST: 'tls://r.example.org',
+      REDIS_USERNAME: 'pix',
+      REDIS_DB: 4,
+      REDIS_DATABASE: 4,
+      REDIS_CACHE_DB: 5,
+    });
   });
 });

@@ -5,7 +5,7 @@ import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
 import type { Rotation, Seal, Trial } from '../app.ts';
-import { isExternal, serverOf, serverQuestions } from '../external.ts';
+import { REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { ServerKind } from '../external.ts';
 import { runner } from './runner.ts';
 import { connectionsOf } from './size.ts';
@@ -17,18 +17,9 @@ const APP = 'mastodon';
 const DATABASE: ServerKind = {
   key: 'database',
   name: 'PostgreSQL',
-  schemes: ['postgresql', 'postgres'],
-  port: 5432,
+  schemes: { postgresql: 5432, postgres: 5432 },
   example: 'postgresql://mastodon:PASSWORD@db.example.org:5432/mastodon?sslmode=require',
   path: /^[^/]+$/,
-};
-const REDIS: ServerKind = {
-  key: 'redis',
-  name: 'Redis or Valkey',
-  schemes: ['redis', 'rediss'],
-  port: 6379,
-  example: 'rediss://default:PASSWORD@redis.example.org:6379/0',
-  path: /^\d{0,2}$/,
 };
 
 export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
@@ -37,9 +28,6 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
 
 export const hasDatabase = (answers: Answers): boolean => !isExternal(answers, APP, DATABASE);
 export const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
-
-const HINT =
-  'Check address, user and password. Containers reach this host by an address of its own (`ip -4 address`), not by localhost.';
 
 type Secrets = (name: string) => Secret;
 
@@ -195,7 +183,7 @@ export function mastodonTrials({ answers }: Config): Trial[] {
         if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it has to be UTF8.`;
         return undefined;
       },
-      hint: HINT,
+      hint: SERVER_HINT,
     });
   }
   if (!hasValkey(answers)) {
@@ -227,7 +215,7 @@ export function mastodonTrials({ answers }: Config): Trial[] {
           ? `it is older than ${MINIMUM.redis}.0 (${version}).`
           : undefined;
       },
-      hint: HINT,
+      hint: SERVER_HINT,
     });
   }
   return trials;

@@ -53,11 +53,15 @@ namespace Standin {
         {
             if ($this->pdo === null) {
                 $name = $this->getDriverName();
-                $dsn = sprintf('%s:host=%s;port=%s;dbname=%s', $name, env('DB_HOST', '127.0.0.1'), env('DB_PORT', $name === 'pgsql' ? 5432 : 3306), env('DB_DATABASE', 'laravel'));
-                $this->pdo = new PDO($dsn, env('DB_USERNAME', 'root'), env('DB_PASSWORD', ''), [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_OBJ]);
-                if ($name === 'mysql') {
-                    $this->pdo->exec('set names utf8mb4 collate '.env('DB_COLLATION', 'utf8mb4_unicode_ci'));
+                $at = sprintf('host=%s;port=%s;', env('DB_HOST', '127.0.0.1'), env('DB_PORT', $name === 'pgsql' ? 5432 : 3306));
+                $database = env('DB_DATABASE', 'laravel');
+                $options = [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_DEFAULT_FETCH_MODE => PDO::FETCH_OBJ];
+                if ($name === 'mysql' && env('MYSQL_ATTR_SSL_CA')) {
+                    $options[PDO::MYSQL_ATTR_SSL_CA] = env('MYSQL_ATTR_SSL_CA');
                 }
+                $this->pdo = new PDO($name === 'pgsql' ? "pgsql:{$at}dbname='$database';sslmode=".env('DB_SSLMODE', 'prefer') : "mysql:{$at}dbname=$database", env('DB_USERNAME', 'root'), env('DB_PASSWORD', ''), $options);
+                // The same variable for both, though the word is not the same.
+                $this->pdo->exec($name === 'pgsql' ? "set names '".env('DB_CHARSET', 'utf8')."'" : "set names '".env('DB_CHARSET', 'utf8mb4')."' collate '".env('DB_COLLATION', 'utf8mb4_unicode_ci')."'");
             }
 
             return $this->pdo;
@@ -156,11 +160,15 @@ namespace Standin {
         {
             if (! isset($this->connections[$name])) {
                 $redis = new Redis;
-                $redis->connect((string) env('REDIS_HOST', '127.0.0.1'), (int) env('REDIS_PORT', 6379), 5);
+                $host = (string) env('REDIS_HOST', '127.0.0.1');
+                $scheme = env('REDIS_SCHEME', 'tcp').'://';
+                // As in the original, the connection of the cache knows no scheme.
+                $redis->connect($name === 'cache' || str_starts_with($host, $scheme) ? $host : $scheme.$host, (int) env('REDIS_PORT', 6379), 5);
                 if (env('REDIS_PASSWORD') !== null) {
-                    $redis->auth((string) env('REDIS_PASSWORD'));
+                    $user = env('REDIS_USERNAME');
+                    $redis->auth($user ? [(string) $user, (string) env('REDIS_PASSWORD')] : (string) env('REDIS_PASSWORD'));
                 }
-                $redis->select($name === 'cache' ? 1 : (int) either('REDIS_DB', 'REDIS_DATABASE', 0));
+                $redis->select((int) ($name === 'cache' ? env('REDIS_CACHE_DB', 1) : either('REDIS_DB', 'REDIS_DATABASE', 0)));
                 $redis->setOption(Redis::OPT_PREFIX, match ($name) {
                     'horizon' => env('HORIZON_PREFIX', 'horizon-'),
                     'cache' => env('REDIS_PREFIX', 'pixelfed_database_').env('CACHE_PREFIX', 'pixelfed_cache'),

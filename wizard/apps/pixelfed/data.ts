@@ -1,0 +1,370 @@
+/** Where Pixelfed's data live: MariaDB or PostgreSQL, and Valkey, in containers of its own or on servers that the person runs. */
+import type { Config } from '../../config/config.ts';
+import type { Answers, Question } from '../../config/question.ts';
+import { dropService } from '../../render/compose.ts';
+import type { ComposeFile } from '../../render/compose.ts';
+import type { Secret } from '../../secrets/secret.ts';
+import type { Command } from '../../docker/engine.ts';
+import type { EnvGroup } from '../../render/env.ts';
+import type { DataFolder, ImageSpec, Rotation, Seal, Trial } from '../app.ts';
+import { REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
+import type { Server, ServerKind } from '../external.ts';
+import { connectionsOf } from './size.ts';
+import type { Size } from './size.ts';
+
+const APP = 'pixelfed';
+
+const isPostgres = ({ scheme }: Server): boolean => scheme.startsWith('postgres');
+
+/** Words for TLS in an address: PostgreSQL's own, and those of MySQL's that PHP can: it encrypts only where it checks the certificate. */
+const TLS = {
+  sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
+  'ssl-mode': ['DISABLED', 'VERIFY_IDENTITY'],
+} as const;
+
+const DATABASE: ServerKind = {
+  key: 'database',
+  name: 'MariaDB or PostgreSQL',
+  schemes: { mysql: 3306, mariadb: 3306, postgresql: 5432, postgres: 5432 },
+  example:
+    'mysql://pixelfed:PASSWORD@db.example.org:3306/pixelfed?ssl-mode=VERIFY_IDENTITY, or postgresql://…?sslmode=require',
+  path: /^[^/]+$/,
+  local: [
+    { value: 'mariadb', name: 'MariaDB in a container of its own' },
+    { value: 'postgresql', name: 'PostgreSQL in a container of its own' },
+  ],
+  problem: (server) => {
+    const option = isPostgres(server) ? 'sslmode' : 'ssl-mode';
+    const words: readonly string[] = TLS[option];
+    const fine = [...server.options].every(([name, value]) => name === option && words.includes(value));
+    return fine ? undefined : `After the ? only ${option} can stand: one of ${words.join(', ')}.`;
+  },
+};
+
+export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
+  serverQuestions(APP, kind),
+);
+
+/** The services that can hold the database, with their image. */
+const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const;
+type Local = keyof typeof SERVICES;
+
+/** Undefined: it is elsewhere. */
+const localOf = (answers: Answers): Local | undefined =>
+  isExternal(answers, APP, DATABASE) ? undefined : ((answers[`apps.${APP}.database`] as Local) ?? 'mariadb');
+const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
+
+/** mariadb, postgres and valkey, in their images. */
+const OWNER = '999:999';
+
+export const dataImages: Readonly<Record<string, ImageSpec>> = {
+  mariadb: {
+    reference: 'docker.io/library/mariadb:11.8',
+    when: (answers) => localOf(answers) === 'mariadb',
+  },
+  postgres: {
+    reference: 'docker.io/library/postgres:17-trixie',
+    when: (answers) => localOf(answers) === 'postgresql',
+  },
+  valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey },
+};
+
+export const dataFolders: readonly DataFolder[] = [
+  {
+    volume: (answers) => SERVICES[localOf(answers) ?? 'mariadb'],
+    what: 'the database',
+    name: 'db-dir',
+    owner: OWNER,
+    when: (answers) => localOf(answers) !== undefined,
+  },
+  { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: OWNER, when: hasValkey },
+];
+
+/** Leaves in the stack what holds the data here. */
+export function shapeData(compose: ComposeFile, answers: Answers): void {
+  const local = localOf(answers);
+  const kept = local === undefined ? undefined : SERVICES[local];
+  for (const name of Object.values(SERVICES)) {
+    if (name !== kept) dropService(compose, name, name === SERVICES.mariadb ? kept : undefined);
+    else delete compose.services[name]?.['profiles'];
+  }
+  if (!hasValkey(answers)) dropService(compose, 'pixelfed_valkey');
+}
+
+type Secrets = (name: string) => Secret;
+
+/** The variables of the services that hold the data here. */
+export function serverEnv(answers: Answers, secret: Secrets): Record<string, EnvGroup> {
+  const local = localOf(answers);
+  return {
+    ...(local === 'mariadb'
+      ? {
+          'pixelfed-db': {
+            MARIADB_DATABASE: 'pixelfed',
+            MARIADB_USER: 'pixelfed',
+            MARIADB_PASSWORD: secret('pixelfed.db'),
+            MARIADB_ROOT_PASSWORD: secret('pixelfed.db-root'),
+            MARIADB_ROOT_HOST: 'localhost',
+            // After a new version of MariaDB, its own tables.
+            MARIADB_AUTO_UPGRADE: 1,
+          },
+        }
+      : {}),
+    ...(local === 'postgresql'
+      ? {
+          'pixelfed-postgres': {
+            POSTGRES_USER: 'pixelfed',
+            POSTGRES_DB: 'pixelfed',
+            POSTGRES_PASSWORD: secret('pixelfed.db'),
+            // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
+            PGDATA: '/var/lib/postgresql/data/pgdata',
+            POSTGRES_INITDB_ARGS:
+              '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
+            POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
+          },
+        }
+      : {}),
+    ...(hasValkey(answers) ? { 'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') } } : {}),
+  };
+}
+
+/** Variables that lead Laravel to database and Redis. */
+export const dataEnv = (answers: Answers, secret: Secrets): EnvGroup => ({
+  ...databaseEnv(answers, secret),
+  ...redisEnv(answers, secret),
+});
+
+/** Known to PHP's image; where a server's certificate is checked, by these. */
+const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
+
+function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
+  const local = localOf(answers);
+  const server: Pick<Server, 'host' | 'port' | 'name' | 'user' | 'password'> & Partial<Server> =
+    local === undefined
+      ? serverOf(APP, DATABASE, secret)
+      : {
+          host: SERVICES[local],
+          port: local === 'mariadb' ? 3306 : 5432,
+          name: 'pixelfed',
+          user: 'pixelfed',
+          password: secret('pixelfed.db'),
+        };
+  const pgsql = local === 'postgresql' || (server.scheme?.startsWith('postgres') ?? false);
+  const sslmode = server.options?.get('sslmode') ?? undefined;
+  return {
+    // Of the drivers for MariaDB, the one that is named like it is stricter than Pixelfed's queries (upstream's #6082).
+    DB_CONNECTION: pgsql ? 'pgsql' : 'mysql',
+    DB_HOST: server.host,
+    DB_PORT: server.port,
+    DB_DATABASE: server.name,
+    DB_USERNAME: server.user,
+    DB_PASSWORD: server.password,
+    // Each database has a word of its own for the same.
+    DB_CHARSET: pgsql ? 'utf8' : 'utf8mb4',
+    DB_COLLATION: pgsql ? undefined : 'utf8mb4_unicode_ci',
+    DB_SSLMODE: sslmode,
+    // Read by libpq itself.
+    PGSSLROOTCERT: sslmode?.startsWith('verify') ? PUBLIC_CAS : undefined,
+    MYSQL_ATTR_SSL_CA: server.options?.get('ssl-mode') === 'VERIFY_IDENTITY' ? PUBLIC_CAS : undefined,
+  };
+}
+
+function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
+  const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey(answers)
+    ? { host: 'pixelfed_valkey', port: 6379, password: secret('pixelfed.valkey') }
+    : serverOf(APP, REDIS, secret);
+  const tls = server.scheme === 'rediss';
+  const number = Number(server.name || 0);
+  return {
+    REDIS_CLIENT: 'phpredis',
+    REDIS_SCHEME: tls ? 'tls' : undefined,
+    // Not all of Pixelfed's connections look at the scheme; all of them take it before the host.
+    REDIS_HOST: `${tls ? 'tls://' : ''}${server.host}`,
+    REDIS_PORT: server.port,
+    REDIS_USERNAME: server.user || undefined,
+    REDIS_PASSWORD: server.password,
+    // Renamed by 0.14; the second is the older name.
+    REDIS_DB: number,
+    REDIS_DATABASE: number,
+    // What `cache:clear` empties. By default it is number 1, which may be somebody else's.
+    ...(hasValkey(answers) ? {} : { REDIS_CACHE_DB: number + 1, REDIS_DATABASE_SESSION: number + 1 }),
+  };
+}
+
+/** PHP with `$db`: connected as Laravel connects, by the same variables. What goes wrong is said on standard error. */
+const connected = (script: string): string => `
+error_reporting(0);
+try {
+  $pg = getenv('DB_CONNECTION') === 'pgsql';
+  $ca = getenv('MYSQL_ATTR_SSL_CA');
+  $at = 'host='.getenv('DB_HOST').';port='.getenv('DB_PORT').';dbname='.($pg ? "'".getenv('DB_DATABASE')."'" : getenv('DB_DATABASE'));
+  $db = new PDO(
+    $pg ? "pgsql:$at;sslmode=".(getenv('DB_SSLMODE') ?: 'prefer') : "mysql:$at;charset=utf8mb4",
+    getenv('DB_USERNAME'), getenv('DB_PASSWORD'),
+    [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_TIMEOUT => 10] + (!$pg && $ca ? [1009 => $ca] : []),
+  );
+  ${script}
+} catch (Throwable $e) {
+  fwrite(STDERR, trim(preg_replace('/^SQLSTATE\\\\[\\\\w+\\\\]:?( \\\\[\\\\d+\\\\])? ?/', '', $e->getMessage())).PHP_EOL);
+  exit(1);
+}`;
+
+const php = (script: string): string[] => ['php', '-r', connected(script)];
+
+/** Preparing a statement asks for the rights that it takes, and does nothing. */
+const EXAMINE = `
+  $row = $pg
+    ? $db->query("select current_setting('server_version'), current_setting('max_connections'), getdatabaseencoding(), '', has_schema_privilege('public', 'create')::int")->fetch(PDO::FETCH_NUM)
+    : $db->query('select version(), @@max_connections, @@character_set_database, @@collation_database, 1')->fetch(PDO::FETCH_NUM);
+  if (!$pg) $db->exec("prepare fedi_setup from 'create table fedi_setup_trial (id int)'");
+  echo json_encode($row);`;
+
+/** What upstream's documentation asks for. */
+const MINIMUM = { postgres: 10, mysql: 5.7, mariadb: 10.3 } as const;
+
+function databaseProblem(stdout: string, needed: number): string | undefined {
+  const [version = '', connections = '', encoding = '', collation = '', mayCreate = ''] = (
+    JSON.parse(stdout) as unknown[]
+  ).map(String);
+  const mysql = collation !== '';
+  const kind = !mysql ? 'postgres' : /mariadb/i.test(version) ? 'mariadb' : 'mysql';
+  const [, major = 0, minor = 0] = (/^(?:5\.5\.5-)?(\d+)\.(\d+)/.exec(version) ?? []).map(Number);
+  const [leastMajor = 0, leastMinor = 0] = String(MINIMUM[kind]).split('.').map(Number);
+  if (major < leastMajor || (major === leastMajor && minor < leastMinor))
+    return `it is older than ${MINIMUM[kind]} (${version}).`;
+  if (Number(connections) < needed)
+    return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --pixelfed-size.`;
+  if (mayCreate !== '1')
+    return 'the user may not make tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
+  if (!mysql)
+    return encoding === 'UTF8' ? undefined : `the database is encoded as ${encoding}; it has to be UTF8.`;
+  if (encoding !== 'utf8mb4' || collation.includes('uca1400'))
+    return `the database’s text is ${collation}; it has to be utf8mb4, in an order that Pixelfed knows: ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci.`;
+  return undefined;
+}
+
+const TRY_REDIS = `
+error_reporting(0);
+try {
+  $redis = new Redis;
+  $redis->connect(getenv('REDIS_HOST'), (int) getenv('REDIS_PORT'), 10);
+  $user = getenv('REDIS_USERNAME');
+  $redis->auth($user ? [$user, getenv('REDIS_PASSWORD')] : getenv('REDIS_PASSWORD'));
+  foreach (['REDIS_CACHE_DB', 'REDIS_DB'] as $name)
+    if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
+  echo $redis->info('server')['redis_version'] ?? '';
+} catch (Throwable $e) {
+  fwrite(STDERR, $e->getMessage().PHP_EOL);
+  exit(1);
+}`;
+
+/** As Horizon asks for it. */
+const OLDEST_REDIS = 5;
+
+export function dataTrials({ answers }: Config): Trial[] {
+  const trials: Trial[] = [];
+  if (localOf(answers) === undefined) {
+    trials.push({
+      id: 'pixelfed.database',
+      title: 'Your database for Pixelfed',
+      image: APP,
+      argv: php(EXAMINE),
+      env: (secret) => databaseEnv(answers, secret),
+      problem: (stdout) =>
+        databaseProblem(stdout, connectionsOf(String(answers[`apps.${APP}.size`]) as Size)),
+      hint: SERVER_HINT,
+    });
+  }
+  if (!hasValkey(answers)) {
+    trials.push({
+      id: 'pixelfed.redis',
+      title: 'Your Redis for Pixelfed',
+      image: APP,
+      argv: ['php', '-r', TRY_REDIS],
+      env: (secret) => redisEnv(answers, secret),
+      problem: (version) =>
+        Number(version.split('.')[0]) >= OLDEST_REDIS
+          ? undefined
+          : `it is older than ${OLDEST_REDIS} (${version || 'it does not say'}).`,
+      hint: SERVER_HINT,
+    });
+  }
+  return trials;
+}
+
+/** In the volume of the database; in an external one the comment of a table, which every dump carries along. */
+export function pixelfedSeal(answers: Answers): Seal {
+  const local = localOf(answers);
+  if (local !== undefined) {
+    const [image, mount, data] =
+      local === 'mariadb'
+        ? ['mariadb', '/var/lib/mysql', 'ibdata1']
+        : ['postgres', '/var/lib/postgresql/data', 'pgdata/PG_VERSION'];
+    return {
+      service: SERVICES[local],
+      image,
+      volume: SERVICES[local],
+      mount,
+      data: `${mount}/${data}`,
+      owner: OWNER,
+    };
+  }
+  return {
+    image: APP,
+    place: (secret) => {
+      const { host, port, name } = serverOf(APP, DATABASE, secret);
+      return `the database ${name} at ${host}:${port}`;
+    },
+    env: (secret) => databaseEnv(answers, secret),
+    read: php(
+      `echo $db->query($pg ? "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')" : "select table_comment from information_schema.tables where table_schema = database() and table_name = 'fedi_setup'")->fetchColumn() ?: '';`,
+    ),
+    data: php(
+      `echo $db->query("select count(*) from information_schema.tables where table_name in ('users', 'migrations') and table_schema = ".($pg ? "'public'" : 'database()'))->fetchColumn() > 0 ? 't' : 'f';`,
+    ),
+    write: (text) => ({
+      argv: php(
+        `$text = $db->quote(trim(stream_get_contents(STDIN)));
+  $db->exec('create table if not exists fedi_setup (id int)');
+  $db->exec($pg ? "comment on table fedi_setup is $text" : "alter table fedi_setup comment = $text");`,
+      ),
+      stdin: text,
+    }),
+  };
+}
+
+/** As root, whose own new password may count already. */
+const tellMariadb =
+  (account: string) =>
+  (given: Secret): Command => ({
+    argv: [
+      'sh',
+      '-c',
+      'IFS= read -r new; for root in "$MARIADB_ROOT_PASSWORD" "$new"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
+      account,
+    ],
+    stdin: `${given.reveal()}\n`,
+  });
+
+/** Over the socket, as the role itself, which the image made the superuser. */
+const tellPostgres = (given: Secret): Command => ({
+  argv: [
+    'sh',
+    '-c',
+    'IFS= read -r new; printf "alter role pixelfed password \'%s\';\\n" "$new" | PGPASSWORD=$POSTGRES_PASSWORD exec psql -v ON_ERROR_STOP=1 -qU pixelfed -d pixelfed',
+  ],
+  stdin: `${given.reveal()}\n`,
+});
+
+/** A password of a server here is changed in the server first. */
+export function pixelfedRotations(answers: Answers): Record<string, Rotation> {
+  const local = localOf(answers);
+  if (local === undefined) return {};
+  const service = SERVICES[local];
+  return local === 'postgresql'
+    ? { 'pixelfed.db': { service, tell: tellPostgres } }
+    : {
+        'pixelfed.db': { service, tell: tellMariadb("'pixelfed'@'%'") },
+        'pixelfed.db-root': { service, tell: tellMariadb("'root'@'localhost'") },
+      };
+}
