@@ -4,8 +4,10 @@
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Command } from '../../wizard/apps/app.ts';
 import { brandingStep } from '../../wizard/apps/pixelfed/branding.ts';
 import { php } from '../../wizard/apps/pixelfed/php.ts';
+import { pixelfedSteps } from '../../wizard/apps/pixelfed/steps.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
 import type { Client, Reply, RequestOptions } from '../../wizard/prove/http.ts';
@@ -321,6 +323,27 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       'a name that is taken: an error, and exit code 1',
       () =>
         expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, says: /Duplicate entry/ }),
+    ],
+    [
+      'an account that was cut off before its profile is made anew by our step, and stays in the way without it',
+      () => {
+        create('clara');
+        on.sql("update users set profile_id = null where username = 'clara'");
+        expectEnd(create('clara'), { code: 1, says: /Duplicate entry/ });
+        const step = pixelfedSteps({
+          id: 'pixelfed',
+          domain: DOMAIN,
+          admin: 'clara',
+          email: 'clara@fedi.test',
+        }).find(({ id }) => id === 'pixelfed.admin');
+        const { argv, stdin } = step?.act as Command;
+        expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, says: /^New password: \S+$/m });
+        expect(
+          on.sql(
+            "select count(*), sum(users.is_admin), sum(users.profile_id = profiles.id) from users join profiles on profiles.user_id = users.id where users.username = 'clara'",
+          ),
+        ).toBe('1\t1\t1');
+      },
     ],
     ['reserved names are nobody’s business there', () => expect(create('support').code).toBe(0)],
     artisan('user:create --name=x', { code: 1 }),
