@@ -5,6 +5,7 @@ import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
 import { ClientApi, picture } from '../../prove/client-api.ts';
 import { expectStatus } from '../../prove/http.ts';
+import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
 import { neighbourProofs } from '../../prove/neighbours.ts';
@@ -58,6 +59,12 @@ foreach (json_decode($values['names']) as $name) {
   if (curl_exec($curl) === false) $seen[$name]['error'] = curl_error($curl);
 }
 echo json_encode($seen), PHP_EOL;`;
+
+/** Whether the API does not know who asks: 401, or, up to 0.12 at least, an error of its own that says so. */
+const unknown = (reply: Reply): boolean =>
+  reply.status === 401 ||
+  reply.status === 403 ||
+  (reply.status === 500 && reply.text().includes('Unauthenticated'));
 
 interface Media {
   readonly id: string;
@@ -167,7 +174,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
               .token;
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
-        if (me.status === 401 || me.status === 403)
+        if (unknown(me))
           throw new Error(
             `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
           );

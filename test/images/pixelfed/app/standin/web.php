@@ -22,6 +22,12 @@ function json(mixed $data, int $status = 200, string $type = 'application/json',
     answer($status, json_encode($data, JSON_UNESCAPED_SLASHES | JSON_PRETTY_PRINT), $type, $headers);
 }
 
+/** The original gives exceptions without a status of their own 500 in JSON, and sends a browser back to its form. */
+function invalid(string $message): never
+{
+    wantsJson() ? json(['message' => $message, 'errors' => ['field' => [$message]]], 500) : redirect('/');
+}
+
 function page(string $html, int $status = 200): never
 {
     answer($status, '<!DOCTYPE html><html><head><title>'.htmlspecialchars((string) env('APP_NAME', 'Pixelfed'))."</title><link rel=\"stylesheet\" href=\"".url('/css/app.css')."\"></head><body>$html</body></html>");
@@ -92,7 +98,7 @@ function api(string $scope): object
 {
     $found = userOfToken(preg_replace('/^Bearer /', '', $_SERVER['HTTP_AUTHORIZATION'] ?? ''));
     if ($found === null) {
-        wantsJson() ? json(['message' => 'Unauthenticated.'], 401) : redirect('/login');
+        wantsJson() ? json(['error' => 'Unauthenticated.'], 500) : redirect('/login');
     }
     [$user, $scopes] = $found;
     in_array($scope, $scopes, true) || json(['message' => ''], 403);
@@ -115,15 +121,15 @@ function upload(): never
     $user = api('write');
     $file = $_FILES['file'] ?? null;
     if (! $file || $file['error'] !== UPLOAD_ERR_OK) {
-        json(['message' => 'The file field is required.', 'errors' => ['file' => ['The file field is required.']]], 422);
+        invalid('The file field is required.');
     }
     $mime = mime_content_type($file['tmp_name']);
     $allowed = explode(',', env('MEDIA_TYPES', 'image/jpeg,image/jpg,image/png,image/gif'));
     if (! in_array($mime, $allowed, true)) {
-        json(['message' => 'The file field must be a file of type: '.implode(', ', $allowed).'.'], 422);
+        invalid('The file field must be a file of type: '.implode(', ', $allowed).'.');
     }
     if ($file['size'] > 1024 * (int) env('MAX_PHOTO_SIZE', 15_000)) {
-        json(['message' => 'The file field must not be greater than '.env('MAX_PHOTO_SIZE', 15_000).' kilobytes.'], 422);
+        invalid('The file field must not be greater than '.env('MAX_PHOTO_SIZE', 15_000).' kilobytes.');
     }
     // An account that was never used posts nothing, and is told nothing.
     if ($user->last_active_at === null) {
@@ -147,7 +153,7 @@ function createStatus(): never
     $user = api('write');
     $ids = array_map(intval(...), (array) ($_POST['media_ids'] ?? []));
     $ids || json(['error' => 'Empty statuses are not allowed'], 403);
-    count($ids) <= (int) env('MAX_ALBUM_LENGTH', 4) || json(['message' => 'The media ids field must not have more than '.env('MAX_ALBUM_LENGTH', 4).' items.'], 422);
+    count($ids) <= (int) env('MAX_ALBUM_LENGTH', 4) || invalid('The media ids field must not have more than '.env('MAX_ALBUM_LENGTH', 4).' items.');
     if ($user->last_active_at === null) {
         json([]);
     }
@@ -250,7 +256,7 @@ function apiRoutes(string $method, string $path): void
             json(array_map(status(...), db()->select('select * from statuses where deleted_at is null and (profile_id = ? or profile_id in (select following_id from followers where profile_id = ?)) order by id desc limit 20', [$user->profile_id, $user->profile_id])));
         case 'POST /api/v1/apps':
             env('OAUTH_ENABLED', true) || notFound();
-            isset($_POST['client_name'], $_POST['redirect_uris']) || json(['message' => 'The client name field is required.'], 422);
+            isset($_POST['client_name'], $_POST['redirect_uris']) || invalid('The client name field is required.');
             $secret = bin2hex(random_bytes(20));
             $id = db()->insert('oauth_clients', ['name' => htmlspecialchars($_POST['client_name']), 'secret' => $secret, 'redirect' => str_replace("\n", ',', $_POST['redirect_uris']), 'personal_access_client' => false, 'password_client' => false, 'revoked' => false, 'created_at' => now(), 'updated_at' => now()]);
             json(['id' => (string) $id, 'name' => $_POST['client_name'], 'website' => null, 'redirect_uri' => $_POST['redirect_uris'], 'client_id' => (string) $id, 'client_secret' => $secret, 'vapid_key' => null], 200, 'application/json', ['Access-Control-Allow-Origin' => '*']);
