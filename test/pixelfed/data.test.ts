@@ -1,14 +1,11 @@
 /** Pixelfed's data where the person wants them: in PostgreSQL, and on servers of their own. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { needImages } from '../support/acme.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { accountsIn, openProofs, pixelfedSite, sqlIn } from '../support/pixelfed-site.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
 const PASSWORD = "pa:ss@wörd/'$?#&";
-
-needImages('postgres');
 
 describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_MS }, () => {
   const POSTGRES = { FEDI_PIXELFED_DATABASE: 'postgresql' };

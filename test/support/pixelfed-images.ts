@@ -13,7 +13,7 @@ export const isOfficial =
 export const PIXELFED_IMAGE = isOfficial ? OFFICIAL : 'fedi-setup/pixelfed:trixie';
 
 // Its servers are Debian's either way.
-needImages('mariadb', 'valkey', ...(isOfficial ? [] : ['pixelfed']));
+needImages('mariadb', 'postgres', 'valkey', ...(isOfficial ? [] : ['pixelfed']));
 
 /** Answers that make a site run it; says which it is. */
 export function pixelfedImages(): NodeJS.ProcessEnv {
@@ -22,6 +22,7 @@ export function pixelfedImages(): NodeJS.ProcessEnv {
   );
   return {
     FEDI_IMAGES_MARIADB: 'fedi-setup/mariadb:trixie',
+    FEDI_IMAGES_POSTGRES: 'fedi-setup/postgres:trixie',
     FEDI_IMAGES_VALKEY: 'fedi-setup/valkey:trixie',
     FEDI_PIXELFED_RELEASE: VERSION,
     ...(isOfficial ? {} : { FEDI_IMAGES_PIXELFED: PIXELFED_IMAGE }),
