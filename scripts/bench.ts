@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { configOf } from '../wizard/config/config.ts';
-import { resolve } from '../wizard/config/resolve.ts';
+import { resolve } from '../wizard/answers/resolve.ts';
 import { renderSite } from '../wizard/render/site.ts';
 import { makeRoot } from '../wizard/secrets/openssl.ts';
 import { Store } from '../wizard/secrets/store.ts';

@@ -1,7 +1,7 @@
 /** Writes what is made from tables anew: env.example, and the checks in the README. Tests fail when they lag behind. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { checksInWords } from '../wizard/checks/table.ts';
-import { exampleText } from '../wizard/config/example.ts';
+import { exampleText } from '../wizard/answers/example.ts';
 
 await writeFile(new URL('../env.example', import.meta.url), exampleText());
 const readme = new URL('../README.md', import.meta.url);

@@ -40,16 +40,19 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
   status: { about: 'what runs', load: async () => (await site()).statusCommand },
-  doctor: { about: 'checks this host and the site (--fix: mends what it can)', load: async () => (await site()).doctorCommand },
+  doctor: {
+    about: 'checks this host and the site (--fix: mends what it can)',
+    load: async () => (await site()).doctorCommand,
+  },
   prove: {
     about: 'the receipt again: log-in, WebFinger, upload, …',
     load: async () => (await site()).proveCommand,
   },
   mail: { about: 'the mails that the catcher holds', load: async () => (await site()).mailCommand },
   secrets: {
-    about: 'which there are; export [FILE]; set NAME FILE',
+    about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
-    load: async () => (await site()).secretsCommand,
+    load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
     about: 'APP: one more server on a site that exists',
@@ -84,14 +87,14 @@ const GLOBAL_FLAGS = {
   data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
   mail: { type: 'boolean', about: '        with prove: send a mail too' },
   fix: { type: 'boolean', about: '        with doctor: mend what it can' },
-  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset) or the app (remove)' },
+  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset), app (remove) or secret' },
   debug: { type: 'boolean', about: '        stack traces' },
   help: { type: 'boolean', short: 'h', about: '        this' },
   version: { type: 'boolean', short: 'v', about: '        the version' },
 } as const;
 
 async function help(): Promise<string> {
-  const { ALL_QUESTIONS } = await import('./config/questions.ts');
+  const { ALL_QUESTIONS } = await import('./answers/questions.ts');
   const { flagOf } = await import('./config/question.ts');
   const { APPS } = await import('./apps/index.ts');
   const lines = [
@@ -102,7 +105,7 @@ async function help(): Promise<string> {
   ];
   for (const [name, { about }] of Object.entries(COMMANDS))
     lines.push(`  ${(name || '(none)').padEnd(10)} ${about}`);
-  for (const { cli, name } of Object.values(APPS))
+  for (const { cli, name } of APPS)
     lines.push(`  ${`${cli.name} …`.padEnd(10)} ${name}’s own tool, in its container`);
   lines.push('', 'Flags:');
   for (const [name, { about }] of Object.entries(GLOBAL_FLAGS)) lines.push(`  --${name.padEnd(11)} ${about}`);
@@ -150,7 +153,7 @@ async function parse(
     }
     if (value === undefined) {
       if (known === undefined) {
-        const { keyOfFlag } = await import('./config/resolve.ts');
+        const { keyOfFlag } = await import('./answers/resolve.ts');
         const found = keyOfFlag(token.name, Object.keys(GLOBAL_FLAGS));
         if ('problem' in found) throw usage(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       }
@@ -278,7 +281,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const extra = rest.slice(entry?.words ?? 0);
     if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
 
-    const sources = await import('./config/sources.ts');
+    const sources = await import('./answers/sources.ts');
     const { jsonProgress, textProgress } = await import('./progress.ts');
     const context: CommandContext = {
       flags,
@@ -328,7 +331,7 @@ async function toolOf(
   argv: readonly string[],
 ): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
   const { APPS } = await import('./apps/index.ts');
-  const names = Object.values(APPS).map(({ cli }) => cli.name);
+  const names = APPS.map(({ cli }) => cli.name);
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] as string;
     if (word.startsWith('-')) {

@@ -1,4 +1,4 @@
-/** Names of our own things in a site directory. */
+/** What a site directory holds, and the names of our own things in it. */
 
 /** Folder of manifest, generations, receipts and run lock. */
 export const OWN = '.fedi';
@@ -17,3 +17,17 @@ export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;
 
 /** How long services took to be well again, for the next plan. */
 export const STARTS = 'starts.json';
+
+/** A file that a site should have. */
+export interface PlannedFile {
+  /** Relative to the site directory. */
+  readonly path: string;
+  readonly text: string;
+  /** What is written instead of the text, which then is about it: a picture. */
+  readonly bytes?: Buffer;
+  readonly mode: number;
+  /** Holds secrets: its text is never shown, nor kept in a generation. */
+  readonly secret: boolean;
+  /** Generated files are compared with the manifest; answers and lock are the person's to edit. */
+  readonly generated: boolean;
+}

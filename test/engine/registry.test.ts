@@ -70,7 +70,9 @@ describe.sequential('an image whose content is known', () => {
     digest ||= docker('image', 'inspect', '--format', '{{index .RepoDigests 0}}', NAME).replace(/^.*@/, '');
     docker('rmi', NAME);
   };
-  const wanted = (known = digest): Record<string, WantedImage> => ({ known: { reference: NAME, digest: known } });
+  const wanted = (known = digest): Record<string, WantedImage> => ({
+    known: { reference: NAME, digest: known },
+  });
   const fetch = async (spec = wanted()): Promise<Lock> => {
     const { missing } = await lockOf(engine, spec, {});
     await fetchImages(engine, spec, {}, missing, jsonProgress());
@@ -104,8 +106,13 @@ describe.sequential('an image whose content is known', () => {
   test('one that the registry has no more is not replaced by what is there, until a person does it', async () => {
     forget();
     const gone = `sha256:${'0'.repeat(64)}`;
-    const words = { message: expect.stringContaining(`${NAME}@${gone}`), next: expect.stringContaining(`docker pull ${NAME}`) };
-    expect((await check(gone))?.found).toMatchObject([{ level: 'blocker', what: words.message, next: words.next }]);
+    const words = {
+      message: expect.stringContaining(`${NAME}@${gone}`),
+      next: expect.stringContaining(`docker pull ${NAME}`),
+    };
+    expect((await check(gone))?.found).toMatchObject([
+      { level: 'blocker', what: words.message, next: words.next },
+    ]);
     await expect(fetch(wanted(gone))).rejects.toMatchObject(words);
     docker('pull', '--quiet', NAME);
     const lock = await fetch(wanted(gone));

@@ -64,7 +64,16 @@ describe.sequential('uploads', () => {
 
   test('as the image made it: all is well', async () => {
     await engine.createVolume(STORAGE, NAME, 'pixelfed_storage');
-    docker('run', '--rm', '--network', 'none', '--volume', `${STORAGE}:/var/www/html/storage`, PIXELFED, 'true');
+    docker(
+      'run',
+      '--rm',
+      '--network',
+      'none',
+      '--volume',
+      `${STORAGE}:/var/www/html/storage`,
+      PIXELFED,
+      'true',
+    );
     // As the app makes folders and files.
     inVolume(STORAGE, 'install -d -o 33 -g 33 -m 711 app/public/m/_v2; echo a | install -o 33 -g 33 -m 644 /dev/stdin app/public/m/_v2/open.png'); // prettier-ignore
     expect(await found(pixelfed())).toEqual([]);
@@ -83,8 +92,12 @@ install -o 33 -g 33 -m 600 /dev/null framework/sessions/one
 install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     );
     expect(await found(pixelfed())).toEqual([
-      expect.stringMatching(/^blocker: Not all in test-uploads_pixelfed_storage belongs to 33:33: 4 \(app\/.* and others\) does not\.$/),
-      expect.stringMatching(/^warning: Not all in app\/public of .* may be read by everybody: 4 .*m\/(old|rooted)/),
+      expect.stringMatching(
+        /^blocker: Not all in test-uploads_pixelfed_storage belongs to 33:33: 4 \(app\/.* and others\) does not\.$/,
+      ),
+      expect.stringMatching(
+        /^warning: Not all in app\/public of .* may be read by everybody: 4 .*m\/(old|rooted)/,
+      ),
       expect.stringMatching(/^warning: Default pictures are missing in .*: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)\.$/), // prettier-ignore
     ]);
     const [said, ...others] = await fix(pixelfed());
@@ -129,7 +142,9 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     await engine.createVolume(`${NAME}_mastodon_system`, NAME, 'mastodon_system', bindOptions(disk));
     expect(await found(siteOf('mastodon'))).toEqual([
       expect.stringMatching(/^blocker: .* belongs to 991:991: 3 \(\., accounts/),
-      expect.stringMatching(/^warning: Not all in test-uploads_mastodon_system may be read by everybody: 3 \(\., accounts, accounts\/a/),
+      expect.stringMatching(
+        /^warning: Not all in test-uploads_mastodon_system may be read by everybody: 3 \(\., accounts, accounts\/a/,
+      ),
     ]);
     expect(await fix(siteOf('mastodon'))).toEqual([expect.stringMatching(/^given to 991:991: 3 /)]);
     const of = (path: string): string => {
@@ -148,7 +163,8 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       engine: {
         ...engine,
         // As on a disk that is mounted read-only.
-        run: (shot) => engine.run({ ...shot, mounts: (shot.mounts ?? []).map((one) => `${one.replace(/:ro$/, '')}:ro`) }),
+        run: (shot) =>
+          engine.run({ ...shot, mounts: (shot.mounts ?? []).map((one) => `${one.replace(/:ro$/, '')}:ro`) }),
       },
     });
     await expect(looked?.found[0]?.fix?.()).rejects.toMatchObject({

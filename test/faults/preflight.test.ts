@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { makeSwap, swapIsThere } from '../../wizard/apply/swap.ts';
-import { isPublic } from '../../wizard/checks/addresses.ts';
+import { isPublic } from '../../wizard/config/addresses.ts';
 import type { Looked } from '../../wizard/checks/check.ts';
 import { thisHost } from '../../wizard/checks/host.ts';
 import { connect } from '../../wizard/docker/docker.ts';

@@ -7,16 +7,15 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { png } from '../../wizard/prove/activitypub.ts';
-import { multipartFile } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { firstMessage } from '../../wizard/prove/websocket.ts';
-import { DOMAIN, MAIL_DOMAIN, mastodonStack } from '../support/mastodon.ts';
-import type { Ended } from '../support/mastodon.ts';
+import { answersOf, expectAnswer, expectEnd, fileUpload, until } from '../support/contract.ts';
+import type { Row, Wanted } from '../support/contract.ts';
+import { MAIL_DOMAIN, mastodonStack } from '../support/mastodon.ts';
+import { DOMAIN } from '../support/stack.ts';
 
 const on = mastodonStack();
 console.log(`Mastodon's contract on the ${on.kind} images ${on.images.web} and ${on.images.streaming}`);
-
-type Row = readonly [what: string, holds: () => void | Promise<void>];
 
 const NEW_PASSWORD = /^New password: ([0-9a-f]{32})$/m;
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
@@ -27,24 +26,6 @@ const JSON_LD = { Accept: 'application/activity+json' };
 
 /** What earlier rows leave for later ones. */
 const left = { password: '', code: '', client: { client_id: '', client_secret: '' }, token: '', status: '' };
-
-interface Wanted {
-  readonly code: number;
-  readonly stdout?: RegExp | string;
-  readonly stderr?: RegExp | string;
-}
-
-function expectEnd(ended: Ended, wanted: Wanted): void {
-  const { code, stdout, stderr } = ended;
-  expect(code, `${stdout}${stderr}`).toBe(wanted.code);
-  for (const [said, expected] of [
-    [stdout, wanted.stdout],
-    [stderr, wanted.stderr],
-  ] as const) {
-    if (typeof expected === 'string') expect(said.trim()).toBe(expected);
-    else if (expected !== undefined) expect(said).toMatch(expected);
-  }
-}
 
 const runs = (line: string, wanted: Wanted, stdin?: string): Row => [
   `\`${line}\`${stdin === undefined ? '' : ` < ${JSON.stringify(stdin)}`} ends with ${wanted.code}`,
@@ -69,28 +50,7 @@ const ENOUGH = {
   ...Object.fromEntries(KEYS.map((key) => [key, 'b'.repeat(32)])),
 };
 
-interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, RegExp | string>>;
-  readonly body?: RegExp | string;
-  readonly json?: object;
-}
-
-function expectAnswer(reply: Reply, wanted: Answer): void {
-  expect(reply.status, reply.text().slice(0, 300)).toBe(wanted.status);
-  for (const [name, value] of Object.entries(wanted.headers ?? {})) {
-    if (typeof value === 'string') expect(reply.headers[name]).toBe(value);
-    else expect(String(reply.headers[name])).toMatch(value);
-  }
-  if (typeof wanted.body === 'string') expect(reply.text()).toBe(wanted.body);
-  else if (wanted.body !== undefined) expect(reply.text()).toMatch(wanted.body);
-  if (wanted.json !== undefined) expect(reply.json()).toMatchObject(wanted.json);
-}
-
-const answers = (what: string, path: string, wanted: Answer, options: RequestOptions = {}): Row => [
-  what,
-  async () => expectAnswer(await on.web(path, options), wanted),
-];
+const answers = answersOf(on.web);
 
 const form = (
   fields: Readonly<Record<string, string>>,
@@ -147,18 +107,8 @@ function silence(): Buffer {
   return Buffer.concat([head, samples]);
 }
 
-const upload = (name: string, type: string, content: Buffer): Promise<Reply> => {
-  const { headers, body } = multipartFile('file', name, type, content);
-  return on.web('/api/v2/media', { method: 'POST', headers: { ...headers, ...bearer() }, body });
-};
-
-async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 60): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
-    await delay(500);
-  }
-}
+const upload = (name: string, type: string, content: Buffer): Promise<Reply> =>
+  on.web('/api/v2/media', fileUpload(name, type, content, bearer()));
 
 const mailed = (address: string, subject: RegExp): Promise<void> =>
   until(

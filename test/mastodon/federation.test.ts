@@ -5,11 +5,8 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runner } from '../../wizard/apps/mastodon/runner.ts';
-import { png } from '../../wizard/prove/activitypub.ts';
-import { multipartFile } from '../../wizard/prove/http.ts';
-import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { secretsOf } from '../support/faults.ts';
-import { snacToken, until, visitor } from '../support/federation.ts';
+import { Owners, snacToken, until } from '../support/federation.ts';
 import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
 import { openProofs } from '../support/mastodon-site.ts';
 import { testSite, tool } from '../support/site.ts';
@@ -24,57 +21,14 @@ const site = testSite('both', 74, SMALL);
 const env: NodeJS.ProcessEnv = { ...site.env, ...mastodonAnswers(BIG), FEDI_APPS: 'snac,mastodon' };
 afterAll(() => site.remove());
 
-interface Post {
-  readonly content: string;
-  readonly account: { readonly acct: string };
-  readonly media_attachments: readonly { readonly url: string }[];
-}
-
-/** Domain → the owner's token there. */
-const tokens = new Map<string, string>();
-
-async function api(domain: string, path: string, options: RequestOptions = {}): Promise<Reply> {
-  const headers = { ...options.headers, Authorization: `Bearer ${tokens.get(domain) ?? ''}` };
-  const reply = await visitor(site)(`https://${domain}/api/${path}`, { ...options, headers });
-  expect(reply.status, `${path}: ${reply.text().slice(0, 200)}`).toBe(200);
-  return reply;
-}
-
-const form = (fields: Readonly<Record<string, string>>): RequestOptions => ({
-  method: 'POST',
-  headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-  body: new URLSearchParams(fields).toString(),
-});
-
-/** A post with a picture. */
-async function post(domain: string, text: string): Promise<void> {
-  const { headers, body } = multipartFile('file', 'red.png', 'image/png', png(64, [255, 0, 0]));
-  const { id } = (await api(domain, 'v2/media', { method: 'POST', headers, body })).json<{ id: string }>();
-  await api(domain, 'v1/statuses', form({ status: text, visibility: 'public', 'media_ids[]': id }));
-}
-
-const arrives = (domain: string, text: string): Promise<Post> =>
-  until(
-    `"${text}" at ${domain}`,
-    async () =>
-      (await api(domain, 'v1/timelines/home'))
-        .json<Post[]>()
-        .find(({ content, account }) => content.includes(text) && account.acct.includes('@')),
-    DELIVERY_MS,
-  );
-
-async function expectPicture({ media_attachments: [picture] }: Post): Promise<void> {
-  const reply = await visitor(site)(picture?.url ?? 'no picture');
-  expect(reply.status).toBe(200);
-  expect(String(reply.headers['content-type'])).toMatch(/^image\/png/);
-}
+const owners = new Owners(site, DELIVERY_MS);
 
 describe.skipIf(!isOfficial).sequential('snac and the original Mastodon on one host', () => {
   test('both are proven', { timeout: START_MS }, async () => {
     const run = await site.apply([], { env });
     expect(openProofs(run)).toEqual([]);
     expect(run.code).toBe(0);
-    tokens.set(SMALL, await snacToken(site, secretsOf(site.folder)['snac.admin']?.value ?? ''));
+    owners.tokens.set(SMALL, await snacToken(site, secretsOf(site.folder)['snac.admin']?.value ?? ''));
     const { argv, stdin } = runner(
       `app = Doorkeeper::Application.create!(name: 'test', redirect_uri: 'urn:ietf:wg:oauth:2.0:oob', scopes: 'read write')
 puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner_id: Account.find_local!(values['name']).user.id, scopes: 'read write').token`,
@@ -87,7 +41,7 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
     );
     const token = /^token (\S+)$/m.exec(stdout)?.[1];
     expect(token, stderr).toBeDefined();
-    tokens.set(BIG, token ?? '');
+    owners.tokens.set(BIG, token ?? '');
   });
 
   test('snac follows the owner of Mastodon', { timeout: DELIVERY_MS }, async () => {
@@ -96,7 +50,7 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
     const follow = await until(
       'the follow',
       async () =>
-        (await api(BIG, 'v1/notifications'))
+        (await owners.api(BIG, 'v1/notifications'))
           .json<{ type: string; account: { acct: string } }[]>()
           .find(({ type }) => type === 'follow'),
       DELIVERY_MS,
@@ -105,36 +59,21 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
   });
 
   test('and gets a post with a picture', { timeout: 2 * DELIVERY_MS }, async () => {
-    await post(BIG, 'from the big one');
-    const arrived = await arrives(SMALL, 'from the big one');
+    await owners.post(BIG, 'from the big one');
+    const arrived = await owners.arrives(SMALL, 'from the big one');
     expect(arrived.account.acct).toBe(`anna@${BIG}`);
-    await expectPicture(arrived);
+    await owners.expectPicture(arrived);
   });
 
   test('the owner of Mastodon finds and follows the one of snac', { timeout: DELIVERY_MS }, async () => {
-    const query = new URLSearchParams({ q: `@anna@${SMALL}`, type: 'accounts', resolve: 'true' });
-    const { accounts } = (await api(BIG, `v2/search?${query}`)).json<{
-      accounts: { id: string; acct: string }[];
-    }>();
-    expect(accounts.map(({ acct }) => acct)).toEqual([`anna@${SMALL}`]);
-    const id = accounts[0]?.id ?? '';
-    await api(BIG, `v1/accounts/${id}/follow`, form({}));
-    // Not asked for only: snac has agreed.
-    await until(
-      'the agreement',
-      async () =>
-        (await api(BIG, `v1/accounts/relationships?id[]=${id}`))
-          .json<{ following: boolean }[]>()
-          .find(({ following }) => following),
-      DELIVERY_MS,
-    );
+    await owners.follow(BIG, `@anna@${SMALL}`);
   });
 
   test('and gets a post, with a copy of its picture', { timeout: 2 * DELIVERY_MS }, async () => {
-    await post(SMALL, 'from the small one');
-    const arrived = await arrives(BIG, 'from the small one');
+    await owners.post(SMALL, 'from the small one');
+    const arrived = await owners.arrives(BIG, 'from the small one');
     expect(arrived.account.acct).toBe(`anna@${SMALL}`);
     expect(new URL(arrived.media_attachments[0]?.url ?? '').host).toBe(BIG);
-    await expectPicture(arrived);
+    await owners.expectPicture(arrived);
   });
 });

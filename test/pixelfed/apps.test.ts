@@ -1,4 +1,5 @@
 /** Mastodon, Pixelfed and snac behind one Caddy: each proven, none in the way of another, more and less of them. */
+import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
@@ -26,42 +27,59 @@ const open = (run: Run): Record<string, unknown[]> => {
 const own = (prefix: string): Record<string, string> =>
   Object.fromEntries(Object.entries(site.containers()).filter(([name]) => name.startsWith(prefix)));
 
+/** SIGKILL as soon as an event comes. */
+const killedAt = (when: (event: Run['events'][number]) => boolean, ...words: string[]): Promise<Run> =>
+  tool([...words, '--dir', site.folder, '--json'], {
+    env,
+    onEvent: (event, child) => void (when(event) && child.kill('SIGKILL')),
+  });
+const ALL = { snac: [], mastodon: [], pixelfed: [] };
+const untouched = async (work: () => Promise<unknown>): Promise<void> => {
+  const others = (): Record<string, string> => ({ ...own('mastodon'), ...own('snac') });
+  const before = others();
+  await work();
+  expect(others()).toEqual(before);
+};
+
 describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
-  test('one domain for two of them is refused', async () => {
-    const run = await tool(
-      ['apply', '--dir', site.folder, '--apps', 'mastodon,pixelfed', '--pixelfed-domain', 'social.fedi.test'],
-      { env },
-    );
+  test.each([
+    ['one domain for two of them', ['--pixelfed-domain', 'social.fedi.test'], 'Each needs its own'],
+    ['pages where another’s handles are', ['--mastodon-web-domain', 'pix.fedi.test'], 'Each needs its own'],
+    [
+      'pages where another’s handles are, in capitals',
+      ['--mastodon-web-domain', 'PIX.fedi.test'],
+      'Each needs its own',
+    ],
+  ])('%s is refused', async (_, words, said) => {
+    const run = await tool(['apply', '--dir', site.folder, '--apps', 'mastodon,pixelfed', ...words], { env });
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain('Each needs its own');
+    expect(run.stderr).toContain(said);
     expect(site.containers()).toEqual({});
   });
 
-  test('two at once: both receipts', async () => {
-    const run = await command('apply', '--apps', 'snac,mastodon');
-    expect(open(run)).toEqual({ snac: [], mastodon: [] });
-    expect(run.code).toBe(0);
-  });
-
-  test('Pixelfed is added: it is proven with its password, the others keep their containers', async () => {
-    const before = { ...own('mastodon'), ...own('snac') };
-    const run = await command('add', 'pixelfed');
+  test('all three at once: three receipts, three passwords, and how each finds the others', async () => {
+    const run = await command('apply', '--apps', 'snac,mastodon,pixelfed');
     expect(run.stderr).toBe('');
-    expect(open(run)).toEqual({ snac: [], mastodon: [], pixelfed: [] });
+    expect(open(run)).toEqual(ALL);
     expect(run.code).toBe(0);
-    expect({ ...own('mastodon'), ...own('snac') }).toEqual(before);
-    expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual(['pixelfed']);
-    const login = run.events.find(
-      ({ event, app, id }) => event === 'proof' && app === 'pixelfed' && id === 'login',
-    );
-    expect(login?.['title']).toContain('as in a browser');
+    expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual([
+      'snac',
+      'mastodon',
+      'pixelfed',
+    ]);
+    for (const app of ['snac', 'mastodon', 'pixelfed'])
+      expect(run.events.find((one) => one['id'] === 'neighbours' && one['app'] === app)).toMatchObject({
+        ok: true,
+      });
   });
 
   test('all three at once: nothing to do', async () => {
+    const before = site.containers();
     expect((await command('apply')).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+    expect(site.containers()).toEqual(before);
   });
 
-  test('databases and queues are out of each other’s reach', () => {
+  test('databases, queues and servers are out of each other’s reach', () => {
     const reach = (from: string, host: string): boolean => {
       try {
         docker('exec', site.containers()[from] ?? 'none', 'getent', 'hosts', host);
@@ -71,27 +89,88 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       }
     };
     expect(reach('pixelfed_web', 'pixelfed_db')).toBe(true);
-    for (const host of ['mastodon_db', 'mastodon_valkey', 'mastodon_web'])
-      expect([host, reach('pixelfed_web', host)]).toEqual([host, false]);
-    for (const host of ['pixelfed_db', 'pixelfed_valkey', 'pixelfed_web'])
-      expect([host, reach('mastodon_web', host)]).toEqual([host, false]);
+    for (const [from, others] of [
+      ['pixelfed_web', ['mastodon_db', 'mastodon_valkey', 'mastodon_web', 'mastodon_sidekiq', 'snac']],
+      ['mastodon_sidekiq', ['pixelfed_db', 'pixelfed_valkey', 'pixelfed_web', 'pixelfed_horizon', 'snac']],
+      ['snac', ['pixelfed_web', 'pixelfed_horizon', 'mastodon_web', 'mastodon_sidekiq']],
+    ] as const)
+      for (const host of others) expect([from, host, reach(from, host)]).toEqual([from, host, false]);
+    for (const from of ['pixelfed_horizon', 'mastodon_sidekiq', 'snac'])
+      expect(reach(from, 'mail')).toBe(true);
   });
 
-  test('one broken: the others are proven', async () => {
-    docker('stop', `${site.name}-pixelfed_db-1`, `${site.name}-pixelfed_web-1`);
+  test.each([
+    ['pixelfed', ['pixelfed_db', 'pixelfed_web']],
+    ['mastodon', ['mastodon_db']],
+    ['snac', ['snac']],
+  ] as const)('%s broken: the others are proven, and it comes back', async (app, services) => {
+    docker('stop', ...services.map((service) => `${site.name}-${service}-1`));
     const run = await command('prove');
     expect(run.code).toBe(5);
-    expect(open(run)).toMatchObject({ snac: [], mastodon: [] });
-    expect(open(run)['pixelfed']?.length).toBeGreaterThan(0);
-    expect(open(await command('apply'))).toEqual({ snac: [], mastodon: [], pixelfed: [] });
+    expect(open(run)).toMatchObject({ ...ALL, [app]: expect.arrayContaining([expect.anything()]) });
+    expect(open(await command('apply'))).toEqual(ALL);
   });
 
-  test('Pixelfed is removed: its data stay, the others keep their containers', async () => {
-    const before = { ...own('mastodon'), ...own('snac') };
-    const run = await command('remove', 'pixelfed', '--confirm', 'pixelfed');
+  test('docker compose works without us', async () => {
+    execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
+    expect(site.containers()).toEqual({});
+    execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
+    const run = await command('prove');
+    expect(open(run)).toEqual(ALL);
     expect(run.code).toBe(0);
-    expect(own('pixelfed')).toEqual({});
-    expect({ ...own('mastodon'), ...own('snac') }).toEqual(before);
-    expect(docker('volume', 'ls', '--quiet')).toContain(`${site.name}_pixelfed_db`);
   });
+
+  test('Pixelfed is removed, with a kill in between: its data stay, the others keep their containers', () =>
+    untouched(async () => {
+      const words = ['remove', 'pixelfed', '--confirm', 'pixelfed'];
+      const killed = await killedAt(
+        ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
+        ...words,
+      );
+      expect(killed.signal).toBe('SIGKILL');
+      const run = await command(...words);
+      expect(run.code, run.stderr).toBe(0);
+      expect(own('pixelfed')).toEqual({});
+      expect(docker('volume', 'ls', '--quiet')).toContain(`${site.name}_pixelfed_db`);
+      expect(open(run)).toEqual({ snac: [], mastodon: [] });
+    }));
+
+  test('and added again, with a kill in between: it is what it was', () =>
+    untouched(async () => {
+      const killed = await killedAt(
+        ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
+        'add',
+        'pixelfed',
+      );
+      expect(killed.signal).toBe('SIGKILL');
+      const run = await command('add', 'pixelfed');
+      expect(run.code, run.stderr).toBe(0);
+      expect(open(run)).toEqual(ALL);
+      // The account is the one from before: nothing is made, no password shown.
+      expect(run.events.filter(({ event, id }) => event === 'act' && id === 'pixelfed.admin')).toEqual([]);
+      expect(run.events.filter(({ event }) => event === 'admin')).toEqual([]);
+      expect((await command('add', 'pixelfed')).stderr).toContain('runs Pixelfed already');
+    }));
+
+  test('removed, and its data later', () =>
+    untouched(async () => {
+      expect((await command('remove', 'pixelfed', '--confirm', 'pixelfed')).code).toBe(0);
+      const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed');
+      expect(run.code, run.stderr).toBe(0);
+      expect(docker('volume', 'ls', '--quiet')).not.toContain(`${site.name}_pixelfed`);
+      const again = await command('remove', 'pixelfed', '--confirm', 'pixelfed');
+      expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('snac')]);
+    }));
+
+  test('added anew: proven with its password', () =>
+    untouched(async () => {
+      const run = await command('add', 'pixelfed');
+      expect(run.stderr).toBe('');
+      expect(open(run)).toEqual(ALL);
+      expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual(['pixelfed']);
+      const login = run.events.find(
+        ({ event, app, id }) => event === 'proof' && app === 'pixelfed' && id === 'login',
+      );
+      expect(login?.['title']).toContain('as in a browser');
+    }));
 });

@@ -3,22 +3,21 @@
  * exit codes (those that lie too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Command } from '../../wizard/apps/app.ts';
+import type { Command } from '../../wizard/docker/engine.ts';
 import { brandingStep } from '../../wizard/apps/pixelfed/branding.ts';
 import { php } from '../../wizard/apps/pixelfed/php.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
-import { multipartFile } from '../../wizard/prove/http.ts';
 import type { Client, Reply, RequestOptions } from '../../wizard/prove/http.ts';
-import { DOMAIN, RULES, pixelfedStack } from '../support/pixelfed.ts';
-import type { Ended } from '../support/pixelfed.ts';
+import { answersOf, expectAnswer, expectEnd, fileUpload, until } from '../support/contract.ts';
+import type { Row, Wanted } from '../support/contract.ts';
+import { RULES, pixelfedStack } from '../support/pixelfed.ts';
+import { DOMAIN } from '../support/stack.ts';
+import type { Ended } from '../support/stack.ts';
 
 const on = pixelfedStack();
 console.log(`Pixelfed's contract on the ${on.kind} image ${on.image}`);
-
-type Row = readonly [what: string, holds: () => void | Promise<void>];
 
 const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
 const EMAIL = 'alice@fedi.test';
@@ -28,17 +27,6 @@ const JSON_ONLY = { Accept: 'application/json' };
 
 /** What earlier rows leave for later ones. */
 const left = { client: { client_id: '', client_secret: '' }, code: '', token: '', media: '', status: '' };
-
-interface Wanted {
-  readonly code: number;
-  /** In either stream: the original says some errors on one and some on the other. */
-  readonly says?: RegExp;
-}
-
-function expectEnd({ code, stdout, stderr }: Ended, wanted: Wanted): void {
-  expect(code, `${stdout}${stderr}`).toBe(wanted.code);
-  if (wanted.says !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.says);
-}
 
 const artisan = (line: string, wanted: Wanted, service = 'pixelfed_web'): Row => [
   `\`artisan ${line}\` ends with ${wanted.code}`,
@@ -50,25 +38,7 @@ const script = (text: string, values: Record<string, string | number> = {}): End
   return on.exec('pixelfed_web', argv, stdin);
 };
 
-interface Answer {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, RegExp>>;
-  readonly body?: RegExp;
-  readonly json?: object;
-}
-
-function expectAnswer(reply: Reply, wanted: Answer): void {
-  expect(reply.status, reply.text().slice(0, 300)).toBe(wanted.status);
-  for (const [name, value] of Object.entries(wanted.headers ?? {}))
-    expect(String(reply.headers[name])).toMatch(value);
-  if (wanted.body !== undefined) expect(reply.text()).toMatch(wanted.body);
-  if (wanted.json !== undefined) expect(reply.json()).toMatchObject(wanted.json);
-}
-
-const answers = (what: string, path: string, wanted: Answer, options: RequestOptions = {}): Row => [
-  what,
-  async () => expectAnswer(await on.web(path, options), wanted),
-];
+const answers = answersOf(on.web);
 
 const bearer = (): Record<string, string> => ({ ...JSON_ONLY, Authorization: `Bearer ${left.token}` });
 
@@ -82,18 +52,8 @@ const logIn = async (password: string): Promise<Reply> =>
     form({ ...hiddenFields(await browser.visit(at('/login'))), email: EMAIL, password }),
   );
 
-const upload = async (name: string, type: string, content: Buffer): Promise<Reply> => {
-  const { headers, body } = multipartFile('file', name, type, content);
-  return on.web('/api/v2/media', { method: 'POST', headers: { ...headers, ...bearer() }, body });
-};
-
-async function until(condition: () => boolean | Promise<boolean>, what: string, seconds = 60): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
-    await delay(500);
-  }
-}
+const upload = (name: string, type: string, content: Buffer): Promise<Reply> =>
+  on.web('/api/v2/media', fileUpload(name, type, content, bearer()));
 
 const inside = (line: string): string =>
   on.alone(['sh', '-c', line], {}).stdout.trim().split('\n').at(-1) ?? '';

@@ -1,5 +1,5 @@
 /** Pixelfed taken off a site and put back: what goes, what stays until it is asked for, and the other server untouched. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -40,7 +40,10 @@ const password = (): string | undefined =>
 const sql = (query: string): string =>
   docker('exec', site.containers()['pixelfed_db'] ?? 'none', 'sh', '-c', 'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb -h 127.0.0.1 -u "$MARIADB_USER" -NBe "$0" "$MARIADB_DATABASE"', query); // prettier-ignore
 const served = async (): Promise<boolean> =>
-  client(site.bind, site.read('trust/root.crt'))('https://pix.fedi.test/api/v1/instance').then(
+  client(
+    site.bind,
+    site.read('trust/root.crt'),
+  )('https://pix.fedi.test/api/v1/instance').then(
     ({ status }) => status === 200,
     () => false,
   );

@@ -60,15 +60,17 @@ describe('a bucket that will not do is said before anything is written', () => {
   const ca = testCa();
   const { certificate, key } = ca.issue('objects.fedi.test');
   const plain = s3(CONFIG);
-  const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (request, response) =>
-    plain.emit('request', request, response),
+  const server = createServer(
+    { cert: readFileSync(certificate), key: readFileSync(key) },
+    (request, response) => plain.emit('request', request, response),
   );
   afterAll(() => {
     server.close();
     site.remove();
     ca.remove();
   });
-  const root = readFileSync(join(ca.folder, 'ca.pem'), 'utf8') + readFileSync(join(ca.folder, 'ca.key'), 'utf8');
+  const root =
+    readFileSync(join(ca.folder, 'ca.pem'), 'utf8') + readFileSync(join(ca.folder, 'ca.key'), 'utf8');
   const apply = (more: NodeJS.ProcessEnv): Promise<Run> =>
     site.apply([], {
       env: {
@@ -218,14 +220,20 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
 
   test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
     const plan = await tool(['plan', '--dir', site.folder], { env: remote });
-    expect(plan.stdout).toMatch(/Mind: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/);
+    expect(plan.stdout).toMatch(
+      /Mind: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/,
+    );
     asked();
     const before = site.containers();
     const run = await site.apply([], { env: remote });
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(proofs(run)).toEqual(expect.arrayContaining(['storage', 'upload', 'post']));
     const changed = Object.entries(site.containers()).filter(([name, id]) => before[name] !== id);
-    expect(changed.map(([name]) => name).toSorted()).toEqual(['pixelfed_horizon', 'pixelfed_scheduler', 'pixelfed_web']);
+    expect(changed.map(([name]) => name).toSorted()).toEqual([
+      'pixelfed_horizon',
+      'pixelfed_scheduler',
+      'pixelfed_web',
+    ]);
     expect(site.read('fedi.yaml')).not.toContain(SECRET);
     const puts = asked().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
     expect(puts).toHaveLength(2);
@@ -262,7 +270,9 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(before.length).toBeGreaterThan(0);
     await migrate('yes');
     expect(kept()).toEqual(before);
-    sql("update media set created_at = '2020-01-01 00:00:00' where cdn_url is null and status_id is not null");
+    sql(
+      "update media set created_at = '2020-01-01 00:00:00' where cdn_url is null and status_id is not null",
+    );
     await migrate('no');
     expect(kept()).toEqual(before);
     expect(await migrate('yes')).toContain('to cloud storage!');
@@ -273,14 +283,19 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
   });
 
   test('back on the host: new ones are here, those in the bucket are shown from there', async () => {
-    const plan = await tool(['plan', '--dir', site.folder], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
+    const plan = await tool(['plan', '--dir', site.folder], {
+      env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
+    });
     expect(plan.stdout).toContain('Mind: What is in the bucket stays there and is shown from there');
     const run = await site.apply([], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(site.read('env/pixelfed.env')).not.toContain('AWS_');
     const here = await post(({ preview_url: preview }) => preview.includes('_thumb'));
     expect(here.url.startsWith(HERE)).toBe(true);
-    expect(await Promise.all([here, fresh].map(shown))).toEqual([[200, 200], [200, 200]]);
+    expect(await Promise.all([here, fresh].map(shown))).toEqual([
+      [200, 200],
+      [200, 200],
+    ]);
   });
 
   test('a provider that is gone later is said by the receipt', async () => {
@@ -288,6 +303,8 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     docker('stop', '--time', '1', `${site.name}-s3-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env: remote });
     expect(run.code).toBe(5);
-    expect(run.events.find(({ event, id }) => event === 'proof' && id === 'storage')).toMatchObject({ ok: false });
+    expect(run.events.find(({ event, id }) => event === 'proof' && id === 'storage')).toMatchObject({
+      ok: false,
+    });
   });
 });

@@ -144,7 +144,9 @@ describe.sequential('a site with Pixelfed', () => {
       (await http()(`https://${site.domain}/storage/avatars/default.jpg`)).status;
     expect(uploads(await doctor())).toEqual([]);
 
-    asRoot('rm app/public/avatars/default.jpg; mkdir -m 700 app/public/m/by-root; touch framework/views/by-root');
+    asRoot(
+      'rm app/public/avatars/default.jpg; mkdir -m 700 app/public/m/by-root; touch framework/views/by-root',
+    );
     docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'sh', '-c', 'printf x >storage/app/public/m/closed.png; chmod 600 storage/app/public/m/closed.png'); // prettier-ignore
     expect(await avatar()).toBe(404);
     // Our Caddy reads what nobody else may.

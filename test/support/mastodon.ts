@@ -2,18 +2,15 @@
  * Mastodon on the engine without the wizard: compose/mastodon.yaml as it stands, with the official images where they are
  * loaded and the stand-ins of test/images/ where not.
  */
-import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { client } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { handshake } from '../../wizard/prove/websocket.ts';
 import { isOfficial } from './mastodon-images.ts';
-import { docker, wipe } from './site.ts';
+import { docker } from './site.ts';
+import { DOMAIN, stackOf } from './stack.ts';
+import type { Ended, Stack, Variables } from './stack.ts';
 
 const VERSION = 'v4.6.5';
 const OFFICIAL = {
@@ -22,15 +19,8 @@ const OFFICIAL = {
 };
 const STAND_IN = { web: 'fedi-setup/mastodon:trixie', streaming: 'fedi-setup/mastodon-streaming:trixie' };
 
-export const DOMAIN = 'contract.fedi.test';
 /** Mail to this domain is let through without a look-up. */
 export const MAIL_DOMAIN = 'fedi.test';
-
-export interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export interface Inspected {
   readonly User: string;
@@ -41,20 +31,16 @@ export interface Inspected {
   readonly ExposedPorts: Readonly<Record<string, unknown>>;
 }
 
-export interface Stack {
+export interface MastodonStack extends Pick<Stack, 'exec' | 'host' | 'remove'> {
   /** Which images these are: `official` or `stand-in`. */
   readonly kind: string;
   readonly images: typeof OFFICIAL;
   /** Brings up all services and waits until each is well. */
   up(): void;
-  /** A command in the running container of a service. */
-  exec(service: string, argv: readonly string[], stdin?: string): Ended;
   /** A command in a container of its own without network, with the site's environment and what is added here. */
-  alone(argv: readonly string[], env?: Readonly<Record<string, string>>, image?: string): Ended;
+  alone(argv: readonly string[], env?: Variables, image?: string): Ended;
   /** The same on the network of the database. */
-  beside(argv: readonly string[], env?: Readonly<Record<string, string>>): Ended;
-  /** `docker` itself. */
-  host(argv: readonly string[]): Ended;
+  beside(argv: readonly string[], env?: Variables): Ended;
   /** A query in the database; what it prints. */
   sql(query: string): string;
   inspect(image: string): Inspected;
@@ -68,12 +54,10 @@ export interface Stack {
   ): Promise<{ status: number; socket?: Duplex; head?: Buffer }>;
   /** Mails that the catcher holds, newest first. */
   mails(): { To: { Address: string }[]; Subject: string }[];
-  remove(): void;
 }
 
-export function mastodonStack(project = 'test-contract-mastodon'): Stack {
+export function mastodonStack(project = 'test-contract-mastodon'): MastodonStack {
   const images = isOfficial ? OFFICIAL : STAND_IN;
-  const folder = mkdtempSync(join(tmpdir(), 'fedi-contract-'));
   const key = (): string => randomBytes(16).toString('hex');
   const both = {
     DB_HOST: 'mastodon_db',
@@ -85,7 +69,7 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
     REDIS_PORT: '6379',
     REDIS_PASSWORD: 'of-valkey',
   };
-  const rails: Readonly<Record<string, string>> = {
+  const rails: Variables = {
     ...both,
     LOCAL_DOMAIN: DOMAIN,
     SECRET_KEY_BASE: randomBytes(64).toString('hex'),
@@ -99,98 +83,43 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
     SMTP_ENABLE_STARTTLS: 'never',
     SMTP_FROM_ADDRESS: `notifications@${DOMAIN}`,
   };
-  mkdirSync(join(folder, 'env'));
-  const write = (name: string, values: Readonly<Record<string, string>>): void =>
-    writeFileSync(
-      join(folder, 'env', name),
-      Object.entries(values)
-        .map(([variable, value]) => `${variable}=${value}\n`)
-        .join(''),
-    );
-  write('mastodon.env', rails);
-  write('mastodon-gate.env', rails);
-  write('mastodon-streaming.env', both);
-  write('mastodon-valkey.env', { VALKEY_PASSWORD: both.REDIS_PASSWORD });
-  write('mastodon-db.env', {
-    POSTGRES_USER: both.DB_USER,
-    POSTGRES_DB: both.DB_NAME,
-    POSTGRES_PASSWORD: both.DB_PASS,
-    POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
-    POSTGRES_INITDB_ARGS: '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
-    PGDATA: '/var/lib/postgresql/data/pgdata',
-  });
-  const catcher = join(folder, 'mail.yaml');
-  writeFileSync(
-    catcher,
+  const stack = stackOf(
+    'mastodon',
+    project,
+    {
+      mastodon: rails,
+      'mastodon-gate': rails,
+      'mastodon-streaming': both,
+      'mastodon-valkey': { VALKEY_PASSWORD: both.REDIS_PASSWORD },
+      'mastodon-db': {
+        POSTGRES_USER: both.DB_USER,
+        POSTGRES_DB: both.DB_NAME,
+        POSTGRES_PASSWORD: both.DB_PASS,
+        POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
+        POSTGRES_INITDB_ARGS: '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
+        PGDATA: '/var/lib/postgresql/data/pgdata',
+      },
+    },
+    {
+      IMAGE_MASTODON: images.web,
+      IMAGE_MASTODON_STREAMING: images.streaming,
+      IMAGE_POSTGRES: 'fedi-setup/postgres:trixie',
+      IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
+      WEB_CONCURRENCY: '1',
+    },
     'services: { mail: { image: "fedi-setup/mail:trixie", networks: { mastodon_front: {} } } }\n',
   );
+  const { exec } = stack;
 
-  const ended = (argv: readonly string[], input?: string): Ended => {
-    const { status, stdout, stderr, error } = spawnSync('docker', argv, {
-      encoding: 'utf8',
-      input: input ?? '',
-      maxBuffer: 64 * 1024 * 1024,
-      env: {
-        ...process.env,
-        PROJECT: project,
-        IMAGE_MASTODON: images.web,
-        IMAGE_MASTODON_STREAMING: images.streaming,
-        IMAGE_POSTGRES: 'fedi-setup/postgres:trixie',
-        IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
-        WEB_CONCURRENCY: '1',
-      },
-    });
-    if (error) throw error;
-    return { code: status ?? -1, stdout, stderr };
-  };
-  const compose = (...argv: string[]): Ended =>
-    ended([
-      'compose',
-      '--project-directory',
-      folder,
-      '-f',
-      resolve('compose/mastodon.yaml'),
-      '-f',
-      catcher,
-      ...argv,
-    ]);
-  const flags = (env: Readonly<Record<string, string>>): string[] =>
-    Object.entries(env).flatMap(([variable, value]) => ['--env', `${variable}=${value}`]);
-  const alone = (
-    network: string,
-    argv: readonly string[],
-    env: Readonly<Record<string, string>>,
-    image: string,
-  ): Ended => ended(['run', '--rm', '--network', network, ...flags(env), image, ...argv]);
-  const exec = (service: string, argv: readonly string[], stdin?: string): Ended =>
-    ended(['exec', '--interactive', `${project}-${service}-1`, ...argv], stdin);
-
-  const addresses = new Map<string, string>();
-  const address = (service: string): string => {
-    const known = addresses.get(service);
-    if (known !== undefined) return known;
-    const found = docker(
-      'inspect',
-      '--format',
-      `{{(index .NetworkSettings.Networks "${project}_mastodon_front").IPAddress}}`,
-      `${project}-${service}-1`,
-    );
-    addresses.set(service, found);
-    return found;
-  };
-
-  wipe(project);
   return {
     kind: isOfficial ? 'official' : 'stand-in',
     images,
-    up: () => {
-      const { code, stderr } = compose('up', '--detach', '--wait', '--pull', 'never');
-      if (code !== 0) throw new Error(`${stderr}\n${compose('logs', '--tail', '20').stdout}`);
-    },
+    up: () => stack.up(),
     exec,
-    host: (argv) => ended(argv),
-    alone: (argv, env = rails, image = images.web) => alone('none', argv, env, image),
-    beside: (argv, env = {}) => alone(`${project}_mastodon_data`, argv, { ...rails, ...env }, images.web),
+    host: stack.host,
+    remove: stack.remove,
+    alone: (argv, env = rails, image = images.web) => stack.run(image, argv, env),
+    beside: (argv, env = {}) => stack.run(images.web, argv, { ...rails, ...env }, `${project}_mastodon_data`),
     sql: (query) => {
       const { code, stdout, stderr } = exec('mastodon_db', [
         'psql',
@@ -208,16 +137,12 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
     },
     inspect: (image) =>
       JSON.parse(docker('image', 'inspect', '--format', '{{json .Config}}', image)) as Inspected,
-    web: (path, options = {}) =>
-      client(address('mastodon_web'), undefined)(`http://${DOMAIN}:3000${path}`, {
-        ...options,
-        headers: { Host: DOMAIN, 'X-Forwarded-Proto': 'https', ...options.headers },
-      }),
-    streaming: (path) => client(address('mastodon_streaming'), undefined)(`http://${DOMAIN}:4000${path}`),
+    web: (path, options) => stack.web('mastodon_web', 3000, path, options),
+    streaming: (path) => stack.web('mastodon_streaming', 4000, path),
     socket: (path, headers) =>
       new Promise((opened, failed) => {
         const sent = request({
-          host: address('mastodon_streaming'),
+          host: stack.address('mastodon_streaming'),
           port: 4000,
           path,
           headers: { ...handshake().headers, ...headers },
@@ -239,10 +164,6 @@ export function mastodonStack(project = 'test-contract-mastodon'): Stack {
         'import urllib.request as u; print(u.urlopen("http://127.0.0.1:8025/api/v1/messages").read().decode())',
       ]);
       return (JSON.parse(stdout) as { messages: { To: { Address: string }[]; Subject: string }[] }).messages;
-    },
-    remove: () => {
-      wipe(project);
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

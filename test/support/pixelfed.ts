@@ -2,35 +2,21 @@
  * Pixelfed on the engine without the wizard: compose/pixelfed.yaml as it stands, with the official image where it is
  * loaded and the stand-in of test/images/ where not.
  */
-import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { client } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { PIXELFED_IMAGE, isOfficial } from './pixelfed-images.ts';
-import { docker, wipe } from './site.ts';
+import { docker } from './site.ts';
+import { DOMAIN, stackOf } from './stack.ts';
+import type { Ended, Stack, Variables } from './stack.ts';
 
 export const RULES = ['Be kind', 'No "$"'];
-export const DOMAIN = 'contract.fedi.test';
 
-export interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface Stack {
+export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'container' | 'remove'> {
   /** Which image this is: `official` or `stand-in`. */
   readonly kind: string;
   readonly image: string;
-  /** Brings up all services and waits until each is well. */
-  up(...services: string[]): void;
-  /** A command in the running container of a service. */
-  exec(service: string, argv: readonly string[], stdin?: string): Ended;
   /** A command in a container of its own, as the entry point takes it, without network unless it is named. */
-  alone(argv: readonly string[], env?: Readonly<Record<string, string>>, network?: string): Ended;
+  alone(argv: readonly string[], env?: Variables, network?: string): Ended;
   /** A query in the database; what it prints, columns apart by tabs. */
   sql(query: string): string;
   inspect(): {
@@ -44,23 +30,18 @@ export interface Stack {
   };
   /** A request to web as the proxy passes it on: our host name, HTTPS in front. */
   web(path: string, options?: RequestOptions): Promise<Reply>;
-  /** `docker` itself. */
-  host(argv: readonly string[]): Ended;
-  container(service: string): string;
   /** Network of the database. */
   readonly data: string;
-  remove(): void;
 }
 
-export function pixelfedStack(project = 'test-contract-pixelfed'): Stack {
-  const folder = mkdtempSync(join(tmpdir(), 'fedi-contract-'));
+export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
   const oneLine = (pem: string): string => `"${pem.trim().replaceAll('\n', String.raw`\\n`)}"`;
-  const app: Readonly<Record<string, string>> = {
+  const app: Variables = {
     APP_NAME: 'Contract',
     APP_ENV: 'production',
     APP_KEY: `base64:${randomBytes(32).toString('base64')}`,
@@ -98,71 +79,42 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): Stack {
     PHP_UPLOAD_MAX_FILE_SIZE: '2M',
     PHP_POST_MAX_SIZE: '3M',
   };
-  mkdirSync(join(folder, 'env'));
-  const write = (name: string, values: Readonly<Record<string, string>>): void =>
-    writeFileSync(
-      join(folder, 'env', name),
-      Object.entries(values)
-        .map(([variable, value]) => `${variable}=${value}\n`)
-        .join(''),
-    );
-  write('pixelfed.env', {
-    ...app,
-    PASSPORT_PRIVATE_KEY: oneLine(privateKey),
-    PASSPORT_PUBLIC_KEY: oneLine(publicKey),
-    PF_RULES: `'${JSON.stringify(RULES)}'`,
-  });
-  write('pixelfed-gate.env', app);
-  write('pixelfed-valkey.env', { VALKEY_PASSWORD: 'of-valkey' });
-  write('pixelfed-db.env', {
-    MARIADB_DATABASE: 'pixelfed',
-    MARIADB_USER: 'pixelfed',
-    MARIADB_PASSWORD: 'of-the-database',
-    MARIADB_ROOT_PASSWORD: 'of-root',
-  });
-
-  const host = (argv: readonly string[], input = ''): Ended => {
-    const { status, stdout, stderr, error } = spawnSync('docker', argv, {
-      encoding: 'utf8',
-      input,
-      maxBuffer: 64 * 1024 * 1024,
-      env: {
-        ...process.env,
-        PROJECT: project,
-        IMAGE_PIXELFED: PIXELFED_IMAGE,
-        IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
-        IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
+  const stack = stackOf(
+    'pixelfed',
+    project,
+    {
+      pixelfed: {
+        ...app,
+        PASSPORT_PRIVATE_KEY: oneLine(privateKey),
+        PASSPORT_PUBLIC_KEY: oneLine(publicKey),
+        PF_RULES: `'${JSON.stringify(RULES)}'`,
       },
-    });
-    if (error) throw error;
-    return { code: status ?? -1, stdout, stderr };
-  };
-  const compose = (...argv: string[]): Ended =>
-    host(['compose', '--project-directory', folder, '-f', resolve('compose/pixelfed.yaml'), ...argv]);
-  const container = (service: string): string => `${project}-${service}-1`;
-  const exec = (service: string, argv: readonly string[], stdin?: string): Ended =>
-    host(['exec', '--interactive', container(service), ...argv], stdin);
-  let address: string | undefined;
+      'pixelfed-gate': app,
+      'pixelfed-valkey': { VALKEY_PASSWORD: 'of-valkey' },
+      'pixelfed-db': {
+        MARIADB_DATABASE: 'pixelfed',
+        MARIADB_USER: 'pixelfed',
+        MARIADB_PASSWORD: 'of-the-database',
+        MARIADB_ROOT_PASSWORD: 'of-root',
+      },
+    },
+    {
+      IMAGE_PIXELFED: PIXELFED_IMAGE,
+      IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
+      IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
+    },
+  );
+  const { up, exec, host, container, remove } = stack;
 
-  wipe(project);
   return {
     kind: isOfficial ? 'official' : 'stand-in',
     image: PIXELFED_IMAGE,
-    up: (...services) => {
-      const { code, stderr } = compose('up', '--detach', '--wait', '--pull', 'never', ...services);
-      if (code !== 0) throw new Error(`${stderr}\n${compose('logs', '--tail', '20').stdout}`);
-    },
+    up,
     exec,
-    alone: (argv, env = app, network = 'none') =>
-      host([
-        'run',
-        '--rm',
-        '--network',
-        network,
-        ...Object.entries(env).flatMap(([variable, value]) => ['--env', `${variable}=${value}`]),
-        PIXELFED_IMAGE,
-        ...argv,
-      ]),
+    host,
+    container,
+    remove,
+    alone: (argv, env = app, network = 'none') => stack.run(PIXELFED_IMAGE, argv, env, network),
     sql: (query) => {
       const { code, stdout, stderr } = exec(
         'pixelfed_db',
@@ -174,26 +126,9 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): Stack {
     },
     inspect: () =>
       JSON.parse(docker('image', 'inspect', '--format', '{{json .Config}}', PIXELFED_IMAGE)) as ReturnType<
-        Stack['inspect']
+        PixelfedStack['inspect']
       >,
-    web: (path, options = {}) => {
-      address ??= docker(
-        'inspect',
-        '--format',
-        `{{(index .NetworkSettings.Networks "${project}_pixelfed_front").IPAddress}}`,
-        container('pixelfed_web'),
-      );
-      return client(address, undefined)(`http://${DOMAIN}:8080${path}`, {
-        ...options,
-        headers: { Host: DOMAIN, 'X-Forwarded-Proto': 'https', ...options.headers },
-      });
-    },
-    host,
-    container,
+    web: (path, options) => stack.web('pixelfed_web', 8080, path, options),
     data: `${project}_pixelfed_data`,
-    remove: () => {
-      wipe(project);
-      rmSync(folder, { recursive: true, force: true });
-    },
   };
 }

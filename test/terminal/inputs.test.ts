@@ -1,12 +1,12 @@
 /** The table of inputs of the unit tests, typed by hand: the prompt says the same as flag, variable and file. */
 import { rmSync } from 'node:fs';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import { ALL_QUESTIONS } from '../../wizard/config/questions.ts';
+import { ALL_QUESTIONS } from '../../wizard/answers/questions.ts';
 import type { Question } from '../../wizard/config/question.ts';
 import { asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal } from '../support/terminal.ts';
-import { ROWS } from '../unit/config/inputs.ts';
-import type { Row } from '../unit/config/inputs.ts';
+import { ROWS } from '../unit/answers/inputs.ts';
+import type { Row } from '../unit/answers/inputs.ts';
 import { place } from './conversation.ts';
 
 const site = place('inputs', 47);

@@ -89,7 +89,7 @@ describe('nobody to ask', () => {
     saysWhatIsMissing(run.screen());
   });
 
-  // wizard/config/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
+  // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
   test('what follows from a missing answer is not missing itself', () => {
     expect(sh('"$0" apply').stderr).toContain('--snac-email');
     expect(sh('"$0" apply').stderr).not.toContain('--tls-email');
@@ -201,7 +201,7 @@ describe('words that do not exist', () => {
     expect(run.stderr).toContain('There is no FEDI_SNAC_DOMIAN. Did you mean FEDI_SNAC_DOMAIN?');
   });
 
-  // wizard/config/resolve.ts keyOfFlag(): the nearest name is looked for among answers only.
+  // wizard/answers/resolve.ts keyOfFlag(): the nearest name is looked for among answers only.
   test.for([
     ['--dry-rn', 'Did you mean --dry-run?'],
     ['--jsn apply', 'Did you mean --json?'],

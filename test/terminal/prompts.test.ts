@@ -216,7 +216,7 @@ describe('the review', () => {
     expect(run.screen()).toContain('Not a domain name.');
   });
 
-  // wizard/config/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
+  // wizard/answers/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
   test('an internal CA of one’s own is given as a file', async () => {
     const file = join(scratch, 'root.pem');
     execFileSync(

@@ -5,11 +5,10 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
-import { APP_IDS, APPS } from '../../wizard/apps/index.ts';
-import type { AppId } from '../../wizard/apps/index.ts';
+import { APP_IDS, appOf } from '../../wizard/apps/index.ts';
 import { flagOf, variableOf } from '../../wizard/config/question.ts';
 import type { Question } from '../../wizard/config/question.ts';
-import { ALL_QUESTIONS } from '../../wizard/config/questions.ts';
+import { ALL_QUESTIONS } from '../../wizard/answers/questions.ts';
 import { asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
 import { ANOTHER, BUCKET, DIRECTORY, LONG, isSecret, place, talk } from './conversation.ts';
@@ -35,7 +34,7 @@ const rowOf = (message: string, id: string): Question =>
       text === message && (!key.startsWith('apps.') || key.startsWith(`apps.${id}.`)),
   ) as Question;
 
-const appOf = (turns: readonly Turn[]): AppId =>
+const idOf = (turns: readonly Turn[]): string =>
   turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
 
 /** The words on the screen, however they are broken into lines. */
@@ -107,7 +106,7 @@ describe.each(names)('%s', (name) => {
   test('help at every question', async () => {
     const run = open();
     for (const turn of turns.filter(({ question }) => question !== 'What now?')) {
-      const row = rowOf(turn.question, appOf(turns));
+      const row = rowOf(turn.question, idOf(turns));
       await run.until(asked(turn.question));
       await press(run, turn, '?');
       await run.until(() => words(run).includes(`Without questions: --${flagOf(row)}, ${variableOf(row)}`));
@@ -246,12 +245,12 @@ const DONE: readonly [name: string, turns: readonly Turn[]][] = [
 ];
 
 describe.each(DONE)('every change from the review: %s', (_, turns) => {
-  const id = appOf(turns);
+  const id = idOf(turns);
   const rows = ALL_QUESTIONS.filter(
     ({ key }) =>
       (!key.startsWith('apps.') && !key.startsWith('images.')) ||
       key.startsWith(`apps.${id}.`) ||
-      Object.keys(APPS[id].images).some((image) => key === `images.${image}`),
+      Object.keys(appOf(id).images).some((image) => key === `images.${image}`),
   ).filter(({ key, file }) => key !== 'apps' && !file);
 
   // A screen of thousands of lines is read again and again.

@@ -8,16 +8,15 @@ import {
   parseAlias,
   parseBucket,
   parseEndpoint,
-  publicUrl,
   s3Problems,
 } from '../../wizard/apps/s3.ts';
-import type { Bucket } from '../../wizard/apps/s3.ts';
 import { configOf } from '../../wizard/config/config.ts';
 import type { Config } from '../../wizard/config/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
 import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
-import { expectShown, proveBucket } from '../../wizard/prove/s3.ts';
+import { expectShown, proveBucket, publicUrl } from '../../wizard/prove/s3.ts';
+import type { Bucket } from '../../wizard/prove/s3.ts';
 import { printEnv } from '../../wizard/render/env.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
 import { s3 } from '../images/s3/server.mjs';

@@ -1,17 +1,18 @@
 /** From answers to a proven site: the one path that every command which changes something takes. */
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { changed } from '../config/later.ts';
-import { questionsFor } from '../config/questions.ts';
-import type { Resolved } from '../config/resolve.ts';
-import { saveInto, worthSaving } from '../config/save.ts';
+import { questionsFor } from '../answers/questions.ts';
+import type { Resolved } from '../answers/resolve.ts';
+import { saveInto, worthSaving, withoutApps } from '../answers/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
+import type { Change } from '../plan/diff.ts';
 import { lockedReference, pullReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { summary } from '../plan/diff.ts';
@@ -19,7 +20,6 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import { everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
 import type { Receipt } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { renderSite } from '../render/site.ts';
@@ -30,11 +30,12 @@ import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
-import { ownFilesHash, stale, untilWell, up } from './containers.ts';
+import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
+import { lastReceipt, proveSite } from './receipt.ts';
+import { tellServers } from './rotate.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
-import type { Change } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
@@ -83,7 +84,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
       make: () => makeRoot(`${config.name} internal CA`),
     });
   }
-  for (const { id } of config.apps) specs.push(...APPS[id].secrets);
+  for (const { id } of config.apps) specs.push(...appOf(id).secrets);
   return specs;
 }
 
@@ -101,7 +102,7 @@ export interface Prepared {
 /** What the apps cannot do with these answers together, and pictures that will not do. */
 export async function problemsOf(folder: string, config: Config): Promise<string[]> {
   return [
-    ...config.apps.flatMap(({ id }) => APPS[id].problems?.(config) ?? []),
+    ...config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []),
     ...(await readPictures(folder, config)).problems,
   ];
 }
@@ -126,11 +127,20 @@ export async function prepare(
   const cannot = await problemsOf(folder, config);
   if (cannot.length > 0)
     throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  const running = (await runningAnswers(folder)) ?? {};
   const { refused, leaves } = changed(
     questionsFor(config.apps.map(({ id }) => id)),
-    (await runningAnswers(folder)) ?? {},
+    running,
     resolved.answers,
   );
+  const gone = APP_IDS.filter((id) => !config.apps.some((app) => app.id === id));
+  for (const id of gone)
+    if (
+      String(running['apps'] ?? '')
+        .split(',')
+        .includes(id)
+    )
+      leaves.push(`${appOf(id).name} goes. Its data stay, until \`fedi-setup remove ${id} --data\`.`);
   if (refused.length > 0) {
     throw new Problem(EXIT.REFUSED, refused.join('\n'), {
       means: 'Nothing was changed.',
@@ -154,7 +164,7 @@ export async function prepare(
     config,
     store,
     lock: shown,
-    answersText: saveInto(savedText, worthSaving(questions, resolved)),
+    answersText: saveInto(savedText && withoutApps(savedText, gone), worthSaving(questions, resolved)),
     customCaddy: Object.entries(custom)
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
@@ -204,10 +214,11 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
   // A password that nobody has seen yet is something left to do.
-  if (prepared.config.apps.some(({ id }) => !store.wasShown(APPS[id].adminSecret))) return false;
+  if (prepared.config.apps.some(({ id }) => !store.wasShown(appOf(id).adminSecret))) return false;
   // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
   const containers = await running;
-  if ((await stale(containers, folder, site)).length > 0) return false;
+  if ((await stale(containers, folder, site)).length > 0 || leftovers(containers, site).length > 0)
+    return false;
   const caddy = containers.find(({ service }) => service === 'caddy');
   return caddy?.healthOutput === (await caddyId(folder, site)) || isCaddyCurrent(engine, folder, site);
 }
@@ -335,7 +346,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const places = await placesBefore(folder);
   const empty = [];
   for (const app of config.apps) {
-    const image = lockedReference(lock[APPS[app.id].seal(config.answers).image] as Lock[string]);
+    const image = lockedReference(lock[appOf(app.id).seal(config.answers).image] as Lock[string]);
     if ((await checkSeal(engine, config, app, store, image, places[app.id])) === 'empty')
       empty.push({ app, image });
   }
@@ -349,31 +360,22 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
       makeSwap(options.swapGiB * 1024),
     );
   }
+  await tellServers(engine, config, store, progress, now);
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
   for (const { app, image } of empty) {
-    await withLine(progress, `seal.${app.id}`, `Place for the data of ${APPS[app.id].name}`, () =>
+    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, () =>
       writeSeal(engine, config, app, store, image),
     );
   }
   await writeFiles(options, changes, keep);
   await startContainers(options, engine, site);
   for (const app of config.apps) {
-    await runSteps({ engine, project: config.name, store, progress, now }, APPS[app.id].steps(config, app));
+    if (config.apps.length > 1) progress.say(appOf(app.id).name);
+    await runSteps({ engine, project: config.name, store, progress, now }, appOf(app.id).steps(config, app));
   }
 
-  const { generation } = await readManifest(folder);
-  const receipt = await prove(
-    config,
-    store,
-    engine,
-    generation,
-    await everProven(folder),
-    await mailDue(folder, config, store),
-    progress,
-    now,
-  );
-  await keepReceipt(folder, receipt);
+  const receipt = await proveSite({ folder, config, store, engine, progress, now });
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
 
@@ -459,8 +461,9 @@ async function startContainers(
   const ownChanged = prior !== own;
   progress.start('up', 'Containers');
   try {
-    const before = await stale(await engine.containers(site.compose.name), folder, site);
-    if (before.length === 0 && !ownChanged) progress.already();
+    const containers = await engine.containers(site.compose.name);
+    const before = await stale(containers, folder, site);
+    if (before.length === 0 && leftovers(containers, site).length === 0 && !ownChanged) progress.already();
     else {
       progress.update(before.join(', '));
       const since = Date.now();

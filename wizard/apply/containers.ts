@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { APP_IDS } from '../apps/index.ts';
 import type { Container, Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
+import { isOf } from '../render/compose.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 
@@ -42,6 +44,12 @@ export async function stale(
     (service) => !containers.some((one) => one.service === service && isCurrent(one, here, site)),
   );
 }
+
+/** Services of apps that the site has no more: left by a run that was cut short. Others are the person's own. */
+export const leftovers = (containers: readonly Container[], site: RenderedSite): string[] =>
+  containers
+    .map(({ service }) => service)
+    .filter((name) => !(name in site.compose.services) && APP_IDS.some((id) => isOf(id, name)));
 
 /** Hash over the person's own files that Compose reads: a change there needs `up`, though nothing of ours changed. */
 export async function ownFilesHash(folder: string): Promise<string> {

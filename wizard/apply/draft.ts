@@ -3,7 +3,7 @@ import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolders } from './files.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { ALL_QUESTIONS } from '../config/questions.ts';
+import { ALL_QUESTIONS } from '../answers/questions.ts';
 import { DRAFT, OWN } from '../layout.ts';
 
 export interface Draft {

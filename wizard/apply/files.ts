@@ -7,6 +7,8 @@ import { chmod, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { aboutBytes } from '../config/picture.ts';
 import { OWN, PICTURES, TRIAL } from '../layout.ts';
+import type { PlannedFile } from '../layout.ts';
+import type { Change } from '../plan/diff.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import {
   NEW,
@@ -18,33 +20,6 @@ import {
   writeNew,
   writeWhole,
 } from '../atomic.ts';
-
-/** A file that a site should have. */
-export interface PlannedFile {
-  /** Relative to the site directory. */
-  readonly path: string;
-  readonly text: string;
-  /** What is written instead of the text, which then is about it: a picture. */
-  readonly bytes?: Buffer;
-  readonly mode: number;
-  /** Holds secrets: its text is never shown, nor kept in a generation. */
-  readonly secret: boolean;
-  /** Generated files are compared with the manifest; answers and lock are the person's to edit. */
-  readonly generated: boolean;
-}
-
-export interface Change {
-  readonly path: string;
-  readonly kind: 'create' | 'update' | 'same' | 'remove';
-  /** Somebody other than us changed it, or put a file where ours belongs. */
-  readonly edited: boolean;
-  /** Text on the disk, or what is there in words; undefined when there is none. */
-  readonly before: string | undefined;
-  /** Hash of what is on the disk. */
-  readonly found: string | undefined;
-  /** What it should be; undefined for a removal. */
-  readonly file: PlannedFile | undefined;
-}
 
 interface Manifest {
   readonly generation: number;
@@ -128,8 +103,7 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
     changes.push({
       path: file.path,
       kind: same ? 'same' : there === undefined ? 'create' : 'update',
-      edited:
-        !same && file.generated && found !== undefined && found !== wanted && known?.hash !== found,
+      edited: !same && file.generated && found !== undefined && found !== wanted && known?.hash !== found,
       before: there && (file.bytes === undefined ? there.toString() : aboutBytes(there)),
       found,
       file,

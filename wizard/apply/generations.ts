@@ -2,8 +2,8 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Answers } from '../config/question.ts';
-import { resolve } from '../config/resolve.ts';
-import { CONFIG_FILE, yamlSource } from '../config/sources.ts';
+import { resolve } from '../answers/resolve.ts';
+import { CONFIG_FILE, yamlSource } from '../answers/sources.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, parseLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';

@@ -1,7 +1,7 @@
 /** Pictures that the person named: read, looked at, and kept in the site, so that the file need not stay where it was. */
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import { pictureKey } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import { parsePicture } from '../config/picture.ts';
@@ -40,7 +40,7 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
   const files: Record<string, Buffer> = {};
   const problems: string[] = [];
   for (const { id } of apps) {
-    for (const spec of APPS[id].pictures ?? []) {
+    for (const spec of appOf(id).pictures ?? []) {
       const key = pictureKey(id, spec);
       const named = answers[key];
       if (named === undefined) continue;
@@ -54,14 +54,15 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
           name.startsWith(`${id}-${spec.name}.`),
         );
         if (copy === undefined || (await runningAnswers(folder))?.[key] !== named) {
-          problems.push(`${spec.what}: ${path} cannot be read: ${REASONS[codeOf(error) ?? ''] ?? messageOf(error)}.`);
+          problems.push(
+            `${spec.what}: ${path} cannot be read: ${REASONS[codeOf(error) ?? ''] ?? messageOf(error)}.`,
+          );
           continue;
         }
         file = await readFile(join(folder, PICTURES, copy));
       }
       const picture = parsePicture(file);
-      const problem =
-        picture === undefined ? 'is no whole JPEG or PNG picture' : spec.problem(picture);
+      const problem = picture === undefined ? 'is no whole JPEG or PNG picture' : spec.problem(picture);
       if (problem !== undefined) problems.push(`${spec.what}: ${path} ${problem}.`);
       else if (picture !== undefined) files[`${PICTURES}/${id}-${spec.name}.${picture.type}`] = file;
     }

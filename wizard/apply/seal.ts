@@ -1,6 +1,6 @@
 /** The seal: a mark inside an app's data that says whose they are. Read before anything starts on them. */
 import type { ServerSeal, VolumeSeal } from '../apps/app.ts';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -27,7 +27,7 @@ function parseSeal(text: string): Seal | undefined {
 }
 
 function sealFor(config: Config, app: AppConfig, store: Store): Seal {
-  const { names, secrets } = APPS[app.id];
+  const { names, secrets } = appOf(app.id);
   return { app: app.id, names: names?.(config, app) ?? [app.domain], secrets: store.sealOf(secrets) };
 }
 
@@ -41,7 +41,7 @@ interface Keeper {
 }
 
 function keeperOf(engine: Engine, config: Config, app: AppConfig, store: Store, image: string): Keeper {
-  const seal = APPS[app.id].seal(config.answers);
+  const seal = appOf(app.id).seal(config.answers);
   return 'volume' in seal
     ? volumeKeeper(engine, config.name, seal, image)
     : serverKeeper(engine, seal, store, image, placeOf(config, app, store));
@@ -151,7 +151,7 @@ export async function checkSeal(
   if (before !== undefined && before !== place) {
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${APPS[app.id].name} are in ${before}; ${place}, where the answers say they are, is empty.`,
+      `The data of ${appOf(app.id).name} are in ${before}; ${place}, where the answers say they are, is empty.`,
       {
         means: 'The server would start with nobody in it. Nothing was changed.',
         next: 'Set the answer back; or stop the site (`docker compose down`), bring the data there by a dump and a restore, and run this again.',

@@ -1,5 +1,6 @@
 /** Runs the steps of a first run: check, act once, check again. */
-import type { AppStep, Command } from '../apps/app.ts';
+import type { AppStep } from '../apps/app.ts';
+import type { Command } from '../docker/engine.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
@@ -13,8 +14,9 @@ export interface StepContext {
   readonly now: () => Date;
 }
 
-async function inContainer(
-  { engine, project }: StepContext,
+/** Runs a command in the running container of a service. */
+export async function inContainer(
+  { engine, project }: Pick<StepContext, 'engine' | 'project'>,
   service: string,
   { argv, stdin }: Command,
 ): Promise<Output> {

@@ -1,19 +1,19 @@
 /** What the person named is tried from inside a container, before anything is written. */
 import { lookup } from 'node:dns/promises';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import type { Trial } from '../apps/app.ts';
-import { bucketHost, bucketOf, objectUrl, secretKeyOf } from '../apps/s3.ts';
+import { bucketOf, secretKeyOf } from '../apps/s3.ts';
 import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
-import type { Resolved } from '../config/resolve.ts';
+import type { Resolved } from '../answers/resolve.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { client } from '../prove/http.ts';
-import { Unreached, tryBucket } from '../prove/s3.ts';
+import { Unreached, bucketHost, objectUrl, tryBucket } from '../prove/s3.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
@@ -26,7 +26,7 @@ export async function runTrials(
   progress: Progress,
 ): Promise<void> {
   for (const { id } of config.apps) {
-    for (const trial of APPS[id].trials?.(config) ?? []) {
+    for (const trial of appOf(id).trials?.(config) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
       const problem = await attempt(engine, store, lock, trial);
       if (problem === undefined) progress.done();
@@ -84,7 +84,11 @@ export async function tryBuckets(
         }),
       );
     } catch (error) {
-      if (internal && error instanceof Unreached && (await isUnknown(new URL(objectUrl(bucket, '')).hostname))) {
+      if (
+        internal &&
+        error instanceof Unreached &&
+        (await isUnknown(new URL(objectUrl(bucket, '')).hostname))
+      ) {
         progress.already('not reached from here; the receipt will tell');
         continue;
       }

@@ -1,11 +1,12 @@
 /** What an app is: one object. Everything else in the wizard treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
-import { parseNewPassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Picture } from '../config/picture.ts';
 import type { Answers, Question } from '../config/question.ts';
+import type { Command } from '../docker/engine.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
+import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 
@@ -32,12 +33,6 @@ export function referenceOf({ reference }: ImageSpec, answers: Answers): string 
   return typeof reference === 'string' ? reference : reference(answers);
 }
 
-/** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */
-export interface Command {
-  readonly argv: readonly string[];
-  readonly stdin?: string;
-}
-
 /**
  * A step of the first run as data: it can be printed, and a killed run finishes what is left.
  * Order: `check`; if not so, `act`, then `check` again.
@@ -62,20 +57,6 @@ export interface AppStep {
   readonly puts?: { readonly answer: string; readonly as: string };
   /** What to do when it fails. */
   readonly hint: string;
-}
-
-/** The admin's own choice of a password, for an app whose steps can put it in. */
-export function passwordQuestion(id: string, name: string): Question {
-  return {
-    key: `apps.${id}.password`,
-    topic: 'more',
-    message: `Your password on ${name}`,
-    help: 'Left out, one is made and shown once. It counts in the first run; later it is changed in the web interface.',
-    parse: parseNewPassword,
-    secret: true,
-    twice: true,
-    optional: true,
-  };
 }
 
 /**
@@ -130,6 +111,12 @@ export interface Trial {
   readonly hint: string;
 }
 
+export interface Load {
+  readonly memoryMiB: number;
+  /** Most processes that compute at the same time. */
+  readonly processes: number;
+}
+
 /** A volume that can lie in a directory of the person's choosing instead of with Docker. */
 export interface DataFolder {
   /** Volume key in the app's Compose file. */
@@ -174,13 +161,23 @@ export interface AppPicture {
   readonly problem: (picture: Picture) => string | undefined;
 }
 
+/** A password that a server of the app keeps itself, and how that is told another one. */
+export interface Rotation {
+  readonly service: string;
+  /** It may have been told already, by a run that was cut short. */
+  readonly tell: (given: Secret) => Command;
+}
+
 export interface App {
   readonly id: string;
   /** As its makers write it. */
   readonly name: string;
   /** One line for the choice of apps. */
   readonly about: string;
-  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number };
+  /** `cores`: what it wants for itself when it is busy. */
+  readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number; readonly cores: number };
+  /** What it takes of the host, tuned by these answers; absent: its minimum, in one process. */
+  readonly load?: (answers: Answers) => Load;
   /** Rows besides domain, admin and e-mail; keys start with `apps.ID.`. */
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */
@@ -192,6 +189,8 @@ export interface App {
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
+  /** By name of the secret; every other one that can change at all only has to be made anew. */
+  readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
   readonly seal: (answers: Answers) => Seal;
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
@@ -202,6 +201,8 @@ export interface App {
     config: Config,
     app: AppConfig,
     secret: (name: string) => Secret,
+    /** What a secret was before, newest first. */
+    previous: (name: string) => readonly Secret[],
   ) => Readonly<Record<string, EnvGroup>>;
   /** `${NAME}` of the Compose file and `{$NAME}` of the Caddy snippet. */
   readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;
@@ -215,6 +216,13 @@ export interface App {
   readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
   /** Network on which Caddy meets the app. */
   readonly front: string;
+  /**
+   * Takes no server at a private address, itself included: no name of the site leads it through Docker's own network,
+   * which in a lab has addresses that count as public.
+   */
+  readonly publicOnly?: boolean;
+  /** Files for `trust/`, beside the root of `internal` certificates, by name: for software that finds it through one. */
+  readonly trustFiles?: Readonly<Record<string, string>>;
   /** Edits the parsed Compose file for the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
@@ -227,5 +235,3 @@ export interface App {
     readonly argv: (words: readonly string[]) => readonly string[];
   };
 }
-
-export type EnvGroup = Readonly<Record<string, string | number | Secret | undefined>>;

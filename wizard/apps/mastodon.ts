@@ -8,14 +8,16 @@ import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER, passwordQuestion } from './app.ts';
-import type { App, AppStep, EnvGroup } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
+import type { EnvGroup } from '../render/env.ts';
+import type { App, AppStep } from './app.ts';
 import {
   dataEnv,
   dataQuestions,
   hasDatabase,
   hasValkey,
   literal,
+  mastodonRotations,
   mastodonSeal,
   mastodonTrials,
   query,
@@ -29,10 +31,12 @@ import {
   SIDEKIQ,
   SIZES,
   describeSize,
+  loadOf,
   sizeFor,
 } from './mastodon/size.ts';
 import type { Layout, Size } from './mastodon/size.ts';
 import { VERSION, isOlder, parseVersion } from './mastodon/version.ts';
+import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
@@ -100,27 +104,8 @@ const QUESTIONS: readonly Question[] = [
           }
         : undefined,
   },
-  {
-    key: key('title'),
-    topic: 'more',
-    message: 'Name of the server',
-    help: 'Shown on its front page. Default: its domain.',
-    parse: parseLine,
-    initial: (answers) => answers[key('domain')],
-  },
-  {
-    key: key('registrations'),
-    topic: 'more',
-    message: 'Who may sign up',
-    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. Asked once; later in the web interface.',
-    choices: [
-      { value: 'none', name: 'Nobody' },
-      { value: 'approved', name: 'Whom you approve' },
-      { value: 'open', name: 'Anybody' },
-    ],
-    parse: parseChoice(['none', 'approved', 'open']),
-    initial: () => 'none',
-  },
+  titleQuestion('mastodon'),
+  registrationsQuestion('mastodon', 'Asked once; later in the web interface.'),
   {
     key: key('single-user'),
     topic: 'more',
@@ -142,25 +127,19 @@ const QUESTIONS: readonly Question[] = [
     optional: true,
     later: domainForEver,
   },
-  {
-    key: key('locale'),
-    topic: 'more',
-    message: 'Language of the pages where the browser says none',
-    help: 'Default `en`, English; the language of each person’s browser counts more.',
-    parse: (text) =>
-      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(text.trim())
-        ? { value: text.trim() }
-        : { problem: 'Not a language code such as en, de or pt-BR.' },
-    initial: () => 'en',
-  },
+  localeQuestion(
+    'mastodon',
+    'Language of the pages where the browser says none',
+    'the language of each person’s browser counts more.',
+  ),
   {
     key: key('size'),
     topic: 'size',
     message: 'Size of Mastodon',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byMemory: sizeFor,
+    byHost: sizeFor,
   },
   {
     key: key('sidekiq'),
@@ -205,7 +184,13 @@ export const mastodon: App = {
   id: 'mastodon',
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory at least',
-  minimum: { memoryMiB: 1900, diskGiB: 10 },
+  minimum: { memoryMiB: 1900, diskGiB: 10, cores: 1 },
+  load: (answers) =>
+    loadOf(
+      (text(answers, 'size') || '2gb') as Size,
+      (text(answers, 'sidekiq') || 'one') as Layout,
+      mastodon.minimum.memoryMiB,
+    ),
   questions: [
     passwordQuestion('mastodon', 'Mastodon'),
     ...QUESTIONS,
@@ -271,6 +256,7 @@ export const mastodon: App = {
   ],
   uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
 
+  rotations: ({ answers }) => mastodonRotations(answers),
   env: (config, app, secret) => {
     const { answers } = config;
     const data = dataEnv(config, secret);

@@ -4,18 +4,21 @@ import type { AppConfig, Config, Mail } from '../config/config.ts';
 import { parseChoice, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { joinNetwork } from '../render/compose.ts';
+import { joinNetwork, service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
-import { passwordQuestion } from './app.ts';
-import type { App, EnvGroup } from './app.ts';
+import type { Command } from '../docker/engine.ts';
+import type { EnvGroup } from '../render/env.ts';
+import type { App } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
 import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, postMiB, sizeFor } from './pixelfed/size.ts';
+import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
+import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 import type { Moves } from './s3.ts';
 
@@ -81,14 +84,7 @@ const QUESTIONS: readonly Question[] = [
     parse: parsePixelfedVersion,
     initial: () => VERSION,
   },
-  {
-    key: key('title'),
-    topic: 'more',
-    message: 'Name of the server',
-    help: 'Shown on its front page. Default: its domain.',
-    parse: parseLine,
-    initial: (answers) => answers[key('domain')],
-  },
+  titleQuestion('pixelfed'),
   {
     key: key('description'),
     topic: 'more',
@@ -97,19 +93,7 @@ const QUESTIONS: readonly Question[] = [
     parse: parseLine,
     optional: true,
   },
-  {
-    key: key('registrations'),
-    topic: 'more',
-    message: 'Who may sign up',
-    help: 'Default `none`: nobody; `approved`: you approve each; `open`: anybody. The last two need outgoing mail.',
-    choices: [
-      { value: 'none', name: 'Nobody' },
-      { value: 'approved', name: 'Whom you approve' },
-      { value: 'open', name: 'Anybody' },
-    ],
-    parse: parseChoice(['none', 'approved', 'open']),
-    initial: () => 'none',
-  },
+  registrationsQuestion('pixelfed', 'The last two need outgoing mail.'),
   {
     key: key('photo-size'),
     topic: 'size',
@@ -151,25 +135,15 @@ const QUESTIONS: readonly Question[] = [
     parse: parseChoice(['no', 'yes']),
     initial: () => 'no',
   },
-  {
-    key: key('locale'),
-    topic: 'more',
-    message: 'Language of the pages',
-    help: 'Default `en`, English; people choose their own in their settings.',
-    parse: (given) =>
-      /^[a-z]{2,3}(-[A-Za-z]{2,4})?$/.test(given.trim())
-        ? { value: given.trim() }
-        : { problem: 'Not a language code such as en, de or pt-BR.' },
-    initial: () => 'en',
-  },
+  localeQuestion('pixelfed', 'Language of the pages', 'people choose their own in their settings.'),
   {
     key: key('size'),
     topic: 'size',
     message: 'Size of Pixelfed',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory.',
+    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byMemory: sizeFor,
+    byHost: sizeFor,
   },
 ];
 
@@ -216,6 +190,22 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
 const WWW_DATA = '33:33';
 /** mariadb and valkey, in their images. */
 const SERVERS = '999:999';
+
+/** As root, whose own new password may count already. */
+const tellMariadb =
+  (account: string) =>
+  (given: Secret): Command => ({
+    argv: [
+      'sh',
+      '-c',
+      'IFS= read -r new; for root in "$MARIADB_ROOT_PASSWORD" "$new"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
+      account,
+    ],
+    stdin: `${given.reveal()}\n`,
+  });
+
+const listOf = (secrets: readonly Secret[]): Secret | undefined =>
+  secrets.length === 0 ? undefined : new Secret(secrets.map((one) => one.reveal()).join(','));
 
 /** Everything that decides whose data these are, and how Laravel starts. */
 function coreEnv(app: AppConfig, secret: (name: string) => EnvGroup[string]): EnvGroup {
@@ -330,8 +320,14 @@ export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
-  minimum: { memoryMiB: 1900, diskGiB: 20 },
-  questions: [passwordQuestion('pixelfed', 'Pixelfed'), ...QUESTIONS, ...brandingQuestions, ...s3Questions('pixelfed', MOVES)],
+  minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
+  load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
+  questions: [
+    passwordQuestion('pixelfed', 'Pixelfed'),
+    ...QUESTIONS,
+    ...brandingQuestions,
+    ...s3Questions('pixelfed', MOVES),
+  ],
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: {
@@ -353,7 +349,7 @@ export const pixelfed: App = {
       name: 'pixelfed.app-key',
       class: 'steps',
       about:
-        'Encrypts sessions and links in mails: another one logs everybody out. Accounts and posts do not need it.',
+        'Encrypts sessions and links in mails: without it everybody logs in again. One made anew still reads what the earlier ones wrote.',
       make: () => `base64:${randomBytes(32).toString('base64')}`,
     },
     {
@@ -379,6 +375,11 @@ export const pixelfed: App = {
   ],
   adminSecret: PASSWORD,
   front: 'pixelfed_front',
+  publicOnly: true,
+  // The system's own stay beside it: PHP looks into the folder too, and so does its curl.
+  trustFiles: {
+    'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
+  },
   caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
   seal: () => ({
     service: 'pixelfed_db',
@@ -396,7 +397,11 @@ export const pixelfed: App = {
   uploads: pixelfedUploads(WWW_DATA),
   pictures: pixelfedPictures,
 
-  env: (config, app, secret) => {
+  rotations: () => ({
+    'pixelfed.db': { service: 'pixelfed_db', tell: tellMariadb("'pixelfed'@'%'") },
+    'pixelfed.db-root': { service: 'pixelfed_db', tell: tellMariadb("'root'@'localhost'") },
+  }),
+  env: (config, app, secret, previous) => {
     const core = coreEnv(app, secret);
     const passport = secret('pixelfed.passport').reveal();
     const vapid = secret('pixelfed.vapid').reveal();
@@ -415,12 +420,16 @@ export const pixelfed: App = {
       pixelfed: {
         ...core,
         ...settingsEnv(config, app),
+        // What is encrypted with an earlier one stays readable.
+        APP_PREVIOUS_KEYS: listOf(previous('pixelfed.app-key')),
         PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
         PASSPORT_PUBLIC_KEY: oneLine(publicPem(passport)),
         VAPID_PRIVATE_KEY: secret('pixelfed.vapid'),
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
+        // PHP's own folder, and this one.
+        PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(config, secret),
       },
@@ -449,8 +458,14 @@ export const pixelfed: App = {
   ],
 
   shape: (compose, config) => {
-    if (config.mail.mode !== 'catcher') return;
-    for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.mail.mode === 'catcher')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
+    if (config.tls.mode === 'internal')
+      for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
+        const one = service(compose, name);
+        // The three share one list in the Compose file.
+        one.volumes = [...(one.volumes ?? []), `./trust:${TRUST_FOLDER}:ro`];
+      }
   },
 
   steps: (_config, app) => pixelfedSteps(app),

@@ -6,30 +6,9 @@ import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
-import type { EnvGroup } from './app.ts';
-
-export interface Bucket {
-  /** Origin of the provider's S3 interface; undefined: Amazon's own. */
-  readonly endpoint: string | undefined;
-  readonly region: string;
-  readonly name: string;
-  readonly accessKey: string;
-  /** Public host (and path) that leads to the bucket's top, without `https://`; undefined: endpoint and bucket. */
-  readonly alias: string | undefined;
-  readonly acl: 'public-read' | 'none';
-}
-
-/** Host (and port) of the S3 interface. */
-export const bucketHost = ({ endpoint, region }: Bucket): string =>
-  endpoint === undefined ? `s3.${region}.amazonaws.com` : new URL(endpoint).host;
-
-/** Where the S3 interface has an object. */
-export const objectUrl = (bucket: Bucket, key: string): string =>
-  `https://${bucketHost(bucket)}/${bucket.name}/${key}`;
-
-/** Where everybody reads an object: what the app writes into its pages. */
-export const publicUrl = (bucket: Bucket, key: string): string =>
-  bucket.alias === undefined ? objectUrl(bucket, key) : `https://${bucket.alias}/${key}`;
+import { bucketHost, publicUrl } from '../prove/s3.ts';
+import type { Bucket } from '../prove/s3.ts';
+import type { EnvGroup } from '../render/env.ts';
 
 /** `https://host[:port]` and nothing behind it. */
 export function parseEndpoint(text: string): Parsed<string> {

@@ -4,8 +4,9 @@ import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
 import { joinNetwork, service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER, passwordQuestion } from './app.ts';
+import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
+import { passwordQuestion } from './rows.ts';
 import { snacProofs } from './snac/proofs.ts';
 
 const PASSWORD = 'snac.admin';
@@ -36,7 +37,7 @@ export const snac: App = {
   id: 'snac',
   name: 'snac',
   about: 'tiny; for you and a few friends; 15 MB of memory',
-  minimum: { memoryMiB: 256, diskGiB: 1 },
+  minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
   parseAdmin,
   images: { snac: { reference: 'fedi-setup/snac:2.96', build: 'snac' } },
@@ -128,7 +129,7 @@ export const snac: App = {
     {
       // Without one snac mails no notifications. One that the person set in the web interface stays.
       id: 'snac.email',
-      title: `Notifications to ${app.email}`,
+      title: 'An address for notifications by mail',
       service: 'snac',
       check: {
         argv: [

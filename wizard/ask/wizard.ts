@@ -1,23 +1,22 @@
 /** The conversation: what is open is asked, everything is shown, anything can be changed, then it begins. */
 import { domainToUnicode } from 'node:url';
-import { APP_IDS, APPS } from '../apps/index.ts';
-import type { AppId } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { changed } from '../config/later.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
-import { ALL_QUESTIONS, questionsFor } from '../config/questions.ts';
-import { resolve } from '../config/resolve.ts';
-import type { Given, Resolved, Source } from '../config/resolve.ts';
+import { ALL_QUESTIONS, questionsFor } from '../answers/questions.ts';
+import { resolve } from '../answers/resolve.ts';
+import type { Given, Resolved, Source } from '../answers/resolve.ts';
 import { Cancelled, EXIT, Problem, gather } from '../problem.ts';
 import { explain } from './explain.ts';
 import { Back, HOW, askChoice, askQuestion } from './prompts.ts';
 import type { Choice } from './prompts.ts';
 import { say, sayRow } from './say.ts';
 
-const appsOf = (resolved: Resolved): AppId[] =>
+const appsOf = (resolved: Resolved): string[] =>
   String(resolved.answers['apps'] ?? '')
     .split(',')
-    .filter((id): id is AppId => (APP_IDS as string[]).includes(id));
+    .filter((id) => APP_IDS.includes(id));
 
 /** Rows that apply to these answers. */
 function rows(resolved: Resolved): Question[] {
@@ -68,6 +67,8 @@ export interface Conversation {
   readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
   /** What these answers cannot do together, in sentences. */
   readonly problemsOf: (answers: Answers) => Promise<readonly string[]>;
+  /** What several servers take of this host, and the sum. */
+  readonly together: (answers: Answers) => string;
   /** What was found on this host and in the DNS for these answers, a line each. */
   readonly check: (answers: Answers) => Promise<readonly string[]>;
   /** Shows what would be done; false: the person wants to change something first. */
@@ -179,6 +180,10 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
   for (;;) {
     const list = rows(resolved).filter((question) => !isSettled(question, known));
     review(list, resolved, known);
+    if (appsOf(resolved).length > 1) {
+      say(`${talk.together(resolved.answers)}.`, 2);
+      say();
+    }
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
     if (action === 'quit') throw new Cancelled(EXIT.INT);
     if (action === 'check') {
@@ -233,7 +238,7 @@ const takesUp = async (at: string): Promise<boolean> => {
 /** A password that is the app's own to change by now. */
 function isSettled({ key, twice }: Question, known: ReadonlySet<string>): boolean {
   const id = APP_IDS.find((app) => key.startsWith(`apps.${app}.`));
-  return twice === true && id !== undefined && known.has(APPS[id].adminSecret);
+  return twice === true && id !== undefined && known.has(appOf(id).adminSecret);
 }
 
 const rowOf = (list: readonly Question[], key: string): Question =>

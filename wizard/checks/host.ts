@@ -6,8 +6,8 @@ import { request } from 'node:https';
 import { networkInterfaces } from 'node:os';
 import { run } from '../docker/run.ts';
 import { codeOf } from '../problem.ts';
-import { listeners, ownerOf } from './ports.ts';
-import type { Listener } from './ports.ts';
+import { listeners, ownerOf } from './listeners.ts';
+import type { Listener } from './listeners.ts';
 
 export interface Space {
   readonly freeBytes: number;

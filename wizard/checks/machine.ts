@@ -1,10 +1,13 @@
 /** The machine and its engine: what it is, how much of everything it has, what time it takes it to be. */
 import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
-import { APPS } from '../apps/index.ts';
+import { appOf, loadsOf, shareOf } from '../apps/index.ts';
+import type { Share } from '../config/question.ts';
+import type { Answers } from '../config/question.ts';
+import { flagOf } from '../config/question.ts';
 import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
-import { isReserved } from './addresses.ts';
+import { isReserved } from '../config/addresses.ts';
 import { gib } from './check.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 import { acmeDirectory, registryOf } from './outside.ts';
@@ -121,16 +124,36 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
 
 /** What a site on this host needs at least. */
 const needed = ({ config: { apps } }: CheckContext): { memoryMiB: number; diskGiB: number } => ({
-  memoryMiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.memoryMiB, 0),
-  diskGiB: apps.reduce((sum, { id }) => sum + APPS[id].minimum.diskGiB, 0),
+  memoryMiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.memoryMiB, 0),
+  diskGiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.diskGiB, 0),
 });
 
+/** What the servers take together, each with its part: `Mastodon 1.9 GB, snac 256 MB: together 2.1 GB, 3 processes`. */
+export function together(answers: Answers): string {
+  const loads = loadsOf(answers);
+  const memory = loads.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
+  const processes = loads.reduce((sum, one) => sum + one.processes, 0);
+  const parts = loads.map(({ id, memoryMiB }) => `${appOf(id).name} ${gib(memoryMiB * MIB)}`);
+  return `${parts.join(', ')}: together ${gib(memory * MIB)}, at most ${processes} processes at work`;
+}
+
+/** Smaller sizes, where an app has a smaller one for its part of this host; as flags. */
+function smaller({ config: { answers } }: CheckContext, host: Share): string[] {
+  return loadsOf(answers).flatMap(({ id }) =>
+    appOf(id as string).questions.flatMap((question) => {
+      const size = question.byHost?.(shareOf(id, answers, host));
+      return size === undefined || size === answers[question.key] ? [] : [`--${flagOf(question)} ${size}`];
+    }),
+  );
+}
+
 export async function checkMemory(context: CheckContext): Promise<Looked | undefined> {
-  const { info, host, swapGiB } = context;
+  const { info, host, swapGiB, config } = context;
   if (info instanceof Problem) return undefined;
   const { memoryMiB: need } = needed(context);
   const swap = await host.swapMiB();
-  const seen = `${gib(info.memoryMiB * MIB)}, swap ${gib(swap * MIB)}; ${gib(need * MIB)} needed`;
+  const parts = config.apps.length > 1 ? ` (${together(config.answers)})` : '';
+  const seen = `${gib(info.memoryMiB * MIB)}, swap ${gib(swap * MIB)}; ${gib(need * MIB)} needed${parts}`;
   if (swapGiB > 0 && !host.isRoot) {
     const { file, fstab } = SWAP;
     return {
@@ -146,7 +169,8 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
       ],
     };
   }
-  if (info.memoryMiB + swap + swapGiB * 1024 >= need) return { seen, found: [] };
+  if (info.memoryMiB + swap + swapGiB * 1024 >= need)
+    return { seen, found: tooMuch(context, { memoryMiB: info.memoryMiB, cores: info.cpus }) };
   const offer = Math.max(1, Math.ceil((need - info.memoryMiB - swap) / 1024));
   return {
     seen,
@@ -157,6 +181,42 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
         means: 'It may start and later be killed by the kernel.',
         next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` makes a file of ${offer} GB.`,
         ...(host.isRoot ? { swapGiB: offer } : {}),
+      },
+    ],
+  };
+}
+
+/** Sizes that were each right for another host, or for a host with fewer servers. */
+function tooMuch(context: CheckContext, host: Share): Finding[] {
+  const { answers } = context.config;
+  const sum = loadsOf(answers).reduce((total, { memoryMiB }) => total + memoryMiB, 0);
+  const flags = smaller(context, host);
+  if (sum <= host.memoryMiB || flags.length === 0) return [];
+  return [
+    {
+      level: 'warning',
+      what: `The sizes ask for more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
+      means: 'When all are busy the kernel stops what takes the most.',
+      next: `Take sizes that fit together: ${flags.join(' ')}.`,
+    },
+  ];
+}
+
+export async function checkCores(context: CheckContext): Promise<Looked | undefined> {
+  const { info, config } = context;
+  if (info instanceof Problem) return undefined;
+  const want = config.apps.reduce((sum, { id }) => sum + appOf(id).minimum.cores, 0);
+  const seen = `${info.cpus}; ${want} wanted`;
+  if (info.cpus >= want) return { seen, found: [] };
+  const names = config.apps.filter(({ id }) => appOf(id).minimum.cores > 0).map(({ id }) => appOf(id).name);
+  return {
+    seen,
+    found: [
+      {
+        level: 'warning',
+        what: `This host has ${info.cpus} processor core${info.cpus === 1 ? '' : 's'} for ${names.join(' and ')} (${together(config.answers)}).`,
+        means: 'They wait for each other: pages are slow while pictures are made and posts delivered.',
+        next: `With ${want} cores they work side by side.`,
       },
     ],
   };

@@ -1,14 +1,9 @@
 /** The names of the site as the world finds them: A, AAAA and CAA records. */
 import type { CaaRecord } from 'node:dns';
-import { APPS } from '../apps/index.ts';
-import type { Config } from '../config/config.ts';
+import { allNamesOf } from '../apps/index.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import { isPublic, isReserved, spelled } from './addresses.ts';
+import { isPublic, isReserved, spelled } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
-
-/** Names that Caddy gets certificates for. */
-const namesOf = (config: Config): string[] =>
-  config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain]);
 
 const list = (addresses: readonly string[]): string => addresses.join(', ') || 'none';
 
@@ -34,7 +29,7 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
   const own = ownAddresses(context);
   const found: Finding[] = [];
   const seen: string[] = [];
-  for (const name of namesOf(config)) {
+  for (const name of allNamesOf(config)) {
     if (isReserved(name)) {
       seen.push(`${name} is not looked up: such names are for use inside`);
       if (mode === 'acme') {
@@ -165,7 +160,7 @@ const KNOWN = ['critical', 'issue', 'issuewild', 'iodef', 'issuemail', 'contacte
 
 export async function checkCaa({ config, host }: CheckContext): Promise<Looked | undefined> {
   if (config.tls.mode !== 'acme') return undefined;
-  const names = namesOf(config).filter((name) => !isReserved(name));
+  const names = allNamesOf(config).filter((name) => !isReserved(name));
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const name of names) {

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import type { Output } from '../docker/engine.ts';
 import { Problem } from '../problem.ts';
-import { isPublic, isReserved } from './addresses.ts';
+import { isPublic, isReserved } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';

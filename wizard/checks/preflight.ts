@@ -7,6 +7,7 @@ import { gib } from './check.ts';
 import type { Check, CheckContext, Finding, Looked } from './check.ts';
 import { thisHost } from './host.ts';
 import { outsideOf } from './outside.ts';
+import { together } from './machine.ts';
 import { CHECKS } from './table.ts';
 
 /**
@@ -152,10 +153,11 @@ export const preflight = (options: PreflightOptions): Promise<number> =>
   inOneLine(options, 'before', {
     id: 'preflight',
     title: 'This host',
-    done: ({ info }) =>
-      info instanceof Problem
-        ? undefined
-        : `Docker ${info.version}, Compose ${info.composeVersion}, ${gib(info.memoryMiB * 1024 ** 2)} of memory`,
+    done: ({ info, config }) => {
+      if (info instanceof Problem) return undefined;
+      const host = `Docker ${info.version}, Compose ${info.composeVersion}, ${gib(info.memoryMiB * 1024 ** 2)} of memory`;
+      return config.apps.length > 1 ? `${host}, ${info.cpus} cores; ${together(config.answers)}` : host;
+    },
   });
 
 /** What the checks before a run see, a line each, good or bad; nothing is refused. */
@@ -218,20 +220,15 @@ export async function doctor(options: PreflightOptions & { readonly fix: boolean
   const { progress } = options;
   refuseUnknown(options.skip);
   const context = await contextOf(options);
-  let results = await look(
-    context,
-    ['before', 'inside', 'site'],
-    options,
-    async ({ id, title }, running) => {
-      const result = await running;
-      if (result === undefined) return undefined;
-      progress.start(`check.${id}`, title);
-      if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
-      else progress.done(result.seen);
-      sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
-      return result;
-    },
-  );
+  let results = await look(context, ['before', 'inside', 'site'], options, async ({ id, title }, running) => {
+    const result = await running;
+    if (result === undefined) return undefined;
+    progress.start(`check.${id}`, title);
+    if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
+    else progress.done(result.seen);
+    sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
+    return result;
+  });
   if (options.fix) {
     if (results.some(({ found }) => found.some(({ fix }) => fix !== undefined)))
       results = await mend(context, results, options);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { APPS } from '../apps/index.ts';
+import { allNamesOf } from '../apps/index.ts';
 import { doorOf } from '../config/config.ts';
 import type { Container } from '../docker/engine.ts';
 import { Problem, messageOf } from '../problem.ts';
@@ -14,7 +14,7 @@ const LOG_LINES = 10;
 const RESTARTS = 3;
 
 /** Service → whether it does its work and ends. Undefined: nothing was written yet. */
-async function servicesOf(folder: string): Promise<ReadonlyMap<string, boolean> | undefined> {
+export async function servicesOf(folder: string): Promise<ReadonlyMap<string, boolean> | undefined> {
   try {
     const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as {
       services?: Record<string, { restart?: string }>;
@@ -108,7 +108,7 @@ export async function checkCertificates(
   if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
   const found: Finding[] = [];
   const seen: string[] = [];
-  for (const name of config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain])) {
+  for (const name of allNamesOf(config)) {
     try {
       const { from, to } = await served(doorOf(config), port, name);
       seen.push(`${name} until ${day(to)}`);

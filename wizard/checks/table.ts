@@ -1,6 +1,6 @@
 /** The checks, in the order they run. */
 import type { Check } from './check.ts';
-import { checkClock, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
+import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
 import { checkPorts, checkProxy } from './ports.ts';
@@ -12,6 +12,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'docker', phase: 'before', title: 'Docker', about: 'client, engine and Compose, their versions, whose they are, your rights', run: checkDocker },
   { id: 'system', phase: 'before', title: 'System', about: 'Linux on amd64 or arm64', run: checkSystem },
   { id: 'memory', phase: 'before', title: 'Memory', about: 'memory and swap against what the site needs', run: checkMemory },
+  { id: 'cores', phase: 'before', title: 'Processor cores', about: 'cores against the servers of the site', run: checkCores },
   { id: 'disk', phase: 'before', title: 'Disk', about: 'bytes and inodes, where the site and where Docker keep data', run: checkDisk },
   { id: 'ports', phase: 'before', title: 'Ports', about: '80 and 443, and who holds them', run: checkPorts },
   { id: 'proxy', phase: 'before', title: 'Your proxy', about: 'whether others get to its port too', run: checkProxy },

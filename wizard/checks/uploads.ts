@@ -1,5 +1,5 @@
 /** What people uploaded: whether the app may work on it and whoever serves it read it. The one check that can mend. */
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
@@ -51,16 +51,29 @@ async function run({ engine }: CheckContext, place: Place, script: string): Prom
   const { owner, shown, shipped } = uploads;
   const { code, stdout, stderr } = await engine.run({
     image,
-    argv: ['sh', '-c', script, '-', ...owner.split(':'), shown, shipped?.from ?? '', ...(shipped?.files ?? [])],
+    argv: [
+      'sh',
+      '-c',
+      script,
+      '-',
+      ...owner.split(':'),
+      shown,
+      shipped?.from ?? '',
+      ...(shipped?.files ?? []),
+    ],
     mounts: [`${volume}:/data${script === LOOK ? ':ro' : ''}`],
     user: '0:0',
   });
   if (code === 0) return stdout;
-  throw new Problem(EXIT.FAILED, `The volume ${volume} could not be ${script === LOOK ? 'looked at' : 'mended'}.`, {
-    means: 'It may lie on a file system that knows no owners, or that root may not write on.',
-    next: `Give everything in it to ${owner} where it is kept.`,
-    log: stderr.trim().split('\n').slice(-10).join('\n'),
-  });
+  throw new Problem(
+    EXIT.FAILED,
+    `The volume ${volume} could not be ${script === LOOK ? 'looked at' : 'mended'}.`,
+    {
+      means: 'It may lie on a file system that knows no owners, or that root may not write on.',
+      next: `Give everything in it to ${owner} where it is kept.`,
+      log: stderr.trim().split('\n').slice(-10).join('\n'),
+    },
+  );
 }
 
 /** Paths by what is wrong with them. */
@@ -152,7 +165,7 @@ export async function checkUploads(context: CheckContext): Promise<Looked | unde
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const { id } of config.apps) {
-    const { uploads, name } = APPS[id];
+    const { uploads, name } = appOf(id);
     const image = uploads && images[uploads.image];
     if (uploads === undefined || image === undefined) continue;
     const volume = `${config.name}_${uploads.volume}`;

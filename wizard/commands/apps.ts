@@ -1,22 +1,21 @@
 /** `add` and `remove`: one server more or less on a site that exists; the others are not touched. */
-import { join } from 'node:path';
-import { readFile } from 'node:fs/promises';
-import { APP_IDS, APPS } from '../apps/index.ts';
-import type { AppId } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
+import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
+import { readAsset } from '../assets.ts';
+import type { Config } from '../config/config.ts';
 import { parseChoice } from '../config/parse.ts';
-import { resolve } from '../config/resolve.ts';
-import { commentOut } from '../config/save.ts';
-import { CONFIG_FILE, savedSource, yamlSource } from '../config/sources.ts';
-import { EXIT, Problem, gather } from '../problem.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Engine } from '../docker/engine.ts';
+import { lastReceipt } from '../apply/receipt.ts';
 import { isOf } from '../render/compose.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { parseYaml } from '../yaml.ts';
-import { existingSite } from './command.ts';
+import { confirmed, existingSite } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
-function chosen({ words }: CommandContext, ids: readonly AppId[], command: string): AppId {
+function chosen({ words }: CommandContext, ids: readonly string[], command: string): string {
   const parsed = parseChoice(ids)(words[0] ?? '');
   if ('value' in parsed) return parsed.value;
   throw new Problem(EXIT.USAGE, words[0] === undefined ? 'Which server?' : `${words[0]}: ${parsed.problem}`, {
@@ -28,44 +27,45 @@ export const addCommand: Command = async (context) => {
   const { folder, config } = await existingSite(context);
   const there = config.apps.map(({ id }) => id);
   const id = chosen(context, APP_IDS, 'add');
-  if (there.includes(id))
-    throw new Problem(EXIT.USAGE, `This site runs ${APPS[id].name} already.`, {
+  // One that was cut short is gone on with.
+  const isDone = (await lastReceipt(folder))?.generation === (await readManifest(folder)).generation;
+  if (there.includes(id) && isDone)
+    throw new Problem(EXIT.USAGE, `This site runs ${appOf(id).name} already.`, {
       next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
     });
-  const apps = { text: [...there, id].join(','), from: `add ${id}` };
+  const apps = { text: [...new Set([...there, id])].join(','), from: `add ${id}` };
   const more = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
   const talks = context.interactive && !context.flags.yes;
   return setUp(more, folder, await answersFor(more, folder, [], talks));
 };
 
 export const removeCommand: Command = async (context) => {
-  const { flags, progress, interactive } = context;
+  const { flags, progress } = context;
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   const ids = config.apps.map((app) => app.id);
-  const id = chosen(context, ids, 'remove');
-  if (ids.length === 1)
-    throw new Problem(EXIT.USAGE, `${APPS[id].name} is all that this site runs.`, {
+  // What was removed before may have left its data, and a removal that was cut short its containers.
+  const left = await leftOf(engine, config);
+  const id = chosen(
+    context,
+    APP_IDS.filter((one) => ids.includes(one) || left.has(one)),
+    'remove',
+  );
+  const here = ids.includes(id);
+  if (ids.length === 1 && here)
+    throw new Problem(EXIT.USAGE, `${appOf(id).name} is all that this site runs.`, {
       next: '`fedi-setup uninstall` removes the site.',
     });
 
-  const volumes = await volumesOnlyOf(folder, id);
+  const volumes = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${APPS[id].name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
-    : `the containers of ${APPS[id].name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
-  let typed = flags.confirm;
-  if (typed === undefined && interactive) {
-    const { askText } = await import('../ask/prompts.ts');
-    progress.say(`This removes ${what}.`);
-    typed = await askText(`Type ${id} to go on`);
-  }
-  if (typed?.trim() !== id)
-    throw new Problem(EXIT.REFUSED, `${id} was not confirmed, so nothing was removed.`, {
-      means: `It would remove ${what}.`,
-      next: `Confirm with --confirm ${id}${flags.data ? '' : ' (and --data to remove the data too)'}.`,
-    });
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
+    : `the containers of ${appOf(id).name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
+  await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
 
-  const exit = await setUp(context, folder, await without(folder, id));
+  const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
+  const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
+  const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false));
   if (flags.data) {
     const release = await takeLock(folder);
     context.onLocked(release);
@@ -88,25 +88,16 @@ export const removeCommand: Command = async (context) => {
   return exit;
 };
 
-/** The answers without an app: its block in fedi.yaml stays to be read, as a comment. */
-async function without(folder: string, id: AppId): Promise<Parameters<typeof setUp>[2]> {
-  const saved = (await savedSource(folder))?.text ?? '';
-  const text = commentOut(saved, ['apps', id], `Removed; \`fedi-setup add ${id}\` asks for these again.`);
-  if (text === undefined)
-    throw new Problem(EXIT.USAGE, `${CONFIG_FILE} is written in a form that cannot be edited safely.`, {
-      means: 'Nothing was changed.',
-      next: `Take apps.${id} out by hand, then run \`fedi-setup apply\`.`,
-    });
-  const resolved = await resolve([yamlSource(text)]);
-  if (resolved.problems.length > 0)
-    throw gather(EXIT.USAGE, `${CONFIG_FILE} cannot be used:`, resolved.problems, 'Nothing was changed.');
-  return { resolved, savedText: text, reload: () => Promise.resolve({ resolved, savedText: text }) };
-}
-
-/** Names of the app's volumes. */
-async function volumesOnlyOf(folder: string, id: AppId): Promise<string[]> {
-  const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as unknown as ComposeFile;
-  return Object.entries(compose.volumes)
-    .filter(([key]) => isOf(id, key))
-    .map(([, { name }]) => name);
+/** App → the volumes there are of it, for apps that have any or that have containers. */
+async function leftOf(engine: Engine, { name }: Config): Promise<Map<string, string[]>> {
+  const services = (await engine.containers(name)).map(({ service }) => service);
+  const left = new Map<string, string[]>();
+  for (const id of APP_IDS) {
+    const { volumes } = parseYaml(await readAsset(`compose/${id}.yaml`)) as unknown as ComposeFile;
+    const names: string[] = [];
+    for (const key of Object.keys(volumes))
+      if ((await engine.volume(`${name}_${key}`)) !== undefined) names.push(`${name}_${key}`);
+    if (names.length > 0 || services.some((service) => isOf(id, service))) left.set(id, names);
+  }
+  return left;
 }

@@ -4,9 +4,9 @@ import { join, resolve as resolvePath } from 'node:path';
 import { exists } from '../atomic.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
-import { resolve } from '../config/resolve.ts';
-import type { Source } from '../config/resolve.ts';
-import { CONFIG_FILE, savedSource } from '../config/sources.ts';
+import { resolve } from '../answers/resolve.ts';
+import type { Source } from '../answers/resolve.ts';
+import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
 import { connect } from '../docker/docker.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
@@ -107,3 +107,27 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
     next: 'Name its directory with --dir, or make one with `fedi-setup`.',
   });
 }
+
+/** Goes on only once `word` was typed, or given by --confirm. @param does verb and object; @param how what else to give */
+export async function confirmed(
+  { flags, progress, interactive }: CommandContext,
+  word: string,
+  does: string,
+  how = '',
+): Promise<void> {
+  let typed = flags.confirm;
+  if (typed === undefined && interactive) {
+    const { askText } = await import('../ask/prompts.ts');
+    progress.say(`This ${does.replace(/\.$/, '')}.`);
+    typed = await askText(`Type ${word} to go on`);
+  }
+  if (typed?.trim() === word) return;
+  throw new Problem(EXIT.REFUSED, `${word} was not confirmed, so nothing was changed.`, {
+    means: `This ${does.replace(/\.$/, '')}.`,
+    next: `Confirm with --confirm ${word}${how}.`,
+  });
+}
+
+export const out = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};

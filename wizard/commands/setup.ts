@@ -1,21 +1,22 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
-import { APP_IDS, APPS } from '../apps/index.ts';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
-import type { Change } from '../apply/files.ts';
+import type { Change } from '../plan/diff.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
-import { stale } from '../apply/containers.ts';
+import { leftovers, stale } from '../apply/containers.ts';
 import { due } from '../apply/steps.ts';
 import { swapIsThere } from '../apply/swap.ts';
+import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
-import { resolve } from '../config/resolve.ts';
-import type { Given, Resolved, Source } from '../config/resolve.ts';
-import { savedSource, yamlSource } from '../config/sources.ts';
+import { resolve } from '../answers/resolve.ts';
+import type { Given, Resolved, Source } from '../answers/resolve.ts';
+import { savedSource, yamlSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
 import { SWAP } from '../layout.ts';
@@ -102,6 +103,7 @@ async function conversation(
       context.onLeaving(kept ? KEPT : undefined);
     },
     problemsOf: (answers) => problemsOf(folder, configOf(answers)),
+    together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
       running === undefined ||
@@ -191,10 +193,10 @@ async function showPasswords(
 ): Promise<void> {
   const store = await Store.open(folder);
   for (const app of config.apps) {
-    const name = APPS[app.id].adminSecret;
+    const name = appOf(app.id).adminSecret;
     const password = store.find(name);
     if (password === undefined || store.wasShown(name)) continue;
-    progress.say(`\n  ${APPS[app.id].name}: https://${app.domain}`);
+    progress.say(`\n  ${appOf(app.id).name}: https://${app.domain}`);
     progress.say(`    user      ${app.admin}`);
     progress.say(`    password  ${password.reveal()}`);
     progress.say('    It is shown this once. Write it down, or change it there.');
@@ -275,17 +277,23 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     });
   }
   const files = summary(changes);
-  const there = (await engine.containers(config.name)).map(({ service }) => service);
   const isNew = (await readManifest(folder)).generation === 0;
   const wanted = Object.keys(site.compose.services);
-  const behind = isNew ? wanted : await stale(await engine.containers(config.name), folder, site);
+  const running = await engine.containers(config.name);
+  const behind = isNew ? wanted : await stale(running, folder, site);
+  const there = running.map(({ service }) => service);
   const containers = {
     create: behind.filter((name) => !there.includes(name)),
     replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
-  const steps = config.apps.flatMap((app) => due(APPS[app.id].steps(config, app), store));
-  const pending = files.length > 0 || behind.length > 0 || missing.length > 0 || swapGiB > 0;
+  const steps = config.apps.flatMap((app) => due(appOf(app.id).steps(config, app), store));
+  const pending =
+    files.length > 0 ||
+    behind.length > 0 ||
+    leftovers(running, site).length > 0 ||
+    missing.length > 0 ||
+    swapGiB > 0;
   const reloads =
     changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&
     !behind.includes('caddy');
@@ -297,6 +305,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   if (pending) {
     lines.push(`Site in ${folder}`, '');
     if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
+    if (config.apps.length > 1) lines.push(`${together(config.answers)}.`, '');
     list('Images to fetch', missing);
     if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))

@@ -1,27 +1,23 @@
 /** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
 import { readdir, rm } from 'node:fs/promises';
-import { join, resolve as resolvePath } from 'node:path';
-import { APPS } from '../apps/index.ts';
-import { exists, writeWhole } from '../atomic.ts';
+import { join } from 'node:path';
+import { appOf } from '../apps/index.ts';
+import { exists } from '../atomic.ts';
 import { OWN, PICTURES } from '../layout.ts';
 import { readManifest } from '../apply/files.ts';
 import { answersOf, readGeneration } from '../apply/generations.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { doctor } from '../checks/preflight.ts';
+import { servicesOf } from '../checks/site.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
-import type { Config } from '../config/config.ts';
-import { ALL_QUESTIONS } from '../config/questions.ts';
-import { CONFIG_FILE, readNamed } from '../config/sources.ts';
+import { ALL_QUESTIONS } from '../answers/questions.ts';
+import { CONFIG_FILE } from '../answers/sources.ts';
+import type { Container } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
-import type { ExitCode } from '../problem.ts';
-import { allReceipts, everProven, keepReceipt, lastReceipt, mailDue, prove } from '../prove/receipt.ts';
+import { allReceipts, lastReceipt, proveSite } from '../apply/receipt.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
-import { existingSite } from './command.ts';
+import { confirmed, existingSite, out } from './command.ts';
 import type { Command, CommandContext, Site } from './command.ts';
-
-const out = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
 
 export const statusCommand: Command = async (context) => {
   const { folder, config, engine } = await existingSite(context);
@@ -44,9 +40,14 @@ export const statusCommand: Command = async (context) => {
     return EXIT.OK;
   }
   out(`Site in ${folder}`);
-  for (const { id, domain } of config.apps) out(`  ${APPS[id].name}: https://${domain}`);
-  for (const { service, state, health } of containers)
-    out(`  ${service.padEnd(12)} ${state}${health ? ` (${health})` : ''}`);
+  for (const { id, domain } of config.apps) out(`  ${appOf(id).name}: https://${domain}`);
+  const services = (await servicesOf(folder)) ?? new Map<string, boolean>();
+  const width = Math.max(...[...services.keys()].map((name) => name.length));
+  for (const [name, oneShot] of services) {
+    const container = containers.find(({ service }) => service === name);
+    if (container !== undefined) out(`  ${name.padEnd(width)}  ${stateOf(container, oneShot)}`);
+    else if (containers.length > 0) out(`  ${name.padEnd(width)}  missing`);
+  }
   if (containers.length === 0) out('  no containers');
   out(
     receipt === undefined
@@ -55,6 +56,13 @@ export const statusCommand: Command = async (context) => {
   );
   return EXIT.OK;
 };
+
+const stateOf = ({ state, health, exitCode }: Container, oneShot: boolean): string =>
+  state !== 'exited'
+    ? `${state}${health ? ` (${health})` : ''}`
+    : oneShot && exitCode === 0
+      ? 'done'
+      : `ended with exit code ${exitCode}`;
 
 export const doctorCommand: Command = async (context) => {
   const { flags, progress, now } = context;
@@ -94,91 +102,14 @@ export const proveCommand: Command = async (context) => {
   const release = await takeLock(folder);
   context.onLocked(release);
   try {
-    const { generation } = await readManifest(folder);
+    const { flags, progress, now } = context;
     const store = await Store.open(folder);
-    const receipt = await prove(
-      config,
-      store,
-      engine,
-      generation,
-      await everProven(folder),
-      context.flags.mail || (await mailDue(folder, config, store)),
-      context.progress,
-      context.now,
-    );
-    await keepReceipt(folder, receipt);
+    const receipt = await proveSite({ folder, config, store, engine, progress, now, mail: flags.mail });
     return receipt.proven ? EXIT.OK : EXIT.UNPROVEN;
   } finally {
     await release();
   }
 };
-
-/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` tells an admin's new password. */
-export const secretsCommand: Command = async (context) => {
-  const { folder, config } = await existingSite(context);
-  const [action = 'list', first, second] = context.words;
-  const store = await Store.open(folder);
-  if (action === 'export')
-    return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
-  if (action === 'set') return setSecret(context, store, config, first, second);
-  if (action !== 'list')
-    throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
-      next: 'There are list, export [FILE], set NAME FILE.',
-    });
-  const list = store.list();
-  if (context.flags.json) context.progress.emit({ event: 'secrets', secrets: list });
-  else
-    for (const { name, class: kind, created, fingerprint } of list)
-      out(`${name.padEnd(32)} ${kind.padEnd(8)} ${created.slice(0, 10)}  ${fingerprint}`);
-  return EXIT.OK;
-};
-
-async function exportSecrets(
-  { progress }: CommandContext,
-  store: Store,
-  folder: string,
-  name: string,
-): Promise<ExitCode> {
-  const path = resolvePath(name);
-  if (await exists(path))
-    throw new Problem(EXIT.USAGE, `${path} exists already.`, {
-      means: 'It was not touched.',
-      next: 'Name another file.',
-    });
-  await writeWhole(path, store.recoveryText(), 0o600);
-  progress.say(`${path} holds every secret of this site, readable by you only.`);
-  progress.say(
-    `Keep it away from this host, beside the backups. To use it, put it back as ${join(folder, 'secrets.json')}.`,
-  );
-  progress.emit({ event: 'exported', path });
-  return EXIT.OK;
-}
-
-/** An admin's password that was changed in the app: only `prove` uses it, nothing else depends on it. */
-async function setSecret(
-  { progress, now }: CommandContext,
-  store: Store,
-  config: Config,
-  name: string | undefined,
-  file: string | undefined,
-): Promise<ExitCode> {
-  const names = config.apps.map(({ id }) => APPS[id].adminSecret);
-  if (name === undefined || !names.includes(name)) {
-    throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
-      means: 'The others are made by fedi-setup, and the apps depend on them.',
-      next: `fedi-setup secrets set ${names[0] ?? ''} FILE (or - for standard input)`,
-    });
-  }
-  if (file === undefined)
-    throw new Problem(EXIT.USAGE, 'The value is never an argument, where others could read it.', {
-      next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
-    });
-  store.put(name, 'free', (await readNamed(file, name)).replace(/\r?\n$/, ''), now());
-  store.markShown(name);
-  await store.save();
-  progress.say(`${name} is set.`);
-  return EXIT.OK;
-}
 
 interface CaughtMail {
   readonly ID: string;
@@ -240,12 +171,12 @@ export const toolCommand =
   async (context) => {
     const { folder, config, engine } = await existingSite(context);
     await engine.info();
-    const app = config.apps.find(({ id }) => APPS[id].cli.name === name);
+    const app = config.apps.find(({ id }) => appOf(id).cli.name === name);
     if (app === undefined)
       throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {
         next: `It runs ${config.apps.map(({ id }) => id).join(', ')}.`,
       });
-    const { service, argv } = APPS[app.id].cli;
+    const { service, argv } = appOf(app.id).cli;
     const running = (await engine.containers(config.name)).some(
       (one) => one.service === service && one.state === 'running',
     );
@@ -258,26 +189,6 @@ export const toolCommand =
         : ['run', '--rm', '--no-deps', ...terminal, '--entrypoint', program, service, ...rest],
     );
   };
-
-/** Nothing is removed before the site's name was typed, or given by --confirm. */
-async function confirmed(
-  { flags, progress, interactive }: CommandContext,
-  { folder, config }: Site,
-  what: string,
-  how: string,
-): Promise<void> {
-  let typed = flags.confirm;
-  if (typed === undefined && interactive) {
-    const { askText } = await import('../ask/prompts.ts');
-    progress.say(`This removes ${what}: ${folder}.`);
-    typed = await askText(`Type ${config.name} to go on`);
-  }
-  if (typed?.trim() === config.name) return;
-  throw new Problem(EXIT.REFUSED, 'The name of the site was not given, so nothing was removed.', {
-    means: `It would remove ${what}.`,
-    next: `Confirm with --confirm ${config.name}${how}.`,
-  });
-}
 
 /** Takes the containers down, with their volumes or without, and then the files. */
 async function removeSite(
@@ -325,7 +236,12 @@ export const uninstallCommand: Command = async (context) => {
   const what = data
     ? 'the containers, ALL DATA and the site directory'
     : 'the containers; data, secrets and answers stay';
-  await confirmed(context, site, what, data ? '' : ' (and --data to remove the data too)');
+  await confirmed(
+    context,
+    site.config.name,
+    `removes ${what}: ${site.folder}`,
+    data ? '' : ' (and --data to remove the data too)',
+  );
   await removeSite(context, site, what, data, () => (data ? removeOurs(site.folder) : Promise.resolve()));
   if (!data)
     context.progress.say(
@@ -352,7 +268,12 @@ export const resetCommand: Command = async (context) => {
     });
   }
   const what = 'the containers, ALL DATA, the generated files and secrets; the answers stay';
-  await confirmed(context, site, what, live === undefined ? '' : ' --data');
+  await confirmed(
+    context,
+    site.config.name,
+    `removes ${what}: ${site.folder}`,
+    live === undefined ? '' : ' --data',
+  );
   await removeSite(context, site, what, true, async () => {
     const store = await Store.open(folder);
     store.keepOnly(ALL_QUESTIONS.filter(({ secret }) => secret).map(({ key }) => key));

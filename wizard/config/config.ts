@@ -1,5 +1,4 @@
 /** The checked answers as everything behind `ask` sees them. */
-import type { AppId } from '../apps/index.ts';
 import type { Answers } from './question.ts';
 
 /** proxy: another proxy ends TLS in front of Caddy. */
@@ -18,7 +17,7 @@ export interface Mail {
 
 /** One app of the site. */
 export interface AppConfig {
-  readonly id: AppId;
+  readonly id: string;
   readonly domain: string;
   /** The admin's user name, without the domain. */
   readonly admin: string;
@@ -66,7 +65,7 @@ export function configOf(answers: Answers): Config {
     apps: text('apps')
       .split(',')
       .map((id) => ({
-        id: id as AppId,
+        id,
         domain: text(`apps.${id}.domain`),
         admin: text(`apps.${id}.admin`),
         email: text(`apps.${id}.email`),
@@ -95,7 +94,7 @@ export function configOf(answers: Answers): Config {
 }
 
 /** The app of that id; asking for one that the site does not run is a bug. */
-export function appConfig(config: Config, id: AppId): AppConfig {
+export function appConfig(config: Config, id: string): AppConfig {
   const found = config.apps.find((app) => app.id === id);
   if (found === undefined) throw new Error(`the site has no ${id}`);
   return found;

@@ -12,7 +12,7 @@ export interface Changed {
   /** What would be lost, in sentences; the change cannot be made. */
   readonly refused: readonly string[];
   /** What stays behind as it was. */
-  readonly leaves: readonly string[];
+  readonly leaves: string[];
 }
 
 /** Compares the answers that a site runs on (none: it does not exist) with new ones. An app that comes or goes is no change of its answers. */

@@ -20,13 +20,14 @@ export const aboutBytes = (file: Buffer): string =>
 /** JPEG (ITU T.81, B.1) or PNG (ISO 15948, 5.2), whole; undefined: neither, or cut short. */
 export function parsePicture(file: Buffer): Picture | undefined {
   if (file.subarray(0, 8).equals(PNG)) {
-    const whole = file.length >= 57 && file.toString('latin1', 12, 16) === 'IHDR' && file.includes('IEND', 33);
+    const whole =
+      file.length >= 57 && file.toString('latin1', 12, 16) === 'IHDR' && file.includes('IEND', 33);
     return whole
       ? { type: 'png', width: file.readUInt32BE(16), height: file.readUInt32BE(20), bytes: file.length }
       : undefined;
   }
   if (file[0] !== 0xff || file[1] !== 0xd8) return undefined;
-  for (let at = 2; at + 9 < file.length; ) {
+  for (let at = 2; at + 9 < file.length;) {
     const marker = file[at + 1] as number;
     if (file[at] !== 0xff) return undefined;
     // Any number of fill bytes, and markers that stand alone.

@@ -16,6 +16,12 @@ export type Later =
   /** It can, and something stays behind as it was. */
   | { readonly leaves: string };
 
+/** A part of a host. */
+export interface Share {
+  readonly memoryMiB: number;
+  readonly cores: number;
+}
+
 export interface Question {
   /** Dotted place in fedi.yaml; flag and variable are made from it. */
   readonly key: string;
@@ -36,8 +42,8 @@ export interface Question {
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
   readonly follows?: string;
-  /** The default from the memory the app may count on, in MiB. */
-  readonly byMemory?: (memoryMiB: number) => Value;
+  /** The default from the part of the host that the app may count on. */
+  readonly byHost?: (share: Share) => Value;
   /** Whether it applies at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
   /** What is worth knowing once it is answered; sentences. The answers hold this one too. */

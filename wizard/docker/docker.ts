@@ -303,19 +303,24 @@ export async function connect(): Promise<Engine> {
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,
           labels: container.Config.Labels,
-          ports: Object.values(
+          ports: Object.entries(
             (container.HostConfig.PortBindings ?? {}) as Record<
               string,
               { HostIp?: string; HostPort: string }[] | null
             >,
-          )
-            .flatMap((bindings) => bindings ?? [])
-            .map(({ HostIp, HostPort }) => ({ ip: HostIp ?? '', port: Number(HostPort) })),
+          ).flatMap(([inner, bindings]) =>
+            (bindings ?? []).map(({ HostIp, HostPort }) => ({
+              ip: HostIp ?? '',
+              port: Number(HostPort),
+              protocol: inner.split('/')[1] ?? 'tcp',
+            })),
+          ),
         }));
     },
 
-    async logs(id, lines): Promise<string> {
-      const { stdout, stderr } = await cli(['logs', '--tail', String(lines), id]);
+    async logs(id, lines, seconds): Promise<string> {
+      const since = seconds === undefined ? [] : ['--since', `${seconds}s`];
+      const { stdout, stderr } = await cli(['logs', '--tail', String(lines), ...since, id]);
       return `${stdout}${stderr}`.trim();
     },
 

@@ -42,13 +42,19 @@ export interface Container {
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
   /** Published ports of the host. */
-  readonly ports: readonly { readonly ip: string; readonly port: number }[];
+  readonly ports: readonly { readonly ip: string; readonly port: number; readonly protocol: string }[];
 }
 
 export interface Output {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A command in a container: an argument array, never a shell line. Secrets go in by `stdin`. */
+export interface Command {
+  readonly argv: readonly string[];
+  readonly stdin?: string;
 }
 
 /** A one-shot container that is removed when it ends. Without network unless one is named. */
@@ -90,7 +96,8 @@ export interface Engine {
   removeVolumes(project: string): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
-  logs(id: string, lines: number): Promise<string>;
+  /** The last lines, of the last so many seconds where these are given. */
+  logs(id: string, lines: number, seconds?: number): Promise<string>;
   exec(id: string, argv: readonly string[], stdin?: string): Promise<Output>;
   run(shot: OneShot): Promise<Output>;
   /** `docker compose ARGV` in a folder; the shell's COMPOSE_… variables do not count. */

@@ -1,5 +1,19 @@
 /** A change as a person reads it: text as a patch, env files by key with their values hidden. The only importer of diff. */
-import type { Change } from '../apply/files.ts';
+import type { PlannedFile } from '../layout.ts';
+
+/** One file of the site, as it is and as it should be. */
+export interface Change {
+  readonly path: string;
+  readonly kind: 'create' | 'update' | 'same' | 'remove';
+  /** Somebody other than us changed it, or put a file where ours belongs. */
+  readonly edited: boolean;
+  /** Text on the disk, or what is there in words; undefined when there is none. */
+  readonly before: string | undefined;
+  /** Hash of what is on the disk. */
+  readonly found: string | undefined;
+  /** What it should be; undefined for a removal. */
+  readonly file: PlannedFile | undefined;
+}
 
 /** `+ create`, `~ update`, `- remove`, `= same`, one line each; edited files are marked. */
 export function summary(changes: readonly Change[]): string[] {

@@ -1,11 +1,11 @@
 /** images.lock.yaml: which exact image each service runs. Moved only by an upgrade or by a changed answer. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APPS } from '../apps/index.ts';
+import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
-import { SITE_IMAGES } from '../config/questions.ts';
+import { SITE_IMAGES } from '../answers/questions.ts';
 import type { Image } from '../docker/engine.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import { parseYaml, printYaml } from '../yaml.ts';
@@ -31,7 +31,7 @@ export interface WantedImage {
 export function wantedImages(config: Config): Record<string, WantedImage> {
   const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
   if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
-  for (const { id } of config.apps) Object.assign(specs, APPS[id].images);
+  for (const { id } of config.apps) Object.assign(specs, appOf(id).images);
   return Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => {
       const ours = referenceOf(spec, config.answers);

@@ -1,7 +1,7 @@
 /** What a proof is, and what it is given. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
-import type { Command } from '../apps/app.ts';
-import type { Output } from '../docker/engine.ts';
+import type { Command, Output } from '../docker/engine.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Client } from './http.ts';
 
@@ -16,12 +16,16 @@ export interface ProofContext {
   readonly mail: boolean;
   /** Runs a command in an app's container, for what only the server itself can tell. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
+  /** What an app's container printed in the last so many seconds. */
+  readonly said: (service: string, seconds: number) => Promise<string>;
 }
 
 /** One thing that a user of the server would see work. Later proofs may build on earlier ones of the same app. */
 export interface Proof {
   readonly id: string;
   readonly title: string;
+  /** Asks the web for nothing: it is tried where there is no answer from it, too. */
+  readonly inside?: boolean;
   /** Resolves to the evidence in a few words; throws what was seen instead. */
   readonly run: () => Promise<string>;
 }
@@ -45,4 +49,20 @@ export interface Receipt {
   /** Keyed hash of the mail settings that a mail was accepted with. */
   readonly mail?: string;
   readonly proofs: readonly ProofResult[];
+}
+
+/** Asks until there is an answer. @param never what is wrong where none comes. */
+export async function until<T>(
+  patienceMs: number,
+  everyMs: number,
+  never: string,
+  look: () => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined) return found;
+    if (Date.now() > deadline) throw new Error(never);
+    await delay(everyMs);
+  }
 }

@@ -1,11 +1,32 @@
 /** Proof of a bucket: written with the keys, read by a stranger as a browser reads it, not to be listed, deleted. The only importer of aws4fetch. */
 import { createHash, randomUUID } from 'node:crypto';
 import { AwsV4Signer } from 'aws4fetch';
-import { bucketHost, objectUrl, publicUrl } from '../apps/s3.ts';
-import type { Bucket } from '../apps/s3.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Client, Reply } from './http.ts';
+
+export interface Bucket {
+  /** Origin of the provider's S3 interface; undefined: Amazon's own. */
+  readonly endpoint: string | undefined;
+  readonly region: string;
+  readonly name: string;
+  readonly accessKey: string;
+  /** Public host (and path) that leads to the bucket's top, without `https://`; undefined: endpoint and bucket. */
+  readonly alias: string | undefined;
+  readonly acl: 'public-read' | 'none';
+}
+
+/** Host (and port) of the S3 interface. */
+export const bucketHost = ({ endpoint, region }: Bucket): string =>
+  endpoint === undefined ? `s3.${region}.amazonaws.com` : new URL(endpoint).host;
+
+/** Where the S3 interface has an object. */
+export const objectUrl = (bucket: Bucket, key: string): string =>
+  `https://${bucketHost(bucket)}/${bucket.name}/${key}`;
+
+/** Where everybody reads an object: what the app writes into its pages. */
+export const publicUrl = (bucket: Bucket, key: string): string =>
+  bucket.alias === undefined ? objectUrl(bucket, key) : `https://${bucket.alias}/${key}`;
 
 export interface BucketKeys {
   readonly http: Client;

@@ -94,6 +94,22 @@ export function joinNetwork(
   (service(file, name).networks ??= {})[network] = aliases.length > 0 ? { aliases: [...aliases] } : {};
 }
 
+/** Gives a network another name, and a configuration, for everybody on it. */
+export function replaceNetwork(
+  file: ComposeFile,
+  from: string,
+  to: string,
+  network: ComposeFile['networks'][string],
+): void {
+  const renamed = <T>(networks: Record<string, T>, as: (old: T) => T): Record<string, T> =>
+    Object.fromEntries(
+      Object.entries(networks).map(([name, one]) => (name === from ? [to, as(one)] : [name, one])),
+    );
+  file.networks = renamed(file.networks, () => network);
+  for (const one of Object.values(file.services))
+    if (one.networks) one.networks = renamed(one.networks, (old) => old);
+}
+
 /** Every `$` doubled, once: Compose would take a single one for a variable of the shell. */
 function escapeDollars(node: unknown): unknown {
   if (typeof node === 'string') return node.replaceAll('$', '$$$$');

@@ -1,6 +1,9 @@
 /** Env files as Compose reads them. One encoder; what it writes is read back through Compose before it is used. */
-import type { EnvGroup } from '../apps/app.ts';
 import { reveal } from '../secrets/secret.ts';
+import type { Secret } from '../secrets/secret.ts';
+
+/** The variables of one env file. */
+export type EnvGroup = Readonly<Record<string, string | number | Secret | undefined>>;
 
 /**
  * One value: bare if safe, else in single quotes, else in double quotes with escapes.

@@ -1,20 +1,29 @@
 /** Config + secrets + lock → every file of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
-import type { PlannedFile } from '../apply/files.ts';
-import { APPS } from '../apps/index.ts';
+import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import { folderKey } from '../apps/app.ts';
-import type { EnvGroup } from '../apps/app.ts';
+import type { PlannedFile } from '../layout.ts';
+import type { EnvGroup } from './env.ts';
 import { readAsset } from '../assets.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { aboutBytes } from '../config/picture.ts';
-import { schemaText } from '../config/schema.ts';
-import { CONFIG_FILE } from '../config/sources.ts';
+import { schemaText } from '../answers/schema.ts';
+import { CONFIG_FILE } from '../answers/sources.ts';
 import { LOCK_FILE, lockedReference, printLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { fillCaddy } from './caddy.ts';
-import { assertComplete, isOf, join, joinNetwork, parseCompose, printCompose, service } from './compose.ts';
+import {
+  assertComplete,
+  isOf,
+  join,
+  joinNetwork,
+  parseCompose,
+  printCompose,
+  replaceNetwork,
+  service,
+} from './compose.ts';
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
@@ -59,7 +68,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
       ? '/etc/ssl/certs/ca-certificates.crt'
       : `/etc/caddy/custom/${config.tls.directoryRoot}`;
   variables['TRUSTED_PROXIES'] = config.tls.proxies;
-  for (const app of config.apps) Object.assign(variables, APPS[app.id].variables(config, app));
+  for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(config, app));
   // A Caddy site's address says whether Caddy has certificates for it.
   for (const [name, value] of Object.entries(variables)) {
     if (name.endsWith('_DOMAIN')) {
@@ -72,15 +81,10 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
 
 /** Where the data of an app are, for people. */
 export function placeOf(config: Config, { id }: AppConfig, store: Store): string {
-  const seal = APPS[id].seal(config.answers);
+  const seal = appOf(id).seal(config.answers);
   return 'volume' in seal
     ? `the volume ${config.name}_${seal.volume}`
     : seal.place((name) => store.get(name));
-}
-
-/** Every name that Caddy answers for. */
-export function domainsOf(config: Config): string[] {
-  return config.apps.flatMap((app) => APPS[app.id].names?.(config, app) ?? [app.domain]);
 }
 
 /** What makes a named volume lead to a directory of the host. */
@@ -89,7 +93,7 @@ export const bindOptions = (device: string): Record<string, string> => ({ type: 
 /** Volume key → directory and owner, where the person chose one. */
 function dataFoldersOf(config: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
-    (APPS[id].folders ?? []).flatMap((folder) => {
+    (appOf(id).folders ?? []).flatMap((folder) => {
       const device = config.answers[folderKey(id, folder)];
       return device === undefined ? [] : [[folder.volume, { device: String(device), owner: folder.owner }]];
     }),
@@ -113,6 +117,32 @@ function openIPv6(file: ComposeFile, { name, bind }: Config): void {
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
+/** Each app meets the catcher on a network of its own: on a common one they would reach each other. */
+function separateMail(file: ComposeFile, { apps }: Config): void {
+  const { mail: shared = {}, ...others } = file.networks;
+  file.networks = others;
+  delete service(file, 'mail').networks?.['mail'];
+  for (const { id } of apps) {
+    const own = `${id}_mail`;
+    for (const [name, { networks = {} }] of Object.entries(file.services)) {
+      if (!isOf(id, name) || networks['mail'] === undefined) continue;
+      delete networks['mail'];
+      networks[own] = {};
+      file.networks[own] = { ...shared };
+    }
+    if (own in file.networks) joinNetwork(file, 'mail', own);
+  }
+}
+
+/**
+ * Where the names of a lab lead to the door on a network that counts as public, to PHP too (FILTER_FLAG_GLOBAL_RANGE): a
+ * sixteenth of 192.88.99.0/24, the anycast addresses of 6to4 relays, which nobody may route any more (RFC 7526).
+ */
+const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
+  const [first = 0] = createHash('sha256').update(name).digest();
+  return { ipam: { config: [{ subnet: `192.88.99.${(first % 16) * 16}/28` }] } };
+};
+
 async function renderCompose(
   config: Config,
   lock: Lock,
@@ -124,7 +154,7 @@ async function renderCompose(
   if (config.mail.mode === 'catcher') parts.push(await load('mail'));
   for (const app of config.apps) {
     const file = await load(app.id);
-    APPS[app.id].shape(file, config, app);
+    appOf(app.id).shape(file, config, app);
     for (const [volume, { device }] of Object.entries(dataFoldersOf(config, app))) {
       const one = file.volumes[volume];
       if (one === undefined) throw new Error(`there is no volume ${volume}`);
@@ -135,14 +165,16 @@ async function renderCompose(
   const joined = join(parts);
   for (const app of config.apps) {
     // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
-    const names =
-      config.tls.mode === 'internal'
-        ? domainsOf(config)
-        : (APPS[app.id].names?.(config, app) ?? [app.domain]);
-    joinNetwork(joined, 'caddy', APPS[app.id].front, names);
-    const mounts = (APPS[app.id].caddyMounts ?? []).map((mount) => `${mount}:ro`);
+    const { front, publicOnly = false, caddyMounts } = appOf(app.id);
+    const lab = config.tls.mode === 'internal';
+    const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
+    joinNetwork(joined, 'caddy', front, names);
+    // Another name, as for IPv6.
+    if (lab && publicOnly) replaceNetwork(joined, front, `${front}_lab`, labNetwork(config));
+    const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
+  if (config.mail.mode === 'catcher') separateMail(joined, config);
   if (config.tls.mode === 'proxy')
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);
@@ -170,7 +202,7 @@ async function renderCaddy(
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
   for (const app of config.apps) {
-    for (const name of APPS[app.id].snippets?.(config, app) ?? [app.id]) {
+    for (const name of appOf(app.id).snippets?.(config, app) ?? [app.id]) {
       sources[`caddy/sites/${name}.caddy`] = await readAsset(`caddy/${name}.caddy`);
     }
   }
@@ -206,7 +238,12 @@ export async function renderSite({
   for (const app of config.apps)
     Object.assign(
       env,
-      APPS[app.id].env(config, app, (name) => store.get(name)),
+      appOf(app.id).env(
+        config,
+        app,
+        (name) => store.get(name),
+        (name) => store.previous(name),
+      ),
     );
   const envTexts = Object.fromEntries(
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
@@ -219,7 +256,7 @@ export async function renderSite({
     // Whose data a container runs on is a part of what it runs on.
     const seals = config.apps
       .filter(({ id }) => isOf(id, name))
-      .map(({ id }) => store.sealOf(APPS[id].secrets));
+      .map(({ id }) => store.sealOf(appOf(id).secrets));
     const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
     one.labels = {
       ...one.labels,
@@ -260,13 +297,16 @@ export async function renderSite({
       plain('caddy/pki/root.crt', root.certificate),
       secret('caddy/pki/root.key', root.key),
       plain('trust/root.crt', root.certificate),
+      ...config.apps.flatMap((app) =>
+        Object.entries(appOf(app.id).trustFiles ?? {}).map(([name, text]) => plain(`trust/${name}`, text)),
+      ),
     );
   }
   if (config.tls.mode === 'proxy') {
     for (const name of ['nginx.conf', 'Caddyfile']) {
       const template = await readAsset(`caddy/front/${name}`);
       const door = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
-      const texts = domainsOf(config).map((domain) => fillCaddy(template, { DOMAIN: domain, DOOR: door }));
+      const texts = allNamesOf(config).map((domain) => fillCaddy(template, { DOMAIN: domain, DOOR: door }));
       files.push(plain(`front/${name}`, texts.join('\n')));
     }
   }

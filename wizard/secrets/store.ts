@@ -30,6 +30,8 @@ interface Entry {
   /** The person has seen it. */
   readonly shown?: boolean;
   readonly superseded?: readonly { readonly value: string; readonly until: string }[];
+  /** What it will be once the server that keeps it was told. */
+  readonly coming?: string;
 }
 
 interface StoreFile {
@@ -132,7 +134,31 @@ export class Store {
         next: 'Put the secrets.json of this site back from a backup.',
       });
     }
-    return new Secret(entry.value);
+    return new Secret(entry.coming ?? entry.value);
+  }
+
+  /** What it was before, newest first. */
+  previous(name: string): Secret[] {
+    return (this.#file.secrets[name]?.superseded ?? []).map(({ value }) => new Secret(value)).toReversed();
+  }
+
+  /** Secrets whose new value a server has yet to be told. */
+  coming(): string[] {
+    return Object.entries(this.#file.secrets).flatMap(([name, { coming }]) =>
+      coming === undefined ? [] : [name],
+    );
+  }
+
+  /** A new value that counts from now on, though the one before it stays until {@link settle}. One that is coming already stays. */
+  announce(name: string, value: string): void {
+    const entry = this.#file.secrets[name];
+    if (entry !== undefined) this.#file.secrets[name] = { coming: value, ...entry };
+  }
+
+  /** The server knows the value that was coming. */
+  settle(name: string, now: Date): void {
+    const entry = this.#file.secrets[name];
+    if (entry?.coming !== undefined) this.put(name, entry.class, entry.coming, now);
   }
 
   find(name: string): Secret | undefined {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { compare, makeFolders, recover } from '../../../wizard/apply/files.ts';
-import type { PlannedFile } from '../../../wizard/apply/files.ts';
+import type { PlannedFile } from '../../../wizard/layout.ts';
 import { bundle, endOf, startProgram } from '../../support/program.ts';
 import type { Ended } from '../../support/program.ts';
 import { readTree, tempFolder } from '../../support/temp.ts';

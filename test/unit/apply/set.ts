@@ -1,6 +1,6 @@
 /** Two sets of files of one site, and the program that goes from whatever is there to the second. Run by crash.test.ts. */
 import { commit, compare, recover } from '../../../wizard/apply/files.ts';
-import type { PlannedFile } from '../../../wizard/apply/files.ts';
+import type { PlannedFile } from '../../../wizard/layout.ts';
 import { Problem } from '../../../wizard/problem.ts';
 
 export const HUSH = 'hunter2';

@@ -1,11 +1,11 @@
 /** What Mastodon's processes are told: queues, connections, secrets, variables. Facts: upstream v4.6.5. */
 import { createECDH, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { APPS } from '../../../wizard/apps/index.ts';
+import { appOf } from '../../../wizard/apps/index.ts';
 import { SIDEKIQ, connectionsOf } from '../../../wizard/apps/mastodon/size.ts';
 import type { Layout, Size } from '../../../wizard/apps/mastodon/size.ts';
 import { makeVapid, vapidPublic } from '../../../wizard/apps/mastodon.ts';
-import { questionsFor } from '../../../wizard/config/questions.ts';
+import { questionsFor } from '../../../wizard/answers/questions.ts';
 import type { ComposeFile, Service } from '../../../wizard/render/compose.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import { makeKey } from '../../../wizard/secrets/openssl.ts';
@@ -116,7 +116,7 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
   });
 });
 
-const SPECS = new Map(APPS.mastodon.secrets.map((spec) => [spec.name, spec]));
+const SPECS = new Map(appOf('mastodon').secrets.map((spec) => [spec.name, spec]));
 const make = async (name: string): Promise<string> => (await SPECS.get(name)?.make?.()) ?? '';
 const bytes = (text: string): Buffer => Buffer.from(text, 'base64url');
 
@@ -317,7 +317,7 @@ describe('mail', () => {
     for (const layout of LAYOUTS) {
       const { compose } = await site({ 'mail.mode': 'catcher', 'apps.mastodon.sidekiq': layout });
       const senders = Object.entries(compose.services)
-        .filter(([name, { networks }]) => name !== 'mail' && 'mail' in (networks ?? {}))
+        .filter(([name, { networks }]) => name !== 'mail' && 'mastodon_mail' in (networks ?? {}))
         .map(([name]) => name);
       expect(senders).toEqual(Object.keys(listening(compose)));
     }
@@ -352,7 +352,7 @@ describe('answers', () => {
 });
 
 test('its words are those of tootctl', () => {
-  expect(APPS.mastodon.cli.argv(['accounts', 'modify', 'an na', '$HOME'])).toEqual([
+  expect(appOf('mastodon').cli.argv(['accounts', 'modify', 'an na', '$HOME'])).toEqual([
     'tootctl',
     'accounts',
     'modify',

@@ -1,22 +1,45 @@
-/** Apps on one host share its memory. */
+/** Apps on one host share its memory and its cores. */
 import { expect, test } from 'vitest';
-import { APP_IDS, APPS, memoryFor } from '../../../wizard/apps/index.ts';
+import { APP_IDS, appOf, shareOf, loadsOf } from '../../../wizard/apps/index.ts';
 import { sizeFor } from '../../../wizard/apps/mastodon/size.ts';
 
 test('alone an app has it all; together they have no more than there is, each in proportion', () => {
-  for (const id of APP_IDS) expect(memoryFor(id, { apps: id }, 8192)).toBe(8192);
-  const shares = APP_IDS.map((id) => memoryFor(id, { apps: APP_IDS.join(',') }, 8192));
+  const host = { memoryMiB: 8192, cores: 4 };
+  for (const id of APP_IDS) expect(shareOf(id, { apps: id }, host)).toEqual(host);
+  const all = APP_IDS.map((id) => shareOf(id, { apps: APP_IDS.join(',') }, host));
+  const shares = all.map(({ memoryMiB }) => memoryMiB);
+  // snac, which is in nobody's way, and two that divide what there is.
+  expect(all.map(({ cores }) => cores)).toEqual([4, 2, 2]);
   expect(shares.reduce((sum, one) => sum + one, 0)).toBeCloseTo(8192);
   APP_IDS.forEach((id, i) =>
     expect((shares[i] as number) / (shares[0] as number)).toBeCloseTo(
-      APPS[id].minimum.memoryMiB / APPS[APP_IDS[0] as 'snac'].minimum.memoryMiB,
+      appOf(id).minimum.memoryMiB / appOf(APP_IDS[0] as 'snac').minimum.memoryMiB,
     ),
   );
 });
 
 test.each([
-  [900, '2gb'],
-  [3800, '4gb'],
-  [7900, '8gb'],
-  [64_000, '16gb'],
-])('%i MiB are %s', (memory, size) => expect(sizeFor(memory)).toBe(size));
+  [900, 1, '2gb'],
+  [3800, 1, '4gb'],
+  [7900, 2, '8gb'],
+  [7900, 1, '4gb'],
+  [64_000, 4, '16gb'],
+  [64_000, 2, '8gb'],
+])('%i MiB and %i cores are %s', (memoryMiB, cores, size) =>
+  expect(sizeFor({ memoryMiB, cores })).toBe(size),
+);
+
+test('what they take together is what each is tuned for', () => {
+  expect(
+    loadsOf({
+      apps: 'snac,mastodon,pixelfed',
+      'apps.mastodon.size': '8gb',
+      'apps.mastodon.sidekiq': 'split',
+      'apps.pixelfed.size': '2gb',
+    }),
+  ).toEqual([
+    { id: 'snac', memoryMiB: 256, processes: 1 },
+    { id: 'mastodon', memoryMiB: 7000, processes: 6 },
+    { id: 'pixelfed', memoryMiB: 1900, processes: 9 },
+  ]);
+});

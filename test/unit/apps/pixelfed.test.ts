@@ -1,7 +1,7 @@
 /** What Pixelfed is told, whom it lets in, and what it cannot do. */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { APPS, APP_IDS } from '../../../wizard/apps/index.ts';
+import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
 import { php } from '../../../wizard/apps/pixelfed/php.ts';
 import { parsePixelfedVersion } from '../../../wizard/apps/pixelfed.ts';
 import { appConfig, configOf } from '../../../wizard/config/config.ts';
@@ -33,9 +33,12 @@ const config = (more: Answers = {}): Config =>
 const env = (more: Answers = {}): Record<string, string | number | undefined> => {
   const one = config(more);
   const group =
-    APPS.pixelfed.env(one, appConfig(one, 'pixelfed'), (name) => new Secret(SECRET_VALUES[name] ?? name))[
-      'pixelfed'
-    ] ?? {};
+    appOf('pixelfed').env(
+      one,
+      appConfig(one, 'pixelfed'),
+      (name) => new Secret(SECRET_VALUES[name] ?? name),
+      () => [],
+    )['pixelfed'] ?? {};
   return Object.fromEntries(
     Object.entries(group).map(([name, value]) => [
       name,
@@ -44,7 +47,7 @@ const env = (more: Answers = {}): Record<string, string | number | undefined> =>
   );
 };
 const variables = (more: Answers): Readonly<Record<string, string>> =>
-  APPS.pixelfed.variables(config(more), appConfig(config(more), 'pixelfed'));
+  appOf('pixelfed').variables(config(more), appConfig(config(more), 'pixelfed'));
 const SMTP = {
   'mail.mode': 'smtp',
   'mail.host': 'mail.x.org',
@@ -60,7 +63,7 @@ test.each([
   ['anna-b', 'anna-b'],
   ['a'.repeat(30), 'a'.repeat(30)],
 ])('the name %s is taken as %s', (given, taken) => {
-  expect(APPS.pixelfed.parseAdmin(given)).toEqual({ value: taken });
+  expect(appOf('pixelfed').parseAdmin(given)).toEqual({ value: taken });
 });
 
 test.each([
@@ -81,7 +84,7 @@ test.each([
   ['my2027', 'reserved'],
   ['', 'Nothing'],
 ])('the name %j is refused: %s', (given, said) => {
-  expect(APPS.pixelfed.parseAdmin(given)).toEqual({ problem: expect.stringContaining(said) });
+  expect(appOf('pixelfed').parseAdmin(given)).toEqual({ problem: expect.stringContaining(said) });
 });
 
 test.each([
@@ -147,7 +150,9 @@ test.each([
 
 describe('its keys', () => {
   const made = async (name: string): Promise<string> =>
-    (await APPS.pixelfed.secrets.find((spec) => spec.name === name)?.make?.()) ?? '';
+    (await appOf('pixelfed')
+      .secrets.find((spec) => spec.name === name)
+      ?.make?.()) ?? '';
   test('APP_KEY is base64: and 32 bytes', async () => {
     const key = await made('pixelfed.app-key');
     expect(key).toMatch(/^base64:/);
@@ -168,9 +173,11 @@ describe('its keys', () => {
     expect(env()['VAPID_PUBLIC_KEY']).toMatch(/^B[\w-]{86}$/);
   });
   test('only the seal is for ever: what others cost is sessions and tokens', () => {
-    expect(APPS.pixelfed.secrets.filter((spec) => spec.class === 'forever').map(({ name }) => name)).toEqual([
-      'pixelfed.seal',
-    ]);
+    expect(
+      appOf('pixelfed')
+        .secrets.filter((spec) => spec.class === 'forever')
+        .map(({ name }) => name),
+    ).toEqual(['pixelfed.seal']);
   });
 });
 
@@ -204,7 +211,7 @@ test.each([
 });
 
 describe('what it cannot do', () => {
-  const problems = (more: Answers): readonly string[] => APPS.pixelfed.problems?.(config(more)) ?? [];
+  const problems = (more: Answers): readonly string[] => appOf('pixelfed').problems?.(config(more)) ?? [];
   test.each(['approved', 'open'])('%s registrations without mail', (answer) => {
     expect(problems({ 'apps.pixelfed.registrations': answer })).toEqual([expect.stringContaining('mail')]);
     expect(problems({ 'apps.pixelfed.registrations': answer, ...SMTP })).toEqual([]);
@@ -249,5 +256,5 @@ test('no value is a word of a command, nor of the script', () => {
 });
 
 test('the name that the lab takes is one for every app', () => {
-  for (const id of APP_IDS) expect(APPS[id].parseAdmin('anna')).toEqual({ value: 'anna' });
+  for (const id of APP_IDS) expect(appOf(id).parseAdmin('anna')).toEqual({ value: 'anna' });
 });

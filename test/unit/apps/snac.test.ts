@@ -1,6 +1,6 @@
 /** What snac is told, and which commands its words become. */
 import { describe, expect, test } from 'vitest';
-import { APPS } from '../../../wizard/apps/index.ts';
+import { appOf } from '../../../wizard/apps/index.ts';
 import { appConfig, configOf } from '../../../wizard/config/config.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
@@ -23,7 +23,14 @@ const config = (more: Answers): Config =>
   });
 const env = (more: Answers): Record<string, unknown> => {
   const one = config(more);
-  return APPS.snac.env(one, appConfig(one, 'snac'), (name) => new Secret(name))['snac'] ?? {};
+  return (
+    appOf('snac').env(
+      one,
+      appConfig(one, 'snac'),
+      (name) => new Secret(name),
+      () => [],
+    )['snac'] ?? {}
+  );
 };
 
 describe('its mail', () => {
@@ -54,7 +61,7 @@ describe('its mail', () => {
     ['tls', 465, 0],
     ['none', 25, 0],
   ])('%s on %i: %i problems', (security, port, count) => {
-    expect(APPS.snac.problems?.(config({ 'mail.security': security, 'mail.port': port }))).toHaveLength(
+    expect(appOf('snac').problems?.(config({ 'mail.security': security, 'mail.port': port }))).toHaveLength(
       count,
     );
   });
@@ -71,5 +78,5 @@ test.each([
     ['snac', 'note', '/data', 'anna', '-'],
   ],
 ])('its words %j are the command %j', (words, argv) => {
-  expect(APPS.snac.cli.argv(words)).toEqual(argv);
+  expect(appOf('snac').cli.argv(words)).toEqual(argv);
 });

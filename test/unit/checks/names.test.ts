@@ -1,6 +1,6 @@
 /** A, AAAA and CAA records, asked of a real DNS server. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isPublic, isReserved } from '../../../wizard/checks/addresses.ts';
+import { isPublic, isReserved } from '../../../wizard/config/addresses.ts';
 import { dnsAt } from '../../../wizard/checks/host.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { collides, listeners, ownerOf, parseTable } from '../../../wizard/checks/ports.ts';
-import type { Listener } from '../../../wizard/checks/ports.ts';
+import { listeners, ownerOf, parseTable } from '../../../wizard/checks/listeners.ts';
+import type { Listener } from '../../../wizard/checks/listeners.ts';
+import { collides } from '../../../wizard/checks/ports.ts';
 
 const open: { close(): unknown }[] = [];
 afterEach(() => {

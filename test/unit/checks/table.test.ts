@@ -41,6 +41,19 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       },
     },
   );
+const THREE = {
+  apps: 'snac,mastodon,pixelfed',
+  ...Object.fromEntries(
+    ['mastodon', 'pixelfed'].flatMap((id) => [
+      [`apps.${id}.domain`, `${id}.example.org`],
+      [`apps.${id}.admin`, 'anna'],
+      [`apps.${id}.email`, 'anna@example.org'],
+    ]),
+  ),
+  'apps.mastodon.size': '2gb',
+  'apps.mastodon.sidekiq': 'split',
+  'apps.pixelfed.size': '4gb',
+};
 
 /** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
 type Row = [
@@ -83,6 +96,12 @@ const ROWS: Row[] = [
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory.*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB, swap 64 MB/],
   ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
+  ['memory', 'three that fit', contextOf(THREE, { info: { memoryMiB: 8192 } }), '', /snac 256 MB, Mastodon 1\.9 GB, Pixelfed 3\.4 GB: together 5\.5 GB, at most 20 processes/],
+  ['memory', 'three with sizes for a bigger host', contextOf({ ...THREE, 'apps.mastodon.size': '8gb' }, { info: { memoryMiB: 8192 } }), 'warning', /more memory than this host has: .*Mastodon 6\.8 GB.*together 10\.5 GB.*; it has 8\.0 GB.*--mastodon-size 4gb/],
+  ['memory', 'three on a host for one', contextOf(THREE, { info: { memoryMiB: 2048 } }), 'warning', /less memory than the site needs.*--swap 2/],
+  ['cores', 'enough', contextOf(THREE), '', /2; 2 wanted/],
+  ['cores', 'one for two that compute', contextOf(THREE, { info: { cpus: 1 } }), 'warning', /1 processor core for Mastodon and Pixelfed \(.*20 processes.*2 cores/],
+  ['cores', 'one for snac', contextOf({}, { info: { cpus: 1 } }), '', /1; 0 wanted/],
   ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
@@ -98,8 +117,9 @@ const ROWS: Row[] = [
   ['ports', 'taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'tcp', address: '::', port: 80, inode: '1' }], ownerOf: async () => 'nginx (process 812)' } }), 'blocker', /tcp 80: nginx \(process 812\)\./],
   ['ports', 'UDP taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'udp', address: '0.0.0.0', port: 443, inode: '1' }] } }), 'blocker', /udp 443: a process of another user.*sudo ss/],
   ['ports', 'taken on another address', contextOf({ bind: '192.0.2.7' }, { host: { listeners: async () => [{ protocol: 'tcp', address: '10.0.0.7', port: 80, inode: '1' }] } }), '', /tcp 80 free/],
-  ['ports', 'taken by another project', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443 }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
-  ['ports', 'our own', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port })) }] } }), '', /tcp 80 ours/],
+  ['ports', 'taken by another project', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'tcp' }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
+  ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /Taken on [\d.]+: udp 443: the container caddy/],
+  ['ports', 'our own', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port, protocol: 'tcp' })) }] } }), '', /tcp 80 ours/],
   ['ports', 'a proxy needs one only', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), '', /: tcp 8080 free$/],
 
   ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time that acme-v02\.api\.letsencrypt\.org gives$/],

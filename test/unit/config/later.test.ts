@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { changed } from '../../../wizard/config/later.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
-import { ALL_QUESTIONS } from '../../../wizard/config/questions.ts';
+import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
 
 const SITE: Answers = {
   apps: 'snac,mastodon',

@@ -8,20 +8,20 @@ import type { CommandContext } from '../../../wizard/commands/command.ts';
 import { nearest, parseDomain, parseEmail } from '../../../wizard/config/parse.ts';
 import { flagOf, variableOf } from '../../../wizard/config/question.ts';
 import type { Question } from '../../../wizard/config/question.ts';
-import { ALL_QUESTIONS } from '../../../wizard/config/questions.ts';
-import { resolve } from '../../../wizard/config/resolve.ts';
-import type { Source } from '../../../wizard/config/resolve.ts';
+import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
+import { resolve } from '../../../wizard/answers/resolve.ts';
+import type { Source } from '../../../wizard/answers/resolve.ts';
 import {
   answersFileSource,
   environmentSource,
   flagSource,
   yamlSource,
-} from '../../../wizard/config/sources.ts';
+} from '../../../wizard/answers/sources.ts';
 import { jsonProgress } from '../../../wizard/progress.ts';
 import { problemFrom } from '../../support/problem.ts';
 import { tempFolder } from '../../support/temp.ts';
-import { ROWS } from './inputs.ts';
-import type { Row } from './inputs.ts';
+import { ROWS } from '../answers/inputs.ts';
+import type { Row } from '../answers/inputs.ts';
 
 const questionOf = ({ key }: Row): Question => ALL_QUESTIONS.find((one) => one.key === key) as Question;
 

@@ -95,6 +95,32 @@ describe('changing', () => {
     ]);
   });
 
+  test('one that is coming counts at once, and replaces the other when it is settled', async () => {
+    const { store, folder } = await filled();
+    const first = store.get('a.token').reveal();
+    store.announce('a.token', 'second');
+    store.announce('a.token', 'third');
+    await store.save();
+    const again = await Store.open(folder);
+    expect([again.get('a.token').reveal(), again.coming(), again.previous('a.token')]).toEqual([
+      'second',
+      ['a.token'],
+      [],
+    ]);
+    again.settle('a.token', LATER);
+    again.settle('a.token', LATER);
+    again.put('a.token', 'free', 'fourth', LATER);
+    expect([again.get('a.token').reveal(), again.coming()]).toEqual(['fourth', []]);
+    expect(again.previous('a.token').map((one) => one.reveal())).toEqual(['second', first]);
+  });
+
+  test('one that is not there cannot be coming', async () => {
+    const { store } = await filled();
+    store.announce('nope', 'x');
+    store.settle('nope', LATER);
+    expect([store.has('nope'), store.coming()]).toEqual([false, []]);
+  });
+
   test('shown is kept, and a new value is not shown yet', async () => {
     const { store, folder } = await filled();
     store.markShown('a.token');

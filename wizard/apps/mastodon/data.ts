@@ -2,7 +2,9 @@
 import type { Config } from '../../config/config.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
-import type { Command, EnvGroup, Seal, Trial } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
+import type { EnvGroup } from '../../render/env.ts';
+import type { Rotation, Seal, Trial } from '../app.ts';
 import { isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { ServerKind } from '../external.ts';
 import { runner } from './runner.ts';
@@ -129,6 +131,20 @@ export function mastodonSeal(answers: Answers): Seal {
       argv: PSQL,
       stdin: `create table if not exists public.fedi_setup ();\ncomment on table public.fedi_setup is ${literal(text.trim())};\n`,
     }),
+  };
+}
+
+/** Over the socket, as the role itself. */
+export function mastodonRotations(answers: Answers): Record<string, Rotation> {
+  if (!hasDatabase(answers)) return {};
+  return {
+    'mastodon.db': {
+      service: 'mastodon_db',
+      tell: (given) => ({
+        argv: ['sh', '-c', `PGPASSWORD=$POSTGRES_PASSWORD exec ${PSQL.join(' ')} -U mastodon -d mastodon`],
+        stdin: `alter role mastodon password ${literal(given.reveal())};\n`,
+      }),
+    },
   };
 }
 

@@ -3,7 +3,7 @@ import type { AppConfig } from '../../config/config.ts';
 import type { Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
-import type { Command } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
 import { runner } from './runner.ts';
 
 /** Prints one line of JSON: what the mail server answered, or the error. */

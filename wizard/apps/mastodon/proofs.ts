@@ -1,11 +1,14 @@
 /** The receipt of Mastodon: what its owner, a client app and other servers see. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AppConfig } from '../../config/config.ts';
-import { discoveryProofs, png } from '../../prove/activitypub.ts';
+import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
-import { expectStatus, multipartFile } from '../../prove/http.ts';
+import { ClientApi, OUT_OF_BAND, SCOPES, picture } from '../../prove/client-api.ts';
+import type { ClientApp } from '../../prove/client-api.ts';
+import { expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence } from '../../prove/mail.ts';
+import { byCurl, neighbourProofs } from '../../prove/neighbours.ts';
+import { until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { expectShown, proveBucket } from '../../prove/s3.ts';
 import { firstMessage } from '../../prove/websocket.ts';
@@ -13,18 +16,11 @@ import { mastodonMail, mastodonMailOutcome } from './mail.ts';
 import { runner } from './runner.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
-const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
-const SCOPES = 'read write';
 const MEDIA_PATIENCE_MS = 60_000;
 const STREAM_PATIENCE_MS = 30_000;
 
 /** The token that Rails wants back with a form. */
 const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'] ?? '';
-
-interface Session {
-  readonly client: { readonly client_id: string; readonly client_secret: string };
-  readonly token: string;
-}
 
 export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
@@ -32,20 +28,12 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const base = `https://${web}`;
   const bucket = bucketOf(config.answers, 'mastodon');
   // What one proof leaves for the next.
-  let session: Session | undefined;
+  const api = new ClientApi(http, base);
+  let client: ClientApp | undefined;
   let media: string | undefined;
 
-  const register = async (): Promise<Session['client']> => {
-    const registered = await http(
-      `${base}/api/v1/apps`,
-      form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
-    );
-    expectStatus(registered, 200, 'the registration of a client app');
-    return registered.json<Session['client']>();
-  };
-
   /** As a person with a browser: the log-in form, the consent form, the code. */
-  const passwordToken = async (client: Session['client']): Promise<string> => {
+  const passwordToken = async (made: ClientApp): Promise<string> => {
     const password = context.secret('mastodon.admin');
     if (password === undefined) throw new Error('the password is not known here');
     const browser = new Browser(http);
@@ -65,12 +53,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     ) {
       throw new Error(`the password is not taken (${entered.status})`);
     }
-    const ask = new URLSearchParams({
-      client_id: client.client_id,
-      redirect_uri: OUT_OF_BAND,
-      response_type: 'code',
-      scope: SCOPES,
-    });
+    const ask = new URLSearchParams(api.consent(made));
     const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
     expectStatus(consent, 200, 'the page that asks for consent');
     const agreed = await browser.visit(
@@ -90,16 +73,11 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
       headers: { 'X-CSRF-Token': token },
     });
     if (![204, 302, 303].includes(out.status)) throw new Error(`the log-out was refused (${out.status})`);
-    const granted = await http(
-      `${base}/oauth/token`,
-      form({ grant_type: 'authorization_code', code, redirect_uri: OUT_OF_BAND, scope: SCOPES, ...client }),
-    );
-    expectStatus(granted, 200, 'the token');
-    return granted.json<{ access_token: string }>().access_token;
+    return api.exchange(made, code);
   };
 
   /** On a server that is live the owner's password is the owner's: a short-lived token comes from the inside. */
-  const mintedToken = async (): Promise<Session> => {
+  const mintedToken = async (): Promise<{ token: string; client: ClientApp }> => {
     const { code, stdout, stderr } = await context.inside(
       'mastodon_web',
       runner(
@@ -113,24 +91,15 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
     const line = stdout.split('\n').findLast((one) => one.startsWith('{"token"'));
     if (code !== 0 || line === undefined)
       throw new Error(`no token could be made: ${stderr.trim().split('\n').at(-1) ?? ''}`);
-    return JSON.parse(line) as Session;
-  };
-
-  const bearer = (): Record<string, string> => {
-    if (session === undefined) throw new Error('not tried: the log-in failed');
-    return { Authorization: `Bearer ${session.token}` };
-  };
-  const api = async (method: string, path: string, fields?: Record<string, string>): Promise<Reply> => {
-    const { headers, body } = fields === undefined ? { headers: {}, body: undefined } : form(fields);
-    return http(`${base}${path}`, {
-      method,
-      headers: { ...headers, ...bearer() },
-      ...(body === undefined ? {} : { body }),
-    });
+    return JSON.parse(line) as Awaited<ReturnType<typeof mintedToken>>;
   };
 
   return [
     ...discoveryProofs(http, app, 'mastodon'),
+    ...neighbourProofs(context, app, byCurl(context, 'mastodon_sidekiq'), {
+      own: false,
+      refusedBy: config.tls.mode === 'internal' ? undefined : 'Mastodon',
+    }),
     {
       id: 'instance',
       title: 'Instance API',
@@ -148,9 +117,11 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         ? `Log-in as ${app.admin}, as in a browser`
         : `A token for ${app.admin}, for ten minutes`,
       run: async () => {
-        const client = context.first ? await register() : undefined;
-        session = client === undefined ? await mintedToken() : { client, token: await passwordToken(client) };
-        const me = await api('GET', '/api/v1/accounts/verify_credentials');
+        if (context.first) {
+          client = await api.register();
+          api.token = await passwordToken(client);
+        } else ({ client, token: api.token } = await mintedToken());
+        const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
         expectStatus(me, 200, 'the account');
         const { acct, role } = me.json<{ acct: string; role?: { name?: string } }>();
         if (acct !== app.admin) throw new Error(`logged in as ${acct}`);
@@ -176,38 +147,24 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       id: 'upload',
       title: 'A picture, uploaded, processed and read back',
       run: async () => {
-        const { headers, body } = multipartFile(
-          'file',
-          'fedi-setup.png',
-          'image/png',
-          png(64, [99, 100, 255]),
-        );
-        const sent = await http(`${base}/api/v2/media`, {
-          method: 'POST',
-          headers: { ...headers, ...bearer() },
-          body,
-        });
+        const sent = await api.upload('/api/v2/media', picture(64));
         if (sent.status !== 200 && sent.status !== 202) expectStatus(sent, 200, 'the upload');
         const { id } = sent.json<{ id: string }>();
-        const deadline = Date.now() + MEDIA_PATIENCE_MS;
-        for (;;) {
-          const reply = await api('GET', `/api/v1/media/${id}`);
-          if (reply.status === 200) {
-            const { url } = reply.json<{ url: string }>();
-            const read = await http(url);
-            expectStatus(read, 200, url);
-            if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
-              throw new Error(`${url} is no picture`);
-            if (bucket !== undefined) expectShown(bucket, url, await http(`${base}/about`));
-            media = id;
-            return new URL(url).host === web
-              ? `${read.body.length} bytes at ${new URL(url).pathname}`
-              : `${read.body.length} bytes at ${url}`;
-          }
-          if (reply.status !== 206) expectStatus(reply, 200, 'the processed picture');
-          if (Date.now() > deadline) throw new Error('Sidekiq did not process it');
-          await delay(250);
-        }
+        const url = await until(MEDIA_PATIENCE_MS, 250, 'Sidekiq did not process it', async () => {
+          const reply = await api.call('GET', `/api/v1/media/${id}`);
+          if (reply.status === 206) return undefined;
+          expectStatus(reply, 200, 'the processed picture');
+          return reply.json<{ url: string }>().url;
+        });
+        const read = await http(url);
+        expectStatus(read, 200, url);
+        if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
+          throw new Error(`${url} is no picture`);
+        if (bucket !== undefined) expectShown(bucket, url, await http(`${base}/about`));
+        media = id;
+        return new URL(url).host === web
+          ? `${read.body.length} bytes at ${new URL(url).pathname}`
+          : `${read.body.length} bytes at ${url}`;
       },
     },
     {
@@ -215,10 +172,10 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       title: 'A post, seen live over a WebSocket, read by a stranger, and deleted',
       run: async () => {
         const text = `fedi-setup was here at ${new Date().toISOString()}`;
-        const { socket, head } = await http.socket(`wss://${web}/api/v1/streaming?stream=user`, bearer());
+        const { socket, head } = await http.socket(`wss://${web}/api/v1/streaming?stream=user`, api.bearer());
         const live = firstMessage(socket, head, (message) => message.includes(text), STREAM_PATIENCE_MS);
         live.catch(() => undefined);
-        const sent = await api('POST', '/api/v1/statuses', {
+        const sent = await api.call('POST', '/api/v1/statuses', {
           status: text,
           visibility: 'public',
           ...(media === undefined ? {} : { 'media_ids[]': media }),
@@ -231,9 +188,9 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
           expectStatus(read, 200, 'the post, as other servers fetch it');
           if (!read.text().includes(text)) throw new Error('the post does not hold its text');
         } finally {
-          await api('DELETE', `/api/v1/statuses/${id}?delete_media=true`);
+          await api.call('DELETE', `/api/v1/statuses/${id}?delete_media=true`);
         }
-        const gone = await api('GET', `/api/v1/statuses/${id}`);
+        const gone = await api.call('GET', `/api/v1/statuses/${id}`);
         if (gone.status === 200) throw new Error('the deleted post is still there');
         return `${new URL(uri).pathname}, gone again (${gone.status})`;
       },
@@ -243,6 +200,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       : [
           {
             id: 'mail',
+            inside: true,
             title: `A mail to ${app.email}`,
             run: async () =>
               mailEvidence(
@@ -256,17 +214,9 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       id: 'tidy',
       title: 'The token revoked',
       run: async () => {
-        const { Authorization } = bearer();
-        const revoked = await http(
-          `${base}/oauth/revoke`,
-          form({ token: session?.token ?? '', ...session?.client }),
-        );
+        const revoked = await http(`${base}/oauth/revoke`, form({ token: api.signedIn(), ...client }));
         expectStatus(revoked, 200, 'the revocation');
-        const again = await http(`${base}/api/v1/accounts/verify_credentials`, {
-          headers: { Authorization: String(Authorization) },
-        });
-        if (again.status === 200) throw new Error('the revoked token still works');
-        return `the old token answers ${again.status}`;
+        return api.expectRevoked();
       },
     },
   ];

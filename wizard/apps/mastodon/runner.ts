@@ -1,5 +1,5 @@
 /** Ruby inside Mastodon's own Rails. */
-import type { Command } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
 
 /** Ruby on standard input: no value is ever part of a command line. Values travel as JSON in base64. */
 export function runner(script: string, values: Readonly<Record<string, string | number>>): Command {

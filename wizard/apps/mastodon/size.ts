@@ -1,11 +1,34 @@
 /** How big Mastodon's parts are: presets by memory, Sidekiq layouts, and what both need of the database. */
+import type { Share } from '../../config/question.ts';
+import type { Load } from '../app.ts';
 
-/** Memory in MiB → how much of it each part may use. The sum of what a preset uses idle is below its name. */
+/** From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name. */
 export const SIZES = {
-  '2gb': { memory: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
-  '4gb': { memory: 3500, db: ['256MB', '768MB', '64MB', '100'], web: [2, 5], sidekiq: 15, pool: 10 },
-  '8gb': { memory: 7000, db: ['512MB', '1536MB', '128MB', '150'], web: [3, 5], sidekiq: 25, pool: 10 },
-  '16gb': { memory: 14_000, db: ['1GB', '3GB', '256MB', '200'], web: [5, 5], sidekiq: 40, pool: 10 },
+  '2gb': { memory: 0, cores: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
+  '4gb': {
+    memory: 3500,
+    cores: 0,
+    db: ['256MB', '768MB', '64MB', '100'],
+    web: [2, 5],
+    sidekiq: 15,
+    pool: 10,
+  },
+  '8gb': {
+    memory: 7000,
+    cores: 2,
+    db: ['512MB', '1536MB', '128MB', '150'],
+    web: [3, 5],
+    sidekiq: 25,
+    pool: 10,
+  },
+  '16gb': {
+    memory: 14_000,
+    cores: 4,
+    db: ['1GB', '3GB', '256MB', '200'],
+    web: [5, 5],
+    sidekiq: 40,
+    pool: 10,
+  },
 } as const;
 
 export type Size = keyof typeof SIZES;
@@ -37,9 +60,10 @@ export const SIDEKIQ = {
 /** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
 export const SCHEDULER_THREADS = 5;
 
-/** The biggest preset for so much memory, in MiB. */
-export function sizeFor(memory: number): Size {
-  return (Object.keys(SIZES) as Size[]).findLast((size) => SIZES[size].memory <= memory) ?? '2gb';
+/** The biggest preset for such a part of a host. */
+export function sizeFor({ memoryMiB, cores }: Share): Size {
+  const fits = (size: Size): boolean => SIZES[size].memory <= memoryMiB && SIZES[size].cores <= cores;
+  return (Object.keys(SIZES) as Size[]).findLast(fits) ?? '2gb';
 }
 
 export type Layout = keyof typeof SIDEKIQ;
@@ -56,6 +80,12 @@ export function connectionsOf(size: Size, layout: Layout): number {
   );
   return web[0] * web[1] + jobs + pool + RESERVE;
 }
+
+/** Ruby computes in one thread a process, so a core is what each can keep busy; streaming and PostgreSQL take what is left. */
+export const loadOf = (size: Size, layout: Layout, minimumMiB: number): Load => ({
+  memoryMiB: Math.max(SIZES[size].memory, minimumMiB),
+  processes: SIZES[size].web[0] + Object.keys(SIDEKIQ[layout]).length,
+});
 
 /** A size in words: what each part gets, and the sum. */
 export function describeSize(size: Size): string {

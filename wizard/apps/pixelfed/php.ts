@@ -1,5 +1,5 @@
 /** PHP inside Pixelfed's own Laravel. */
-import type { Command } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
 
 /**
  * PHP on standard input: no value is ever part of a command line. Values travel as JSON in base64; `$app` is Laravel's

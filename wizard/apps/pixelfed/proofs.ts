@@ -1,27 +1,29 @@
 /** The receipt of Pixelfed: what its owner, a client app and other servers see. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { AppConfig } from '../../config/config.ts';
-import { discoveryProofs, png } from '../../prove/activitypub.ts';
+import type { Command } from '../../docker/engine.ts';
+import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
-import { expectStatus, multipartFile } from '../../prove/http.ts';
-import type { Reply } from '../../prove/http.ts';
+import { ClientApi, picture } from '../../prove/client-api.ts';
+import { expectStatus } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
+import { neighbourProofs } from '../../prove/neighbours.ts';
+import type { Sight } from '../../prove/neighbours.ts';
+import { until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
-import { proveBucket } from '../../prove/s3.ts';
-import type { Command } from '../app.ts';
+import { proveBucket, publicUrl } from '../../prove/s3.ts';
 import { expectSaid, pictureProofs } from './branding.ts';
 import type { Said } from './branding.ts';
 import { php } from './php.ts';
-import { bucketOf, publicUrl, secretKeyOf } from '../s3.ts';
+import { bucketOf, secretKeyOf } from '../s3.ts';
 
-const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
-const SCOPES = 'read write';
 /** For what Horizon does. */
 const JOB_PATIENCE_MS = 90_000;
-/** The most frequent tasks come every five minutes. */
+/** The most frequent tasks come every five minutes; the clock looks every minute, and says what it found to do. */
 const CLOCK_PATIENCE_MS = 6 * 60_000;
 const SNAPSHOT_AGE_S = 11 * 60;
+const TICK_S = 70;
+const TICK = /No scheduled commands are ready to run|Running \[[^\]]*\]/g;
 
 /** A short-lived token from the inside: on a server that is live the owner's password is the owner's. */
 const MINT = `Laravel\\Passport\\Passport::personalAccessTokensExpireIn(new DateInterval('PT10M'));
@@ -42,21 +44,20 @@ const MAIL = `try {
   echo json_encode(['error' => get_class($e).': '.$e->getMessage()], JSON_INVALID_UTF8_SUBSTITUTE), PHP_EOL;
 }`;
 
-/** Asks until there is an answer; each time may start all of Laravel, so not more often than `everyMs`. */
-async function until<T>(
-  patienceMs: number,
-  everyMs: number,
-  never: string,
-  look: () => Promise<T | undefined>,
-): Promise<T> {
-  const deadline = Date.now() + patienceMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(never);
-    await delay(everyMs);
-  }
+/**
+ * As its ActivityPub\\Helpers::resolvePublicIps looks names up (0.12.9 and later). What it fetches is asked for as it asks:
+ * by curl, at the address that was found.
+ */
+const LOOK = `$seen = [];
+foreach (json_decode($values['names']) as $name) {
+  $records = array_merge(@dns_get_record($name.'.', DNS_A) ?: [], @dns_get_record($name.'.', DNS_AAAA) ?: []);
+  $seen[$name] = ['addresses' => array_values(array_unique(array_map(fn ($one) => $one['ip'] ?? $one['ipv6'], $records)))];
+  if (!$values['ask'] || !$records) continue;
+  $curl = curl_init("https://$name/.well-known/nodeinfo");
+  curl_setopt_array($curl, [CURLOPT_RETURNTRANSFER => true, CURLOPT_TIMEOUT => 15]);
+  if (curl_exec($curl) === false) $seen[$name]['error'] = curl_error($curl);
 }
+echo json_encode($seen), PHP_EOL;`;
 
 interface Media {
   readonly id: string;
@@ -69,7 +70,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const base = `https://${app.domain}`;
   const bucket = bucketOf(config.answers, 'pixelfed');
   // What one proof leaves for the next.
-  let token: string | undefined;
+  const api = new ClientApi(http, base);
   let media: string | undefined;
 
   /** The last line of what PHP prints. */
@@ -84,12 +85,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const passwordToken = async (): Promise<string> => {
     const password = context.secret('pixelfed.admin');
     if (password === undefined) throw new Error('the password is not known here');
-    const registered = await http(
-      `${base}/api/v1/apps`,
-      form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
-    );
-    expectStatus(registered, 200, 'the registration of a client app');
-    const { client_id, client_secret } = registered.json<{ client_id: string; client_secret: string }>();
+    const client = await api.register();
     const browser = new Browser(http);
     const page = await browser.visit(`${base}/login`);
     expectStatus(page, 200, 'the log-in page');
@@ -99,45 +95,25 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     );
     expectStatus(entered, 302, 'the log-in');
     if (String(entered.headers['location']).endsWith('/login')) throw new Error('the password is not taken');
-    const ask = new URLSearchParams({
-      client_id,
-      redirect_uri: OUT_OF_BAND,
-      response_type: 'code',
-      scope: SCOPES,
-    });
+    const ask = new URLSearchParams(api.consent(client));
     const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
     expectStatus(consent, 200, 'the page that asks for consent');
     const agreed = await browser.visit(`${base}/oauth/authorize`, form(hiddenFields(consent)));
     expectStatus(agreed, 200, 'the consent');
-    const granted = await http(
-      `${base}/oauth/token`,
-      form({
-        grant_type: 'authorization_code',
-        code: agreed.json<{ code: string }>().code,
-        redirect_uri: OUT_OF_BAND,
-        client_id,
-        client_secret,
-      }),
-    );
-    expectStatus(granted, 200, 'the token');
-    return granted.json<{ access_token: string }>().access_token;
-  };
-
-  const bearer = (): Record<string, string> => {
-    if (token === undefined) throw new Error('not tried: the log-in failed');
-    return { Authorization: `Bearer ${token}`, Accept: 'application/json' };
-  };
-  const api = async (method: string, path: string, fields?: Record<string, string>): Promise<Reply> => {
-    const { headers, body } = fields === undefined ? { headers: {}, body: undefined } : form(fields);
-    return http(`${base}${path}`, {
-      method,
-      headers: { ...headers, ...bearer() },
-      ...(body === undefined ? {} : { body }),
-    });
+    return api.exchange(client, agreed.json<{ code: string }>().code);
   };
 
   return [
     ...discoveryProofs(http, app, 'pixelfed'),
+    ...neighbourProofs(
+      context,
+      app,
+      async (names, ask) =>
+        JSON.parse(
+          await inside('pixelfed_horizon', php(LOOK, { names: JSON.stringify(names), ask: ask ? 1 : 0 })),
+        ) as Record<string, Sight>,
+      { own: true, refusedBy: 'Pixelfed' },
+    ),
     {
       id: 'server-actor',
       title: 'The server’s own actor and its key',
@@ -176,6 +152,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     },
     {
       id: 'horizon',
+      inside: true,
       title: 'Horizon, by its own word',
       run: () => inside('pixelfed_horizon', { argv: ['php', 'artisan', 'horizon:status'] }),
     },
@@ -185,11 +162,11 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         ? `Log-in as ${app.admin}, as in a browser`
         : `A token for ${app.admin}, for ten minutes`,
       run: async () => {
-        token = context.first
+        api.token = context.first
           ? await passwordToken()
           : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
               .token;
-        const me = await api('GET', '/api/v1/accounts/verify_credentials');
+        const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
         if (me.status === 401 || me.status === 403)
           throw new Error(
             `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
@@ -214,22 +191,12 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       id: 'upload',
       title: 'A photo, uploaded, made small by Horizon, and both read back',
       run: async () => {
-        const { headers, body } = multipartFile(
-          'file',
-          'fedi-setup.png',
-          'image/png',
-          png(900, [99, 100, 255]),
-        );
-        const sent = await http(`${base}/api/v2/media`, {
-          method: 'POST',
-          headers: { ...headers, ...bearer() },
-          body,
-        });
+        const sent = await api.upload('/api/v2/media', picture(900));
         if (sent.status !== 202) expectStatus(sent, 200, 'the upload');
         const { id } = sent.json<Partial<Media>>();
         if (id === undefined) throw new Error('the upload was not kept: the account counts as never used');
         const made = await until(JOB_PATIENCE_MS, 500, 'Horizon did not make a small picture', async () => {
-          const reply = await api('GET', `/api/v1/media/${id}`);
+          const reply = await api.call('GET', `/api/v1/media/${id}`);
           expectStatus(reply, 200, 'the photo');
           const one = reply.json<Media>();
           const ready = one.preview_url !== one.url && !one.preview_url.endsWith('/no-preview.png');
@@ -254,7 +221,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       title: 'A post with it, read by another server, and deleted',
       run: async () => {
         if (media === undefined) throw new Error('not tried: there is no photo');
-        const sent = await api('POST', '/api/v1/statuses', {
+        const sent = await api.call('POST', '/api/v1/statuses', {
           status: `fedi-setup was here at ${new Date().toISOString()}`,
           visibility: 'public',
           'media_ids[]': media,
@@ -267,10 +234,10 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           const { attachment } = read.json<{ attachment?: { url?: string }[] }>();
           if (attachment?.[0]?.url === undefined) throw new Error('the post does not hold its photo');
         } finally {
-          await api('DELETE', `/api/v1/statuses/${id}`);
+          await api.call('DELETE', `/api/v1/statuses/${id}`);
         }
         const gone = await until(JOB_PATIENCE_MS, 500, 'the deleted post is still there', async () => {
-          const { status } = await api('GET', `/api/v1/statuses/${id}`);
+          const { status } = await api.call('GET', `/api/v1/statuses/${id}`);
           return status === 200 ? undefined : status;
         });
         return `${new URL(url).pathname}, gone again (${gone})`;
@@ -281,6 +248,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       : [
           {
             id: 'mail',
+            inside: true,
             title: `A mail to ${app.email}`,
             run: async () => {
               const said = await inside(
@@ -296,23 +264,24 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       title: 'The token revoked',
       run: async () => {
         const { jti } = JSON.parse(
-          Buffer.from(bearer()['Authorization']?.split('.')[1] ?? '', 'base64url').toString(),
+          Buffer.from(api.signedIn().split('.')[1] ?? '', 'base64url').toString(),
         ) as { jti: string };
         await inside('pixelfed_web', php(REVOKE, { id: jti }));
-        const again = await api('GET', '/api/v1/accounts/verify_credentials');
-        if (again.status === 200) throw new Error('the revoked token still works');
-        return `the old token answers ${again.status}`;
+        return api.expectRevoked();
       },
     },
     {
       id: 'scheduler',
-      title: 'A task run by the clock (every five minutes)',
+      inside: true,
+      title: 'The clock, and the last task it ran',
       run: () =>
         until(CLOCK_PATIENCE_MS, 5000, 'no task ran by the clock', async () => {
           const at = Number(await inside('pixelfed_web', php(SNAPSHOT)));
-          return Date.now() / 1000 - at < SNAPSHOT_AGE_S
-            ? `Horizon’s statistics, taken at ${new Date(at * 1000).toISOString()}`
-            : undefined;
+          if (Date.now() / 1000 - at < SNAPSHOT_AGE_S)
+            return `Horizon’s statistics, taken at ${new Date(at * 1000).toISOString()}`;
+          // A clock that never ran has run nothing; one that just began waits for its first five minutes.
+          const tick = (await context.said('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
+          return tick === undefined ? undefined : `its last minute: ${tick}`;
         }),
     },
   ];

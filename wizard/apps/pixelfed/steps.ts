@@ -1,6 +1,7 @@
 /** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
 import type { AppConfig } from '../../config/config.ts';
-import type { AppStep, Command, Uploads } from '../app.ts';
+import type { Command } from '../../docker/engine.ts';
+import type { AppStep, Uploads } from '../app.ts';
 import { brandingStep } from './branding.ts';
 import { php, query } from './php.ts';
 

@@ -5,9 +5,9 @@ namespace Standin;
 
 const QUEUES = ['high', 'default', 'follow', 'shared', 'inbox', 'feed', 'low', 'story', 'delete', 'mmo', 'intbg', 'groups', 'adelete', 'move', 'pushnotify'];
 
-function dispatch(string $job, int $id, string $queue = 'default'): void
+function dispatch(string $job, int $id, string $queue = 'default', array $data = []): void
 {
-    $payload = json_encode(['uuid' => bin2hex(random_bytes(16)), 'job' => $job, 'id' => $id, 'attempts' => 0]);
+    $payload = json_encode(['uuid' => bin2hex(random_bytes(16)), 'job' => $job, 'id' => $id, 'data' => $data, 'attempts' => 0]);
     // Upstream's own default: done at once, and Horizon has nothing to do.
     if (either('QUEUE_CONNECTION', 'QUEUE_DRIVER', 'sync') === 'sync') {
         runJob(json_decode($payload));
@@ -22,7 +22,9 @@ function runJob(object $job): void
         'ImageOptimize' => makeThumbnail($job->id),
         'MediaStorage' => storeMedia($job->id),
         'StatusDelete' => deleteStatus($job->id),
-        'NewStatus' => null,
+        'NewStatus' => announce($job->id),
+        'Deliver' => deliver($job->id, $job->data),
+        'Inbox' => inbox($job->data),
     };
 }
 
@@ -52,7 +54,7 @@ function deleteStatus(int $id): void
 {
     foreach (db()->select('select * from media where status_id = ?', [$id]) as $media) {
         foreach ([$media->media_path, $media->thumbnail_path] as $path) {
-            if ($path && env('PF_ENABLE_CLOUD', false) && s3('HEAD', $path) === 200) {
+            if ($path && ! $media->remote_url && env('PF_ENABLE_CLOUD', false) && s3('HEAD', $path) === 200) {
                 s3('DELETE', $path);
             }
             if ($path && is_file(BASE."/storage/app/$path")) {

@@ -20,8 +20,17 @@ const MIGRATIONS = [
     '2018_04_18_044421_create_statuses_table' => [
         'create table statuses (id bigint primary key, profile_id bigint, caption text, rendered text, type varchar(255), scope varchar(255), visibility varchar(255), created_at TIME null, updated_at TIME null, deleted_at TIME null)',
     ],
+    '2018_04_26_003259_create_followers_table' => [
+        'create table followers (ID, profile_id bigint not null, following_id bigint not null, created_at TIME null, updated_at TIME null)',
+        'create table follow_requests (ID, follower_id bigint not null, following_id bigint not null, created_at TIME null, updated_at TIME null)',
+    ],
+    '2018_05_31_043327_add_remote_columns' => [
+        'alter table profiles add remote_url varchar(255)',
+        'alter table profiles add inbox_url varchar(255)',
+        'alter table statuses add uri varchar(255)',
+    ],
     '2018_06_08_003624_create_media_table' => [
-        'create table media (ID, status_id bigint, profile_id bigint, user_id bigint, media_path varchar(255) not null, thumbnail_path varchar(255), mime varchar(255), size int, caption text, processed_at TIME null, created_at TIME null, updated_at TIME null, deleted_at TIME null)',
+        'create table media (ID, status_id bigint, profile_id bigint, user_id bigint, media_path varchar(255) not null, thumbnail_path varchar(255), mime varchar(255), size int, caption text, remote_url varchar(255), processed_at TIME null, created_at TIME null, updated_at TIME null, deleted_at TIME null)',
     ],
     '2018_08_27_004653_add_cdn_url_and_optimized_url_to_media_table' => ['alter table media add cdn_url varchar(255)', 'alter table media add optimized_url varchar(255)'],
     '2018_09_27_040314_create_failed_jobs_table' => [

@@ -100,30 +100,9 @@ function api(string $scope): object
     return $user;
 }
 
-function account(object $profile): array
-{
-    return ['id' => (string) $profile->id, 'username' => $profile->username, 'acct' => $profile->username, 'display_name' => $profile->name, 'locked' => false, 'note' => '', 'url' => url("/$profile->username"), 'avatar' => url('/storage/avatars/default.jpg?v=0')];
-}
-
-function media(object $one): array
-{
-    $link = fn (?string $path) => url(preg_replace('#^public/#', '/storage/', (string) $path));
-
-    return ['id' => (string) $one->id, 'type' => 'image', 'url' => $one->cdn_url ?? $link($one->media_path), 'remote_url' => null, 'preview_url' => $one->thumbnail_url ?? $link($one->thumbnail_path ?? $one->media_path), 'text_url' => null, 'meta' => null, 'description' => $one->caption];
-}
-
 function profileOf(mixed $id): object
 {
     return db()->selectOne('select * from profiles where id = ?', [$id]) ?? notFound();
-}
-
-function status(object $status): array
-{
-    $profile = profileOf($status->profile_id);
-    $url = url("/p/$profile->username/$status->id");
-    $attached = db()->select('select * from media where status_id = ? order by id', [$status->id]);
-
-    return ['id' => (string) $status->id, 'created_at' => $status->created_at, 'visibility' => $status->visibility, 'uri' => $url, 'url' => $url, 'content' => nl2br(htmlspecialchars((string) $status->caption)), 'account' => account($profile), 'media_attachments' => array_map(media(...), $attached), 'mentions' => [], 'tags' => [], 'emojis' => []];
 }
 
 function findStatus(string $id): object
@@ -257,7 +236,18 @@ function apiRoutes(string $method, string $path): void
             $id = url('/i/actor');
             json(['@context' => ['https://www.w3.org/ns/activitystreams', 'https://w3id.org/security/v1'], 'id' => $id, 'type' => 'Application', 'inbox' => "$id/inbox", 'outbox' => "$id/outbox", 'preferredUsername' => env('APP_DOMAIN'), 'publicKey' => ['id' => "$id#main-key", 'owner' => $id, 'publicKeyPem' => $actor->public_key], 'manuallyApprovesFollowers' => true, 'url' => url('/site/kb/instance-actor')], 200, 'application/activity+json');
         case 'POST /f/inbox':
-            answer(env('ACTIVITY_PUB', false) ? 400 : 404);
+            takeDelivery($path);
+        case 'GET /api/v2/search':
+            $user = api('read');
+            $found = profileOfHandle((string) ($_GET['q'] ?? ''));
+            json(['accounts' => $found ? [account($found)] : [], 'hashtags' => [], 'statuses' => []]);
+        case 'GET /api/v1/accounts/relationships':
+            $user = api('read');
+            $me = profileOf($user->profile_id);
+            json(array_map(fn ($id) => relationship($me, profileOf((int) $id)), (array) ($_GET['id'] ?? [])));
+        case 'GET /api/v1/timelines/home':
+            $user = api('read');
+            json(array_map(status(...), db()->select('select * from statuses where deleted_at is null and (profile_id = ? or profile_id in (select following_id from followers where profile_id = ?)) order by id desc limit 20', [$user->profile_id, $user->profile_id])));
         case 'POST /api/v1/apps':
             env('OAUTH_ENABLED', true) || notFound();
             isset($_POST['client_name'], $_POST['redirect_uris']) || json(['message' => 'The client name field is required.'], 422);
@@ -273,6 +263,13 @@ function apiRoutes(string $method, string $path): void
             upload();
         case 'POST /api/v1/statuses':
             createStatus();
+    }
+    if ($method === 'POST' && preg_match('#^/api/v1/accounts/(\d+)/follow$#', $path, $found)) {
+        json(follow(api('follow'), profileOf((int) $found[1])));
+    }
+    if ($method === 'GET' && preg_match('#^/api/v1/accounts/(\d+)/followers$#', $path, $found)) {
+        api('read');
+        json(array_map(account(...), db()->select('select p.* from followers f join profiles p on p.id = f.profile_id where f.following_id = ?', [(int) $found[1]])));
     }
     if ($method === 'GET' && preg_match('#^/api/v1/media/(\d+)$#', $path, $found)) {
         $user = api('read');
@@ -303,6 +300,9 @@ function webRoutes(string $method, string $path): void
     if (strtok($_SERVER['HTTP_HOST'] ?? '', ':') !== env('APP_DOMAIN')) {
         notFound();
     }
+    if ($method === 'POST' && preg_match('#^/users/[\w.-]+/inbox$#', $path)) {
+        takeDelivery($path);
+    }
     if ($method === 'GET' && preg_match('#^/users/([\w.-]+)$#', $path, $found)) {
         person($found[1]);
     }
@@ -313,7 +313,7 @@ function webRoutes(string $method, string $path): void
         if (! wantsJson() || ! env('ACTIVITY_PUB', false)) {
             page('<p>'.$json['content'].'</p>');
         }
-        json(['@context' => ['https://w3id.org/security/v1', 'https://www.w3.org/ns/activitystreams'], 'id' => $json['url'], 'type' => 'Note', 'content' => $json['content'], 'published' => $status->created_at, 'url' => $json['url'], 'attributedTo' => url('/users/'.$json['account']['username']), 'to' => ['https://www.w3.org/ns/activitystreams#Public'], 'attachment' => array_map(fn ($one) => ['type' => 'Document', 'mediaType' => 'image/png', 'url' => $one['url'], 'name' => $one['description']], $json['media_attachments'])], 200, 'application/activity+json');
+        json(['@context' => ['https://w3id.org/security/v1', 'https://www.w3.org/ns/activitystreams']] + note($status), 200, 'application/activity+json');
     }
     if ("$method $path" === 'POST /oauth/token') {
         token();

@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../../wizard/config/question.ts';
-import { ALL_QUESTIONS } from '../../../wizard/config/questions.ts';
-import { saveInto, worthSaving } from '../../../wizard/config/save.ts';
-import { yamlSource } from '../../../wizard/config/sources.ts';
+import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
+import { saveInto, worthSaving } from '../../../wizard/answers/save.ts';
+import { yamlSource } from '../../../wizard/answers/sources.ts';
 import { parseYaml } from '../../../wizard/yaml.ts';
 import { problemFrom } from '../../support/problem.ts';
 

@@ -5,7 +5,7 @@ import { text as readStream } from 'node:stream/consumers';
 import { cannotRead } from '../atomic.ts';
 import { EXIT, Problem, codeOf, gather, messageOf } from '../problem.ts';
 import { YamlError, parseYaml, places } from '../yaml.ts';
-import { nearest } from './parse.ts';
+import { nearest } from '../config/parse.ts';
 import { parseEnvFile, unreadLines } from './envfile.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 import { keyOfFlag, keyOfVariable } from './resolve.ts';

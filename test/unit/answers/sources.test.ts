@@ -2,15 +2,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { resolve } from '../../../wizard/config/resolve.ts';
-import type { Source } from '../../../wizard/config/resolve.ts';
+import { resolve } from '../../../wizard/answers/resolve.ts';
+import type { Source } from '../../../wizard/answers/resolve.ts';
 import {
   answersFileSource,
   environmentSource,
   flagSource,
   savedSource,
   yamlSource,
-} from '../../../wizard/config/sources.ts';
+} from '../../../wizard/answers/sources.ts';
 import { problemFrom } from '../../support/problem.ts';
 import { tempFolder } from '../../support/temp.ts';
 

@@ -1,6 +1,6 @@
 /** Names and addresses: which of them the world can reach. */
 import { BlockList, isIP } from 'node:net';
-import { shortIPv6 } from '../config/parse.ts';
+import { shortIPv6 } from './parse.ts';
 
 const PRIVATE = new BlockList();
 for (const [network, bits] of [

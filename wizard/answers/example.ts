@@ -1,6 +1,6 @@
 /** env.example: every answer as a variable with its comment, made from the question table. */
 import { APP_IDS } from '../apps/index.ts';
-import { variableOf } from './question.ts';
+import { variableOf } from '../config/question.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 
 export function exampleText(): string {

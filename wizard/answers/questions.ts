@@ -1,15 +1,14 @@
 /** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
 import { domainToUnicode } from 'node:url';
-import { APP_IDS, APPS, memoryFor } from '../apps/index.ts';
+import { APP_IDS, appOf, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
-import type { AppId } from '../apps/index.ts';
 import { splitRoot } from '../secrets/openssl.ts';
-import * as parse from './parse.ts';
-import type { Parsed } from './parse.ts';
-import { partsOf } from './suffix.ts';
-import { domainForEver } from './later.ts';
-import type { Answers, Question } from './question.ts';
+import * as parse from '../config/parse.ts';
+import type { Parsed } from '../config/parse.ts';
+import { partsOf } from '../config/suffix.ts';
+import { domainForEver } from '../config/later.ts';
+import type { Answers, Question } from '../config/question.ts';
 
 /** `snac` or `mastodon,snac` → sorted in our order, each once. */
 function parseApps(text: string): Parsed<string> {
@@ -30,7 +29,7 @@ const APPS_QUESTION: Question = {
   topic: 'apps',
   message: 'Which server',
   help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
-  choices: APP_IDS.map((id) => ({ value: id, name: `${APPS[id].name}: ${APPS[id].about}` })),
+  choices: APP_IDS.map((id) => ({ value: id, name: `${appOf(id).name}: ${appOf(id).about}` })),
   other: 'Several of them: names with a comma between',
   parse: parseApps,
   initial: () => APP_IDS[0],
@@ -52,8 +51,8 @@ function aboutDomain(domain: string): string[] {
   ];
 }
 
-function appQuestions(id: AppId): Question[] {
-  const app = APPS[id];
+function appQuestions(id: string): Question[] {
+  const app = appOf(id);
   const key = (name: string): string => `apps.${id}.${name}`;
   return [
     {
@@ -84,10 +83,10 @@ function appQuestions(id: AppId): Question[] {
       parse: parse.parseEmail,
     },
     ...app.questions.map((question) => {
-      const { byMemory } = question;
-      return byMemory === undefined
+      const { byHost } = question;
+      return byHost === undefined
         ? question
-        : { ...question, initial: (answers: Answers) => byMemory(memoryFor(id, answers)) };
+        : { ...question, initial: (answers: Answers) => byHost(shareOf(id, answers)) };
     }),
     ...(app.folders ?? []).map((folder): Question => ({
       key: folderKey(id, folder),
@@ -301,7 +300,7 @@ const MORE_QUESTIONS: readonly Question[] = [
 ];
 
 /** All rows that a site with these apps has, in the order they are asked. */
-export function questionsFor(apps: readonly AppId[]): Question[] {
+export function questionsFor(apps: readonly string[]): Question[] {
   return [
     APPS_QUESTION,
     ...apps.flatMap(appQuestions),
@@ -310,7 +309,7 @@ export function questionsFor(apps: readonly AppId[]): Question[] {
     ...MORE_QUESTIONS,
     // Apps may run the same image under one name.
     ...Object.entries(
-      Object.assign({}, ...apps.map((id) => APPS[id].images)) as Record<string, ImageSpec>,
+      Object.assign({}, ...apps.map((id) => appOf(id).images)) as Record<string, ImageSpec>,
     ).map(([name, spec]) => imageQuestion(name, spec)),
   ];
 }

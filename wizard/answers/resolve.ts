@@ -1,9 +1,8 @@
 /** Where answers come from, and which one counts: flag > environment > answers file > saved > default. */
 import { APP_IDS } from '../apps/index.ts';
-import type { AppId } from '../apps/index.ts';
-import { nearest } from './parse.ts';
-import { flagOf, shortKeyOf, variableOf } from './question.ts';
-import type { Answers, Question, Value } from './question.ts';
+import { nearest, parseSiteDomain } from '../config/parse.ts';
+import { flagOf, shortKeyOf, variableOf } from '../config/question.ts';
+import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from './questions.ts';
 
 /** One given answer: its text and where it stands, for the error message. */
@@ -104,12 +103,18 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   await settle(appsQuestion as Question, false);
   const apps = String(answers['apps'] ?? '')
     .split(',')
-    .filter((id): id is AppId => (APP_IDS as string[]).includes(id));
+    .filter((id) => APP_IDS.includes(id));
   for (const question of questionsFor(apps).slice(1)) await settle(question, apps.length === 1);
 
-  const domains = apps.map((id) => answers[`apps.${id}.domain`]).filter((domain) => domain !== undefined);
-  const twice = domains.find((domain, index) => domains.indexOf(domain) !== index);
-  if (twice !== undefined) problems.push(`Two apps have the domain ${twice}. Each needs its own.`);
+  // Every name that Caddy answers for; one app may have the same for two things.
+  const names = questionsFor(apps).flatMap(({ key, parse }) => {
+    const domain = parse === parseSiteDomain ? answers[key] : undefined;
+    return domain === undefined ? [] : [{ app: key.split('.')[1], domain }];
+  });
+  const twice = names.find((one) =>
+    names.some(({ app, domain }) => app !== one.app && domain === one.domain),
+  );
+  if (twice !== undefined) problems.push(`Two apps have the domain ${twice.domain}. Each needs its own.`);
   return { answers, secrets, given, left, problems, wrong };
 }
 

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { EXIT, Problem } from '../problem.ts';
 import { parseYaml, places, printYaml } from '../yaml.ts';
 import type { Yaml } from '../yaml.ts';
-import type { Question, Value } from './question.ts';
+import type { Question, Value } from '../config/question.ts';
 import type { Resolved } from './resolve.ts';
 import { CONFIG_FILE } from './sources.ts';
 
@@ -136,8 +136,22 @@ function setText(text: string, path: readonly string[], value: Value): string {
   return text;
 }
 
+/** The text without apps that the site has no more: their blocks stay to be read, as comments. Throws where that is not safe. */
+export function withoutApps(text: string, apps: readonly string[]): string {
+  const tree = parseYaml(text);
+  return apps.reduce((rest, id) => {
+    if (getIn(tree, ['apps', id]) === undefined) return rest;
+    const edited = commentOut(rest, ['apps', id], `Removed; \`fedi-setup add ${id}\` asks for these again.`);
+    if (edited !== undefined) return edited;
+    throw new Problem(EXIT.USAGE, `${CONFIG_FILE} is written in a form that cannot be edited safely.`, {
+      means: 'Nothing was changed.',
+      next: `Take apps.${id} out by hand, then run \`fedi-setup apply\`.`,
+    });
+  }, text);
+}
+
 /** The text with a block turned into comments, so that its answers can be read again; undefined: it is written in a form that cannot be. */
-export function commentOut(text: string, path: readonly string[], why: string): string | undefined {
+function commentOut(text: string, path: readonly string[], why: string): string | undefined {
   const inside = places(text).filter((place) => path.every((part, i) => place.path[i] === part));
   const [head] = inside;
   if (head === undefined || inside.some(({ flow }) => flow)) return undefined;

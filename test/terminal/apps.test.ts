@@ -1,0 +1,95 @@
+/** A second server added from the review of a site that runs, and taken away there again. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { pixelfedImages } from '../support/pixelfed-images.ts';
+import { docker, tool } from '../support/site.ts';
+import { asked, closeTerminals, terminal } from '../support/terminal.ts';
+import type { Terminal } from '../support/terminal.ts';
+import { place } from './conversation.ts';
+
+const START_MS = 10 * 60_000;
+const DOMAIN = 'pix.fedi.test';
+const site = place('apps', 48);
+// Only what a host has settled: everything else is said.
+const env = { ...site.env, ...pixelfedImages() };
+
+const wizard = (): Terminal => terminal([], { cwd: site.cwd, env, rows: 60, cols: 160 });
+const read = (): string => readFileSync(join(site.folder, 'fedi.yaml'), 'utf8');
+const services = (): string[] =>
+  docker(
+    'ps',
+    '--all',
+    '--filter',
+    `label=com.docker.compose.project=${site.name}`,
+    '--format',
+    '{{.Label "com.docker.compose.service"}}',
+  )
+    .split('\n')
+    .toSorted();
+const snac = (): string => docker('ps', '--quiet', '--no-trunc', '--filter', `name=${site.name}-snac-1`);
+
+beforeAll(async () => {
+  const run = await tool(['apply'], {
+    cwd: site.cwd,
+    env: {
+      ...env,
+      FEDI_APPS: 'snac',
+      FEDI_SNAC_DOMAIN: 'term.fedi.test',
+      FEDI_SNAC_ADMIN: 'anna',
+      FEDI_SNAC_EMAIL: 'anna@fedi.test',
+      FEDI_TLS_MODE: 'internal',
+    },
+  });
+  expect(run.code, run.stderr).toBe(0);
+});
+afterEach(closeTerminals);
+afterAll(() => site.remove());
+
+describe.sequential('from the review', { timeout: START_MS }, () => {
+  test('Pixelfed is added: only it is asked about, the sum is shown, and snac is not touched', async () => {
+    const before = snac();
+    const run = wizard();
+    await run.choose('What now?', 'Change: Which server');
+    await run.choose('Which server', 'Several of them');
+    await run.answer('Which server', 'snac,pixelfed');
+    await run.answer('Domain of Pixelfed', DOMAIN);
+    await run.answer('Your user name on Pixelfed', 'anna');
+    await run.answer('Your e-mail address', 'anna@fedi.test');
+    await run.choose('Where pictures and videos are kept', 'On this host');
+    await run.until(
+      /^ {2}snac 256 MB, Pixelfed [\d.]+ GB: together [\d.]+ GB, at most \d+ processes at work\.$/m,
+    );
+    expect(run.screen()).not.toContain('✔ Domain of snac');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    expect(run.screen()).toMatch(/^Containers to create: .*pixelfed_web/m);
+    run.key('enter');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(run.screen()).toMatch(/Pixelfed: https:\/\/pix\.fedi\.test/);
+    expect(services()).toContain('pixelfed_web');
+    expect(snac()).toBe(before);
+    expect(read()).toContain(`domain: ${DOMAIN}`);
+  });
+
+  test('and taken away: the plan says what goes and what stays, and it does not come back by itself', async () => {
+    const before = snac();
+    const run = wizard();
+    await run.choose('What now?', 'Change: Which server');
+    await run.choose('Which server', 'snac:');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Do this'));
+    expect(run.screen()).toMatch(/^Containers to remove: .*pixelfed_web/m);
+    expect(run.screen()).toContain(
+      'Mind: Pixelfed goes. Its data stay, until `fedi-setup remove pixelfed --data`.',
+    );
+    run.key('enter');
+    expect(await run.exit).toEqual({ code: 0, signal: 0 });
+    expect(services()).toEqual(['caddy', 'snac']);
+    expect(snac()).toBe(before);
+    expect(read()).toContain(`#     domain: ${DOMAIN}`);
+    expect(docker('volume', 'ls', '--quiet')).toContain(`${site.name}_pixelfed_db`);
+    const again = await tool(['apply'], { cwd: site.cwd, env });
+    expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
+  });
+});

@@ -1,0 +1,61 @@
+/** Secrets made anew on a site that exists. */
+import { appOf } from '../apps/index.ts';
+import type { Rotation } from '../apps/app.ts';
+import type { Config } from '../config/config.ts';
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+import { SITE_SECRETS } from '../secrets/store.ts';
+import type { SecretSpec, Store } from '../secrets/store.ts';
+import { inContainer } from './steps.ts';
+
+const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
+  Object.assign({}, ...config.apps.map(({ id }) => appOf(id).rotations?.(config) ?? {})) as Record<
+    string,
+    Rotation
+  >;
+
+/** Secrets that can be made anew: by us, without losing data. */
+export const rotatable = (config: Config): SecretSpec[] =>
+  [...SITE_SECRETS, ...config.apps.flatMap(({ id }) => appOf(id).secrets)].filter(
+    (spec) => spec.class !== 'forever' && spec.make !== undefined,
+  );
+
+/** Makes it anew in the store, which still has to be saved; the next apply does the rest. */
+export async function renew(config: Config, store: Store, spec: SecretSpec, now: Date): Promise<void> {
+  const value = await (spec.make as NonNullable<SecretSpec['make']>)();
+  if (rotationsOf(config)[spec.name] === undefined) store.put(spec.name, spec.class, value, now);
+  else store.announce(spec.name, value);
+}
+
+/** Tells servers the passwords that are coming, while the containers that use them still have the ones before. */
+export async function tellServers(
+  engine: Engine,
+  config: Config,
+  store: Store,
+  progress: Progress,
+  now: () => Date,
+): Promise<void> {
+  const rotations = rotationsOf(config);
+  for (const name of store.coming()) {
+    const rotation = rotations[name];
+    // Its server is not of this site any more: then nobody has to be told.
+    if (rotation !== undefined)
+      await withLine(progress, `rotate.${name}`, `${rotation.service} told about ${name}`, async () => {
+        const { service, tell } = rotation;
+        const { code, stderr } = await inContainer(
+          { engine, project: config.name },
+          service,
+          tell(store.get(name)),
+        );
+        if (code === 0) return;
+        throw new Problem(EXIT.FAILED, `${service} did not take the new ${name} (exit code ${code}).`, {
+          means: 'Everything goes on with the one before.',
+          next: 'Mend what its lines say, then run `fedi-setup apply`: it tries again.',
+          log: stderr.trim().split('\n').slice(-10).join('\n'),
+        });
+      });
+    store.settle(name, now());
+  }
+}

@@ -1,0 +1,132 @@
+/** `secrets`: which there are, a copy for the safe, and other values for those that may have them. */
+import { join, resolve as resolvePath } from 'node:path';
+import { appOf } from '../apps/index.ts';
+import { exists, writeWhole } from '../atomic.ts';
+import { secretSpecs } from '../apply/apply.ts';
+import { renew, rotatable } from '../apply/rotate.ts';
+import { takeLock } from '../apply/runlock.ts';
+import type { Config } from '../config/config.ts';
+import { readNamed } from '../answers/sources.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { ExitCode } from '../problem.ts';
+import { Store } from '../secrets/store.ts';
+import { confirmed, existingSite, out } from './command.ts';
+import type { Command, CommandContext, Site } from './command.ts';
+import { answersFor, setUp } from './setup.ts';
+
+/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` tells an admin's new password. */
+export const secretsCommand: Command = async (context) => {
+  const site = await existingSite(context);
+  const { folder, config } = site;
+  const [action = 'list', first, second] = context.words;
+  const store = await Store.open(folder);
+  if (action === 'export')
+    return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
+  if (action === 'set') return setSecret(context, store, config, first, second);
+  if (action === 'rotate') return rotateSecret(context, site, first);
+  if (action !== 'list')
+    throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
+      next: 'There are list, export [FILE], set NAME FILE, rotate NAME.',
+    });
+  listSecrets(context, store, config);
+  return EXIT.OK;
+};
+
+function listSecrets({ flags, progress }: CommandContext, store: Store, config: Config): void {
+  const about = new Map(secretSpecs(config).map((spec) => [spec.name, spec.about]));
+  const list = store.list().map((one) => ({ ...one, about: about.get(one.name) }));
+  progress.emit({ event: 'secrets', secrets: list });
+  if (flags.json) return;
+  const width = Math.max(...list.map(({ name }) => name.length));
+  for (const { name, class: kind, created, fingerprint, about: meaning } of list) {
+    out(`${name.padEnd(width)}  ${kind.padEnd(7)}  ${created.slice(0, 10)}  ${fingerprint}`);
+    if (meaning !== undefined) out(`  ${meaning}`);
+  }
+  out('');
+  out('forever  the data depend on it: it is never changed');
+  out('steps    `fedi-setup secrets rotate NAME` makes another one and does what that takes');
+  out('free     the same, and nobody notices');
+}
+
+/** `secrets rotate NAME`: another value, told to whoever keeps it; the containers that use it are made anew. */
+async function rotateSecret(
+  context: CommandContext,
+  { folder, config, engine }: Site,
+  name: string | undefined,
+): Promise<ExitCode> {
+  await engine.info();
+  const able = rotatable(config);
+  const spec = able.find((one) => one.name === name);
+  if (spec === undefined) {
+    const known = secretSpecs(config).find((one) => one.name === name);
+    if (known?.class === 'forever')
+      throw new Problem(EXIT.REFUSED, `${known.name} is for ever.`, {
+        means: `${known.about} Nothing was changed.`,
+      });
+    throw new Problem(
+      EXIT.USAGE,
+      `\`secrets rotate\` takes one of: ${able.map((one) => one.name).join(', ')}.`,
+      {
+        means: 'Others come from you (give them anew to `fedi-setup apply`), or are trusted elsewhere.',
+      },
+    );
+  }
+  await confirmed(context, spec.name, `replaces ${spec.name}. ${spec.about}`);
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  try {
+    const store = await Store.open(folder);
+    await renew(config, store, spec, context.now());
+    await store.save();
+  } finally {
+    await release();
+  }
+  return setUp(context, folder, await answersFor(context, folder, [], false));
+}
+
+async function exportSecrets(
+  { progress }: CommandContext,
+  store: Store,
+  folder: string,
+  name: string,
+): Promise<ExitCode> {
+  const path = resolvePath(name);
+  if (await exists(path))
+    throw new Problem(EXIT.USAGE, `${path} exists already.`, {
+      means: 'It was not touched.',
+      next: 'Name another file.',
+    });
+  await writeWhole(path, store.recoveryText(), 0o600);
+  progress.say(`${path} holds every secret of this site, readable by you only.`);
+  progress.say(
+    `Keep it away from this host, beside the backups. To use it, put it back as ${join(folder, 'secrets.json')}.`,
+  );
+  progress.emit({ event: 'exported', path });
+  return EXIT.OK;
+}
+
+/** An admin's password that was changed in the app: only `prove` uses it, nothing else depends on it. */
+async function setSecret(
+  { progress, now }: CommandContext,
+  store: Store,
+  config: Config,
+  name: string | undefined,
+  file: string | undefined,
+): Promise<ExitCode> {
+  const names = config.apps.map(({ id }) => appOf(id).adminSecret);
+  if (name === undefined || !names.includes(name)) {
+    throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
+      means: 'The others are made by fedi-setup, and the apps depend on them.',
+      next: `fedi-setup secrets set ${names[0] ?? ''} FILE (or - for standard input)`,
+    });
+  }
+  if (file === undefined)
+    throw new Problem(EXIT.USAGE, 'The value is never an argument, where others could read it.', {
+      next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
+    });
+  store.put(name, 'free', (await readNamed(file, name)).replace(/\r?\n$/, ''), now());
+  store.markShown(name);
+  await store.save();
+  progress.say(`${name} is set.`);
+  return EXIT.OK;
+}

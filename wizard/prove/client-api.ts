@@ -1,0 +1,80 @@
+/** The API for client apps that Mastodon made and others speak too, as one such app uses it. */
+import { png } from './activitypub.ts';
+import { form } from './browser.ts';
+import { expectStatus, multipartFile } from './http.ts';
+import type { Client, Reply } from './http.ts';
+
+export const OUT_OF_BAND = 'urn:ietf:wg:oauth:2.0:oob';
+export const SCOPES = 'read write';
+
+export interface ClientApp {
+  readonly client_id: string;
+  readonly client_secret: string;
+}
+
+export class ClientApi {
+  /** Whom calls are made as; undefined: the log-in has not succeeded. */
+  token: string | undefined;
+  readonly #http: Client;
+  readonly #base: string;
+  /** @param base origin of the server, such as `https://social.example.org`. */
+  constructor(http: Client, base: string) {
+    this.#http = http;
+    this.#base = base;
+  }
+  async register(): Promise<ClientApp> {
+    const registered = await this.#http(
+      `${this.#base}/api/v1/apps`,
+      form({ client_name: 'fedi-setup', redirect_uris: OUT_OF_BAND, scopes: SCOPES }),
+    );
+    expectStatus(registered, 200, 'the registration of a client app');
+    const { client_id, client_secret } = registered.json<ClientApp>();
+    return { client_id, client_secret };
+  }
+  /** What a browser asks with for a code. */
+  consent({ client_id }: ClientApp): Record<string, string> {
+    return { client_id, redirect_uri: OUT_OF_BAND, response_type: 'code', scope: SCOPES };
+  }
+  /** The token that a code is good for. */
+  async exchange(client: ClientApp, code: string): Promise<string> {
+    const granted = await this.#http(
+      `${this.#base}/oauth/token`,
+      form({ grant_type: 'authorization_code', code, redirect_uri: OUT_OF_BAND, scope: SCOPES, ...client }),
+    );
+    expectStatus(granted, 200, 'the token');
+    return granted.json<{ access_token: string }>().access_token;
+  }
+  signedIn(): string {
+    if (this.token === undefined) throw new Error('not tried: the log-in failed');
+    return this.token;
+  }
+  bearer(): Record<string, string> {
+    return { Authorization: `Bearer ${this.signedIn()}`, Accept: 'application/json' };
+  }
+  call(method: string, path: string, fields?: Readonly<Record<string, string>>): Promise<Reply> {
+    const { headers, body } = fields === undefined ? {} : form(fields);
+    return this.#http(`${this.#base}${path}`, {
+      method,
+      headers: { ...headers, ...this.bearer() },
+      ...(body === undefined ? {} : { body }),
+    });
+  }
+  /** @param picture PNG. */
+  upload(path: string, picture: Buffer): Promise<Reply> {
+    const { headers, body } = multipartFile('file', 'fedi-setup.png', 'image/png', picture);
+    return this.#http(`${this.#base}${path}`, {
+      method: 'POST',
+      headers: { ...headers, ...this.bearer() },
+      body,
+    });
+  }
+  /** Asks as the token's account, until that is no longer anybody. */
+  async expectRevoked(): Promise<string> {
+    const again = await this.call('GET', '/api/v1/accounts/verify_credentials');
+    if (again.status === 200) throw new Error('the revoked token still works');
+    return `the old token answers ${again.status}`;
+  }
+}
+
+/** What is uploaded: Mastodon's blue. */
+export const picture = (size: number): Buffer => png(size, [99, 100, 255]);

@@ -1,0 +1,147 @@
+/** Runs the proofs: what a user of the server would see, seen. */
+import { doorOf } from '../config/config.ts';
+import type { AppConfig, Config } from '../config/config.ts';
+import type { Engine } from '../docker/engine.ts';
+import { messageOf } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+import { splitRoot } from '../secrets/openssl.ts';
+import type { Store } from '../secrets/store.ts';
+import { client } from './http.ts';
+import type { Client } from './http.ts';
+import type { Proof, ProofContext, ProofResult } from './proof.ts';
+import { certificateProof, proxyProof } from './tls.ts';
+
+const LOG_LINES = 100;
+
+/** One app to prove. */
+export interface Subject {
+  readonly app: AppConfig;
+  /** As its makers write it. */
+  readonly name: string;
+  /** Every name that leads to it. */
+  readonly names: readonly string[];
+  /** See ProofContext. */
+  readonly first: boolean;
+  readonly proofs: (context: ProofContext) => readonly Proof[];
+}
+
+/** @param mail a mail may be sent */
+export async function prove(
+  config: Config,
+  subjects: readonly Subject[],
+  { store, engine, mail, progress }: { store: Store; engine: Engine; mail: boolean; progress: Progress },
+): Promise<ProofResult[]> {
+  const containerOf = async (service: string): Promise<string> => {
+    const container = (await engine.containers(config.name)).find((one) => one.service === service);
+    if (container === undefined) throw new Error(`the container of ${service} is gone`);
+    return container.id;
+  };
+  const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
+    engine.exec(await containerOf(service), argv, stdin);
+  const door = doorOf(config);
+  const ca = await trusted(config, store, inside);
+  const common: Omit<ProofContext, 'first'> = {
+    config,
+    // An internal root goes with names that the DNS need not know: then the door itself is asked. Real certificates: by DNS.
+    http: client(
+      config.tls.mode === 'internal' ? door : undefined,
+      ca,
+      subjects.flatMap(({ names }) => names),
+    ),
+    secret: (name) => store.find(name),
+    mail,
+    inside,
+    said: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
+  };
+
+  const results: ProofResult[] = [];
+  for (const { app, name, names, first, proofs: proofsOf } of subjects) {
+    if (subjects.length > 1) progress.say(name);
+    const context: ProofContext = { ...common, first };
+    const proofs = [...proofsOf(context)];
+    const gate = gateOf(config, names, { engine, door, ca, http: context.http });
+    if (gate !== undefined) proofs.unshift(gate.proof);
+    let open = true;
+    let isDown = false;
+    for (const proof of proofs) {
+      const since = Date.now();
+      progress.start(`prove.${app.id}.${proof.id}`, proof.title);
+      let result: ProofResult;
+      try {
+        if (!open) throw new Error(`not tried: ${gate?.closed}`);
+        if (isDown && proof.inside !== true)
+          throw new Error(`not tried: https://${app.domain} does not answer`);
+        const seen = await proof.run();
+        result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
+        progress.done(seen);
+      } catch (error) {
+        result = {
+          app: app.id,
+          id: proof.id,
+          title: proof.title,
+          ok: false,
+          ms: Date.now() - since,
+          seen: messageOf(error),
+        };
+        progress.fail(result.seen);
+        if (proof === gate?.proof) open = false;
+        // Caddy waits for an app a while before it says so: not once a proof.
+        else if (proof.id === FIRST && open) isDown = !(await answers(context.http, app));
+      }
+      results.push(result);
+      progress.emit({ event: 'proof', ...result });
+    }
+  }
+  return results;
+}
+
+/** Of {@link discoveryProofs}: whether there is anybody. */
+const FIRST = 'https';
+
+async function answers(http: Client, { domain }: AppConfig): Promise<boolean> {
+  try {
+    return (await http(`https://${domain}/`)).status < 500;
+  } catch {
+    return false;
+  }
+}
+
+/** What comes before all other proofs of an app, and what those say when it failed: each would only find that out anew. */
+function gateOf(
+  { name, tls }: Config,
+  names: readonly string[],
+  { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
+): { readonly proof: Proof; readonly closed: string } | undefined {
+  if (tls.mode === 'internal') return undefined;
+  if (tls.mode === 'proxy')
+    return {
+      proof: proxyProof(http, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`),
+      closed: 'your proxy does not lead here yet',
+    };
+  return {
+    proof: certificateProof({ engine, project: name, address: door, ca }, names),
+    closed: 'there is no certificate yet',
+  };
+}
+
+/** PEM of the roots that visitors trust; undefined: the system's. */
+async function trusted(
+  { tls }: Config,
+  store: Store,
+  inside: ProofContext['inside'],
+): Promise<string | undefined> {
+  if (tls.mode === 'internal') {
+    const root = splitRoot(store.get('tls.root').reveal());
+    return 'certificate' in root ? root.certificate : undefined;
+  }
+  if (tls.mode !== 'directory' || tls.directoryRoot === undefined) return undefined;
+  try {
+    // As Caddy itself reads it. The CA's own address and its certificates may have different roots: the file holds both.
+    const { code, stdout } = await inside('caddy', {
+      argv: ['cat', `/etc/caddy/custom/${tls.directoryRoot}`],
+    });
+    return code === 0 ? stdout : undefined;
+  } catch {
+    return undefined; // Caddy does not run, which the proofs will say
+  }
+}
