@@ -2,7 +2,14 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fetchImages, lockOf } from '../../wizard/apply/images.ts';
+import { connect } from '../../wizard/docker/docker.ts';
+import type { Engine } from '../../wizard/docker/engine.ts';
+import { pullReference } from '../../wizard/plan/lock.ts';
+import type { Lock, WantedImage } from '../../wizard/plan/lock.ts';
+import { jsonProgress } from '../../wizard/progress.ts';
 import { attempt, needImages, until } from '../support/acme.ts';
+import { contextOf, runCheck } from '../support/checks.ts';
 import { IMAGES, docker, testSite } from '../support/site.ts';
 
 const REGISTRY = 'test-registry';
@@ -43,11 +50,75 @@ const runs = (): string => docker('inspect', '--format', '{{.Image}}', site.cont
 const idOf = (image: string): string => docker('image', 'inspect', '--format', '{{.Id}}', image);
 
 beforeAll(async () => {
-  needImages('registry');
+  needImages('registry', 'nginx');
   remove();
   docker('run', '--detach', '--name', REGISTRY, '--publish', `${DOOR}:5000`, 'fedi-setup/registry:trixie');
   await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
   push(IMAGES.FEDI_IMAGES_CADDY);
+});
+
+/** As of an app whose version is known by its digest. */
+describe.sequential('an image whose content is known', () => {
+  const NAME = `${DOOR}/fedi/known:1.0`;
+  const OLD = 'fedi-setup/nginx:trixie';
+  const NEW = 'fedi-setup/debian:trixie';
+  let digest = '';
+  let engine: Engine;
+  const put = (image: string): void => {
+    docker('tag', image, NAME);
+    docker('push', '--quiet', NAME);
+    digest ||= docker('image', 'inspect', '--format', '{{index .RepoDigests 0}}', NAME).replace(/^.*@/, '');
+    docker('rmi', NAME);
+  };
+  const wanted = (known = digest): Record<string, WantedImage> => ({
+    known: { reference: NAME, digest: known },
+  });
+  const fetch = async (spec = wanted()): Promise<Lock> => {
+    const { missing } = await lockOf(engine, spec, {});
+    await fetchImages(engine, spec, {}, missing, jsonProgress());
+    return (await lockOf(engine, spec, {})).lock;
+  };
+  const forget = (): void => void attempt('rmi', `${DOOR}/fedi/known@${digest}`);
+  const check = (known = digest) =>
+    runCheck('registry', contextOf({}, { engine, pulls: Object.values(wanted(known)).map(pullReference) }));
+
+  beforeAll(async () => {
+    engine = await connect();
+    put(OLD);
+  });
+
+  test('is pulled by its digest', async () => {
+    expect(await check()).toEqual({ seen: `${DOOR} answers`, found: [] });
+    expect(await fetch()).toEqual({ known: { tag: NAME, digest } });
+    expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));
+  });
+
+  test('and is the same when the registry gives another one under its name, which is said', async () => {
+    forget();
+    put(NEW);
+    expect((await check())?.found).toMatchObject([
+      { level: 'warning', what: expect.stringContaining(`another image by now under the name ${NAME}.`) },
+    ]);
+    expect(await fetch()).toEqual({ known: { tag: NAME, digest } });
+    expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));
+  });
+
+  test('one that the registry has no more is not replaced by what is there, until a person does it', async () => {
+    forget();
+    const gone = `sha256:${'0'.repeat(64)}`;
+    const words = {
+      message: expect.stringContaining(`${NAME}@${gone}`),
+      next: expect.stringContaining(`docker pull ${NAME}`),
+    };
+    expect((await check(gone))?.found).toMatchObject([
+      { level: 'blocker', what: words.message, next: words.next },
+    ]);
+    await expect(fetch(wanted(gone))).rejects.toMatchObject(words);
+    docker('pull', '--quiet', NAME);
+    const lock = await fetch(wanted(gone));
+    expect(lock).toMatchObject({ known: { tag: NAME, digest: expect.stringMatching(/^sha256:/) } });
+    expect(lock).not.toMatchObject({ known: { digest: gone } });
+  });
 });
 
 describe.sequential('images of a registry', () => {

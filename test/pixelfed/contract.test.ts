@@ -4,6 +4,7 @@
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Command } from '../../wizard/docker/engine.ts';
 import { brandingStep } from '../../wizard/apps/pixelfed/branding.ts';
 import { php } from '../../wizard/apps/pixelfed/php.ts';
 import { pixelfedSteps } from '../../wizard/apps/pixelfed/steps.ts';
@@ -15,7 +16,6 @@ import type { Row, Wanted } from '../support/contract.ts';
 import { pixelfedStack, RULES, INNER } from '../support/pixelfed.ts';
 import { DOMAIN } from '../support/stack.ts';
 import type { Ended } from '../support/stack.ts';
-import type { Command } from '../../wizard/docker/engine.ts';
 
 const on = pixelfedStack();
 console.log(`Pixelfed's contract on the ${on.kind} image ${on.image}`);
@@ -342,7 +342,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           admin: 'clara',
           email: 'clara@fedi.test',
         }).find(({ id }) => id === 'pixelfed.admin');
-        const { argv, stdin } = step?.act as Command;
+        const { argv, stdin } = (step as NonNullable<typeof step>).act as Command;
         expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, says: /^New password: \S+$/m });
         expect(
           on.sql(
@@ -621,8 +621,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
           );
           return (JSON.parse(stdout) as { token: string }).token;
         };
-        const me = (): Promise<Reply> =>
-          on.web('/api/v1/accounts/verify_credentials', { headers: bearer() });
+        const me = (): Promise<Reply> => on.web('/api/v1/accounts/verify_credentials', { headers: bearer() });
         on.sql(`delete from oauth_clients where name = 'one' or (id = ${user} and name <> 'two')`);
         left.token = number(user);
         if (older === '1') expectAnswer(await me(), { status: 200 });

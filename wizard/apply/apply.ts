@@ -13,7 +13,7 @@ import { saveInto, worthSaving, withoutApps } from '../answers/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Change } from '../plan/diff.ts';
-import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
+import { lockedReference, pullReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { summary } from '../plan/diff.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
@@ -266,9 +266,10 @@ export async function pullsOf(folder: string, config: Config, engine: Engine): P
     if (error instanceof Problem) throw error;
     return { missing: [] };
   });
-  return missing.flatMap((name) =>
-    wanted[name]?.build === undefined ? (wanted[name]?.reference ?? []) : [],
-  );
+  return missing.flatMap((name) => {
+    const spec = wanted[name];
+    return spec === undefined || spec.build !== undefined ? [] : pullReference(spec);
+  });
 }
 
 export interface Applied {

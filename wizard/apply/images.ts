@@ -1,7 +1,7 @@
 /** Gets the images of a site onto the host and says exactly which they are. */
 import { assetPath } from '../assets.ts';
 import type { Engine } from '../docker/engine.ts';
-import { lockEntry, lockedReference } from '../plan/lock.ts';
+import { lockEntry, lockedReference, pullReference } from '../plan/lock.ts';
 import type { Lock, LockEntry, WantedImage } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
@@ -17,12 +17,13 @@ export async function lockOf(
   const lookedUp = await Promise.all(
     Object.entries(wanted).map(async ([name, spec]) => {
       const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
-      return {
-        name,
-        spec,
-        locked,
-        image: await engine.image(locked === undefined ? spec.reference : lockedReference(locked)),
-      };
+      const image =
+        locked === undefined
+          ? // A pull by digest leaves no name behind. What somebody put here under the name is what they want.
+            ((spec.digest === undefined ? undefined : await engine.image(pullReference(spec))) ??
+            (await engine.image(spec.reference)))
+          : await engine.image(lockedReference(locked));
+      return { name, spec, locked, image };
     }),
   );
   for (const { name, spec, locked, image } of lookedUp) {
@@ -59,7 +60,7 @@ export async function fetchImages(
         await engine.build(spec.reference, assetPath(`compose/${spec.build}`), onLine);
       else
         await engine.pull(
-          locked !== undefined && 'digest' in locked ? lockedReference(locked) : spec.reference,
+          locked !== undefined && 'digest' in locked ? lockedReference(locked) : pullReference(spec),
           onLine,
         );
       progress.done();

@@ -1,13 +1,13 @@
 /** Pictures that the person named: read, looked at, and kept in the site, so that the file need not stay where it was. */
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { appOf } from '../apps/index.ts';
 import { pictureKey } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import { parsePicture } from '../config/picture.ts';
 import { PICTURES } from '../layout.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import { runningAnswers } from './generations.ts';
-import { appOf } from '../apps/index.ts';
 
 /** Nothing bigger is even read. */
 const MOST_BYTES = 64 * 1024 ** 2;

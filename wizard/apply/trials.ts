@@ -6,6 +6,7 @@ import { bucketOf, secretKeyOf } from '../apps/s3.ts';
 import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
+import type { Resolved } from '../answers/resolve.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -16,7 +17,6 @@ import { Unreached, tryBucket, bucketHost, objectUrl } from '../prove/s3.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
-import type { Resolved } from '../answers/resolve.ts';
 
 export async function runTrials(
   engine: Engine,

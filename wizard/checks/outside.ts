@@ -19,16 +19,29 @@ export function registryOf(reference: string): { name: string; url: string } {
   return { name, url: `https://${name === 'docker.io' ? 'registry-1.docker.io' : name}/v2/` };
 }
 
-/** One image of each registry, asked for by the engine: it has its own network, proxy and mirrors. */
+/** One image of each registry, and all whose content is known, asked for by the engine: it has its own network, proxy and mirrors. */
 export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<Looked | undefined> {
   if (info instanceof Problem || pulls.length === 0) return undefined;
   const one = new Map(pulls.map((reference) => [registryOf(reference).name, reference]));
+  const asked = new Set([...one.values(), ...pulls.filter((reference) => reference.includes('@'))]);
   const found: Finding[] = [];
   const seen: string[] = [];
-  for (const [name, reference] of one) {
+  for (const reference of asked) {
+    const { name } = registryOf(reference);
+    const [tag = '', digest] = reference.split('@');
     try {
       await engine.findInRegistry(reference);
       seen.push(`${name} answers`);
+      if (digest === undefined) continue;
+      const now = await engine.findInRegistry(tag);
+      if (now === undefined || now === digest) continue;
+      seen.push(`${tag} is ${now}`);
+      found.push({
+        level: 'warning',
+        what: `The registry has another image by now under the name ${tag}.`,
+        means: `Somebody put it in the place of the one that is known to work, which this site gets: ${digest}.`,
+        next: 'Ask its makers, if you like to know why: a version that was published does not change.',
+      });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const { message: what, means = '', next = '' } = error;

@@ -214,12 +214,12 @@ export async function connect(): Promise<Engine> {
       }
     },
 
-    async findInRegistry(reference): Promise<void> {
+    async findInRegistry(reference): Promise<string | undefined> {
       try {
-        await docker.getImage(reference).distribution();
+        return (await docker.getImage(reference).distribution()).Descriptor.digest;
       } catch (error) {
         // It answered: what it wants of whom is between it and the pull, which may be logged in.
-        if ([401, 403].includes(statusOf(error) ?? 0)) return;
+        if ([401, 403].includes(statusOf(error) ?? 0)) return undefined;
         throw pullProblem(reference, messageOf(error));
       }
     },
@@ -403,16 +403,21 @@ function pullProblem(reference: string, stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
   const limit = /toomanyrequests/i.test(stderr);
   const unknown = /manifest unknown|not found|repository does not exist|denied/i.test(stderr);
+  const [tag = '', digest] = reference.split('@');
   return new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: ${last}`, {
     means: limit
       ? 'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.'
       : unknown
-        ? 'The registry does not have it, or wants a log-in.'
+        ? digest === undefined
+          ? 'The registry does not have it, or wants a log-in.'
+          : 'Exactly that content is meant. The registry does not have it any more, or wants a log-in; under the name alone there may be another image by now.'
         : 'The registry was not reached. Layers that arrived are kept; the site was not changed.',
     next: limit
       ? '`docker login`, or wait some hours and run this again.'
       : unknown
-        ? 'Check the images in fedi.yaml.'
+        ? digest === undefined
+          ? 'Check the images in fedi.yaml.'
+          : `If another one under that name will do: take its entry out of images.lock.yaml where there is one, \`docker pull ${tag}\`, and run this again.`
         : 'Check the network (`docker pull` the same name) and run this again.',
   });
 }

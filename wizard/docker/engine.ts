@@ -75,8 +75,11 @@ export interface Engine {
   /** Throws a Problem (exit 4) in words when the engine or Compose cannot be used. */
   info(): Promise<EngineInfo>;
   image(reference: string): Promise<Image | undefined>;
-  /** Asks the image's registry for it as a pull would, and fetches nothing. Throws a Problem when the engine does not reach it. */
-  findInRegistry(reference: string): Promise<void>;
+  /**
+   * Asks the image's registry for it as a pull would, and fetches nothing. Resolves to its digest; undefined: the registry
+   * wants a log-in. Throws a Problem when the engine does not reach it, or it is not there.
+   */
+  findInRegistry(reference: string): Promise<string | undefined>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
   build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
   /** `device`: the directory it leads to, where Docker does not keep it itself. */

@@ -22,6 +22,8 @@ export type Lock = Readonly<Record<string, LockEntry>>;
 /** An image as the answers want it. */
 export interface WantedImage {
   readonly reference: string;
+  /** The only content that a registry may give for it. */
+  readonly digest?: string;
   readonly build?: string;
 }
 
@@ -37,10 +39,15 @@ export function wantedImages(config: Config): Record<string, WantedImage> {
     Object.entries(specs).map(([name, spec]) => {
       const ours = referenceOf(spec, config.answers);
       const reference = config.images[name] ?? ours;
+      const digest = spec.known?.[reference];
       // Another image than ours is never built by us.
       return [
         name,
-        { reference, ...(reference === ours && spec.build !== undefined ? { build: spec.build } : {}) },
+        {
+          reference,
+          ...(digest === undefined ? {} : { digest }),
+          ...(reference === ours && spec.build !== undefined ? { build: spec.build } : {}),
+        },
       ];
     }),
   );
@@ -72,6 +79,10 @@ export function lockEntry(spec: WantedImage, image: Image): LockEntry {
   if (digest !== undefined) return { tag: spec.reference, digest: digest.slice(digest.indexOf('@') + 1) };
   return { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' };
 }
+
+/** What a registry is asked for where nothing is locked yet. */
+export const pullReference = ({ reference, digest }: WantedImage): string =>
+  digest === undefined ? reference : `${reference}@${digest}`;
 
 /** What stands in `image:`; a local image by its tag, since `docker save` and `load` drop digests. */
 export function lockedReference(entry: LockEntry): string {

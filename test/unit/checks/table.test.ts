@@ -131,6 +131,8 @@ const ROWS: Row[] = [
   ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^nothing to compare it with$/],
 
   ['registry', 'answers', contextOf({}, { pulls: PULLS, engine: { findInRegistry: async () => undefined } }), '', /^docker\.io answers; ghcr\.io answers$/],
+  ['registry', 'has what is known, under its name too', contextOf({}, { pulls: ['a.example/b:1@sha256:1'], engine: { findInRegistry: async () => 'sha256:1' } }), '', /^a\.example answers$/],
+  ['registry', 'has another one under the name of a known one', contextOf({}, { pulls: [...PULLS, 'ghcr.io/c/d:1@sha256:1'], engine: { findInRegistry: async (reference) => (reference.includes('@') ? 'sha256:1' : 'sha256:2') } }), 'warning', /another image by now under the name ghcr\.io\/c\/d:1\..*gets: sha256:1\..*ghcr\.io\/c\/d:1 is sha256:2$/],
   ['registry', 'does not', contextOf({}, { pulls: PULLS.slice(0, 1), engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /caddy:2\.11\.4 could not be pulled: refused\..*Check the network/],
 
   ['outside', 'all well', contextOf({}, curl(0)), '', /a container reaches acme-v02/],

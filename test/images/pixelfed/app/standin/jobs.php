@@ -54,7 +54,7 @@ function deleteStatus(int $id): void
 {
     foreach (db()->select('select * from media where status_id = ?', [$id]) as $media) {
         foreach ([$media->media_path, $media->thumbnail_path] as $path) {
-            if ($path && env('PF_ENABLE_CLOUD', false) && s3('HEAD', $path) === 200) {
+            if ($path && ! $media->remote_url && env('PF_ENABLE_CLOUD', false) && s3('HEAD', $path) === 200) {
                 s3('DELETE', $path);
             }
             if ($path && is_file(BASE."/storage/app/$path")) {
