@@ -140,7 +140,7 @@ export function together(answers: Answers): string {
 /** Smaller sizes, where an app has a smaller one for its part of this host; as flags. */
 function smaller({ config: { answers } }: CheckContext, host: Share): string[] {
   return loadsOf(answers).flatMap(({ id }) =>
-    appOf(id as string).questions.flatMap((question) => {
+    appOf(id).questions.flatMap((question) => {
       const size = question.byHost?.(shareOf(id, answers, host));
       return size === undefined || size === answers[question.key] ? [] : [`--${flagOf(question)} ${size}`];
     }),
