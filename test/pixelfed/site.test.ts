@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { client, multipartFile } from '../../wizard/prove/http.ts';
-import { pixelfedAnswers } from '../support/pixelfed-images.ts';
+import { isOfficial, pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -88,6 +88,14 @@ describe.sequential('a site with Pixelfed', () => {
       .map((id) => docker('top', id, '-eo', 'pid,args'))
       .join('\n');
     for (const [, { value }] of secrets) expect(`${shown}\n${processes}`).not.toContain(value.slice(0, 40));
+  });
+
+  // Its workers are Horizon's own doing: the stand-in has none.
+  test.runIf(isOfficial)('Horizon keeps to the workers of its size, however many queues there are', () => {
+    const processes = docker('top', `${site.name}-pixelfed_horizon-1`, '-eo', 'pid,args').split('\n');
+    const workers = processes.filter((line) => line.includes('horizon:work')).length;
+    expect(workers).toBeGreaterThan(0);
+    expect(workers).toBeLessThanOrEqual(8);
   });
 
   test('the second run does nothing at all', async () => {

@@ -232,7 +232,7 @@ function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => 
 function settingsEnv(config: Config, app: AppConfig): EnvGroup {
   const { answers, mail } = config;
   const limits = limitsOf(answers);
-  const { image, horizon } = sizeOf(answers);
+  const { image, horizon, balance } = sizeOf(answers);
   const [urgent, deliveries, pictures, rest] = horizon;
   const registrations = text(answers, 'registrations');
   const description = text(answers, 'description') || undefined;
@@ -283,6 +283,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     DANGEROUSLY_SET_FILESYSTEM_DRIVER: 'local',
     FILESYSTEM_DRIVER: 'local',
 
+    HORIZON_BALANCE_STRATEGY: balance,
     HORIZON_MAX_PROCESSES: urgent,
     HORIZON_FANOUT_MAX_PROCESSES: deliveries,
     HORIZON_MEDIA_MAX_PROCESSES: pictures,

@@ -4,13 +4,14 @@ import type { Load } from '../app.ts';
 
 /**
  * `memory`, `cores`: from how many MiB and cores of the host on. `db`: the database's own cache, in MiB. `image`: what one picture
- * job may use, in MiB. `horizon`: most processes for what is urgent, deliveries, pictures, the rest.
+ * job may use, in MiB. `horizon`: most processes for what is urgent, deliveries, pictures, the rest. `balance`: `auto` keeps one
+ * process for each queue whatever their most (15 of 50 MiB, in 0.12); `false` lets every process take from all, in their order.
  */
 export const SIZES = {
-  '2gb': { memory: 0, cores: 0, db: 128, image: 512, horizon: [4, 2, 1, 1] },
-  '4gb': { memory: 3500, cores: 0, db: 256, image: 1024, horizon: [6, 4, 2, 2] },
-  '8gb': { memory: 7000, cores: 2, db: 512, image: 1024, horizon: [10, 6, 4, 4] },
-  '16gb': { memory: 14_000, cores: 4, db: 1024, image: 1024, horizon: [20, 10, 6, 4] },
+  '2gb': { memory: 0, cores: 0, db: 128, image: 512, horizon: [4, 2, 1, 1], balance: 'false' },
+  '4gb': { memory: 3500, cores: 0, db: 256, image: 1024, horizon: [6, 4, 2, 2], balance: 'auto' },
+  '8gb': { memory: 7000, cores: 2, db: 512, image: 1024, horizon: [10, 6, 4, 4], balance: 'auto' },
+  '16gb': { memory: 14_000, cores: 4, db: 1024, image: 1024, horizon: [20, 10, 6, 4], balance: 'auto' },
 } as const;
 
 export type Size = keyof typeof SIZES;
