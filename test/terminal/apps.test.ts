@@ -52,6 +52,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     const run = wizard();
     await run.choose('What now?', 'Change: Which server');
     await run.choose('Which server', 'Several of them');
+    await run.until('✔ Which server Several of them');
     await run.answer('Which server', 'snac,pixelfed');
     await run.answer('Domain of Pixelfed', DOMAIN);
     await run.answer('Your user name on Pixelfed', 'anna');
