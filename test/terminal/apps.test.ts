@@ -57,7 +57,6 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     await run.answer('Domain of Pixelfed', DOMAIN);
     await run.answer('Your user name on Pixelfed', 'anna');
     await run.answer('Your e-mail address', 'anna@fedi.test');
-    await run.choose('Where pictures and videos are kept', 'On this host');
     await run.until(
       /^ {2}snac 256 MB, Pixelfed [\d.]+ GB: together [\d.]+ GB, at most \d+ processes at work\.$/m,
     );
