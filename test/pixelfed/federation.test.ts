@@ -39,6 +39,22 @@ const neighbours = (run: Run): Record<string, unknown> =>
   );
 
 describe.sequential('snac and Pixelfed on one host', () => {
+  test(
+    'addresses that another network has are said, and no harm is done',
+    { timeout: START_MS },
+    async () => {
+      const other = `${site.name}_other`;
+      docker('network', 'create', '--subnet', '192.88.99.0/24', other);
+      try {
+        const run = await site.apply([], { env });
+        expect(run.code).toBe(1);
+        expect(run.stderr).toMatch(/Another network on this host has the addresses.*another --name/s);
+      } finally {
+        docker('network', 'rm', other);
+      }
+    },
+  );
+
   test('both are proven, and find each other', { timeout: START_MS }, async () => {
     const run = await site.apply([], { env });
     expect(run.events.filter(({ event, ok }) => event === 'proof' && ok !== true)).toEqual([]);

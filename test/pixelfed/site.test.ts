@@ -37,6 +37,7 @@ const ALL_PROOFS = [
   'webfinger',
   'nodeinfo',
   'actor',
+  'neighbours',
   'server-actor',
   'instance',
   'pictures',

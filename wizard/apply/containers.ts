@@ -107,6 +107,11 @@ export async function up(
 function upProblem(stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
   const port = /address already in use|port is already allocated/.test(stderr);
+  if (/pool overlaps/i.test(stderr))
+    return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
+      means: 'Another network on this host has the addresses that this site’s name gives to one of its own.',
+      next: 'Remove that one if nobody needs it (`docker network ls`, `docker network inspect`), or begin this site anew under another --name.',
+    });
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
     means: port
       ? 'Another program took the port in the meantime.'

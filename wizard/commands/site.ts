@@ -119,7 +119,7 @@ interface CaughtMail {
   readonly Created: string;
 }
 
-/** What the catcher holds, oldest first, asked from beside it: it is published nowhere. */
+/** What the catcher holds, oldest first, asked from inside its own network: it is published nowhere. */
 export const mailCommand: Command = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
@@ -131,11 +131,12 @@ export const mailCommand: Command = async (context) => {
   const caddy = (await readLock(folder))['caddy'];
   if (caddy === undefined)
     throw new Problem(EXIT.FAILED, 'The site has never been set up.', { next: 'Run `fedi-setup apply`.' });
+  const catcher = (await engine.containers(config.name)).find(({ service }) => service === 'mail');
   const get = async <T>(path: string): Promise<T> => {
     const { code, stdout, stderr } = await engine.run({
       image: lockedReference(caddy),
       argv: ['curl', '--silent', '--show-error', '--fail', `http://127.0.0.1:8025${path}`],
-      network: `container:${config.name}-mail-1`,
+      network: catcher === undefined ? 'none' : `container:${catcher.id}`,
     });
     if (code !== 0) {
       throw new Problem(EXIT.FAILED, `The mail catcher does not answer: ${stderr.trim()}`, {

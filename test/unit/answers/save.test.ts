@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../../wizard/config/question.ts';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
-import { saveInto, worthSaving } from '../../../wizard/answers/save.ts';
+import { saveInto, withoutApps, worthSaving } from '../../../wizard/answers/save.ts';
 import { yamlSource } from '../../../wizard/answers/sources.ts';
 import { parseYaml } from '../../../wizard/yaml.ts';
 import { problemFrom } from '../../support/problem.ts';
@@ -280,4 +280,29 @@ test('what was left out on purpose is emptied where it stood, and written nowher
   expect(saveInto(text, [['mail.user', '']])).toBe('version: 1\nmail:\n  user: "" # me\n');
   expect(saveInto('version: 1\n', [['mail.user', '']])).toBe('version: 1\n');
   expect(saveInto(undefined, [['mail.user', '']])).not.toContain('user');
+});
+
+describe('an app that is no more', () => {
+  const TWO =
+    'apps:\n  # mine\n  snac:\n    domain: a.org # one\n  pixelfed:\n    domain: b.org\n\n    size: 2gb\nname: a1\n';
+
+  test('its answers stay to be read, all else stays as it is', () => {
+    const text = withoutApps(TWO, ['mastodon', 'pixelfed']);
+    expect(text).toBe(
+      'apps:\n  # mine\n  snac:\n    domain: a.org # one\n# Removed; `fedi-setup add pixelfed` asks for these again.\n#   pixelfed:\n#     domain: b.org\n\n#     size: 2gb\nname: a1\n',
+    );
+    expect([...yamlSource(text).keys()]).toEqual(['apps.snac.domain', 'name', 'apps']);
+    expect(withoutApps(text, ['pixelfed'])).toBe(text);
+  });
+
+  test('in a form that cannot be edited it is refused in words', async () => {
+    expect(
+      await problemFrom(() =>
+        withoutApps('apps: { snac: { domain: a.org }, pixelfed: { domain: b.org } }\n', ['snac']),
+      ),
+    ).toMatchObject({
+      message: expect.stringContaining('cannot be edited'),
+      next: expect.stringContaining('apps.snac'),
+    });
+  });
 });

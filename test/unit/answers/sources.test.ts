@@ -348,3 +348,37 @@ describe('which source counts', () => {
     expect(JSON.stringify(answers)).not.toContain('hush');
   });
 });
+
+describe('names of several servers', () => {
+  const problemsOf = async (more: NodeJS.ProcessEnv): Promise<readonly string[]> =>
+    (
+      await resolve([
+        environmentSource({
+          FEDI_APPS: 'mastodon,pixelfed',
+          ...Object.fromEntries(
+            ['MASTODON', 'PIXELFED'].flatMap((app) => [
+              [`FEDI_${app}_ADMIN`, 'anna'],
+              [`FEDI_${app}_EMAIL`, 'anna@example.org'],
+            ]),
+          ),
+          FEDI_MASTODON_DOMAIN: 'example.org',
+          FEDI_PIXELFED_DOMAIN: 'pix.example.org',
+          ...more,
+        }),
+      ])
+    ).problems;
+
+  test('one below the other is fine, and so are pages of one’s own where one’s handles are', async () => {
+    expect(await problemsOf({})).toEqual([]);
+    expect(await problemsOf({ FEDI_MASTODON_WEB_DOMAIN: 'social.example.org' })).toEqual([]);
+    expect(await problemsOf({ FEDI_MASTODON_WEB_DOMAIN: 'example.org' })).toEqual([]);
+  });
+
+  test.each([
+    ['the same', { FEDI_PIXELFED_DOMAIN: 'example.org' }, 'example.org'],
+    ['the same in capitals', { FEDI_PIXELFED_DOMAIN: 'Example.ORG' }, 'example.org'],
+    ['pages where another’s handles are', { FEDI_MASTODON_WEB_DOMAIN: 'pix.example.org' }, 'pix.example.org'],
+  ])('%s is refused with its reason', async (_, more, name) => {
+    expect(await problemsOf(more)).toEqual([`Two apps have the domain ${name}. Each needs its own.`]);
+  });
+});

@@ -8,7 +8,7 @@ import { expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
-import { neighbourProofs } from '../../prove/neighbours.ts';
+import { PATIENCE_S, neighbourProofs } from '../../prove/neighbours.ts';
 import type { Sight } from '../../prove/neighbours.ts';
 import { until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
@@ -55,8 +55,8 @@ foreach (json_decode($values['names']) as $name) {
   $seen[$name] = ['addresses' => array_values(array_unique(array_map(fn ($one) => $one['ip'] ?? $one['ipv6'], $records)))];
   if (!$values['ask'] || !$records) continue;
   $curl = curl_init("https://$name/.well-known/nodeinfo");
-  curl_setopt_array($curl, [CURLOPT_RETURNTRANSFER => true, CURLOPT_TIMEOUT => 15]);
-  if (curl_exec($curl) === false) $seen[$name]['error'] = curl_error($curl);
+  curl_setopt_array($curl, [CURLOPT_RETURNTRANSFER => true, CURLOPT_TIMEOUT => ${PATIENCE_S}]);
+  if (curl_exec($curl) === false && curl_getinfo($curl, CURLINFO_APPCONNECT_TIME_T) === 0) $seen[$name]['error'] = curl_error($curl);
 }
 echo json_encode($seen), PHP_EOL;`;
 
