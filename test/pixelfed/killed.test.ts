@@ -95,7 +95,7 @@ describe.sequential('a first run that is killed', { timeout: PATIENCE_MS }, () =
       hold: undefined,
       reached: (container: string) =>
         Boolean(
-          attempt('exec', container, 'find', '/var/lib/mysql', '-path', '*/mysql/*', '-print', '-quit'),
+          attempt('exec', container, 'find', '/var/lib/mysql', '-path', '*/mysql/*.frm', '-print', '-quit'),
         ),
     },
     {
