@@ -77,6 +77,13 @@ describe.sequential('Pixelfed is removed', () => {
     expect([site.containers(), volumes(), site.read('fedi.yaml')]).toEqual(before);
   });
 
+  test('a plan of it touches nothing, the data least', async () => {
+    const before = [site.containers(), volumes(), site.read('fedi.yaml')];
+    const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed', '--dry-run');
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    expect([site.containers(), volumes(), site.read('fedi.yaml')]).toEqual(before);
+  });
+
   test('its containers go; data and secrets stay, and so does the other server', async () => {
     const run = await command('remove', 'pixelfed', '--confirm', 'pixelfed');
     expect([run.code, open(run)]).toEqual([0, []]);
@@ -90,6 +97,11 @@ describe.sequential('Pixelfed is removed', () => {
     expect(site.read('fedi.yaml')).toMatch(/^ *# .*pix\.fedi\.test/m);
     expect(await served()).toBe(false);
     expect((await command('apply')).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+    // Nothing runs of it that would hold its data.
+    expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed', '--dry-run')).code).toBe(
+      0,
+    );
+    expect(volumes()).toEqual(ALL);
   });
 
   test('added again it is the same server: account, password and photos', async () => {

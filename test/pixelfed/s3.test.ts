@@ -106,7 +106,6 @@ describe.sequential('media in a bucket', () => {
   /** The provider: behind the site's own door, under a name that the site's containers and the receipt find there. */
   function addProvider(): void {
     mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
-    const trusting = '{ environment: { SSL_CERT_FILE: /trust/root.crt }, volumes: ["./trust:/trust:ro"] }';
     writeFileSync(
       join(site.folder, 'compose.override.yaml'),
       `services:
@@ -114,10 +113,8 @@ describe.sequential('media in a bucket', () => {
     image: fedi-setup/s3:trixie
     pull_policy: never
     environment: { S3_CONFIG: '${JSON.stringify(CONFIG)}' }
-    networks: { pixelfed_front: {} }
-  caddy: { networks: { pixelfed_front: { aliases: [objects.fedi.test] } } }
-  pixelfed_web: ${trusting}
-  pixelfed_horizon: ${trusting}
+    networks: { pixelfed_front_lab: {} }
+  caddy: { networks: { pixelfed_front_lab: { aliases: [objects.fedi.test] } } }
 `,
     );
     writeFileSync(

@@ -47,6 +47,7 @@ const ALL_PROOFS = [
   'post',
   'tidy',
   'scheduler',
+  'neighbours',
 ];
 
 describe.sequential('a site with Pixelfed', () => {

@@ -66,6 +66,9 @@ export const removeCommand: Command = async (context) => {
   const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
   const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false));
+  if (flags.dryRun) return exit;
+  // Compose removes what runs of it, and leaves where that met.
+  await engine.removeNetworks(config.name, (key) => isOf(id, key));
   if (flags.data) {
     const release = await takeLock(folder);
     context.onLocked(release);

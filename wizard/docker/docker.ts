@@ -273,6 +273,21 @@ export async function connect(): Promise<Engine> {
       for (const { Name } of Volumes) await docker.getVolume(Name).remove();
     },
 
+    async removeNetworks(project, isUnwanted): Promise<void> {
+      const networks = await docker.listNetworks({
+        filters: { label: [`com.docker.compose.project=${project}`] },
+      });
+      for (const { Id, Labels } of networks) {
+        if (!isUnwanted(Labels?.['com.docker.compose.network'] ?? '')) continue;
+        await docker
+          .getNetwork(Id)
+          .remove()
+          .catch((error: unknown) => {
+            if (![403, 404].includes(statusOf(error) ?? 0)) throw error;
+          });
+      }
+    },
+
     async containers(project): Promise<Container[]> {
       const label =
         project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;

@@ -94,6 +94,8 @@ export interface Engine {
   removeVolume(name: string): Promise<void>;
   /** Every volume of a Compose project, also of services it has no more. */
   removeVolumes(project: string): Promise<void>;
+  /** Those of a Compose project's networks, by their keys, that are wanted no more; one that somebody still uses stays. */
+  removeNetworks(project: string, isUnwanted: (key: string) => boolean): Promise<void>;
   /** Containers of a project, or of every Compose project. */
   containers(project?: string): Promise<Container[]>;
   /** The last lines, of the last so many seconds where these are given. */
