@@ -47,7 +47,6 @@ const ALL_PROOFS = [
   'post',
   'tidy',
   'scheduler',
-  'neighbours',
 ];
 
 describe.sequential('a site with Pixelfed', () => {
