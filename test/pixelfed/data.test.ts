@@ -155,6 +155,18 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
       create database older character set latin1;
       create database readonly character set utf8mb4 collate utf8mb4_unicode_ci;
       grant all on fedi.* to fedi; grant all on newer.* to fedi; grant all on older.* to fedi; grant select on readonly.* to fedi;`);
+    docker(
+      'exec',
+      '--env',
+      `REDISCLI_AUTH=${PASSWORD}`,
+      SERVERS.redis[0],
+      'valkey-cli',
+      '-n',
+      '9',
+      'set',
+      'mine',
+      '1',
+    );
     pg(`create role guest login password 'guest'`);
     pg(`create database ascii template template0 encoding 'SQL_ASCII' locale 'C'`);
   });
@@ -189,6 +201,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     ['PostgreSQL: no TLS', url(`${postgresql()}?sslmode=require`), /does not support SSL/],
     ['Redis: a wrong password', redisUrl(redis('wrong')), /WRONGPASS/],
     ['Redis: no such number', redisUrl(redis(SECRET, 'redis', '/15')), /no database 16/],
+    ['Redis: the next number in use', redisUrl(redis(SECRET, 'redis', '/8')), /its number 9 holds .* mine/],
     ['Redis: no TLS', redisUrl(redis(SECRET, 'rediss')), /Your Redis for Pixelfed: .+/],
   ])('%s is found out before anything is written', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });

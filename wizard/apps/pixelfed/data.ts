@@ -7,7 +7,7 @@ import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
 import type { DataFolder, ImageSpec, Rotation, Seal, Trial } from '../app.ts';
-import { REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
+import { REDIS as ANY_REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { Server, ServerKind } from '../external.ts';
 import { connectionsOf } from './size.ts';
 import type { Size } from './size.ts';
@@ -39,6 +39,11 @@ const DATABASE: ServerKind = {
     const fine = [...server.options].every(([name, value]) => name === option && words.includes(value));
     return fine ? undefined : `After the ? only ${option} can stand: one of ${words.join(', ')}.`;
   },
+};
+
+const REDIS: ServerKind = {
+  ...ANY_REDIS,
+  example: `${ANY_REDIS.example}, which takes the number after it too, for the cache`,
 };
 
 export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
@@ -250,8 +255,12 @@ try {
   $redis->connect(getenv('REDIS_HOST'), (int) getenv('REDIS_PORT'), 10);
   $user = getenv('REDIS_USERNAME');
   $redis->auth($user ? [$user, getenv('REDIS_PASSWORD')] : getenv('REDIS_PASSWORD'));
-  foreach (['REDIS_CACHE_DB', 'REDIS_DB'] as $name)
+  foreach (['REDIS_DB', 'REDIS_CACHE_DB'] as $name)
     if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
+  for ($at = null, $i = 0; $at !== 0 && $i < 100; $i++)
+    foreach ($redis->scan($at, '*', 1000) ?: [] as $key)
+      if (!str_starts_with($key, 'pixelfed-'))
+        throw new Exception("its number ".getenv('REDIS_CACHE_DB')." holds somebody else's data, such as $key. Pixelfed empties it with its cache: name a number that is followed by a free one.");
   echo $redis->info('server')['redis_version'] ?? '';
 } catch (Throwable $e) {
   fwrite(STDERR, $e->getMessage().PHP_EOL);
