@@ -288,7 +288,9 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
             return `Horizon’s statistics, taken at ${new Date(at * 1000).toISOString()}`;
           // A clock that never ran has run nothing; one that just began waits for its first five minutes.
           const tick = (await context.said('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
-          return tick === undefined ? undefined : `its last minute: ${tick}`;
+          return tick === undefined
+            ? undefined
+            : `it looks every minute (“${tick}”); \`fedi-setup prove\` in five minutes tells of a task`;
         }),
     },
   ];
