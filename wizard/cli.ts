@@ -13,6 +13,8 @@ interface Entry {
   readonly about: string;
   /** How many words of its own it takes; absent: none. */
   readonly words?: number;
+  /** --dry-run shows what it would do. */
+  readonly plans?: true;
   readonly load: () => Promise<Command>;
 }
 
@@ -23,22 +25,30 @@ const apps = () => import('./commands/apps.ts');
 const COMMANDS: Readonly<Record<string, Entry>> = {
   '': {
     about: 'the wizard: asks, shows the plan, sets up, proves',
+    plans: true,
     load: async () => (await setup()).wizardCommand,
   },
   apply: {
     about: 'the same without questions; again: changes what changed',
+    plans: true,
     load: async () => (await setup()).applyCommand,
   },
   plan: {
     about: 'what apply would do (--check: exit 1 if anything)',
+    plans: true,
     load: async () => (await setup()).planCommand,
   },
   rollback: {
     about: 'what the site was before; NUMBER: makes it that again',
     words: 1,
+    plans: true,
     load: async () => (await setup()).rollbackCommand,
   },
-  lab: { about: 'a server on this host only, to look at', load: async () => (await setup()).labCommand },
+  lab: {
+    about: 'a server on this host only, to look at',
+    plans: true,
+    load: async () => (await setup()).labCommand,
+  },
   status: { about: 'what runs', load: async () => (await site()).statusCommand },
   doctor: {
     about: 'checks this host and the site (--fix: mends what it can)',
@@ -57,11 +67,13 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   add: {
     about: 'APP: one more server on a site that exists',
     words: 1,
+    plans: true,
     load: async () => (await apps()).addCommand,
   },
   remove: {
     about: 'APP: one server less (--data: its data too)',
     words: 1,
+    plans: true,
     load: async () => (await apps()).removeCommand,
   },
   reset: {
@@ -78,7 +90,7 @@ const GLOBAL_FLAGS = {
   dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
   answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
   json: { type: 'boolean', about: '        events as JSON lines on standard output' },
-  'dry-run': { type: 'boolean', about: '        show the plan, change nothing' },
+  'dry-run': { type: 'boolean', about: '        show the plan, change nothing (apply, add, remove, rollback)' },
   yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
   check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
@@ -280,6 +292,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     const extra = rest.slice(entry?.words ?? 0);
     if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
+
+    // Left unheard it would be a removal that was meant as a look.
+    if (flags.dryRun && entry?.plans !== true)
+      throw usage(`\`${tool?.name ?? name}\` has no --dry-run, so nothing was done.`);
 
     const sources = await import('./answers/sources.ts');
     const { jsonProgress, textProgress } = await import('./progress.ts');

@@ -1,6 +1,11 @@
 /** The command line, as far as it goes without an engine. */
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../wizard/cli.ts';
+import { Store } from '../../wizard/secrets/store.ts';
 import { tempFolder } from '../support/temp.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -33,6 +38,11 @@ test.each([
   [['apply', '--domain'], 2, '--domain takes a value'],
   [['apply', '--edited', 'maybe'], 2, '--edited is one of'],
   [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
+  [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` has no --dry-run'],
+  [['reset', '--dry-run'], 2, '`reset` has no --dry-run'],
+  [['secrets', 'rotate', 'site.key', '--dry-run'], 2, '`secrets` has no --dry-run'],
+  [['doctor', '--fix', '--dry-run'], 2, '`doctor` has no --dry-run'],
+  [['--dry-run', 'snac', 'deluser'], 2, '`snac` has no --dry-run'],
   [['--help'], 0, 'Usage: fedi-setup'],
   [['apply', '-h'], 0, 'Usage: fedi-setup'],
 ])('%j → %i, %s', async (argv, code, part) => {
@@ -53,4 +63,39 @@ test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is no comman
 test.each(['constructor', 'toString', '__proto__'])('--%s is no flag', async (flag) => {
   expect(await exits('apply', '--dir', tempFolder(), `--${flag}`, 'x')).toBe(2);
   expect(said).toContain(`There is no --${flag}`);
+});
+
+describe('secrets set', () => {
+  const siteOf = (): string => {
+    const folder = tempFolder();
+    mkdirSync(join(folder, '.fedi'));
+    writeFileSync(
+      join(folder, 'fedi.yaml'),
+      'apps: { snac: { domain: a.example.org, admin: anna, email: anna@example.org } }\n',
+    );
+    return folder;
+  };
+
+  test('what another run made while the value was waited for stays', async () => {
+    const folder = siteOf();
+    const value = join(folder, 'value');
+    execFileSync('mkfifo', [value]);
+    const run = exits('secrets', 'set', 'snac.admin', value, '--dir', folder);
+    const pipe = await open(value, 'w');
+    const other = await Store.open(folder);
+    other.put('snac.seal', 'forever', 'of another run', new Date());
+    await other.save();
+    await pipe.write('chosen\n');
+    await pipe.close();
+    expect([await run, said]).toEqual([0, 'snac.admin is set.\n']);
+    const store = await Store.open(folder);
+    expect(store.find('snac.seal')?.reveal()).toBe('of another run');
+    expect(store.find('snac.admin')?.reveal()).toBe('chosen');
+  });
+
+  test('nothing is no password', async () => {
+    const folder = siteOf();
+    expect(await exits('secrets', 'set', 'snac.admin', '/dev/null', '--dir', folder)).toBe(2);
+    expect(said).toContain('snac.admin cannot be empty');
+  });
 });

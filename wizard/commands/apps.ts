@@ -61,7 +61,8 @@ export const removeCommand: Command = async (context) => {
   const what = flags.data
     ? `the containers of ${appOf(id).name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
     : `the containers of ${appOf(id).name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
-  await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
+  if (!flags.dryRun)
+    await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
 
   const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };

@@ -22,7 +22,7 @@ export const secretsCommand: Command = async (context) => {
   const store = await Store.open(folder);
   if (action === 'export')
     return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
-  if (action === 'set') return setSecret(context, store, config, first, second);
+  if (action === 'set') return setSecret(context, site, first, second);
   if (action === 'rotate') return rotateSecret(context, site, first);
   if (action !== 'list')
     throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
@@ -107,9 +107,8 @@ async function exportSecrets(
 
 /** An admin's password that was changed in the app: only `prove` uses it, nothing else depends on it. */
 async function setSecret(
-  { progress, now }: CommandContext,
-  store: Store,
-  config: Config,
+  { progress, now, onLocked }: CommandContext,
+  { folder, config }: Site,
   name: string | undefined,
   file: string | undefined,
 ): Promise<ExitCode> {
@@ -124,9 +123,19 @@ async function setSecret(
     throw new Problem(EXIT.USAGE, 'The value is never an argument, where others could read it.', {
       next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
     });
-  store.put(name, 'free', (await readNamed(file, name)).replace(/\r?\n$/, ''), now());
-  store.markShown(name);
-  await store.save();
+  const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
+  if (value === '') throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
+  const release = await takeLock(folder);
+  onLocked(release);
+  try {
+    // Only now: another run may have made secrets while this one waited for its input.
+    const store = await Store.open(folder);
+    store.put(name, 'free', value, now());
+    store.markShown(name);
+    await store.save();
+  } finally {
+    await release();
+  }
   progress.say(`${name} is set.`);
   return EXIT.OK;
 }
