@@ -90,7 +90,10 @@ const GLOBAL_FLAGS = {
   dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
   answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
   json: { type: 'boolean', about: '        events as JSON lines on standard output' },
-  'dry-run': { type: 'boolean', about: '        show the plan, change nothing (apply, add, remove, rollback)' },
+  'dry-run': {
+    type: 'boolean',
+    about: '        show the plan, change nothing (apply, add, remove, rollback)',
+  },
   yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
   check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },

@@ -1,6 +1,9 @@
 /** The admin's password as the person chose it: in the app, on no screen, and in no command line. */
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { docker, testSite, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
 
 const site = testSite('password', 34);
 afterAll(() => site.remove());
@@ -49,5 +52,35 @@ describe.sequential('a chosen password', () => {
     expect(run.code, run.stderr).toBe(0);
     expect(run.events).toContainEqual(expect.objectContaining({ id: 'snac.chosen', state: 'already' }));
     expect(logsIn(CHOSEN)).toBe(true);
+  });
+});
+
+describe.sequential('a secret made anew', () => {
+  const rotate = (...more: string[]): Promise<Run> =>
+    tool(['secrets', 'rotate', 'site.key', '--confirm', 'site.key', '--dir', site.folder, ...more], {
+      env: site.env,
+    });
+  const key = (): string =>
+    (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets[
+      'site.key'
+    ]?.value ?? '';
+
+  test('a run that is refused made none', async () => {
+    const before = key();
+    appendFileSync(join(site.folder, 'compose.yaml'), '# mine\n');
+    const run = await rotate();
+    expect([run.code, run.stderr]).toEqual([3, expect.stringContaining('Nothing was changed.')]);
+    expect(key()).toBe(before);
+  });
+
+  test('one that goes through replaces the containers', async () => {
+    const [before, containers] = [key(), site.containers()];
+    const run = await rotate('--edited', 'replace');
+    expect(run.code, run.stderr).toBe(0);
+    expect(key()).not.toBe(before);
+    expect(run.stdout + run.stderr).not.toContain(key());
+    expect(site.containers()['snac']).not.toBe(containers['snac']);
+    const again = await tool(['apply', '--dir', site.folder], { env: site.env });
+    expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
   });
 });

@@ -107,6 +107,25 @@ describe.sequential('secrets rotate', () => {
     }
   });
 
+  test('killed while the container has the root password of before: another one can be made still', async () => {
+    const root = 'pixelfed.db-root';
+    const killed = await tool(
+      ['secrets', 'rotate', root, '--confirm', root, '--dir', site.folder, '--json'],
+      {
+        env,
+        onEvent: ({ id, state }, child) => {
+          if (id === 'write' && state === 'start') child.kill('SIGKILL');
+        },
+      },
+    );
+    expect([killed.signal, entry(root).coming]).toEqual(['SIGKILL', undefined]);
+    expect(failed(await rotate('pixelfed.db'))).toEqual([]);
+    for (const name of [root, 'pixelfed.db']) {
+      const [service, script] = LOG_IN[name] as (typeof LOG_IN)[string];
+      expect(takes(service, script, entry(name).value)).toBe(true);
+    }
+  });
+
   test('the server does not run: nothing is lost, and it says what to do', async () => {
     const { value: old } = entry('mastodon.db');
     const container = site.containers()['mastodon_db'] ?? 'none';

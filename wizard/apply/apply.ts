@@ -34,7 +34,7 @@ import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
-import { tellServers } from './rotate.ts';
+import { renew, tellServers } from './rotate.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
@@ -61,6 +61,8 @@ export interface ApplyOptions {
   readonly progress: Progress;
   /** Another image lock than the one of the site directory, for going back to an earlier one. */
   readonly lock?: Lock | undefined;
+  /** A secret to make anew. */
+  readonly renew?: SecretSpec | undefined;
   /** Asked once, with the edited files, when there are any. */
   readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
   readonly skipChecks: readonly string[];
@@ -109,7 +111,7 @@ export async function problemsOf(folder: string, config: Config): Promise<string
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */
 export async function prepare(
-  options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'now'>,
+  options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'renew' | 'now'>,
   engine: Engine,
 ): Promise<Prepared> {
   const { folder, resolved, savedText, now } = options;
@@ -148,6 +150,7 @@ export async function prepare(
     });
   }
   await store.ensure(secretSpecs(config), now());
+  if (options.renew !== undefined) await renew(config, store, options.renew, now());
 
   const wanted = wantedImages(config);
   const { lock, missing } = await lockOf(engine, wanted, options.lock ?? (await readLock(folder)));

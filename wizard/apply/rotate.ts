@@ -22,7 +22,7 @@ export const rotatable = (config: Config): SecretSpec[] =>
     (spec) => spec.class !== 'forever' && spec.make !== undefined,
   );
 
-/** Makes it anew in the store, which still has to be saved; the next apply does the rest. */
+/** Makes it anew in the store, which still has to be saved. */
 export async function renew(config: Config, store: Store, spec: SecretSpec, now: Date): Promise<void> {
   const value = await (spec.make as NonNullable<SecretSpec['make']>)();
   if (rotationsOf(config)[spec.name] === undefined) store.put(spec.name, spec.class, value, now);
@@ -38,16 +38,19 @@ export async function tellServers(
   now: () => Date,
 ): Promise<void> {
   const rotations = rotationsOf(config);
+  // Kept before anybody knows it: a run that is killed in between has not lost it.
+  if (store.coming().length > 0) await store.save();
   for (const name of store.coming()) {
     const rotation = rotations[name];
-    // Its server is not of this site any more: then nobody has to be told.
-    if (rotation !== undefined)
+    // Its server is not of this site now, and may come back with what it knows.
+    if (rotation === undefined) store.withdraw(name);
+    else {
       await withLine(progress, `rotate.${name}`, `${rotation.service} told about ${name}`, async () => {
         const { service, tell } = rotation;
         const { code, stderr } = await inContainer(
           { engine, project: config.name },
           service,
-          tell(store.get(name)),
+          tell(store.get(name), (other) => store.get(other)),
         );
         if (code === 0) return;
         throw new Problem(EXIT.FAILED, `${service} did not take the new ${name} (exit code ${code}).`, {
@@ -56,6 +59,7 @@ export async function tellServers(
           log: stderr.trim().split('\n').slice(-10).join('\n'),
         });
       });
-    store.settle(name, now());
+      store.settle(name, now());
+    }
   }
 }

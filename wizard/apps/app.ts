@@ -157,7 +157,7 @@ export interface Uploads {
 export interface Rotation {
   readonly service: string;
   /** It may have been told already, by a run that was cut short. */
-  readonly tell: (given: Secret) => Command;
+  readonly tell: (given: Secret, secret: (name: string) => Secret) => Command;
 }
 
 /** A picture of the person's own that Caddy shows in place of one that comes with the app: `caddy/pictures/APP-NAME.TYPE`. */

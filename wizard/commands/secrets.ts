@@ -3,7 +3,7 @@ import { join, resolve as resolvePath } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { secretSpecs } from '../apply/apply.ts';
-import { renew, rotatable } from '../apply/rotate.ts';
+import { rotatable } from '../apply/rotate.ts';
 import { takeLock } from '../apply/runlock.ts';
 import type { Config } from '../config/config.ts';
 import { readNamed } from '../answers/sources.ts';
@@ -72,16 +72,7 @@ async function rotateSecret(
     );
   }
   await confirmed(context, spec.name, `replaces ${spec.name}. ${spec.about}`);
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  try {
-    const store = await Store.open(folder);
-    await renew(config, store, spec, context.now());
-    await store.save();
-  } finally {
-    await release();
-  }
-  return setUp(context, folder, await answersFor(context, folder, [], false));
+  return setUp(context, folder, { ...(await answersFor(context, folder, [], false)), renew: spec });
 }
 
 async function exportSecrets(
@@ -124,7 +115,8 @@ async function setSecret(
       next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
     });
   const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
-  if (value === '') throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
+  if (value === '')
+    throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
   const release = await takeLock(folder);
   onLocked(release);
   try {

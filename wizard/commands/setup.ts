@@ -25,6 +25,7 @@ import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import type { Event } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
+import type { SecretSpec } from '../secrets/store.ts';
 import { siteFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
@@ -51,6 +52,8 @@ export interface Answered {
   readonly savedText: string | undefined;
   /** The image lock that goes with them, where it is not the one of the site. */
   readonly lock?: Lock;
+  /** A secret to make anew along with them. */
+  readonly renew?: SecretSpec;
   /** The same answers from where they came from, after fedi.yaml was changed underneath. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
@@ -166,11 +169,12 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 function optionsFor(
   context: CommandContext,
   folder: string,
-  { resolved, savedText, reload, lock }: Answered,
+  { resolved, savedText, reload, lock, renew }: Answered,
 ): ApplyOptions {
   return {
     folder,
     lock,
+    renew,
     resolved,
     savedText,
     reload,

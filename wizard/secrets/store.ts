@@ -161,6 +161,12 @@ export class Store {
     if (entry?.coming !== undefined) this.put(name, entry.class, entry.coming, now);
   }
 
+  /** The value that was coming does not come. */
+  withdraw(name: string): void {
+    const { coming: _, ...entry } = this.#file.secrets[name] ?? {};
+    if (_ !== undefined) this.#file.secrets[name] = entry as Entry;
+  }
+
   find(name: string): Secret | undefined {
     return this.has(name) ? this.get(name) : undefined;
   }

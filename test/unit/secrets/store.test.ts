@@ -114,6 +114,17 @@ describe('changing', () => {
     expect(again.previous('a.token').map((one) => one.reveal())).toEqual(['second', first]);
   });
 
+  test('one that was coming and does not come leaves what was there', async () => {
+    const { store, folder } = await filled();
+    const before = store.recoveryText();
+    store.announce('a.token', 'second');
+    store.withdraw('a.token');
+    store.withdraw('a.key');
+    store.withdraw('nope');
+    await store.save();
+    expect((await Store.open(folder)).recoveryText()).toBe(before);
+  });
+
   test('one that is not there cannot be coming', async () => {
     const { store } = await filled();
     store.announce('nope', 'x');

@@ -342,17 +342,17 @@ export function pixelfedSeal(answers: Answers): Seal {
   };
 }
 
-/** As root, whose own new password may count already. */
+/** As root, whose own new password may count already, though the container still has the one before. */
 const tellMariadb =
   (account: string) =>
-  (given: Secret): Command => ({
+  (given: Secret, secret: Secrets): Command => ({
     argv: [
       'sh',
       '-c',
-      'IFS= read -r new; for root in "$MARIADB_ROOT_PASSWORD" "$new"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
+      'IFS= read -r new; IFS= read -r last; for root in "$MARIADB_ROOT_PASSWORD" "$last"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
       account,
     ],
-    stdin: `${given.reveal()}\n`,
+    stdin: `${given.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
   });
 
 /** Over the socket, as the role itself, which the image made the superuser. */
