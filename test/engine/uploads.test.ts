@@ -86,7 +86,8 @@ describe.sequential('uploads', () => {
 mkdir -m 700 m/old m/rooted; echo b >m/old/closed.png; echo c >m/rooted/r.png
 chown -R 33:33 m/old; chmod 600 m/old/closed.png m/rooted/r.png
 ln -s ../../oauth-private.key m/link
-rm avatars/default.jpg no-preview.png; : >headers/default.jpg
+rm no-preview.png; : >headers/default.jpg
+ln -sf /nowhere avatars/default.jpg; chown -h 33:33 avatars/default.jpg
 cd ../..; echo key >oauth-private.key; chmod 600 oauth-private.key
 install -o 33 -g 33 -m 600 /dev/null framework/sessions/one
 install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
@@ -122,6 +123,15 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(sum(inVolume(STORAGE, `sha256sum ${file}`))).toBe(
       sum(docker('run', '--rm', '--entrypoint', 'sha256sum', PIXELFED, `/var/www/html/storage/${file}`)),
     );
+    expect(await found(pixelfed())).toEqual([]);
+  });
+
+  test('a name that a terminal would obey is not shown to one', async () => {
+    inVolume(STORAGE, 'touch app/public/m/"$(printf "red\\033[31m\\nmissing x")"');
+    const [said = '', ...more] = await found(pixelfed());
+    expect(said).toContain('app/public/m/red?[31m');
+    expect(more).toEqual([]);
+    await fix(pixelfed());
     expect(await found(pixelfed())).toEqual([]);
   });
 

@@ -34,7 +34,7 @@ for file; do
   folder=\${shown}/\${file%/*}
   [ "$file" != "\${file%/*}" ] || folder=$shown
   [ -d "$folder" ] || { mkdir -p "$folder" && chown "$owner" "$folder"; } || exit 1
-  cp "$from/$shown/$file" "$shown/$file" && chown "$owner" "$shown/$file" && chmod 644 "$shown/$file" || exit 1
+  rm -f "$shown/$file" && cp "$from/$shown/$file" "$shown/$file" && chown "$owner" "$shown/$file" && chmod 644 "$shown/$file" || exit 1
 done`;
 
 interface Place {
@@ -78,7 +78,8 @@ async function run({ engine }: CheckContext, place: Place, script: string): Prom
 
 /** Paths by what is wrong with them. */
 async function look(context: CheckContext, place: Place): Promise<Record<Kind, string[]>> {
-  const lines = (await run(context, place, LOOK)).split('\n');
+  // What a terminal would obey is not shown: people name their files themselves.
+  const lines = (await run(context, place, LOOK)).replaceAll(/[^\P{Cc}\n]/gu, '?').split('\n');
   const of = (kind: Kind): string[] =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
   return { foreign: of('foreign'), closed: of('closed'), missing: of('missing') };
