@@ -1,6 +1,6 @@
 /** The command line, as far as it goes without an engine. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -63,6 +63,15 @@ test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is no comman
 test.each(['constructor', 'toString', '__proto__'])('--%s is no flag', async (flag) => {
   expect(await exits('apply', '--dir', tempFolder(), `--${flag}`, 'x')).toBe(2);
   expect(said).toContain(`There is no --${flag}`);
+});
+
+test('a picture that is none is said before the host is looked at and anything is fetched or made', async () => {
+  const folder = join(tempFolder(), 'site');
+  const answers = ['--domain', 'a.example.org', '--admin', 'anna', '--email', 'anna@example.org'];
+  const picture = ['--pixelfed-banner', '/etc/hostname'];
+  expect(await exits('apply', '--apps', 'pixelfed', ...answers, ...picture, '--dir', folder)).toBe(2);
+  expect(said).toMatch(/^\nError: Banner: \/etc\/hostname is no whole JPEG or PNG picture\.\n/);
+  expect(existsSync(folder)).toBe(false);
 });
 
 describe('secrets set', () => {

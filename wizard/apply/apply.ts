@@ -109,6 +109,12 @@ export async function problemsOf(folder: string, config: Config): Promise<string
   ];
 }
 
+async function refuseProblems(folder: string, config: Config): Promise<void> {
+  const cannot = await problemsOf(folder, config);
+  if (cannot.length > 0)
+    throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+}
+
 /** Everything up to the plan, without changing anything on the disk or the engine. */
 export async function prepare(
   options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'renew' | 'now'>,
@@ -126,9 +132,7 @@ export async function prepare(
       next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
     });
   }
-  const cannot = await problemsOf(folder, config);
-  if (cannot.length > 0)
-    throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+  await refuseProblems(folder, config);
   const running = (await runningAnswers(folder)) ?? {};
   const { refused, leaves } = changed(
     questionsFor(config.apps.map(({ id }) => id)),
@@ -298,6 +302,8 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
   if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
+  // Before gigabytes are fetched for nothing. What a commit that was cut short has yet to bring is asked later.
+  if (!(await needsRecovery(folder))) await refuseProblems(folder, config);
   const pulls = await pullsOf(folder, config, engine);
   const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked });
   const allowed = { ...options, swapGiB: asked || offered };

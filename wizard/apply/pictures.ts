@@ -22,7 +22,7 @@ const REASONS: Readonly<Record<string, string>> = {
 async function read(path: string): Promise<Buffer> {
   const found = await stat(path);
   // A pipe would never end.
-  if (!found.isFile()) throw new Error('it is no file');
+  if (!found.isFile()) throw new Error('it is not a file');
   const { size } = found;
   if (size > MOST_BYTES) throw new Error(`it has ${Math.round(size / 1024 ** 2)} MiB`);
   return readFile(path);

@@ -25,7 +25,7 @@ export async function inContainer(
   );
   if (container === undefined)
     throw new Problem(EXIT.FAILED, `The container ${service} does not run.`, {
-      next: `Look at \`docker compose logs ${service}\`.`,
+      next: `\`docker compose logs ${service}\` says why, \`docker compose up --detach ${service}\` starts it.`,
     });
   return engine.exec(container.id, argv, stdin);
 }

@@ -53,7 +53,8 @@ export async function checkContainers({
     const container = containers.find(({ service }) => service === name);
     const trouble = unwell(container, oneShot);
     const { state = 'missing', health } = container ?? {};
-    seen.push(`${name} ${state === 'running' ? (health ?? state) : state}`);
+    const isDone = state === 'exited' && trouble === undefined;
+    seen.push(`${name} ${isDone ? 'done' : state === 'running' ? (health ?? state) : state}`);
     if (trouble === undefined) continue;
     const log = container === undefined ? '' : await engine.logs(container.id, LOG_LINES);
     found.push({

@@ -33,19 +33,28 @@ export const secretsCommand: Command = async (context) => {
 };
 
 function listSecrets({ flags, progress }: CommandContext, store: Store, config: Config): void {
+  const able = new Set(rotatable(config).map(({ name }) => name));
   const about = new Map(secretSpecs(config).map((spec) => [spec.name, spec.about]));
-  const list = store.list().map((one) => ({ ...one, about: about.get(one.name) }));
+  const list = store.list().map((one) => ({
+    ...one,
+    about: about.get(one.name),
+    rotates: able.has(one.name),
+  }));
   progress.emit({ event: 'secrets', secrets: list });
   if (flags.json) return;
-  const width = Math.max(...list.map(({ name }) => name.length));
+  const width = Math.max(0, ...list.map(({ name }) => name.length));
   for (const { name, class: kind, created, fingerprint, about: meaning } of list) {
     out(`${name.padEnd(width)}  ${kind.padEnd(7)}  ${created.slice(0, 10)}  ${fingerprint}`);
     if (meaning !== undefined) out(`  ${meaning}`);
   }
   out('');
   out('forever  the data depend on it: it is never changed');
-  out('steps    `fedi-setup secrets rotate NAME` makes another one and does what that takes');
-  out('free     the same, and nobody notices');
+  out('steps    another one takes more than a new value here');
+  out('free     another one harms nothing');
+  out('');
+  out(
+    `\`fedi-setup secrets rotate NAME\` makes another one and does what that takes: ${[...able].join(', ')}`,
+  );
 }
 
 /** `secrets rotate NAME`: another value, told to whoever keeps it; the containers that use it are made anew. */

@@ -237,14 +237,10 @@ export async function setUp(
   if (!applied.changed) return applied.exit;
   const where = relative(process.cwd(), folder) || '.';
   progress.say('');
-  if (config.tls.mode === 'internal') {
-    const [first] = config.apps;
-    progress.say(
-      `  Open    https://${first?.domain ?? ''} (your browser asks about the certificate: its root is ${where}/trust/root.crt)`,
-    );
-  } else {
-    progress.say(`  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}`);
-  }
+  const root = ` (your browser asks about the certificate: its root is ${where}/trust/root.crt)`;
+  progress.say(
+    `  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}${config.tls.mode === 'internal' ? root : ''}`,
+  );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
   return applied.exit;

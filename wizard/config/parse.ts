@@ -143,7 +143,7 @@ export function parseFileName(text: string): Parsed<string> {
 export function parseFolder(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  if (!line.value.startsWith('/')) return no('Not an absolute path: it begins with /.');
+  if (!line.value.startsWith('/')) return no('Not an absolute path: one begins with /.');
   if (/[:,"'\\$]/.test(line.value))
     return no('Docker takes no path with a colon, comma, quote, $ or backslash.');
   const path = normalize(line.value).replace(/\/$/, '');
@@ -155,7 +155,7 @@ export function parseFolder(text: string): Parsed<string> {
 export function parsePath(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  if (!line.value.startsWith('/')) return no('Not an absolute path: it begins with /.');
+  if (!line.value.startsWith('/')) return no('Not an absolute path: one begins with /.');
   if (line.value.endsWith('/')) return no('It names a directory; a file is wanted.');
   return ok(normalize(line.value));
 }

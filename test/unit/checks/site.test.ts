@@ -36,7 +36,7 @@ describe('containers', () => {
 
   // prettier-ignore
   const rows: [wrong: string, containers: Container[], levels: string[], words: RegExp][] = [
-    ['all well', [web, setup], [], /^web healthy, setup exited$/],
+    ['all well', [web, setup], [], /^web healthy, setup done$/],
     ['none', [setup], ['blocker'], /web does not exist.*fedi-setup apply.*web missing/],
     ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web is exited, with exit code 137.*last lines of web/],
     ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy/],
