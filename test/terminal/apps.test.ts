@@ -61,6 +61,8 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
       /^ {2}snac 256 MB, Pixelfed [\d.]+ GB: together [\d.]+ GB, at most \d+ processes at work\.$/m,
     );
     expect(run.screen()).not.toContain('✔ Domain of snac');
+    for (const name of ['snac', 'Pixelfed'])
+      expect(run.screen()).toMatch(new RegExp(`^  Your e-mail address \\(${name}\\) +anna@fedi\\.test`, 'm'));
     await run.choose('What now?', 'Go');
     await run.until(asked('Do this'));
     expect(run.screen()).toMatch(/^Containers to create: .*pixelfed_web/m);

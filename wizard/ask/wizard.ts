@@ -178,7 +178,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
 
   let resolved = await settle(false);
   for (;;) {
-    const list = rows(resolved).filter((question) => !isSettled(question, known));
+    const list = namingApps(rows(resolved).filter((question) => !isSettled(question, known)));
     review(list, resolved, known);
     if (appsOf(resolved).length > 1) {
       say(`${talk.together(resolved.answers)}.`, 2);
@@ -240,6 +240,17 @@ function isSettled({ key, twice }: Question, known: ReadonlySet<string>): boolea
   const id = APP_IDS.find((app) => key.startsWith(`apps.${app}.`));
   return twice === true && id !== undefined && known.has(appOf(id).adminSecret);
 }
+
+/** Where several apps ask the same, whose each answer is. */
+const namingApps = (list: readonly Question[]): Question[] =>
+  list.map((question) => {
+    const { key, message } = question;
+    const app = APP_IDS.find((id) => key.startsWith(`apps.${id}.`));
+    const isShared = list.filter((other) => other.message === message).length > 1;
+    return app !== undefined && isShared
+      ? { ...question, message: `${message} (${appOf(app).name})` }
+      : question;
+  });
 
 const rowOf = (list: readonly Question[], key: string): Question =>
   list.find((question) => question.key === key) as Question;

@@ -18,9 +18,13 @@ import { answersFor, setUp } from './setup.ts';
 function chosen({ words }: CommandContext, ids: readonly string[], command: string): string {
   const parsed = parseChoice(ids)(words[0] ?? '');
   if ('value' in parsed) return parsed.value;
-  throw new Problem(EXIT.USAGE, words[0] === undefined ? 'Which server?' : `${words[0]}: ${parsed.problem}`, {
-    next: `\`fedi-setup ${command} ${ids.join('|')}\``,
-  });
+  throw new Problem(
+    EXIT.USAGE,
+    words[0] === undefined ? 'Which server?' : `There is no ${words[0]} to ${command}.`,
+    {
+      next: `\`fedi-setup ${command} ${ids.join('|')}\``,
+    },
+  );
 }
 
 export const addCommand: Command = async (context) => {
@@ -87,7 +91,9 @@ export const removeCommand: Command = async (context) => {
       await release();
     }
   } else {
-    progress.say(`  Its data are kept; \`fedi-setup add ${id}\` with the same domain brings it back.`);
+    progress.say(
+      `  The data of ${appOf(id).name} are kept; \`fedi-setup add ${id}\` with the same domain brings it back.`,
+    );
   }
   return exit;
 };

@@ -287,7 +287,13 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     replace: behind.filter((name) => there.includes(name)),
     remove: there.filter((name) => !wanted.includes(name)),
   };
-  const steps = config.apps.flatMap((app) => due(appOf(app.id).steps(config, app), store));
+  const several = config.apps.length > 1;
+  const steps = config.apps.flatMap((app) =>
+    due(appOf(app.id).steps(config, app), store).map(({ id, title }) => ({
+      id,
+      title: several ? `${appOf(app.id).name}: ${title}` : title,
+    })),
+  );
   const pending =
     files.length > 0 ||
     behind.length > 0 ||
@@ -305,7 +311,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   if (pending) {
     lines.push(`Site in ${folder}`, '');
     if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
-    if (config.apps.length > 1) lines.push(`${together(config.answers)}.`, '');
+    if (several) lines.push(`${together(config.answers)}.`, '');
     list('Images to fetch', missing);
     if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
@@ -340,7 +346,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
       remove: containers.remove,
       leaves,
       ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
-      steps: steps.map(({ id, title }) => ({ id, title })),
+      steps,
     },
   };
 }
