@@ -139,6 +139,10 @@ export function parseFileName(text: string): Parsed<string> {
     : no('Only the name of the file: letters, digits, dots, - and _.');
 }
 
+/** Whole trees, and directories in which others have theirs. */
+const OF_THE_SYSTEM =
+  /^\/(?:(?:bin|boot|dev|etc|lib\w*|proc|sbin|sys|usr|var\/lib\/(?:containerd|docker))(?:\/|$)|(?:home|opt|root|run|tmp|var|var\/(?:cache|lib|log|spool|tmp))$)/;
+
 /** An absolute path of this host as Docker takes it in a mount. */
 export function parseFolder(text: string): Parsed<string> {
   const line = parseLine(text);
@@ -148,6 +152,8 @@ export function parseFolder(text: string): Parsed<string> {
     return no('Docker takes no path with a colon, comma, quote, $ or backslash.');
   const path = normalize(line.value).replace(/\/$/, '');
   if (path === '') return no('The top of all directories is not a place for data.');
+  if (OF_THE_SYSTEM.test(path))
+    return no(`${path} is the system’s and not a place for data: it would be given to the app’s user.`);
   return ok(path);
 }
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { applyCommand } from '../../../wizard/commands/setup.ts';
 import type { CommandContext } from '../../../wizard/commands/command.ts';
-import { nearest, parseDomain, parseEmail } from '../../../wizard/config/parse.ts';
+import { nearest, parseDomain, parseEmail, parseFolder } from '../../../wizard/config/parse.ts';
 import { flagOf, variableOf } from '../../../wizard/config/question.ts';
 import type { Question } from '../../../wizard/config/question.ts';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
@@ -146,6 +146,24 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
 });
 
 /** Plain text in fedi.yaml that YAML takes for something else than a string: it has to arrive as it was written. */
+describe('a directory for data', () => {
+  test.each(['/', '/etc', '/etc/', '/etc/pixelfed', '/usr/share/x', '/home', '/var', '/var/lib', '/var/lib/docker/x', '/srv/../etc', '/root', '/tmp', '/proc/1']) // prettier-ignore
+  ('%s is the system’s, which would be given away', (path) => {
+    expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('not a place for data') });
+  });
+  test.each([
+    '/srv',
+    '/mnt/disk',
+    '/data',
+    '/var/lib/pixelfed',
+    '/opt/pixelfed',
+    '/home/anna/media',
+    '/etcetera',
+  ])('%s may be', (path) => {
+    expect(parseFolder(path)).toEqual({ value: path });
+  });
+});
+
 describe('YAML tricks, unquoted', () => {
   const user = (text: string): Promise<Awaited<ReturnType<typeof resolve>>> =>
     resolve([yamlSource(`mail:\n  user: ${text}\n`), REST]);
