@@ -92,7 +92,7 @@ const GLOBAL_FLAGS = {
   json: { type: 'boolean', about: '        events as JSON lines on standard output' },
   'dry-run': {
     type: 'boolean',
-    about: '        show the plan, change nothing (apply, add, remove, rollback)',
+    about: '        show the plan only (apply, add, remove, rollback)',
   },
   yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
   check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
