@@ -112,7 +112,12 @@ export async function problemsOf(folder: string, config: Config): Promise<string
 async function refuseProblems(folder: string, config: Config): Promise<void> {
   const cannot = await problemsOf(folder, config);
   if (cannot.length > 0)
-    throw gather(EXIT.USAGE, 'These answers do not go together:', cannot, 'Nothing was changed.');
+    throw gather(
+      EXIT.USAGE,
+      'These answers do not go together:',
+      cannot,
+      'Change them and run this again. Nothing was changed.',
+    );
 }
 
 /** Everything up to the plan, without changing anything on the disk or the engine. */

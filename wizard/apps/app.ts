@@ -2,7 +2,7 @@
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Picture } from '../config/picture.ts';
-import type { Answers, Question } from '../config/question.ts';
+import type { Answers, Question, Share } from '../config/question.ts';
 import type { Command } from '../docker/engine.ts';
 import type { Proof, ProofContext } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
@@ -111,6 +111,15 @@ export interface Trial {
   /** What is wrong with what it printed, in a sentence; undefined: nothing. */
   readonly problem: (stdout: string) => string | undefined;
   readonly hint: string;
+}
+
+/** The biggest preset for such a part of a host; they are in order, and the first fits every one. */
+export function biggestFor<Size extends string>(
+  sizes: Readonly<Record<Size, { readonly memory: number; readonly cores: number }>>,
+  { memoryMiB, cores }: Share,
+): Size {
+  const fits = (size: Size): boolean => sizes[size].memory <= memoryMiB && sizes[size].cores <= cores;
+  return (Object.keys(sizes) as Size[]).findLast(fits) as Size;
 }
 
 export interface Load {

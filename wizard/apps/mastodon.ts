@@ -16,12 +16,12 @@ import {
   dataQuestions,
   hasDatabase,
   hasValkey,
-  literal,
   mastodonRotations,
   mastodonSeal,
   mastodonTrials,
   query,
 } from './mastodon/data.ts';
+import { postgresEnv, literal } from './postgres.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { runner } from './mastodon/runner.ts';
 import {
@@ -272,16 +272,7 @@ export const mastodon: App = {
     return {
       ...(hasDatabase(answers)
         ? {
-            'mastodon-db': {
-              POSTGRES_USER: 'mastodon',
-              POSTGRES_DB: 'mastodon',
-              POSTGRES_PASSWORD: secret('mastodon.db'),
-              // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
-              PGDATA: '/var/lib/postgresql/data/pgdata',
-              POSTGRES_INITDB_ARGS:
-                '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
-              POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
-            },
+            'mastodon-db': postgresEnv('mastodon', secret('mastodon.db')),
           }
         : {}),
       ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),

@@ -147,8 +147,22 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
 
 /** Plain text in fedi.yaml that YAML takes for something else than a string: it has to arrive as it was written. */
 describe('a directory for data', () => {
-  test.each(['/', '/etc', '/etc/', '/etc/pixelfed', '/usr/share/x', '/home', '/var', '/var/lib', '/var/lib/docker/x', '/srv/../etc', '/root', '/tmp', '/proc/1']) // prettier-ignore
-  ('%s is the system’s, which would be given away', (path) => {
+  const OF_THE_SYSTEM = [
+    '/',
+    '/etc',
+    '/etc/',
+    '/etc/pixelfed',
+    '/usr/share/x',
+    '/home',
+    '/var',
+    '/var/lib',
+    '/var/lib/docker/x',
+    '/srv/../etc',
+    '/root',
+    '/tmp',
+    '/proc/1',
+  ];
+  test.each(OF_THE_SYSTEM)('%s is the system’s, which would be given away', (path) => {
     expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('not a place for data') });
   });
   test.each([

@@ -7,6 +7,7 @@ import type { EnvGroup } from '../../render/env.ts';
 import type { Rotation, Seal, Trial } from '../app.ts';
 import { REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { ServerKind } from '../external.ts';
+import { literal, tellPostgres } from '../postgres.ts';
 import { runner } from './runner.ts';
 import { connectionsOf } from './size.ts';
 import type { Layout, Size } from './size.ts';
@@ -122,22 +123,8 @@ export function mastodonSeal(answers: Answers): Seal {
   };
 }
 
-/** Over the socket, as the role itself. */
-export function mastodonRotations(answers: Answers): Record<string, Rotation> {
-  if (!hasDatabase(answers)) return {};
-  return {
-    'mastodon.db': {
-      service: 'mastodon_db',
-      tell: (given) => ({
-        argv: ['sh', '-c', `PGPASSWORD=$POSTGRES_PASSWORD exec ${PSQL.join(' ')} -U mastodon -d mastodon`],
-        stdin: `alter role mastodon password ${literal(given.reveal())};\n`,
-      }),
-    },
-  };
-}
-
-/** Text as an SQL literal. */
-export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
+  hasDatabase(answers) ? { 'mastodon.db': { service: 'mastodon_db', tell: tellPostgres('mastodon') } } : {};
 
 /**
  * A query that yields one value, and where it is asked: in the database's own container over TCP as the app's role (the

@@ -1,5 +1,6 @@
 /** How big Mastodon's parts are: presets by memory, Sidekiq layouts, and what both need of the database. */
 import type { Share } from '../../config/question.ts';
+import { biggestFor } from '../app.ts';
 import type { Load } from '../app.ts';
 
 /** From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name. */
@@ -60,11 +61,7 @@ export const SIDEKIQ = {
 /** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
 export const SCHEDULER_THREADS = 5;
 
-/** The biggest preset for such a part of a host. */
-export function sizeFor({ memoryMiB, cores }: Share): Size {
-  const fits = (size: Size): boolean => SIZES[size].memory <= memoryMiB && SIZES[size].cores <= cores;
-  return (Object.keys(SIZES) as Size[]).findLast(fits) ?? '2gb';
-}
+export const sizeFor = (share: Share): Size => biggestFor(SIZES, share);
 
 export type Layout = keyof typeof SIDEKIQ;
 

@@ -9,6 +9,7 @@ import type { EnvGroup } from '../../render/env.ts';
 import type { DataFolder, ImageSpec, Rotation, Seal, Trial } from '../app.ts';
 import { REDIS as ANY_REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
 import type { Server, ServerKind } from '../external.ts';
+import { postgresEnv, tellPostgres } from '../postgres.ts';
 import { connectionsOf } from './size.ts';
 import type { Size } from './size.ts';
 
@@ -117,16 +118,7 @@ export function serverEnv(answers: Answers, secret: Secrets): Record<string, Env
       : {}),
     ...(local === 'postgresql'
       ? {
-          'pixelfed-postgres': {
-            POSTGRES_USER: 'pixelfed',
-            POSTGRES_DB: 'pixelfed',
-            POSTGRES_PASSWORD: secret('pixelfed.db'),
-            // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
-            PGDATA: '/var/lib/postgresql/data/pgdata',
-            POSTGRES_INITDB_ARGS:
-              '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
-            POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
-          },
+          'pixelfed-postgres': postgresEnv('pixelfed', secret('pixelfed.db')),
         }
       : {}),
     ...(hasValkey(answers) ? { 'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') } } : {}),
@@ -355,23 +347,13 @@ const tellMariadb =
     stdin: `${given.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
   });
 
-/** Over the socket, as the role itself, which the image made the superuser. */
-const tellPostgres = (given: Secret): Command => ({
-  argv: [
-    'sh',
-    '-c',
-    'IFS= read -r new; printf "alter role pixelfed password \'%s\';\\n" "$new" | PGPASSWORD=$POSTGRES_PASSWORD exec psql -v ON_ERROR_STOP=1 -qU pixelfed -d pixelfed',
-  ],
-  stdin: `${given.reveal()}\n`,
-});
-
 /** A password of a server here is changed in the server first. */
 export function pixelfedRotations(answers: Answers): Record<string, Rotation> {
   const local = localOf(answers);
   if (local === undefined) return {};
   const service = SERVICES[local];
   return local === 'postgresql'
-    ? { 'pixelfed.db': { service, tell: tellPostgres } }
+    ? { 'pixelfed.db': { service, tell: tellPostgres('pixelfed') } }
     : {
         'pixelfed.db': { service, tell: tellMariadb("'pixelfed'@'%'") },
         'pixelfed.db-root': { service, tell: tellMariadb("'root'@'localhost'") },

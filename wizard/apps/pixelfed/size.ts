@@ -1,5 +1,6 @@
 /** How big Pixelfed's parts are: presets by memory. */
 import type { Share } from '../../config/question.ts';
+import { biggestFor } from '../app.ts';
 import type { Load } from '../app.ts';
 
 /**
@@ -16,11 +17,7 @@ export const SIZES = {
 
 export type Size = keyof typeof SIZES;
 
-/** The biggest preset for such a part of a host. */
-export function sizeFor({ memoryMiB, cores }: Share): Size {
-  const fits = (size: Size): boolean => SIZES[size].memory <= memoryMiB && SIZES[size].cores <= cores;
-  return (Object.keys(SIZES) as Size[]).findLast(fits) ?? '2gb';
-}
+export const sizeFor = (share: Share): Size => biggestFor(SIZES, share);
 
 const workersOf = (size: Size): number => SIZES[size].horizon.reduce<number>((sum, one) => sum + one, 0);
 
