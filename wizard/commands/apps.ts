@@ -4,7 +4,7 @@ import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { readAsset } from '../assets.ts';
 import type { Config } from '../config/config.ts';
-import { parseChoice } from '../config/parse.ts';
+import { nearest, parseChoice } from '../config/parse.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lastReceipt } from '../apply/receipt.ts';
@@ -16,14 +16,16 @@ import type { Command, CommandContext } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
 function chosen({ words }: CommandContext, ids: readonly string[], command: string): string {
-  const parsed = parseChoice(ids)(words[0] ?? '');
+  const word = words[0];
+  const parsed = parseChoice(ids)(word ?? '');
   if ('value' in parsed) return parsed.value;
+  const near = word === undefined ? undefined : nearest(word, ids);
   throw new Problem(
     EXIT.USAGE,
-    words[0] === undefined ? 'Which server?' : `There is no ${words[0]} to ${command}.`,
-    {
-      next: `\`fedi-setup ${command} ${ids.join('|')}\``,
-    },
+    word === undefined
+      ? 'Which server?'
+      : `There is no ${word} to ${command}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+    { next: `\`fedi-setup ${command} ${near ?? ids.join('|')}\`` },
   );
 }
 
