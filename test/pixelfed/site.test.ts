@@ -122,12 +122,22 @@ describe.sequential('a site with Pixelfed', () => {
     put('m/run.php', '<?php echo 6 * 7;');
     put('m/run.PHP', '<?php echo 6 * 7;');
     put('m/.hidden', 'hidden');
+    // Whoever has broken into the app can leave links: what they lead to is as Caddy or the app's own container have it.
+    const links = ['/etc/caddy/sites', '/data/caddy', '../../../../data/caddy'];
+    for (const [i, to] of links.entries())
+      docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'ln', '-sfn', to, `/var/www/html/storage/app/public/m/link${i}`); // prettier-ignore
     const shown = await ask(`https://${site.domain}/storage/m/shown.png`);
     expect([shown.status, shown.text()]).toEqual([200, 'a picture']);
     expect(shown.headers['x-content-type-options']).toBe('nosniff');
     expect(shown.headers['content-security-policy']).toContain("default-src 'none'");
     expect(shown.headers['cache-control']).toContain('immutable');
+    const part = await ask(`https://${site.domain}/storage/m/shown.png`, { headers: { range: 'bytes=2-4' } });
+    expect([part.status, part.text()]).toEqual([206, 'pic']);
+    expect((await ask(`https://${site.domain}/storage/m/none.png`)).headers['cache-control']).toBeUndefined();
     for (const path of [
+      'storage/m/link0/pixelfed.caddy',
+      'storage/m/link1/instance.uuid',
+      'storage/m/link2/instance.uuid',
       'storage/m/run.php',
       'storage/m/run.PHP',
       'storage/m/run.php/x',

@@ -246,7 +246,7 @@ export const mastodon: App = {
   snippets: (config, app) =>
     webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
-  caddyMounts: ['mastodon_system:/srv/mastodon/media/system', 'mastodon_assets:/srv/mastodon/assets'],
+  caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
   seal: mastodonSeal,
   trials: mastodonTrials,
   folders: [

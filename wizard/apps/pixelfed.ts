@@ -363,7 +363,6 @@ export const pixelfed: App = {
   trustFiles: {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
-  caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
   seal: pixelfedSeal,
   trials: dataTrials,
   folders: [
