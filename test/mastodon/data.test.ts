@@ -24,14 +24,28 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
   const secret = encodeURIComponent(PASSWORD);
   const database = (password = secret, name = 'fedi'): string =>
     `postgresql://fedi:${password}@${host}:54329/${name}`;
+  const redis = (number: number): NodeJS.ProcessEnv => ({
+    FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/${number}`,
+  });
   const env: NodeJS.ProcessEnv = {
     ...site.env,
     ...mastodonAnswers(site.domain),
     FEDI_MASTODON_DATABASE: 'external',
     FEDI_MASTODON_DATABASE_URL: database(),
     FEDI_MASTODON_REDIS: 'external',
-    FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/3`,
+    ...redis(3),
   };
+  const valkey = (number: number, ...words: string[]): string =>
+    docker(
+      'exec',
+      '--env',
+      `REDISCLI_AUTH=${PASSWORD}`,
+      'test-external-redis',
+      'valkey-cli',
+      '-n',
+      String(number),
+      ...words,
+    );
   const sql = (query: string): string =>
     docker('exec', 'test-external-postgres', 'psql', '-U', 'fedi', '-d', 'fedi', '-tAc', query);
 
@@ -97,6 +111,8 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
       /WRONGPASS|NOAUTH/,
     ],
+    ['a number that Redis does not have', redis(99), /SELECT 99 failed: .*out of range/],
+    ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
   ])('%s is found out before anything is written', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.code).toBe(2);
@@ -151,6 +167,42 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.code).toBe(3);
     expect(run.stderr).toContain(`the database fedi at ${host}:54329`);
     expect(site.containers()).toEqual(before);
+  });
+
+  test('another site in that number of Redis is refused, and so is one where somebody’s keys are', async () => {
+    sql('create database other');
+    valkey(5, 'set', 'mine', '1');
+    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    const theirs = {
+      ...env,
+      ...thief.env,
+      ...mastodonAnswers(thief.domain),
+      FEDI_MASTODON_DATABASE_URL: database(secret, 'other'),
+    };
+    try {
+      for (const [number, said] of [
+        [3, `The data in number 3 of the Redis at ${host}:63799 belong to ${site.domain}`],
+        [5, `There are data in number 5 of the Redis at ${host}:63799 that this tool did not make`],
+      ] as const) {
+        const run = await thief.apply([], { env: { ...theirs, ...redis(number) } });
+        expect(run.stderr).toContain(said);
+        expect(run.code).toBe(3);
+        expect(thief.containers()).toEqual({});
+      }
+    } finally {
+      thief.remove();
+    }
+    expect(valkey(5, 'keys', '*')).toBe('mine');
+  });
+
+  test('a Redis that kept nothing over a restart is sealed again', async () => {
+    valkey(3, 'flushdb');
+    valkey(3, 'set', 'queue', 'of the site');
+    docker('stop', `${site.name}-caddy-1`);
+    const run = await site.apply([], { env });
+    expect(run.stderr).toBe('');
+    expect(run.code).toBe(0);
+    expect(valkey(3, 'get', 'fedi-setup')).toContain(site.domain);
   });
 });
 

@@ -17,7 +17,7 @@ import {
   hasDatabase,
   hasValkey,
   mastodonRotations,
-  mastodonSeal,
+  mastodonSeals,
   mastodonTrials,
   query,
 } from './mastodon/data.ts';
@@ -247,7 +247,7 @@ export const mastodon: App = {
     webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
   caddyMounts: ['mastodon_system:/srv/mastodon/media/system', 'mastodon_assets:/srv/mastodon/assets'],
-  seal: mastodonSeal,
+  seals: mastodonSeals,
   trials: mastodonTrials,
   folders: [
     { volume: 'mastodon_db', what: 'the database', name: 'db-dir', owner: SERVERS, when: hasDatabase },

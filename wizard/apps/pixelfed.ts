@@ -19,7 +19,7 @@ import {
   dataQuestions,
   dataTrials,
   pixelfedRotations,
-  pixelfedSeal,
+  pixelfedSeals,
   serverEnv,
   shapeData,
 } from './pixelfed/data.ts';
@@ -364,7 +364,7 @@ export const pixelfed: App = {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
   caddyMounts: ['pixelfed_storage:/srv/pixelfed/storage'],
-  seal: pixelfedSeal,
+  seals: pixelfedSeals,
   trials: dataTrials,
   folders: [
     ...dataFolders,

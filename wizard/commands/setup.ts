@@ -105,7 +105,7 @@ async function conversation(
       const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
       context.onLeaving(kept ? KEPT : undefined);
     },
-    problemsOf: (answers) => problemsOf(folder, configOf(answers)),
+    problemsOf: (answered) => problemsOf(folder, answered),
     together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>

@@ -1,9 +1,12 @@
 /** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
 import { describe, expect, test } from 'vitest';
+import { resolve } from '../../../wizard/answers/resolve.ts';
+import { problemsOf } from '../../../wizard/apply/apply.ts';
 import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon/data.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
+import { tempFolder } from '../../support/temp.ts';
 
 const row = (key: string) => dataQuestions.find((question) => question.key === `apps.mastodon.${key}`);
 const database = row('database-url');
@@ -180,5 +183,63 @@ describe('a database of Pixelfed elsewhere', () => {
       REDIS_DATABASE: 4,
       REDIS_CACHE_DB: 5,
     });
+  });
+});
+
+describe('two apps of a site on servers elsewhere', () => {
+  const problems = async (first: Urls, second: Urls): Promise<readonly string[]> => {
+    const answers: Record<string, string> = { apps: 'mastodon,pixelfed', 'tls.mode': 'internal' };
+    for (const [app, urls] of Object.entries({ mastodon: first, pixelfed: second })) {
+      Object.assign(answers, {
+        [`apps.${app}.domain`]: `${app}.example.org`,
+        [`apps.${app}.admin`]: 'anna',
+        [`apps.${app}.email`]: 'anna@example.org',
+        [`apps.${app}.size`]: '2gb',
+      });
+      for (const [kind, url] of Object.entries(urls))
+        Object.assign(answers, { [`apps.${app}.${kind}`]: 'external', [`apps.${app}.${kind}-url`]: url });
+    }
+    const given = Object.entries(answers).map(([key, text]) => [key, { text, from: key }] as const);
+    const resolved = await resolve([new Map(given)]);
+    expect(resolved.problems).toEqual([]);
+    return problemsOf(tempFolder(), resolved);
+  };
+  interface Urls {
+    readonly redis?: string;
+    readonly database?: string;
+  }
+
+  test.each<[string, Urls, Urls, string]>([
+    [
+      'one number',
+      { redis: 'redis://:p@R.example.org/3' },
+      { redis: 'rediss://pix:q@r.example.org:6379/3' },
+      'number 3 of the Redis at r.example.org:6379',
+    ],
+    [
+      'the number after it, which is the cache’s',
+      { redis: 'redis://:p@r.example.org/1' },
+      { redis: 'redis://:p@r.example.org' },
+      'number 1 of the Redis at r.example.org:6379',
+    ],
+    [
+      'one database',
+      { database: 'postgresql://m:p@db.example.org/fedi' },
+      { database: 'postgres://p:p@db.example.org:5432/fedi?sslmode=require' },
+      'the database fedi at db.example.org:5432',
+    ],
+  ])('%s is refused at once', async (_, first, second, place) => {
+    expect(await problems(first, second)).toEqual([
+      `Mastodon and Pixelfed would both be in ${place}. Each needs its own.`,
+    ]);
+  });
+
+  test('numbers and databases of their own are taken', async () => {
+    expect(
+      await problems(
+        { redis: 'redis://:p@r.example.org/2', database: 'postgresql://m:p@db.example.org/mastodon' },
+        { redis: 'redis://:p@r.example.org/3', database: 'postgresql://p:p@db.example.org/pixelfed' },
+      ),
+    ).toEqual([]);
   });
 });
