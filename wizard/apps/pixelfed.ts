@@ -392,6 +392,8 @@ export const pixelfed: App = {
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
+        // Else its pages tell the admin of a lab, which may reach nobody, that the look for a newer version failed.
+        INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.mode === 'internal' ? 'true' : undefined,
         // PHP's own folder, and this one.
         PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
