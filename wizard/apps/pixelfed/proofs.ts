@@ -3,7 +3,7 @@ import type { AppConfig } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
-import { ClientApi, picture } from '../../prove/client-api.ts';
+import { ClientApi, picture, refusedBy } from '../../prove/client-api.ts';
 import { expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
@@ -60,11 +60,11 @@ foreach (json_decode($values['names']) as $name) {
 }
 echo json_encode($seen), PHP_EOL;`;
 
-/** Whether the API does not know who asks: 401, or, up to 0.12 at least, an error of its own that says so. */
-const unknown = (reply: Reply): boolean =>
-  reply.status === 401 ||
-  reply.status === 403 ||
-  (reply.status === 500 && reply.text().includes('Unauthenticated'));
+/** How the API says that it does not know who asks: 401, or, up to 0.12 at least, an error of its own. Undefined: it does not. */
+export const refusal = (reply: Reply): string | undefined =>
+  reply.status === 500 && reply.text().includes('Unauthenticated')
+    ? '500, which is how Pixelfed says it'
+    : refusedBy(401, 403)(reply);
 
 interface Media {
   readonly id: string;
@@ -174,7 +174,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
               .token;
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
-        if (unknown(me))
+        if (refusal(me) !== undefined)
           throw new Error(
             `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
           );
@@ -274,7 +274,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           Buffer.from(api.signedIn().split('.')[1] ?? '', 'base64url').toString(),
         ) as { jti: string };
         await inside('pixelfed_web', php(REVOKE, { id: jti }));
-        return api.expectRevoked();
+        return api.expectRevoked(refusal);
       },
     },
     {
