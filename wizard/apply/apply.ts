@@ -72,6 +72,8 @@ export interface ApplyOptions {
   /** Size of a swap file to make where there is none; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
+  /** Told of a site that was set up, as long as nobody else can change its secrets. */
+  readonly onSetUp: (config: Config, store: Store) => Promise<void>;
   /** Called with a function that gives the run lock back, for whoever ends the process. */
   readonly onLocked: (release: () => Promise<void>) => void;
 }
@@ -419,6 +421,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   }
 
   const receipt = await proveSite({ folder, config, store, engine, progress, now });
+  await options.onSetUp(config, store);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
 
