@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
+import { allByTls, wantTls } from '../support/postgres-tls.ts';
 import { docker, testSite, wipe } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -23,7 +24,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
   const host = subnet.replace(/\d+\/\d+$/, '1');
   const secret = encodeURIComponent(PASSWORD);
   const database = (password = secret, name = 'fedi'): string =>
-    `postgresql://fedi:${password}@${host}:54329/${name}`;
+    `postgresql://fedi:${password}@${host}:54329/${name}?sslmode=require`;
   const redis = (number: number): NodeJS.ProcessEnv => ({
     FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/${number}`,
   });
@@ -88,6 +89,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
         docker('exec', 'test-external-postgres', 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
       { timeout: 60_000, interval: 200 },
     );
+    await wantTls('test-external-postgres');
   });
   afterAll(() => {
     site.remove();
@@ -105,6 +107,16 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       'nobody there',
       { FEDI_MASTODON_DATABASE_URL: database().replace('54329', '54328') },
       /Connection refused/,
+    ],
+    [
+      'a server that wants TLS, asked without',
+      { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'disable') },
+      /no encryption/,
+    ],
+    [
+      'a certificate that is to be checked and that nobody knows',
+      { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'verify-full') },
+      /certificate/,
     ],
     [
       'a wrong password of Redis',
@@ -129,7 +141,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.stderr).toContain('--mastodon-database-url-file');
   });
 
-  test('first run to the receipt, without database and Valkey of its own', async () => {
+  test('first run to the receipt, without database and Valkey of its own, every connection by TLS', async () => {
     const run = await site.apply([], { env });
     expect(run.stderr).toBe('');
     expect(failed(run)).toEqual([]);
@@ -143,6 +155,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       'mastodon_web',
     ]);
     expect(sql('select count(*) from accounts where username = $$anna$$')).toBe('1');
+    expect(allByTls('test-external-postgres')).toBe(true);
     expect(site.read('fedi.yaml')).not.toContain(host);
     expect(site.read('compose.yaml')).not.toContain(PASSWORD);
   });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { accountsIn, openProofs, pixelfedSite, sqlIn } from '../support/pixelfed-site.ts';
+import { allByTls, wantTls } from '../support/postgres-tls.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
@@ -261,8 +262,18 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('PostgreSQL elsewhere: first run to the receipt; somebody’s tables and keys are refused', async () => {
-    const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...url(postgresql()) };
+  test('PostgreSQL elsewhere, by TLS: first run to the receipt; somebody’s tables and keys are refused', async () => {
+    await wantTls(POSTGRES);
+    const byTls = (mode: string): NodeJS.ProcessEnv => url(`${postgresql()}?sslmode=${mode}`);
+    const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...byTls('require') };
+    for (const [mode, said] of [
+      ['disable', 'no encryption'],
+      ['verify-full', 'certificate verify failed'],
+    ] as const) {
+      const run = await other.apply([], { env: { ...there, ...byTls(mode) } });
+      expect(run.stderr).toContain(said);
+      expect(run.code).toBe(2);
+    }
     pg('create table users (id int)');
     const refused = await other.apply([], { env: there });
     expect(refused.code).toBe(3);
@@ -286,5 +297,6 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(openProofs(run)).toEqual([]);
     expect(run.code).toBe(0);
     expect(pg('select username from users')).toBe('anna');
+    expect(allByTls(POSTGRES)).toBe(true);
   });
 });

@@ -20,6 +20,7 @@ import {
   mastodonSeals,
   mastodonTrials,
   query,
+  streamingDataEnv,
 } from './mastodon/data.ts';
 import { postgresEnv, literal } from './postgres.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
@@ -277,9 +278,7 @@ export const mastodon: App = {
         : {}),
       ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
       'mastodon-streaming': {
-        ...data,
-        // Ruby's own.
-        REDIS_DRIVER: undefined,
+        ...streamingDataEnv(data),
         DB_POOL: SIZES[text(answers, 'size') as Size].pool,
       },
       // Only what decides about the database: everything that waits for the gate is made anew with it.

@@ -67,6 +67,17 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   };
 }
 
+/**
+ * The same for streaming, whose words for TLS are others: its `require` checks the certificate too, which libpq's does not,
+ * and it cannot try.
+ */
+export function streamingDataEnv(data: EnvGroup): EnvGroup {
+  const mode = data['DB_SSLMODE'];
+  const own = mode === 'require' ? 'no-verify' : mode === 'prefer' || mode === 'allow' ? undefined : mode;
+  // The driver is Ruby's own.
+  return { ...data, DB_SSLMODE: own, REDIS_DRIVER: undefined };
+}
+
 function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
   if (hasValkey(answers)) {
     return {
