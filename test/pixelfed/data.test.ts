@@ -298,5 +298,9 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(run.code).toBe(0);
     expect(pg('select username from users')).toBe('anna');
     expect(allByTls(POSTGRES)).toBe(true);
+    expect(run.events.find(({ id }) => id === 'database-tls')).toMatchObject({
+      ok: true,
+      seen: expect.stringMatching(/^TLS_/),
+    });
   });
 });

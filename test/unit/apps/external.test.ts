@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
 import { problemsOf } from '../../../wizard/apply/apply.ts';
-import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon/data.ts';
+import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
+import { expectCipher } from '../../../wizard/apps/pixelfed/proofs.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
 import { tempFolder } from '../../support/temp.ts';
@@ -72,6 +73,15 @@ describe('an address of PostgreSQL', () => {
       REDIS_HOST: 'mastodon_valkey',
     });
   });
+
+  test.each([
+    ['require', 'no-verify'],
+    ['prefer', undefined],
+    ['disable', 'disable'],
+    ['verify-full', 'verify-full'],
+  ])('sslmode=%s is %s to streaming', (given, own) =>
+    expect(streamingDataEnv({ DB_SSLMODE: given })['DB_SSLMODE']).toBe(own),
+  );
 
   test('without port and mode: the usual port, and no line for the mode', () => {
     const found = env({ database: 'postgresql://m:p@db.example.org/mastodon' });
@@ -146,6 +156,23 @@ describe('a database of Pixelfed elsewhere', () => {
   ])('%j is refused', (text, words) =>
     expect(address?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
+
+  test.each([
+    ['mysql://p:p@db.example.org/pixelfed', false],
+    ['mysql://p:p@db.example.org/pixelfed?ssl-mode=VERIFY_IDENTITY', true],
+    ['postgresql://p:p@db.example.org/pixelfed?sslmode=prefer', false],
+    ['postgresql://p:p@db.example.org/pixelfed?sslmode=require', true],
+  ])('%s is to go by TLS: %s', (url, wanted) => {
+    const find = (): Secret => new Secret(url);
+    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'external' }, find)).toBe(wanted);
+    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'mariadb' }, find)).toBe(false);
+  });
+
+  test('a version that goes to it in the clear all the same is not proven', () => {
+    const config = { answers: { 'apps.pixelfed.release': 'v0.12.10' } } as unknown as Config;
+    expect(expectCipher(config, 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384');
+    expect(() => expectCipher(config, '')).toThrow('v0.12.10 goes to it in the clear');
+  });
 
   test('MySQL in the clear: its usual port, nothing about TLS, Unicode in its own word', () => {
     const found = pixelfedEnv({ database: 'mysql://p:p%40w@db.example.org/my%20db' });

@@ -197,6 +197,19 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
   };
 }
 
+/** Whether the address of a database elsewhere asks for TLS: older versions do not read that, and say nothing. */
+export function wantsTls(answers: Answers, find: (name: string) => Secret | undefined): boolean {
+  const address = find(`apps.${APP}.${DATABASE.key}-url`);
+  if (localOf(answers) !== undefined || address === undefined) return false;
+  const { options } = serverOf(APP, DATABASE, () => address);
+  const mode = options.get('sslmode') ?? options.get('ssl-mode') ?? '';
+  return /^(require|verify)/i.test(mode);
+}
+
+/** Inside the app: prints the cipher of its own connection, or an empty line. */
+export const CIPHER = `$row = (array) $app['db']->selectOne($app['db']->getDriverName() === 'pgsql' ? 'select cipher from pg_stat_ssl where pid = pg_backend_pid()' : "show session status like 'Ssl_cipher'");
+echo end($row), PHP_EOL;`;
+
 /** PHP with `$db`: connected as Laravel connects, by the same variables. What goes wrong is said on standard error. */
 const connected = (script: string): string => `
 error_reporting(0);

@@ -1,5 +1,5 @@
 /** The receipt of Pixelfed: what its owner, a client app and other servers see. */
-import type { AppConfig } from '../../config/config.ts';
+import type { AppConfig, Config } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
@@ -15,6 +15,7 @@ import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { proveBucket, publicUrl } from '../../prove/s3.ts';
 import { expectSaid, pictureProofs } from './branding.ts';
 import type { Said } from './branding.ts';
+import { CIPHER, wantsTls } from './data.ts';
 import { php } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
@@ -66,6 +67,14 @@ export const refusal = (reply: Reply): string | undefined =>
     ? '500, which is how Pixelfed says it'
     : refusedBy(401, 403)(reply);
 
+/** @param cipher as the app's own connection says */
+export function expectCipher({ answers }: Config, cipher: string): string {
+  if (cipher !== '') return cipher;
+  throw new Error(
+    `${String(answers['apps.pixelfed.release'])} goes to it in the clear though its address asks for TLS: take a newer --pixelfed-release, or a network that nobody listens in on`,
+  );
+}
+
 interface Media {
   readonly id: string;
   readonly url: string;
@@ -76,6 +85,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
   const base = `https://${app.domain}`;
   const bucket = bucketOf(config.answers, 'pixelfed');
+  const tls = wantsTls(config.answers, context.secret);
   // What one proof leaves for the next.
   const api = new ClientApi(http, base);
   let media: string | undefined;
@@ -157,6 +167,16 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         return `${reply.body.length} bytes at ${path}`;
       },
     },
+    ...(tls
+      ? [
+          {
+            id: 'database-tls',
+            inside: true,
+            title: 'Your database, by TLS',
+            run: async () => expectCipher(config, await inside('pixelfed_horizon', php(CIPHER))),
+          },
+        ]
+      : []),
     {
       id: 'horizon',
       inside: true,
