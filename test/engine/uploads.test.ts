@@ -1,5 +1,5 @@
 /** The doctor's one repair, on volumes of a real engine: what is found, what is mended, and what is never touched. */
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -163,6 +163,35 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     };
     expect(['.', 'accounts', 'accounts/a.png', 'lost+found'].map(of)).toEqual(['991:991 755', '991:991 755', '991:991 644', '0:0 700']); // prettier-ignore
     expect(await found(siteOf('mastodon'))).toEqual([]);
+  });
+
+  test('files of others in a disk of one’s own are named, and neither given to the app nor opened', async () => {
+    mkdirSync(join(disk, 'private'), { mode: 0o700 });
+    writeFileSync(join(disk, 'private/key'), 'k', { mode: 0o600 });
+    for (const path of ['private', 'private/key']) chownSync(join(disk, path), 1000, 1000);
+    writeFileSync(join(disk, 'accounts/b.png'), 'b', { mode: 0o600 });
+    const others = `blocker: In ${disk} 2 (private, private/key) belong to others than Mastodon: to 1000.`;
+    expect(await found(siteOf('mastodon'))).toEqual([
+      expect.stringMatching(/^blocker: .* belongs to 991:991: 1 \(accounts\/b/),
+      expect.stringMatching(/^warning: .* may be read by everybody: 1 \(accounts\/b/),
+      others,
+    ]);
+    const all = (await runCheck('uploads', siteOf('mastodon')))?.found ?? [];
+    expect(all.at(-1)).toMatchObject({
+      next: `If they are Mastodon’s, \`sudo chown -hR --from=1000 991:991 ${disk}\`; else move them out of there.`,
+    });
+    expect(all.at(-1)?.fix).toBeUndefined();
+    expect(await all[0]?.fix?.()).toMatch(/^given to 991:991: 1 .*; opened for reading: 1 /);
+    const of = (path: string): unknown[] => {
+      const { uid, mode } = statSync(join(disk, path));
+      return [uid, (mode & 0o777).toString(8)];
+    };
+    expect(['private', 'private/key', 'accounts/b.png'].map(of)).toEqual([
+      [1000, '700'],
+      [1000, '600'],
+      [991, '644'],
+    ]);
+    expect(await found(siteOf('mastodon'))).toEqual([others]);
   });
 
   test('a volume on which nothing can be changed is said in words', async () => {

@@ -1,5 +1,5 @@
 /** kill -9 of the tool at every line, rename and started program of a first run; the run after it completes the site. */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -128,6 +128,8 @@ describe.concurrent('killed, and run again', () => {
             env: fault({ ...site.env, TMPDIR: temporary }, { dieAt: point }),
           });
           expect(killed.signal).toBe('SIGKILL');
+          // What was shown is noted before anybody else may change the secrets.
+          if (point.startsWith('line admin')) expect(existsSync(join(site.folder, '.fedi/lock'))).toBe(true);
           const shown = killed.events.find(({ event }) => event === 'admin')?.['password'] as
             | string
             | undefined;

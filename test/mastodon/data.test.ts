@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
+import { allByTls, wantTls } from '../support/postgres-tls.ts';
 import { docker, testSite, wipe } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -23,15 +24,29 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
   const host = subnet.replace(/\d+\/\d+$/, '1');
   const secret = encodeURIComponent(PASSWORD);
   const database = (password = secret, name = 'fedi'): string =>
-    `postgresql://fedi:${password}@${host}:54329/${name}`;
+    `postgresql://fedi:${password}@${host}:54329/${name}?sslmode=require`;
+  const redis = (number: number): NodeJS.ProcessEnv => ({
+    FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/${number}`,
+  });
   const env: NodeJS.ProcessEnv = {
     ...site.env,
     ...mastodonAnswers(site.domain),
     FEDI_MASTODON_DATABASE: 'external',
     FEDI_MASTODON_DATABASE_URL: database(),
     FEDI_MASTODON_REDIS: 'external',
-    FEDI_MASTODON_REDIS_URL: `redis://:${secret}@${host}:63799/3`,
+    ...redis(3),
   };
+  const valkey = (number: number, ...words: string[]): string =>
+    docker(
+      'exec',
+      '--env',
+      `REDISCLI_AUTH=${PASSWORD}`,
+      'test-external-redis',
+      'valkey-cli',
+      '-n',
+      String(number),
+      ...words,
+    );
   const sql = (query: string): string =>
     docker('exec', 'test-external-postgres', 'psql', '-U', 'fedi', '-d', 'fedi', '-tAc', query);
 
@@ -74,6 +89,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
         docker('exec', 'test-external-postgres', 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
       { timeout: 60_000, interval: 200 },
     );
+    await wantTls('test-external-postgres');
   });
   afterAll(() => {
     site.remove();
@@ -93,10 +109,22 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       /Connection refused/,
     ],
     [
+      'a server that wants TLS, asked without',
+      { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'disable') },
+      /no encryption/,
+    ],
+    [
+      'a certificate that is to be checked and that nobody knows',
+      { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'verify-full') },
+      /certificate/,
+    ],
+    [
       'a wrong password of Redis',
       { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
       /WRONGPASS|NOAUTH/,
     ],
+    ['a number that Redis does not have', redis(99), /SELECT 99 failed: .*out of range/],
+    ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
   ])('%s is found out before anything is written', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.code).toBe(2);
@@ -113,7 +141,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.stderr).toContain('--mastodon-database-url-file');
   });
 
-  test('first run to the receipt, without database and Valkey of its own', async () => {
+  test('first run to the receipt, without database and Valkey of its own, every connection by TLS', async () => {
     const run = await site.apply([], { env });
     expect(run.stderr).toBe('');
     expect(failed(run)).toEqual([]);
@@ -127,6 +155,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       'mastodon_web',
     ]);
     expect(sql('select count(*) from accounts where username = $$anna$$')).toBe('1');
+    expect(allByTls('test-external-postgres')).toBe(true);
     expect(site.read('fedi.yaml')).not.toContain(host);
     expect(site.read('compose.yaml')).not.toContain(PASSWORD);
   });
@@ -151,6 +180,42 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.code).toBe(3);
     expect(run.stderr).toContain(`the database fedi at ${host}:54329`);
     expect(site.containers()).toEqual(before);
+  });
+
+  test('another site in that number of Redis is refused, and so is one where somebody’s keys are', async () => {
+    sql('create database other');
+    valkey(5, 'set', 'mine', '1');
+    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    const theirs = {
+      ...env,
+      ...thief.env,
+      ...mastodonAnswers(thief.domain),
+      FEDI_MASTODON_DATABASE_URL: database(secret, 'other'),
+    };
+    try {
+      for (const [number, said] of [
+        [3, `The data in number 3 of the Redis at ${host}:63799 belong to ${site.domain}`],
+        [5, `There are data in number 5 of the Redis at ${host}:63799 that this tool did not make`],
+      ] as const) {
+        const run = await thief.apply([], { env: { ...theirs, ...redis(number) } });
+        expect(run.stderr).toContain(said);
+        expect(run.code).toBe(3);
+        expect(thief.containers()).toEqual({});
+      }
+    } finally {
+      thief.remove();
+    }
+    expect(valkey(5, 'keys', '*')).toBe('mine');
+  });
+
+  test('a Redis that kept nothing over a restart is sealed again', async () => {
+    valkey(3, 'flushdb');
+    valkey(3, 'set', 'queue', 'of the site');
+    docker('stop', `${site.name}-caddy-1`);
+    const run = await site.apply([], { env });
+    expect(run.stderr).toBe('');
+    expect(run.code).toBe(0);
+    expect(valkey(3, 'get', 'fedi-setup')).toContain(site.domain);
   });
 });
 

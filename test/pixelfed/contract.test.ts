@@ -399,20 +399,32 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     }),
     [
       'which is kept in the cache, as branding.ts looks at it, until it is forgotten there',
-      () => {
+      async () => {
         const [check, forget] = [brandingStep('').check, brandingStep('').act] as Command[];
         const cached = `echo implode(' ', array_map(fn ($key) => $app['cache']->get($key) === null ? 'none' : 'kept', ['api:v1:instance-data:rules', 'api:v1:instance-data-response-v1'])), PHP_EOL;`;
         const run = (command: Command | undefined): string =>
           on.exec('pixelfed_web', command?.argv ?? [], command?.stdin).stdout.trim();
         expect(script(cached).stdout.trim()).toBe('kept kept');
         expect(run(check)).toBe('current');
-        const put = script(
-          `foreach (['api:v1:instance-data:rules'] as $key) $app['cache']->put($key, [['id' => '1', 'text' => 'old']], 60);`,
-        );
-        expect(put.stderr).toBe('');
-        expect(run(check)).toBe('old');
-        run(forget);
-        expect(script(cached).stdout.trim()).toBe('none none');
+        const V1 = 'api:v1:instance-data-response-v1';
+        const V2 = 'api:v2:instance-data-response-v2';
+        const rows = [
+          [V1, '/api/v1/instance', "$kept['registrations'] = !$kept['registrations']"],
+          [V2, '/api/v2/instance', "$kept['configuration']['statuses']['max_media_attachments']++"],
+          [V2, '/api/v2/instance', "$kept['title'] = 'old'"],
+          ['api:v1:instance-data:rules', '/api/v1/instance', "$kept[0]['text'] = 'old'"],
+        ] as const;
+        for (const [key, path, change] of rows) {
+          await on.web(path);
+          expect(run(check)).toBe('current');
+          const put = script(
+            `$kept = $app['cache']->get('${key}'); ${change}; $app['cache']->put('${key}', $kept, 60);`,
+          );
+          expect(put.stderr).toBe('');
+          expect([change, run(check)]).toEqual([change, 'old']);
+          run(forget);
+          expect(script(cached).stdout.trim()).toBe('none none');
+        }
         expect(run(check)).toBe('current');
       },
     ],

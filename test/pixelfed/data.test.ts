@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { accountsIn, openProofs, pixelfedSite, sqlIn } from '../support/pixelfed-site.ts';
+import { allByTls, wantTls } from '../support/postgres-tls.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
@@ -201,7 +202,6 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     ['PostgreSQL: no TLS', url(`${postgresql()}?sslmode=require`), /does not support SSL/],
     ['Redis: a wrong password', redisUrl(redis('wrong')), /WRONGPASS/],
     ['Redis: no such number', redisUrl(redis(SECRET, 'redis', '/15')), /no database 16/],
-    ['Redis: the next number in use', redisUrl(redis(SECRET, 'redis', '/8')), /its number 9 holds .* mine/],
     ['Redis: no TLS', redisUrl(redis(SECRET, 'rediss')), /Your Redis for Pixelfed: .+/],
   ])('%s is found out before anything is written', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
@@ -262,17 +262,45 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('PostgreSQL elsewhere: first run to the receipt, and somebody’s tables are refused', async () => {
-    const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...url(postgresql()) };
+  test('PostgreSQL elsewhere, by TLS: first run to the receipt; somebody’s tables and keys are refused', async () => {
+    await wantTls(POSTGRES);
+    const byTls = (mode: string): NodeJS.ProcessEnv => url(`${postgresql()}?sslmode=${mode}`);
+    const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...byTls('require') };
+    for (const [mode, said] of [
+      ['disable', 'no encryption'],
+      ['verify-full', 'certificate verify failed'],
+    ] as const) {
+      const run = await other.apply([], { env: { ...there, ...byTls(mode) } });
+      expect(run.stderr).toContain(said);
+      expect(run.code).toBe(2);
+    }
     pg('create table users (id int)');
     const refused = await other.apply([], { env: there });
     expect(refused.code).toBe(3);
     expect(refused.stderr).toContain('that this tool did not make');
     pg('drop table users');
+    // A number is taken with the one after it, for the cache.
+    for (const [number, said] of [
+      [2, `The data in number 3 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
+      [4, `The data in number 4 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
+      [8, `There are data in number 9 of the Redis at ${HOST}:${REDIS_PORT} that this tool did not make`],
+    ] as const) {
+      const taken = await other.apply([], {
+        env: { ...there, ...redisUrl(redis(SECRET, 'redis', `/${number}`)) },
+      });
+      expect(taken.stderr).toContain(said);
+      expect(taken.code).toBe(3);
+    }
+    expect(other.containers()).toEqual({});
     const run = await other.apply([], { env: { ...there, ...redisUrl(redis(SECRET, 'redis', '/5')) } });
     expect(run.stderr).toBe('');
     expect(openProofs(run)).toEqual([]);
     expect(run.code).toBe(0);
     expect(pg('select username from users')).toBe('anna');
+    expect(allByTls(POSTGRES)).toBe(true);
+    expect(run.events.find(({ id }) => id === 'database-tls')).toMatchObject({
+      ok: true,
+      seen: expect.stringMatching(/^TLS_/),
+    });
   });
 });

@@ -101,8 +101,12 @@ describe('too little memory', () => {
 
   test('root is offered a swap file, and may leave', async () => {
     const run = apply(['--dir', join(site.cwd, 'small')], onSmall);
-    await run.until(/^ {2}! This host has less memory than the site needs\.$/m);
-    expect(run.screen()).toMatch(/^ +\(Memory: 100 MB, swap .*; 256 MB needed\)$/m);
+    await run.until(
+      /^ {2}! This host has less memory than the site needs: 100 MB of memory and .* of swap;/m,
+    );
+    expect(run.screen().replaceAll(/\s+/g, ' ')).toMatch(
+      /\(Memory: this host has 100 MB of memory and .* of swap; snac needs 256 MB at least\)/,
+    );
     await run.until('Stop here');
     expect(run.screen().includes('Make a swap file of 1 GB first: /swapfile')).toBe(process.getuid?.() === 0);
     await run.choose(QUESTION, 'Stop here');

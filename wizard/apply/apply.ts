@@ -22,10 +22,11 @@ import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import type { Receipt } from '../prove/proof.ts';
 import type { ComposeFile } from '../render/compose.ts';
-import { renderSite } from '../render/site.ts';
+import { placeOf, renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { customFiles, verifySite } from '../render/verify.ts';
 import { makeRoot } from '../secrets/openssl.ts';
+import { Secret } from '../secrets/secret.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
@@ -41,7 +42,7 @@ import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
-import { checkSeal, writeSeal } from './seal.ts';
+import { checkSeals } from './seal.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap, swapIsThere } from './swap.ts';
 import { runTrials, tryBuckets } from './trials.ts';
@@ -71,6 +72,8 @@ export interface ApplyOptions {
   /** Size of a swap file to make where there is none; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
+  /** Told of a site that was set up, as long as nobody else can change its secrets. */
+  readonly onSetUp: (config: Config, store: Store) => Promise<void>;
   /** Called with a function that gives the run lock back, for whoever ends the process. */
   readonly onLocked: (release: () => Promise<void>) => void;
 }
@@ -102,15 +105,46 @@ export interface Prepared {
 }
 
 /** What the apps cannot do with these answers together, and pictures that will not do. */
-export async function problemsOf(folder: string, config: Config): Promise<string[]> {
+export async function problemsOf(
+  folder: string,
+  { answers, secrets }: Pick<Resolved, 'answers' | 'secrets'>,
+): Promise<string[]> {
+  const config = configOf(answers);
+  const store = await Store.open(folder);
   return [
     ...config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []),
+    ...samePlaces(config, (name) =>
+      secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
+    ),
     ...(await readPictures(folder, config)).problems,
   ];
 }
 
-async function refuseProblems(folder: string, config: Config): Promise<void> {
-  const cannot = await problemsOf(folder, config);
+/** Two apps in one database, or in one number of a Redis. */
+function samePlaces(config: Config, secret: (name: string) => Secret): string[] {
+  const owners = new Map<string, string>();
+  return config.apps.flatMap((app) =>
+    appOf(app.id)
+      .seals(config.answers)
+      .flatMap((seal) => {
+        let place: string;
+        try {
+          place = placeOf(config, seal, secret);
+        } catch (error) {
+          if (error instanceof Problem) return []; // An address that is missing is asked for further on.
+          throw error;
+        }
+        const other = owners.get(place);
+        owners.set(place, appOf(app.id).name);
+        return other === undefined
+          ? []
+          : [`${other} and ${appOf(app.id).name} would both be in ${place}. Each needs its own.`];
+      }),
+  );
+}
+
+async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 'secrets'>): Promise<void> {
+  const cannot = await problemsOf(folder, given);
   if (cannot.length > 0)
     throw gather(
       EXIT.USAGE,
@@ -137,7 +171,7 @@ export async function prepare(
       next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
     });
   }
-  await refuseProblems(folder, config);
+  await refuseProblems(folder, resolved);
   const running = (await runningAnswers(folder)) ?? {};
   const { refused, leaves } = changed(
     questionsFor(config.apps.map(({ id }) => id)),
@@ -308,7 +342,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
   // Before gigabytes are fetched for nothing. What a commit that was cut short has yet to bring is asked later.
-  if (!(await needsRecovery(folder))) await refuseProblems(folder, config);
+  if (!(await needsRecovery(folder))) await refuseProblems(folder, options.resolved);
   const pulls = await pullsOf(folder, config, engine);
   const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked });
   const allowed = { ...options, swapGiB: asked || offered };
@@ -357,13 +391,8 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await runTrials(engine, config, store, lock, progress);
   const running = (await runningAnswers(folder)) ?? {};
   await tryBuckets(config, store, running, options.resolved.secrets, progress);
-  const places = await placesBefore(folder);
-  const empty = [];
-  for (const app of config.apps) {
-    const image = lockedReference(lock[appOf(app.id).seal(config.answers).image] as Lock[string]);
-    if ((await checkSeal(engine, config, app, store, image, places[app.id])) === 'empty')
-      empty.push({ app, image });
-  }
+  const imageOf = (name: string): string => lockedReference(lock[name] as Lock[string]);
+  const unsealed = await checkSeals(engine, config, store, imageOf, await placesBefore(folder));
   const keep = await decideEdited(options, changes);
   await withLine(progress, 'verify', 'Files rendered, checked by Compose and Caddy', () =>
     verifySite(engine, folder, lock, site),
@@ -377,10 +406,12 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await tellServers(engine, config, store, progress, now);
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
-  for (const { app, image } of empty) {
-    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, () =>
-      writeSeal(engine, config, app, store, image),
-    );
+  for (const app of config.apps) {
+    const own = unsealed.filter((one) => one.app === app);
+    if (own.length === 0) continue;
+    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, async () => {
+      for (const { write } of own) await write();
+    });
   }
   await writeFiles(options, changes, keep);
   await startContainers(options, engine, site);
@@ -390,11 +421,12 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   }
 
   const receipt = await proveSite({ folder, config, store, engine, progress, now });
+  await options.onSetUp(config, store);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
 
-/** App → where its data are by the compose.yaml that is there. */
-async function placesBefore(folder: string): Promise<Partial<ComposeFile['x-data'] & object>> {
+/** Where the data are by the compose.yaml that is there. */
+async function placesBefore(folder: string): Promise<ComposeFile['x-data'] & object> {
   const text = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
   try {
     return (parseYaml(text) as unknown as ComposeFile | null)?.['x-data'] ?? {};

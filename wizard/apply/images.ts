@@ -14,6 +14,7 @@ export async function lockOf(
 ): Promise<{ lock: Lock; missing: string[] }> {
   const found: Record<string, LockEntry> = {};
   const missing: string[] = [];
+  const drifted: string[] = [];
   const lookedUp = await Promise.all(
     Object.entries(wanted).map(async ([name, spec]) => {
       const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
@@ -32,12 +33,22 @@ export async function lockOf(
       continue;
     }
     if (locked === undefined) found[name] = lockEntry(spec, image);
-    else if ('id' in locked && locked.id !== image.id) {
-      throw new Problem(EXIT.REFUSED, `${locked.tag} is another image now than the one this site runs on.`, {
-        means: 'Somebody built or loaded it anew under the same name. Nothing was changed.',
-        next: `To move to it, remove the entry ${name} from images.lock.yaml and run this again.`,
-      });
-    } else found[name] = locked;
+    else if ('id' in locked && locked.id !== image.id) drifted.push(name);
+    else found[name] = locked;
+  }
+  if (drifted.length > 0) {
+    const tags = [...new Set(drifted.map((name) => lock[name]?.tag))];
+    const several = drifted.length > 1;
+    throw new Problem(
+      EXIT.REFUSED,
+      tags.length > 1
+        ? `${tags.join(', ')} are other images now than those this site runs on.`
+        : `${tags[0]} is another image now than the one this site runs on.`,
+      {
+        means: `Somebody built or loaded ${tags.length > 1 ? 'them' : 'it'} anew under the same name. Nothing was changed.`,
+        next: `To move to ${tags.length > 1 ? 'them' : 'it'}, remove the ${several ? 'entries' : 'entry'} ${drifted.join(', ')} from images.lock.yaml and run this again.`,
+      },
+    );
   }
   return { lock: found, missing };
 }

@@ -1,10 +1,10 @@
 /** The seal: a mark inside an app's data that says whose they are. Read before anything starts on them. */
-import type { ServerSeal, VolumeSeal } from '../apps/app.ts';
+import type { Seal as Kept, ServerSeal, VolumeSeal } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
-import { placeOf } from '../render/site.ts';
+import { placeKey, placeOf } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
@@ -38,13 +38,6 @@ interface Keeper {
   /** Whether the app has data there. */
   hasData(): Promise<boolean>;
   write(text: string): Promise<void>;
-}
-
-function keeperOf(engine: Engine, config: Config, app: AppConfig, store: Store, image: string): Keeper {
-  const seal = appOf(app.id).seal(config.answers);
-  return 'volume' in seal
-    ? volumeKeeper(engine, config.name, seal, image)
-    : serverKeeper(engine, seal, store, image, placeOf(config, app, store));
 }
 
 function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: string): Keeper {
@@ -108,50 +101,85 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
   };
 }
 
+/** A place of an app that has no seal yet. */
+export interface Unsealed {
+  readonly app: AppConfig;
+  readonly write: () => Promise<void>;
+}
+
 /**
- * `sealed`: these are this site's data. `empty`: there are none yet. Throws exit 3 when they belong to another domain,
- * other secrets, or nobody we know, or when this place is empty and the data were elsewhere until now.
+ * The places of the site without a seal, in the order of its apps; the others are this site's. Throws exit 3 when what is
+ * in one belongs to another domain, other secrets, or nobody we know, or when it is empty and the data were elsewhere until now.
+ * @param imageOf reference of an image by its name
+ * @param before places by the compose.yaml that is there
  */
-export async function checkSeal(
+export async function checkSeals(
   engine: Engine,
   config: Config,
-  app: AppConfig,
   store: Store,
-  image: string,
+  imageOf: (name: string) => string,
+  before: Readonly<Record<string, string>>,
+): Promise<Unsealed[]> {
+  const unsealed: Unsealed[] = [];
+  for (const app of config.apps) {
+    for (const kept of appOf(app.id).seals(config.answers)) {
+      const place = placeOf(config, kept, (name) => store.get(name));
+      const image = imageOf(kept.image);
+      const keeper =
+        'volume' in kept
+          ? volumeKeeper(engine, config.name, kept, image)
+          : serverKeeper(engine, kept, store, image, place);
+      const seal = sealFor(config, app, store);
+      if ((await check(keeper, seal, kept, place, before[placeKey(app, kept)])) === 'empty')
+        unsealed.push({ app, write: () => keeper.write(`${JSON.stringify(seal)}\n`) });
+    }
+  }
+  return unsealed;
+}
+
+async function check(
+  keeper: Keeper,
+  wanted: Seal,
+  kept: Kept,
+  place: string,
   before: string | undefined,
 ): Promise<'sealed' | 'empty'> {
-  const keeper = keeperOf(engine, config, app, store, image);
-  const place = placeOf(config, app, store);
+  const isServer = !('volume' in kept);
+  const comesAgain = isServer && kept.beside !== undefined;
+  const other = isServer
+    ? 'Name another place for the new site'
+    : 'Give the new site data of its own (another --name)';
   const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
-    const wanted = sealFor(config, app, store);
     const [theirs, ours] = [found.names.join(' and '), wanted.names.join(' and ')];
     if (theirs !== ours) {
       throw new Problem(EXIT.REFUSED, `The data in ${place} belong to ${theirs}, not to ${ours}.`, {
         means:
           'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
-        next: `Set the domain back to ${theirs}, or give the new site data of its own (another --name).`,
+        next: `${other}, or set the domain back to ${theirs}.`,
       });
     }
     if (found.secrets !== wanted.secrets) {
       throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${place}.`, {
         means:
           'The data were made with other secrets; started with these they would be lost. Nothing was changed.',
-        next: 'Put the secrets.json of this site back from a backup, or give a new site data of its own (another --name).',
+        next: `Put the secrets.json of this site back from a backup. ${other}, if it is one.`,
       });
     }
     return 'sealed';
   }
+  // What the site filled itself, where a server that keeps nothing over a restart lost the seal.
+  if (comesAgain && before === place) return 'empty';
   if (await keeper.hasData()) {
     throw new Problem(EXIT.REFUSED, `There are data in ${place} that this tool did not make.`, {
       means: 'They may be somebody’s server. Nothing was changed.',
-      next: 'Give the new site data of its own (another --name), or move these away.',
+      next: `${other}, or move these away.`,
     });
   }
-  if (before !== undefined && before !== place) {
+  if (before !== undefined && before !== place && !comesAgain) {
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${appOf(app.id).name} are in ${before}; ${place}, where the answers say they are, is empty.`,
+      `The data of ${appOf(wanted.app).name} are in ${before}; ${place}, where the answers say they are, is empty.`,
       {
         means: 'The server would start with nobody in it. Nothing was changed.',
         next: 'Set the answer back; or stop the site (`docker compose down`), bring the data there by a dump and a restore, and run this again.',
@@ -159,17 +187,4 @@ export async function checkSeal(
     );
   }
   return 'empty';
-}
-
-/** Writes the seal where the data will be. */
-export function writeSeal(
-  engine: Engine,
-  config: Config,
-  app: AppConfig,
-  store: Store,
-  image: string,
-): Promise<void> {
-  return keeperOf(engine, config, app, store, image).write(
-    `${JSON.stringify(sealFor(config, app, store))}\n`,
-  );
 }

@@ -109,6 +109,6 @@ async function attempt(engine: Engine, store: Store, lock: Lock, trial: Trial): 
     env: revealAll(trial.env((name) => store.get(name))),
     network: 'bridge',
   });
-  if (code !== 0) return stderr.trim().replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`;
+  if (code !== 0) return (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`;
   return trial.problem(stdout);
 }

@@ -83,8 +83,13 @@ export interface VolumeSeal {
   readonly owner: string;
 }
 
-/** In a database of the person's own: three commands of a client. */
+/** On a server of the person's own: three commands of a client. */
 export interface ServerSeal {
+  /**
+   * Last part of the place's name, where it is not that of the data but of what comes again by itself (queues, a cache):
+   * another place may be taken, and one that was emptied is sealed anew.
+   */
+  readonly beside?: string;
   /** Name of the image that has the client. */
   readonly image: string;
   /** Where the data are, for people. */
@@ -202,7 +207,8 @@ export interface App {
   readonly adminSecret: string;
   /** By name of the secret; every other one that can change at all only has to be made anew. */
   readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
-  readonly seal: (answers: Answers) => Seal;
+  /** One for each place that has to be this app's alone; that of its data first. */
+  readonly seals: (answers: Answers) => readonly Seal[];
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
   readonly uploads?: Uploads;

@@ -30,6 +30,16 @@ export const REDIS: ServerKind = {
   path: /^\d{0,2}$/,
 };
 
+/** Which of its numbers an address of Redis names. */
+export const numberOf = ({ name }: Partial<Server>): number => Number(name || 0);
+
+/** One number of a Redis elsewhere, for people. */
+export const numberAt = ({ host, port }: Server, number: number): string =>
+  `number ${number} of the Redis at ${host}:${port}`;
+
+/** The key that holds the seal in a number of a Redis elsewhere. */
+export const SEAL_KEY = 'fedi-setup';
+
 /** What to do when one is not reached. */
 export const SERVER_HINT =
   'Check address, user and password. Containers reach this host by an address of its own (`ip -4 address`), not by localhost.';
@@ -54,7 +64,7 @@ function partsOf({ schemes }: ServerKind, text: string): Server | undefined {
   try {
     return {
       scheme,
-      host: url.hostname.replace(/^\[|\]$/g, ''),
+      host: url.hostname.toLowerCase().replace(/^\[|\]$/g, ''),
       port: Number(url.port || port),
       user: decodeURIComponent(url.username),
       password: new Secret(decodeURIComponent(url.password)),

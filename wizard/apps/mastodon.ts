@@ -17,9 +17,10 @@ import {
   hasDatabase,
   hasValkey,
   mastodonRotations,
-  mastodonSeal,
+  mastodonSeals,
   mastodonTrials,
   query,
+  streamingDataEnv,
 } from './mastodon/data.ts';
 import { postgresEnv, literal } from './postgres.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
@@ -247,7 +248,7 @@ export const mastodon: App = {
     webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
-  seal: mastodonSeal,
+  seals: mastodonSeals,
   trials: mastodonTrials,
   folders: [
     { volume: 'mastodon_db', what: 'the database', name: 'db-dir', owner: SERVERS, when: hasDatabase },
@@ -277,9 +278,7 @@ export const mastodon: App = {
         : {}),
       ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
       'mastodon-streaming': {
-        ...data,
-        // Ruby's own.
-        REDIS_DRIVER: undefined,
+        ...streamingDataEnv(data),
         DB_POOL: SIZES[text(answers, 'size') as Size].pool,
       },
       // Only what decides about the database: everything that waits for the gate is made anew with it.

@@ -19,7 +19,7 @@ import {
   dataQuestions,
   dataTrials,
   pixelfedRotations,
-  pixelfedSeal,
+  pixelfedSeals,
   serverEnv,
   shapeData,
 } from './pixelfed/data.ts';
@@ -363,7 +363,7 @@ export const pixelfed: App = {
   trustFiles: {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
-  seal: pixelfedSeal,
+  seals: pixelfedSeals,
   trials: dataTrials,
   folders: [
     ...dataFolders,
@@ -391,6 +391,8 @@ export const pixelfed: App = {
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
+        // Else its pages tell the admin of a lab, which may reach nobody, that the look for a newer version failed.
+        INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.mode === 'internal' ? 'true' : undefined,
         // PHP's own folder, and this one.
         PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),

@@ -52,14 +52,16 @@ export const snac: App = {
   ],
   adminSecret: PASSWORD,
   front: 'snac_front',
-  seal: () => ({
-    service: 'snac',
-    image: 'snac',
-    volume: 'snac_data',
-    mount: '/data',
-    data: '/data/server.json',
-    owner: OWNER,
-  }),
+  seals: () => [
+    {
+      service: 'snac',
+      image: 'snac',
+      volume: 'snac_data',
+      mount: '/data',
+      data: '/data/server.json',
+      owner: OWNER,
+    },
+  ],
   folders: [{ volume: 'snac_data', what: 'the data', name: 'data-dir', owner: OWNER }],
 
   env: (config, app, secret) => ({

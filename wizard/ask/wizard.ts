@@ -66,7 +66,7 @@ export interface Conversation {
   /** Told after every answer, with all of them by key; secrets among them. */
   readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
   /** What these answers cannot do together, in sentences. */
-  readonly problemsOf: (answers: Answers) => Promise<readonly string[]>;
+  readonly problemsOf: (resolved: Resolved) => Promise<readonly string[]>;
   /** What several servers take of this host, and the sum. */
   readonly together: (answers: Answers) => string;
   /** What was found on this host and in the DNS for these answers, a line each. */
@@ -204,8 +204,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       if (key !== '') resolved = await change(rowOf(list, key), resolved);
     } else if (action !== '') resolved = await change(rowOf(list, action), resolved);
     else {
-      const problems =
-        resolved.problems.length > 0 ? resolved.problems : await talk.problemsOf(resolved.answers);
+      const problems = resolved.problems.length > 0 ? resolved.problems : await talk.problemsOf(resolved);
       say();
       for (const problem of problems) say(problem, 2);
       if (problems.length === 0 && (await agrees(talk, resolved, said))) return { resolved, said };

@@ -152,8 +152,11 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
   if (info instanceof Problem) return undefined;
   const { memoryMiB: need } = needed(context);
   const swap = await host.swapMiB();
-  const parts = config.apps.length > 1 ? ` (${together(config.answers)})` : '';
-  const seen = `${gib(info.memoryMiB * MIB)}, swap ${gib(swap * MIB)}; ${gib(need * MIB)} needed${parts}`;
+  const here = `${gib(info.memoryMiB * MIB)} of memory and ${gib(swap * MIB)} of swap`;
+  const busy =
+    config.apps.length > 1 ? `. When all are busy they take more: ${together(config.answers)}` : '';
+  const least = `${config.apps.map(({ id }) => appOf(id).name).join(', ')} need${config.apps.length > 1 ? '' : 's'} ${gib(need * MIB)} at least`;
+  const seen = `this host has ${here}; ${least}${busy}`;
   if (swapGiB > 0 && !host.isRoot) {
     const { file, fstab } = SWAP;
     return {
@@ -177,7 +180,7 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
     found: [
       {
         level: 'warning',
-        what: 'This host has less memory than the site needs.',
+        what: `This host has less memory than the site needs: ${here}; ${least}.`,
         means: 'It may start and later be killed by the kernel.',
         next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` makes a file of ${offer} GB.`,
         ...(host.isRoot ? { swapGiB: offer } : {}),
@@ -195,9 +198,9 @@ function tooMuch(context: CheckContext, host: Share): Finding[] {
   return [
     {
       level: 'warning',
-      what: `The sizes ask for more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
-      means: 'When all are busy the kernel stops what takes the most.',
-      next: `Take sizes that fit together: ${flags.join(' ')}.`,
+      what: `When all are busy they take more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
+      means: 'The kernel then stops what takes the most.',
+      next: `Take sizes that fit together: \`fedi-setup apply ${flags.join(' ')}\`; or add memory.`,
     },
   ];
 }

@@ -12,22 +12,27 @@ const PRUNE = '-name lost+found -prune -o';
 const CLOSED_FOLDER = '-type d ! -perm -701';
 const CLOSED_FILE = '-type f ! -perm -604';
 
+/** In a directory of the person's own others may keep files too: only what root left there is taken for the app's. */
+const OURS = String.raw`\( -uid 0 -o -uid "$1" \)`;
+
 /**
- * For `sh -c SCRIPT - UID GID SHOWN FROM FILE…` with the volume at /data. Prints `foreign PATH`, `closed PATH` and
- * `missing FILE`. A folder of mode 0711, as the app makes it, is open enough.
+ * For `sh -c SCRIPT - UID GID SHOWN FROM FILE…` with the volume at /data. Prints `foreign PATH`, `others UID PATH`,
+ * `closed PATH` and `missing FILE`. A folder of mode 0711, as the app makes it, is open enough.
+ * @param ours what of `find` picks files that the app may be given
  */
-const LOOK = `cd /data || exit 1
+const look = (ours: string): string => `cd /data || exit 1
 tell() { head -n ${MANY} | sed "s|^\\(\\./\\)*||; s|^|$1 |"; }
-find . ${PRUNE} ! -uid "$1" -print | tell foreign
-{ find "./$3" ${PRUNE} ${CLOSED_FOLDER} -print; find "./$3" ${PRUNE} ${CLOSED_FILE} -print; } | tell closed
+find . ${PRUNE} ! -uid "$1" ${ours} -print | tell foreign
+[ -z '${ours}' ] || find . ${PRUNE} ! ${ours} -printf '%U %P\\n' | tell others
+{ find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -print; find "./$3" ${PRUNE} ${CLOSED_FILE} ${ours} -print; } | tell closed
 shown=$3; shift 4
 for file; do [ -s "$shown/$file" ] || echo "missing $file"; done`;
 
 /** Takes the same. Owners are put right everywhere; only what everybody may see is opened. */
-const MEND = `cd /data || exit 1
-find . ${PRUNE} ! -uid "$1" -exec chown -h "$1:$2" {} + &&
-find "./$3" ${PRUNE} ${CLOSED_FOLDER} -exec chmod u+rwx,go+rx {} + &&
-find "./$3" ${PRUNE} ${CLOSED_FILE} -exec chmod u+rw,go+r {} + || exit 1
+const mending = (ours: string): string => `cd /data || exit 1
+find . ${PRUNE} ! -uid "$1" ${ours} -exec chown -h "$1:$2" {} + &&
+find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -exec chmod u+rwx,go+rx {} + &&
+find "./$3" ${PRUNE} ${CLOSED_FILE} ${ours} -exec chmod u+rw,go+r {} + || exit 1
 owner=$1:$2; shown=$3; from=$4; shift 4
 for file; do
   [ ! -s "$shown/$file" ] && [ -s "$from/$shown/$file" ] || continue
@@ -42,32 +47,38 @@ interface Place {
   readonly volume: string;
   readonly uploads: Uploads;
   readonly image: string;
+  /** The directory of the person's own that it is. */
+  readonly device: string | undefined;
 }
 
-type Kind = 'foreign' | 'closed' | 'missing';
+type Kind = 'foreign' | 'others' | 'closed' | 'missing';
 
-async function run({ engine }: CheckContext, place: Place, script: string): Promise<string> {
-  const { volume, uploads, image } = place;
+async function run(
+  { engine }: CheckContext,
+  place: Place,
+  script: (ours: string) => string,
+): Promise<string> {
+  const { volume, uploads, image, device } = place;
   const { owner, shown, shipped } = uploads;
   const { code, stdout, stderr } = await engine.run({
     image,
     argv: [
       'sh',
       '-c',
-      script,
+      script(device === undefined ? '' : OURS),
       '-',
       ...owner.split(':'),
       shown,
       shipped?.from ?? '',
       ...(shipped?.files ?? []),
     ],
-    mounts: [`${volume}:/data${script === LOOK ? ':ro' : ''}`],
+    mounts: [`${volume}:/data${script === look ? ':ro' : ''}`],
     user: '0:0',
   });
   if (code === 0) return stdout;
   throw new Problem(
     EXIT.FAILED,
-    `The volume ${volume} could not be ${script === LOOK ? 'looked at' : 'mended'}.`,
+    `The volume ${volume} could not be ${script === look ? 'looked at' : 'mended'}.`,
     {
       means: 'It may lie on a file system that knows no owners, or that root may not write on.',
       next: `Give everything in it to ${owner} where it is kept.`,
@@ -77,12 +88,12 @@ async function run({ engine }: CheckContext, place: Place, script: string): Prom
 }
 
 /** Paths by what is wrong with them. */
-async function look(context: CheckContext, place: Place): Promise<Record<Kind, string[]>> {
+async function wrongIn(context: CheckContext, place: Place): Promise<Record<Kind, string[]>> {
   // What a terminal would obey is not shown: people name their files themselves.
-  const lines = (await run(context, place, LOOK)).replaceAll(/[^\P{Cc}\n]/gu, '?').split('\n');
+  const lines = (await run(context, place, look)).replaceAll(/[^\P{Cc}\n]/gu, '?').split('\n');
   const of = (kind: Kind): string[] =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
-  return { foreign: of('foreign'), closed: of('closed'), missing: of('missing') };
+  return { foreign: of('foreign'), others: of('others'), closed: of('closed'), missing: of('missing') };
 }
 
 const howMany = (paths: readonly string[]): string =>
@@ -92,9 +103,9 @@ const names = (paths: readonly string[]): string =>
 const count = (paths: readonly string[]): string => `${howMany(paths)} (${names(paths)})`;
 
 async function mend(context: CheckContext, place: Place): Promise<string> {
-  const before = await look(context, place);
-  await run(context, place, MEND);
-  let after = await look(context, place);
+  const before = await wrongIn(context, place);
+  await run(context, place, mending);
+  let after = await wrongIn(context, place);
   const { shipped, owner } = place.uploads;
   if (after.missing.length > 0 && shipped !== undefined) {
     const { engine, config } = context;
@@ -102,7 +113,7 @@ async function mend(context: CheckContext, place: Place): Promise<string> {
       (one) => one.service === shipped.service && one.state === 'running',
     );
     if (web !== undefined) await engine.exec(web.id, shipped.make.argv, shipped.make.stdin);
-    after = await look(context, place);
+    after = await wrongIn(context, place);
   }
   const done = (kind: Kind, what: string): string[] => {
     const gone = before[kind].filter((path) => !after[kind].includes(path));
@@ -118,7 +129,7 @@ async function mend(context: CheckContext, place: Place): Promise<string> {
 }
 
 function findings(context: CheckContext, place: Place, wrong: Record<Kind, readonly string[]>): Finding[] {
-  const { name, volume, uploads } = place;
+  const { name, volume, uploads, device } = place;
   const { owner, shown } = uploads;
   const where = shown === '.' ? volume : `${shown} of ${volume}`;
   // One repair for all of them, whichever it is asked for.
@@ -155,9 +166,25 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
       (paths) => `Default pictures are missing in ${where}: ${count(paths)}.`,
     ],
   ];
-  return rows.flatMap(([kind, finding, what]) =>
-    wrong[kind].length === 0 ? [] : [{ ...finding, what: what(wrong[kind]), fix }],
-  );
+  return [
+    ...rows.flatMap(([kind, finding, what]) =>
+      wrong[kind].length === 0 ? [] : [{ ...finding, what: what(wrong[kind]), fix }],
+    ),
+    ...(wrong.others.length === 0 || device === undefined ? [] : [ofOthers(wrong.others, place, device)]),
+  ];
+}
+
+/** @param lines `UID PATH` */
+function ofOthers(lines: readonly string[], { name, uploads: { owner } }: Place, device: string): Finding {
+  const uids = [...new Set(lines.map((line) => line.split(' ', 1)[0] ?? ''))];
+  const paths = lines.map((line) => line.slice(line.indexOf(' ') + 1) || '.');
+  const commands = uids.map((uid) => `\`sudo chown -hR --from=${uid} ${owner} ${device}\``);
+  return {
+    level: 'blocker',
+    what: `In ${device} ${count(paths)} belong to others than ${name}: to ${uids.join(', ')}.`,
+    means: `${name} works as ${owner} and cannot change or delete them. They may be somebody’s own, so \`doctor --fix\` leaves them alone.`,
+    next: `If they are ${name}’s, ${commands.join(', ')}; else move them out of there.`,
+  };
 }
 
 export async function checkUploads(context: CheckContext): Promise<Looked | undefined> {
@@ -171,10 +198,11 @@ export async function checkUploads(context: CheckContext): Promise<Looked | unde
     if (uploads === undefined || image === undefined) continue;
     const volume = `${config.name}_${uploads.volume}`;
     // Naming one that is not there would make it.
-    if ((await engine.volume(volume)) === undefined) continue;
-    const place = { name, volume, uploads, image };
+    const there = await engine.volume(volume);
+    if (there === undefined) continue;
+    const place = { name, volume, uploads, image, device: there.device };
     try {
-      const wrong = await look(context, place);
+      const wrong = await wrongIn(context, place);
       const bad = Object.entries(wrong).flatMap(([kind, paths]) =>
         paths.length === 0 ? [] : [`${paths.length} ${kind}`],
       );

@@ -14,6 +14,7 @@ import { swapIsThere } from '../apply/swap.ts';
 import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import type { Given, Resolved, Source } from '../answers/resolve.ts';
 import { savedSource, yamlSource } from '../answers/sources.ts';
@@ -23,7 +24,7 @@ import { SWAP } from '../layout.ts';
 import { patch, summary } from '../plan/diff.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
-import type { Event } from '../progress.ts';
+import type { Event, Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { siteFolder } from './command.ts';
@@ -105,7 +106,7 @@ async function conversation(
       const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
       context.onLeaving(kept ? KEPT : undefined);
     },
-    problemsOf: (answers) => problemsOf(folder, configOf(answers)),
+    problemsOf: (answered) => problemsOf(folder, answered),
     together,
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered, by) =>
@@ -185,17 +186,13 @@ function optionsFor(
     onWarnings: context.interactive && !context.flags.yes ? acceptWarnings : undefined,
     swapGiB: context.flags.swapGiB,
     now: context.now,
+    onSetUp: (config, store) => showPasswords(context.progress, config, store),
     onLocked: context.onLocked,
   };
 }
 
 /** Admins' passwords, each shown once. */
-async function showPasswords(
-  { progress }: CommandContext,
-  folder: string,
-  { config }: Applied,
-): Promise<void> {
-  const store = await Store.open(folder);
+async function showPasswords(progress: Progress, config: Config, store: Store): Promise<void> {
   for (const app of config.apps) {
     const name = appOf(app.id).adminSecret;
     const password = store.find(name);
@@ -225,7 +222,6 @@ export async function setUp(
   if (flags.dryRun) return showPlan(context, folder, answered);
   progress.emit({ event: 'begin', folder });
   const applied = await apply(optionsFor(context, folder, answered));
-  if (applied.changed) await showPasswords(context, folder, applied);
 
   const { receipt, config } = applied;
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });

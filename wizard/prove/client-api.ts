@@ -68,13 +68,21 @@ export class ClientApi {
       body,
     });
   }
-  /** Asks as the token's account, until that is no longer anybody. */
-  async expectRevoked(): Promise<string> {
+  /** Asks as the token's account, which has to be nobody's by now. @param refusal how a reply says so, if it does */
+  async expectRevoked(refusal = refusedBy(401, 403, 422)): Promise<string> {
     const again = await this.call('GET', '/api/v1/accounts/verify_credentials');
     if (again.status === 200) throw new Error('the revoked token still works');
-    return `the old token answers ${again.status}`;
+    const how = refusal(again);
+    if (how === undefined) throw new Error(`asked with the revoked token it answers ${again.status}`);
+    return `the old token is refused (${how})`;
   }
 }
+
+/** A reply that says by one of these codes that it does not know who asks. */
+export const refusedBy =
+  (...statuses: number[]) =>
+  ({ status }: Reply): string | undefined =>
+    statuses.includes(status) ? String(status) : undefined;
 
 /** What is uploaded: Mastodon's blue. */
 export const picture = (size: number): Buffer => png(size, [99, 100, 255]);

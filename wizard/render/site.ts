@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import { folderKey } from '../apps/app.ts';
+import type { Seal } from '../apps/app.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from './env.ts';
 import { readAsset } from '../assets.ts';
@@ -12,6 +13,7 @@ import { aboutBytes } from '../config/picture.ts';
 import { LOCK_FILE, lockedReference, printLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
+import type { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 import { fillCaddy } from './caddy.ts';
 import {
@@ -82,13 +84,13 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   return variables;
 }
 
-/** Where the data of an app are, for people. */
-export function placeOf(config: Config, { id }: AppConfig, store: Store): string {
-  const seal = appOf(id).seal(config.answers);
-  return 'volume' in seal
-    ? `the volume ${config.name}_${seal.volume}`
-    : seal.place((name) => store.get(name));
-}
+/** Where what a seal is for is, for people. */
+export const placeOf = ({ name }: Config, seal: Seal, secret: (name: string) => Secret): string =>
+  'volume' in seal ? `the volume ${name}_${seal.volume}` : seal.place(secret);
+
+/** What compose.yaml calls it. */
+export const placeKey = ({ id }: AppConfig, seal: Seal): string =>
+  'volume' in seal || seal.beside === undefined ? id : `${id}.${seal.beside}`;
 
 /** What makes a named volume lead to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
@@ -235,7 +237,13 @@ export async function renderSite({
 }: RenderInput): Promise<RenderedSite> {
   const variables = siteVariables(config, lock);
   const compose = await renderCompose(config, lock, variables);
-  compose['x-data'] = Object.fromEntries(config.apps.map((app) => [app.id, placeOf(config, app, store)]));
+  compose['x-data'] = Object.fromEntries(
+    config.apps.flatMap((app) =>
+      appOf(app.id)
+        .seals(config.answers)
+        .map((seal) => [placeKey(app, seal), placeOf(config, seal, (name) => store.get(name))]),
+    ),
+  );
   const caddy = await renderCaddy(config, variables, customCaddy);
 
   const env: Record<string, EnvGroup> = {};

@@ -1,9 +1,13 @@
 /** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
 import { describe, expect, test } from 'vitest';
-import { dataEnv, dataQuestions } from '../../../wizard/apps/mastodon/data.ts';
+import { resolve } from '../../../wizard/answers/resolve.ts';
+import { problemsOf } from '../../../wizard/apply/apply.ts';
+import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
+import { expectCipher } from '../../../wizard/apps/pixelfed/proofs.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
+import { tempFolder } from '../../support/temp.ts';
 
 const row = (key: string) => dataQuestions.find((question) => question.key === `apps.mastodon.${key}`);
 const database = row('database-url');
@@ -69,6 +73,15 @@ describe('an address of PostgreSQL', () => {
       REDIS_HOST: 'mastodon_valkey',
     });
   });
+
+  test.each([
+    ['require', 'no-verify'],
+    ['prefer', undefined],
+    ['disable', 'disable'],
+    ['verify-full', 'verify-full'],
+  ])('sslmode=%s is %s to streaming', (given, own) =>
+    expect(streamingDataEnv({ DB_SSLMODE: given })['DB_SSLMODE']).toBe(own),
+  );
 
   test('without port and mode: the usual port, and no line for the mode', () => {
     const found = env({ database: 'postgresql://m:p@db.example.org/mastodon' });
@@ -144,6 +157,23 @@ describe('a database of Pixelfed elsewhere', () => {
     expect(address?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
 
+  test.each([
+    ['mysql://p:p@db.example.org/pixelfed', false],
+    ['mysql://p:p@db.example.org/pixelfed?ssl-mode=VERIFY_IDENTITY', true],
+    ['postgresql://p:p@db.example.org/pixelfed?sslmode=prefer', false],
+    ['postgresql://p:p@db.example.org/pixelfed?sslmode=require', true],
+  ])('%s is to go by TLS: %s', (url, wanted) => {
+    const find = (): Secret => new Secret(url);
+    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'external' }, find)).toBe(wanted);
+    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'mariadb' }, find)).toBe(false);
+  });
+
+  test('a version that goes to it in the clear all the same is not proven', () => {
+    const config = { answers: { 'apps.pixelfed.release': 'v0.12.10' } } as unknown as Config;
+    expect(expectCipher(config, 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384');
+    expect(() => expectCipher(config, '')).toThrow('v0.12.10 goes to it in the clear');
+  });
+
   test('MySQL in the clear: its usual port, nothing about TLS, Unicode in its own word', () => {
     const found = pixelfedEnv({ database: 'mysql://p:p%40w@db.example.org/my%20db' });
     expect(found).toMatchObject({
@@ -180,5 +210,63 @@ describe('a database of Pixelfed elsewhere', () => {
       REDIS_DATABASE: 4,
       REDIS_CACHE_DB: 5,
     });
+  });
+});
+
+describe('two apps of a site on servers elsewhere', () => {
+  const problems = async (first: Urls, second: Urls): Promise<readonly string[]> => {
+    const answers: Record<string, string> = { apps: 'mastodon,pixelfed', 'tls.mode': 'internal' };
+    for (const [app, urls] of Object.entries({ mastodon: first, pixelfed: second })) {
+      Object.assign(answers, {
+        [`apps.${app}.domain`]: `${app}.example.org`,
+        [`apps.${app}.admin`]: 'anna',
+        [`apps.${app}.email`]: 'anna@example.org',
+        [`apps.${app}.size`]: '2gb',
+      });
+      for (const [kind, url] of Object.entries(urls))
+        Object.assign(answers, { [`apps.${app}.${kind}`]: 'external', [`apps.${app}.${kind}-url`]: url });
+    }
+    const given = Object.entries(answers).map(([key, text]) => [key, { text, from: key }] as const);
+    const resolved = await resolve([new Map(given)]);
+    expect(resolved.problems).toEqual([]);
+    return problemsOf(tempFolder(), resolved);
+  };
+  interface Urls {
+    readonly redis?: string;
+    readonly database?: string;
+  }
+
+  test.each<[string, Urls, Urls, string]>([
+    [
+      'one number',
+      { redis: 'redis://:p@R.example.org/3' },
+      { redis: 'rediss://pix:q@r.example.org:6379/3' },
+      'number 3 of the Redis at r.example.org:6379',
+    ],
+    [
+      'the number after it, which is the cache’s',
+      { redis: 'redis://:p@r.example.org/1' },
+      { redis: 'redis://:p@r.example.org' },
+      'number 1 of the Redis at r.example.org:6379',
+    ],
+    [
+      'one database',
+      { database: 'postgresql://m:p@db.example.org/fedi' },
+      { database: 'postgres://p:p@db.example.org:5432/fedi?sslmode=require' },
+      'the database fedi at db.example.org:5432',
+    ],
+  ])('%s is refused at once', async (_, first, second, place) => {
+    expect(await problems(first, second)).toEqual([
+      `Mastodon and Pixelfed would both be in ${place}. Each needs its own.`,
+    ]);
+  });
+
+  test('numbers and databases of their own are taken', async () => {
+    expect(
+      await problems(
+        { redis: 'redis://:p@r.example.org/2', database: 'postgresql://m:p@db.example.org/mastodon' },
+        { redis: 'redis://:p@r.example.org/3', database: 'postgresql://p:p@db.example.org/pixelfed' },
+      ),
+    ).toEqual([]);
   });
 });

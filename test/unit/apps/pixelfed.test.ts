@@ -248,6 +248,11 @@ test('a bucket: its public address, and never as the app’s own disk', () => {
   expect(env()['PF_ENABLE_CLOUD']).toBeUndefined();
 });
 
+test('a lab does not complain that nobody tells it of newer versions; a server does', () => {
+  const name = 'INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING';
+  expect([env({ 'tls.mode': 'internal' })[name], env()[name]]).toEqual(['true', undefined]);
+});
+
 test('no value is a word of a command, nor of the script', () => {
   const nasty = `'); system('id'); //`;
   const { argv, stdin } = php('echo 1;', { nasty });

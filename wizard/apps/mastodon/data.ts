@@ -4,8 +4,17 @@ import type { Answers, Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { Rotation, Seal, Trial } from '../app.ts';
-import { REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
+import type { Rotation, Seal, ServerSeal, Trial } from '../app.ts';
+import {
+  REDIS,
+  SEAL_KEY,
+  SERVER_HINT,
+  isExternal,
+  numberAt,
+  numberOf,
+  serverOf,
+  serverQuestions,
+} from '../external.ts';
 import type { ServerKind } from '../external.ts';
 import { literal, tellPostgres } from '../postgres.ts';
 import { runner } from './runner.ts';
@@ -58,6 +67,17 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   };
 }
 
+/**
+ * The same for streaming, whose words for TLS are others: its `require` checks the certificate too, which libpq's does not,
+ * and it cannot try.
+ */
+export function streamingDataEnv(data: EnvGroup): EnvGroup {
+  const mode = data['DB_SSLMODE'];
+  const own = mode === 'require' ? 'no-verify' : mode === 'prefer' || mode === 'allow' ? undefined : mode;
+  // The driver is Ruby's own.
+  return { ...data, DB_SSLMODE: own, REDIS_DRIVER: undefined };
+}
+
 function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
   if (hasValkey(answers)) {
     return {
@@ -95,8 +115,13 @@ function clientEnv(secret: Secrets): EnvGroup {
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
+export const mastodonSeals = (answers: Answers): Seal[] => [
+  databaseSeal(answers),
+  ...(hasValkey(answers) ? [] : [REDIS_SEAL]),
+];
+
 /** In the volume of the database; in an external one the comment of an empty table, which every dump carries along. */
-export function mastodonSeal(answers: Answers): Seal {
+function databaseSeal(answers: Answers): Seal {
   if (hasDatabase(answers)) {
     return {
       service: 'mastodon_db',
@@ -122,6 +147,35 @@ export function mastodonSeal(answers: Answers): Seal {
     }),
   };
 }
+
+/** A command of Redis at the number that the address names. Of its own shell: only what is not secret stands in it. */
+const valkey = (command: string): string =>
+  `valkey-cli -e -h "$REDIS_HOST" -p "$REDIS_PORT" -n "$REDIS_DB" \${REDIS_USER:+--user "$REDIS_USER"} \${REDIS_TLS:+--tls} ${command}`;
+
+function valkeyEnv(secret: Secrets): EnvGroup {
+  const server = serverOf(APP, REDIS, secret);
+  return {
+    REDIS_HOST: server.host,
+    REDIS_PORT: server.port,
+    REDIS_DB: numberOf(server),
+    REDIS_USER: server.user || undefined,
+    REDIS_TLS: server.scheme === 'rediss' ? 'yes' : undefined,
+    REDISCLI_AUTH: server.password,
+  };
+}
+
+const REDIS_SEAL: ServerSeal = {
+  beside: 'redis',
+  image: 'valkey',
+  place: (secret) => {
+    const server = serverOf(APP, REDIS, secret);
+    return numberAt(server, numberOf(server));
+  },
+  env: valkeyEnv,
+  read: ['sh', '-c', valkey(`get ${SEAL_KEY}`)],
+  data: ['sh', '-c', `[ "$(${valkey('dbsize')})" = 0 ] || echo t`],
+  write: (text) => ({ argv: ['sh', '-c', valkey(`-x set ${SEAL_KEY}`)], stdin: text.trim() }),
+};
 
 export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
   hasDatabase(answers) ? { 'mastodon.db': { service: 'mastodon_db', tell: tellPostgres('mastodon') } } : {};
@@ -178,26 +232,14 @@ export function mastodonTrials({ answers }: Config): Trial[] {
       id: 'mastodon.redis',
       title: 'Your Redis for Mastodon',
       image: 'valkey',
-      argv: [
-        'sh',
-        '-c',
-        // Arguments of its own shell: only what is not secret stands in them.
-        'exec valkey-cli -h "$REDIS_HOST" -p "$REDIS_PORT" ${REDIS_USER:+--user "$REDIS_USER"} ${REDIS_TLS:+--tls} info server',
-      ],
-      env: (secret) => {
-        const server = serverOf(APP, REDIS, secret);
-        return {
-          REDIS_HOST: server.host,
-          REDIS_PORT: server.port,
-          REDIS_USER: server.user || undefined,
-          REDIS_TLS: server.scheme === 'rediss' ? 'yes' : undefined,
-          REDISCLI_AUTH: server.password,
-        };
-      },
-      problem: (stdout) => {
-        const version = /redis_version:(\d+)/.exec(stdout)?.[1];
-        // The client ends with 0 though the server refused it.
-        if (version === undefined) return stdout.trim().split('\n').at(-1) || 'it did not answer.';
+      argv: ['sh', '-c', `${valkey('info server')} 2>&1`],
+      env: valkeyEnv,
+      problem: (said) => {
+        // The client goes on with number 0 where it may not have another.
+        const refused = /^SELECT .*/m.exec(said)?.[0];
+        if (refused !== undefined) return `${refused}.`;
+        const version = /redis_version:(\d+)/.exec(said)?.[1];
+        if (version === undefined) return said.trim().split('\n').at(-1) || 'it did not answer.';
         return Number(version) < MINIMUM.redis
           ? `it is older than ${MINIMUM.redis}.0 (${version}).`
           : undefined;

@@ -107,19 +107,33 @@ const KEPT = [
   'api:v1:instance-data-response-v1',
   'api:v2:instance-data-response-v2',
 ];
-const IS_CURRENT = `[$rules, $v1] = array_map(fn ($key) => $app['cache']->get($key), ['${KEPT[0]}', '${KEPT[1]}']);
+/** Compares with what a page would say now. The second version keeps nothing about who may sign up. */
+const IS_CURRENT = `[$rules, $v1, $v2] = array_map(fn ($key) => $app['cache']->get($key), explode(',', $values['keys']));
 $config = $app['config'];
+$texts = fn ($rules) => array_column($rules ?? [], 'text');
 $wanted = json_decode((string) $config['app.rules'], true) ?: [];
-$old = ($rules !== null && array_column($rules, 'text') !== $wanted)
-  || ($v1 !== null && [$v1['title'] ?? null, $v1['short_description'] ?? null, array_column($v1['rules'] ?? [], 'text')] !== [$config['app.name'], $config['app.short_description'], $wanted]);
+$now = [
+  'title' => $config['app.name'], 'short_description' => $config['app.short_description'], 'description' => $config['app.short_description'],
+  'email' => $config['instance.email'], 'languages' => [$config['app.locale']],
+  'registrations' => (bool) $config['pixelfed.open_registration'], 'approval_required' => (bool) $config['instance.curated_registration.enabled'],
+];
+$media = ['supported_mime_types' => explode(',', $config['pixelfed.media_types']), 'image_size_limit' => $config['pixelfed.max_photo_size'] * 1024];
+$statuses = ['max_media_attachments' => (int) $config['pixelfed.max_album_length']];
+$differs = fn ($kept, $now) => array_intersect_key($kept ?? [], $now) != array_intersect_key($now, $kept ?? []);
+$old = $rules !== null && $texts($rules) !== $wanted;
+foreach ([[$v1, ['description' => 1]], [$v2, ['registrations' => 1]]] as [$kept, $not]) {
+  if ($kept === null) continue;
+  $old = $old || $texts($kept['rules']) !== $wanted || $differs($kept, array_diff_key($now, $not))
+    || $differs($kept['configuration']['media_attachments'], $media) || $differs($kept['configuration']['statuses'], $statuses);
+}
 echo $old ? 'old' : 'current', PHP_EOL;`;
 const FORGET = `foreach (explode(',', $values['keys']) as $key) $app['cache']->forget($key);`;
 
 export const brandingStep = (hint: string): AppStep => ({
   id: 'pixelfed.said',
-  title: 'Name, description and rules as they are now',
+  title: 'What it says of itself, as it is now',
   service: 'pixelfed_web',
-  check: { ...php(IS_CURRENT), prints: 'current' },
+  check: { ...php(IS_CURRENT, { keys: KEPT.join(',') }), prints: 'current' },
   act: php(FORGET, { keys: KEPT.join(',') }),
   hint,
 });

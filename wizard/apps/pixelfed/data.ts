@@ -6,8 +6,17 @@ import type { ComposeFile } from '../../render/compose.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { DataFolder, ImageSpec, Rotation, Seal, Trial } from '../app.ts';
-import { REDIS as ANY_REDIS, SERVER_HINT, isExternal, serverOf, serverQuestions } from '../external.ts';
+import type { DataFolder, ImageSpec, Rotation, Seal, ServerSeal, Trial } from '../app.ts';
+import {
+  REDIS as ANY_REDIS,
+  SEAL_KEY,
+  SERVER_HINT,
+  isExternal,
+  numberAt,
+  numberOf,
+  serverOf,
+  serverQuestions,
+} from '../external.ts';
 import type { Server, ServerKind } from '../external.ts';
 import { postgresEnv, tellPostgres } from '../postgres.ts';
 import { connectionsOf } from './size.ts';
@@ -171,7 +180,7 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
     ? { host: 'pixelfed_valkey', port: 6379, password: secret('pixelfed.valkey') }
     : serverOf(APP, REDIS, secret);
   const tls = server.scheme === 'rediss';
-  const number = Number(server.name || 0);
+  const number = numberOf(server);
   return {
     REDIS_CLIENT: 'phpredis',
     REDIS_SCHEME: tls ? 'tls' : undefined,
@@ -187,6 +196,19 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
     ...(hasValkey(answers) ? {} : { REDIS_CACHE_DB: number + 1, REDIS_DATABASE_SESSION: number + 1 }),
   };
 }
+
+/** Whether the address of a database elsewhere asks for TLS: older versions do not read that, and say nothing. */
+export function wantsTls(answers: Answers, find: (name: string) => Secret | undefined): boolean {
+  const address = find(`apps.${APP}.${DATABASE.key}-url`);
+  if (localOf(answers) !== undefined || address === undefined) return false;
+  const { options } = serverOf(APP, DATABASE, () => address);
+  const mode = options.get('sslmode') ?? options.get('ssl-mode') ?? '';
+  return /^(require|verify)/i.test(mode);
+}
+
+/** Inside the app: prints the cipher of its own connection, or an empty line. */
+export const CIPHER = `$row = (array) $app['db']->selectOne($app['db']->getDriverName() === 'pgsql' ? 'select cipher from pg_stat_ssl where pid = pg_backend_pid()' : "show session status like 'Ssl_cipher'");
+echo end($row), PHP_EOL;`;
 
 /** PHP with `$db`: connected as Laravel connects, by the same variables. What goes wrong is said on standard error. */
 const connected = (script: string): string => `
@@ -240,24 +262,28 @@ function databaseProblem(stdout: string, needed: number): string | undefined {
   return undefined;
 }
 
-const TRY_REDIS = `
+/** PHP with `$redis`: connected as Laravel connects. What goes wrong is said on standard error. */
+const redisPhp = (script: string): string[] => [
+  'php',
+  '-r',
+  `
 error_reporting(0);
 try {
   $redis = new Redis;
   $redis->connect(getenv('REDIS_HOST'), (int) getenv('REDIS_PORT'), 10);
   $user = getenv('REDIS_USERNAME');
   $redis->auth($user ? [$user, getenv('REDIS_PASSWORD')] : getenv('REDIS_PASSWORD'));
-  foreach (['REDIS_DB', 'REDIS_CACHE_DB'] as $name)
-    if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
-  for ($at = null, $i = 0; $at !== 0 && $i < 100; $i++)
-    foreach ($redis->scan($at, '*', 1000) ?: [] as $key)
-      if (!str_starts_with($key, 'pixelfed-'))
-        throw new Exception("its number ".getenv('REDIS_CACHE_DB')." holds somebody else's data, such as $key. Pixelfed empties it with its cache: name a number that is followed by a free one.");
-  echo $redis->info('server')['redis_version'] ?? '';
+  ${script}
 } catch (Throwable $e) {
   fwrite(STDERR, $e->getMessage().PHP_EOL);
   exit(1);
-}`;
+}`,
+];
+
+const TRY_REDIS = `
+  foreach (['REDIS_DB', 'REDIS_CACHE_DB'] as $name)
+    if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
+  echo $redis->info('server')['redis_version'] ?? '';`;
 
 /** As Horizon asks for it. */
 const OLDEST_REDIS = 5;
@@ -281,7 +307,7 @@ export function dataTrials({ answers }: Config): Trial[] {
       id: 'pixelfed.redis',
       title: 'Your Redis for Pixelfed',
       image: APP,
-      argv: ['php', '-r', TRY_REDIS],
+      argv: redisPhp(TRY_REDIS),
       env: (secret) => redisEnv(answers, secret),
       problem: (version) =>
         Number(version.split('.')[0]) >= OLDEST_REDIS
@@ -293,8 +319,36 @@ export function dataTrials({ answers }: Config): Trial[] {
   return trials;
 }
 
+export const pixelfedSeals = (answers: Answers): Seal[] => [
+  databaseSeal(answers),
+  ...(hasValkey(answers) ? [] : [redisSeal(answers, 'redis', 0), redisSeal(answers, 'cache', 1)]),
+];
+
+/** @param after how many numbers behind the one that the address names */
+function redisSeal(answers: Answers, beside: string, after: number): ServerSeal {
+  const at = (script: string): string[] =>
+    redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
+  return {
+    beside,
+    image: APP,
+    place: (secret) => {
+      const server = serverOf(APP, REDIS, secret);
+      return numberAt(server, numberOf(server) + after);
+    },
+    env: (secret) => redisEnv(answers, secret),
+    read: at(`echo $redis->get('${SEAL_KEY}') ?: '';`),
+    data: at(`echo $redis->dbSize() > 0 ? 't' : 'f';`),
+    write: (text) => ({
+      argv: at(
+        `if (!$redis->set('${SEAL_KEY}', trim(stream_get_contents(STDIN)))) throw new Exception($redis->getLastError());`,
+      ),
+      stdin: text,
+    }),
+  };
+}
+
 /** In the volume of the database; in an external one the comment of a table, which every dump carries along. */
-export function pixelfedSeal(answers: Answers): Seal {
+function databaseSeal(answers: Answers): Seal {
   const local = localOf(answers);
   if (local !== undefined) {
     const [image, mount, data] =

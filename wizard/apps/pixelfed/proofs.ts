@@ -1,9 +1,9 @@
 /** The receipt of Pixelfed: what its owner, a client app and other servers see. */
-import type { AppConfig } from '../../config/config.ts';
+import type { AppConfig, Config } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
-import { ClientApi, picture } from '../../prove/client-api.ts';
+import { ClientApi, picture, refusedBy } from '../../prove/client-api.ts';
 import { expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
@@ -15,6 +15,7 @@ import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { proveBucket, publicUrl } from '../../prove/s3.ts';
 import { expectSaid, pictureProofs } from './branding.ts';
 import type { Said } from './branding.ts';
+import { CIPHER, wantsTls } from './data.ts';
 import { php } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
@@ -60,11 +61,19 @@ foreach (json_decode($values['names']) as $name) {
 }
 echo json_encode($seen), PHP_EOL;`;
 
-/** Whether the API does not know who asks: 401, or, up to 0.12 at least, an error of its own that says so. */
-const unknown = (reply: Reply): boolean =>
-  reply.status === 401 ||
-  reply.status === 403 ||
-  (reply.status === 500 && reply.text().includes('Unauthenticated'));
+/** How the API says that it does not know who asks: 401, or, up to 0.12 at least, an error of its own. Undefined: it does not. */
+export const refusal = (reply: Reply): string | undefined =>
+  reply.status === 500 && reply.text().includes('Unauthenticated')
+    ? '500, which is how Pixelfed says it'
+    : refusedBy(401, 403)(reply);
+
+/** @param cipher as the app's own connection says */
+export function expectCipher({ answers }: Config, cipher: string): string {
+  if (cipher !== '') return cipher;
+  throw new Error(
+    `${String(answers['apps.pixelfed.release'])} goes to it in the clear though its address asks for TLS: take a newer --pixelfed-release, or a network that nobody listens in on`,
+  );
+}
 
 interface Media {
   readonly id: string;
@@ -76,6 +85,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
   const base = `https://${app.domain}`;
   const bucket = bucketOf(config.answers, 'pixelfed');
+  const tls = wantsTls(config.answers, context.secret);
   // What one proof leaves for the next.
   const api = new ClientApi(http, base);
   let media: string | undefined;
@@ -157,6 +167,16 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         return `${reply.body.length} bytes at ${path}`;
       },
     },
+    ...(tls
+      ? [
+          {
+            id: 'database-tls',
+            inside: true,
+            title: 'Your database, by TLS',
+            run: async () => expectCipher(config, await inside('pixelfed_horizon', php(CIPHER))),
+          },
+        ]
+      : []),
     {
       id: 'horizon',
       inside: true,
@@ -174,7 +194,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
               .token;
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
-        if (unknown(me))
+        if (refusal(me) !== undefined)
           throw new Error(
             `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
           );
@@ -274,7 +294,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           Buffer.from(api.signedIn().split('.')[1] ?? '', 'base64url').toString(),
         ) as { jti: string };
         await inside('pixelfed_web', php(REVOKE, { id: jti }));
-        return api.expectRevoked();
+        return api.expectRevoked(refusal);
       },
     },
     {

@@ -198,7 +198,12 @@ namespace Standin {
                 'db' => new Database,
                 'redis' => new RedisManager,
                 'mailer' => new Mailer,
-                'config' => ['auth.providers.users.model' => User::class, 'app.name' => env('APP_NAME', 'Pixelfed'), 'app.short_description' => env('PF_SHORT_DESCRIPTION', 'Pixelfed'), 'app.rules' => env('PF_RULES')],
+                'config' => [
+                    'auth.providers.users.model' => User::class,
+                    'app.name' => env('APP_NAME', 'Pixelfed'), 'app.short_description' => env('PF_SHORT_DESCRIPTION', 'Pixelfed'), 'app.description' => env('PF_DESCRIPTION'), 'app.rules' => env('PF_RULES'), 'app.locale' => env('APP_LOCALE', 'en'),
+                    'instance.email' => env('INSTANCE_CONTACT_EMAIL'), 'instance.curated_registration.enabled' => env('INSTANCE_CUR_REG', false),
+                    'pixelfed.open_registration' => env('OPEN_REGISTRATION', true), 'pixelfed.max_photo_size' => env('MAX_PHOTO_SIZE', 15_000), 'pixelfed.max_album_length' => env('MAX_ALBUM_LENGTH', 4), 'pixelfed.media_types' => env('MEDIA_TYPES', 'image/jpeg,image/jpg,image/png,image/gif'),
+                ],
                 'cache' => new Cache,
                 \Illuminate\Contracts\Console\Kernel::class => new Kernel,
                 \Laravel\Passport\ClientRepository::class => new \Laravel\Passport\ClientRepository,

@@ -196,11 +196,15 @@ function instance(): array
         'rules' => rules(),
         // As the original has it without its cache of settings: no variable sets it, and it is no whole address.
         'thumbnail' => '/storage/headers/default.jpg', 'languages' => [env('APP_LOCALE', 'en')], 'registrations' => (bool) env('OPEN_REGISTRATION', true), 'approval_required' => (bool) env('INSTANCE_CUR_REG', false),
-        'configuration' => [
-            'media_attachments' => ['supported_mime_types' => explode(',', env('MEDIA_TYPES', 'image/jpeg,image/jpg,image/png,image/gif')), 'image_size_limit' => 1024 * (int) env('MAX_PHOTO_SIZE', 15_000)],
-            'statuses' => ['max_characters' => (int) env('MAX_CAPTION_LENGTH', 500), 'max_media_attachments' => (int) env('MAX_ALBUM_LENGTH', 4)],
-        ],
-    ]);
+    ] + limits());
+}
+
+function limits(): array
+{
+    return ['configuration' => [
+        'media_attachments' => ['supported_mime_types' => explode(',', env('MEDIA_TYPES', 'image/jpeg,image/jpg,image/png,image/gif')), 'image_size_limit' => 1024 * (int) env('MAX_PHOTO_SIZE', 15_000)],
+        'statuses' => ['max_characters' => (int) env('MAX_CAPTION_LENGTH', 500), 'max_media_attachments' => (int) env('MAX_ALBUM_LENGTH', 4)],
+    ]];
 }
 
 function person(string $name): never
@@ -222,8 +226,9 @@ function apiRoutes(string $method, string $path): void
         case 'GET /api/v1/instance':
             json(instance());
         case 'GET /api/v2/instance':
-            $v1 = instance();
-            json(['domain' => $v1['uri'], 'title' => $v1['title'], 'version' => $v1['version'], 'registrations' => ['enabled' => $v1['registrations'], 'approval_required' => $v1['approval_required']]]);
+            // Kept apart from the other; who may sign up is not kept.
+            $v2 = cached('api:v2:instance-data-response-v2', 1800, fn () => ['domain' => env('APP_DOMAIN'), 'title' => env('APP_NAME', 'Pixelfed'), 'version' => '3.5.3 (compatible; Pixelfed '.VERSION.')', 'description' => env('PF_SHORT_DESCRIPTION', 'Pixelfed'), 'languages' => [env('APP_LOCALE', 'en')], 'rules' => rules()] + limits());
+            json($v2 + ['registrations' => ['enabled' => (bool) env('OPEN_REGISTRATION', true), 'approval_required' => (bool) env('INSTANCE_CUR_REG', false)]]);
         case 'GET /.well-known/nodeinfo':
             env('NODEINFO', true) || notFound();
             json(['links' => [['href' => url('/api/nodeinfo/2.0.json'), 'rel' => 'http://nodeinfo.diaspora.software/ns/schema/2.0']]]);
