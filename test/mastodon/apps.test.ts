@@ -41,7 +41,11 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     ['one that is there', ['add', 'snac'], 'runs snac already'],
     ['one that does not exist', ['add', 'mastodonn'], 'Did you mean mastodon?'],
     ['the only one, removed', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
-    ['one that is not there, removed', ['remove', 'mastodon', '--confirm', 'mastodon'], 'no mastodon to remove'],
+    [
+      'one that is not there, removed',
+      ['remove', 'mastodon', '--confirm', 'mastodon'],
+      'no mastodon to remove',
+    ],
   ])('%s is refused in words', async (_title, words, said) => {
     const run = await command(...words);
     expect(run.code).toBe(2);

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
-import { docker, testSite, tool } from '../support/site.ts';
+import { composeUp, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
@@ -114,7 +114,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
   test('docker compose works without us', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
-    execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
+    await composeUp(site);
     const run = await command('prove');
     expect(open(run)).toEqual(ALL);
     expect(run.code).toBe(0);

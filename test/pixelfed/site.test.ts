@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { client, multipartFile } from '../../wizard/prove/http.ts';
 import { isOfficial, pixelfedAnswers } from '../support/pixelfed-images.ts';
-import { docker, testSite, tool } from '../support/site.ts';
+import { composeUp, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
 const site = testSite('pixelfed', 90);
@@ -265,7 +265,7 @@ describe.sequential('a site with Pixelfed', () => {
   test('docker compose works without us, and a stop takes no minute', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
-    execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
+    await composeUp(site);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(proofs(run).toSorted()).toEqual(ALL_PROOFS.toSorted());
     expect(run.code).toBe(0);

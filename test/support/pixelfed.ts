@@ -105,7 +105,12 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
       IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
     },
-    `services: { pixelfed_web: { networks: { pixelfed_front: { aliases: [${INNER}] } } } }\n`,
+    // Docker asks these two so seldom that it is half a minute until it knows.
+    `services:
+  pixelfed_web: { networks: { pixelfed_front: { aliases: [${INNER}] } } }
+  pixelfed_horizon: { healthcheck: { interval: 2s } }
+  pixelfed_scheduler: { healthcheck: { interval: 2s } }
+`,
   );
   const { up, exec, host, container, remove } = stack;
 

@@ -4,7 +4,8 @@ import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { inject } from 'vitest';
+import { expect, inject, vi } from 'vitest';
+import { connect } from '../../wizard/docker/docker.ts';
 
 /** Images that scripts/images makes; an official one that is loaded can be named instead. */
 export const IMAGES = {
@@ -139,6 +140,18 @@ export function testSite(name: string, address: number, domain = `${name}.fedi.t
 
 export function docker(...argv: string[]): string {
   return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+}
+
+/** `docker compose up` as a person types it; then every container is asked whether it is well, as Docker asks, but at once. */
+export async function composeUp({ folder, name }: TestSite): Promise<void> {
+  execFileSync('docker', ['compose', 'up', '--detach'], { cwd: folder, stdio: 'ignore' });
+  const engine = await connect();
+  for (const { id, service, state, healthTest } of await engine.containers(name))
+    if (state === 'running' && healthTest.length > 0)
+      await vi.waitFor(
+        async () => expect([service, (await engine.exec(id, healthTest)).code]).toEqual([service, 0]),
+        { timeout: 180_000, interval: 250 },
+      );
 }
 
 /** Everything a Compose project has on the engine. */

@@ -1,8 +1,10 @@
 /** Proofs that every fediverse server owes alike: how other servers find it and its people. */
 import { crc32, deflateSync } from 'node:zlib';
 import type { AppConfig } from '../config/config.ts';
+import { messageOf } from '../problem.ts';
 import { expectStatus } from './http.ts';
 import type { Client, Reply } from './http.ts';
+import { Down } from './proof.ts';
 import type { Proof } from './proof.ts';
 
 /** As other servers ask: a redirect to another HTTPS address is followed, as one from handles to pages is (RFC 7033, 4.2). */
@@ -29,13 +31,18 @@ export async function actorOf(http: Client, app: AppConfig): Promise<string> {
   return self;
 }
 
-export function discoveryProofs(http: Client, app: AppConfig, software: string): Proof[] {
+/** @param service that answers for the app. */
+export function discoveryProofs(http: Client, app: AppConfig, software: string, service: string): Proof[] {
   return [
     {
       id: 'https',
       title: 'HTTPS, and HTTP leads to it',
+      needs: [service],
       run: async () => {
-        const reply = await http(`https://${app.domain}/`);
+        const reply = await http(`https://${app.domain}/`).catch((error: unknown) => {
+          throw new Down(messageOf(error), { cause: error });
+        });
+        if (reply.status >= 500) throw new Down(`the front page answered ${reply.status}`);
         if (reply.status >= 400) throw new Error(`the front page answered ${reply.status}`);
         const plain = await http(`http://${app.domain}/`);
         const target = String(plain.headers['location'] ?? '');

@@ -76,7 +76,7 @@ export function neighbourProofs(
   ];
 }
 
-/** Seconds for the way there: what a server that is down costs. */
+/** Seconds for the way there. */
 export const PATIENCE_S = 10;
 
 /** By curl, in a container that has it: the address it came to. Trust comes from the container's environment. */
@@ -96,9 +96,13 @@ export const byCurl =
           '/dev/null',
           '--max-time',
           String(PATIENCE_S),
+          // Such a request is refused at the door (RFC 9112, 3.2): nobody waits there for an app that is down.
+          '--http1.1',
+          '--header',
+          'Host:',
           '--write-out',
           '%{time_appconnect}',
-          `https://${name}/.well-known/nodeinfo`,
+          `https://${name}/`,
         ],
       });
       const error = stderr.trim().split('\n').at(-1) || `curl ended with ${code}`;

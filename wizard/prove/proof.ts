@@ -26,9 +26,14 @@ export interface Proof {
   readonly title: string;
   /** Asks the web for nothing: it is tried where there is no answer from it, too. */
   readonly inside?: boolean;
+  /** Services without which it cannot come out well: where one does not run, that is what was seen, and nothing is waited for. */
+  readonly needs?: readonly string[];
   /** Resolves to the evidence in a few words; throws what was seen instead. */
   readonly run: () => Promise<string>;
 }
+
+/** Nobody answers at all: whatever else is asked of the web would only find that out anew. */
+export class Down extends Error {}
 
 export interface ProofResult {
   readonly app: string;

@@ -8,6 +8,7 @@ import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { client } from './http.ts';
 import type { Client } from './http.ts';
+import { Down } from './proof.ts';
 import type { Proof, ProofContext, ProofResult } from './proof.ts';
 import { certificateProof, proxyProof } from './tls.ts';
 
@@ -33,7 +34,8 @@ export async function prove(
 ): Promise<ProofResult[]> {
   const containerOf = async (service: string): Promise<string> => {
     const container = (await engine.containers(config.name)).find((one) => one.service === service);
-    if (container === undefined) throw new Error(`the container of ${service} is gone`);
+    if (container === undefined) throw new Down(`the container of ${service} is gone`);
+    if (container.state !== 'running') throw new Down(`the container ${service} does not run`);
     return container.id;
   };
   const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
@@ -71,6 +73,7 @@ export async function prove(
         if (!open) throw new Error(`not tried: ${gate?.closed}`);
         if (isDown && proof.inside !== true)
           throw new Error(`not tried: https://${app.domain} does not answer`);
+        for (const service of proof.needs ?? []) await containerOf(service);
         const seen = await proof.run();
         result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
         progress.done(seen);
@@ -86,7 +89,7 @@ export async function prove(
         progress.fail(result.seen);
         if (proof === gate?.proof) open = false;
         // Caddy waits for an app a while before it says so: not once a proof.
-        else if (proof.id === FIRST && open) isDown = !(await answers(context.http, app));
+        else if (proof.id === FIRST) isDown = error instanceof Down;
       }
       results.push(result);
       progress.emit({ event: 'proof', ...result });
@@ -97,14 +100,6 @@ export async function prove(
 
 /** Of {@link discoveryProofs}: whether there is anybody. */
 const FIRST = 'https';
-
-async function answers(http: Client, { domain }: AppConfig): Promise<boolean> {
-  try {
-    return (await http(`https://${domain}/`)).status < 500;
-  } catch {
-    return false;
-  }
-}
 
 /** What comes before all other proofs of an app, and what those say when it failed: each would only find that out anew. */
 function gateOf(

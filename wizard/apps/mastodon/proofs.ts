@@ -31,6 +31,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const api = new ClientApi(http, base);
   let client: ClientApp | undefined;
   let media: string | undefined;
+  let stored = bucket === undefined;
 
   /** As a person with a browser: the log-in form, the consent form, the code. */
   const passwordToken = async (made: ClientApp): Promise<string> => {
@@ -95,7 +96,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
   };
 
   return [
-    ...discoveryProofs(http, app, 'mastodon'),
+    ...discoveryProofs(http, app, 'mastodon', 'mastodon_web'),
     ...neighbourProofs(context, app, byCurl(context, 'mastodon_sidekiq'), {
       own: false,
       refusedBy: config.tls.mode === 'internal' ? undefined : 'Mastodon',
@@ -134,19 +135,19 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
           {
             id: 'storage',
             title: `A file in the bucket ${bucket.name}, read by a stranger, and deleted`,
-            run: () =>
-              proveBucket({
-                http,
-                bucket,
-                secretKey: context.secret(secretKeyOf('mastodon')),
-                origin: base,
-              }),
+            run: async () => {
+              const secretKey = context.secret(secretKeyOf('mastodon'));
+              const seen = await proveBucket({ http, bucket, secretKey, origin: base });
+              stored = true;
+              return seen;
+            },
           },
         ]),
     {
       id: 'upload',
       title: 'A picture, uploaded, processed and read back',
       run: async () => {
+        if (!stored) throw new Error('not tried: it would go to the bucket');
         const sent = await api.upload('/api/v2/media', picture(64));
         if (sent.status !== 200 && sent.status !== 202) expectStatus(sent, 200, 'the upload');
         const { id } = sent.json<{ id: string }>();
@@ -170,6 +171,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
     {
       id: 'streaming',
       title: 'A post, seen live over a WebSocket, read by a stranger, and deleted',
+      needs: ['mastodon_streaming', 'mastodon_sidekiq'],
       run: async () => {
         const text = `fedi-setup was here at ${new Date().toISOString()}`;
         const { socket, head } = await http.socket(`wss://${web}/api/v1/streaming?stream=user`, api.bearer());

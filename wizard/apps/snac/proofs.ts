@@ -17,7 +17,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
   let media: { id: string; file: string } | undefined;
 
   return [
-    ...discoveryProofs(http, app, 'snac'),
+    ...discoveryProofs(http, app, 'snac', 'snac'),
     ...neighbourProofs(context, app, byCurl(context, 'snac'), { own: false, refusedBy: undefined }),
     {
       id: 'login',
