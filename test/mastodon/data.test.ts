@@ -152,6 +152,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       'mastodon_gate',
       'mastodon_sidekiq',
       'mastodon_streaming',
+      'mastodon_uploads',
       'mastodon_web',
     ]);
     expect(sql('select count(*) from accounts where username = $$anna$$')).toBe('1');

@@ -24,6 +24,7 @@ describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_
       'pixelfed_horizon',
       'pixelfed_postgres',
       'pixelfed_scheduler',
+      'pixelfed_uploads',
       'pixelfed_valkey',
       'pixelfed_web',
     ]);
@@ -234,6 +235,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
       'pixelfed_gate',
       'pixelfed_horizon',
       'pixelfed_scheduler',
+      'pixelfed_uploads',
       'pixelfed_web',
     ]);
     expect(root('select username from fedi.users')).toBe('anna');

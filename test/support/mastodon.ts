@@ -105,6 +105,7 @@ export function mastodonStack(project = 'test-contract-mastodon'): MastodonStack
       IMAGE_MASTODON_STREAMING: images.streaming,
       IMAGE_POSTGRES: 'fedi-setup/postgres:trixie',
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
+      IMAGE_CADDY: 'fedi-setup/caddy:trixie',
       WEB_CONCURRENCY: '1',
     },
     'services: { mail: { image: "fedi-setup/mail:trixie", networks: { mastodon_front: {} } } }\n',

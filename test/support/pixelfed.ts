@@ -104,6 +104,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
       IMAGE_PIXELFED: PIXELFED_IMAGE,
       IMAGE_MARIADB: 'fedi-setup/mariadb:trixie',
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
+      IMAGE_CADDY: 'fedi-setup/caddy:trixie',
     },
     // Docker asks these two so seldom that it is half a minute until it knows.
     `services:

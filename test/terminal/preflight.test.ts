@@ -105,7 +105,7 @@ describe('too little memory', () => {
       /^ {2}! This host has less memory than the site needs: 100 MB of memory and .* of swap;/m,
     );
     expect(run.screen().replaceAll(/\s+/g, ' ')).toMatch(
-      /\(Memory: this host has 100 MB of memory and .* of swap; snac needs 256 MB at least\)/,
+      /\(Memory: this host has 100 MB of memory and .* of swap; snac needs at least 256 MB\)/,
     );
     await run.until('Stop here');
     expect(run.screen().includes('Make a swap file of 1 GB first: /swapfile')).toBe(process.getuid?.() === 0);

@@ -155,7 +155,7 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
   const here = `${gib(info.memoryMiB * MIB)} of memory and ${gib(swap * MIB)} of swap`;
   const busy =
     config.apps.length > 1 ? `. When all are busy they take more: ${together(config.answers)}` : '';
-  const least = `${config.apps.map(({ id }) => appOf(id).name).join(', ')} need${config.apps.length > 1 ? '' : 's'} ${gib(need * MIB)} at least`;
+  const least = `${config.apps.map(({ id }) => appOf(id).name).join(', ')} need${config.apps.length > 1 ? '' : 's'} at least ${gib(need * MIB)}`;
   const seen = `this host has ${here}; ${least}${busy}`;
   if (swapGiB > 0 && !host.isRoot) {
     const { file, fstab } = SWAP;
