@@ -310,12 +310,14 @@ describe.sequential('a site with Pixelfed', () => {
   });
 
   test('without the clock and without Horizon the receipt says so', async () => {
-    docker('stop', `${site.name}-pixelfed_horizon-1`);
+    // Both told of what they did before: that is no sign of life.
+    docker('stop', `${site.name}-pixelfed_horizon-1`, `${site.name}-pixelfed_scheduler-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(run.code).toBe(5);
     const open = run.events.filter(({ event, ok }) => event === 'proof' && ok === false).map(({ id }) => id);
     expect(open).toContain('horizon');
     expect(open).toContain('upload');
+    expect(open).toContain('scheduler');
     expect((await apply()).code).toBe(0);
   });
 

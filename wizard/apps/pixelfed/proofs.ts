@@ -21,7 +21,7 @@ import { bucketOf, secretKeyOf } from '../s3.ts';
 
 /** For what Horizon does. */
 const JOB_PATIENCE_MS = 90_000;
-/** The most frequent tasks come every five minutes; the clock looks when it starts and every minute, and says what it found to do. */
+/** The most frequent tasks come every five minutes; the clock looks every minute, and says what it found to do. */
 const CLOCK_PATIENCE_MS = 6 * 60_000;
 const SNAPSHOT_AGE_S = 11 * 60;
 const TICK_S = 70;
@@ -318,7 +318,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           const tick = (await context.said('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
           return tick === undefined
             ? undefined
-            : `it looks at its tasks (“${tick}”); \`fedi-setup prove\` in five minutes tells of one that ran`;
+            : `it looks every minute (“${tick}”); \`fedi-setup prove\` in five minutes tells of a task`;
         }),
     },
   ];
