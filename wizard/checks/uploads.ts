@@ -150,8 +150,7 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
       'closed',
       {
         level: 'warning',
-        means:
-          'This site’s Caddy still shows them; another web server, a backup as another user, or a network disk does not.',
+        means: `This site still shows those that are ${owner}’s, and no others; another web server, a backup as another user, or a network disk shows none.`,
         next: next('lets everybody read them, in that folder only'),
       },
       (paths) => `Not all in ${where} may be read by everybody: ${count(paths)} may not.`,
