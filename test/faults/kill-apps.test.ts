@@ -78,7 +78,7 @@ const SUBJECTS: readonly Subject[] = [
         '1',
       );
     },
-    steps: ['files', 'link', 'actor', 'cities', 'ids', 'client'],
+    steps: ['files', 'actor', 'cities', 'ids', 'client'],
     acts: ['actor', 'cities', 'ids', 'client', 'admin'],
     databases: [
       {

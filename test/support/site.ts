@@ -142,16 +142,17 @@ export function docker(...argv: string[]): string {
   return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
-/** `docker compose up` as a person types it; then every container is asked whether it is well, as Docker asks, but at once. */
+/** `docker compose up` as a person types it; then waits until every container is healthy. */
 export async function composeUp({ folder, name }: TestSite): Promise<void> {
   execFileSync('docker', ['compose', 'up', '--detach'], { cwd: folder, stdio: 'ignore' });
   const engine = await connect();
-  for (const { id, service, state, healthTest } of await engine.containers(name))
-    if (state === 'running' && healthTest.length > 0)
-      await vi.waitFor(
-        async () => expect([service, (await engine.exec(id, healthTest)).code]).toEqual([service, 0]),
-        { timeout: 180_000, interval: 250 },
-      );
+  await vi.waitFor(
+    async () => {
+      for (const { service, health } of await engine.containers(name))
+        expect([service, health]).toEqual([service, health === undefined ? undefined : 'healthy']);
+    },
+    { timeout: 180_000, interval: 250 },
+  );
 }
 
 /** Everything a Compose project has on the engine. */

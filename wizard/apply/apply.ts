@@ -38,6 +38,7 @@ import { lastReceipt, proveSite } from './receipt.ts';
 import { renew, tellServers } from './rotate.ts';
 import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
+import { installRoot } from './root.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { readPictures } from './pictures.ts';
@@ -265,8 +266,7 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   const containers = await running;
   if ((await stale(containers, folder, site)).length > 0 || leftovers(containers, site).length > 0)
     return false;
-  const caddy = containers.find(({ service }) => service === 'caddy');
-  return caddy?.healthOutput === (await caddyId(folder, site)) || isCaddyCurrent(engine, folder, site);
+  return isCaddyCurrent(engine, folder, site);
 }
 
 const priorHash = (folder: string): Promise<string | undefined> =>
@@ -406,6 +406,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await tellServers(engine, config, store, progress, now);
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
   await makeDataFolders(engine, site, caddy);
+  await installRoot(engine, site, caddy);
   for (const app of config.apps) {
     const own = unsealed.filter((one) => one.app === app);
     if (own.length === 0) continue;

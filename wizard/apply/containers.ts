@@ -142,7 +142,7 @@ export async function untilWell(
         if (isOneShot(site, service) && isThrough(container)) continue;
         const trouble = troubleOf(container, isOneShot(site, service));
         if (trouble !== undefined) throw await sick(engine, container, trouble);
-        if (await isWell(engine, container)) well[service] ??= Date.now();
+        if (isWell(container)) well[service] ??= Date.now();
         else waiting.push(service);
       }
     }
@@ -160,20 +160,8 @@ export async function untilWell(
   }
 }
 
-/**
- * Docker asks a container in long intervals only. Asked by us, with the same command, a container that has just become
- * well is known at once.
- */
-async function isWell(engine: Engine, container: Container): Promise<boolean> {
-  if (container.state !== 'running') return false;
-  if (container.health !== 'starting' || container.healthTest.length === 0)
-    return container.health !== 'starting';
-  try {
-    return (await engine.exec(container.id, container.healthTest)).code === 0;
-  } catch {
-    return false; // it stopped in between; the next round sees why
-  }
-}
+/** Docker asks every few seconds while a container starts: to ask more often ourselves would only slow it down. */
+const isWell = ({ state, health }: Container): boolean => state === 'running' && health !== 'starting';
 
 /** Why a container will not become well by waiting; undefined: it may. */
 function troubleOf(

@@ -49,6 +49,7 @@ export async function makeDataFolders(
       argv: ['chown', owner, '/data'],
       mounts: [`${device}:/data`],
       user: '0:0',
+      capabilities: ['CHOWN'],
     });
     if (code !== 0) {
       throw new Problem(EXIT.FAILED, `${device} could not be given to ${owner}: ${stderr.trim()}`, {

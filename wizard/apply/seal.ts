@@ -50,7 +50,7 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
     );
     return running
       ? engine.exec(running.id, argv)
-      : engine.run({ image, argv, mounts: [`${volume}:${mount}`] });
+      : engine.run({ image, argv, mounts: [`${volume}:${mount}`], user: owner });
   };
   return {
     read: async () => {

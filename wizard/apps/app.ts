@@ -127,6 +127,21 @@ export function biggestFor<Size extends string>(
   return (Object.keys(sizes) as Size[]).findLast(fits) as Size;
 }
 
+/**
+ * `${APP_PART_MEMORY}` for each part of a Compose file, from MiB. Valkey refuses writes at two thirds of it: the copy that it
+ * makes when it rewrites its file takes the rest.
+ */
+export function memoryVariables(
+  app: string,
+  limits: Readonly<Record<string, number>>,
+): Record<string, string> {
+  const name = (part: string): string => `${app}_${part}`.toUpperCase();
+  return {
+    ...Object.fromEntries(Object.entries(limits).map(([part, mib]) => [`${name(part)}_MEMORY`, `${mib}m`])),
+    [`${name('valkey')}_DATA`]: `${Math.floor(((limits['valkey'] ?? 0) * 2) / 3)}mb`,
+  };
+}
+
 export interface Load {
   readonly memoryMiB: number;
   /** Most processes that compute at the same time. */

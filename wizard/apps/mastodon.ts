@@ -8,7 +8,7 @@ import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER } from './app.ts';
+import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
@@ -316,6 +316,7 @@ export const mastodon: App = {
       WEB_CONCURRENCY: String(size.web[0]),
       WEB_THREADS: String(size.web[1]),
       SIDEKIQ_CONCURRENCY: String(size.sidekiq),
+      ...memoryVariables('mastodon', size.limits),
     };
   },
 

@@ -9,7 +9,7 @@ import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { App } from './app.ts';
-import { TRUST_FOLDER } from './app.ts';
+import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
 import type { EnvGroup } from '../render/env.ts';
 import {
@@ -405,6 +405,7 @@ export const pixelfed: App = {
     PIXELFED_DOMAIN: app.domain,
     PIXELFED_DB_BUFFER: `${sizeOf(config.answers).db}M`,
     PIXELFED_DB_CACHE: `${sizeOf(config.answers).db * 3}M`,
+    ...memoryVariables('pixelfed', sizeOf(config.answers).limits),
     // A little more than PHP, whose refusal the app can put into words.
     PIXELFED_BODY: `${postMiB(limitsOf(config.answers)) + 1}MiB`,
   }),

@@ -40,7 +40,7 @@ export const snac: App = {
   minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
   parseAdmin,
-  images: { snac: { reference: 'fedi-setup/snac:2.96', build: 'snac' } },
+  images: { snac: { reference: 'fedi-setup/snac:2.96-1', build: 'snac' } },
   secrets: [
     {
       name: 'snac.seal',
@@ -91,10 +91,7 @@ export const snac: App = {
 
   shape: (compose, config) => {
     if (config.tls.mode === 'internal') {
-      const snacService = service(compose, 'snac');
-      (snacService.volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
-      // libcurl reads one fixed bundle, which the entry point extends: its file system has to be writable for that.
-      snacService['read_only'] = false;
+      (service(compose, 'snac').volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     if (config.mail.mode === 'catcher') {
       joinNetwork(compose, 'snac', 'mail');

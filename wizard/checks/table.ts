@@ -3,6 +3,7 @@ import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
+import { checkPolicy } from './policy.ts';
 import { checkPorts, checkProxy } from './ports.ts';
 import { checkCertificates, checkContainers } from './site.ts';
 import { checkUploads } from './uploads.ts';
@@ -23,6 +24,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'outside', phase: 'inside', title: 'Out of a container', about: 'DNS and HTTPS, as a container has them', run: checkOutside },
   { id: 'ipv6', phase: 'inside', title: 'IPv6 out of a container', about: 'the same by IPv6, where the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; else their last lines', run: checkContainers },
+  { id: 'policy', phase: 'site', title: 'Rights of the containers', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'whether the app may work on them and everybody see them; default pictures', run: checkUploads },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
 ];

@@ -74,6 +74,7 @@ async function run(
     ],
     mounts: [`${volume}:/data${script === look ? ':ro' : ''}`],
     user: '0:0',
+    capabilities: script === look ? ['DAC_READ_SEARCH'] : ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'],
   });
   if (code === 0) return stdout;
   throw new Problem(

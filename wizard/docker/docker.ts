@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
+import type { Rights } from './policy.ts';
 import { run, runAttached } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
@@ -318,6 +319,7 @@ export async function connect(): Promise<Engine> {
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,
           labels: container.Config.Labels,
+          rights: rightsOf(container),
           ports: Object.entries(
             (container.HostConfig.PortBindings ?? {}) as Record<
               string,
@@ -373,6 +375,10 @@ export async function connect(): Promise<Engine> {
           '--rm',
           '--interactive',
           '--pull=never',
+          '--cap-drop=ALL',
+          ...(shot.capabilities ?? []).map((name) => `--cap-add=${name}`),
+          '--security-opt=no-new-privileges',
+          '--pids-limit=512',
           `--network=${shot.network ?? 'none'}`,
           ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
           ...Object.keys(shot.env ?? {}).map((name) => `--env=${name}`),
@@ -398,6 +404,24 @@ export async function connect(): Promise<Engine> {
     composeAttached(folder, argv): Promise<number> {
       return runAttached('docker', ['compose', ...argv], { cwd: folder, env: environment });
     },
+  };
+}
+
+function rightsOf({ Config: config, HostConfig: host, Mounts: mounts }: Docker.ContainerInspectInfo): Rights {
+  return {
+    user: config.User,
+    privileged: host.Privileged ?? false,
+    network: host.NetworkMode ?? '',
+    capDrop: host.CapDrop ?? [],
+    capAdd: ((host.CapAdd ?? []) as string[]).map((name) => name.replace(/^CAP_/, '')),
+    securityOptions: host.SecurityOpt ?? [],
+    readOnly: host.ReadonlyRootfs ?? false,
+    tmpfs: (host.Tmpfs as Record<string, string> | undefined) ?? {},
+    sources: mounts.map(({ Name, Source }) => Name ?? Source),
+    memory: host.Memory ?? 0,
+    pids: host.PidsLimit ?? 0,
+    init: host.Init ?? false,
+    logSize: (host.LogConfig?.Config as Record<string, string> | undefined)?.['max-size'] ?? '',
   };
 }
 

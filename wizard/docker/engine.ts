@@ -1,4 +1,5 @@
 /** The Docker boundary: what the rest of the wizard may ask of an engine. */
+import type { Rights } from './policy.ts';
 
 export interface EngineInfo {
   readonly version: string;
@@ -41,6 +42,7 @@ export interface Container {
   readonly oomKilled: boolean;
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
+  readonly rights: Rights;
   /** Published ports of the host. */
   readonly ports: readonly { readonly ip: string; readonly port: number; readonly protocol: string }[];
 }
@@ -67,6 +69,8 @@ export interface OneShot {
   readonly mounts?: readonly string[];
   readonly network?: string;
   readonly user?: string;
+  /** Capabilities it needs; without them it has none. */
+  readonly capabilities?: readonly string[];
   /** Handed over by name, so that no value stands in an argument. */
   readonly env?: Readonly<Record<string, string>>;
 }

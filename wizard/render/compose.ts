@@ -5,6 +5,8 @@ import type { Yaml } from '../yaml.ts';
 
 export interface Service {
   'x-about'?: string;
+  /** Rule of docker/policy.ts → why it does not hold here. */
+  'x-exceptions'?: Record<string, string>;
   image: string;
   networks?: Record<string, { aliases?: string[] }>;
   volumes?: string[];

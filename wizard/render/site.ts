@@ -29,6 +29,17 @@ import {
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
+/** Where Caddy's container has the files of the internal CA. */
+export const ROOT_FOLDER = '/data/fedi-setup';
+
+/** The internal CA in Caddy's own volume. Caddy may not read files of the host's other users. */
+export interface RootFiles {
+  /** Path in the container, without `.crt` and `.key`. It contains a fingerprint, so another CA is another configuration. */
+  readonly path: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** Label by which a container says which settings it runs on. */
 export const CONFIG_LABEL = 'org.fedi-setup.config';
 
@@ -41,6 +52,8 @@ export interface RenderedSite {
   readonly env: Readonly<Record<string, EnvGroup>>;
   /** Caddy answers with this once it runs this configuration. */
   readonly caddyId: string;
+  /** Where certificates are `internal`. */
+  readonly root: RootFiles | undefined;
 }
 
 export interface RenderInput {
@@ -226,6 +239,13 @@ async function renderCaddy(
   return { files: fill(id), id };
 }
 
+function rootFiles(secret: Secret): RootFiles {
+  const root = splitRoot(secret.reveal());
+  if ('problem' in root) throw new Error(`the stored internal CA is unusable: ${root.problem}`);
+  const fingerprint = createHash('sha256').update(root.certificate).digest('hex').slice(0, 16);
+  return { path: `${ROOT_FOLDER}/${fingerprint}`, ...root };
+}
+
 /** All files of a site. Pure but for reading the shipped files. */
 export async function renderSite({
   config,
@@ -235,7 +255,9 @@ export async function renderSite({
   customCaddy,
   pictures = {},
 }: RenderInput): Promise<RenderedSite> {
+  const root = config.tls.mode === 'internal' ? rootFiles(store.get('tls.root')) : undefined;
   const variables = siteVariables(config, lock);
+  if (root !== undefined) variables['ROOT_FILE'] = root.path;
   const compose = await renderCompose(config, lock, variables);
   compose['x-data'] = Object.fromEntries(
     config.apps.flatMap((app) =>
@@ -302,12 +324,8 @@ export async function renderSite({
       bytes,
     })),
   ];
-  if (config.tls.mode === 'internal') {
-    const root = splitRoot(store.get('tls.root').reveal());
-    if ('problem' in root) throw new Error(`the stored internal CA is unusable: ${root.problem}`);
+  if (root !== undefined) {
     files.push(
-      plain('caddy/pki/root.crt', root.certificate),
-      secret('caddy/pki/root.key', root.key),
       plain('trust/root.crt', root.certificate),
       ...config.apps.flatMap((app) =>
         Object.entries(appOf(app.id).trustFiles ?? {}).map(([name, text]) => plain(`trust/${name}`, text)),
@@ -326,5 +344,5 @@ export async function renderSite({
     {},
     ...config.apps.map((app) => dataFoldersOf(config, app)),
   ) as RenderedSite['dataFolders'];
-  return { files, compose, dataFolders, env, caddyId: caddy.id };
+  return { files, compose, dataFolders, env, caddyId: caddy.id, root };
 }

@@ -2,14 +2,17 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Engine } from '../docker/engine.ts';
-import { cannotWrite } from '../atomic.ts';
+import { cannotWrite, exists } from '../atomic.ts';
 import { OWN, TRIAL } from '../layout.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { reveal } from '../secrets/secret.ts';
 import { STORE_FILE } from '../secrets/store.ts';
 import type { Lock } from '../plan/lock.ts';
 import { lockedReference } from '../plan/lock.ts';
+import { ROOT_FOLDER } from './site.ts';
 import type { RenderedSite } from './site.ts';
+
+const CUSTOM = 'caddy/custom';
 
 /** The person's own files that take part: looked at together with ours. */
 export async function customFiles(folder: string): Promise<Record<string, string>> {
@@ -21,7 +24,7 @@ export async function customFiles(folder: string): Promise<Record<string, string
   for (const [inner, ending] of [
     ['env', '.local.env'],
     // Snippets, and what they and we name there: certificates of a CA of one's own.
-    ['caddy/custom', ''],
+    [CUSTOM, ''],
   ] as const) {
     for (const name of (await readdir(join(folder, inner)).catch(() => [] as string[])).toSorted()) {
       if (!name.endsWith(ending)) continue;
@@ -54,7 +57,7 @@ export async function verifySite(
     // Both to their end: a container that still begins would have Docker make its mount anew after the removal.
     const ends = await Promise.allSettled([
       verifyCompose(engine, trial, site, custom),
-      verifyCaddy(engine, trial, lock),
+      verifyCaddy(engine, folder, trial, lock, site),
     ]);
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   } finally {
@@ -70,7 +73,8 @@ async function copyInto(
 ): Promise<void> {
   for (const { path, text, bytes } of files) {
     await mkdir(dirname(join(trial, path)), { recursive: true });
-    await writeFile(join(trial, path), bytes ?? text, { mode: 0o600 });
+    // The trial's own directory is closed to others; Caddy's container reads what is open to all.
+    await writeFile(join(trial, path), bytes ?? text, { mode: path.startsWith('caddy/') ? 0o644 : 0o600 });
   }
   const ours = new Set([OWN, STORE_FILE, ...files.map(({ path }) => path.split('/')[0] ?? '')]);
   for (const name of await readdir(folder)) {
@@ -138,13 +142,31 @@ async function verifyCompose(
   }
 }
 
-async function verifyCaddy(engine: Engine, trial: string, lock: Lock): Promise<void> {
+/** With the rights of the real one: what it may not read there, it may not read here. */
+async function verifyCaddy(
+  engine: Engine,
+  folder: string,
+  trial: string,
+  lock: Lock,
+  { root }: RenderedSite,
+): Promise<void> {
   const entry = lock['caddy'];
   if (entry === undefined) throw new Error('no image for caddy');
+  const mounts = [`${join(trial, 'caddy')}:/etc/caddy:ro`];
+  // Owners and modes of the person's own files count.
+  if (await exists(join(trial, CUSTOM))) mounts.push(`${join(folder, CUSTOM)}:/etc/caddy/custom:ro`);
+  if (root !== undefined) {
+    const name = root.path.slice(ROOT_FOLDER.length + 1);
+    await mkdir(join(trial, 'root'));
+    await writeFile(join(trial, 'root', `${name}.crt`), root.certificate, { mode: 0o644 });
+    await writeFile(join(trial, 'root', `${name}.key`), root.key, { mode: 0o644 });
+    mounts.push(`${join(trial, 'root')}:${ROOT_FOLDER}:ro`);
+  }
   const { code, stderr } = await engine.run({
     image: lockedReference(entry),
     argv: ['caddy', 'validate', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'],
-    mounts: [`${join(trial, 'caddy')}:/etc/caddy:ro`],
+    mounts,
+    capabilities: ['NET_BIND_SERVICE'],
   });
   if (code !== 0) {
     const line =
@@ -154,7 +176,9 @@ async function verifyCaddy(engine: Engine, trial: string, lock: Lock): Promise<v
         .findLast((one) => /error/i.test(one)) ?? stderr.trim();
     throw new Problem(EXIT.FAILED, `Caddy does not take the rendered files: ${line}`, {
       means: 'Nothing was changed.',
-      next: 'If you have snippets in caddy/custom, look at them; otherwise this is a fault of fedi-setup: please report it.',
+      next: /permission denied/.test(line)
+        ? 'Caddy runs without the right to read files of other users. Give that file to root (`sudo chown root FILE`), or make it readable for all.'
+        : 'If you have snippets in caddy/custom, look at them; otherwise this is a fault of fedi-setup: please report it.',
     });
   }
 }

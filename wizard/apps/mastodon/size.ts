@@ -3,9 +3,20 @@ import type { Share } from '../../config/question.ts';
 import { biggestFor } from '../app.ts';
 import type { Load } from '../app.ts';
 
-/** From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name. */
+/**
+ * From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name.
+ * `limits`: MiB that a container may take before the kernel stops it, well above what it needs; their sum may be above the name.
+ */
 export const SIZES = {
-  '2gb': { memory: 0, cores: 0, db: ['128MB', '384MB', '32MB', '60'], web: [1, 5], sidekiq: 5, pool: 5 },
+  '2gb': {
+    memory: 0,
+    cores: 0,
+    db: ['128MB', '384MB', '32MB', '60'],
+    web: [1, 5],
+    sidekiq: 5,
+    pool: 5,
+    limits: { db: 768, valkey: 512, web: 1024, sidekiq: 1024, streaming: 384 },
+  },
   '4gb': {
     memory: 3500,
     cores: 0,
@@ -13,6 +24,7 @@ export const SIZES = {
     web: [2, 5],
     sidekiq: 15,
     pool: 10,
+    limits: { db: 1536, valkey: 768, web: 1536, sidekiq: 1536, streaming: 512 },
   },
   '8gb': {
     memory: 7000,
@@ -21,6 +33,7 @@ export const SIZES = {
     web: [3, 5],
     sidekiq: 25,
     pool: 10,
+    limits: { db: 3072, valkey: 1536, web: 2560, sidekiq: 2048, streaming: 512 },
   },
   '16gb': {
     memory: 14_000,
@@ -29,6 +42,7 @@ export const SIZES = {
     web: [5, 5],
     sidekiq: 40,
     pool: 10,
+    limits: { db: 6144, valkey: 3072, web: 4096, sidekiq: 3072, streaming: 768 },
   },
 } as const;
 

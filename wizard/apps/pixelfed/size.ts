@@ -9,10 +9,42 @@ import type { Load } from '../app.ts';
  * process for each queue whatever their most (15 of 50 MiB, in 0.12); `false` lets every process take from all, in their order.
  */
 export const SIZES = {
-  '2gb': { memory: 0, cores: 0, db: 128, image: 512, horizon: [4, 2, 1, 1], balance: 'false' },
-  '4gb': { memory: 3500, cores: 0, db: 256, image: 1024, horizon: [6, 4, 2, 2], balance: 'auto' },
-  '8gb': { memory: 7000, cores: 2, db: 512, image: 1024, horizon: [10, 6, 4, 4], balance: 'auto' },
-  '16gb': { memory: 14_000, cores: 4, db: 1024, image: 1024, horizon: [20, 10, 6, 4], balance: 'auto' },
+  '2gb': {
+    memory: 0,
+    cores: 0,
+    db: 128,
+    image: 512,
+    horizon: [4, 2, 1, 1],
+    balance: 'false',
+    limits: { db: 768, valkey: 512, web: 1024, horizon: 1024, scheduler: 512 },
+  },
+  '4gb': {
+    memory: 3500,
+    cores: 0,
+    db: 256,
+    image: 1024,
+    horizon: [6, 4, 2, 2],
+    balance: 'auto',
+    limits: { db: 1536, valkey: 768, web: 1536, horizon: 2048, scheduler: 512 },
+  },
+  '8gb': {
+    memory: 7000,
+    cores: 2,
+    db: 512,
+    image: 1024,
+    horizon: [10, 6, 4, 4],
+    balance: 'auto',
+    limits: { db: 3072, valkey: 1536, web: 2560, horizon: 3072, scheduler: 768 },
+  },
+  '16gb': {
+    memory: 14_000,
+    cores: 4,
+    db: 1024,
+    image: 1024,
+    horizon: [20, 10, 6, 4],
+    balance: 'auto',
+    limits: { db: 6144, valkey: 3072, web: 4096, horizon: 4096, scheduler: 1024 },
+  },
 } as const;
 
 export type Size = keyof typeof SIZES;

@@ -108,14 +108,6 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       act: makePictures(),
       hint,
     },
-    {
-      id: 'pixelfed.link',
-      title: 'Uploads linked into the pages',
-      service,
-      check: { argv: ['test', '-d', '/var/www/html/public/storage/avatars'] },
-      act: { argv: ['php', 'artisan', 'storage:link'] },
-      hint,
-    },
     brandingStep(hint),
     {
       id: 'pixelfed.actor',

@@ -1,0 +1,39 @@
+/** The internal CA in Caddy's volume: Caddy has no right to read a file that only another user may read. */
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { RenderedSite } from '../render/site.ts';
+
+const VOLUME = 'caddy_data';
+
+/** Takes the path without ending; certificate and key come on standard input. The key is complete before it gets its name. */
+const INSTALL = `umask 077
+mkdir -p "\${1%/*}" && cd "\${1%/*}" && name=\${1##*/} && cat >.new || exit 1
+sed '/BEGIN .*PRIVATE KEY/,$d' .new >.crt && mv .crt "$name.crt" &&
+  sed -n '/BEGIN .*PRIVATE KEY/,$p' .new >.key && mv .key "$name.key" && rm .new`;
+
+/** Writes certificate and key where the rendered configuration expects them. `image` has `sh` and `sed`. */
+export async function installRoot(
+  engine: Engine,
+  { compose, root }: RenderedSite,
+  image: string,
+): Promise<void> {
+  if (root === undefined) return;
+  const volume = compose.volumes[VOLUME]?.name ?? '';
+  if ((await engine.volume(volume)) === undefined) await engine.createVolume(volume, compose.name, VOLUME);
+  const { code, stderr } = await engine.run({
+    image,
+    argv: ['sh', '-c', INSTALL, 'sh', root.path],
+    mounts: [`${volume}:/data`],
+    user: '0:0',
+    stdin: `${root.certificate}${root.key}`,
+  });
+  if (code === 0) return;
+  throw new Problem(
+    EXIT.FAILED,
+    `The internal CA could not be written to the volume ${volume}: ${stderr.trim()}`,
+    {
+      means: 'Without it Caddy has no certificates. The site’s files were not changed.',
+      next: 'Check that Docker can write to its volumes, then run this again.',
+    },
+  );
+}
