@@ -1,6 +1,7 @@
 /** snac from nothing to the receipt, and every way of coming back, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
+import { expectPolicy, exploit } from '../support/policy.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 
 const site = testSite('snac', 11);
@@ -28,6 +29,19 @@ describe.sequential('a site with snac', () => {
       url: `https://${site.domain}`,
     });
   });
+
+  test('its containers keep to the policy', () => expectPolicy(site));
+
+  test('the exploit that the policy prevents works where it is not kept', () =>
+    expect(
+      exploit(
+        'run',
+        '--rm',
+        '--pull=never',
+        '--cap-add=DAC_READ_SEARCH',
+        site.env['FEDI_IMAGES_CADDY'] ?? '',
+      ),
+    ).toBe('opened'));
 
   test('the second run does nothing at all', async () => {
     const before = site.containers();

@@ -7,8 +7,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { ROOT_FOLDER } from '../../wizard/render/site.ts';
 import type { RenderedSite } from '../../wizard/render/site.ts';
 import { inCaddy } from '../support/caddy.ts';
+import { brokenRules, rightsOfService } from '../support/policy.ts';
 import { SECRET_VALUES, render } from '../support/render.ts';
 import { readTree, tempFolder, writeTree } from '../support/temp.ts';
 
@@ -266,6 +268,11 @@ beforeAll(async () => {
     const site = await render(one.answers, one);
     sites.set(one, site);
     writeTree(join(parent, one.name), filesOf(site, one));
+    if (site.root !== undefined) {
+      const { path, certificate, key } = site.root;
+      const root = `root/${path.slice(ROOT_FOLDER.length + 1)}`;
+      writeTree(join(parent, one.name), { [`${root}.crt`]: certificate, [`${root}.key`]: key });
+    }
   }
 });
 
@@ -286,6 +293,13 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
       env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
     });
     expect(said).toBe('');
+  });
+
+  test('every service keeps to the policy for containers', () => {
+    const broken = Object.entries(site().compose.services).flatMap(([service, rendered]) =>
+      brokenRules(service, rightsOfService(rendered), rendered['x-exceptions']),
+    );
+    expect(broken).toEqual([]);
   });
 
   test('nothing is left open, and no secret lies in a plain file', () => {
@@ -316,7 +330,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
 test('Caddy takes them all, without a network', () => {
   const said = inCaddy(
     parent,
-    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy; ln -s "/work/$site/caddy" /etc/caddy; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/said 2>&1 || { echo "$site"; cat /tmp/said; }; done\n',
+    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/said 2>&1 || { echo "$site"; cat /tmp/said; }; done\n',
   );
   expect(said).toBe('');
 });

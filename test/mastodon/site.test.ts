@@ -6,6 +6,7 @@ import { afterAll, describe, expect, inject, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import { leftovers, secretsOf, snapshot } from '../support/faults.ts';
 import { accountsIn, mastodonLogsIn, mastodonSite, openProofs, sqlIn } from '../support/mastodon-site.ts';
+import { expectPolicy } from '../support/policy.ts';
 import { docker, environment, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -91,6 +92,8 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       if (name !== 'mastodon.admin') expect([name, said.includes(value)]).toEqual([name, false]);
     expect(leftovers(site.folder)).toEqual([]);
   });
+
+  test('its containers keep to the policy', () => expectPolicy(site));
 
   test('the owner is one, confirmed and approved; the settings are made', () => {
     expect(accountsIn(site)).toEqual(['anna']);

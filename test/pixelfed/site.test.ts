@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { client, multipartFile } from '../../wizard/prove/http.ts';
 import { isOfficial, pixelfedAnswers } from '../support/pixelfed-images.ts';
+import { expectPolicy } from '../support/policy.ts';
 import { composeUp, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -62,6 +63,8 @@ describe.sequential('a site with Pixelfed', () => {
     const mail = await tool(['mail', '--dir', site.folder, '--json'], { env });
     expect(mail.events.find(({ event }) => event === 'mail')).toMatchObject({ to: 'anna@fedi.test' });
   });
+
+  test('its containers keep to the policy', () => expectPolicy({ ...site, env }));
 
   test('what was made, it made once and rightly', () => {
     expect(sql('select is_admin, email_verified_at is not null, username from users')).toBe('1\t1\tanna');

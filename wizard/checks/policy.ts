@@ -44,7 +44,7 @@ export async function checkPolicy({
     found.push({
       level: 'warning',
       what: `The container ${service} does not keep to the policy: ${broken.map(({ id }) => id).join(', ')}.`,
-      means: `Every container ${broken.map(({ demand }) => demand).join('; ')}. This one has more rights, so a break-in reaches further.`,
+      means: `By the policy a container ${broken.map(({ demand }) => demand).join('; ')}. This one has more rights, so a break-in reaches further.`,
       next: 'Remove the setting from compose.override.yaml if it is yours, then run `fedi-setup apply`.',
     });
   }
@@ -52,7 +52,7 @@ export async function checkPolicy({
   const rules = POLICY.map(({ demand }) => demand).join('; ');
   const list = [...reasons].map(([reason, services]) => `${services.join(', ')}: ${reason}`).join(' ');
   return {
-    seen: `${count} containers. Each ${rules}. Exceptions: ${list || 'none'}`,
+    seen: `${count} containers. Policy: each ${rules}. Exceptions: ${list || 'none'}`,
     found,
   };
 }
