@@ -133,6 +133,7 @@ const ALL = [
   'layout.ts',
   'yaml.ts',
   'progress.ts',
+  'visible.ts',
   'secrets/secret.ts',
   'docker/run.ts',
 ];

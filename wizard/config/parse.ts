@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { normalize } from 'node:path';
 import { domainToASCII } from 'node:url';
+import { INVISIBLE } from '../visible.ts';
 import { partsOf } from './suffix.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -13,10 +14,6 @@ export function problemOf(parsed: Parsed<unknown>): string | undefined {
 
 const ok = <T>(value: T): Parsed<T> => ({ value });
 const no = (problem: string): Parsed<never> => ({ problem });
-
-/** Control and format characters: invisible, so never meant. Includes escape codes of pasted terminal text. */
-// oxlint-disable-next-line no-control-regex
-const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 
 /** One printable line, trimmed, not empty. */
 export function parseLine(text: string, most = 500): Parsed<string> {
