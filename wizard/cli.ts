@@ -229,7 +229,13 @@ export function problemInWords(problem: Problem, debug: boolean): string {
   const lines = [problem.message];
   if (problem.means) lines.push(`  ${problem.means}`);
   if (problem.log)
-    lines.push('', ...shortLines(visible(problem.log)).split('\n').map((line) => `  | ${line}`), '');
+    lines.push(
+      '',
+      ...shortLines(visible(problem.log))
+        .split('\n')
+        .map((line) => `  | ${line}`),
+      '',
+    );
   if (problem.next) lines.push(`  Next: ${problem.next.replaceAll('\n', '\n        ')}`);
   if (debug && problem.stack) lines.push('', problem.stack);
   return shortLines(visible(lines.join('\n')), LONGEST_LINE);

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { png } from '../../wizard/prove/activitypub.ts';
-import { client, multipartFile } from '../../wizard/prove/http.ts';
+import { PICTURE_BYTES, client, multipartFile } from '../../wizard/prove/http.ts';
 import { attempt, needImages, pebble, resolving, testCa, until } from '../support/acme.ts';
 import type { AcmeServer } from '../support/acme.ts';
 import { docker, testSite, tool } from '../support/site.ts';
@@ -334,7 +334,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       body,
     });
     expect(sent.status).toBe(200);
-    const read = await http(sent.json<{ url: string }>().url);
+    const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
     expect(read.status).toBe(200);
     expect(read.body.equals(file)).toBe(true);
   });

@@ -64,6 +64,32 @@ export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' 
 const number = async (path: string, pattern: RegExp): Promise<number> =>
   Number(pattern.exec(await readFile(path, 'utf8').catch(() => ''))?.[1] ?? 0);
 
+/** @param wholeMs for all of it, however slowly the answer comes */
+export function dateAt(url: string, wholeMs: number): Promise<Date> {
+  return new Promise((resolve, reject) => {
+    // Nothing of the reply is believed but its time, and that only to compare it.
+    const sent = request(url, {
+      method: 'HEAD',
+      agent: false,
+      maxHeaderSize: 64 * 1024,
+      rejectUnauthorized: false,
+    });
+    const deadline = AbortSignal.timeout(wholeMs);
+    const late = (): void => void sent.destroy(new Error(`no answer within ${wholeMs / 1000} s`));
+    deadline.addEventListener('abort', late);
+    sent.on('response', (reply) => {
+      const date = new Date(reply.headers.date ?? '');
+      if (Number.isNaN(date.getTime())) reject(new Error('a reply without a date'));
+      else resolve(date);
+      // No body belongs to this answer, so none is read.
+      sent.destroy();
+    });
+    sent.on('error', reject);
+    sent.on('close', () => deadline.removeEventListener('abort', late));
+    sent.end();
+  });
+}
+
 export const thisHost: Host = {
   platform: process.platform,
   arch: process.arch,
@@ -86,25 +112,7 @@ export const thisHost: Host = {
   ownerOf,
   firstFreePort: () => number('/proc/sys/net/ipv4/ip_unprivileged_port_start', /(\d+)/),
   ...dnsAt(),
-  dateAt: (url) =>
-    new Promise((resolve, reject) => {
-      // Nothing of the reply is believed but its time, and that only to compare it.
-      const sent = request(url, {
-        method: 'HEAD',
-        agent: false,
-        timeout: TIMEOUT_MS,
-        rejectUnauthorized: false,
-      });
-      sent.on('response', (reply) => {
-        reply.resume();
-        const date = new Date(reply.headers.date ?? '');
-        if (Number.isNaN(date.getTime())) reject(new Error('a reply without a date'));
-        else resolve(date);
-      });
-      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-      sent.on('error', reject);
-      sent.end();
-    }),
+  dateAt: (url) => dateAt(url, TIMEOUT_MS),
   async isSynchronized() {
     try {
       const { code, stdout } = await run('timedatectl', ['show', '--property=NTPSynchronized', '--value']);

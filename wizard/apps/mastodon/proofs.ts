@@ -4,7 +4,7 @@ import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
 import { ClientApi, OUT_OF_BAND, SCOPES, picture } from '../../prove/client-api.ts';
 import type { ClientApp } from '../../prove/client-api.ts';
-import { expectStatus } from '../../prove/http.ts';
+import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence } from '../../prove/mail.ts';
 import { byCurl, neighbourProofs } from '../../prove/neighbours.ts';
@@ -157,7 +157,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
           expectStatus(reply, 200, 'the processed picture');
           return reply.json<{ url: string }>().url;
         });
-        const read = await http(url);
+        const read = await http(url, { most: PICTURE_BYTES });
         expectStatus(read, 200, url);
         if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
           throw new Error(`${url} is no picture`);

@@ -4,7 +4,7 @@ import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
 import { ClientApi, picture, refusedBy } from '../../prove/client-api.ts';
-import { expectStatus } from '../../prove/http.ts';
+import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
 import type { Reply } from '../../prove/http.ts';
 import { mailEvidence, mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
@@ -163,7 +163,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       title: 'The default picture, out of the volume',
       run: async () => {
         const path = '/storage/avatars/default.jpg';
-        const reply = await http(`${base}${path}`);
+        const reply = await http(`${base}${path}`, { most: PICTURE_BYTES });
         expectStatus(reply, 200, path);
         if (!String(reply.headers['content-type']).startsWith('image/'))
           throw new Error(`${path} is no picture`);
@@ -241,7 +241,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         media = id;
         const sizes: number[] = [];
         for (const url of [made.url, made.preview_url]) {
-          const read = await http(url);
+          const read = await http(url, { most: PICTURE_BYTES });
           expectStatus(read, 200, url);
           if (!String(read.headers['content-type']).startsWith('image/') || read.body.length < 50)
             throw new Error(`${url} is no picture`);
