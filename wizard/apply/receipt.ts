@@ -28,11 +28,12 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   const { generation } = await readManifest(folder);
   const live = await everProven(folder);
   const subjects = config.apps.map((app) => {
-    const { name, adminSecret, proofs } = appOf(app.id);
+    const { name, adminSecret, webSockets = false, proofs } = appOf(app.id);
     return {
       app,
       name,
       names: namesOf(config, app),
+      live: webSockets,
       // With its data an app loses its accounts: one that is made anew has a password that nobody has seen yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),
       proofs: (context: ProofContext) => proofs(context, app),

@@ -425,6 +425,7 @@ export const mastodon: App = {
   },
 
   proofs: mastodonProofs,
+  webSockets: true,
 
   cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },
 };

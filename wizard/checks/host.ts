@@ -2,10 +2,10 @@
 import { Resolver } from 'node:dns/promises';
 import type { CaaRecord } from 'node:dns';
 import { readFile, statfs } from 'node:fs/promises';
-import { request } from 'node:https';
 import { networkInterfaces } from 'node:os';
 import { run } from '../docker/run.ts';
 import { codeOf } from '../problem.ts';
+import { dateAt } from '../prove/date.ts';
 import { listeners, ownerOf } from './listeners.ts';
 import type { Listener } from './listeners.ts';
 
@@ -63,32 +63,6 @@ export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' 
 
 const number = async (path: string, pattern: RegExp): Promise<number> =>
   Number(pattern.exec(await readFile(path, 'utf8').catch(() => ''))?.[1] ?? 0);
-
-/** @param wholeMs for all of it, however slowly the answer comes */
-export function dateAt(url: string, wholeMs: number): Promise<Date> {
-  return new Promise((resolve, reject) => {
-    // Nothing of the reply is believed but its time, and that only to compare it.
-    const sent = request(url, {
-      method: 'HEAD',
-      agent: false,
-      maxHeaderSize: 64 * 1024,
-      rejectUnauthorized: false,
-    });
-    const deadline = AbortSignal.timeout(wholeMs);
-    const late = (): void => void sent.destroy(new Error(`no answer within ${wholeMs / 1000} s`));
-    deadline.addEventListener('abort', late);
-    sent.on('response', (reply) => {
-      const date = new Date(reply.headers.date ?? '');
-      if (Number.isNaN(date.getTime())) reject(new Error('a reply without a date'));
-      else resolve(date);
-      // No body belongs to this answer, so none is read.
-      sent.destroy();
-    });
-    sent.on('error', reject);
-    sent.on('close', () => deadline.removeEventListener('abort', late));
-    sent.end();
-  });
-}
 
 export const thisHost: Host = {
   platform: process.platform,

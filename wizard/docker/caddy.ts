@@ -13,6 +13,29 @@ export async function caddyRunsOn(engine: Engine, { id }: Container): Promise<st
   return code === 0 ? stdout : undefined;
 }
 
+/** Path under which Caddy says, for each of its names, that it is this site's (caddy/known.caddy). */
+export const knownPath = (id: string): string => `/.well-known/fedi-setup/${id}`;
+
+/** What Caddy says there of the request as it arrived. */
+export interface Arrived {
+  readonly host: string;
+  /** X-Forwarded-Proto; '' where there is none. */
+  readonly proto: string;
+  /** Address of whoever passed it on. */
+  readonly from: string;
+  /** Whether Caddy believes that one's word about visitors. */
+  readonly trusted: boolean;
+  /** Upgrade; '' where there is none. */
+  readonly upgrade: string;
+}
+
+/** Undefined: some other server wrote this. */
+export function arrivedIn(body: string): Arrived | undefined {
+  const [, host = '', proto = '', from = '', trusted, upgrade = ''] =
+    /^fedi-setup host=(\S*) proto=(.*) from=(\S*) trusted=(\S*) upgrade=(.*)$/.exec(body.trim()) ?? [];
+  return trusted === undefined ? undefined : { host, proto, from, trusted: trusted === 'true', upgrade };
+}
+
 /** Begins also anew what is unfinished, such as an order for a certificate. */
 export function reloadCaddy(engine: Engine, { id }: Container): Promise<Output> {
   const file = ['--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'];

@@ -7,7 +7,8 @@ import { request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { rootCertificates } from 'node:tls';
-import { messageOf } from '../problem.ts';
+import { codeOf, messageOf } from '../problem.ts';
+import { clockHint, isAboutTime } from './date.ts';
 import { handshake } from './websocket.ts';
 
 export interface Reply {
@@ -129,9 +130,13 @@ export function client(
           message.on('end', () => resolve(replyOf(message, Buffer.concat(chunks))));
         },
       );
-      const { stop, failed } = bounded(sent, limits, (error) =>
-        reject(new Error(`${new URL(url).host}: ${messageOf(error)}`, { cause: error })),
-      );
+      const { stop, failed } = bounded(sent, limits, (error) => {
+        const said = `${new URL(url).host}: ${messageOf(error)}`;
+        const because = (hint: string): void => reject(new Error(`${said}${hint}`, { cause: error }));
+        if (isAboutTime(codeOf(error)))
+          void clockHint(url, lookup === undefined ? {} : { lookup }).then(because);
+        else because('');
+      });
       sent.end(options.body);
     });
   const socket: Client['socket'] = (url, headers) =>

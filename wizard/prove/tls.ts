@@ -1,10 +1,11 @@
 /** What has to be there before anything else can be proven: certificates, or the proxy in front that has them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { caddyOf, reloadCaddy } from '../docker/caddy.ts';
+import { arrivedIn, caddyOf, knownPath, reloadCaddy } from '../docker/caddy.ts';
+import type { Arrived } from '../docker/caddy.ts';
 import type { Container, Engine } from '../docker/engine.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import type { Client } from './http.ts';
+import type { Client, Reply } from './http.ts';
 import type { Proof } from './proof.ts';
 
 /** Longer than any CA takes; what ends the wait is a condition, this is for what never comes. */
@@ -36,9 +37,9 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
       const deadline = Date.now() + PATIENCE_MS;
       let tryAgain = true;
       for (;;) {
-        const served = await Promise.all(names.map((name) => handshake(door, name)));
-        const open = names.filter((_, i) => served[i] === undefined);
-        if (open.length === 0) return served.join('; ');
+        const seen = await Promise.all(names.map((name) => goodCertificate(door, name)));
+        const open = names.filter((_, i) => seen[i] === undefined);
+        if (open.length === 0) return seen.join('; ');
 
         const attempts = attemptsIn(await logOf(door));
         const known = open.flatMap((name) => attempts.get(name) ?? []);
@@ -60,31 +61,111 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
   };
 }
 
-/** Where the person's own proxy has the certificates: that every name leads through it to this site. */
-export function proxyProof(http: Client, names: readonly string[], door: string): Proof {
+/** What asks for a name as everybody does, and knows this site's Caddy by its answer. */
+export interface Visitor {
+  readonly http: Client;
+  /** Id of the configuration that this site's Caddy runs. */
+  readonly id: () => Promise<string>;
+}
+
+/** Asks for a name what this site's Caddy alone can answer. @param live as the start of a WebSocket would come */
+async function ask(
+  http: Client,
+  id: string,
+  name: string,
+  live: boolean,
+): Promise<Reply & { arrived: Arrived | undefined }> {
+  const headers = live ? { Connection: 'Upgrade', Upgrade: 'websocket' } : {};
+  const reply = await http(`https://${name}${knownPath(id)}`, { headers });
+  return { ...reply, arrived: reply.status === 200 ? arrivedIn(reply.text()) : undefined };
+}
+
+/**
+ * That the world finds this site under its names: certificates are looked at where Caddy listens, so this is what tells
+ * an old server that the DNS still names.
+ */
+export function answerProof({ http, id: idOf }: Visitor, names: readonly string[]): Proof {
+  return {
+    id: 'answer',
+    title: `Who answers for ${names.join(', ')}`,
+    run: async () => {
+      const id = await idOf();
+      for (const name of names) {
+        const { status, arrived } = await ask(http, id, name, false);
+        if (arrived?.host !== name)
+          throw new Error(
+            `Another server answers for ${name} (${status}): its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
+          );
+      }
+      return 'this site';
+    },
+  };
+}
+
+/** Where the person's own proxy has the certificates: that every name leads through it to this site. @param live the site has WebSockets */
+export function proxyProof(
+  { http, id: idOf }: Visitor,
+  names: readonly string[],
+  door: string,
+  live: boolean,
+): Proof {
   return {
     id: 'proxy',
     title: `Your proxy in front of ${names.join(', ')}`,
     run: async () => {
-      const seen = await Promise.all(
-        names.map(async (name) => {
-          const { status, headers } = await http(`https://${name}/`).catch((error: unknown) => {
-            throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, door)}`);
-          });
-          if (status >= 502 && status <= 504)
-            throw new Error(
-              `Your proxy answers ${status} for ${name}: it does not reach this site. It has to pass requests to http://${door}, as front/nginx.conf and front/Caddyfile do.`,
-            );
-          if (status >= 300 && status < 400 && headers['location'] === `https://${name}/`)
-            throw new Error(
-              `https://${name}/ leads to itself: the server takes its visitors’ connections for unencrypted ones. Your proxy has to send X-Forwarded-Proto, as front/nginx.conf does, from an address that tls.proxies names.`,
-            );
-          return `https://${name} answers ${status}`;
-        }),
-      );
-      return seen.join('; ');
+      const id = await idOf();
+      for (const name of names) {
+        const seen = await ask(http, id, name, live).catch((error: unknown) => {
+          throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, door)}`);
+        });
+        const problem =
+          seen.arrived === undefined
+            ? strangerAtProxy(name, seen, door)
+            : lostAtProxy(name, seen.arrived, live);
+        if (problem !== undefined) throw new Error(`${problem} Then run \`fedi-setup prove\`.`);
+      }
+      return `${names.map((name) => `https://${name}`).join(', ')}: from your proxy to this site`;
     },
   };
+}
+
+const READY = 'front/nginx.conf and front/Caddyfile of the site directory are ready for that.';
+
+/** The answer of somebody else, in words. */
+function strangerAtProxy(name: string, { status, headers, body }: Reply, door: string): string {
+  const target = String(headers['location'] ?? '');
+  if (status >= 502 && status <= 504)
+    return `Your proxy answers ${status} for ${name}: it does not reach this site. It has to pass requests to http://${door}; ${READY}`;
+  if (status === 401 || status === 403 || status === 407)
+    return `Your proxy answers ${status} for ${name}: it asks visitors to log in, or turns them away, before this site sees them. Other servers cannot log in there: take that off for ${name}.`;
+  if (status >= 300 && status <= 399 && URL.canParse(target, `https://${name}/`)) {
+    const { protocol, host, href } = new URL(target, `https://${name}/`);
+    if (host !== name)
+      return `Your proxy leads visitors of ${name} to ${href} instead of passing them on to this site. Take that off for ${name}: http://${door} has to see every request.`;
+    return protocol === 'http:'
+      ? `Your proxy leads visitors of ${name} from https:// back to http://. Let it pass requests to http://${door}; ${READY}`
+      : `Your proxy leads visitors of ${name} in circles (${status} to ${href}). Let it pass requests to http://${door}; ${READY}`;
+  }
+  if (status === 404)
+    return `Your proxy answers 404 below https://${name}/.well-known/: it keeps those addresses for itself, or passes ${name} to another server. Other servers look for accounts there: pass all of it to http://${door} (for certbot /.well-known/acme-challenge/ is enough).`;
+  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy has to pass requests for ${name} to http://${door}; ${READY}`;
+}
+
+/** What got lost on the way here; undefined: nothing. */
+function lostAtProxy(
+  name: string,
+  { host, proto, from, trusted, upgrade }: Arrived,
+  live: boolean,
+): string | undefined {
+  if (host !== name)
+    return `Your proxy passes requests for ${name} on as requests for ${host}. It has to keep the Host: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
+  if (proto !== 'https')
+    return `Your proxy passes requests for ${name} on ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server takes its visitors’ connections for unencrypted ones. It has to send X-Forwarded-Proto: https; ${READY}`;
+  if (!trusted)
+    return `Your proxy comes from ${from}, which tls.proxies does not name, so its word about visitors is not believed. Name it there and run \`fedi-setup apply\`.`;
+  if (live && upgrade.toLowerCase() !== 'websocket')
+    return `Your proxy does not pass WebSockets for ${name} on, so nothing is shown live. It has to pass the headers Upgrade and Connection; ${READY}`;
+  return undefined;
 }
 
 function adviceForProxy(name: string, error: unknown, door: string): string {
@@ -93,41 +174,88 @@ function adviceForProxy(name: string, error: unknown, door: string): string {
   if (code === 'ENOTFOUND')
     return `The DNS does not know the name: give it an A record with the address of your proxy. ${again}`;
   if (code?.startsWith('ERR_TLS') || /CERT|SIGNATURE|ISSUER/.test(code ?? ''))
-    return `Your proxy answers, but not with a certificate for ${name} that visitors know. Mend that there. ${again}`;
-  return `Your proxy has to answer for ${name} and to pass requests to http://${door}: front/nginx.conf and front/Caddyfile of the site directory are ready for that. ${again}`;
+    return `Your proxy answers, but not with a certificate for ${name} that visitors know. Correct that there. ${again}`;
+  return `Your proxy has to answer for ${name} and to pass requests to http://${door}; ${READY} ${again}`;
 }
 
-/** Evidence of a good certificate; undefined: none yet, or one that has run out. Throws when it is there but not trusted. */
-function handshake({ address, ca }: Door, name: string): Promise<string | undefined> {
+/** A certificate as it is served, whoever issued it. */
+export interface Served {
+  readonly issuer: string;
+  /** Names it is for. */
+  readonly names: string;
+  readonly from: Date;
+  readonly to: Date;
+  /** Why a visitor would refuse it, as Node's code; undefined: a visitor takes it. */
+  readonly trouble: string | undefined;
+}
+
+/** Rejects when there is none, or no answer. @param ca PEM of the roots to trust; undefined: the system's */
+export function served(
+  { address, port = 443, ca }: { address: string; port?: number; ca: string | undefined },
+  name: string,
+  wholeMs = HANDSHAKE_MS,
+): Promise<Served> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host: address,
-      port: 443,
+      port,
       servername: name,
       // Looked at below, to tell one that nobody knows from one that is not there.
       rejectUnauthorized: false,
-      timeout: HANDSHAKE_MS,
       ...(ca === undefined ? {} : { ca }),
     });
+    const deadline = AbortSignal.timeout(wholeMs);
+    const late = (): void => void socket.destroy(new Error(`no answer within ${wholeMs / 1000} s`));
+    deadline.addEventListener('abort', late);
+    socket.on('close', () => deadline.removeEventListener('abort', late));
     socket.on('secureConnect', () => {
-      const { issuer, valid_to: end } = socket.getPeerCertificate();
-      const by = [issuer.O, issuer.CN].filter(Boolean).join(' ');
-      const trouble = String(socket.authorizationError ?? '');
+      const { issuer, subjectaltname = '', valid_from: from, valid_to: to } = socket.getPeerCertificate();
+      const trouble = socket.authorizationError;
+      resolve({
+        issuer: [issuer.O, issuer.CN].filter(Boolean).join(' '),
+        names: subjectaltname.replaceAll('DNS:', ''),
+        from: new Date(from),
+        to: new Date(to),
+        // A code, for all that the types say.
+        trouble: trouble ? String(trouble) : undefined,
+      });
       socket.destroy();
-      if (trouble === '') resolve(`from ${by}, until ${new Date(end).toISOString().slice(0, 10)}`);
-      else if (trouble === 'CERT_HAS_EXPIRED' || trouble === 'ERR_TLS_CERT_ALTNAME_INVALID')
-        resolve(undefined);
-      else
-        reject(
-          new Error(
-            `The certificate of ${name} is from ${by}, which nobody here knows (${trouble}): visitors are warned, and other servers stay away. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
-          ),
-        );
     });
-    socket.on('timeout', () => socket.destroy(new Error('no answer')));
     // Without a certificate for the name Caddy ends the handshake.
-    socket.on('error', () => resolve(undefined));
+    socket.on('error', reject);
   });
+}
+
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+/** Evidence of a good certificate; undefined: none yet, or one that has run out. Throws when it is there but not trusted. */
+async function goodCertificate(door: Door, name: string): Promise<string | undefined> {
+  const seen = await served(door, name).catch(() => undefined);
+  if (seen === undefined) return undefined;
+  const { issuer, from, to, trouble } = seen;
+  switch (trouble) {
+    case undefined:
+      return `from ${issuer}, until ${day(to)}`;
+    case 'CERT_HAS_EXPIRED':
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return undefined;
+    case 'CERT_NOT_YET_VALID':
+      throw new Error(
+        `The certificate of ${name} is valid from ${from.toISOString()}, and the clock of this host says ${new Date().toISOString()}. Set the clock: timedatectl set-ntp true`,
+      );
+    default:
+      throw new Error(
+        `The certificate of ${name} is from ${issuer}, which nobody here knows (${trouble}): visitors are warned, and other servers stay away. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
+      );
+  }
+}
+
+/** What else this run trusts, which visitors do not; '' where that is nothing. */
+export function trustedHere(env: NodeJS.ProcessEnv): string {
+  const file = env['NODE_EXTRA_CA_CERTS'];
+  return file
+    ? `; trusted here besides the public roots: ${file} (NODE_EXTRA_CA_CERTS), which visitors need too`
+    : '';
 }
 
 async function runningCaddy({ engine, project }: Door): Promise<Container> {

@@ -4,7 +4,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { dateAt } from '../../../wizard/checks/host.ts';
+import { dateAt } from '../../../wizard/prove/date.ts';
 import { client } from '../../../wizard/prove/http.ts';
 import type { Limits } from '../../../wizard/prove/http.ts';
 import { firstMessage } from '../../../wizard/prove/websocket.ts';
