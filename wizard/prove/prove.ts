@@ -15,6 +15,8 @@ import { answerProof, certificateProof, proxyProof, trustedHere } from './tls.ts
 import type { Visitor } from './tls.ts';
 
 const LOG_LINES = 100;
+/** For one command of a proof in a container: Rails starts slowly on a small host, and a mail server may let it wait. */
+const INSIDE_MS = 5 * 60_000;
 
 /** One app to prove. */
 export interface Subject {
@@ -43,7 +45,7 @@ export async function prove(
     return container.id;
   };
   const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
-    engine.exec(await containerOf(service), argv, stdin);
+    engine.exec(await containerOf(service), argv, stdin, INSIDE_MS);
   const door = doorOf(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
