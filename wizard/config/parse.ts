@@ -93,6 +93,16 @@ export function parseHost(text: string): Parsed<string> {
   return parseDomain(host);
 }
 
+/** A host that containers connect to: to them localhost is the container itself. */
+export function parseOuterHost(text: string): Parsed<string> {
+  const host = parseHost(text);
+  if ('problem' in host || !/^(localhost|.+\.localhost|127\..+|0\.0\.0\.0|::1?)$/.test(host.value))
+    return host;
+  return no(
+    `To a container ${host.value} is the container itself. Give a name or address of this host (\`ip -4 address\`).`,
+  );
+}
+
 /** 1 to 65535. */
 export function parsePort(text: string): Parsed<number> {
   const line = parseLine(text);

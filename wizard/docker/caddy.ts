@@ -21,7 +21,7 @@ export async function caddyRunsOn(engine: Engine, { id }: Container): Promise<st
   return code === 0 ? stdout : undefined;
 }
 
-/** Path under which Caddy says, for each of its names, that it is this site's (caddy/known.caddy). */
+/** Path under which Caddy says, for each of its names, that it is this site's (caddy/tls/known.caddy). */
 export const knownPath = (id: string): string => `/.well-known/fedi-setup/${id}`;
 
 /** What Caddy says there of the request as it arrived. */

@@ -13,14 +13,14 @@ export const mailText = (domain: string): { subject: string; text: string } => (
   text: `This mail was sent while fedi-setup set up ${domain}, to see whether its mail arrives. There is nothing to do.\n\nIf it lay among the spam: set SPF, DKIM and DMARC as your mail provider says.\n`,
 });
 
-/** The evidence, or what went wrong in words. */
-export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome): string {
-  if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error));
+/** The evidence, or what went wrong in words. @param sender of an app that sends as nobody else, whatever the answers say */
+export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome, sender?: string): string {
+  if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error, sender));
   return `accepted by ${mail.host}:${mail.port} for ${to}: ${outcome.accepted.trim().replaceAll(/\s+/g, ' ').slice(0, 80)}`;
 }
 
 /** Causes by what mail libraries and servers say (Ruby's net-smtp, PHP's mailers, libcurl), most specific first. */
-const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[] = [
+const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: string) => string])[] = [
   [
     /wrong version number|unknown protocol|packet length too long|http request/i,
     ({ port }) =>
@@ -34,7 +34,7 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
       `its certificate is not trusted. Is ${host} the name in your provider’s instructions, and not an alias or an address?`,
   ],
   [
-    /STARTTLS is not supported|STARTTLS.*(not|failed)/i,
+    /STARTTLS is not supported|STARTTLS.*(not|failed|denied)|Requested SSL level failed|TLS required but neither/i,
     ({ port }) =>
       `it offers no STARTTLS on port ${port}. Take port 465 with tls; a relay in your own network may need security none`,
   ],
@@ -54,8 +54,10 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
   ],
   [
     /sender|mail from|not owned|from address|unverified|not verified/i,
-    ({ from }) =>
-      `it does not take ${from || 'this address'} as the sender. Set from to an address it knows as yours`,
+    ({ from }, _, sender) =>
+      sender === undefined
+        ? `it does not take ${from || 'this address'} as the sender. Set from to an address it knows as yours`
+        : `it does not take ${sender} as the sender, and there is no other. Allow that address at your provider, or take a mail server that does`,
   ],
   [
     /recipient|user unknown|relay|mailbox|\b55[01]\b/i,
@@ -66,11 +68,11 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
     ({ host }) => `the DNS knows no ${host}`,
   ],
   [
-    /refused/i,
+    /refused|could ?n[o’']t connect to server|could not connect to server/i,
     ({ port }) => `nothing listens on port ${port} there. Most providers have 465 (tls) and 587 (starttls)`,
   ],
   [
-    /ReadTimeout|end of file|EOFError|greeting/i,
+    /ReadTimeout|end of file|EOFError|greeting|with 0 (out of 0 )?bytes received/i,
     ({ port, security }) =>
       security === 'tls'
         ? `it took the connection on port ${port} and then said nothing`
@@ -85,8 +87,8 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
 ];
 
 /** An error of any mail library → what it means here and what to do; the library's own words behind it. */
-export function mailTrouble(mail: Mail, to: string, error: string): string {
-  const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to);
+export function mailTrouble(mail: Mail, to: string, error: string, sender?: string): string {
+  const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to, sender);
   const said = error.trim().replaceAll(/\s+/g, ' ').slice(0, 160);
   return `${mail.host}:${mail.port}: ${cause === undefined ? said : `${cause} (${said})`}`;
 }

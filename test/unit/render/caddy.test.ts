@@ -9,7 +9,7 @@ import { adapt } from '../../support/caddy.ts';
 import { nastyText } from '../../support/nasty.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-const [GLOBAL, ...REST] = ['tls/acme/global', 'known', 'tls/acme/site', 'snac'].map((name) =>
+const [GLOBAL, ...REST] = ['tls/acme/global', 'tls/known', 'tls/acme/site', 'snac'].map((name) =>
   readFileSync(assetPath(`caddy/${name}.caddy`), 'utf8'),
 );
 const SNIPPET = `{\n${GLOBAL}}\n${REST.join('')}`;
@@ -25,7 +25,7 @@ function injected(variable: keyof typeof PLAIN, values: readonly string[]): stri
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
       // As site.ts makes it of the domain.
-      fillCaddy(SNIPPET, { ...one, SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
+      fillCaddy(SNIPPET, { ...one, CONFIG_ID: 'none', SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
   expect(JSON.stringify(baseline)).toContain(PLAIN[variable]);
