@@ -29,7 +29,7 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: stri
         : `port ${port} begins in the clear. Set security to starttls, or take port 465 with tls`,
   ],
   [
-    /certificate verify failed|does not match the server certificate|hostname mismatch|unable to (get|verify)/i,
+    /certificate verify failed|does not match the server certificate|hostname mismatch|unable to (get|verify)|SSL certificate problem|no alternative certificate subject name/i,
     ({ host }) =>
       `its certificate is not trusted. Is ${host} the name in your provider’s instructions, and not an alias or an address?`,
   ],

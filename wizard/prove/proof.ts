@@ -48,6 +48,8 @@ export interface ProofResult {
 
 export interface Receipt {
   readonly version: 1;
+  /** Receipts of a site are counted, since a clock may be wrong; absent in those from before that, which are older. */
+  readonly number?: number;
   readonly at: string;
   readonly generation: number;
   readonly proven: boolean;

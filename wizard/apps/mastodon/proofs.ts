@@ -37,7 +37,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const passwordToken = async (made: ClientApp): Promise<string> => {
     const password = context.secret('mastodon.admin');
     if (password === undefined) throw new Error('the password is not known here');
-    const browser = new Browser(http);
+    const browser = new Browser(http, base);
     const page = await browser.visit(`${base}/auth/sign_in`);
     expectStatus(page, 200, 'the log-in page');
     const entered = await browser.visit(

@@ -41,7 +41,11 @@ const UNDELETED = 'select count(*) from statuses where id = ? and deleted_at is 
 /** When Horizon's statistics were last taken: a task of the scheduler's. Seconds since 1970, or nothing. */
 const SNAPSHOT = `echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`;
 
+/** A mailer that says it would send without TLS where the answers want it has not read MAIL_URL. */
 const MAIL = `try {
+  $transport = method_exists($app['mailer'], 'getSymfonyTransport') ? $app['mailer']->getSymfonyTransport() : null;
+  if ($values['tls'] && $transport && method_exists($transport, 'isTlsRequired') && !$transport->isTlsRequired())
+    throw new RuntimeException('Pixelfed would send passwords in the clear where no encryption is offered');
   $sent = $app['mailer']->raw($values['text'], fn ($mail) => $mail->to($values['to'])->subject($values['subject']));
   echo json_encode(['accepted' => (string) $sent?->getMessageId()]), PHP_EOL;
 } catch (Throwable $e) {
@@ -106,7 +110,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     const password = context.secret('pixelfed.admin');
     if (password === undefined) throw new Error('the password is not known here');
     const client = await api.register();
-    const browser = new Browser(http);
+    const browser = new Browser(http, base);
     const page = await browser.visit(`${base}/login`);
     expectStatus(page, 200, 'the log-in page');
     const entered = await browser.visit(
@@ -291,7 +295,11 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
             run: async () => {
               const said = await inside(
                 'pixelfed_horizon',
-                php(MAIL, { to: app.email, ...mailText(app.domain) }),
+                php(MAIL, {
+                  to: app.email,
+                  tls: config.mail.security === 'none' ? 0 : 1,
+                  ...mailText(app.domain),
+                }),
               );
               return mailEvidence(config.mail, app.email, JSON.parse(said) as MailOutcome);
             },
