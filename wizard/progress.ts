@@ -14,6 +14,8 @@ export interface Progress {
   done(note?: string): void;
   already(note?: string): void;
   fail(note?: string): void;
+  /** It was not tried. */
+  skip(note: string): void;
   /** A plain line, for people only. */
   say(line?: string): void;
   /** For programs only. */
@@ -50,6 +52,7 @@ export function jsonProgress(): Progress {
     done: (note) => end('done', note),
     already: (note) => end('already', note),
     fail: (note) => end('failed', note),
+    skip: (note) => end('skipped', note),
     say: () => undefined,
     emit,
   };
@@ -96,6 +99,7 @@ export async function textProgress(): Promise<Progress> {
     done: (note) => end('✔', note),
     already: (note) => end('=', note),
     fail: (note) => end('✖', note),
+    skip: (note) => end('–', note),
     say(text = '') {
       writeText(stderr, text);
     },

@@ -225,7 +225,7 @@ export async function setUp(
 
   const { receipt, config } = applied;
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
-  const open = receipt?.proofs.filter(({ ok }) => !ok) ?? [];
+  const open = receipt?.proofs.filter(({ ok, skipped }) => !ok && skipped !== true) ?? [];
   if (open.length > 0) {
     progress.say(`\n  Up, but not proven yet: ${open.map(({ title }) => title).join('; ')}.`);
     progress.say('  `fedi-setup prove` tries again.');

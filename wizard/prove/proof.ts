@@ -32,6 +32,13 @@ export interface Proof {
   readonly run: () => Promise<string>;
 }
 
+/** What it builds on is not there, so it was not tried. @param why in a few words */
+export class Skipped extends Error {
+  constructor(why: string) {
+    super(`not tried: ${why}`);
+  }
+}
+
 /** Nobody answers at all: whatever else is asked of the web would only find that out anew. */
 export class Down extends Error {}
 
@@ -40,6 +47,8 @@ export interface ProofResult {
   readonly id: string;
   readonly title: string;
   readonly ok: boolean;
+  /** It was not tried, since something before it failed; `ok` is false. */
+  readonly skipped?: true;
   /** Milliseconds. */
   readonly ms: number;
   /** The evidence, or what was seen instead. */

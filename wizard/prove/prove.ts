@@ -9,7 +9,7 @@ import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { client } from './http.ts';
 import type { Client } from './http.ts';
-import { Down } from './proof.ts';
+import { Down, Skipped } from './proof.ts';
 import type { Proof, ProofContext, ProofResult } from './proof.ts';
 import { answerProof, certificateProof, proxyProof, trustedHere } from './tls.ts';
 import type { Visitor } from './tls.ts';
@@ -76,9 +76,8 @@ export async function prove(
       progress.start(`prove.${app.id}.${proof.id}`, proof.title);
       let result: ProofResult;
       try {
-        if (closed !== undefined) throw new Error(`not tried: ${closed}`);
-        if (isDown && proof.inside !== true)
-          throw new Error(`not tried: https://${app.domain} does not answer`);
+        if (closed !== undefined) throw new Skipped(closed);
+        if (isDown && proof.inside !== true) throw new Skipped(`https://${app.domain} does not answer`);
         for (const service of proof.needs ?? []) await containerOf(service);
         const seen = await proof.run();
         result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
@@ -89,10 +88,12 @@ export async function prove(
           id: proof.id,
           title: proof.title,
           ok: false,
+          ...(error instanceof Skipped ? { skipped: true as const } : {}),
           ms: Date.now() - since,
           seen: messageOf(error),
         };
-        progress.fail(result.seen);
+        if (result.skipped) progress.skip(result.seen);
+        else progress.fail(result.seen);
         const gate = gates.find((one) => one.proof === proof);
         if (gate !== undefined) closed ??= gate.closed;
         // Caddy waits for an app a while before it says so: not once a proof.
@@ -109,7 +110,7 @@ export async function prove(
 const FIRST = 'https';
 
 /** What comes before all other proofs of an app, and what those say when it failed: each would only find the same again. */
-function gatesOf(
+export function gatesOf(
   { name, tls }: Config,
   { names, live }: Pick<Subject, 'names' | 'live'>,
   { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },

@@ -20,6 +20,8 @@ export interface Door {
   readonly project: string;
   /** Where Caddy listens, as seen from here. */
   readonly address: string;
+  /** Of HTTPS; absent: 443. */
+  readonly port?: number;
   /** PEM of the roots to trust; undefined: the system's. */
   readonly ca: string | undefined;
 }
