@@ -93,8 +93,8 @@ export async function textProgress(): Promise<Progress> {
     },
     update(text) {
       if (!spinner) return;
-      const line = visible(`${title}: ${text}`).replaceAll(/\s+/g, ' ');
-      spinner.text = line.slice(0, Math.max(10, (stderr.columns || 80) - 4));
+      const shortened = visible(`${title}: ${text}`).replaceAll(/\s+/g, ' ');
+      spinner.text = shortened.slice(0, Math.max(10, (stderr.columns || 80) - 4));
     },
     done: (note) => end('✔', note),
     already: (note) => end('=', note),
