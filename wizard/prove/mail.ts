@@ -48,6 +48,11 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: stri
           : 'it does not let this log-in send',
   ],
   [
+    /\b504\b|unrecognized authentication type|authentication type not supported/i,
+    () =>
+      'it does not offer the way of logging in that this server uses, and never looked at the password. Ask your provider for a server that takes AUTH PLAIN',
+  ],
+  [
     /Authentication|\b53[45]\b/i,
     ({ user }) =>
       `it does not take the log-in of ${user ?? 'nobody'}. Many providers want a password made for mail only (app password, SMTP key), and some a fixed user name`,
@@ -74,9 +79,9 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: stri
   [
     /ReadTimeout|end of file|EOFError|greeting|with 0 (out of 0 )?bytes received/i,
     ({ port, security }) =>
-      security === 'tls'
-        ? `it took the connection on port ${port} and then said nothing`
-        : `it waits for TLS on port ${port}. Set security to tls, as port 465 wants it`,
+      security !== 'tls' && port === 465
+        ? 'it waits for TLS on port 465. Set security to tls'
+        : `it took the connection on port ${port} and then sent nothing${security === 'tls' ? '' : '. If it waits for TLS, set security to tls'}`,
   ],
   [
     /timeout|timed out|unreachable|execution expired/i,
