@@ -224,7 +224,7 @@ function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }
   process.stderr.write(`\n${mark} ${problemInWords(problem, flags.debug)}\n`);
 }
 
-/** What others wrote (logs, answers of servers) is in it as text that no terminal obeys; long lines of logs are cut. */
+/** It may quote text from outside (logs, answers of servers): control characters are spelled out, long lines cut. */
 export function problemInWords(problem: Problem, debug: boolean): string {
   const lines = [problem.message];
   if (problem.means) lines.push(`  ${problem.means}`);

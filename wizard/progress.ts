@@ -30,10 +30,10 @@ interface Spinner {
   stop(): unknown;
 }
 
-/** A proof may quote a page or a log. */
+/** Notes may quote a page or a log. */
 const shown = (text: string): string => shortLines(visible(text), LONGEST_LINE);
 
-/** Lines for people. What others wrote may be in them, so they go out as text that no terminal obeys. */
+/** Lines for people. They may quote text from outside, so control characters are spelled out. */
 export function writeText(stream: NodeJS.WritableStream, text: string): void {
   stream.write(`${shown(text)}\n`);
 }

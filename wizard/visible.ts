@@ -1,7 +1,7 @@
-/** Text of others made safe to show: what a terminal would obey, or nobody would see, is spelled out. */
+/** Text from outside made safe to show: characters that a terminal would obey, or nobody would see, are spelled out. */
 
 /**
- * Characters that are never meant in an answer and never wanted on a terminal: C0 and C1 controls (escape codes), DEL, soft
+ * Characters that are refused in answers and escaped on the terminal: C0 and C1 controls (escape codes), DEL, soft
  * hyphen, Arabic and Mongolian marks, zero-width and bidirectional controls, fillers, annotations, tags.
  */
 const RANGES =

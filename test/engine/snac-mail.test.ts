@@ -89,13 +89,13 @@ describe.sequential('mail of snac', () => {
       from: '',
       ...mail,
     };
-    let said: string;
+    let message: string;
     try {
-      said = mailEvidence(settings, TO, outcome, sender(app));
+      message = mailEvidence(settings, TO, outcome, sender(app));
     } catch (error) {
-      said = (error as Error).message;
+      message = (error as Error).message;
     }
-    expect(said).toContain(words);
-    expect(said).not.toContain(Buffer.from(MAIL_PASSWORD).toString('base64').slice(0, 8));
+    expect(message).toContain(words);
+    expect(message).not.toContain(Buffer.from(MAIL_PASSWORD).toString('base64').slice(0, 8));
   });
 });

@@ -285,7 +285,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       'drops Host',
       'proxy_set_header Host $host;',
       '',
-      /passes requests for behind\.fedi\.test on as requests for /,
+      /forwards requests for behind\.fedi\.test with the Host /,
     ],
     ['drops X-Forwarded-Proto', 'proxy_set_header X-Forwarded-Proto https;', '', /without X-Forwarded-Proto/],
     ['asks for a password', 'proxy_buffering off;', 'return 401;', /answers 401 .*log in/],
@@ -295,7 +295,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       'return 200 "";',
       /^Another server answers .*an empty page/,
     ],
-  ])('nginx that %s is not taken for one that leads here', async (_, from, to, words) => {
+  ])('nginx that %s is not accepted', async (_, from, to, words) => {
     const text = site.read('front/nginx.conf');
     expect(text).toContain(from);
     const conf = join(ca.folder, 'broken.conf');
@@ -313,7 +313,7 @@ describe.sequential('behind a proxy of one’s own', () => {
     const run = await prove();
     expect(proofs(run).filter(({ ok }) => ok !== true)).toEqual([]);
     expect(run.code).toBe(0);
-    expect(seenBy(run, 'proxy')).toContain('(NODE_EXTRA_CA_CERTS), which visitors need too');
+    expect(seenBy(run, 'proxy')).toContain('(NODE_EXTRA_CA_CERTS), which visitors may not');
   });
 
   test('with front/Caddyfile as it is, another Caddy leads to a proven site', async () => {

@@ -1,4 +1,4 @@
-/** Text of others on the terminal: nothing in it is obeyed, nothing in it is hidden, none of it floods the screen. */
+/** Text from outside on the terminal: no escape code is obeyed, no character is hidden, no line floods the screen. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { problemInWords } from '../../wizard/cli.ts';

@@ -71,7 +71,7 @@ async function mailDue(site: string, config: Config, store: Store): Promise<bool
 
 const folderOf = (site: string): string => join(site, OWN, 'receipts');
 
-/** By the order in which they were made: a clock that was wrong for a while must not put one before all later ones. */
+/** Named by time, for people; the order is that of their numbers, since a clock may have been wrong. */
 async function keepReceipt(site: string, receipt: Receipt): Promise<void> {
   await mkdir(folderOf(site), { recursive: true, mode: 0o700 });
   await writeWhole(

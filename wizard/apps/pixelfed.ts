@@ -185,8 +185,8 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
     MAIL_DRIVER: 'smtp',
     MAIL_HOST: mail.host,
     MAIL_PORT: mail.port,
-    // The one way to demand TLS: whatever else is set, Symfony's mailer (7.3 and later) goes on in the clear where a server
-    // offers no STARTTLS, or somebody on the way takes the offer out.
+    // Only this requires TLS (symfony/mailer 7.3 and later). Otherwise STARTTLS is used if offered, and an attacker can
+    // remove the offer.
     MAIL_URL:
       mail.security === 'none'
         ? undefined

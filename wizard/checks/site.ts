@@ -95,7 +95,7 @@ async function rootsOf(folder: string, { tls }: Config): Promise<string | undefi
   return file === undefined ? undefined : readFile(file, 'utf8').catch(() => undefined);
 }
 
-/** Whether this site's Caddy answers there; undefined: that one cannot be asked who it is. */
+/** Whether this site's Caddy answers there; undefined: it does not run, so there is nothing to compare with. */
 async function isOurs(
   { config: { name: project }, engine }: CheckContext,
   url: string,
@@ -128,7 +128,7 @@ function wrongWith(
       level: 'blocker',
       what: `The certificate of ${name} is valid from ${day(from)} only.`,
       means:
-        'Browsers and other servers refuse to talk to it until then, or the clock of this host is wrong.',
+        'Browsers and other servers refuse to talk to it until then; or the clock of this host is wrong.',
       next: 'Look at the check of the clock: `timedatectl set-ntp true` sets it.',
     };
   if (trouble === 'ERR_TLS_CERT_ALTNAME_INVALID')
@@ -136,15 +136,15 @@ function wrongWith(
       level: 'blocker',
       what: `The certificate that ${where} serves for ${name} is one for ${names || 'no name'}.`,
       means: 'Browsers and other servers refuse to talk to it.',
-      next: `Does another program than this site’s Caddy listen on ${where}? ${LOOK}`,
+      next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
-  // Those that are about time were told by the time of this check.
+  // Validity was compared with this check's own clock above.
   if (trouble !== undefined && !isAboutTime(trouble))
     return {
       level: 'blocker',
-      what: `The certificate of ${name} is from ${issuer || 'nobody'}, whom visitors do not know (${trouble}).`,
-      means: 'Browsers warn of it, and other servers refuse to talk to it.',
-      next: `Does another program than this site’s Caddy listen on ${where}? ${LOOK}`,
+      what: `The certificate of ${name} was issued by ${issuer || 'nobody'}, which browsers do not trust (${trouble}).`,
+      means: 'Browsers show a warning, and other servers refuse to talk to it.',
+      next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
   if (left < LATE * (to.getTime() - from.getTime()))
     return {
@@ -156,7 +156,7 @@ function wrongWith(
   return undefined;
 }
 
-/** As visitors see them: who signed, for what name, until when, and whether it is this site's Caddy that serves them. @param port where HTTPS is */
+/** As visitors see them: issuer, names, validity, and whether this site's Caddy serves them. @param port of HTTPS */
 export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
   const { config, folder, info, exists, now } = context;
   if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
@@ -176,15 +176,15 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
       if ((await isOurs(context, `https://${name}:${port}`, http)) === false)
         found.push({
           level: 'blocker',
-          what: `Another server than this site’s Caddy answers for ${name} on ${where}.`,
-          means: 'Visitors do not get to this site.',
+          what: `A server other than this site’s Caddy answers for ${name} on ${where}.`,
+          means: 'Visitors do not reach this site.',
           next: `\`ss -ltnp\` names the program that listens there: stop it, then run \`fedi-setup apply\`.`,
         });
     } catch (error) {
       seen.push(`${name}: ${messageOf(error)}`);
       found.push({
         level: 'blocker',
-        what: `${where} serves no certificate for ${name}.`,
+        what: `No certificate is served for ${name} on ${where}.`,
         means: 'Nobody reaches it by HTTPS.',
         next: LOOK,
       });

@@ -1,7 +1,7 @@
 /** Caddy in its container: which configuration it runs, and how it takes another without a restart. */
 import type { Container, Engine, Output } from './engine.ts';
 
-/** Longer than Caddy takes to let go of what it serves. */
+/** Longer than the grace period of a reload. */
 const CADDY_MS = 2 * 60_000;
 
 /** The container, where it runs. */
@@ -21,23 +21,23 @@ export async function caddyRunsOn(engine: Engine, { id }: Container): Promise<st
   return code === 0 ? stdout : undefined;
 }
 
-/** Path under which Caddy says, for each of its names, that it is this site's (caddy/tls/known.caddy). */
+/** Path on which Caddy identifies itself as this site's, on each of its names (caddy/tls/known.caddy). */
 export const knownPath = (id: string): string => `/.well-known/fedi-setup/${id}`;
 
-/** What Caddy says there of the request as it arrived. */
+/** The request as it arrived at Caddy. */
 export interface Arrived {
   readonly host: string;
   /** X-Forwarded-Proto; '' where there is none. */
   readonly proto: string;
-  /** Address of whoever passed it on. */
+  /** Address of the client or proxy that sent it. */
   readonly from: string;
-  /** Whether Caddy believes that one's word about visitors. */
+  /** Caddy trusts that address as a proxy. */
   readonly trusted: boolean;
   /** Upgrade; '' where there is none. */
   readonly upgrade: string;
 }
 
-/** Undefined: some other server wrote this. */
+/** Undefined: another server wrote this. */
 export function arrivedIn(body: string): Arrived | undefined {
   const [, host = '', proto = '', from = '', trusted, upgrade = ''] =
     /^fedi-setup host=(\S*) proto=(.*) from=(\S*) trusted=(\S*) upgrade=(.*)$/.exec(body.trim()) ?? [];

@@ -124,7 +124,7 @@ async function isSystemd(): Promise<boolean> {
   }
 }
 
-/** Collects a stream's bytes as text, as many as are kept. */
+/** Collects a stream's bytes as text, up to a limit. */
 class Sink extends Writable {
   readonly #kept = new Kept();
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {

@@ -50,34 +50,34 @@ export class Kept {
   }
 }
 
-/** Characters of a line that is told as it comes. */
+/** The longest line that is passed on, in characters. */
 const LONGEST = 64 * 1024;
 
 /** Splits text that comes in pieces into lines: LF, CRLF or CR ends one, and so does a length that no line has. */
 export class Lines {
   readonly #decoder = new StringDecoder('utf8');
-  readonly #tell: (line: string) => void;
+  readonly #pass: (line: string) => void;
   #rest = '';
 
-  /** @param tell is given every line that is not empty, trimmed. */
-  constructor(tell: (line: string) => void) {
-    this.#tell = tell;
+  /** @param pass gets every line that is not empty, trimmed. */
+  constructor(pass: (line: string) => void) {
+    this.#pass = pass;
   }
 
   add(chunk: Buffer): void {
     const lines = (this.#rest + this.#decoder.write(chunk)).split(/\r?\n|\r/);
     this.#rest = lines.pop() ?? '';
     if (this.#rest.length > LONGEST) lines.push(this.#rest.slice(0, LONGEST));
-    for (const line of lines) this.#say(line);
+    for (const line of lines) this.#emit(line);
     if (this.#rest.length > LONGEST) this.#rest = '';
   }
 
   end(): void {
-    this.#say(this.#rest);
+    this.#emit(this.#rest);
     this.#rest = '';
   }
 
-  #say(line: string): void {
-    if (line.trim() !== '') this.#tell(line.trim());
+  #emit(line: string): void {
+    if (line.trim() !== '') this.#pass(line.trim());
   }
 }

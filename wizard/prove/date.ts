@@ -1,15 +1,18 @@
-/** The time that a server gives, to compare a clock with. */
+/** The time of a server, to compare the clock of this host with. */
 import { request } from 'node:https';
 import type { RequestOptions } from 'node:https';
 
-/** The `Date` of a reply, whoever's certificate it comes with: with a wrong clock none is valid. @param wholeMs for all of it, however slowly the answer comes */
+/**
+ * The `Date` of a reply. The certificate is not verified: with a wrong clock none is valid.
+ * @param wholeMs deadline of the whole request
+ */
 export function dateAt(
   url: string,
   wholeMs: number,
   more: Readonly<Pick<RequestOptions, 'lookup'>> = {},
 ): Promise<Date> {
   return new Promise((resolve, reject) => {
-    // Nothing of the reply is believed but its time, and that only to compare it.
+    // Only the time of the reply is used, and only to compare it.
     const sent = request(url, {
       method: 'HEAD',
       agent: false,
@@ -41,7 +44,7 @@ const DATE_MS = 5000;
 export const isAboutTime = (code: string | undefined): boolean =>
   code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
 
-/** A sentence that names the clock of this host as the cause, where the server's own clock says otherwise; else ''. */
+/** A sentence that names the clock of this host as the cause, if the server's clock differs; else ''. */
 export async function clockHint(
   url: string,
   more: Parameters<typeof dateAt>[2] = {},

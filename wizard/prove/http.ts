@@ -36,9 +36,9 @@ export interface Client {
   socket(url: string, headers: Readonly<Record<string, string>>): Promise<{ socket: Duplex; head: Buffer }>;
 }
 
-/** What an answer may take of our time and memory, whoever gives it. */
+/** Limits of time and memory for an answer. */
 export interface Limits {
-  /** Without a byte. */
+  /** Longest pause between two bytes. */
   readonly idleMs: number;
   /** From the first look-up to the last byte. */
   readonly wholeMs: number;
@@ -131,8 +131,8 @@ export function client(
         },
       );
       const { stop, failed } = bounded(sent, limits, (error) => {
-        const said = `${new URL(url).host}: ${messageOf(error)}`;
-        const because = (hint: string): void => reject(new Error(`${said}${hint}`, { cause: error }));
+        const words = `${new URL(url).host}: ${messageOf(error)}`;
+        const because = (hint: string): void => reject(new Error(`${words}${hint}`, { cause: error }));
         if (isAboutTime(codeOf(error)))
           void clockHint(url, lookup === undefined ? {} : { lookup }).then(because);
         else because('');
@@ -164,7 +164,7 @@ export function client(
   return Object.assign(send, { socket });
 }
 
-/** Ends a request that takes too long, with the cause in words instead of the one of the broken socket. */
+/** Ends a request that takes too long, and reports that cause instead of the broken socket. */
 function bounded(
   sent: ClientRequest,
   { idleMs, wholeMs }: Limits,
@@ -173,7 +173,7 @@ function bounded(
   /** Ends it. */
   readonly stop: (cause: string) => void;
   readonly failed: (error: unknown) => void;
-  /** It has its answer: the deadline is off. */
+  /** Cancels the deadline. */
   readonly done: () => void;
 } {
   let cause: Error | undefined;

@@ -13,7 +13,7 @@ export const mailText = (domain: string): { subject: string; text: string } => (
   text: `This mail was sent while fedi-setup set up ${domain}, to see whether its mail arrives. There is nothing to do.\n\nIf it lay among the spam: set SPF, DKIM and DMARC as your mail provider says.\n`,
 });
 
-/** The evidence, or what went wrong in words. @param sender of an app that sends as nobody else, whatever the answers say */
+/** The evidence, or what went wrong in words. @param sender of an app that uses a fixed one */
 export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome, sender?: string): string {
   if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error, sender));
   return `accepted by ${mail.host}:${mail.port} for ${to}: ${outcome.accepted.trim().replaceAll(/\s+/g, ' ').slice(0, 80)}`;
@@ -62,7 +62,7 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: stri
     ({ from }, _, sender) =>
       sender === undefined
         ? `it does not take ${from || 'this address'} as the sender. Set from to an address it knows as yours`
-        : `it does not take ${sender} as the sender, and there is no other. Allow that address at your provider, or take a mail server that does`,
+        : `it does not take ${sender} as the sender, and this app uses no other. Allow that address at your provider, or use another mail server`,
   ],
   [
     /recipient|user unknown|relay|mailbox|\b55[01]\b/i,

@@ -32,7 +32,7 @@ export interface Proof {
   readonly run: () => Promise<string>;
 }
 
-/** What it builds on is not there, so it was not tried. @param why in a few words */
+/** A proof was not tried, since one that it builds on failed. */
 export class Skipped extends Error {
   constructor(why: string) {
     super(`not tried: ${why}`);
@@ -47,7 +47,7 @@ export interface ProofResult {
   readonly id: string;
   readonly title: string;
   readonly ok: boolean;
-  /** It was not tried, since something before it failed; `ok` is false. */
+  /** It was not tried, since a proof before it failed; `ok` is false. */
   readonly skipped?: true;
   /** Milliseconds. */
   readonly ms: number;

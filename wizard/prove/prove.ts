@@ -109,13 +109,13 @@ export async function prove(
 /** Of {@link discoveryProofs}: whether there is anybody. */
 const FIRST = 'https';
 
-/** What comes before all other proofs of an app, and what those say when it failed: each would only find the same again. */
+/** Proofs that run before all others of an app, and why the others are skipped when one of them fails. */
 export function gatesOf(
   { name, tls }: Config,
   { names, live }: Pick<Subject, 'names' | 'live'>,
   { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
 ): { readonly proof: Proof; readonly closed: string }[] {
-  // There the door itself is asked, and has a certificate that nobody else can have.
+  // There the client connects to Caddy's address, and only this site has a certificate of the internal root.
   if (tls.mode === 'internal') return [];
   const visitor: Visitor = {
     http,
@@ -145,7 +145,7 @@ export function gatesOf(
   ];
 }
 
-/** With what this run trusts beyond what visitors do. */
+/** Adds to the evidence which roots this run trusts that visitors do not. */
 const noting = (proof: Proof): Proof => ({
   ...proof,
   run: async () => `${await proof.run()}${trustedHere(process.env)}`,

@@ -63,14 +63,14 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
   };
 }
 
-/** What asks for a name as everybody does, and knows this site's Caddy by its answer. */
+/** Asks for a name as visitors do, and identifies this site's Caddy by its answer. */
 export interface Visitor {
   readonly http: Client;
   /** Id of the configuration that this site's Caddy runs. */
   readonly id: () => Promise<string>;
 }
 
-/** Asks for a name what this site's Caddy alone can answer. @param live as the start of a WebSocket would come */
+/** Requests the path that only this site's Caddy answers. @param live with the headers that open a WebSocket */
 async function ask(
   http: Client,
   id: string,
@@ -83,8 +83,8 @@ async function ask(
 }
 
 /**
- * That the world finds this site under its names: certificates are looked at where Caddy listens, so this is what tells
- * an old server that the DNS still names.
+ * Visitors reach this site under its names: certificates are checked at Caddy's address, so only this finds an old server
+ * that the DNS still points to.
  */
 export function answerProof({ http, id: idOf }: Visitor, names: readonly string[]): Proof {
   return {
@@ -96,7 +96,7 @@ export function answerProof({ http, id: idOf }: Visitor, names: readonly string[
         const { status, arrived } = await ask(http, id, name, false);
         if (arrived?.host !== name)
           throw new Error(
-            `Another server answers for ${name} (${status}): its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
+            `Another server answers for ${name} (${status}). Its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
           );
       }
       return 'this site';
@@ -126,47 +126,47 @@ export function proxyProof(
             : lostAtProxy(name, seen.arrived, live);
         if (problem !== undefined) throw new Error(`${problem} Then run \`fedi-setup prove\`.`);
       }
-      return `${names.map((name) => `https://${name}`).join(', ')}: from your proxy to this site`;
+      return `${names.map((name) => `https://${name}`).join(', ')}: your proxy forwards to this site`;
     },
   };
 }
 
 const READY = 'front/nginx.conf and front/Caddyfile of the site directory are ready for that.';
 
-/** The answer of somebody else, in words. */
+/** Why an answer is not this site's. */
 function strangerAtProxy(name: string, { status, headers, body }: Reply, door: string): string {
   const target = String(headers['location'] ?? '');
   if (status >= 502 && status <= 504)
-    return `Your proxy answers ${status} for ${name}: it does not reach this site. It has to pass requests to http://${door}; ${READY}`;
+    return `Your proxy answers ${status} for ${name}: it does not reach this site. It has to forward requests to http://${door}; ${READY}`;
   if (status === 401 || status === 403 || status === 407)
-    return `Your proxy answers ${status} for ${name}: it asks visitors to log in, or turns them away, before this site sees them. Other servers cannot log in there: take that off for ${name}.`;
+    return `Your proxy answers ${status} for ${name}: it requires a log-in or denies access before requests reach this site. Other servers cannot log in there: remove that for ${name}.`;
   if (status >= 300 && status <= 399 && URL.canParse(target, `https://${name}/`)) {
     const { protocol, host, href } = new URL(target, `https://${name}/`);
     if (host !== name)
-      return `Your proxy leads visitors of ${name} to ${href} instead of passing them on to this site. Take that off for ${name}: http://${door} has to see every request.`;
+      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request has to reach http://${door}.`;
     return protocol === 'http:'
-      ? `Your proxy leads visitors of ${name} from https:// back to http://. Let it pass requests to http://${door}; ${READY}`
-      : `Your proxy leads visitors of ${name} in circles (${status} to ${href}). Let it pass requests to http://${door}; ${READY}`;
+      ? `Your proxy redirects https://${name} back to http://. It has to forward requests to http://${door}; ${READY}`
+      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It has to forward requests to http://${door}; ${READY}`;
   }
   if (status === 404)
-    return `Your proxy answers 404 below https://${name}/.well-known/: it keeps those addresses for itself, or passes ${name} to another server. Other servers look for accounts there: pass all of it to http://${door} (for certbot /.well-known/acme-challenge/ is enough).`;
-  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy has to pass requests for ${name} to http://${door}; ${READY}`;
+    return `Your proxy answers 404 below https://${name}/.well-known/: it answers that path itself, or forwards ${name} to another server. Other servers look up accounts there: forward all of it to http://${door} (certbot needs /.well-known/acme-challenge/ only).`;
+  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy has to forward requests for ${name} to http://${door}; ${READY}`;
 }
 
-/** What got lost on the way here; undefined: nothing. */
+/** What the proxy does not forward; undefined: all is there. */
 function lostAtProxy(
   name: string,
   { host, proto, from, trusted, upgrade }: Arrived,
   live: boolean,
 ): string | undefined {
   if (host !== name)
-    return `Your proxy passes requests for ${name} on as requests for ${host}. It has to keep the Host: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
+    return `Your proxy forwards requests for ${name} with the Host ${host}. It has to keep the original one: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
   if (proto !== 'https')
-    return `Your proxy passes requests for ${name} on ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server takes its visitors’ connections for unencrypted ones. It has to send X-Forwarded-Proto: https; ${READY}`;
+    return `Your proxy forwards requests for ${name} ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server takes its visitors’ connections for unencrypted ones. It has to send X-Forwarded-Proto: https; ${READY}`;
   if (!trusted)
-    return `Your proxy comes from ${from}, which tls.proxies does not name, so its word about visitors is not believed. Name it there and run \`fedi-setup apply\`.`;
+    return `Your proxy connects from ${from}, which tls.proxies does not include, so its headers about visitors are not trusted. Add it there and run \`fedi-setup apply\`.`;
   if (live && upgrade.toLowerCase() !== 'websocket')
-    return `Your proxy does not pass WebSockets for ${name} on, so nothing is shown live. It has to pass the headers Upgrade and Connection; ${READY}`;
+    return `Your proxy does not forward WebSockets for ${name}, so live updates do not work. It has to forward the headers Upgrade and Connection; ${READY}`;
   return undefined;
 }
 
@@ -180,14 +180,14 @@ function adviceForProxy(name: string, error: unknown, door: string): string {
   return `Your proxy has to answer for ${name} and to pass requests to http://${door}; ${READY} ${again}`;
 }
 
-/** A certificate as it is served, whoever issued it. */
+/** A certificate as it is served, trusted or not. */
 export interface Served {
   readonly issuer: string;
   /** Names it is for. */
   readonly names: string;
   readonly from: Date;
   readonly to: Date;
-  /** Why a visitor would refuse it, as Node's code; undefined: a visitor takes it. */
+  /** Why a visitor would refuse it, as Node's error code; undefined: it is valid. */
   readonly trouble: string | undefined;
 }
 
@@ -202,7 +202,7 @@ export function served(
       host: address,
       port,
       servername: name,
-      // Looked at below, to tell one that nobody knows from one that is not there.
+      // Verified below, to tell an untrusted one from a missing one.
       rejectUnauthorized: false,
       ...(ca === undefined ? {} : { ca }),
     });
@@ -252,12 +252,10 @@ async function goodCertificate(door: Door, name: string): Promise<string | undef
   }
 }
 
-/** What else this run trusts, which visitors do not; '' where that is nothing. */
+/** Roots that this run trusts and visitors do not; '' if there are none. */
 export function trustedHere(env: NodeJS.ProcessEnv): string {
   const file = env['NODE_EXTRA_CA_CERTS'];
-  return file
-    ? `; trusted here besides the public roots: ${file} (NODE_EXTRA_CA_CERTS), which visitors need too`
-    : '';
+  return file ? `; this run also trusts ${file} (NODE_EXTRA_CA_CERTS), which visitors may not` : '';
 }
 
 async function runningCaddy({ engine, project }: Door): Promise<Container> {

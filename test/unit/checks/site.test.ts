@@ -124,13 +124,13 @@ describe('certificates', () => {
       'a stranger’s for the same name',
       stranger,
       {},
-      /is from social\.example\.org, whom visitors do not know \(.*SELF_SIGNED/,
+      /issued by social\.example\.org, which browsers do not trust \(.*SELF_SIGNED/,
     ],
     [
       'our own root’s, where visitors know public ones only',
       own,
       { tls: 'acme' },
-      /whom visitors do not know/,
+      /which browsers do not trust/,
     ],
     [
       'one for another name',
@@ -148,7 +148,7 @@ describe('certificates', () => {
     const seen = await look(await listen(own, body));
     expect(seen.levels).toEqual(['blocker']);
     expect(seen.what).toMatch(
-      /^Another server than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
+      /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
     );
   });
 
@@ -157,7 +157,7 @@ describe('certificates', () => {
   });
 
   test('none at all', async () => {
-    expect((await look(1)).what).toBe('127.0.0.1:1 serves no certificate for social.example.org.');
+    expect((await look(1)).what).toBe('No certificate is served for social.example.org on 127.0.0.1:1.');
   });
 
   test('not looked for before there is a site, nor where a proxy has them', async () => {

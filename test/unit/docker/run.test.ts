@@ -73,14 +73,14 @@ describe('run', () => {
     expect(stdout).toMatch(/^first[x]{995}\n… \(1046585 bytes left out\)\n[x]{996}last$/);
   });
 
-  test('a line without end is told in pieces', async () => {
+  test('a line without end is passed on in pieces', async () => {
     const lines: string[] = [];
     await node(`process.stdout.write('x'.repeat(1 << 20))`, { onLine: (line) => lines.push(line) });
     expect(lines.length).toBeGreaterThan(1);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(64 * 1024);
   });
 
-  test('a program that does not end is killed, and said in words', async () => {
+  test('a program that does not end is killed, and reported in words', async () => {
     await expect(
       node(`process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6)`, { wholeMs: 500 }),
     ).rejects.toMatchObject({

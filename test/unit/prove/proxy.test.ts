@@ -1,4 +1,4 @@
-/** A proxy in front, and whoever else may answer: each way in which it does not lead to this site, in words of its own. */
+/** A proxy in front, or another server that answers: each way in which requests do not reach this site has its own message. */
 import { describe, expect, test } from 'vitest';
 import type { Client, Reply, RequestOptions } from '../../../wizard/prove/http.ts';
 import { answerProof, proxyProof, trustedHere } from '../../../wizard/prove/tls.ts';
@@ -38,38 +38,38 @@ const prove = (answer: Reply | Error, live = false): Promise<string> =>
 
 describe('a proxy', () => {
   test('leads here', async () => {
-    expect(await prove(known())).toBe(`https://${NAME}: from your proxy to this site`);
+    expect(await prove(known())).toBe(`https://${NAME}: your proxy forwards to this site`);
     expect(await prove(known({ upgrade: '' }))).toContain('to this site');
   });
 
   // prettier-ignore
   test.each<[string, Reply | Error, RegExp]>([
-    ['Host dropped', known({ host: '127.0.0.1' }), /passes requests for social\.example\.org on as requests for 127\.0\.0\.1\..*ProxyPreserveHost/],
+    ['Host dropped', known({ host: '127.0.0.1' }), /forwards requests for social\.example\.org with the Host 127\.0\.0\.1\..*ProxyPreserveHost/],
     ['no X-Forwarded-Proto', known({ proto: '' }), /without X-Forwarded-Proto/],
     ['X-Forwarded-Proto: http', known({ proto: 'http' }), /with X-Forwarded-Proto http,/],
-    ['one that is not named', known({ trusted: false }), /comes from 10\.1\.2\.3, which tls\.proxies does not name/],
+    ['one that is not named', known({ trusted: false }), /connects from 10\.1\.2\.3, which tls\.proxies does not include/],
     ['a log-in in front', reply(401, 'who are you', { 'www-authenticate': 'Basic' }), /answers 401.*log in/],
-    ['turned away', reply(403, 'no'), /answers 403.*turns them away/],
-    ['a log-in page elsewhere', reply(302, '', { location: 'https://sso.example.org/?rd=x' }), /leads visitors of social\.example\.org to https:\/\/sso\.example\.org/],
-    ['a redirect loop', reply(301, '', { location: `https://${NAME}/.well-known/fedi-setup/c0ffee` }), /in circles \(301/],
-    ['a relative redirect', reply(301, '', { location: '/x/' }), /in circles/],
-    ['back to HTTP', reply(301, '', { location: `http://${NAME}/` }), /from https:\/\/ back to http:\/\//],
+    ['turned away', reply(403, 'no'), /answers 403.*denies access/],
+    ['a log-in page elsewhere', reply(302, '', { location: 'https://sso.example.org/?rd=x' }), /redirects social\.example\.org to https:\/\/sso\.example\.org/],
+    ['a redirect loop', reply(301, '', { location: `https://${NAME}/.well-known/fedi-setup/c0ffee` }), /in a loop \(301/],
+    ['a relative redirect', reply(301, '', { location: '/x/' }), /in a loop/],
+    ['back to HTTP', reply(301, '', { location: `http://${NAME}/` }), /redirects https:\/\/social\.example\.org back to http:\/\//],
     ['/.well-known kept', reply(404, 'nginx'), /404 below .*\.well-known.*certbot/],
     ['an empty page', reply(200), /^Another server answers for social\.example\.org \(200, an empty page\)/],
     ['another server', reply(200, '<h1>Welcome to nginx!</h1>'), /^Another server answers for social\.example\.org \(200\)/],
     ['another server’s fault', reply(500, 'x'), /^Another server answers/],
     ['nobody behind it', reply(502), /answers 502 .*does not reach this site.*127\.0\.0\.1:8080/],
     ['no such name', failed('ENOTFOUND'), /DNS does not know the name/],
-    ['a certificate that nobody knows', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /not with a certificate for/],
+    ['an untrusted certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /not with a certificate for/],
     ['nobody', failed('ECONNREFUSED'), /has to answer for social\.example\.org/],
   ])('%s', async (_, answer, words) => {
-    const said = await prove(answer).catch((error: Error) => error.message);
-    expect(said).toMatch(words);
-    expect(said).toMatch(/`fedi-setup (prove|apply)`\.$/);
+    const message = await prove(answer).catch((error: Error) => error.message);
+    expect(message).toMatch(words);
+    expect(message).toMatch(/`fedi-setup (prove|apply)`\.$/);
   });
 
   test('WebSockets lost, where the site has them', async () => {
-    await expect(prove(known({ upgrade: '' }), true)).rejects.toThrow(/does not pass WebSockets/);
+    await expect(prove(known({ upgrade: '' }), true)).rejects.toThrow(/does not forward WebSockets/);
     expect(await prove(known(), true)).toContain('to this site');
   });
 
@@ -109,10 +109,10 @@ describe('who answers', () => {
   });
 });
 
-test('what this run trusts beyond what visitors do is in the evidence', () => {
+test('the evidence names roots that only this run trusts', () => {
   expect(trustedHere({})).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '' })).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '/etc/ca.pem' })).toBe(
-    '; trusted here besides the public roots: /etc/ca.pem (NODE_EXTRA_CA_CERTS), which visitors need too',
+    '; this run also trusts /etc/ca.pem (NODE_EXTRA_CA_CERTS), which visitors may not',
   );
 });

@@ -1,4 +1,4 @@
-/** Every proof of every app, on a server where all is well and on servers where one thing is wrong: none is always green. */
+/** Every proof of every app, on a healthy server and on servers with one fault: none always passes. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ import { certificate } from '../../support/certificate.ts';
 import { configWith, failures, output, proofsOf, reply } from '../../support/fediverse.ts';
 import type { Broken, Handler } from '../../support/fediverse.ts';
 
-/** App (or `all`), proof, what is wrong, how, and what is said. */
+/** App (or `all`), proof, what is wrong, how, and the message. */
 type Row = [app: string, id: string, wrong: string, broken: (base: string) => Broken, words: RegExp];
 
 const on = (route: string, handler: Handler): Broken => ({ routes: { [route]: handler } });
@@ -102,9 +102,9 @@ const ROWS: Row[] = [
   ['snac', 'mail', 'a wrong password', () => tells('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it does not take the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
   ['snac', 'mail', 'no such host', () => tells('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /the DNS knows no mail\.x\.org/],
   ['snac', 'mail', 'nobody there', () => tells('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
-  ['snac', 'mail', 'a refused sender', () => tells('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /does not take snac-daemon@snac\.x\.org as the sender, and there is no other/],
+  ['snac', 'mail', 'a refused sender', () => tells('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /does not take snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
   ['snac', 'mail', 'no STARTTLS', () => tells('sh -c jq', '', 64, 'curl: (64) Requested SSL level failed'), /offers no STARTTLS on port 587/],
-  ['snac', 'mail', 'nothing said', () => tells('sh -c jq', '', 0, ''), /curl ended with 0/],
+  ['snac', 'mail', 'no answer', () => tells('sh -c jq', '', 0, ''), /curl ended with 0/],
   ['mastodon', 'mail', 'a wrong password', () => tells('deliver!', '{"error":"Net::SMTPAuthenticationError: 535 no"}'), /does not take the log-in/],
   ['mastodon', 'mail', 'Rails fails', () => tells('deliver!', '', 1, 'boom'), /boom/],
   ['pixelfed', 'mail', 'STARTTLS taken out', () => tells('[\'mailer\']', '{"error":"TransportException: TLS required but neither TLS or STARTTLS are in use."}'), /offers no STARTTLS on port 587/],
@@ -146,7 +146,7 @@ test('Pixelfed’s clock: no task ran, and none is looked for', async () => {
   });
 });
 
-test('certificates: one that nobody knows, as Caddy serves it', async () => {
+test('an untrusted certificate at Caddy’s address', async () => {
   const server = createServer(certificate('social.example.org'));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

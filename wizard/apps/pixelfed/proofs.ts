@@ -41,7 +41,7 @@ const UNDELETED = 'select count(*) from statuses where id = ? and deleted_at is 
 /** When Horizon's statistics were last taken: a task of the scheduler's. Seconds since 1970, or nothing. */
 const SNAPSHOT = `echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`;
 
-/** A mailer that says it would send without TLS where the answers want it has not read MAIL_URL. */
+/** Fails too if the mailer did not read MAIL_URL and so does not require TLS. */
 const MAIL = `try {
   $transport = method_exists($app['mailer'], 'getSymfonyTransport') ? $app['mailer']->getSymfonyTransport() : null;
   if ($values['tls'] && $transport && method_exists($transport, 'isTlsRequired') && !$transport->isTlsRequired())

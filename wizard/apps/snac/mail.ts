@@ -4,7 +4,7 @@ import type { Command, Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
 
-/** snac sends as nobody else (send_email in activitypub.c). */
+/** snac uses this sender for every mail. */
 export const sender = ({ domain }: AppConfig): string => `snac-daemon@${domain}`;
 
 /**
@@ -38,13 +38,13 @@ export function snacMail(app: AppConfig, now: Date): Command {
   return { argv: ['sh', '-c', SEND, 'sh', SETTINGS, message, sender(app), app.email] };
 }
 
-/** What the server said, from curl's account of the conversation. Only its side is read: ours holds the password. */
+/** The server's answer, from curl's verbose output. Only the server's side is read: ours contains the password. */
 export function snacMailOutcome({ code, stderr }: Output): MailOutcome {
   const lines = stderr.split(/\r?\n/);
-  const said = lines.flatMap((line) => (line.startsWith('< ') ? [line.slice(2)] : []));
-  const accepted = said.findLast((line) => line.startsWith('250 '));
+  const answers = lines.flatMap((line) => (line.startsWith('< ') ? [line.slice(2)] : []));
+  const accepted = answers.findLast((line) => line.startsWith('250 '));
   if (code === 0 && accepted !== undefined) return { accepted };
   const error = lines.findLast((line) => line.startsWith('curl: ')) ?? `curl ended with ${code}`;
-  const refused = said.filter((line) => /^[45]\d\d/.test(line)).join(' ');
+  const refused = answers.filter((line) => /^[45]\d\d/.test(line)).join(' ');
   return { error: refused === '' ? error : `${refused} (${error})` };
 }
