@@ -5,6 +5,7 @@ import type { ParseArgsConfig } from 'node:util';
 import type { Command, CommandContext, GlobalFlags } from './commands/command.ts';
 import { Cancelled, EXIT, Problem, messageOf } from './problem.ts';
 import type { ExitCode } from './problem.ts';
+import { LONGEST_LINE, shortLines, visible, visibleJson } from './visible.ts';
 
 declare const VERSION: string | undefined;
 export const version = typeof VERSION === 'undefined' ? '0.0.0-source' : VERSION;
@@ -216,16 +217,28 @@ const usage = (what: string): Problem =>
 function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }): void {
   if (flags.json) {
     process.stdout.write(
-      `${JSON.stringify({ event: 'problem', exit: problem.exit, what: problem.message, means: problem.means, next: problem.next, log: problem.log })}\n`,
+      `${visibleJson({ event: 'problem', exit: problem.exit, what: problem.message, means: problem.means, next: problem.next, log: problem.log })}\n`,
     );
   }
   const mark = process.stderr.isTTY && !process.env['NO_COLOR'] ? styleText('red', 'Error:') : 'Error:';
-  const lines = [`\n${mark} ${problem.message}`];
+  process.stderr.write(`\n${mark} ${problemInWords(problem, flags.debug)}\n`);
+}
+
+/** It may quote text from outside (logs, answers of servers): control characters are spelled out, long lines cut. */
+export function problemInWords(problem: Problem, debug: boolean): string {
+  const lines = [problem.message];
   if (problem.means) lines.push(`  ${problem.means}`);
-  if (problem.log) lines.push('', ...problem.log.split('\n').map((line) => `  | ${line}`), '');
+  if (problem.log)
+    lines.push(
+      '',
+      ...shortLines(visible(problem.log))
+        .split('\n')
+        .map((line) => `  | ${line}`),
+      '',
+    );
   if (problem.next) lines.push(`  Next: ${problem.next.replaceAll('\n', '\n        ')}`);
-  if (flags.debug && problem.stack) lines.push('', problem.stack);
-  process.stderr.write(`${lines.join('\n')}\n`);
+  if (debug && problem.stack) lines.push('', problem.stack);
+  return shortLines(visible(lines.join('\n')), LONGEST_LINE);
 }
 
 /** Ends well or badly; never throws. Resolves to the exit code. */

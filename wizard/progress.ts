@@ -1,5 +1,6 @@
 /** What a person or a program sees while we work. The only importer of ora. One writer for all output. */
 import { messageOf } from './problem.ts';
+import { LONGEST_LINE, shortLines, visible, visibleJson } from './visible.ts';
 
 /** Events of --json: one object a line on standard output. */
 export type Event = { readonly event: string; readonly [key: string]: unknown };
@@ -13,6 +14,8 @@ export interface Progress {
   done(note?: string): void;
   already(note?: string): void;
   fail(note?: string): void;
+  /** It was not tried. */
+  skip(note: string): void;
   /** A plain line, for people only. */
   say(line?: string): void;
   /** For programs only. */
@@ -27,14 +30,17 @@ interface Spinner {
   stop(): unknown;
 }
 
-/** Errors of a closed pipe (`fedi-setup … | head`) are not ours to report. */
-function write(stream: NodeJS.WriteStream, text: string): void {
-  stream.write(text);
+/** Notes may quote a page or a log. */
+const shown = (text: string): string => shortLines(visible(text), LONGEST_LINE);
+
+/** Lines for people. They may quote text from outside, so control characters are spelled out. */
+export function writeText(stream: NodeJS.WritableStream, text: string): void {
+  stream.write(`${shown(text)}\n`);
 }
 
 export function jsonProgress(): Progress {
   let current = { id: '', title: '', since: 0 };
-  const emit = (event: Event): void => write(process.stdout, `${JSON.stringify(event)}\n`);
+  const emit = (event: Event): void => void process.stdout.write(`${visibleJson(event)}\n`);
   const end = (state: string, note?: string): void =>
     emit({ event: 'step', id: current.id, state, ms: Date.now() - current.since, ...(note ? { note } : {}) });
   return {
@@ -46,6 +52,7 @@ export function jsonProgress(): Progress {
     done: (note) => end('done', note),
     already: (note) => end('already', note),
     fail: (note) => end('failed', note),
+    skip: (note) => end('skipped', note),
     say: () => undefined,
     emit,
   };
@@ -67,8 +74,8 @@ export async function textProgress(): Promise<Progress> {
   };
   const line = (mark: string, note?: string): string => `${mark} ${title}${note ? `: ${note}` : ''}${took()}`;
   const end = (mark: string, note?: string): void => {
-    if (spinner) spinner.stopAndPersist({ symbol: mark, text: line('', note).trim() });
-    else write(stderr, `${line(mark, note)}\n`);
+    if (spinner) spinner.stopAndPersist({ symbol: mark, text: shown(line('', note).trim()) });
+    else writeText(stderr, line(mark, note));
     spinner = undefined;
   };
   return {
@@ -78,20 +85,23 @@ export async function textProgress(): Promise<Progress> {
       // discardStdin would put the terminal in raw mode, where Ctrl-C reaches neither us nor our children.
       if (ora)
         spinner = ora({
-          text,
+          text: shown(text),
           discardStdin: false,
           stream: stderr,
           ...(process.env['NO_COLOR'] ? { color: false } : {}),
         }).start();
     },
     update(text) {
-      if (spinner) spinner.text = `${title}: ${text}`.slice(0, Math.max(10, (stderr.columns || 80) - 4));
+      if (!spinner) return;
+      const shortened = visible(`${title}: ${text}`).replaceAll(/\s+/g, ' ');
+      spinner.text = shortened.slice(0, Math.max(10, (stderr.columns || 80) - 4));
     },
     done: (note) => end('✔', note),
     already: (note) => end('=', note),
     fail: (note) => end('✖', note),
+    skip: (note) => end('–', note),
     say(text = '') {
-      write(stderr, `${text}\n`);
+      writeText(stderr, text);
     },
     emit: () => undefined,
   };

@@ -82,7 +82,9 @@ describe.sequential('two sites', () => {
     const mail = await until('the mail', async () => {
       const run = await tool(['mail', '--dir', b.folder, '--json'], { env: b.env });
       expect(run.code).toBe(0);
-      return run.events.find(({ event }) => event === 'mail');
+      return run.events.find(
+        ({ event, subject }) => event === 'mail' && String(subject).startsWith('snac notify'),
+      );
     });
     expect(mail['to']).toBe('anna@fedi.test');
     expect(mail['subject']).toContain('@anna@b.fedi.test');

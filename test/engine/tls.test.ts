@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { png } from '../../wizard/prove/activitypub.ts';
-import { client, multipartFile } from '../../wizard/prove/http.ts';
+import { PICTURE_BYTES, client, multipartFile } from '../../wizard/prove/http.ts';
 import { attempt, needImages, pebble, resolving, testCa, until } from '../support/acme.ts';
 import type { AcmeServer } from '../support/acme.ts';
 import { docker, testSite, tool } from '../support/site.ts';
@@ -265,19 +265,55 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(site.read('front/Caddyfile')).toContain(`reverse_proxy ${GATEWAY}:${DOOR_PORT}`);
   });
 
-  test('with front/nginx.conf as it is, nginx leads to a proven site', async () => {
+  /** nginx with that configuration in front; certificates are ours. */
+  async function nginx(conf: string): Promise<void> {
     const { certificate, key } = ca.issue(domain);
     const live = `/etc/letsencrypt/live/${domain}`;
     container('nginx', 'fedi-setup/nginx:trixie', [
       ...published(fronts.nginx),
-      `--volume=${join(site.folder, 'front/nginx.conf')}:/etc/nginx/conf.d/fedi.conf:ro`,
+      `--volume=${conf}:/etc/nginx/conf.d/fedi.conf:ro`,
       `--volume=${certificate}:${live}/fullchain.pem:ro`,
       `--volume=${key}:${live}/privkey.pem:ro`,
     ]);
     await until('nginx', () => servedBy(fronts.nginx, domain).catch(() => undefined));
-    const run = await tool(['prove', '--dir', site.folder, '--json'], { env: through('nginx') });
+  }
+  const prove = (): Promise<Run> =>
+    tool(['prove', '--dir', site.folder, '--json'], { env: through('nginx') });
+
+  test.each([
+    [
+      'drops Host',
+      'proxy_set_header Host $host;',
+      '',
+      /forwards requests for behind\.fedi\.test with the Host /,
+    ],
+    ['drops X-Forwarded-Proto', 'proxy_set_header X-Forwarded-Proto https;', '', /without X-Forwarded-Proto/],
+    ['asks for a password', 'proxy_buffering off;', 'return 401;', /answers 401 .*log in/],
+    [
+      'shows a page of its own',
+      'proxy_buffering off;',
+      'return 200 "";',
+      /^Another server answers .*an empty page/,
+    ],
+  ])('nginx that %s is not accepted', async (_, from, to, words) => {
+    const text = site.read('front/nginx.conf');
+    expect(text).toContain(from);
+    const conf = join(ca.folder, 'broken.conf');
+    writeFileSync(conf, text.replace(from, to));
+    await nginx(conf);
+    const run = await prove();
+    expect(seenBy(run, 'proxy')).toMatch(words);
+    expect(run.code).toBe(5);
+    // Nothing else was tried.
+    expect(proofs(run).filter(({ skipped }) => skipped === true)).toHaveLength(proofs(run).length - 1);
+  });
+
+  test('with front/nginx.conf as it is, nginx leads to a proven site', async () => {
+    await nginx(join(site.folder, 'front/nginx.conf'));
+    const run = await prove();
     expect(proofs(run).filter(({ ok }) => ok !== true)).toEqual([]);
     expect(run.code).toBe(0);
+    expect(seenBy(run, 'proxy')).toContain('(NODE_EXTRA_CA_CERTS), which visitors may not');
   });
 
   test('with front/Caddyfile as it is, another Caddy leads to a proven site', async () => {
@@ -334,7 +370,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       body,
     });
     expect(sent.status).toBe(200);
-    const read = await http(sent.json<{ url: string }>().url);
+    const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
     expect(read.status).toBe(200);
     expect(read.body.equals(file)).toBe(true);
   });

@@ -229,9 +229,7 @@ describe.sequential('a site with many secrets', () => {
     for (const id of ids) places.push({ what: `logs of ${id}`, text: docker('logs', id) });
     places.push({ what: 'commands executed in containers', text: executed });
     // Files for all; those of 0600 are where secrets are kept.
-    const files = Object.keys(
-      snapshot(site.folder, (path) => /^(secrets\.json|env\/snac\.env)$/.test(path)),
-    );
+    const files = Object.keys(snapshot(site.folder, (path) => /^(secrets\.json|env\/snac\.env)$/.test(path)));
     expect(files).toEqual(
       expect.arrayContaining([
         'fedi.yaml',

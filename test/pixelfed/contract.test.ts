@@ -51,8 +51,11 @@ const UNKNOWN = /Unauthenticated/;
 const bearer = (): Record<string, string> => ({ ...JSON_ONLY, Authorization: `Bearer ${left.token}` });
 
 /** A browser whose addresses lead to web itself. */
-const browser = new Browser((async (url: string, options?: RequestOptions) =>
-  on.web(new URL(url).pathname + new URL(url).search, options)) as Client);
+const browser = new Browser(
+  (async (url: string, options?: RequestOptions) =>
+    on.web(new URL(url).pathname + new URL(url).search, options)) as Client,
+  `https://${DOMAIN}`,
+);
 const at = (path: string): string => `https://${DOMAIN}${path}`;
 const logIn = async (password: string): Promise<Reply> =>
   browser.visit(

@@ -32,7 +32,7 @@ export const openProofs = (run: Run): unknown[] =>
 
 /** Whether the log-in form at the site's own door takes anna's password. */
 export async function pixelfedLogsIn(site: TestSite, password: string): Promise<boolean> {
-  const browser = new Browser(client(site.bind, site.read('trust/root.crt')));
+  const browser = new Browser(client(site.bind, site.read('trust/root.crt')), `https://${site.domain}`);
   const url = `https://${site.domain}/login`;
   const fields = hiddenFields(await browser.visit(url));
   const reply = await browser.visit(url, form({ ...fields, email: 'anna@fedi.test', password }));

@@ -116,7 +116,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ],
   apply: ['checks', 'render', 'plan', 'answers', 'apps', 'prove', 'config', 'secrets', 'docker'],
   ask: ['answers', 'apps', 'config'],
-  checks: ['apps', 'config', 'docker'],
+  checks: ['apps', 'prove', 'config', 'docker'],
   render: ['plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   plan: ['answers', 'apps', 'config', 'docker'],
   answers: ['apps', 'config', 'secrets'],
@@ -133,6 +133,7 @@ const ALL = [
   'layout.ts',
   'yaml.ts',
   'progress.ts',
+  'visible.ts',
   'secrets/secret.ts',
   'docker/run.ts',
 ];

@@ -122,7 +122,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     topic: 'mail',
     message: 'Mail server',
     help: 'Host name of the provider’s SMTP server.',
-    parse: parse.parseHost,
+    parse: parse.parseOuterHost,
     when: isMail,
   },
   {

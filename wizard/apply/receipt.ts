@@ -28,11 +28,12 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   const { generation } = await readManifest(folder);
   const live = await everProven(folder);
   const subjects = config.apps.map((app) => {
-    const { name, adminSecret, proofs } = appOf(app.id);
+    const { name, adminSecret, webSockets = false, proofs } = appOf(app.id);
     return {
       app,
       name,
       names: namesOf(config, app),
+      live: webSockets,
       // With its data an app loses its accounts: one that is made anew has a password that nobody has seen yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),
       proofs: (context: ProofContext) => proofs(context, app),
@@ -40,8 +41,10 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   });
   const mail = options.mail === true || (await mailDue(folder, config, store));
   const proofs = await prove(config, subjects, { ...options, mail });
+  const before = await allReceipts(folder);
   const receipt: Receipt = {
     version: 1,
+    number: Math.max(0, ...before.map(({ number = 0 }) => number)) + 1,
     at: now().toISOString(),
     generation,
     proven: proofs.every(({ ok }) => ok),
@@ -62,16 +65,13 @@ const mailKey = ({ mail, apps }: Config, store: Store): string =>
 
 /** True as long as no mail was accepted with these settings, and after one that was not. */
 async function mailDue(site: string, config: Config, store: Store): Promise<boolean> {
-  for (const name of (await receipts(site)).toReversed()) {
-    const receipt = JSON.parse(await readFile(join(folderOf(site), name), 'utf8')) as Receipt;
-    if (receipt.proofs.some(isMail)) return receipt.mail !== mailKey(config, store);
-  }
-  return true;
+  const last = (await allReceipts(site)).findLast(({ proofs }) => proofs.some(isMail));
+  return last === undefined || last.mail !== mailKey(config, store);
 }
 
 const folderOf = (site: string): string => join(site, OWN, 'receipts');
 
-/** Kept by time, so the newest is the last by name. */
+/** Named by time, for people; the order is that of their numbers, since a clock may have been wrong. */
 async function keepReceipt(site: string, receipt: Receipt): Promise<void> {
   await mkdir(folderOf(site), { recursive: true, mode: 0o700 });
   await writeWhole(
@@ -81,26 +81,42 @@ async function keepReceipt(site: string, receipt: Receipt): Promise<void> {
   );
 }
 
-async function receipts(site: string): Promise<string[]> {
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** What a file holds, where it is a receipt; undefined: it is damaged, or of another version. */
+function receiptIn(text: string): Receipt | undefined {
+  let value: unknown;
   try {
-    return (await readdir(folderOf(site))).filter((name) => name.endsWith('.json')).toSorted();
+    value = JSON.parse(text);
   } catch {
-    return [];
+    return undefined;
   }
+  if (!isRecord(value) || value['version'] !== 1) return undefined;
+  const { at, generation, proven, proofs, number } = value;
+  const isProof = (proof: unknown): boolean =>
+    isRecord(proof) && isText(proof['app']) && isText(proof['id']) && typeof proof['ok'] === 'boolean';
+  return isText(at) &&
+    typeof generation === 'number' &&
+    typeof proven === 'boolean' &&
+    (number === undefined || typeof number === 'number') &&
+    Array.isArray(proofs) &&
+    proofs.every(isProof)
+    ? (value as unknown as Receipt)
+    : undefined;
 }
 
-export async function lastReceipt(site: string): Promise<Receipt | undefined> {
-  const name = (await receipts(site)).at(-1);
-  return name === undefined
-    ? undefined
-    : (JSON.parse(await readFile(join(folderOf(site), name), 'utf8')) as Receipt);
-}
-
-/** Oldest first. */
+/** Oldest first; damaged files do not count. */
 export async function allReceipts(site: string): Promise<Receipt[]> {
-  const texts = (await receipts(site)).map((name) => readFile(join(folderOf(site), name), 'utf8'));
-  return (await Promise.all(texts)).map((text) => JSON.parse(text) as Receipt);
+  const names = (await readdir(folderOf(site)).catch(() => [])).filter((name) => name.endsWith('.json'));
+  const texts = names.toSorted().map((name) => readFile(join(folderOf(site), name), 'utf8').catch(() => ''));
+  const found = (await Promise.all(texts)).flatMap((text) => receiptIn(text) ?? []);
+  return found.toSorted((a, b) => (a.number ?? 0) - (b.number ?? 0));
 }
+
+export const lastReceipt = async (site: string): Promise<Receipt | undefined> =>
+  (await allReceipts(site)).at(-1);
 
 /** Apps whose first run is over: they were proven at least once, so they may be live. */
 async function everProven(site: string): Promise<ReadonlySet<string>> {

@@ -259,6 +259,8 @@ export interface App {
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
   readonly proofs: (context: ProofContext, app: AppConfig) => readonly Proof[];
+  /** It shows things live over WebSockets, which a proxy in front has to pass on. */
+  readonly webSockets?: true;
   /** `fedi-setup NAME …` runs this in a container of the app. */
   readonly cli: {
     readonly name: string;

@@ -426,6 +426,7 @@ export const mastodon: App = {
   },
 
   proofs: mastodonProofs,
+  webSockets: true,
 
   cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },
 };

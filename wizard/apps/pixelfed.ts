@@ -185,6 +185,12 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
     MAIL_DRIVER: 'smtp',
     MAIL_HOST: mail.host,
     MAIL_PORT: mail.port,
+    // Only this requires TLS (symfony/mailer 7.3 and later). Otherwise STARTTLS is used if offered, and an attacker can
+    // remove the offer.
+    MAIL_URL:
+      mail.security === 'none'
+        ? undefined
+        : `smtp://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}?require_tls=true`,
     MAIL_SCHEME: mail.security === 'tls' ? 'smtps' : 'smtp',
     // Older versions know only this one.
     MAIL_ENCRYPTION: mail.security === 'none' ? undefined : 'tls',

@@ -1,4 +1,5 @@
 /** Lines of the conversation, broken at words: a terminal breaks them anywhere. */
+import { writeText } from '../progress.ts';
 
 /** `text` in lines of at most `width` characters, each indented; a word longer than that stays whole. */
 export function wrap(text: string, width: number, indent = 0): string {
@@ -16,10 +17,10 @@ export function wrap(text: string, width: number, indent = 0): string {
 /** One paragraph on the screen. */
 export function say(text = '', indent = 0): void {
   // A console may say it has no columns at all.
-  process.stderr.write(`${wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent)}\n`);
+  writeText(process.stderr, wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent));
 }
 
 /** Two columns on one line. */
 export function sayRow(left: string, right: string): void {
-  process.stderr.write(`  ${left}  ${right}\n`);
+  writeText(process.stderr, `  ${left}  ${right}`);
 }

@@ -2,10 +2,10 @@
 import { Resolver } from 'node:dns/promises';
 import type { CaaRecord } from 'node:dns';
 import { readFile, statfs } from 'node:fs/promises';
-import { request } from 'node:https';
 import { networkInterfaces } from 'node:os';
 import { run } from '../docker/run.ts';
 import { codeOf } from '../problem.ts';
+import { dateAt } from '../prove/date.ts';
 import { listeners, ownerOf } from './listeners.ts';
 import type { Listener } from './listeners.ts';
 
@@ -86,25 +86,7 @@ export const thisHost: Host = {
   ownerOf,
   firstFreePort: () => number('/proc/sys/net/ipv4/ip_unprivileged_port_start', /(\d+)/),
   ...dnsAt(),
-  dateAt: (url) =>
-    new Promise((resolve, reject) => {
-      // Nothing of the reply is believed but its time, and that only to compare it.
-      const sent = request(url, {
-        method: 'HEAD',
-        agent: false,
-        timeout: TIMEOUT_MS,
-        rejectUnauthorized: false,
-      });
-      sent.on('response', (reply) => {
-        reply.resume();
-        const date = new Date(reply.headers.date ?? '');
-        if (Number.isNaN(date.getTime())) reject(new Error('a reply without a date'));
-        else resolve(date);
-      });
-      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-      sent.on('error', reject);
-      sent.end();
-    }),
+  dateAt: (url) => dateAt(url, TIMEOUT_MS),
   async isSynchronized() {
     try {
       const { code, stdout } = await run('timedatectl', ['show', '--property=NTPSynchronized', '--value']);

@@ -1,11 +1,17 @@
 /** What only a site that exists can have: containers that are not well, certificates that run out. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
 import { allNamesOf } from '../apps/index.ts';
 import { doorOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { arrivedIn, caddyOf, caddyRunsOn, knownPath } from '../docker/caddy.ts';
 import type { Container } from '../docker/engine.ts';
 import { Problem, messageOf } from '../problem.ts';
+import { isAboutTime } from '../prove/date.ts';
+import { client } from '../prove/http.ts';
+import type { Client } from '../prove/http.ts';
+import { served } from '../prove/tls.ts';
+import type { Served } from '../prove/tls.ts';
 import { parseYaml } from '../yaml.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
@@ -71,29 +77,6 @@ export async function checkContainers({
   return { seen: seen.join(', '), found };
 }
 
-interface Served {
-  readonly from: Date;
-  readonly to: Date;
-}
-
-const HANDSHAKE_MS = 10_000;
-
-/** The validity of what is served for a name, whoever issued it. */
-function served(address: string, port: number, name: string): Promise<Served> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(
-      { host: address, port, servername: name, rejectUnauthorized: false, timeout: HANDSHAKE_MS },
-      () => {
-        const { valid_from: from, valid_to: to } = socket.getPeerCertificate();
-        socket.destroy();
-        resolve({ from: new Date(from), to: new Date(to) });
-      },
-    );
-    socket.on('timeout', () => socket.destroy(new Error(`no answer within ${HANDSHAKE_MS / 1000} s`)));
-    socket.on('error', reject);
-  });
-}
-
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
 
 /** Caddy renews when a third of the time is left. */
@@ -101,39 +84,107 @@ const LATE = 0.2;
 
 const LOOK = '`docker compose logs caddy` says why; `fedi-setup prove` has Caddy try again.';
 
-/** @param port where HTTPS is */
-export async function checkCertificates(
-  { config, info, exists, now }: CheckContext,
-  port = 443,
-): Promise<Looked | undefined> {
+/** PEM of the roots that visitors trust; undefined: the public ones. */
+async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
+  const file =
+    tls.mode === 'internal'
+      ? join(folder, 'trust/root.crt')
+      : tls.mode === 'directory' && tls.directoryRoot !== undefined
+        ? join(folder, 'caddy/custom', tls.directoryRoot)
+        : undefined;
+  return file === undefined ? undefined : readFile(file, 'utf8').catch(() => undefined);
+}
+
+/** Whether this site's Caddy answers there; undefined: it does not run, so there is nothing to compare with. */
+async function isOurs(
+  { config: { name: project }, engine }: CheckContext,
+  url: string,
+  http: Client,
+): Promise<boolean | undefined> {
+  const caddy = await caddyOf(engine, project);
+  const id = caddy === undefined ? undefined : await caddyRunsOn(engine, caddy);
+  if (id === undefined) return undefined;
+  const reply = await http(`${url}${knownPath(id)}`).catch(() => undefined);
+  return reply?.status === 200 && arrivedIn(reply.text()) !== undefined;
+}
+
+/** What is wrong with one certificate; undefined: nothing. */
+function wrongWith(
+  name: string,
+  where: string,
+  { issuer, names, from, to, trouble }: Served,
+  now: number,
+): Finding | undefined {
+  const left = to.getTime() - now;
+  if (left <= 0)
+    return {
+      level: 'blocker',
+      what: `The certificate of ${name} ran out on ${day(to)}.`,
+      means: 'Browsers and other servers refuse to talk to it.',
+      next: LOOK,
+    };
+  if (from.getTime() > now)
+    return {
+      level: 'blocker',
+      what: `The certificate of ${name} is valid from ${day(from)} only.`,
+      means:
+        'Browsers and other servers refuse to talk to it until then; or the clock of this host is wrong.',
+      next: 'Look at the check of the clock: `timedatectl set-ntp true` sets it.',
+    };
+  if (trouble === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return {
+      level: 'blocker',
+      what: `The certificate that ${where} serves for ${name} is one for ${names || 'no name'}.`,
+      means: 'Browsers and other servers refuse to talk to it.',
+      next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
+    };
+  // Validity was compared with this check's own clock above.
+  if (trouble !== undefined && !isAboutTime(trouble))
+    return {
+      level: 'blocker',
+      what: `The certificate of ${name} was issued by ${issuer || 'nobody'}, which browsers do not trust (${trouble}).`,
+      means: 'Browsers show a warning, and other servers refuse to talk to it.',
+      next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
+    };
+  if (left < LATE * (to.getTime() - from.getTime()))
+    return {
+      level: 'warning',
+      what: `The certificate of ${name} runs out on ${day(to)}, and Caddy has not renewed it.`,
+      means: 'After that, browsers and other servers refuse to talk to it.',
+      next: LOOK,
+    };
+  return undefined;
+}
+
+/** As visitors see them: issuer, names, validity, and whether this site's Caddy serves them. @param port of HTTPS */
+export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
+  const { config, folder, info, exists, now } = context;
   if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
+  const address = doorOf(config);
+  const where = `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const ca = await rootsOf(folder, config);
+  const http = client(address, ca);
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const name of allNamesOf(config)) {
     try {
-      const { from, to } = await served(doorOf(config), port, name);
-      seen.push(`${name} until ${day(to)}`);
-      const left = to.getTime() - now().getTime();
-      if (left <= 0) {
+      const one = await served({ address, port, ca }, name);
+      seen.push(`${name} until ${day(one.to)}, from ${one.issuer || 'nobody'}`);
+      const wrong = wrongWith(name, where, one, now().getTime());
+      if (wrong !== undefined) found.push(wrong);
+      if (wrong?.level === 'blocker' || one.trouble !== undefined) continue;
+      if ((await isOurs(context, `https://${name}:${port}`, http)) === false)
         found.push({
           level: 'blocker',
-          what: `The certificate of ${name} ran out on ${day(to)}.`,
-          means: 'Browsers and other servers refuse to talk to it.',
-          next: LOOK,
+          what: `A server other than this site’s Caddy answers for ${name} on ${where}.`,
+          means: 'Visitors do not reach this site.',
+          next: `\`ss -ltnp\` names the program that listens there: stop it, then run \`fedi-setup apply\`.`,
         });
-      } else if (left < LATE * (to.getTime() - from.getTime())) {
-        found.push({
-          level: 'warning',
-          what: `The certificate of ${name} runs out on ${day(to)}, and Caddy has not renewed it.`,
-          means: 'After that, browsers and other servers refuse to talk to it.',
-          next: LOOK,
-        });
-      }
     } catch (error) {
       seen.push(`${name}: ${messageOf(error)}`);
       found.push({
         level: 'blocker',
-        what: `Caddy serves no certificate for ${name}.`,
+        what: `No certificate is served for ${name} on ${where}.`,
         means: 'Nobody reaches it by HTTPS.',
         next: LOOK,
       });

@@ -11,6 +11,7 @@ import { connect } from '../docker/docker.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
+import { writeText } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 
@@ -128,6 +129,4 @@ export async function confirmed(
   });
 }
 
-export const out = (line: string): void => {
-  process.stdout.write(`${line}\n`);
-};
+export const out = (line: string): void => writeText(process.stdout, line);

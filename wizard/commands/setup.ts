@@ -27,7 +27,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { Event, Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { siteFolder } from './command.ts';
+import { out, siteFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
 /** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
@@ -225,7 +225,7 @@ export async function setUp(
 
   const { receipt, config } = applied;
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
-  const open = receipt?.proofs.filter(({ ok }) => !ok) ?? [];
+  const open = receipt?.proofs.filter(({ ok, skipped }) => !ok && skipped !== true) ?? [];
   if (open.length > 0) {
     progress.say(`\n  Up, but not proven yet: ${open.map(({ title }) => title).join('; ')}.`);
     progress.say('  `fedi-setup prove` tries again.');
@@ -354,7 +354,7 @@ async function showPlan(
 ): Promise<Applied['exit']> {
   const { pending, lines, event } = await planOf(context, folder, answered);
   if (context.flags.json) context.progress.emit(event);
-  else process.stdout.write(pending ? `${lines.join('\n')} Nothing was changed.\n` : 'Nothing to change.\n');
+  else out(pending ? `${lines.join('\n')} Nothing was changed.` : 'Nothing to change.');
   return context.flags.check && pending ? EXIT.FAILED : EXIT.OK;
 }
 
@@ -467,8 +467,8 @@ async function listGenerations(
     progress.emit({ event: 'generation', number, at: at.toISOString(), changed: differs });
     if (flags.json) continue;
     const what = differs.map((key) => `${key} ${now[key] === undefined ? 'left out' : String(now[key])}`);
-    process.stdout.write(
-      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first one there is' : 'the same answers')}\n`,
+    out(
+      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first one there is' : 'the same answers')}`,
     );
   }
   progress.say(

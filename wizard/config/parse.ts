@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { normalize } from 'node:path';
 import { domainToASCII } from 'node:url';
+import { INVISIBLE } from '../visible.ts';
 import { partsOf } from './suffix.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
@@ -13,10 +14,6 @@ export function problemOf(parsed: Parsed<unknown>): string | undefined {
 
 const ok = <T>(value: T): Parsed<T> => ({ value });
 const no = (problem: string): Parsed<never> => ({ problem });
-
-/** Control and format characters: invisible, so never meant. Includes escape codes of pasted terminal text. */
-// oxlint-disable-next-line no-control-regex
-const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/;
 
 /** One printable line, trimmed, not empty. */
 export function parseLine(text: string, most = 500): Parsed<string> {
@@ -94,6 +91,16 @@ export function parseHost(text: string): Parsed<string> {
   const host = line.value.toLowerCase();
   if (isIP(host) !== 0 || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(host)) return ok(host);
   return parseDomain(host);
+}
+
+/** A host that containers connect to: to them localhost is the container itself. */
+export function parseOuterHost(text: string): Parsed<string> {
+  const host = parseHost(text);
+  if ('problem' in host || !/^(localhost|.+\.localhost|127\..+|0\.0\.0\.0|::1?)$/.test(host.value))
+    return host;
+  return no(
+    `To a container ${host.value} is the container itself. Give a name or address of this host (\`ip -4 address\`).`,
+  );
 }
 
 /** 1 to 65535. */

@@ -8,7 +8,8 @@ import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
 import type { Rights } from './policy.ts';
-import { run, runAttached } from './run.ts';
+import { Kept } from './kept.ts';
+import { run, runAttached, tookTooLong } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
 
@@ -124,17 +125,22 @@ async function isSystemd(): Promise<boolean> {
   }
 }
 
-/** Collects a stream's bytes as text. */
+/** Collects a stream's bytes as text, up to a limit. */
 class Sink extends Writable {
-  readonly #chunks: Buffer[] = [];
+  readonly #kept = new Kept();
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.#chunks.push(chunk);
+    this.#kept.add(chunk);
     done();
   }
   get text(): string {
-    return Buffer.concat(this.#chunks).toString('utf8');
+    return this.#kept.text;
   }
 }
+
+/** For a command in a container: longer than the migrations of a large database take. */
+const EXEC_MS = 2 * 3_600_000;
+/** From the end of its output to its exit code. */
+const EXIT_CODE_MS = 60_000;
 
 /** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
 export async function connect(): Promise<Engine> {
@@ -341,7 +347,7 @@ export async function connect(): Promise<Engine> {
       return `${stdout}${stderr}`.trim();
     },
 
-    async exec(id, argv, stdin): Promise<Output> {
+    async exec(id, argv, stdin, wholeMs = EXEC_MS): Promise<Output> {
       const exec = await docker.getContainer(id).exec({
         Cmd: [...argv],
         AttachStdin: stdin !== undefined,
@@ -354,15 +360,25 @@ export async function connect(): Promise<Engine> {
       const stderr = new Sink();
       docker.modem.demuxStream(stream, stdout, stderr);
       if (stdin !== undefined) stream.end(stdin);
-      await new Promise((resolve, reject) => {
-        stream.on('end', resolve);
-        stream.on('close', resolve);
-        stream.on('error', reject);
-      });
+      const deadline = AbortSignal.timeout(wholeMs);
+      const late = (): void => void stream.destroy(tookTooLong(argv, wholeMs));
+      deadline.addEventListener('abort', late);
+      try {
+        await new Promise((resolve, reject) => {
+          stream.on('end', resolve);
+          stream.on('error', reject);
+          stream.on('close', resolve);
+        });
+      } finally {
+        deadline.removeEventListener('abort', late);
+      }
+      if (deadline.aborted) throw tookTooLong(argv, wholeMs);
       // The stream may end a moment before the engine has noted the exit code.
+      const since = Date.now();
       for (;;) {
         const state = await exec.inspect();
         if (!state.Running) return { code: state.ExitCode ?? 1, stdout: stdout.text, stderr: stderr.text };
+        if (Date.now() - since > EXIT_CODE_MS) throw tookTooLong(argv, EXIT_CODE_MS);
         await delay(20);
       }
     },

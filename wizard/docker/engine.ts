@@ -104,7 +104,8 @@ export interface Engine {
   containers(project?: string): Promise<Container[]>;
   /** The last lines, of the last so many seconds where these are given. */
   logs(id: string, lines: number, seconds?: number): Promise<string>;
-  exec(id: string, argv: readonly string[], stdin?: string): Promise<Output>;
+  /** @param wholeMs throws a Problem after that; absent: two hours. The command in the container goes on. */
+  exec(id: string, argv: readonly string[], stdin?: string, wholeMs?: number): Promise<Output>;
   run(shot: OneShot): Promise<Output>;
   /** `docker compose ARGV` in a folder; the shell's COMPOSE_… variables do not count. */
   compose(folder: string, argv: readonly string[], onLine?: (line: string) => void): Promise<Output>;

@@ -1,8 +1,9 @@
 /** Runs a program: argument array, no shell, ends with us. */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { StringDecoder } from 'node:string_decoder';
+import { EXIT, Problem } from '../problem.ts';
 import type { Output } from './engine.ts';
+import { Kept, Lines } from './kept.ts';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -10,6 +11,23 @@ export interface RunOptions {
   readonly stdin?: string;
   /** Every line of output as it comes, both streams. */
   readonly onLine?: (line: string) => void;
+  /** Bytes of each stream that are kept; absent: {@link MOST_OUTPUT}. */
+  readonly most?: number;
+  /** It is killed after this; absent: {@link WHOLE_MS}. */
+  readonly wholeMs?: number;
+}
+
+/** Longer than a slow line needs for the images of three apps: for what never ends. */
+const WHOLE_MS = 4 * 3_600_000;
+
+/** What did not end in time. Arguments hold no secrets. */
+export function tookTooLong(argv: readonly string[], wholeMs: number): Problem {
+  const command = argv.slice(0, 3).join(' ');
+  const time = wholeMs < 120_000 ? `${wholeMs / 1000} seconds` : `${Math.round(wholeMs / 60_000)} minutes`;
+  return new Problem(EXIT.FAILED, `\`${command}\` did not end within ${time}.`, {
+    means: 'It was waited for no longer. What was done stays.',
+    next: 'Is this host very busy, or the disk full? Run this again; if it stops here again, `docker compose logs` may say why.',
+  });
 }
 
 /** As a shell has it: 128 and the number of the signal that ended a program. */
@@ -29,27 +47,30 @@ export function run(program: string, argv: readonly string[], options: RunOption
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     running.add(child);
-    const texts = { stdout: '', stderr: '' };
-    const rests = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      const decoder = new StringDecoder('utf8');
+    const kept = { stdout: new Kept(options.most), stderr: new Kept(options.most) };
+    const lines = [child.stdout, child.stderr].map(() => new Lines((line) => options.onLine?.(line)));
+    for (const [i, name] of (['stdout', 'stderr'] as const).entries()) {
       child[name].on('data', (chunk: Buffer) => {
-        const text = decoder.write(chunk);
-        texts[name] += text;
-        const lines = (rests[name] + text).split(/\r?\n|\r/);
-        rests[name] = lines.pop() ?? '';
-        for (const line of lines) if (line.trim() !== '') options.onLine?.(line.trim());
+        kept[name].add(chunk);
+        lines[i]?.add(chunk);
       });
     }
+    const wholeMs = options.wholeMs ?? WHOLE_MS;
+    const deadline = AbortSignal.timeout(wholeMs);
+    const late = (): void => {
+      child.kill('SIGKILL');
+      reject(tookTooLong([program, ...argv], wholeMs));
+    };
+    deadline.addEventListener('abort', late);
+    child.on('close', () => deadline.removeEventListener('abort', late));
     child.on('error', (error) => {
       running.delete(child);
       reject(error);
     });
     child.on('close', (code, signal) => {
       running.delete(child);
-      for (const name of ['stdout', 'stderr'] as const)
-        if (rests[name].trim() !== '') options.onLine?.(rests[name].trim());
-      resolve({ code: exitCode(code, signal), ...texts });
+      for (const one of lines) one.end();
+      resolve({ code: exitCode(code, signal), stdout: kept.stdout.text, stderr: kept.stderr.text });
     });
     // A program that ends before it read everything is judged by its exit code, not by our broken pipe.
     child.stdin.on('error', () => undefined);

@@ -44,6 +44,9 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
         });
         if (reply.status >= 500) throw new Down(`the front page answered ${reply.status}`);
         if (reply.status >= 400) throw new Error(`the front page answered ${reply.status}`);
+        if (reply.status >= 300 && reply.headers['location'] === `https://${app.domain}/`)
+          throw new Error(`https://${app.domain}/ leads to itself`);
+        if (reply.status === 200 && reply.body.length === 0) throw new Error('the front page is empty');
         const plain = await http(`http://${app.domain}/`);
         const target = String(plain.headers['location'] ?? '');
         if (plain.status < 300 || plain.status > 399 || !target.startsWith(`https://${app.domain}`)) {

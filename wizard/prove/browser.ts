@@ -10,11 +10,18 @@ export const form = (fields: Readonly<Record<string, string>>): RequestOptions =
 
 export class Browser {
   readonly #http: Client;
+  readonly #origin: string;
   readonly #cookies = new Map<string, string>();
-  constructor(http: Client) {
+  /** @param base of the one server it visits: cookies go nowhere else. */
+  constructor(http: Client, base: string) {
     this.#http = http;
+    this.#origin = new URL(base).origin;
   }
+  /** Throws where the URL leads to another server. */
   async visit(url: string, options: RequestOptions = {}): Promise<Reply> {
+    const { origin } = new URL(url);
+    if (origin !== this.#origin)
+      throw new Error(`${this.#origin} leads to ${origin}, where a log-in has no business`);
     const reply = await this.#http(url, {
       ...options,
       headers: {

@@ -2,11 +2,13 @@
 import { lookup as dns } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { request as plainRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as tlsRequest } from 'node:https';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { rootCertificates } from 'node:tls';
-import { messageOf } from '../problem.ts';
+import { codeOf, messageOf } from '../problem.ts';
+import { clockHint, isAboutTime } from './date.ts';
 import { handshake } from './websocket.ts';
 
 export interface Reply {
@@ -23,6 +25,8 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
+  /** Bytes that the body of the answer may have; absent: {@link LIMITS}. */
+  readonly most?: number;
 }
 
 export interface Client {
@@ -32,18 +36,41 @@ export interface Client {
   socket(url: string, headers: Readonly<Record<string, string>>): Promise<{ socket: Duplex; head: Buffer }>;
 }
 
-const TIMEOUT_MS = 20_000;
+/** Limits of time and memory for an answer. */
+export interface Limits {
+  /** Longest pause between two bytes. */
+  readonly idleMs: number;
+  /** From the first look-up to the last byte. */
+  readonly wholeMs: number;
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+}
+
+const MIB = 1024 ** 2;
+export const LIMITS: Limits = {
+  idleMs: 20_000,
+  wholeMs: 60_000,
+  headerBytes: 64 * 1024,
+  bodyBytes: 4 * MIB,
+};
+
+/** For `most`, where a picture is read back. */
+export const PICTURE_BYTES = 64 * MIB;
+
+const inMiB = (bytes: number): string => (bytes < MIB ? `${bytes} bytes` : `${Math.floor(bytes / MIB)} MiB`);
 
 /**
  * @param address where to connect whatever the URL's host is; undefined: by DNS, as everybody does.
  * @param ca PEM of the only root to trust; undefined: the system's.
  * @param names hosts that `address` and `ca` are for; others are found by DNS, at `address` only where the DNS knows none,
  * and public roots count for them too. Absent: all hosts.
+ * @param limits of each answer
  */
 export function client(
   address: string | undefined,
   ca: string | undefined,
   names?: readonly string[],
+  limits: Limits = LIMITS,
 ): Client {
   const lookup: LookupFunction | undefined =
     address === undefined
@@ -56,15 +83,27 @@ export function client(
           if (names === undefined || names.includes(host)) here();
           else dns(host, options, (error, ...found) => (error ? here() : done(null, ...found)));
         };
-  const trust = (url: string): { lookup?: LookupFunction; ca?: string | string[] } => {
+  const secure = (
+    url: string,
+  ): { lookup?: LookupFunction; ca?: string | string[]; rejectUnauthorized: true } => {
     const own = names === undefined || names.includes(new URL(url).hostname);
     return {
+      // NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would change the default.
+      rejectUnauthorized: true,
       ...(lookup === undefined ? {} : { lookup }),
       ...(ca === undefined ? {} : { ca: own ? ca : [ca, ...rootCertificates] }),
     };
   };
+  /** Options of every request; no agent, so that no proxy of the environment stands between. */
+  const common = (url: string) => ({
+    agent: false as const,
+    timeout: limits.idleMs,
+    maxHeaderSize: limits.headerBytes,
+    ...secure(url),
+  });
   const send = (url: string, options: RequestOptions = {}): Promise<Reply> =>
     new Promise((resolve, reject) => {
+      const most = options.most ?? limits.bodyBytes;
       const request = url.startsWith('http://') ? plainRequest : tlsRequest;
       const sent = request(
         url,
@@ -77,60 +116,98 @@ export function client(
               : { 'Content-Length': String(Buffer.byteLength(options.body)) }),
             ...options.headers,
           },
-          agent: false,
-          timeout: TIMEOUT_MS,
-          ...trust(url),
+          ...common(url),
         },
         (message) => {
           const chunks: Buffer[] = [];
-          message.on('data', (chunk: Buffer) => chunks.push(chunk));
-          message.on('error', reject);
-          message.on('end', () => {
-            const body = Buffer.concat(chunks);
-            resolve({
-              status: message.statusCode ?? 0,
-              headers: message.headers,
-              body,
-              text: () => body.toString('utf8'),
-              json: <T>() => {
-                try {
-                  return JSON.parse(body.toString('utf8')) as T;
-                } catch {
-                  throw new Error(`not JSON but "${body.toString('utf8').slice(0, 60)}"`);
-                }
-              },
-            });
+          let length = 0;
+          message.on('data', (chunk: Buffer) => {
+            length += chunk.length;
+            if (length > most) stop(`its answer is larger than ${inMiB(most)}`);
+            else chunks.push(chunk);
           });
+          message.on('error', failed);
+          message.on('end', () => resolve(replyOf(message, Buffer.concat(chunks))));
         },
       );
-      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-      sent.on('error', (error) =>
-        reject(new Error(`${new URL(url).host}: ${messageOf(error)}`, { cause: error })),
-      );
+      const { stop, failed } = bounded(sent, limits, (error) => {
+        const words = `${new URL(url).host}: ${messageOf(error)}`;
+        const because = (hint: string): void => reject(new Error(`${words}${hint}`, { cause: error }));
+        if (isAboutTime(codeOf(error)))
+          void clockHint(url, lookup === undefined ? {} : { lookup }).then(because);
+        else because('');
+      });
       sent.end(options.body);
     });
   const socket: Client['socket'] = (url, headers) =>
     new Promise((resolve, reject) => {
       const { headers: asked, accept } = handshake();
-      const sent = tlsRequest(url.replace(/^wss:/, 'https:'), {
+      const secured = url.replace(/^wss:/, 'https:');
+      const sent = tlsRequest(secured, {
         headers: { 'User-Agent': 'fedi-setup', ...asked, ...headers },
-        agent: false,
-        timeout: TIMEOUT_MS,
-        ...trust(url),
+        ...common(secured),
       });
+      const { stop, done } = bounded(sent, limits, reject);
       sent.on('upgrade', (message, stream, head) => {
+        done();
         if (message.headers['sec-websocket-accept'] === accept) resolve({ socket: stream, head });
-        else reject(new Error('the upgrade was answered wrongly'));
+        else {
+          stream.destroy();
+          reject(new Error('the upgrade was answered wrongly'));
+        }
       });
-      sent.on('response', (message) => {
-        message.resume();
-        reject(new Error(`answered ${message.statusCode ?? 0} instead of opening a WebSocket`));
-      });
-      sent.on('timeout', () => sent.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
-      sent.on('error', reject);
+      sent.on('response', (message) =>
+        stop(`answered ${message.statusCode ?? 0} instead of opening a WebSocket`),
+      );
       sent.end();
     });
   return Object.assign(send, { socket });
+}
+
+/** Ends a request that takes too long, and reports that cause instead of the broken socket. */
+function bounded(
+  sent: ClientRequest,
+  { idleMs, wholeMs }: Limits,
+  reject: (error: unknown) => void,
+): {
+  /** Ends it. */
+  readonly stop: (cause: string) => void;
+  readonly failed: (error: unknown) => void;
+  /** Cancels the deadline. */
+  readonly done: () => void;
+} {
+  let cause: Error | undefined;
+  const failed = (error: unknown): void => reject(cause ?? error);
+  const stop = (words: string): void => {
+    cause ??= new Error(words);
+    sent.destroy(cause);
+    reject(cause);
+  };
+  const deadline = AbortSignal.timeout(wholeMs);
+  const late = (): void => stop(`no whole answer within ${wholeMs / 1000} s`);
+  deadline.addEventListener('abort', late);
+  const done = (): void => deadline.removeEventListener('abort', late);
+  sent.on('timeout', () => stop(`no answer within ${idleMs / 1000} s`));
+  sent.on('error', failed);
+  sent.on('close', done);
+  return { stop, failed, done };
+}
+
+function replyOf({ statusCode, headers }: IncomingMessage, body: Buffer): Reply {
+  const text = (): string => body.toString('utf8');
+  return {
+    status: statusCode ?? 0,
+    headers,
+    body,
+    text,
+    json: <T>() => {
+      try {
+        return JSON.parse(text()) as T;
+      } catch {
+        throw new Error(`not JSON but "${text().slice(0, 60)}"`);
+      }
+    },
+  };
 }
 
 /** Throws unless the status is the wanted one. */

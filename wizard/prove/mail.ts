@@ -13,14 +13,14 @@ export const mailText = (domain: string): { subject: string; text: string } => (
   text: `This mail was sent while fedi-setup set up ${domain}, to see whether its mail arrives. There is nothing to do.\n\nIf it lay among the spam: set SPF, DKIM and DMARC as your mail provider says.\n`,
 });
 
-/** The evidence, or what went wrong in words. */
-export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome): string {
-  if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error));
+/** The evidence, or what went wrong in words. @param sender of an app that uses a fixed one */
+export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome, sender?: string): string {
+  if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error, sender));
   return `accepted by ${mail.host}:${mail.port} for ${to}: ${outcome.accepted.trim().replaceAll(/\s+/g, ' ').slice(0, 80)}`;
 }
 
 /** Causes by what mail libraries and servers say (Ruby's net-smtp, PHP's mailers, libcurl), most specific first. */
-const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[] = [
+const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: string) => string])[] = [
   [
     /wrong version number|unknown protocol|packet length too long|http request/i,
     ({ port }) =>
@@ -29,12 +29,12 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
         : `port ${port} begins in the clear. Set security to starttls, or take port 465 with tls`,
   ],
   [
-    /certificate verify failed|does not match the server certificate|hostname mismatch|unable to (get|verify)/i,
+    /certificate verify failed|does not match the server certificate|hostname mismatch|unable to (get|verify)|SSL certificate problem|no alternative certificate subject name/i,
     ({ host }) =>
       `its certificate is not trusted. Is ${host} the name in your provider’s instructions, and not an alias or an address?`,
   ],
   [
-    /STARTTLS is not supported|STARTTLS.*(not|failed)/i,
+    /STARTTLS is not supported|STARTTLS.*(not|failed|denied)|Requested SSL level failed|TLS required but neither/i,
     ({ port }) =>
       `it offers no STARTTLS on port ${port}. Take port 465 with tls; a relay in your own network may need security none`,
   ],
@@ -48,14 +48,21 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
           : 'it does not let this log-in send',
   ],
   [
+    /\b504\b|unrecognized authentication type|authentication type not supported/i,
+    () =>
+      'it does not offer the way of logging in that this server uses, and never looked at the password. Ask your provider for a server that takes AUTH PLAIN',
+  ],
+  [
     /Authentication|\b53[45]\b/i,
     ({ user }) =>
       `it does not take the log-in of ${user ?? 'nobody'}. Many providers want a password made for mail only (app password, SMTP key), and some a fixed user name`,
   ],
   [
     /sender|mail from|not owned|from address|unverified|not verified/i,
-    ({ from }) =>
-      `it does not take ${from || 'this address'} as the sender. Set from to an address it knows as yours`,
+    ({ from }, _, sender) =>
+      sender === undefined
+        ? `it does not take ${from || 'this address'} as the sender. Set from to an address it knows as yours`
+        : `it does not take ${sender} as the sender, and this app uses no other. Allow that address at your provider, or use another mail server`,
   ],
   [
     /recipient|user unknown|relay|mailbox|\b55[01]\b/i,
@@ -66,15 +73,15 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
     ({ host }) => `the DNS knows no ${host}`,
   ],
   [
-    /refused/i,
+    /refused|could ?n[o’']t connect to server|could not connect to server/i,
     ({ port }) => `nothing listens on port ${port} there. Most providers have 465 (tls) and 587 (starttls)`,
   ],
   [
-    /ReadTimeout|end of file|EOFError|greeting/i,
+    /ReadTimeout|end of file|EOFError|greeting|with 0 (out of 0 )?bytes received/i,
     ({ port, security }) =>
-      security === 'tls'
-        ? `it took the connection on port ${port} and then said nothing`
-        : `it waits for TLS on port ${port}. Set security to tls, as port 465 wants it`,
+      security !== 'tls' && port === 465
+        ? 'it waits for TLS on port 465. Set security to tls'
+        : `it took the connection on port ${port} and then sent nothing${security === 'tls' ? '' : '. If it waits for TLS, set security to tls'}`,
   ],
   [
     /timeout|timed out|unreachable|execution expired/i,
@@ -85,8 +92,8 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string) => string])[]
 ];
 
 /** An error of any mail library → what it means here and what to do; the library's own words behind it. */
-export function mailTrouble(mail: Mail, to: string, error: string): string {
-  const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to);
+export function mailTrouble(mail: Mail, to: string, error: string, sender?: string): string {
+  const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to, sender);
   const said = error.trim().replaceAll(/\s+/g, ' ').slice(0, 160);
   return `${mail.host}:${mail.port}: ${cause === undefined ? said : `${cause} (${said})`}`;
 }

@@ -32,6 +32,13 @@ export interface Proof {
   readonly run: () => Promise<string>;
 }
 
+/** A proof was not tried, since one that it builds on failed. */
+export class Skipped extends Error {
+  constructor(why: string) {
+    super(`not tried: ${why}`);
+  }
+}
+
 /** Nobody answers at all: whatever else is asked of the web would only find that out anew. */
 export class Down extends Error {}
 
@@ -40,6 +47,8 @@ export interface ProofResult {
   readonly id: string;
   readonly title: string;
   readonly ok: boolean;
+  /** It was not tried, since a proof before it failed; `ok` is false. */
+  readonly skipped?: true;
   /** Milliseconds. */
   readonly ms: number;
   /** The evidence, or what was seen instead. */
@@ -48,6 +57,8 @@ export interface ProofResult {
 
 export interface Receipt {
   readonly version: 1;
+  /** Receipts of a site are counted, since a clock may be wrong; absent in those from before that, which are older. */
+  readonly number?: number;
   readonly at: string;
   readonly generation: number;
   readonly proven: boolean;

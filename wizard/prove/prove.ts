@@ -1,6 +1,7 @@
 /** Runs the proofs: what a user of the server would see, seen. */
 import { doorOf } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
+import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import { messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
@@ -8,11 +9,14 @@ import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
 import { client } from './http.ts';
 import type { Client } from './http.ts';
-import { Down } from './proof.ts';
+import { Down, Skipped } from './proof.ts';
 import type { Proof, ProofContext, ProofResult } from './proof.ts';
-import { certificateProof, proxyProof } from './tls.ts';
+import { answerProof, certificateProof, proxyProof, trustedHere } from './tls.ts';
+import type { Visitor } from './tls.ts';
 
 const LOG_LINES = 100;
+/** For one command of a proof in a container: Rails starts slowly on a small host, and a mail server may let it wait. */
+const INSIDE_MS = 5 * 60_000;
 
 /** One app to prove. */
 export interface Subject {
@@ -21,6 +25,8 @@ export interface Subject {
   readonly name: string;
   /** Every name that leads to it. */
   readonly names: readonly string[];
+  /** It has WebSockets. */
+  readonly live: boolean;
   /** See ProofContext. */
   readonly first: boolean;
   readonly proofs: (context: ProofContext) => readonly Proof[];
@@ -39,7 +45,7 @@ export async function prove(
     return container.id;
   };
   const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
-    engine.exec(await containerOf(service), argv, stdin);
+    engine.exec(await containerOf(service), argv, stdin, INSIDE_MS);
   const door = doorOf(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
@@ -57,22 +63,21 @@ export async function prove(
   };
 
   const results: ProofResult[] = [];
-  for (const { app, name, names, first, proofs: proofsOf } of subjects) {
+  for (const { app, name, names, live, first, proofs: proofsOf } of subjects) {
     if (subjects.length > 1) progress.say(name);
     const context: ProofContext = { ...common, first };
     const proofs = [...proofsOf(context)];
-    const gate = gateOf(config, names, { engine, door, ca, http: context.http });
-    if (gate !== undefined) proofs.unshift(gate.proof);
-    let open = true;
+    const gates = gatesOf(config, { names, live }, { engine, door, ca, http: context.http });
+    proofs.unshift(...gates.map(({ proof }) => proof));
+    let closed: string | undefined;
     let isDown = false;
     for (const proof of proofs) {
       const since = Date.now();
       progress.start(`prove.${app.id}.${proof.id}`, proof.title);
       let result: ProofResult;
       try {
-        if (!open) throw new Error(`not tried: ${gate?.closed}`);
-        if (isDown && proof.inside !== true)
-          throw new Error(`not tried: https://${app.domain} does not answer`);
+        if (closed !== undefined) throw new Skipped(closed);
+        if (isDown && proof.inside !== true) throw new Skipped(`https://${app.domain} does not answer`);
         for (const service of proof.needs ?? []) await containerOf(service);
         const seen = await proof.run();
         result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
@@ -83,11 +88,14 @@ export async function prove(
           id: proof.id,
           title: proof.title,
           ok: false,
+          ...(error instanceof Skipped ? { skipped: true as const } : {}),
           ms: Date.now() - since,
           seen: messageOf(error),
         };
-        progress.fail(result.seen);
-        if (proof === gate?.proof) open = false;
+        if (result.skipped) progress.skip(result.seen);
+        else progress.fail(result.seen);
+        const gate = gates.find((one) => one.proof === proof);
+        if (gate !== undefined) closed ??= gate.closed;
         // Caddy waits for an app a while before it says so: not once a proof.
         else if (proof.id === FIRST) isDown = error instanceof Down;
       }
@@ -101,23 +109,47 @@ export async function prove(
 /** Of {@link discoveryProofs}: whether there is anybody. */
 const FIRST = 'https';
 
-/** What comes before all other proofs of an app, and what those say when it failed: each would only find that out anew. */
-function gateOf(
+/** Proofs that run before all others of an app, and why the others are skipped when one of them fails. */
+export function gatesOf(
   { name, tls }: Config,
-  names: readonly string[],
+  { names, live }: Pick<Subject, 'names' | 'live'>,
   { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
-): { readonly proof: Proof; readonly closed: string } | undefined {
-  if (tls.mode === 'internal') return undefined;
-  if (tls.mode === 'proxy')
-    return {
-      proof: proxyProof(http, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`),
-      closed: 'your proxy does not lead here yet',
-    };
-  return {
-    proof: certificateProof({ engine, project: name, address: door, ca }, names),
-    closed: 'there is no certificate yet',
+): { readonly proof: Proof; readonly closed: string }[] {
+  // There the client connects to Caddy's address, and only this site has a certificate of the internal root.
+  if (tls.mode === 'internal') return [];
+  const visitor: Visitor = {
+    http,
+    id: async () => {
+      const caddy = await caddyOf(engine, name);
+      const id = caddy === undefined ? undefined : await caddyRunsOn(engine, caddy);
+      if (id === undefined) throw new Error('Caddy does not run: `docker compose up --detach` starts it.');
+      return id;
+    },
   };
+  if (tls.mode === 'proxy')
+    return [
+      {
+        proof: noting(
+          proxyProof(visitor, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`, live),
+        ),
+        closed: 'your proxy does not lead here yet',
+      },
+    ];
+  const certificate = certificateProof({ engine, project: name, address: door, ca }, names);
+  return [
+    {
+      proof: ca === undefined ? noting(certificate) : certificate,
+      closed: 'there is no certificate yet',
+    },
+    { proof: answerProof(visitor, names), closed: 'another server answers' },
+  ];
 }
+
+/** Adds to the evidence which roots this run trusts that visitors do not. */
+const noting = (proof: Proof): Proof => ({
+  ...proof,
+  run: async () => `${await proof.run()}${trustedHere(process.env)}`,
+});
 
 /** PEM of the roots that visitors trust; undefined: the system's. */
 async function trusted(

@@ -104,7 +104,7 @@ function unreached(what: string, url: string, error: unknown): Unreached {
   const { hostname, host } = new URL(url);
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = codeOf(cause);
-  const words: Partial<Record<string, string>> = {
+  const causes: Partial<Record<string, string>> = {
     ENOTFOUND: `the DNS knows no ${hostname}`,
     EAI_AGAIN: `the DNS did not answer for ${hostname}`,
     ECONNREFUSED: `nothing listens at ${host}`,
@@ -113,6 +113,7 @@ function unreached(what: string, url: string, error: unknown): Unreached {
     EHOSTUNREACH: `${host} cannot be reached`,
     ENETUNREACH: `${host} cannot be reached`,
     CERT_HAS_EXPIRED: `the certificate of ${host} has expired`,
+    CERT_NOT_YET_VALID: `the certificate of ${host} is not valid yet`,
     ERR_TLS_CERT_ALTNAME_INVALID: `the certificate of ${host} is one for another name`,
     EPROTO: `${host} does not speak TLS there, or has no certificate for that name`,
     ERR_SSL_WRONG_VERSION_NUMBER: `${host} does not speak TLS there`,
@@ -121,9 +122,12 @@ function unreached(what: string, url: string, error: unknown): Unreached {
   const known =
     code === undefined
       ? undefined
-      : (words[code] ??
+      : (causes[code] ??
         (/CERT|ISSUER|SIGNATURE/.test(code) ? `the certificate of ${host} is not trusted` : undefined));
-  return new Unreached(known === undefined ? `${what}: ${messageOf(error)}` : `${what}: ${known} (${code})`, {
+  // The client says so where a wrong clock of this host is the cause.
+  const clock = /\. The clock of this host [\s\S]*/.exec(messageOf(error))?.[0] ?? '';
+  const words = known === undefined ? messageOf(error) : `${known} (${code})${clock}`;
+  return new Unreached(`${what}: ${words}`, {
     cause: error,
   });
 }

@@ -1,10 +1,11 @@
 /** What has to be there before anything else can be proven: certificates, or the proxy in front that has them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { caddyOf, reloadCaddy } from '../docker/caddy.ts';
+import { arrivedIn, caddyOf, knownPath, reloadCaddy } from '../docker/caddy.ts';
+import type { Arrived } from '../docker/caddy.ts';
 import type { Container, Engine } from '../docker/engine.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import type { Client } from './http.ts';
+import type { Client, Reply } from './http.ts';
 import type { Proof } from './proof.ts';
 
 /** Longer than any CA takes; what ends the wait is a condition, this is for what never comes. */
@@ -19,6 +20,8 @@ export interface Door {
   readonly project: string;
   /** Where Caddy listens, as seen from here. */
   readonly address: string;
+  /** Of HTTPS; absent: 443. */
+  readonly port?: number;
   /** PEM of the roots to trust; undefined: the system's. */
   readonly ca: string | undefined;
 }
@@ -36,9 +39,9 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
       const deadline = Date.now() + PATIENCE_MS;
       let tryAgain = true;
       for (;;) {
-        const served = await Promise.all(names.map((name) => handshake(door, name)));
-        const open = names.filter((_, i) => served[i] === undefined);
-        if (open.length === 0) return served.join('; ');
+        const seen = await Promise.all(names.map((name) => goodCertificate(door, name)));
+        const open = names.filter((_, i) => seen[i] === undefined);
+        if (open.length === 0) return seen.join('; ');
 
         const attempts = attemptsIn(await logOf(door));
         const known = open.flatMap((name) => attempts.get(name) ?? []);
@@ -60,31 +63,111 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
   };
 }
 
-/** Where the person's own proxy has the certificates: that every name leads through it to this site. */
-export function proxyProof(http: Client, names: readonly string[], door: string): Proof {
+/** Asks for a name as visitors do, and identifies this site's Caddy by its answer. */
+export interface Visitor {
+  readonly http: Client;
+  /** Id of the configuration that this site's Caddy runs. */
+  readonly id: () => Promise<string>;
+}
+
+/** Requests the path that only this site's Caddy answers. @param live with the headers that open a WebSocket */
+async function ask(
+  http: Client,
+  id: string,
+  name: string,
+  live: boolean,
+): Promise<Reply & { arrived: Arrived | undefined }> {
+  const headers = live ? { Connection: 'Upgrade', Upgrade: 'websocket' } : {};
+  const reply = await http(`https://${name}${knownPath(id)}`, { headers });
+  return { ...reply, arrived: reply.status === 200 ? arrivedIn(reply.text()) : undefined };
+}
+
+/**
+ * Visitors reach this site under its names: certificates are checked at Caddy's address, so only this finds an old server
+ * that the DNS still points to.
+ */
+export function answerProof({ http, id: idOf }: Visitor, names: readonly string[]): Proof {
+  return {
+    id: 'answer',
+    title: `Who answers for ${names.join(', ')}`,
+    run: async () => {
+      const id = await idOf();
+      for (const name of names) {
+        const { status, arrived } = await ask(http, id, name, false);
+        if (arrived?.host !== name)
+          throw new Error(
+            `Another server answers for ${name} (${status}). Its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
+          );
+      }
+      return 'this site';
+    },
+  };
+}
+
+/** Where the person's own proxy has the certificates: that every name leads through it to this site. @param live the site has WebSockets */
+export function proxyProof(
+  { http, id: idOf }: Visitor,
+  names: readonly string[],
+  door: string,
+  live: boolean,
+): Proof {
   return {
     id: 'proxy',
     title: `Your proxy in front of ${names.join(', ')}`,
     run: async () => {
-      const seen = await Promise.all(
-        names.map(async (name) => {
-          const { status, headers } = await http(`https://${name}/`).catch((error: unknown) => {
-            throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, door)}`);
-          });
-          if (status >= 502 && status <= 504)
-            throw new Error(
-              `Your proxy answers ${status} for ${name}: it does not reach this site. It has to pass requests to http://${door}, as front/nginx.conf and front/Caddyfile do.`,
-            );
-          if (status >= 300 && status < 400 && headers['location'] === `https://${name}/`)
-            throw new Error(
-              `https://${name}/ leads to itself: the server takes its visitors’ connections for unencrypted ones. Your proxy has to send X-Forwarded-Proto, as front/nginx.conf does, from an address that tls.proxies names.`,
-            );
-          return `https://${name} answers ${status}`;
-        }),
-      );
-      return seen.join('; ');
+      const id = await idOf();
+      for (const name of names) {
+        const seen = await ask(http, id, name, live).catch((error: unknown) => {
+          throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, door)}`);
+        });
+        const problem =
+          seen.arrived === undefined
+            ? strangerAtProxy(name, seen, door)
+            : lostAtProxy(name, seen.arrived, live);
+        if (problem !== undefined) throw new Error(`${problem} Then run \`fedi-setup prove\`.`);
+      }
+      return `${names.map((name) => `https://${name}`).join(', ')}: your proxy forwards to this site`;
     },
   };
+}
+
+const READY = 'front/nginx.conf and front/Caddyfile of the site directory are ready for that.';
+
+/** Why an answer is not this site's. */
+function strangerAtProxy(name: string, { status, headers, body }: Reply, door: string): string {
+  const target = String(headers['location'] ?? '');
+  if (status >= 502 && status <= 504)
+    return `Your proxy answers ${status} for ${name}: it does not reach this site. It has to forward requests to http://${door}; ${READY}`;
+  if (status === 401 || status === 403 || status === 407)
+    return `Your proxy answers ${status} for ${name}: it requires a log-in or denies access before requests reach this site. Other servers cannot log in there: remove that for ${name}.`;
+  if (status >= 300 && status <= 399 && URL.canParse(target, `https://${name}/`)) {
+    const { protocol, host, href } = new URL(target, `https://${name}/`);
+    if (host !== name)
+      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request has to reach http://${door}.`;
+    return protocol === 'http:'
+      ? `Your proxy redirects https://${name} back to http://. It has to forward requests to http://${door}; ${READY}`
+      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It has to forward requests to http://${door}; ${READY}`;
+  }
+  if (status === 404)
+    return `Your proxy answers 404 below https://${name}/.well-known/: it answers that path itself, or forwards ${name} to another server. Other servers look up accounts there: forward all of it to http://${door} (certbot needs /.well-known/acme-challenge/ only).`;
+  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy has to forward requests for ${name} to http://${door}; ${READY}`;
+}
+
+/** What the proxy does not forward; undefined: all is there. */
+function lostAtProxy(
+  name: string,
+  { host, proto, from, trusted, upgrade }: Arrived,
+  live: boolean,
+): string | undefined {
+  if (host !== name)
+    return `Your proxy forwards requests for ${name} with the Host ${host}. It has to keep the original one: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
+  if (proto !== 'https')
+    return `Your proxy forwards requests for ${name} ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server takes its visitors’ connections for unencrypted ones. It has to send X-Forwarded-Proto: https; ${READY}`;
+  if (!trusted)
+    return `Your proxy connects from ${from}, which tls.proxies does not include, so its headers about visitors are not trusted. Add it there and run \`fedi-setup apply\`.`;
+  if (live && upgrade.toLowerCase() !== 'websocket')
+    return `Your proxy does not forward WebSockets for ${name}, so live updates do not work. It has to forward the headers Upgrade and Connection; ${READY}`;
+  return undefined;
 }
 
 function adviceForProxy(name: string, error: unknown, door: string): string {
@@ -93,41 +176,86 @@ function adviceForProxy(name: string, error: unknown, door: string): string {
   if (code === 'ENOTFOUND')
     return `The DNS does not know the name: give it an A record with the address of your proxy. ${again}`;
   if (code?.startsWith('ERR_TLS') || /CERT|SIGNATURE|ISSUER/.test(code ?? ''))
-    return `Your proxy answers, but not with a certificate for ${name} that visitors know. Mend that there. ${again}`;
-  return `Your proxy has to answer for ${name} and to pass requests to http://${door}: front/nginx.conf and front/Caddyfile of the site directory are ready for that. ${again}`;
+    return `Your proxy answers, but not with a certificate for ${name} that visitors know. Correct that there. ${again}`;
+  return `Your proxy has to answer for ${name} and to pass requests to http://${door}; ${READY} ${again}`;
 }
 
-/** Evidence of a good certificate; undefined: none yet, or one that has run out. Throws when it is there but not trusted. */
-function handshake({ address, ca }: Door, name: string): Promise<string | undefined> {
+/** A certificate as it is served, trusted or not. */
+export interface Served {
+  readonly issuer: string;
+  /** Names it is for. */
+  readonly names: string;
+  readonly from: Date;
+  readonly to: Date;
+  /** Why a visitor would refuse it, as Node's error code; undefined: it is valid. */
+  readonly trouble: string | undefined;
+}
+
+/** Rejects when there is none, or no answer. @param ca PEM of the roots to trust; undefined: the system's */
+export function served(
+  { address, port = 443, ca }: { address: string; port?: number; ca: string | undefined },
+  name: string,
+  wholeMs = HANDSHAKE_MS,
+): Promise<Served> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host: address,
-      port: 443,
+      port,
       servername: name,
-      // Looked at below, to tell one that nobody knows from one that is not there.
+      // Verified below, to tell an untrusted one from a missing one.
       rejectUnauthorized: false,
-      timeout: HANDSHAKE_MS,
       ...(ca === undefined ? {} : { ca }),
     });
+    const deadline = AbortSignal.timeout(wholeMs);
+    const late = (): void => void socket.destroy(new Error(`no answer within ${wholeMs / 1000} s`));
+    deadline.addEventListener('abort', late);
+    socket.on('close', () => deadline.removeEventListener('abort', late));
     socket.on('secureConnect', () => {
-      const { issuer, valid_to: end } = socket.getPeerCertificate();
-      const by = [issuer.O, issuer.CN].filter(Boolean).join(' ');
-      const trouble = String(socket.authorizationError ?? '');
+      const { issuer, subjectaltname = '', valid_from: from, valid_to: to } = socket.getPeerCertificate();
+      const trouble = socket.authorizationError;
+      resolve({
+        issuer: [issuer.O, issuer.CN].filter(Boolean).join(' '),
+        names: subjectaltname.replaceAll('DNS:', ''),
+        from: new Date(from),
+        to: new Date(to),
+        // A code, for all that the types say.
+        trouble: trouble ? String(trouble) : undefined,
+      });
       socket.destroy();
-      if (trouble === '') resolve(`from ${by}, until ${new Date(end).toISOString().slice(0, 10)}`);
-      else if (trouble === 'CERT_HAS_EXPIRED' || trouble === 'ERR_TLS_CERT_ALTNAME_INVALID')
-        resolve(undefined);
-      else
-        reject(
-          new Error(
-            `The certificate of ${name} is from ${by}, which nobody here knows (${trouble}): visitors are warned, and other servers stay away. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
-          ),
-        );
     });
-    socket.on('timeout', () => socket.destroy(new Error('no answer')));
     // Without a certificate for the name Caddy ends the handshake.
-    socket.on('error', () => resolve(undefined));
+    socket.on('error', reject);
   });
+}
+
+const day = (date: Date): string => date.toISOString().slice(0, 10);
+
+/** Evidence of a good certificate; undefined: none yet, or one that has run out. Throws when it is there but not trusted. */
+async function goodCertificate(door: Door, name: string): Promise<string | undefined> {
+  const seen = await served(door, name).catch(() => undefined);
+  if (seen === undefined) return undefined;
+  const { issuer, from, to, trouble } = seen;
+  switch (trouble) {
+    case undefined:
+      return `from ${issuer}, until ${day(to)}`;
+    case 'CERT_HAS_EXPIRED':
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return undefined;
+    case 'CERT_NOT_YET_VALID':
+      throw new Error(
+        `The certificate of ${name} is valid from ${from.toISOString()}, and the clock of this host says ${new Date().toISOString()}. Set the clock: timedatectl set-ntp true`,
+      );
+    default:
+      throw new Error(
+        `The certificate of ${name} is from ${issuer}, which nobody here knows (${trouble}): visitors are warned, and other servers stay away. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
+      );
+  }
+}
+
+/** Roots that this run trusts and visitors do not; '' if there are none. */
+export function trustedHere(env: NodeJS.ProcessEnv): string {
+  const file = env['NODE_EXTRA_CA_CERTS'];
+  return file ? `; this run also trusts ${file} (NODE_EXTRA_CA_CERTS), which visitors may not` : '';
 }
 
 async function runningCaddy({ engine, project }: Door): Promise<Container> {

@@ -20,12 +20,16 @@ export function handshake(): { headers: Record<string, string>; accept: string }
   };
 }
 
-/** Resolves to the first text message that `wanted` takes; rejects when the socket ends before. */
+/** Bytes of one message: far more than a post has. */
+const MOST = 1024 ** 2;
+
+/** Resolves to the first text message that `wanted` takes; rejects when the socket ends before, or a message is larger than `most`. */
 export function firstMessage(
   socket: Duplex,
   head: Buffer,
   wanted: (text: string) => boolean,
   timeoutMs: number,
+  most = MOST,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     let buffer = head;
@@ -39,7 +43,10 @@ export function firstMessage(
     const read = (): void => {
       for (;;) {
         const frame = takeFrame(buffer);
-        if (frame === undefined) return;
+        if (frame === undefined) {
+          if (buffer.length > most) end(new Error(`a message is larger than ${most} bytes`));
+          return;
+        }
         buffer = frame.rest;
         if (frame.opcode === 8) return end(new Error('the server closed the socket'));
         if (frame.opcode === 1 && wanted(frame.payload.toString('utf8')))

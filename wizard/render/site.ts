@@ -217,6 +217,7 @@ async function renderCaddy(
 ): Promise<{ files: Record<string, string>; id: string }> {
   const sources: Record<string, string> = {
     'caddy/Caddyfile': await readAsset('caddy/Caddyfile'),
+    'caddy/tls/known.caddy': await readAsset('caddy/tls/known.caddy'),
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };

@@ -183,9 +183,12 @@ describe('its keys', () => {
 
 describe('its mail', () => {
   test.each([
-    ['tls', 465, { MAIL_SCHEME: 'smtps', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls' }],
-    ['starttls', 587, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls' }],
-    ['none', 25, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'false', MAIL_ENCRYPTION: undefined }],
+    // prettier-ignore
+    ['tls', 465, { MAIL_SCHEME: 'smtps', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls', MAIL_URL: 'smtp://mail.x.org:465?require_tls=true' }],
+    // prettier-ignore
+    ['starttls', 587, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'true', MAIL_ENCRYPTION: 'tls', MAIL_URL: 'smtp://mail.x.org:587?require_tls=true' }],
+    // prettier-ignore
+    ['none', 25, { MAIL_SCHEME: 'smtp', MAIL_AUTO_TLS: 'false', MAIL_ENCRYPTION: undefined, MAIL_URL: undefined }],
   ])('%s', (security, port, wanted) => {
     expect(env({ ...SMTP, 'mail.port': port, 'mail.security': security })).toMatchObject({
       MAIL_MAILER: 'smtp',
@@ -193,6 +196,11 @@ describe('its mail', () => {
       ENFORCE_EMAIL_VERIFICATION: 'true',
       ...wanted,
     });
+  });
+  test('an IPv6 address stands in brackets', () => {
+    expect(env({ ...SMTP, 'mail.host': '2001:db8::25' })['MAIL_URL']).toBe(
+      'smtp://[2001:db8::25]:587?require_tls=true',
+    );
   });
   test('none: into the log, and no address is checked', () => {
     expect(env()).toMatchObject({ MAIL_MAILER: 'log', ENFORCE_EMAIL_VERIFICATION: 'false' });

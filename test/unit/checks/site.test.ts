@@ -1,14 +1,14 @@
 /** What the doctor sees of a site: its containers by what the engine says, its certificates by real handshakes. */
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createServer } from 'node:tls';
-import type { Server } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { checkCertificates } from '../../../wizard/checks/site.ts';
-import type { Container } from '../../../wizard/docker/engine.ts';
+import type { Container, Engine } from '../../../wizard/docker/engine.ts';
+import { certificate } from '../../support/certificate.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';
 import { tempFolder } from '../../support/temp.ts';
 
@@ -59,45 +59,105 @@ describe('containers', () => {
 });
 
 describe('certificates', () => {
+  const NAME = 'social.example.org';
   const folder = tempFolder();
-  let server: Server;
-  let port: number;
+  mkdirSync(join(folder, 'trust'));
+  const own = certificate(NAME);
+  const stranger = certificate(NAME);
+  const elsewhere = certificate('other.example.org');
   const from = new Date(Math.floor(Date.now() / 1000) * 1000);
-  beforeAll(async () => {
-    const key = join(folder, 'key.pem');
-    const cert = join(folder, 'cert.pem');
-    // prettier-ignore
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes',
-      '-keyout', key, '-out', cert, '-days', '1', '-subj', '/CN=social.example.org'], { stdio: 'ignore' });
-    server = createServer({ key: readFileSync(key), cert: readFileSync(cert) });
+  const KNOWN = `fedi-setup host=${NAME} proto= from=127.0.0.1 trusted=false upgrade=`;
+  const servers: Server[] = [];
+  afterAll(() => {
+    for (const server of servers) server.close();
+  });
+
+  /** A server with that certificate, which answers with that body; resolves to its port. */
+  async function listen(with_: typeof own, body = KNOWN): Promise<number> {
+    const server = createServer(with_, (request, response) =>
+      response.end(request.url === '/.well-known/fedi-setup/id' ? body : ''),
+    );
     server.on('tlsClientError', () => undefined);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    ({ port } = server.address() as AddressInfo);
-  });
-  afterAll(() => server.close());
+    servers.push(server);
+    return (server.address() as AddressInfo).port;
+  }
 
-  const lookAfter = (hours: number, at = port) =>
-    checkCertificates(
-      contextOf({ bind: '127.0.0.1' }, { exists: true, now: () => new Date(from.getTime() + hours * HOUR) }),
-      at,
+  const engine: Partial<Engine> = {
+    containers: async () => [{ service: 'caddy', state: 'running', id: 'caddy' } as Container],
+    exec: async () => ({ code: 0, stdout: 'id', stderr: '' }),
+  };
+  async function look(port: number, { hours = 1, trusts = own.cert, tls = 'internal', ...more } = {}) {
+    writeFileSync(join(folder, 'trust/root.crt'), trusts);
+    const looked = await checkCertificates(
+      contextOf(
+        { bind: '127.0.0.1', 'tls.mode': tls },
+        {
+          folder,
+          exists: true,
+          engine: { ...engine, ...more },
+          now: () => new Date(from.getTime() + hours * HOUR),
+        },
+      ),
+      port,
     );
+    const found = looked?.found ?? [];
+    return { levels: found.map(({ level }) => level), what: found.map(({ what }) => what).join(), looked };
+  }
 
   test.each([
-    [1, [], /social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d/],
-    [18, [], /until/],
+    [1, [], /^$/],
+    [18, [], /^$/],
     [20, ['warning'], /runs out on 20.*has not renewed it/],
     [25, ['blocker'], /ran out on 20/],
+    [-2, ['blocker'], /is valid from 20.* only/],
   ])('of one day, after %i hours', async (hours, levels, words) => {
-    const looked = await lookAfter(hours);
-    expect(looked?.found.map(({ level }) => level)).toEqual(levels);
-    expect([...(looked?.found.map(({ what }) => what) ?? []), looked?.seen].join(' ')).toMatch(words);
+    const { looked, ...seen } = await look(await listen(own), { hours });
+    expect(seen.levels).toEqual(levels);
+    expect(seen.what).toMatch(words);
+    expect(looked?.seen).toMatch(/^social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d, from social/);
+  });
+
+  test.each([
+    [
+      'a stranger’s for the same name',
+      stranger,
+      {},
+      /issued by social\.example\.org, which browsers do not trust \(.*SELF_SIGNED/,
+    ],
+    [
+      'our own root’s, where visitors know public ones only',
+      own,
+      { tls: 'acme' },
+      /which browsers do not trust/,
+    ],
+    [
+      'one for another name',
+      elsewhere,
+      { trusts: elsewhere.cert },
+      /serves for social\.example\.org is one for other\.example\.org/,
+    ],
+  ])('%s', async (_, with_, options, words) => {
+    const seen = await look(await listen(with_), options);
+    expect(seen.levels).toEqual(['blocker']);
+    expect(seen.what).toMatch(words);
+  });
+
+  test.each(['', 'Welcome to nginx', '<html>'])('a good one, and another server: %j', async (body) => {
+    const seen = await look(await listen(own, body));
+    expect(seen.levels).toEqual(['blocker']);
+    expect(seen.what).toMatch(
+      /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
+    );
+  });
+
+  test('a Caddy that does not run is not asked who it is', async () => {
+    expect((await look(await listen(own, ''), { containers: async () => [] } as object)).levels).toEqual([]);
   });
 
   test('none at all', async () => {
-    expect((await lookAfter(1, 1))?.found).toMatchObject([
-      { level: 'blocker', what: 'Caddy serves no certificate for social.example.org.' },
-    ]);
+    expect((await look(1)).what).toBe('No certificate is served for social.example.org on 127.0.0.1:1.');
   });
 
   test('not looked for before there is a site, nor where a proxy has them', async () => {

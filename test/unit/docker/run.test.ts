@@ -64,6 +64,32 @@ describe('run', () => {
     expect(stdout).toMatch(/^ü+$/);
   });
 
+  test('output without end: the first and the last of it, and how much was left out', async () => {
+    const { code, stdout, stderr } = await node(
+      `process.stdout.write('first' + 'x'.repeat(1 << 20) + 'last'); process.stderr.write('y'.repeat(1 << 20))`,
+      { most: 2000 },
+    );
+    expect([code, stdout.length < 2100, stderr.length < 2100]).toEqual([0, true, true]);
+    expect(stdout).toMatch(/^first[x]{995}\n… \(1046585 bytes left out\)\n[x]{996}last$/);
+  });
+
+  test('a line without end is passed on in pieces', async () => {
+    const lines: string[] = [];
+    await node(`process.stdout.write('x'.repeat(1 << 20))`, { onLine: (line) => lines.push(line) });
+    expect(lines.length).toBeGreaterThan(1);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(64 * 1024);
+  });
+
+  test('a program that does not end is killed, and reported in words', async () => {
+    await expect(
+      node(`process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6)`, { wholeMs: 500 }),
+    ).rejects.toMatchObject({
+      name: 'Problem',
+      exit: 1,
+      message: expect.stringMatching(/^`.*--eval .*` did not end within 0\.5 seconds\.$/s) as string,
+    });
+  });
+
   test('a character that comes in pieces', async () => {
     const code = `const b = Buffer.from('a😀ä\\n'); let i = 0; const next = () => i < b.length && process.stdout.write(b.subarray(i, ++i), () => setImmediate(next)); next()`;
     const lines: string[] = [];

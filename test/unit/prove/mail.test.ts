@@ -70,6 +70,27 @@ describe('not accepted', () => {
       'waits for TLS on port 465',
     ],
     ['EOFError: end of file reached', { port: 465, security: 'none' }, 'waits for TLS on port 465'],
+    [
+      'Net::ReadTimeout: Net::ReadTimeout',
+      { port: 587 },
+      'took the connection on port 587 and then sent nothing',
+    ],
+    [
+      'Net::SMTPAuthenticationError: 504 5.7.4 Unrecognized authentication type',
+      {},
+      'never looked at the password',
+    ],
+    ['Symfony\\TransportException: TLS required but neither TLS or STARTTLS are in use.', {}, 'no STARTTLS'],
+    ['curl: (64) Requested SSL level failed', {}, 'no STARTTLS on port 587'],
+    ['curl: (60) SSL: no alternative certificate subject name matches target hostname', {}, 'not trusted'],
+    ['curl: (60) SSL certificate problem: self-signed certificate', {}, 'not trusted'],
+    [
+      'curl: (7) Failed to connect to smtp.example.org port 587: Could not connect to server',
+      {},
+      'nothing listens',
+    ],
+    ['curl: (7) Failed to connect to smtp.example.org port 587: Timeout was reached', {}, 'no answer came'],
+    ['curl: (28) Operation timed out after 60000 milliseconds with 0 bytes received', {}, 'sent nothing'],
     ['Net::OpenTimeout: execution expired', {}, 'try 465, 587 or 2525'],
     [
       'Errno::EHOSTUNREACH: No route to host - connect(2) for "smtp.example.org" port 25 (unreachable)',

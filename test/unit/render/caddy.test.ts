@@ -9,7 +9,10 @@ import { adapt } from '../../support/caddy.ts';
 import { nastyText } from '../../support/nasty.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-const SNIPPET = `{\n${readFileSync(assetPath('caddy/tls/acme/global.caddy'), 'utf8')}}\n${readFileSync(assetPath('caddy/tls/acme/site.caddy'), 'utf8')}${readFileSync(assetPath('caddy/snac.caddy'), 'utf8')}`;
+const [GLOBAL, ...REST] = ['tls/acme/global', 'tls/known', 'tls/acme/site', 'snac'].map((name) =>
+  readFileSync(assetPath(`caddy/${name}.caddy`), 'utf8'),
+);
+const SNIPPET = `{\n${GLOBAL}}\n${REST.join('')}`;
 const PLAIN = { SNAC_DOMAIN: 'plain.example.org', TLS_EMAIL: 'plain@example.org' };
 
 /** The adapted JSON with every string that is the value, and only that, put back to the plain one. */
@@ -22,7 +25,7 @@ function injected(variable: keyof typeof PLAIN, values: readonly string[]): stri
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
       // As site.ts makes it of the domain.
-      fillCaddy(SNIPPET, { ...one, SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
+      fillCaddy(SNIPPET, { ...one, CONFIG_ID: 'none', SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
   expect(JSON.stringify(baseline)).toContain(PLAIN[variable]);

@@ -6,7 +6,7 @@ import { parseLine, parsePath } from '../../config/parse.ts';
 import type { Picture } from '../../config/picture.ts';
 import type { Question } from '../../config/question.ts';
 import { PICTURES } from '../../layout.ts';
-import { expectStatus } from '../../prove/http.ts';
+import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { pictureKey } from '../app.ts';
 import type { AppPicture, AppStep } from '../app.ts';
@@ -172,7 +172,7 @@ export function pictureProofs({ config, http, inside }: ProofContext, base: stri
       title: `${what}: the one that was given`,
       run: async () => {
         const url = (await SHOWN[name]?.(http, base)) ?? base;
-        const reply = await http(url);
+        const reply = await http(url, { most: PICTURE_BYTES });
         expectStatus(reply, 200, url);
         const { stdout } = await inside('caddy', {
           argv: ['sh', '-c', `cat /etc/${PICTURES}/pixelfed-${name}.* | sha256sum`],

@@ -4,9 +4,11 @@ import { discoveryProofs } from '../../prove/activitypub.ts';
 import { form } from '../../prove/browser.ts';
 import { ClientApi, OUT_OF_BAND, picture } from '../../prove/client-api.ts';
 import type { ClientApp } from '../../prove/client-api.ts';
-import { expectStatus } from '../../prove/http.ts';
+import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
+import { mailEvidence } from '../../prove/mail.ts';
 import { byCurl, neighbourProofs } from '../../prove/neighbours.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
+import { sender, snacMail, snacMailOutcome } from './mail.ts';
 
 export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http } = context;
@@ -59,7 +61,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         expectStatus(sent, 200, 'the upload');
         const { id, url } = sent.json<{ id: string; url: string }>();
         media = { id, file: new URL(url).pathname.split('/').at(-1) ?? '' };
-        const read = await http(url);
+        const read = await http(url, { most: PICTURE_BYTES });
         expectStatus(read, 200, url);
         if (!read.body.equals(sending))
           throw new Error(`${url} gave ${read.body.length} other bytes than the ${sending.length} sent`);
@@ -88,6 +90,23 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         return `${new URL(uri).pathname}, gone again (${gone.status})`;
       },
     },
+    ...(context.config.mail.mode === 'none' || !context.mail
+      ? []
+      : [
+          {
+            id: 'mail',
+            inside: true,
+            title: `A mail to ${app.email}`,
+            needs: ['snac'],
+            run: async () =>
+              mailEvidence(
+                context.config.mail,
+                app.email,
+                snacMailOutcome(await context.inside('snac', snacMail(app, new Date()))),
+                sender(app),
+              ),
+          },
+        ]),
     {
       id: 'tidy',
       title: 'The picture removed, the token revoked',

@@ -1,5 +1,5 @@
 <?php
-// Mail as Laravel decides about it: by MAIL_MAILER, MAIL_SCHEME and the port.
+// Mail as Laravel decides about it: by MAIL_MAILER, MAIL_SCHEME and the port; MAIL_URL may demand TLS.
 
 namespace Standin;
 
@@ -86,6 +86,10 @@ final class Mailer
                 throw new TransportException('Unable to connect with STARTTLS: certificate verify failed');
             }
             $ask("EHLO $name", 250);
+        }
+        parse_str((string) parse_url((string) env('MAIL_URL', ''), PHP_URL_QUERY), $options);
+        if (($options['require_tls'] ?? '') === 'true' && ! $tls && stripos($able, 'STARTTLS') === false) {
+            throw new TransportException('TLS required but neither TLS or STARTTLS are in use.');
         }
         if (env('MAIL_USERNAME') !== null) {
             $ask('AUTH LOGIN', 334);

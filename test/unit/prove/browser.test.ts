@@ -1,0 +1,38 @@
+/** Cookies of a log-in go to the server that gave them, and to no other. */
+import { expect, test } from 'vitest';
+import { Browser } from '../../../wizard/prove/browser.ts';
+import type { Client, RequestOptions } from '../../../wizard/prove/http.ts';
+
+const BASE = 'https://social.example.org';
+
+function browser() {
+  const asked: [string, string | undefined][] = [];
+  const http = (async (url: string, { headers }: RequestOptions = {}) => {
+    asked.push([url, headers?.['Cookie']]);
+    return { status: 200, headers: { 'set-cookie': ['session=secret; HttpOnly', 'a=b'] } };
+  }) as unknown as Client;
+  return { visit: new Browser(http, BASE), asked };
+}
+
+test('cookies come back to their server', async () => {
+  const { visit, asked } = browser();
+  await visit.visit(`${BASE}/login`);
+  await visit.visit(`${BASE}/home`);
+  expect(asked).toEqual([
+    [`${BASE}/login`, ''],
+    [`${BASE}/home`, 'session=secret; a=b'],
+  ]);
+});
+
+test.each([
+  'https://evil.example.org/',
+  'http://social.example.org/',
+  'https://social.example.org:8443/',
+  'https://social.example.org.evil.org/',
+  'https://social.example.org@evil.org/',
+])('%s is not visited', async (url) => {
+  const { visit, asked } = browser();
+  await visit.visit(`${BASE}/login`);
+  await expect(visit.visit(url)).rejects.toThrow(/leads to .*where a log-in has no business/);
+  expect(asked).toHaveLength(1);
+});
