@@ -103,6 +103,17 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
+/** mulberry32: the same numbers between 0 and 1 on every run. */
+export function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let word = Math.imul(state ^ (state >>> 15), 1 | state);
+    word = (word + Math.imul(word ^ (word >>> 7), 61 | word)) ^ word;
+    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
 interface Stored {
   readonly class: string;
   readonly value: string;
