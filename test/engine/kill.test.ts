@@ -3,7 +3,7 @@ import { afterAll, expect, test } from 'vitest';
 import { campaign, snacKinds } from '../support/campaign.ts';
 import { testSite } from '../support/site.ts';
 
-const site = testSite('killed', 67);
+const site = testSite('killed', 167);
 afterAll(() => site.remove());
 
 test('snac, killed in a rotation: one run more completes it', async () => {

@@ -12,8 +12,8 @@ const SEED = Number(process.env['SEED'] ?? 20261128);
 const only = process.env['CAMPAIGN'];
 const HOURS_MS = 12 * 3_600_000;
 
-const snac = testSite('campaign', 65);
-const mastodon = mastodonSite('campaign-mastodon', 66);
+const snac = testSite('campaign', 165);
+const mastodon = mastodonSite('campaign-mastodon', 166);
 afterAll(() => {
   snac.remove();
   mastodon.remove();

@@ -32,7 +32,8 @@ export interface Client {
   socket(url: string, headers: Readonly<Record<string, string>>): Promise<{ socket: Duplex; head: Buffer }>;
 }
 
-const TIMEOUT_MS = 20_000;
+/** A busy host may need most of it for one page. */
+const TIMEOUT_MS = 60_000;
 
 /**
  * @param address where to connect whatever the URL's host is; undefined: by DNS, as everybody does.
