@@ -10,6 +10,7 @@ import { IMAGES, testSite } from '../support/site.ts';
 const KILLS = Number(process.env['KILLS'] ?? 10);
 const SEED = Number(process.env['SEED'] ?? 20261128);
 const only = process.env['CAMPAIGN'];
+const note = (line: string): unknown => process.stderr.write(`${line}\n`);
 const HOURS_MS = 12 * 3_600_000;
 
 const snac = testSite('campaign', 165);
@@ -20,7 +21,7 @@ afterAll(() => {
 });
 
 test.skipIf(only === 'mastodon')(`snac, ${KILLS} kills`, { timeout: HOURS_MS }, async () => {
-  const counts = await campaign({ site: snac, kinds: snacKinds(snac), seed: SEED }, KILLS);
+  const counts = await campaign({ site: snac, kinds: snacKinds(snac), seed: SEED, note }, KILLS);
   console.log(JSON.stringify(counts));
   expect(Object.values(counts).length).toBeGreaterThan(0);
 });
@@ -33,7 +34,7 @@ test.skipIf(only === 'snac')(`Mastodon, ${KILLS} kills`, { timeout: HOURS_MS }, 
     FEDI_SNAC_EMAIL: 'anna@fedi.test',
   };
   const kinds = mastodonKinds(mastodon, added);
-  const counts = await campaign({ site: mastodon, kinds, accounts: accountsIn, seed: SEED }, KILLS);
+  const counts = await campaign({ site: mastodon, kinds, accounts: accountsIn, seed: SEED, note }, KILLS);
   console.log(JSON.stringify(counts));
   expect(Object.values(counts).length).toBeGreaterThan(0);
 });

@@ -21,6 +21,8 @@ export interface Campaign {
   /** Names of the accounts in each app that the site has now. */
   readonly accounts?: (site: TestSite) => string[];
   readonly seed: number;
+  /** Hears of every kill. */
+  readonly note?: (line: string) => void;
 }
 
 interface Kill {
@@ -107,6 +109,7 @@ export async function campaign(options: Campaign, kills: number): Promise<Record
     const run = await killed(kind, kill, times);
     const isKilled = run.signal === 'SIGKILL';
     const what = `kill ${number} of ${kind.name}, ${kill.atUp ? 'up' : 'all'} at ${kill.share.toFixed(3)}`;
+    options.note?.(`${what}: ${isKilled ? 'killed' : 'ended before'}`);
     if (isKilled) counts[kind.name] = (counts[kind.name] ?? 0) + 1;
     try {
       if (!isKilled) expect([run.code, run.stderr]).toEqual([0, '']);

@@ -26,8 +26,8 @@ const bootId = async (): Promise<string> =>
 /** Fields of /proc/PID/stat from the third on: state, parent, …; undefined when there is no such process. */
 async function statusOf(pid: number | string): Promise<string[] | undefined> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }
