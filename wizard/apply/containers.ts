@@ -273,7 +273,7 @@ export async function bringUp(
       });
       if (hasStarted && waiting.length === 0) return well;
       await patience.look(engine, containers, waiting);
-      if (patience.isOver) throw await late(engine, containers, waiting);
+      if (patience.isOver) throw await late(engine, containers, waiting, result);
 
       if (result === undefined) {
         await Promise.race([attempt.end, clock.delay(4 * LOOK_MS)]);
@@ -366,14 +366,19 @@ async function late(
   engine: Engine,
   containers: readonly Container[],
   waiting: readonly string[],
+  result: Output | undefined,
 ): Promise<Problem> {
-  const candidates = containers.filter(({ service }) => waiting.includes(service));
-  const container = candidates.find(isUnhealthy) ?? candidates[0];
-  if (container === undefined)
-    return new Problem(EXIT.FAILED, `The service ${waiting[0]} has no container.`, {
-      next: '`docker compose ps --all` shows which there are.',
-    });
-  return sick(engine, container, isUnhealthy(container) ? 'is still unhealthy' : 'is still not ready');
+  // The person's own services count too where they are what `up` waits for.
+  const unhealthy = containers.find((one) => waiting.includes(one.service) && isUnhealthy(one));
+  const container = unhealthy ?? containers.find(isUnhealthy);
+  if (container !== undefined) return sick(engine, container, 'is still unhealthy');
+  if (result !== undefined && result.code !== 0) return upProblem(result.stderr.trim());
+  const first = containers.find(({ service }) => waiting.includes(service));
+  if (first !== undefined) return sick(engine, first, 'is still not ready');
+  return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {
+    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
+    next: '`docker compose ps --all` shows which containers there are.',
+  });
 }
 
 async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {

@@ -1,6 +1,7 @@
 /** When the start of the containers goes on, waits, repeats `up`, and when it ends with an error. */
+import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { bringUp } from '../../../wizard/apply/containers.ts';
+import { bringUp, stale } from '../../../wizard/apply/containers.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import {
@@ -13,6 +14,7 @@ import {
 } from '../../support/fake-engine.ts';
 import type { FakeEngine, Script } from '../../support/fake-engine.ts';
 import { problemFrom } from '../../support/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
 
 const MINUTE = 60;
 
@@ -186,9 +188,20 @@ describe('`up` fails', () => {
     expect([ups(one), seconds(one)]).toEqual([1, 0]);
   });
 
+  test('because of a service of the person’s own that stays unhealthy: that one is shown', async () => {
+    const own = fakeContainer('own', { health: 'unhealthy' });
+    const one = world({
+      containers: () => [web, mail, setup, own],
+      up: () => failed('dependency failed to start: container fedi-own-1 is unhealthy'),
+    });
+    expect((await problemFrom(one.start)).message).toBe('The container own is still unhealthy.');
+  });
+
   test('without an end: repeated in growing pauses', async () => {
     const one = world({ containers: () => [], up: () => failed('No such container: 0123') });
-    await problemFrom(one.start);
+    const { message, log } = await problemFrom(one.start);
+    expect(message).toBe('The containers did not start: No such container: 0123');
+    expect(log).toBe('No such container: 0123');
     expect(ups(one)).toBeLessThan(40);
   });
 });
@@ -278,6 +291,30 @@ test('a container that a killed `up` left half replaced is removed first', async
   const one = world({ containers: () => [half, web, mail, setup] });
   await one.start();
   expect(one.engine.calls.slice(0, 2)).toEqual(['0 remove half', '0 up']);
+});
+
+describe('stale', () => {
+  const folder = tempFolder();
+  const labels = { 'com.docker.compose.project.working_dir': realpathSync(folder) };
+  const current = [web, mail, setup].map((container) => like(container, { labels }));
+
+  test.each<[string, Container[], string[]]>([
+    ['none', current, []],
+    ['one that is missing', current.slice(1), ['web']],
+    ['one that is unhealthy', [...current.slice(1), like(web, { labels, health: 'unhealthy' })], ['web']],
+    [
+      'one with a half replaced one beside it',
+      [...current, fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' })],
+      ['web'],
+    ],
+    [
+      'one that runs under its temporary name',
+      [...current.slice(1), like(web, { labels, name: '0123456789ab_fedi-web-1' })],
+      ['web'],
+    ],
+  ])('%s', async (_, containers, services) => {
+    expect(await stale(containers, folder, site)).toEqual(services);
+  });
 });
 
 describe('our own health checks', () => {
