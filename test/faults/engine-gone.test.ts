@@ -1,4 +1,4 @@
-/** An engine that goes away in mid-run: said in words, and the next run completes the site. */
+/** An engine that goes away in mid-run: an error that says so, and the next run completes the site. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';

@@ -35,13 +35,13 @@ interface Kill {
 /** Runs a kind, and kills it at that moment. */
 async function killed({ run }: Kind, { atUp, share }: Kill, took: Took): Promise<Run> {
   let timer: NodeJS.Timeout | undefined;
-  let begun: number | undefined;
+  let upSince: number | undefined;
   const since = Date.now();
   const result = await run({
     onEvent: ({ event, id, state }, child) => {
       const isUp = event === 'step' && id === 'up';
-      if (isUp && state === 'start') begun = Date.now();
-      if (isUp && state === 'done' && begun !== undefined) took.up = Date.now() - begun;
+      if (isUp && state === 'start') upSince = Date.now();
+      if (isUp && state === 'done' && upSince !== undefined) took.up = Date.now() - upSince;
       if (timer === undefined && (!atUp || (isUp && state === 'start'))) {
         const left = atUp ? took.up : took.all;
         timer = setTimeout(() => child.kill('SIGKILL'), share * left);

@@ -368,7 +368,7 @@ async function late(
   waiting: readonly string[],
   result: Output | undefined,
 ): Promise<Problem> {
-  // The person's own services count too where they are what `up` waits for.
+  // A service from compose.override.yaml counts too: `up` may wait for it.
   const unhealthy = containers.find((one) => waiting.includes(one.service) && isUnhealthy(one));
   const container = unhealthy ?? containers.find(isUnhealthy);
   if (container !== undefined) return sick(engine, container, 'is still unhealthy');

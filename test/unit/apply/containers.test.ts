@@ -1,4 +1,4 @@
-/** When the start of the containers goes on, waits, repeats `up`, and when it ends with an error. */
+/** When the start of the containers waits, repeats `up`, and when it ends with an error. */
 import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bringUp, stale } from '../../../wizard/apply/containers.ts';
@@ -188,7 +188,7 @@ describe('`up` fails', () => {
     expect([ups(one), seconds(one)]).toEqual([1, 0]);
   });
 
-  test('because of a service of the person’s own that stays unhealthy: that one is shown', async () => {
+  test('because of a service from the override file that stays unhealthy: the error names it', async () => {
     const own = fakeContainer('own', { health: 'unhealthy' });
     const one = world({
       containers: () => [web, mail, setup, own],

@@ -222,7 +222,7 @@ test('who may not enter the folder cannot hold the lock', async () => {
   stranger.close();
 });
 
-test('a host without `flock` is told what to install', async () => {
+test('without `flock` the error names the package to install', async () => {
   const { folder } = site();
   const { PATH } = process.env;
   try {
