@@ -253,17 +253,20 @@ export async function main(argv: readonly string[]): Promise<number> {
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
     if (leaving) return;
     leaving = true;
-    const { stopChildren } = await import('./docker/run.ts');
+    const { startNoMore, stopChildren } = await import('./docker/run.ts');
+    startNoMore();
     await stopChildren(signal);
-    await releaseLock?.().catch(() => undefined);
     process.stderr.write(
       releaseLock === undefined
         ? nothingChanged()
-        : '\nCancelled. What was done stays; run this again and it goes on from there.\n',
+        : '\nCancelled. What was done stays; run this again to complete it.\n',
     );
     // A prompt that was cut short has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
-    await unlessHungUp();
+    // Released and exited at once: our own work, which is still under way, writes nothing in between.
+    const isHungUp = process.stdin.isTTY && !isatty(0);
+    void releaseLock?.().catch(() => undefined);
+    if (isHungUp) await unlessHungUp();
     process.exit(code);
   };
   // Not `once`: prompts and spinners end the process themselves where they find no other listener.

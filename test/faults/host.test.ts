@@ -74,7 +74,7 @@ const expectNothing = (folder = site.folder): void => {
 };
 
 /** Programs that the tool needs, in a folder of their own; `node` is one of them, for its first line. */
-const PROGRAMS = ['node', 'docker', 'openssl'];
+const PROGRAMS = ['node', 'docker', 'openssl', 'flock'];
 const without = (name: string): NodeJS.ProcessEnv => ({
   ...site.env,
   PATH: programs(
@@ -84,7 +84,7 @@ const without = (name: string): NodeJS.ProcessEnv => ({
 });
 /** A `docker` that answers `compose` otherwise. */
 const withCompose = (name: string, answer: string): NodeJS.ProcessEnv => {
-  const folder = programs(join(scratch, name), ['node', 'openssl']);
+  const folder = programs(join(scratch, name), ['node', 'openssl', 'flock']);
   const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
   script(join(folder, 'docker'), `if [ "$1" = compose ]; then ${answer}; fi\nexec ${real} "$@"`);
   return { ...site.env, PATH: folder };

@@ -3,22 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { accountsOf, fault, foreverOf, leftovers, logsIn, secretsOf } from '../support/faults.ts';
+import { accountsOf, fault, foreverOf, leftovers, logsIn, random, secretsOf } from '../support/faults.ts';
 import { environment, testSite, tool } from '../support/site.ts';
 
 const SEED = 20260801;
 const KILLS = 6;
-
-/** mulberry32: the same moments on every run of this file. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let word = Math.imul(state ^ (state >>> 15), 1 | state);
-    word = (word + Math.imul(word ^ (word >>> 7), 61 | word)) ^ word;
-    return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 const site = testSite('kill-change', 64);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-kill-change-'));

@@ -1,4 +1,4 @@
-/** Leaving while containers are being started: nothing of ours runs on, and the next run goes on from there. */
+/** Leaving while containers are being started: nothing of ours runs on, and the next run completes it. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -80,9 +80,7 @@ async function leftClean(children: readonly Process[]): Promise<void> {
 }
 
 function saidSo(run: Terminal): void {
-  expect(run.screen()).toMatch(
-    /^Cancelled\. What was done stays; run this again and it goes on from there\.$/m,
-  );
+  expect(run.screen()).toMatch(/^Cancelled\. What was done stays; run this again to complete it\.$/m);
   // Leaving is no error: nothing of ours failed.
   expect(run.screen()).not.toContain('Error:');
   expect(run.screen()).not.toMatch(/^ +at /m);

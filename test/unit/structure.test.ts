@@ -196,7 +196,9 @@ test('only files of an app name it', () => {
 test('only cli.ts ends the process, and bin.ts says how', () => {
   const uses = (pattern: RegExp): string[] =>
     MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
-  expect(uses(/process\.(exit|abort|kill)\(/)).toEqual(['cli.ts']);
+  expect(uses(/process\.(exit|abort)\(/)).toEqual(['cli.ts']);
+  // The run lock ends what a killed run left at work.
+  expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli.ts']);
   expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);
 });
 

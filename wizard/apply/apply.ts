@@ -11,6 +11,7 @@ import { questionsFor } from '../answers/questions.ts';
 import type { Resolved } from '../answers/resolve.ts';
 import { saveInto, worthSaving, withoutApps } from '../answers/save.ts';
 import { caddyOf, caddyRunsOn, reloadCaddy } from '../docker/caddy.ts';
+import { EngineGone } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import type { Change } from '../plan/diff.ts';
 import { lockedReference, pullReference, readLock, wantedImages } from '../plan/lock.ts';
@@ -31,7 +32,7 @@ import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { parseYaml } from '../yaml.ts';
-import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
+import { bringUp, ownFilesHash, leftovers, stale } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
@@ -251,7 +252,7 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   try {
     prepared = await prepare(options, engine);
   } catch (error) {
-    if (error instanceof Problem) throw error;
+    if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
     return false; // an engine that does not answer gets its words from the preflight
   }
   // A secret that was given anew shows as a changed env file.
@@ -309,7 +310,7 @@ const checksOf = (
 export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
   const wanted = wantedImages(config);
   const { missing } = await lockOf(engine, wanted, await readLock(folder)).catch((error: unknown) => {
-    if (error instanceof Problem) throw error;
+    if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
     return { missing: [] };
   });
   return missing.flatMap((name) => {
@@ -514,8 +515,7 @@ async function startContainers(
     else {
       progress.update(before.join(', '));
       const since = Date.now();
-      await up(engine, folder, site, progress);
-      const well = await untilWell(engine, site, progress);
+      const well = await bringUp(engine, folder, site, progress);
       await keepStarts(folder, before, well, since);
       progress.done(before.join(', '));
     }

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { healthLines } from '../docker/health.ts';
 import { APP_IDS } from '../apps/index.ts';
-import type { Container, Engine } from '../docker/engine.ts';
+import type { Container, Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
@@ -13,14 +14,21 @@ import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 
 const LOG_LINES = 20;
-/** Longer than any first start we know of; what ends a wait is a condition, this is for what never comes. */
+/** How long we wait without a sign of progress. A host with one core and a slow disk is quiet for minutes, and not broken. */
 const PATIENCE_MS = 10 * 60_000;
+/** So many restarts are no accident. */
+const RESTARTS = 3;
+/** How long we wait in total, for a container that always prints something new and never gets ready. */
+const LONGEST_MS = 60 * 60_000;
 
 /** A service that does its work and ends, as `restart: "no"` says. */
 const isOneShot = (site: RenderedSite, name: string): boolean =>
   site.compose.services[name]?.['restart'] === 'no';
 
 const isThrough = ({ state, exitCode }: Container): boolean => state === 'exited' && exitCode === 0;
+
+/** Compose replaces a container under a name like `0123456789ab_fedi-web-1`, which lasts only if it is killed meanwhile. */
+const isTemporary = ({ name }: Container): boolean => /^[0-9a-f]{12}_/.test(name);
 
 /** A container that runs on the settings of the rendered site and says it is well. */
 function isCurrent(container: Container, here: string, site: RenderedSite): boolean {
@@ -29,11 +37,12 @@ function isCurrent(container: Container, here: string, site: RenderedSite): bool
     // After the directory was moved, mounts point to where it was.
     container.labels['com.docker.compose.project.working_dir'] === here &&
     container.health !== 'unhealthy' &&
+    !isTemporary(container) &&
     container.labels[CONFIG_LABEL] === site.compose.services[container.service]?.labels?.[CONFIG_LABEL]
   );
 }
 
-/** Services whose container is missing, stopped, unwell or on older settings. */
+/** Services whose container is missing, stopped, unwell or on older settings, or half replaced. */
 export async function stale(
   containers: readonly Container[],
   folder: string,
@@ -41,7 +50,9 @@ export async function stale(
 ): Promise<string[]> {
   const here = await realpath(folder);
   return Object.keys(site.compose.services).filter(
-    (service) => !containers.some((one) => one.service === service && isCurrent(one, here, site)),
+    (service) =>
+      !containers.some((one) => one.service === service && isCurrent(one, here, site)) ||
+      containers.some((one) => one.service === service && isTemporary(one)),
   );
 }
 
@@ -71,37 +82,215 @@ export async function ownFilesHash(folder: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** `docker compose up -d`: never -f, so the person's override counts; never -y, so a changed volume is not made anew. */
-export async function up(
+/** Time as the wait knows it; tests bring their own. */
+export interface Clock {
+  readonly now: () => number;
+  readonly delay: (ms: number) => Promise<unknown>;
+}
+
+const REAL: Clock = { now: () => Date.now(), delay: (ms) => delay(ms) };
+
+/** How often the containers are looked at. */
+const LOOK_MS = 250;
+/** How often we look for new lines in the logs of containers that are not ready. */
+const LOGS_MS = 15_000;
+
+/** Knows when something was last seen to move forward. What was seen before is no progress, so a loop is none. */
+class Patience {
+  readonly #clock: Clock;
+  readonly #began: number;
+  readonly #seen = new Set<string>();
+  #last: number;
+  #logsAt: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#began = this.#last = clock.now();
+    this.#logsAt = this.#began + LOGS_MS;
+  }
+
+  note(sight: string): void {
+    if (this.#seen.has(sight)) return;
+    this.#seen.add(sight);
+    this.#last = this.#clock.now();
+  }
+
+  /** A line without its numbers: times, process numbers and hashes make no line new. */
+  noteLine(of: string, line: string): void {
+    this.note(`${of} ${line.replaceAll(/[0-9a-f]*\d[0-9a-f]*/gi, '#')}`);
+  }
+
+  async look(engine: Engine, containers: readonly Container[], waiting: readonly string[]): Promise<void> {
+    for (const { id, state, health, exitCode } of containers)
+      this.note([id, state, health === 'healthy', exitCode].join(' '));
+    if (this.#clock.now() < this.#logsAt) return;
+    for (const { id, service, state } of containers)
+      if (state === 'running' && waiting.includes(service))
+        for (const line of (await engine.logs(id, LOG_LINES)).split('\n')) this.noteLine(id, line);
+    this.#logsAt = this.#clock.now() + LOGS_MS;
+  }
+
+  get isOver(): boolean {
+    const now = this.#clock.now();
+    return now - this.#last > PATIENCE_MS || now - this.#began > LONGEST_MS;
+  }
+}
+
+/** Docker asks every few seconds while a container starts: to ask more often ourselves would only slow it down. */
+const isWell = ({ state, health }: Container): boolean =>
+  state === 'running' && (health === 'healthy' || health === undefined);
+
+/** `docker compose up` while it runs, and how it ended. */
+class Attempt {
+  readonly end: Promise<unknown>;
+  readonly #abort = new AbortController();
+  result: Output | undefined;
+  /** What was thrown instead of a result. */
+  failure: { readonly error: unknown } | undefined;
+
+  constructor(engine: Engine, folder: string, onLine: (line: string) => void) {
+    // Never -f, so the person's override counts; never -y, so a changed volume is not created again.
+    const argv = ['up', '--detach', '--remove-orphans', '--pull=never'];
+    this.end = engine.compose(folder, argv, onLine, this.#abort.signal).then(
+      (result) => (this.result = result),
+      (error: unknown) => (this.failure = { error }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.end;
+  }
+}
+
+/**
+ * What `docker compose up` says when the engine, or a container, is only not there yet: a health check that is late, a container
+ * that another program still removes or replaces.
+ */
+const NOT_FINAL =
+  /is unhealthy|dependency failed to start|already in use by container|is already in progress|no such container|marked for removal|is not running|is restarting/i;
+/** Between two attempts. */
+const RETRY_MS = { first: 1000, longest: 30_000 } as const;
+/** A container that was unhealthy before we began, and still is so long after `up`, is restarted; while `up` fails, later. */
+const RESTART_MS = { started: 30_000, failed: 5 * 60_000 } as const;
+
+/**
+ * Brings the containers to what compose.yaml says and waits until every service is well. What cannot become well by waiting ends
+ * it at once, also while `docker compose up` still waits for something else. Resolves to when each was well, in ms.
+ */
+export async function bringUp(
   engine: Engine,
   folder: string,
   site: RenderedSite,
   progress: Progress,
-): Promise<void> {
-  const sickOnes = (await engine.containers(site.compose.name)).filter(
-    ({ state, health }) => state === 'running' && health === 'unhealthy',
-  );
-  const result = await engine.compose(
-    folder,
-    ['up', '--detach', '--remove-orphans', '--pull=never'],
-    (line) => progress.update(line),
-  );
-  if (result.code !== 0) {
-    // What Compose says is seldom the reason: that is in the log of the container it waited for.
-    for (const container of await engine.containers(site.compose.name)) {
-      const trouble = troubleOf(container, isOneShot(site, container.service));
-      if (trouble !== undefined) throw await sick(engine, container, trouble);
-    }
-    throw upProblem(result.stderr.trim());
-  }
-  // To Compose a container that runs is fine, however unwell it is.
-  const still = (await engine.containers(site.compose.name)).filter(({ id }) =>
-    sickOnes.some((one) => one.id === id),
-  );
-  if (still.length > 0)
-    await engine.compose(folder, ['restart', ...still.map(({ service }) => service)], (line) =>
-      progress.update(line),
+  clock: Clock = REAL,
+): Promise<Readonly<Record<string, number>>> {
+  const project = site.compose.name;
+  const well: Record<string, number> = {};
+  const patience = new Patience(clock);
+  const onLine = (line: string): void => {
+    progress.update(line);
+    patience.noteLine('up', line);
+  };
+  const before = await withoutTemporary(engine, await engine.containers(project));
+  const isUntouched = (one: Container): boolean =>
+    before.some(
+      ({ id, startedAt, state }) => one.id === id && one.startedAt === startedAt && one.state === state,
     );
+  const restartsBefore = new Map(before.map(({ id, restarts }) => [id, restarts]));
+  let unwell = before.filter(isUnhealthy);
+  /** When the last attempt ended. */
+  let since = clock.now();
+  const begin = (): Attempt => {
+    const next = new Attempt(engine, folder, onLine);
+    void next.end.then(() => (since = clock.now()));
+    return next;
+  };
+  let attempt = begin();
+  let retry: number = RETRY_MS.first;
+  try {
+    for (;;) {
+      const containers = await engine.containers(project);
+      const { result, failure } = attempt;
+      if (failure !== undefined) throw failure.error;
+      const hasStarted = result?.code === 0;
+
+      for (const container of containers) {
+        // What an earlier run left is not judged before `up` had its turn.
+        if (!(container.service in site.compose.services) || (!hasStarted && isUntouched(container)))
+          continue;
+        const restarts = container.restarts - (restartsBefore.get(container.id) ?? 0);
+        const trouble = troubleOf({ ...container, restarts }, isOneShot(site, container.service));
+        if (trouble !== undefined) throw await sick(engine, container, trouble);
+      }
+      if (result !== undefined && !hasStarted && !NOT_FINAL.test(result.stderr))
+        throw upProblem(result.stderr.trim());
+
+      const waiting = Object.keys(site.compose.services).filter((service) => {
+        const container = containers.find((one) => one.service === service);
+        if (container === undefined || result === undefined) return container?.health !== 'healthy';
+        if (isOneShot(site, service)) return !isThrough(container);
+        if (!isWell(container)) return true;
+        well[service] ??= clock.now();
+        return false;
+      });
+      if (hasStarted && waiting.length === 0) return well;
+      await patience.look(engine, containers, waiting);
+      if (patience.isOver) throw await late(engine, containers, waiting, result);
+
+      if (result === undefined) {
+        await Promise.race([attempt.end, clock.delay(4 * LOOK_MS)]);
+        continue;
+      }
+      progress.update(waiting.map((service) => nameOf(service, containers)).join(', '));
+      const elapsed = clock.now() - since;
+      const stillUnwell = containers.filter(
+        (one) => isUnhealthy(one) && isUntouched(one) && unwell.some(({ id }) => id === one.id),
+      );
+      // For Compose a container that runs is fine, however unwell it is.
+      if (stillUnwell.length > 0 && elapsed > (hasStarted ? RESTART_MS.started : RESTART_MS.failed)) {
+        unwell = [];
+        await engine.compose(folder, ['restart', ...stillUnwell.map(({ service }) => service)], onLine);
+      }
+      // A failed attempt is repeated when nobody is unhealthy any more, a good one when a container has stopped since.
+      const isDue = hasStarted
+        ? isUpNeeded(site, containers)
+        : elapsed >= RETRY_MS.longest || !containers.some(isUnhealthy);
+      if (isDue && elapsed >= retry) {
+        retry = Math.min(2 * retry, RETRY_MS.longest);
+        await withoutTemporary(engine, containers);
+        attempt = begin();
+        continue;
+      }
+      await clock.delay(LOOK_MS);
+    }
+  } finally {
+    await attempt.stop();
+  }
+}
+
+const isUnhealthy = ({ state, health }: Container): boolean => state === 'running' && health === 'unhealthy';
+
+const nameOf = (service: string, containers: readonly Container[]): string =>
+  containers.some((one) => one.service === service && isUnhealthy(one))
+    ? `${service} (not healthy yet)`
+    : service;
+
+/** A service without a container that runs or has done its work, and nobody who would start it but us. */
+const isUpNeeded = (site: RenderedSite, containers: readonly Container[]): boolean =>
+  Object.keys(site.compose.services).some((service) => {
+    const container = containers.find((one) => one.service === service);
+    return (
+      container === undefined ||
+      container.state === 'created' ||
+      (container.state === 'exited' && !isOneShot(site, service))
+    );
+  });
+
+/** Removes what a killed `up` left half replaced: `up` creates it again under its own name. Returns the others. */
+async function withoutTemporary(engine: Engine, containers: readonly Container[]): Promise<Container[]> {
+  for (const container of containers.filter(isTemporary)) await engine.removeContainer(container.id);
+  return containers.filter((container) => !isTemporary(container));
 }
 
 function upProblem(stderr: string): Problem {
@@ -109,80 +298,57 @@ function upProblem(stderr: string): Problem {
   const port = /address already in use|port is already allocated/.test(stderr);
   if (/pool overlaps/i.test(stderr))
     return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
-      means: 'Another network on this host has the addresses that this site’s name gives to one of its own.',
-      next: 'Remove that one if nobody needs it (`docker network ls`, `docker network inspect`), or begin this site anew under another --name.',
+      means:
+        'Another network on this host has the addresses that this site’s name gives to one of its networks.',
+      next: 'Remove that network if nobody needs it (`docker network ls`, `docker network inspect`), or create this site again under another --name.',
     });
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
     means: port
       ? 'Another program took the port in the meantime.'
-      : 'What runs goes on running; the files are in place.',
-    next: port ? 'Stop it and run this again.' : 'Mend that and run this again: it goes on from here.',
+      : 'Containers that run continue to run; the files are in place.',
+    next: port ? 'Stop it and run this again.' : 'Fix that and run this again: what is done is not repeated.',
     log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
   });
 }
 
-/**
- * Waits until every service runs and is healthy. Throws with the last log lines of one that will not be. Resolves to when
- * each was, in ms.
- */
-export async function untilWell(
-  engine: Engine,
-  site: RenderedSite,
-  progress: Progress,
-): Promise<Readonly<Record<string, number>>> {
-  const well: Record<string, number> = {};
-  const deadline = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const containers = await engine.containers(site.compose.name);
-    const waiting: string[] = [];
-    for (const service of Object.keys(site.compose.services)) {
-      const container = containers.find((one) => one.service === service);
-      if (container === undefined) waiting.push(service);
-      else {
-        if (isOneShot(site, service) && isThrough(container)) continue;
-        const trouble = troubleOf(container, isOneShot(site, service));
-        if (trouble !== undefined) throw await sick(engine, container, trouble);
-        if (isWell(container)) well[service] ??= Date.now();
-        else waiting.push(service);
-      }
-    }
-    if (waiting.length === 0) return well;
-    if (Date.now() > deadline) {
-      const container = containers.find((one) => one.service === waiting[0]);
-      if (container === undefined)
-        throw new Problem(EXIT.FAILED, `${waiting[0]} has no container.`, {
-          next: 'Look at `docker compose ps --all`.',
-        });
-      throw await sick(engine, container, 'is still not ready');
-    }
-    progress.update(waiting.join(', '));
-    await delay(250);
-  }
-}
-
-/** Docker asks every few seconds while a container starts: to ask more often ourselves would only slow it down. */
-const isWell = ({ state, health }: Container): boolean => state === 'running' && health !== 'starting';
-
-/** Why a container will not become well by waiting; undefined: it may. */
+/** Why a container cannot become well by waiting; undefined: it can. An unhealthy one can: its host may be slow. */
 function troubleOf(
-  { state, health, oomKilled, restarts, exitCode }: Container,
+  { state, oomKilled, restarts, exitCode }: Container,
   oneShot: boolean,
 ): string | undefined {
-  // Before its health: asked in its sleep it answers nothing.
-  if (state === 'paused') return 'is paused (`docker compose unpause` wakes it)';
-  if (oomKilled) return 'was stopped by the kernel: out of memory';
-  if (health === 'unhealthy') return 'is unhealthy';
-  if ((state === 'restarting' || state === 'exited') && restarts >= 3)
-    return `stops again and again, with exit code ${exitCode}`;
-  if (oneShot && state === 'exited' && exitCode !== 0) return `ended with exit code ${exitCode}`;
+  if (state === 'paused') return 'is paused (`docker compose unpause` continues it)';
   if (state === 'dead') return 'is dead';
+  if (state !== 'restarting' && state !== 'exited') return undefined;
+  if (oomKilled && (oneShot || restarts >= RESTARTS)) return 'was stopped by the kernel: out of memory';
+  if (restarts >= RESTARTS && exitCode !== 0) return `stops again and again, with exit code ${exitCode}`;
+  if (oneShot && state === 'exited' && exitCode !== 0) return `ended with exit code ${exitCode}`;
   return undefined;
 }
 
+async function late(
+  engine: Engine,
+  containers: readonly Container[],
+  waiting: readonly string[],
+  result: Output | undefined,
+): Promise<Problem> {
+  // A service from compose.override.yaml counts too: `up` may wait for it.
+  const unhealthy = containers.find((one) => waiting.includes(one.service) && isUnhealthy(one));
+  const container = unhealthy ?? containers.find(isUnhealthy);
+  if (container !== undefined) return sick(engine, container, 'is still unhealthy');
+  if (result !== undefined && result.code !== 0) return upProblem(result.stderr.trim());
+  const first = containers.find(({ service }) => waiting.includes(service));
+  if (first !== undefined) return sick(engine, first, 'is still not ready');
+  return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {
+    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
+    next: '`docker compose ps --all` shows which containers there are.',
+  });
+}
+
 async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {
+  const log = await engine.logs(container.id, LOG_LINES).catch(() => '');
   return new Problem(EXIT.FAILED, `The container ${container.service} ${trouble}.`, {
     means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
-    next: 'Mend what its last lines say and run this again: it goes on from here.',
-    log: await engine.logs(container.id, LOG_LINES),
+    next: 'Fix what the last lines show and run this again: what is done is not repeated.',
+    log: [...healthLines(container), log].filter(Boolean).join('\n'),
   });
 }

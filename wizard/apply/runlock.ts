@@ -1,11 +1,14 @@
-/** One run at a time in a site directory: a lock file that says whose it is. A dead owner's is taken over. */
-import { createHash } from 'node:crypto';
-import { readFile, realpath, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { Server } from 'node:net';
-import { join } from 'node:path';
+/**
+ * One run at a time in a site directory. What excludes others is a lock of the kernel (flock) on the folder `.fedi`: nobody who
+ * may not enter it can take it, and it ends with its holders however they end. The programs that a run starts hold it too, so
+ * a `docker compose up` that outlives a killed run is found and ended by the next one. The file `.fedi/lock` names the owner.
+ */
+import { closeSync, fstatSync, openSync, rmSync } from 'node:fs';
+import { readFile, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cannotRead, cannotWrite, writeWhole } from '../atomic.ts';
+import { run, shareWithPrograms } from '../docker/run.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 
@@ -20,34 +23,75 @@ interface Owner {
 const bootId = async (): Promise<string> =>
   (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
 
-/** Field 22 of /proc/PID/stat; undefined when there is no such process. */
-async function startTime(pid: number): Promise<string | undefined> {
+/** Fields of /proc/PID/stat from the third on: state, parent, …; undefined when there is no such process. */
+async function statusOf(pid: number | string): Promise<string[] | undefined> {
   try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return text.slice(text.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }
 }
 
+const startTime = async (pid: number): Promise<string | undefined> => (await statusOf(pid))?.[19];
+
 async function isAlive(owner: Owner): Promise<boolean> {
   return owner.boot === (await bootId()) && (await startTime(owner.pid)) === owner.start;
 }
 
-/**
- * A name in the kernel that one process at a time can have, and that goes with it however it ends: two runs that both
- * find a dead owner cannot both take over.
- */
-function claim(folder: string): Promise<Server | undefined> {
-  const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error) => (codeOf(error) === 'EADDRINUSE' ? resolve(undefined) : reject(error)));
-    server.listen(name, () => resolve(server));
-    // It must not keep a finished run alive.
-    server.unref();
-  });
+/** An open folder with the lock on it; undefined: somebody else has the lock. */
+async function claim(own: string): Promise<number | undefined> {
+  const descriptor = openSync(own, 'r');
+  try {
+    const { code, stderr } = await run('flock', ['-n', '-x', '3'], { shared: descriptor });
+    if (code !== 0 && stderr.trim() !== '') throw new Error(stderr.trim());
+    // Removed and created again in between: that was another folder's lock.
+    const isSame = code === 0 && fstatSync(descriptor).ino === (await stat(own)).ino;
+    if (isSame) return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  closeSync(descriptor);
+  return undefined;
 }
+
+const links = async (pid: string): Promise<string[]> => {
+  const numbers = await readdir(`/proc/${pid}/fd`).catch(() => [] as string[]);
+  return Promise.all(numbers.map((number) => readlink(`/proc/${pid}/fd/${number}`).catch(() => '')));
+};
+
+/**
+ * Programs of a run that was killed: they hold its lock as their file descriptor 3, as {@link shareWithPrograms} gave it, and
+ * their parent is gone. (A live run in a container has a process number that says nothing here; its programs are left alone.)
+ */
+async function orphansOf(own: string): Promise<number[]> {
+  const found = new Map<string, string>();
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    try {
+      if ((await readlink(`/proc/${pid}/fd/3`)) !== own) continue;
+      const [program = ''] = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+      const [, parent = ''] = (await statusOf(pid)) ?? [];
+      if (/^docker\b/.test(basename(program))) found.set(pid, parent);
+    } catch {
+      // It ended in the meantime, or belongs to somebody else.
+    }
+  }
+  for (const [, parent] of found) if (!found.has(parent) && (await links(parent)).includes(own)) return [];
+  return [...found.keys()].map(Number);
+}
+
+function send(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It ended in the meantime.
+  }
+}
+
+/** `docker compose` stops what it does at SIGTERM, and is given this long for it. */
+const ORPHAN_MS = 30_000;
+const AGAIN_MS = 500;
 
 /** Who the lock file says it is; undefined: nobody, or nothing that can be read as somebody. */
 async function readOwner(path: string): Promise<Owner | undefined> {
@@ -66,38 +110,62 @@ async function readOwner(path: string): Promise<Owner | undefined> {
   }
 }
 
-/** Whoever has the claim writes the file a moment later; how long it is waited for, to be able to name them. */
+/** Who has the lock writes the file a moment later; how long we wait to be able to name the owner. */
 const WINNER_MS = 2000;
 
-async function winner(path: string): Promise<Owner | undefined> {
-  const deadline = Date.now() + WINNER_MS;
-  for (;;) {
+const locked = (owner: Owner | undefined): Problem =>
+  new Problem(
+    EXIT.LOCKED,
+    `Another run works on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
+    {
+      means: 'Two runs at once would undo what the other does. Nothing was changed.',
+      next: 'Wait until it is done and run this again.',
+    },
+  );
+
+/** Takes the lock, and ends the programs of a killed run where these hold it. Throws exit 6 when a live run has it. */
+async function claimFrom(own: string, path: string): Promise<number> {
+  const since = Date.now();
+  let seen = 0;
+  let signalled = 0;
+  for (let pause = 20; ; pause = Math.min(pause * 2, 250)) {
+    const descriptor = await claim(own);
+    if (descriptor !== undefined) return descriptor;
     const owner = await readOwner(path);
-    if ((owner !== undefined && (await isAlive(owner))) || Date.now() > deadline) return owner;
-    await delay(50);
+    if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
+    const orphans = await orphansOf(own);
+    if (orphans.length > 0) {
+      seen ||= Date.now();
+      const isLate = Date.now() > seen + ORPHAN_MS;
+      // `docker compose` loses a signal that comes while it starts, so it is sent again.
+      if (Date.now() > signalled + AGAIN_MS) {
+        signalled = Date.now();
+        for (const pid of orphans) send(pid, isLate ? 'SIGKILL' : 'SIGTERM');
+      }
+    }
+    if (Date.now() > (seen || since) + (seen === 0 ? WINNER_MS : 2 * ORPHAN_MS)) throw locked(undefined);
+    await delay(pause);
   }
 }
 
-/** Takes the lock of a site directory; the returned function gives it back. Throws exit 6 when somebody else holds it. */
+/** Takes the lock of a site directory; the returned function releases it. Throws exit 6 when another run holds it. */
 export async function takeLock(folder: string): Promise<() => Promise<void>> {
+  const own = await realpath(join(folder, OWN)).catch((error: unknown) => {
+    throw cannotWrite(folder, error);
+  });
   const path = join(folder, OWN, 'lock');
-  const claimed = await claim(
-    await realpath(folder).catch((error: unknown) => {
-      throw cannotWrite(folder, error);
-    }),
-  );
+  const descriptor = await claimFrom(own, path).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw error instanceof Problem ? error : cannotWrite(own, error);
+    throw new Problem(EXIT.PREFLIGHT, 'The program `flock` is not installed.', {
+      means: 'It keeps two runs from changing one site at the same time. Nothing was changed.',
+      next: 'Install the package util-linux and run this again.',
+      cause: error,
+    });
+  });
   try {
-    const owner = claimed === undefined ? await winner(path) : await readOwner(path);
-    if (claimed === undefined || (owner !== undefined && (await isAlive(owner)))) {
-      throw new Problem(
-        EXIT.LOCKED,
-        `Another run works on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
-        {
-          means: 'Two at once would undo each other. Nothing was changed.',
-          next: 'Wait until it is done and run this again.',
-        },
-      );
-    }
+    // A file that no lock belongs to, yet its owner is alive: written on another host, or by an earlier version.
+    const owner = await readOwner(path);
+    if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
     const mine: Owner = {
       pid: process.pid,
       boot: await bootId(),
@@ -106,11 +174,17 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
     };
     await writeWhole(path, JSON.stringify(mine), 0o600);
   } catch (error) {
-    claimed?.close();
+    closeSync(descriptor);
     throw error;
   }
+  shareWithPrograms(descriptor);
+  let isHeld = true;
+  // Without a pause within, so that nothing is written between the release and an exit that follows it.
   return async () => {
-    await rm(path, { force: true });
-    claimed.close();
+    if (!isHeld) return;
+    isHeld = false;
+    shareWithPrograms(undefined);
+    rmSync(path, { force: true });
+    closeSync(descriptor);
   };
 }

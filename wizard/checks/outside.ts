@@ -71,7 +71,7 @@ async function curl(
   { engine, config, caddy }: CheckContext,
   ...words: string[]
 ): Promise<Output | undefined> {
-  const argv = ['curl', '--silent', '--show-error', '--output', '/dev/null', '--max-time', '15', ...words];
+  const argv = ['curl', '--silent', '--show-error', '--output', '/dev/null', '--max-time', '30', ...words];
   const running = (await engine.containers(config.name)).find(
     ({ service, state }) => service === 'caddy' && state === 'running',
   );

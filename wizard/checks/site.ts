@@ -6,6 +6,7 @@ import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { arrivedIn, caddyOf, caddyRunsOn, knownPath } from '../docker/caddy.ts';
 import type { Container } from '../docker/engine.ts';
+import { healthLines, isYoung } from '../docker/health.ts';
 import { Problem, messageOf } from '../problem.ts';
 import { isAboutTime } from '../prove/date.ts';
 import { client } from '../prove/http.ts';
@@ -33,15 +34,22 @@ export async function servicesOf(folder: string): Promise<ReadonlyMap<string, bo
   }
 }
 
-function unwell(container: Container | undefined, oneShot: boolean): [Finding['level'], string] | undefined {
+function unwell(
+  container: Container | undefined,
+  oneShot: boolean,
+  now: Date,
+): [Finding['level'], string] | undefined {
   if (container === undefined) return ['blocker', 'does not exist'];
   const { state, health, exitCode, oomKilled, restarts } = container;
-  if (oomKilled) return ['blocker', 'was stopped by the kernel: out of memory'];
+  if (oomKilled && state !== 'running') return ['blocker', 'was stopped by the kernel: out of memory'];
   if (state === 'restarting') return ['blocker', `stops again and again, with exit code ${exitCode}`];
   if (oneShot && state === 'exited' && exitCode === 0) return undefined;
   if (state !== 'running') return ['blocker', `is ${state}, with exit code ${exitCode}`];
-  if (health === 'unhealthy') return ['blocker', 'is unhealthy'];
-  return restarts >= RESTARTS ? ['warning', `was started anew ${restarts} times`] : undefined;
+  if (health === 'unhealthy')
+    return isYoung(container, now)
+      ? ['warning', 'started a short time ago and is not healthy yet']
+      : ['blocker', 'is unhealthy'];
+  return restarts >= RESTARTS ? ['warning', `was restarted ${restarts} times`] : undefined;
 }
 
 export async function checkContainers({
@@ -49,6 +57,7 @@ export async function checkContainers({
   engine,
   folder,
   info,
+  now,
 }: CheckContext): Promise<Looked | undefined> {
   const services = await servicesOf(folder);
   if (info instanceof Problem || services === undefined) return undefined;
@@ -57,12 +66,15 @@ export async function checkContainers({
   const seen: string[] = [];
   for (const [name, oneShot] of services) {
     const container = containers.find(({ service }) => service === name);
-    const trouble = unwell(container, oneShot);
+    const trouble = unwell(container, oneShot, now());
     const { state = 'missing', health } = container ?? {};
     const isDone = state === 'exited' && trouble === undefined;
     seen.push(`${name} ${isDone ? 'done' : state === 'running' ? (health ?? state) : state}`);
     if (trouble === undefined) continue;
-    const log = container === undefined ? '' : await engine.logs(container.id, LOG_LINES);
+    const log =
+      container === undefined
+        ? ''
+        : [...healthLines(container), await engine.logs(container.id, LOG_LINES)].filter(Boolean).join('\n');
     found.push({
       level: trouble[0],
       what: `The container ${name} ${trouble[1]}.`,
@@ -70,7 +82,7 @@ export async function checkContainers({
       next:
         container === undefined
           ? 'Run `fedi-setup apply`.'
-          : 'Mend what its last lines say, then run `fedi-setup apply`.',
+          : 'Fix what its last lines show, then run `fedi-setup apply`.',
       ...(log === '' ? {} : { log }),
     });
   }

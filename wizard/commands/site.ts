@@ -13,6 +13,7 @@ import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
 import { ALL_QUESTIONS } from '../answers/questions.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
 import type { Container } from '../docker/engine.ts';
+import { isYoung } from '../docker/health.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { allReceipts, lastReceipt, proveSite } from '../apply/receipt.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
@@ -45,7 +46,8 @@ export const statusCommand: Command = async (context) => {
   const width = Math.max(...[...services.keys()].map((name) => name.length));
   for (const [name, oneShot] of services) {
     const container = containers.find(({ service }) => service === name);
-    if (container !== undefined) out(`  ${name.padEnd(width)}  ${stateOf(container, oneShot)}`);
+    if (container !== undefined)
+      out(`  ${name.padEnd(width)}  ${stateOf(container, oneShot, context.now())}`);
     else if (containers.length > 0) out(`  ${name.padEnd(width)}  missing`);
   }
   if (containers.length === 0) out('  no containers');
@@ -57,12 +59,13 @@ export const statusCommand: Command = async (context) => {
   return EXIT.OK;
 };
 
-const stateOf = ({ state, health, exitCode }: Container, oneShot: boolean): string =>
-  state !== 'exited'
-    ? `${state}${health ? ` (${health})` : ''}`
-    : oneShot && exitCode === 0
-      ? 'done'
-      : `ended with exit code ${exitCode}`;
+function stateOf(container: Container, oneShot: boolean, now: Date): string {
+  const { state, health, exitCode } = container;
+  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `ended with exit code ${exitCode}`;
+  if (state === 'running' && health === 'unhealthy' && isYoung(container, now))
+    return 'running (not healthy yet)';
+  return `${state}${health ? ` (${health})` : ''}`;
+}
 
 export const doctorCommand: Command = async (context) => {
   const { flags, progress, now } = context;

@@ -6,6 +6,7 @@ import { Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { EngineGone } from './engine.ts';
 import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
@@ -125,6 +126,55 @@ async function isSystemd(): Promise<boolean> {
   }
 }
 
+const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT']);
+const NO_DAEMON =
+  /^(error during connect|cannot connect to the docker daemon)|: cannot connect to the docker daemon|connect (ECONNREFUSED|ENOENT) \S+\.sock/im;
+
+/** What an engine that went away in mid-run looks like: to a socket, and in the words of `docker`. */
+export function isGone(error: unknown): boolean {
+  return (
+    NO_ANSWER.has(codeOf(error) ?? '') ||
+    /^(socket hang up|aborted)$/.test(messageOf(error)) ||
+    isSilent(error)
+  );
+}
+
+const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
+
+/** Every method of an engine, with one Problem for an engine that stops answering. `info` has more to say about that. */
+export function watched({ info, ...methods }: Engine, socket: string): Engine {
+  const gone = (cause: unknown): EngineGone =>
+    new EngineGone(
+      EXIT.PREFLIGHT,
+      `The Docker engine at ${socket.replace(/^unix:\/\//, '')} stopped answering.`,
+      {
+        means: 'It was stopped or it crashed while this command used it. What was done so far stays.',
+        next: 'Start it (`sudo systemctl start docker`), then run the same command again.',
+        cause,
+      },
+    );
+  const isOutput = (result: unknown): result is Output =>
+    typeof result === 'object' && result !== null && 'code' in result && 'stderr' in result;
+  const wrap =
+    (method: (...argv: unknown[]) => unknown) =>
+    async (...argv: unknown[]): Promise<unknown> => {
+      let result: unknown;
+      try {
+        result = await method(...argv);
+      } catch (error) {
+        if (error instanceof Problem ? isSilent(error) : isGone(error)) throw gone(error);
+        throw error;
+      }
+      if (isOutput(result) && result.code !== 0 && NO_DAEMON.test(result.stderr))
+        throw gone(new Error(result.stderr.trim()));
+      return result;
+    };
+  const wrapped = Object.fromEntries(
+    Object.entries(methods).map(([name, method]) => [name, wrap(method as (...argv: unknown[]) => unknown)]),
+  );
+  return { info, ...wrapped } as Engine;
+}
+
 /** Collects a stream's bytes as text, up to a limit. */
 class Sink extends Writable {
   readonly #kept = new Kept();
@@ -161,7 +211,7 @@ export async function connect(): Promise<Engine> {
       throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
     });
 
-  return {
+  const engine: Engine = {
     async info(): Promise<EngineInfo> {
       let info: {
         ServerVersion: string;
@@ -317,10 +367,15 @@ export async function connect(): Promise<Engine> {
           id: container.Id,
           service: container.Config.Labels['com.docker.compose.service'] ?? '',
           project: container.Config.Labels['com.docker.compose.project'] ?? '',
+          name: container.Name.replace(/^\//, ''),
           state: container.State.Status as Container['state'],
           health: container.State.Health?.Status as Container['health'],
-          healthTest: healthTest(container.Config.Healthcheck?.Test),
           healthOutput: container.State.Health?.Log.at(-1)?.Output ?? '',
+          healthLog: (container.State.Health?.Log ?? []).map(({ ExitCode, Output }) => ({
+            exitCode: ExitCode,
+            output: Output,
+          })),
+          startedAt: container.State.StartedAt,
           exitCode: container.State.ExitCode,
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,
@@ -409,10 +464,19 @@ export async function connect(): Promise<Engine> {
       );
     },
 
-    compose(folder, argv, onLine): Promise<Output> {
+    async removeContainer(id): Promise<void> {
+      try {
+        await docker.getContainer(id).remove({ force: true });
+      } catch (error) {
+        if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
+      }
+    },
+
+    compose(folder, argv, onLine, signal): Promise<Output> {
       return run('docker', ['compose', '--ansi=never', '--progress=plain', ...argv], {
         cwd: folder,
         env: environment,
+        signal,
         ...(onLine ? { onLine } : {}),
       });
     },
@@ -421,6 +485,7 @@ export async function connect(): Promise<Engine> {
       return runAttached('docker', ['compose', ...argv], { cwd: folder, env: environment });
     },
   };
+  return watched(engine, end.host);
 }
 
 function rightsOf({ Config: config, HostConfig: host, Mounts: mounts }: Docker.ContainerInspectInfo): Rights {
@@ -439,13 +504,6 @@ function rightsOf({ Config: config, HostConfig: host, Mounts: mounts }: Docker.C
     init: host.Init ?? false,
     logSize: (host.LogConfig?.Config as Record<string, string> | undefined)?.['max-size'] ?? '',
   };
-}
-
-/** `[CMD, …]` and `[CMD-SHELL, line]` as Docker runs them. */
-function healthTest(test: readonly string[] | undefined): string[] {
-  const [kind, ...words] = test ?? [];
-  if (kind === 'CMD') return words;
-  return kind === 'CMD-SHELL' ? ['/bin/sh', '-c', ...words] : [];
 }
 
 function statusOf(error: unknown): number | undefined {

@@ -1,5 +1,9 @@
 /** The Docker boundary: what the rest of the wizard may ask of an engine. */
+import { Problem } from '../problem.ts';
 import type { Rights } from './policy.ts';
+
+/** The engine does not answer, though it did or should. */
+export class EngineGone extends Problem {}
 
 export interface EngineInfo {
   readonly version: string;
@@ -26,18 +30,28 @@ export interface Image {
   readonly digests: readonly string[];
 }
 
+/** One health check as Docker ran it; exit code -1: Docker ended it, and the output says why. */
+export interface HealthCheck {
+  readonly exitCode: number;
+  readonly output: string;
+}
+
 export interface Container {
   readonly id: string;
   /** Compose service. */
   readonly service: string;
   readonly project: string;
+  /** Without the slash that Docker puts before it. */
+  readonly name: string;
   readonly state: 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
   /** Absent where the container has no health check. */
   readonly health: 'starting' | 'healthy' | 'unhealthy' | undefined;
-  /** The health check as a command to execute inside; empty where there is none. */
-  readonly healthTest: readonly string[];
   /** What the last health check printed. */
   readonly healthOutput: string;
+  /** The last health checks, oldest first. */
+  readonly healthLog: readonly HealthCheck[];
+  /** As Docker writes it (RFC 3339); a year before 1970: it was never started. */
+  readonly startedAt: string;
   readonly exitCode: number;
   readonly oomKilled: boolean;
   readonly restarts: number;
@@ -107,8 +121,15 @@ export interface Engine {
   /** @param wholeMs throws a Problem after that; absent: two hours. The command in the container goes on. */
   exec(id: string, argv: readonly string[], stdin?: string, wholeMs?: number): Promise<Output>;
   run(shot: OneShot): Promise<Output>;
-  /** `docker compose ARGV` in a folder; the shell's COMPOSE_… variables do not count. */
-  compose(folder: string, argv: readonly string[], onLine?: (line: string) => void): Promise<Output>;
+  /** Stops and removes a container; its volumes stay. One that is gone, or just being removed, is no error. */
+  removeContainer(id: string): Promise<void>;
+  /** `docker compose ARGV` in a folder; the shell's COMPOSE_… variables do not count. `signal` ends it early. */
+  compose(
+    folder: string,
+    argv: readonly string[],
+    onLine?: (line: string) => void,
+    signal?: AbortSignal,
+  ): Promise<Output>;
   /** The same with the person's terminal; resolves to the exit code. */
   composeAttached(folder: string, argv: readonly string[]): Promise<number>;
 }

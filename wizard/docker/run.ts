@@ -1,5 +1,6 @@
 /** Runs a program: argument array, no shell, ends with us. */
 import { spawn } from 'node:child_process';
+import type { ChildProcess, ChildProcessWithoutNullStreams, SpawnOptions } from 'node:child_process';
 import { constants } from 'node:os';
 import { EXIT, Problem } from '../problem.ts';
 import type { Output } from './engine.ts';
@@ -15,6 +16,10 @@ export interface RunOptions {
   readonly most?: number;
   /** It is killed after this; absent: {@link WHOLE_MS}. */
   readonly wholeMs?: number;
+  /** Ends the program early: it gets SIGTERM, and the promise resolves when it is gone. */
+  readonly signal?: AbortSignal | undefined;
+  /** Our file descriptor that it gets as its own number 3; default: that of {@link shareWithPrograms}. */
+  readonly shared?: number;
 }
 
 /** Longer than a slow line needs for the images of three apps: for what never ends. */
@@ -36,17 +41,51 @@ function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
 }
 
 /** Programs running now; a signal to us is passed on to them (see {@link stopChildren}). */
-const running = new Set<ReturnType<typeof spawn>>();
+const running = new Set<ChildProcess>();
+
+let sharedByAll: number | undefined;
+let noMore = false;
+
+/**
+ * Every program from now on gets this file descriptor as its number 3; undefined: none. A lock on it stays taken until the last
+ * of them has ended, also when we are killed before that.
+ */
+export function shareWithPrograms(descriptor: number | undefined): void {
+  sharedByAll = descriptor;
+}
+
+/** From now on no program is started: who asks for one waits until we exit. */
+export function startNoMore(): void {
+  noMore = true;
+}
+
+const never = (): Promise<never> => new Promise(() => undefined);
+
+function start(
+  program: string,
+  argv: readonly string[],
+  options: RunOptions,
+  stdio: readonly ('pipe' | 'inherit')[],
+): ChildProcess {
+  const shared = options.shared ?? sharedByAll;
+  const how: SpawnOptions = {
+    cwd: options.cwd,
+    env: options.env ?? process.env,
+    stdio: shared === undefined ? [...stdio] : [...stdio, shared],
+  };
+  const child = spawn(program, argv, how);
+  running.add(child);
+  return child;
+}
 
 /** Resolves with whatever the exit code is; rejects when the program cannot be started (`ENOENT`, `EACCES`). */
 export function run(program: string, argv: readonly string[], options: RunOptions = {}): Promise<Output> {
+  if (noMore) return never();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, argv, {
-      cwd: options.cwd,
-      env: options.env ?? process.env,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
-    running.add(child);
+    const child = start(program, argv, options, ['pipe', 'pipe', 'pipe']) as ChildProcessWithoutNullStreams;
+    const stop = (): void => void end(child, 'SIGTERM');
+    options.signal?.addEventListener('abort', stop, { once: true });
+    if (options.signal?.aborted) stop();
     const kept = { stdout: new Kept(options.most), stderr: new Kept(options.most) };
     const lines = [child.stdout, child.stderr].map(() => new Lines((line) => options.onLine?.(line)));
     for (const [i, name] of (['stdout', 'stderr'] as const).entries()) {
@@ -65,10 +104,12 @@ export function run(program: string, argv: readonly string[], options: RunOption
     child.on('close', () => deadline.removeEventListener('abort', late));
     child.on('error', (error) => {
       running.delete(child);
+      options.signal?.removeEventListener('abort', stop);
       reject(error);
     });
     child.on('close', (code, signal) => {
       running.delete(child);
+      options.signal?.removeEventListener('abort', stop);
       for (const one of lines) one.end();
       resolve({ code: exitCode(code, signal), stdout: kept.stdout.text, stderr: kept.stderr.text });
     });
@@ -84,13 +125,9 @@ export function runAttached(
   argv: readonly string[],
   options: RunOptions = {},
 ): Promise<number> {
+  if (noMore) return never();
   return new Promise((resolve, reject) => {
-    const child = spawn(program, argv, {
-      cwd: options.cwd,
-      env: options.env ?? process.env,
-      stdio: 'inherit',
-    });
-    running.add(child);
+    const child = start(program, argv, options, ['inherit', 'inherit', 'inherit']);
     child.on('error', (error) => {
       running.delete(child);
       reject(error);
@@ -102,30 +139,27 @@ export function runAttached(
   });
 }
 
-/** How often a signal is said again, and after how many times it is no longer asked. */
+/** How often a signal is sent again, and after how many times the program is killed. */
 const AGAIN_MS = 500;
-const PATIENCE = 20;
+const PATIENCE = 60;
 
-/**
- * Passes a signal on to the programs running now and waits until they are gone. `docker compose` loses a signal that
- * comes while it starts, so it is said again, and in the end the program is killed.
- */
+/** Ends one program: `docker compose` loses a signal that comes while it starts, so it is sent again until the program is gone. */
+function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  return new Promise((resolve) => {
+    let times = 0;
+    const again = setInterval(() => child.kill(++times < PATIENCE ? signal : 'SIGKILL'), AGAIN_MS);
+    child.once('close', () => {
+      clearInterval(again);
+      resolve();
+    });
+    if (!child.kill(signal) && (child.exitCode !== null || child.signalCode !== null)) {
+      clearInterval(again);
+      resolve();
+    }
+  });
+}
+
+/** Passes a signal on to the programs running now and waits until they are gone. */
 export async function stopChildren(signal: NodeJS.Signals): Promise<void> {
-  await Promise.all(
-    [...running].map(
-      (child) =>
-        new Promise<void>((resolve) => {
-          let times = 0;
-          const again = setInterval(() => child.kill(++times < PATIENCE ? signal : 'SIGKILL'), AGAIN_MS);
-          child.once('close', () => {
-            clearInterval(again);
-            resolve();
-          });
-          if (!child.kill(signal) && (child.exitCode !== null || child.signalCode !== null)) {
-            clearInterval(again);
-            resolve();
-          }
-        }),
-    ),
-  );
+  await Promise.all([...running].map((child) => end(child, signal)));
 }

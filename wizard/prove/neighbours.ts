@@ -77,7 +77,7 @@ export function neighbourProofs(
 }
 
 /** Seconds for the way there. */
-export const PATIENCE_S = 10;
+export const PATIENCE_S = 30;
 
 /** By curl, in a container that has it: the address it came to. Trust comes from the container's environment. */
 export const byCurl =

@@ -10,7 +10,7 @@ import type { Proof } from './proof.ts';
 
 /** Longer than any CA takes; what ends the wait is a condition, this is for what never comes. */
 const PATIENCE_MS = 5 * 60_000;
-const HANDSHAKE_MS = 10_000;
+const HANDSHAKE_MS = 30_000;
 /** An attempt writes about 15 lines a name. */
 const LOG_LINES = 2000;
 

@@ -29,6 +29,8 @@ describe('containers', () => {
       exitCode: 0,
       restarts: 0,
       oomKilled: false,
+      startedAt: '1969-12-31T20:00:00Z',
+      healthLog: [{ exitCode: -1, output: 'Health check exceeded timeout (5s)' }],
       ...more,
     }) as Container;
   const web = container('web', {});
@@ -39,10 +41,12 @@ describe('containers', () => {
     ['all well', [web, setup], [], /^web healthy, setup done$/],
     ['none', [setup], ['blocker'], /web does not exist.*fedi-setup apply.*web missing/],
     ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web is exited, with exit code 137.*last lines of web/],
-    ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy/],
+    ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy.*Health check exceeded timeout.*last lines of web/s],
+    ['unhealthy, started two minutes ago', [container('web', { health: 'unhealthy', startedAt: '1969-12-31T23:58:00Z' }), setup], ['warning'], /web started a short time ago and is not healthy yet.*exceeded timeout/s],
+    ['one process of it was killed for memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
     ['restarting', [container('web', { state: 'restarting', exitCode: 2 }), setup], ['blocker'], /web stops again and again, with exit code 2/],
     ['out of memory', [container('web', { state: 'exited', oomKilled: true }), setup], ['blocker'], /out of memory/],
-    ['restarted often', [container('web', { restarts: 9 }), setup], ['warning'], /web was started anew 9 times/],
+    ['restarted often', [container('web', { restarts: 9 }), setup], ['warning'], /web was restarted 9 times/],
     ['a one-shot that failed', [web, { ...setup, exitCode: 1 }], ['blocker'], /setup is exited, with exit code 1/],
   ];
   test.each(rows)('%s', async (_, containers, levels, words) => {

@@ -1,8 +1,15 @@
 /** Running programs: what they said, how they ended, and that they end with us. */
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { run, runAttached, stopChildren } from '../../../wizard/docker/run.ts';
+import { run, runAttached, shareWithPrograms, stopChildren } from '../../../wizard/docker/run.ts';
 import type { RunOptions } from '../../../wizard/docker/run.ts';
 import type { Output } from '../../../wizard/docker/engine.ts';
+import { bundle, endOf, startProgram } from '../../support/program.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const RUN = JSON.stringify(fileURLToPath(new URL('../../../wizard/docker/run.ts', import.meta.url)));
 
 const node = (code: string, options: RunOptions = {}, ...argv: string[]): Promise<Output> =>
   run(process.execPath, ['--eval', code, ...argv], options);
@@ -124,6 +131,52 @@ describe('run', () => {
   test('output that ends within a character does not lose what came before', async () => {
     expect((await node(`process.stdout.write(Buffer.from([97, 0xc3]))`)).stdout).toMatch(/^a/);
   });
+});
+
+describe('ended early', () => {
+  const endless = 'setInterval(() => {}, 1e6)';
+
+  test('while it runs: it gets SIGTERM, and we wait until it is gone', async () => {
+    const abort = new AbortController();
+    const end = node(
+      `process.on('SIGTERM', () => { console.log('tidied'); process.exit(3); }); console.log('up'); ${endless}`,
+      { signal: abort.signal, onLine: () => abort.abort() },
+    );
+    expect(await end).toEqual({ code: 3, stdout: 'up\ntidied\n', stderr: '' });
+  });
+
+  test('before it starts', async () => {
+    expect((await node(endless, { signal: AbortSignal.abort() })).code).toBe(143);
+  });
+
+  test('after its end: nothing', async () => {
+    const abort = new AbortController();
+    expect((await node('0', { signal: abort.signal })).code).toBe(0);
+    abort.abort();
+  });
+});
+
+test('a file descriptor that programs share is their number 3', async () => {
+  const path = join(tempFolder(), 'shared');
+  const descriptor = openSync(path, 'w');
+  try {
+    shareWithPrograms(descriptor);
+    await node(`require('fs').writeSync(3, 'from the program')`);
+    shareWithPrograms(undefined);
+    expect((await node(`require('fs').writeSync(3, 'x')`)).code).not.toBe(0);
+  } finally {
+    shareWithPrograms(undefined);
+    closeSync(descriptor);
+  }
+  expect(readFileSync(path, 'utf8')).toBe('from the program');
+});
+
+test('when no more may start, who asks for a program waits', async () => {
+  const script = bundle(`import { run, startNoMore } from ${RUN};
+startNoMore();
+void run('/nonexistent').then(() => console.log('ran'), () => console.log('tried'));
+setTimeout(() => process.exit(7), 50);`);
+  expect(await endOf(startProgram(script, []))).toMatchObject({ code: 7, stdout: '' });
 });
 
 describe('runAttached', () => {

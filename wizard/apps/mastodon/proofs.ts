@@ -16,8 +16,8 @@ import { mastodonMail, mastodonMailOutcome } from './mail.ts';
 import { runner } from './runner.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
-const MEDIA_PATIENCE_MS = 60_000;
-const STREAM_PATIENCE_MS = 30_000;
+const MEDIA_PATIENCE_MS = 5 * 60_000;
+const STREAM_PATIENCE_MS = 2 * 60_000;
 
 /** The token that Rails wants back with a form. */
 const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'] ?? '';

@@ -20,7 +20,7 @@ import { php, query } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
 /** For what Horizon does. */
-const JOB_PATIENCE_MS = 90_000;
+const JOB_PATIENCE_MS = 5 * 60_000;
 /** The most frequent tasks come every five minutes; the clock looks every minute, and says what it found to do. */
 const CLOCK_PATIENCE_MS = 6 * 60_000;
 const SNAPSHOT_AGE_S = 11 * 60;

@@ -1,0 +1,325 @@
+/** When the start of the containers waits, repeats `up`, and when it ends with an error. */
+import { realpathSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { bringUp, stale } from '../../../wizard/apply/containers.ts';
+import type { Container } from '../../../wizard/docker/engine.ts';
+import type { RenderedSite } from '../../../wizard/render/site.ts';
+import {
+  FakeClock,
+  endless,
+  failed,
+  fakeContainer,
+  fakeEngine,
+  fakeProgress,
+} from '../../support/fake-engine.ts';
+import type { FakeEngine, Script } from '../../support/fake-engine.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const MINUTE = 60;
+
+/** A site with two services that run and one that does its work and ends. */
+const site = {
+  compose: { name: 'fedi', services: { web: {}, mail: {}, setup: { restart: 'no' } } },
+} as unknown as RenderedSite;
+
+const web = fakeContainer('web');
+const mail = fakeContainer('mail');
+const setup = fakeContainer('setup', { state: 'exited', health: undefined });
+const like = (container: Container, more: Partial<Container>): Container => ({ ...container, ...more });
+
+interface World {
+  readonly engine: FakeEngine;
+  readonly clock: FakeClock;
+  readonly start: () => Promise<Readonly<Record<string, number>>>;
+  readonly updates: string[];
+}
+
+function world(script: Omit<Script, 'clock'>): World {
+  const clock = new FakeClock();
+  const engine = fakeEngine({ clock, ...script });
+  const progress = fakeProgress();
+  return {
+    engine,
+    clock,
+    updates: progress.updates,
+    start: () => bringUp(engine, '/srv/fedi', site, progress, clock),
+  };
+}
+
+const seconds = ({ clock }: World): number => Math.round(clock.now() / 1000);
+const ups = ({ engine }: World): number => engine.calls.filter((call) => call.endsWith(' up')).length;
+
+test('all well at once: one `up`, and the time of each', async () => {
+  const one = world({ containers: (_, n) => (n === 0 ? [] : [web, mail, setup]) });
+  expect(Object.keys(await one.start())).toEqual(['web', 'mail']);
+  expect(ups(one)).toBe(1);
+  expect(seconds(one)).toBe(0);
+});
+
+describe('unhealthy', () => {
+  const sick = like(mail, {
+    health: 'unhealthy',
+    healthLog: [
+      { exitCode: 1, output: 'connection refused\n' },
+      { exitCode: -1, output: 'Health check exceeded timeout (5s)' },
+    ],
+  });
+
+  test.each([5, 120, 590])('for %i seconds, then healthy: it waits, and says so', async (until) => {
+    const one = world({ containers: (at) => [web, at < until ? sick : mail, setup] });
+    await one.start();
+    expect(seconds(one)).toBeGreaterThanOrEqual(until);
+    expect(one.updates).toContain('mail (not healthy yet)');
+  });
+
+  test('without an end: the error shows what the health check and the container printed', async () => {
+    const one = world({
+      containers: (_, n) => (n === 0 ? [] : [web, sick, setup]),
+      logs: (id) => `log of ${id}`,
+    });
+    const { exit, message, log } = await problemFrom(one.start);
+    expect([exit, message]).toEqual([1, 'The container mail is still unhealthy.']);
+    expect(log).toContain('exit code 1: connection refused');
+    expect(log).toContain('Health check exceeded timeout (5s)');
+    expect(log).toContain('log of mail');
+    expect(seconds(one)).toBeGreaterThanOrEqual(10 * MINUTE);
+    expect(seconds(one)).toBeLessThan(11 * MINUTE);
+  });
+
+  test('while another container still shows progress, the deadline moves', async () => {
+    const names = ['alpha', 'beta', 'gamma', 'delta'];
+    const one = world({
+      containers: (at) => [
+        like(web, { health: at < 25 * MINUTE ? 'starting' : 'healthy' }),
+        at < 26 * MINUTE ? sick : mail,
+        setup,
+      ],
+      logs: (id, at) => (id === 'web' ? `migrating ${names[Math.floor(at / (8 * MINUTE))]}` : ''),
+    });
+    await one.start();
+    expect(seconds(one)).toBeGreaterThanOrEqual(26 * MINUTE);
+  });
+
+  test('lines that differ in their numbers only are no progress', async () => {
+    const one = world({
+      containers: () => [web, like(sick, { health: 'starting' }), setup],
+      logs: (_, at) => `12:${at} [${at}] FATAL: no such role`,
+    });
+    expect((await problemFrom(one.start)).message).toBe('The container mail is still not ready.');
+    expect(seconds(one)).toBeLessThan(12 * MINUTE);
+  });
+
+  test('new lines without an end do not make the wait endless', async () => {
+    const word = (at: number): string =>
+      [...String(Math.round(at))].map((digit) => 'klmnopqrst'[Number(digit)]).join('');
+    const one = world({ containers: () => [web, sick, setup], logs: (_, at) => word(at) });
+    await problemFrom(one.start);
+    expect(seconds(one)).toBeLessThan(65 * MINUTE);
+  });
+
+  test.each(['exited', 'removing', 'created'] as const)(
+    'is no trouble of a container that is %s',
+    async (state) => {
+      const one = world({ containers: (at) => [web, at < 20 ? like(sick, { state }) : mail, setup] });
+      await one.start();
+    },
+  );
+
+  test('and it was so before this run: restarted after half a minute, once', async () => {
+    let at = 0;
+    const one = world({
+      containers: (now) => [
+        web,
+        one.engine.calls.some((call) => call.endsWith('restart mail'))
+          ? like(mail, { startedAt: 'later' })
+          : ((at = now), sick),
+        setup,
+      ],
+    });
+    await one.start();
+    expect(at).toBeGreaterThanOrEqual(30);
+    expect(one.engine.calls.filter((call) => call.includes('restart'))).toHaveLength(1);
+  });
+});
+
+describe('`up` fails', () => {
+  test.each([
+    'dependency failed to start: container fedi-mail-1 is unhealthy',
+    'Error response from daemon: removal of container 0123 is already in progress',
+    'Error response from daemon: Conflict. The container name "/0123456789ab_fedi-web-1" is already in use by container "45"',
+    'Error response from daemon: No such container: 0123',
+  ])('%s: repeated until it is well', async (stderr) => {
+    const one = world({
+      containers: (_, n) => (n < 3 ? [web] : [web, mail, setup]),
+      up: (n) => (n < 3 ? failed(stderr) : { code: 0, stdout: '', stderr: '' }),
+    });
+    await one.start();
+    expect(ups(one)).toBe(3);
+  });
+
+  test('because of an unhealthy container: repeated when it is healthy', async () => {
+    const one = world({
+      containers: (at, n) => [
+        web,
+        at < 20 ? like(mail, { health: 'unhealthy' }) : mail,
+        ...(n < 2 ? [] : [setup]),
+      ],
+      up: (n) =>
+        n < 2
+          ? failed('dependency failed to start: container fedi-mail-1 is unhealthy')
+          : { code: 0, stdout: '', stderr: '' },
+    });
+    await one.start();
+    expect([ups(one), seconds(one)]).toEqual([2, 20]);
+  });
+
+  test.each([
+    ['failed to bind host port 127.0.0.1:443/tcp: address already in use', /Another program took the port/],
+    ['service "web" refers to undefined network x', /files are in place/],
+    ['pool overlaps with other one on this address space', /addresses/],
+  ])('%s: final at once', async (stderr, means) => {
+    const one = world({ containers: () => [], up: () => failed(stderr) });
+    const problem = await problemFrom(one.start);
+    expect(problem.message).toContain(stderr);
+    expect(problem.means).toMatch(means);
+    expect([ups(one), seconds(one)]).toEqual([1, 0]);
+  });
+
+  test('because of a service from the override file that stays unhealthy: the error names it', async () => {
+    const own = fakeContainer('own', { health: 'unhealthy' });
+    const one = world({
+      containers: () => [web, mail, setup, own],
+      up: () => failed('dependency failed to start: container fedi-own-1 is unhealthy'),
+    });
+    expect((await problemFrom(one.start)).message).toBe('The container own is still unhealthy.');
+  });
+
+  test('without an end: repeated in growing pauses', async () => {
+    const one = world({ containers: () => [], up: () => failed('No such container: 0123') });
+    const { message, log } = await problemFrom(one.start);
+    expect(message).toBe('The containers did not start: No such container: 0123');
+    expect(log).toBe('No such container: 0123');
+    expect(ups(one)).toBeLessThan(40);
+  });
+});
+
+describe('what cannot become well ends it at once, also while `up` still waits', () => {
+  // prettier-ignore
+  const rows: [name: string, failing: Container, words: RegExp][] = [
+    ['a one-shot that failed', like(setup, { exitCode: 3 }), /setup ended with exit code 3/],
+    ['a one-shot without memory', like(setup, { exitCode: 137, oomKilled: true }), /setup was stopped by the kernel: out of memory/],
+    ['a process that crashes again and again', like(mail, { state: 'restarting', restarts: 3, exitCode: 78 }), /mail stops again and again, with exit code 78/],
+    ['a container that is paused', like(mail, { state: 'paused' }), /mail is paused/],
+    ['a container that is dead', like(mail, { state: 'dead' }), /mail is dead/],
+  ];
+  test.each(rows)('%s', async (_, failing, words) => {
+    const one = world({
+      containers: (at, n) =>
+        n === 0
+          ? []
+          : [web, mail, setup].map((healthy) => (at > 3 && healthy.id === failing.id ? failing : healthy)),
+      up: (_n, ended) => endless(ended),
+    });
+    expect((await problemFrom(one.start)).message).toMatch(words);
+    expect(seconds(one)).toBeLessThan(6);
+  });
+
+  test('not what an earlier run left, before `up` had its turn', async () => {
+    const old = like(setup, { exitCode: 1 });
+    const one = world({
+      containers: (at) => [web, mail, at < 5 ? old : like(setup, { startedAt: 'later' })],
+      up: async () => {
+        await one.clock.delay(10_000);
+        return { code: 0, stdout: '', stderr: '' };
+      },
+    });
+    await one.start();
+  });
+
+  test('restarts of an earlier time do not count', async () => {
+    const one = world({
+      containers: (at) => [
+        web,
+        like(
+          mail,
+          at < 5
+            ? { state: 'restarting', restarts: 9, exitCode: 1, startedAt: String(at) }
+            : { restarts: 10 },
+        ),
+        setup,
+      ],
+    });
+    await one.start();
+  });
+
+  test('a process that ends well and is started again is not one that crashes', async () => {
+    const one = world({
+      containers: (at) => [
+        web,
+        like(mail, at < 30 ? { state: 'restarting', restarts: 4 } : { restarts: 5 }),
+        setup,
+      ],
+    });
+    await one.start();
+  });
+
+  test('an engine that stops answering', async () => {
+    const one = world({
+      containers: (at) => {
+        if (at > 1) throw new Error('gone');
+        return [];
+      },
+      up: (_, ended) => endless(ended),
+    });
+    await expect(one.start()).rejects.toThrow('gone');
+  });
+});
+
+test('a container that somebody stopped or removed after `up`: `up` again', async () => {
+  for (const gone of [[], [like(mail, { state: 'exited' as const, exitCode: 137 })]]) {
+    const one = world({ containers: (_, n) => [web, setup, ...(n < 2 ? gone : [mail])] });
+    await one.start();
+    expect(ups(one)).toBe(2);
+  }
+});
+
+test('a container that a killed `up` left half replaced is removed first', async () => {
+  const half = fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' });
+  const one = world({ containers: () => [half, web, mail, setup] });
+  await one.start();
+  expect(one.engine.calls.slice(0, 2)).toEqual(['0 remove half', '0 up']);
+});
+
+describe('stale', () => {
+  const folder = tempFolder();
+  const labels = { 'com.docker.compose.project.working_dir': realpathSync(folder) };
+  const current = [web, mail, setup].map((container) => like(container, { labels }));
+
+  test.each<[string, Container[], string[]]>([
+    ['none', current, []],
+    ['one that is missing', current.slice(1), ['web']],
+    ['one that is unhealthy', [...current.slice(1), like(web, { labels, health: 'unhealthy' })], ['web']],
+    [
+      'one with a half replaced one beside it',
+      [...current, fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' })],
+      ['web'],
+    ],
+    [
+      'one that runs under its temporary name',
+      [...current.slice(1), like(web, { labels, name: '0123456789ab_fedi-web-1' })],
+      ['web'],
+    ],
+  ])('%s', async (_, containers, services) => {
+    expect(await stale(containers, folder, site)).toEqual(services);
+  });
+});
+
+test('the wait runs no health checks: Docker runs them often enough while a container starts', async () => {
+  const one = world({
+    containers: (at) => [like(web, { health: at < 9 ? 'starting' : 'healthy' }), mail, setup],
+  });
+  await one.start();
+  expect(seconds(one)).toBe(9);
+  expect(one.engine.calls.filter((call) => call.includes('exec'))).toEqual([]);
+});
