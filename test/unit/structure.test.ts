@@ -132,6 +132,7 @@ const ALL = [
   'atomic.ts',
   'layout.ts',
   'yaml.ts',
+  'versions.ts',
   'progress.ts',
   'secrets/secret.ts',
   'docker/run.ts',

@@ -40,6 +40,7 @@ import { commit, compare, makeFolders, needsRecovery, readManifest, recover } fr
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
+import { refuseOlder } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeals } from './seal.ts';
@@ -192,6 +193,7 @@ export async function prepare(
       next: 'Set it back, or make a new site in another directory. `fedi-setup reset` empties one that never went live.',
     });
   }
+  await refuseOlder(folder, config, engine);
   await store.ensure(secretSpecs(config), now());
   if (options.renew !== undefined) await renew(config, store, options.renew, now());
 
@@ -479,7 +481,8 @@ async function writeFiles(
 /** Seconds that a service was away when it was last made anew; none: that is not known. */
 export async function startsOf(folder: string): Promise<Readonly<Record<string, number>>> {
   try {
-    return JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8')) as Record<string, number>;
+    const starts: unknown = JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8'));
+    return typeof starts === 'object' ? ((starts ?? {}) as Record<string, number>) : {};
   } catch {
     return {}; // only ever shown
   }

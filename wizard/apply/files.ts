@@ -47,14 +47,38 @@ async function readMaybe(path: string): Promise<Buffer | undefined> {
   }
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function isManifest(value: unknown): value is Manifest {
+  if (!isObject(value) || !isObject(value['files'])) return false;
+  const files = Object.values(value['files']);
+  return (
+    Number.isInteger(value['generation']) &&
+    files.every((file) => isObject(file) && typeof file['hash'] === 'string')
+  );
+}
+
+function isCommit(value: unknown): value is Commit {
+  if (!isObject(value)) return false;
+  const { manifest, renames, removals } = value;
+  return (
+    isManifest(manifest) &&
+    Array.isArray(renames) &&
+    renames.every((one) => isObject(one) && typeof one['path'] === 'string') &&
+    Array.isArray(removals) &&
+    removals.every((path) => typeof path === 'string')
+  );
+}
+
+async function readJson<T>(path: string, isValid: (value: unknown) => value is T): Promise<T | undefined> {
   const text = await readMaybe(path);
   if (text === undefined) return undefined;
   try {
-    const value = JSON.parse(text.toString()) as T | null;
-    if (typeof value === 'object' && value !== null) return value;
+    const value: unknown = JSON.parse(text.toString());
+    if (isValid(value)) return value;
   } catch {
-    // Said below.
+    // The Problem below covers it.
   }
   throw new Problem(EXIT.FAILED, `${path} is damaged.`, {
     means: 'It says which files of the site are ours. Nothing was changed.',
@@ -74,7 +98,7 @@ export async function makeFolders(folder: string): Promise<void> {
 }
 
 export async function readManifest(folder: string): Promise<Manifest> {
-  return (await readJson<Manifest>(own(folder, 'manifest.json'))) ?? { generation: 0, files: {} };
+  return (await readJson(own(folder, 'manifest.json'), isManifest)) ?? { generation: 0, files: {} };
 }
 
 /** Paths of generated files that the person changed and chose to keep. */
@@ -197,7 +221,7 @@ async function keepGeneration(folder: string, generation: number, changes: reado
 
 /** Finishes a commit that is decided: every rename once, then the manifest. Idempotent. */
 async function finish(folder: string): Promise<boolean> {
-  const pending = await readJson<Commit>(own(folder, 'commit.json'));
+  const pending = await readJson(own(folder, 'commit.json'), isCommit);
   if (pending === undefined) return false;
   for (const { path, hash: wanted } of pending.renames) {
     const target = join(folder, path);

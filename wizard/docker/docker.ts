@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
+import { isOlder, numbersOf } from '../versions.ts';
 import { run, runAttached } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
@@ -173,14 +174,13 @@ export async function connect(): Promise<Engine> {
         throw await unreachable(end, error);
       }
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
-      const [major = 0, minor = 0] = composeVersion.split('.').map(Number);
       if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
         throw new Problem(EXIT.PREFLIGHT, '`docker compose` is missing.', {
           means: 'The engine runs, but without its Compose plugin. Nothing was changed.',
           next: INSTALL,
         });
       }
-      if (major < COMPOSE_MINIMUM[0] || (major === COMPOSE_MINIMUM[0] && minor < COMPOSE_MINIMUM[1])) {
+      if (isOlder(numbersOf(composeVersion) ?? [], COMPOSE_MINIMUM)) {
         throw new Problem(
           EXIT.PREFLIGHT,
           `Docker Compose ${composeVersion} is too old: ${COMPOSE_MINIMUM.join('.')} is the least.`,
