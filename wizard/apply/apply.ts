@@ -36,7 +36,7 @@ import { OWN, STARTS, SWAP } from '../layout.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
 import { renew, tellServers } from './rotate.ts';
-import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
+import { closeSecrets, commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
 import { makeDataFolders, refuseMoved } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
@@ -338,6 +338,9 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
     progress.say('Nothing to change.');
     return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
   };
+  const opened = await closeSecrets(folder);
+  if (opened.length > 0)
+    progress.say(`  ${opened.join(', ')}: others on this host could read it; that is closed now.`);
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
   const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;

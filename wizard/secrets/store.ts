@@ -2,7 +2,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cannotRead, writeWhole } from '../atomic.ts';
+import { cannotRead, fileAt, writeWhole } from '../atomic.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import { Secret } from './secret.ts';
 
@@ -103,7 +103,7 @@ export class Store {
     const path = join(folder, STORE_FILE);
     let text: string;
     try {
-      text = await readFile(path, 'utf8');
+      text = await readFile(await fileAt(path), 'utf8');
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return new Store(folder, { version: 1, secrets: {} }, false);
       throw cannotRead(path, error);
