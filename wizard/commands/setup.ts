@@ -27,7 +27,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { Event, Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { siteFolder } from './command.ts';
+import { ownFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
 /** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
@@ -359,17 +359,17 @@ async function showPlan(
 }
 
 export const applyCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   return setUp(context, folder, await answersFor(context, folder, [], false));
 };
 
 export const planCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   return showPlan(context, folder, await answersFor(context, folder, [], false));
 };
 
 export const labCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi-lab');
+  const folder = await ownFolder(context.flags, 'fedi-lab');
   const asked = context.sources.map((source) => source.get('apps')?.text).find((text) => text !== undefined);
   return setUp(
     context,
@@ -380,7 +380,7 @@ export const labCommand: Command = async (context) => {
 
 /** `fedi-setup` alone. */
 export const wizardCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   const talks = context.interactive && !context.flags.yes;
   const answered = await answersFor(context, folder, [], talks);
   let exit: Applied['exit'];
@@ -403,7 +403,7 @@ export const wizardCommand: Command = async (context) => {
 /** `rollback` lists what the site was, `rollback N` makes it that again: answers, image lock and what follows from them. */
 export const rollbackCommand: Command = async (context) => {
   const { progress, flags, interactive, words } = context;
-  const folder = await siteFolder(flags, 'fedi');
+  const folder = await ownFolder(flags, 'fedi');
   const all = await readGenerations(folder);
   if (words[0] === undefined) {
     await listGenerations(context, folder, all);
