@@ -38,16 +38,62 @@ test.each([
   [['apply', '--domain'], 2, '--domain takes a value'],
   [['apply', '--edited', 'maybe'], 2, '--edited is one of'],
   [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
-  [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` has no --dry-run'],
-  [['reset', '--dry-run'], 2, '`reset` has no --dry-run'],
-  [['secrets', 'rotate', 'site.key', '--dry-run'], 2, '`secrets` has no --dry-run'],
-  [['doctor', '--fix', '--dry-run'], 2, '`doctor` has no --dry-run'],
-  [['--dry-run', 'snac', 'deluser'], 2, '`snac` has no --dry-run'],
+  [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` takes no --dry-run'],
+  [['reset', '--dry-run'], 2, '`reset` takes no --dry-run'],
+  [['secrets', 'rotate', 'site.key', '--dry-run'], 2, '`secrets` takes no --dry-run'],
+  [['doctor', '--fix', '--dry-run'], 2, '`doctor` takes no --dry-run'],
+  [['--dry-run', 'snac', 'deluser'], 2, '`snac` takes no --dry-run'],
+  [['apply', '--check'], 2, 'Did you mean `fedi-setup plan --check`, or --dry-run?'],
+  [['--check'], 2, '`fedi-setup` takes no --check'],
+  [['status', '--swap', '4'], 2, 'It belongs to: `fedi-setup` alone, apply, plan, rollback, lab, secrets, add'],
+  [['status', '--check'], 2, 'It belongs to: plan.'],
+  [['prove', '--data'], 2, 'It belongs to: remove, reset, uninstall.'],
+  [['apply', '--data'], 2, '`apply` takes no --data, so nothing was done.'],
+  [['uninstall', '--edited', 'keep'], 2, '`uninstall` takes no --edited'],
+  [['doctor', '--mail'], 2, 'It belongs to: prove.'],
+  [['prove', '--fix'], 2, 'It belongs to: doctor.'],
+  [['mail', '--confirm', 'x'], 2, '`mail` takes no --confirm'],
+  [['reset', '--yes'], 2, '`reset` takes no --yes'],
+  [['rollback', '1', '--answers', 'x'], 2, '`rollback` takes no --answers'],
+  [['status', '--snac-domain', 'x'], 2, '`status` takes no --snac-domain, so nothing was done.'],
+  [['rollback', '1', '--domain', 'x'], 2, 'Answers belong to: `fedi-setup` alone, apply, plan, lab, add.'],
+  [['secrets', '--mail-mode=none'], 2, '`secrets` takes no --mail-mode'],
+  [['status', '--domian', 'x'], 2, 'Did you mean --domain?'],
+  [['--snac-domain', 'x', 'snac', 'adduser'], 2, '`snac` takes no --snac-domain'],
+  [['--yes', 'snac', 'adduser'], 2, '`snac` takes no --yes'],
   [['--help'], 0, 'Usage: fedi-setup'],
+  [['--help', 'snac'], 0, 'Usage: fedi-setup [COMMAND]'],
+  [['help', 'prove'], 0, 'Usage: fedi-setup prove [FLAGS]'],
   [['apply', '-h'], 0, 'Usage: fedi-setup'],
 ])('%j → %i, %s', async (argv, code, part) => {
   expect(await exits(...argv)).toBe(code);
   expect(said).toContain(part);
+});
+
+test('the help of a command shows what that takes, and nothing else', async () => {
+  expect(await exits('doctor', '--help')).toBe(0);
+  expect([...said.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag)).toEqual([
+    '--dir',
+    '--json',
+    '--skip-check',
+    '--fix',
+    '--debug',
+    '--help',
+    '--version',
+  ]);
+  said = '';
+  await exits('plan', '--help');
+  for (const flag of ['--check', '--answers', '--snac-domain', '--mail-mode']) expect(said).toContain(flag);
+  for (const flag of ['--data', '--fix', '--mail ']) expect(said).not.toContain(`  ${flag}`);
+});
+
+test('a reader that goes away does not end a run', async () => {
+  const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+  const run = exits('apply', '--dir', tempFolder());
+  for (const stream of [process.stdout, process.stderr])
+    stream.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+  expect(await run).toBe(2);
+  expect(exit).not.toHaveBeenCalled();
 });
 
 test('what is missing is said all at once, as JSON too', async () => {

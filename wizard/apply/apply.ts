@@ -21,7 +21,6 @@ import type { ExitCode } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import type { Receipt } from '../prove/proof.ts';
-import type { ComposeFile } from '../render/compose.ts';
 import { placeOf, renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { customFiles, verifySite } from '../render/verify.ts';
@@ -30,14 +29,14 @@ import { Secret } from '../secrets/secret.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { parseYaml } from '../yaml.ts';
-import { ownFilesHash, leftovers, stale, untilWell, up } from './containers.ts';
+import { ownFilesHash, leftovers, removeUnused, stale, untilWell, up } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
+import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
 import { renew, tellServers } from './rotate.ts';
 import { closeSecrets, commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
-import { makeDataFolders, refuseMoved } from './folders.ts';
+import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
 import { refuseOlder } from './older.ts';
@@ -393,6 +392,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
 
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
+  await refusePlaces(engine, site);
   await runTrials(engine, config, store, lock, progress);
   const running = (await runningAnswers(folder)) ?? {};
   await tryBuckets(config, store, running, options.resolved.secrets, progress);
@@ -426,18 +426,13 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   }
 
   const receipt = await proveSite({ folder, config, store, engine, progress, now });
+  if (receipt.proven) {
+    // An app that is away may come back, so it is of all.
+    const kept = APP_IDS.flatMap((id) => appOf(id).secrets).filter(({ keepsPrevious }) => keepsPrevious);
+    store.forgetPrevious(kept.map(({ name }) => name));
+  }
   await options.onSetUp(config, store);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
-}
-
-/** Where the data are by the compose.yaml that is there. */
-async function placesBefore(folder: string): Promise<ComposeFile['x-data'] & object> {
-  const text = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
-  try {
-    return (parseYaml(text) as unknown as ComposeFile | null)?.['x-data'] ?? {};
-  } catch {
-    return {}; // edited by hand into no YAML: that is told further on
-  }
 }
 
 /** Paths of edited files that stay as they are. */
@@ -521,6 +516,7 @@ async function startContainers(
       const since = Date.now();
       await up(engine, folder, site, progress);
       const well = await untilWell(engine, site, progress);
+      await removeUnused(engine, site, containers);
       await keepStarts(folder, before, well, since);
       progress.done(before.join(', '));
     }

@@ -1,7 +1,7 @@
 /** Whose a directory is. What lies in a site says what runs on this host, so nobody else may have a hand in it. */
-import { lstat, readFile, readdir, realpath, stat } from 'node:fs/promises';
+import { lstat, readFile, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { cannotRead } from '../atomic.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
 import { OWN } from '../layout.ts';
@@ -79,8 +79,13 @@ export async function deepest(path: string): Promise<{ readonly there: string; r
     } catch (error) {
       if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '') || dirname(there) === there)
         throw cannotRead(there, error);
-      rest = join(there.slice(dirname(there).length), rest);
-      there = dirname(there);
+      const link = await readlink(there).catch(() => undefined);
+      // One that leads nowhere yet.
+      if (link !== undefined) there = resolve(dirname(there), link);
+      else {
+        rest = join(there.slice(dirname(there).length), rest);
+        there = dirname(there);
+      }
     }
   }
 }

@@ -332,8 +332,9 @@ export const pixelfed: App = {
     {
       name: 'pixelfed.app-key',
       class: 'steps',
+      keepsPrevious: true,
       about:
-        'Encrypts sessions and links in mails: without it everybody logs in again. One made anew still reads what the earlier ones wrote.',
+        'Encrypts sessions and links in mails: without it everybody logs in again. A new one still reads what earlier ones encrypted.',
       make: () => `base64:${randomBytes(32).toString('base64')}`,
     },
     {

@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
+import { dataOf, placesIn } from '../apply/data.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
 import type { Change } from '../plan/diff.ts';
@@ -27,7 +28,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { Event, Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { ownFolder } from './command.ts';
+import { confirmed, ownFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
 /** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
@@ -213,13 +214,40 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
   await store.save();
 }
 
+/**
+ * What removes a server wants its name, however it comes about: an answer, an edited fedi.yaml, an earlier generation. The
+ * containers go; that the data stay, and where, is said.
+ */
+async function confirmRemovals(context: CommandContext, folder: string, answers: Answers): Promise<void> {
+  const ids = (from: Answers): string[] => String(from['apps'] ?? '').split(',');
+  const gone = ids((await runningAnswers(folder)) ?? {}).filter(
+    (id) => APP_IDS.includes(id) && !ids(answers).includes(id),
+  );
+  if (gone.length === 0) return;
+  const engine = await connect();
+  await engine.info();
+  const data = await dataOf(engine, configOf(answers).name);
+  const lines = gone.map((id) => {
+    const places = data.get(id) ?? [];
+    return `removes the containers of ${appOf(id).name}; its data stay${places.length > 0 ? `: ${placesIn(places)}` : ''}`;
+  });
+  await confirmed(context, gone.join(','), lines.join('. It '));
+  for (const id of gone)
+    context.progress.say(
+      `  ${appOf(id).name} goes. Its data stay${(data.get(id) ?? []).length > 0 ? ` in ${placesIn(data.get(id) ?? [])}` : ''}; \`fedi-setup add ${id}\` brings it back.`,
+    );
+}
+
+/** @param isConfirmed that apps go was confirmed already */
 export async function setUp(
   context: CommandContext,
   folder: string,
   answered: Answered,
+  isConfirmed = false,
 ): Promise<Applied['exit']> {
   const { progress, flags } = context;
   if (flags.dryRun) return showPlan(context, folder, answered);
+  if (!isConfirmed) await confirmRemovals(context, folder, answered.resolved.answers);
   progress.emit({ event: 'begin', folder });
   const applied = await apply(optionsFor(context, folder, answered));
 

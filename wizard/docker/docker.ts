@@ -266,11 +266,29 @@ export async function connect(): Promise<Engine> {
       await docker.getVolume(name).remove();
     },
 
-    async removeVolumes(project): Promise<void> {
+    async removeVolumes(project): Promise<string[]> {
       const { Volumes } = await docker.listVolumes({
         filters: { label: [`com.docker.compose.project=${project}`] },
       });
-      for (const { Name } of Volumes) await docker.getVolume(Name).remove();
+      const devices: string[] = [];
+      for (const { Name } of Volumes) {
+        const volume = docker.getVolume(Name);
+        const { Options } = await volume.inspect();
+        await volume.remove();
+        devices.push(...(Options?.['device'] === undefined ? [] : [Options['device']]));
+      }
+      return devices;
+    },
+
+    async removeUnused(volumes): Promise<void> {
+      for (const name of volumes)
+        await docker
+          .getVolume(name)
+          .remove()
+          .catch((error: unknown) => {
+            // Gone already, or in use.
+            if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
+          });
     },
 
     async removeNetworks(project, isUnwanted): Promise<void> {
@@ -318,6 +336,9 @@ export async function connect(): Promise<Engine> {
           oomKilled: container.State.OOMKilled,
           restarts: container.RestartCount,
           labels: container.Config.Labels,
+          anonymous: container.Mounts.flatMap(({ Type, Name = '' }) =>
+            Type === 'volume' && /^[0-9a-f]{64}$/.test(Name) ? [Name] : [],
+          ),
           ports: Object.entries(
             (container.HostConfig.PortBindings ?? {}) as Record<
               string,

@@ -18,6 +18,8 @@ export interface SecretSpec {
   readonly class: SecretClass;
   /** What it is for and what its loss costs, in one line. */
   readonly about: string;
+  /** The app needs what it was before too: what that encrypted is read by it. Others are forgotten once a change is proven. */
+  readonly keepsPrevious?: true;
   /** Makes it when it is missing; absent: it comes from the person or from a step. */
   readonly make?: () => string | Promise<string>;
 }
@@ -225,6 +227,12 @@ export class Store {
   markShown(name: string): void {
     const entry = this.#file.secrets[name];
     if (entry) this.#file.secrets[name] = { ...entry, shown: true };
+  }
+
+  /** Forgets what secrets were before, other than these. In memory: {@link save} writes. */
+  forgetPrevious(except: readonly string[]): void {
+    for (const [name, { superseded, ...entry }] of Object.entries(this.#file.secrets))
+      if (superseded !== undefined && !except.includes(name)) this.#file.secrets[name] = entry;
   }
 
   /** Forgets every other secret: for a site whose data go too. In memory: {@link save} writes. */
