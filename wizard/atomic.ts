@@ -42,11 +42,7 @@ const keepsNoModes = (folder: string): Problem =>
   });
 
 /** Sets a mode and reads it back: some file systems refuse it, others say yes and do nothing. */
-async function setMode(
-  at: Pick<FileHandle, 'chmod' | 'stat'>,
-  mode: number,
-  folder: string,
-): Promise<void> {
+async function setMode(at: Pick<FileHandle, 'chmod' | 'stat'>, mode: number, folder: string): Promise<void> {
   let refused = false;
   try {
     await at.chmod(mode);

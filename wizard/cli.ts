@@ -93,7 +93,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     flags: ['mail'],
     load: async () => (await site()).proveCommand,
   },
-  mail: { about: 'the mails that the catcher holds', flags: [], load: async () => (await site()).mailCommand },
+  mail: {
+    about: 'the mails that the catcher holds',
+    flags: [],
+    load: async () => (await site()).mailCommand,
+  },
   secrets: {
     about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
@@ -156,7 +160,8 @@ async function help(name?: string): Promise<string> {
     if (entry === undefined || takes(entry, flag)) lines.push(`  --${flag.padEnd(11)} ${about}`);
   if (entry === undefined || entry.answers === true) {
     lines.push('', 'Answers (also as FEDI_… variables; with one app its name may be left out):');
-    for (const question of ALL_QUESTIONS) lines.push(`  --${flagOf(question).padEnd(20)} ${question.message}`);
+    for (const question of ALL_QUESTIONS)
+      lines.push(`  --${flagOf(question).padEnd(20)} ${question.message}`);
   }
   return `${lines.join('\n')}\n`;
 }

@@ -9,7 +9,11 @@ const disk = join(dirname(site.folder), 'disk');
 afterAll(() => site.remove());
 
 const listed = (): Record<string, string[]> => {
-  const lines = (...words: string[]): string[] => docker(...words).split('\n').filter(Boolean).toSorted();
+  const lines = (...words: string[]): string[] =>
+    docker(...words)
+      .split('\n')
+      .filter(Boolean)
+      .toSorted();
   return {
     containers: lines('container', 'ls', '--all', '--quiet', '--no-trunc'),
     volumes: lines('volume', 'ls', '--quiet'),
@@ -17,7 +21,14 @@ const listed = (): Record<string, string[]> => {
   };
 };
 const networks = (): string[] =>
-  docker('network', 'ls', '--format', '{{.Name}}', '--filter', `label=com.docker.compose.project=${site.name}`)
+  docker(
+    'network',
+    'ls',
+    '--format',
+    '{{.Name}}',
+    '--filter',
+    `label=com.docker.compose.project=${site.name}`,
+  )
     .split('\n')
     .toSorted();
 

@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import type * as FileSystem from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { closeToOthers, makeFolder, writeNew, writeWhole } from '../../wizard/atomic.ts';
@@ -21,7 +21,7 @@ import { modeOf, tempFolder } from '../support/temp.ts';
 /** What a file system without permissions says of each file; undefined: it keeps them. */
 const without = vi.hoisted(() => ({ mode: undefined as number | undefined, refuses: false }));
 vi.mock('node:fs/promises', async (original) => {
-  const real = await original<typeof import('node:fs/promises')>();
+  const real = await original<typeof FileSystem>();
   const refusal = (): Error => Object.assign(new Error('EPERM'), { code: 'EPERM' });
   const seen = <T extends { mode: number }>(found: T): T =>
     without.mode === undefined ? found : Object.assign(found, { mode: (found.mode & ~0o777) | without.mode });
@@ -32,7 +32,7 @@ vi.mock('node:fs/promises', async (original) => {
       if (without.refuses) throw refusal();
       await real.chmod(path, mode);
     },
-    open: async (path: string, flags: string, mode?: number): Promise<FileHandle> => {
+    open: async (path: string, flags: string, mode?: number): Promise<FileSystem.FileHandle> => {
       const handle = await real.open(path, flags, mode);
       const [stat, chmod] = [handle.stat.bind(handle), handle.chmod.bind(handle)];
       return Object.assign(handle, {

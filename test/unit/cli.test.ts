@@ -1,12 +1,12 @@
 /** The command line, as far as it goes without an engine. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../wizard/cli.ts';
 import { Store } from '../../wizard/secrets/store.ts';
-import { tempFolder } from '../support/temp.ts';
+import { tempFolder, writeTree } from '../support/temp.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 let said = '';
@@ -45,7 +45,11 @@ test.each([
   [['--dry-run', 'snac', 'deluser'], 2, '`snac` takes no --dry-run'],
   [['apply', '--check'], 2, 'Did you mean `fedi-setup plan --check`, or --dry-run?'],
   [['--check'], 2, '`fedi-setup` takes no --check'],
-  [['status', '--swap', '4'], 2, 'It belongs to: `fedi-setup` alone, apply, plan, rollback, lab, secrets, add'],
+  [
+    ['status', '--swap', '4'],
+    2,
+    'It belongs to: `fedi-setup` alone, apply, plan, rollback, lab, secrets, add',
+  ],
   [['status', '--check'], 2, 'It belongs to: plan.'],
   [['prove', '--data'], 2, 'It belongs to: remove, reset, uninstall.'],
   [['apply', '--data'], 2, '`apply` takes no --data, so nothing was done.'],
@@ -152,5 +156,46 @@ describe('secrets set', () => {
     const folder = siteOf();
     expect(await exits('secrets', 'set', 'snac.admin', '/dev/null', '--dir', folder)).toBe(2);
     expect(said).toContain('snac.admin cannot be empty');
+  });
+});
+
+describe('what removes a server wants its name', () => {
+  const BOTH = `version: 1
+apps:
+  snac: { domain: a.example.org, admin: anna, email: anna@example.org }
+  mastodon: { domain: b.example.org, admin: anna, email: anna@example.org }
+`;
+  const ALONE = BOTH.replace(/ {2}mastodon.*\n/, '');
+  /** Generation 1 had both; the answers of now are `text`. */
+  function siteOf(text: string): string {
+    const folder = tempFolder();
+    writeTree(folder, {
+      'fedi.yaml': text,
+      '.fedi/manifest.json': '{"generation":2,"files":{}}',
+      '.fedi/generations/0001/fedi.yaml': ALONE,
+      '.fedi/generations/0001/images.lock.yaml': '',
+      '.fedi/generations/0002/fedi.yaml': BOTH,
+      '.fedi/generations/0002/images.lock.yaml': '',
+    });
+    return folder;
+  }
+  const answers = 'FEDI_APPS=snac\n';
+
+  test.each([
+    ['an answer', BOTH, ['apply', '--apps', 'snac']],
+    ['an edited fedi.yaml', ALONE, ['apply', '--yes']],
+    ['an earlier generation', BOTH, ['rollback', '1']],
+    ['the wizard without questions', BOTH, ['--yes', '--apps', 'snac']],
+    ['the confirmation of another app', BOTH, ['apply', '--apps', 'snac', '--confirm', 'snac']],
+    ['an answers file', BOTH, ['apply', '--answers']],
+  ])('%s', async (_, text, argv) => {
+    const folder = siteOf(text);
+    writeTree(folder, { 'answers.env': answers });
+    const file = argv.includes('--answers') ? [join(folder, 'answers.env')] : [];
+    expect(await exits(...argv, ...file, '--dir', folder)).toBe(3);
+    expect(said).toContain('mastodon was not confirmed, so nothing was changed.');
+    expect(said).toContain('removes the containers of Mastodon; its data stay');
+    expect(said).toContain('--confirm mastodon');
+    expect(readFileSync(join(folder, 'fedi.yaml'), 'utf8')).toBe(text);
   });
 });

@@ -61,10 +61,7 @@ export async function removeUnused(
   site: RenderedSite,
   before: readonly Container[],
 ): Promise<void> {
-  await engine.removeNetworks(
-    site.compose.name,
-    (key) => isOurs(key) && !(key in site.compose.networks),
-  );
+  await engine.removeNetworks(site.compose.name, (key) => isOurs(key) && !(key in site.compose.networks));
   await engine.removeUnused(
     before.filter(({ service }) => isOurs(service)).flatMap(({ anonymous }) => anonymous ?? []),
   );

@@ -285,7 +285,10 @@ async function leftOver(folder: string, top = true): Promise<string[]> {
       !(await exists(`/proc/${/\d+$/.exec(entry.name)?.[0] ?? ''}`))
     )
       found.push(path);
-    else if ((entry.isDirectory() || (isLink && top)) && (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM))
+    else if (
+      (entry.isDirectory() || (isLink && top)) &&
+      (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM)
+    )
       found.push(...(await leftOver(path, false)));
   }
   return found;

@@ -47,7 +47,9 @@ export async function refusePlaces(
     const { there, rest } = await deepest(device);
     const parsed = parseFolder(join(there, rest));
     const problems =
-      'problem' in parsed ? [`It leads to ${join(there, rest)}. ${parsed.problem}`] : await strangersOn(device, who, true);
+      'problem' in parsed
+        ? [`It leads to ${join(there, rest)}. ${parsed.problem}`]
+        : await strangersOn(device, who, true);
     if (problems.length === 0) continue;
     throw new Problem(
       EXIT.REFUSED,
@@ -62,11 +64,7 @@ export async function refusePlaces(
 }
 
 /** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
-export async function makeDataFolders(
-  engine: Engine,
-  site: RenderedSite,
-  image: string,
-): Promise<void> {
+export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
   const { compose, dataFolders } = site;
   // Again: time has passed since.
   await refusePlaces(engine, site);

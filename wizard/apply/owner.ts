@@ -139,7 +139,8 @@ export async function refuseStrangers(folder: string, caller?: Caller): Promise<
     '',
   );
   throw new Problem(EXIT.REFUSED, message, {
-    means: 'The files of a site say what runs on this host and what it may read. Nothing was read or changed.',
+    means:
+      'The files of a site say what runs on this host and what it may read. Nothing was read or changed.',
     next: `Look at what is there. If it is yours, run this as its owner, or take it over: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
   });
 }

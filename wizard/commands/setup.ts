@@ -4,6 +4,7 @@ import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
+import type { DataPlace } from '../apply/data.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
 import type { Change } from '../plan/diff.ts';
@@ -224,9 +225,10 @@ async function confirmRemovals(context: CommandContext, folder: string, answers:
     (id) => APP_IDS.includes(id) && !ids(answers).includes(id),
   );
   if (gone.length === 0) return;
-  const engine = await connect();
-  await engine.info();
-  const data = await dataOf(engine, configOf(answers).name);
+  // An engine that does not answer gets its words from the checks.
+  const data = await connect()
+    .then((engine) => dataOf(engine, configOf(answers).name))
+    .catch(() => new Map<string, readonly DataPlace[]>());
   const lines = gone.map((id) => {
     const places = data.get(id) ?? [];
     return `removes the containers of ${appOf(id).name}; its data stay${places.length > 0 ? `: ${placesIn(places)}` : ''}`;

@@ -333,12 +333,23 @@ async function removeOurs(folder: string, stay: readonly string[] = []): Promise
     if (stay.includes(path)) return;
     const target = await realpath(join(folder, path)).catch(() => undefined);
     // What a link of the person's leads to is as much ours as the file that it stands for.
-    if (target !== undefined && target !== join(folder, path) && (await stat(target)).isFile()) await rm(target);
+    if (target !== undefined && target !== join(folder, path) && (await stat(target)).isFile())
+      await rm(target);
     await rm(join(folder, path), { recursive: true, force: true });
   };
   for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
   // Deepest first; a folder that holds something of the person's is not empty and stays.
-  for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', PICTURES, 'caddy', 'env', 'front', 'trust', '.']) {
+  for (const inner of [
+    'caddy/sites',
+    'caddy/tls',
+    'caddy/pki',
+    PICTURES,
+    'caddy',
+    'env',
+    'front',
+    'trust',
+    '.',
+  ]) {
     const path = join(folder, inner);
     const left = await readdir(path).catch(() => ['?']);
     if (left.length === 0) await rm(path, { recursive: true, force: true });

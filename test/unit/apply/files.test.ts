@@ -1,13 +1,5 @@
 /** The set of files: what changes, what somebody edited, what stays. */
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
@@ -287,7 +279,11 @@ describe('links of the person’s own', () => {
 test('what holds secrets is closed to others again', async () => {
   const folder = await site();
   writeTree(folder, { 'secrets.json': '{}' });
-  for (const [path, mode] of [['secrets.json', 0o644], ['env', 0o755], ['.fedi', 0o755]] as const)
+  for (const [path, mode] of [
+    ['secrets.json', 0o644],
+    ['env', 0o755],
+    ['.fedi', 0o755],
+  ] as const)
     chmodSync(join(folder, path), mode);
   expect(await closeSecrets(folder)).toEqual(['secrets.json', 'env', '.fedi']);
   expect(['secrets.json', 'env', '.fedi'].map((path) => modeOf(join(folder, path)))).toEqual([

@@ -19,7 +19,9 @@ let folder = '';
 
 /** A generation that ran these images. */
 function ran(number: number, images: Readonly<Record<string, string>>): void {
-  const lock = Object.entries(images).map(([name, tag]) => `${name}: { tag: "${tag}", digest: "sha256:1" }\n`);
+  const lock = Object.entries(images).map(
+    ([name, tag]) => `${name}: { tag: "${tag}", digest: "sha256:1" }\n`,
+  );
   writeTree(folder, {
     [`.fedi/generations/000${number}/fedi.yaml`]: 'version: 1\n',
     [`.fedi/generations/000${number}/images.lock.yaml`]: lock.join(''),
@@ -80,9 +82,14 @@ describe('refused', () => {
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
   test('PostgreSQL reads the data of its own major version only', async () => {
-    ran(1, { mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6', postgres: 'docker.io/library/postgres:17-trixie' });
+    ran(1, {
+      mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6',
+      postgres: 'docker.io/library/postgres:17-trixie',
+    });
     expect(await refusal({ postgres: 'docker.io/library/postgres:16' }, 'mastodon')).toContain('is older');
-    expect(await refusal({ postgres: 'docker.io/library/postgres:18' }, 'mastodon')).toContain('cannot read them');
+    expect(await refusal({ postgres: 'docker.io/library/postgres:18' }, 'mastodon')).toContain(
+      'cannot read them',
+    );
   });
 });
 

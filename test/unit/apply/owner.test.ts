@@ -76,8 +76,7 @@ describe('refused', () => {
 
 describe('fine', () => {
   test('what is the caller’s, below a sticky /tmp', async () => refuseStrangers(folder, caller()));
-  test('a directory that is not there yet', async () =>
-    refuseStrangers(join(folder, 'not/yet'), caller()));
+  test('a directory that is not there yet', async () => refuseStrangers(join(folder, 'not/yet'), caller()));
   test('files that the site does not read', async () => {
     writeTree(folder, { 'notes/mine.txt': 'x' });
     chmodSync(join(folder, 'notes'), 0o777);
