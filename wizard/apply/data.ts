@@ -14,9 +14,11 @@ export interface DataPlace {
   readonly device: string | undefined;
 }
 
-/** `the volume a_b`, or the directory; for people. */
+/** `the volume a_b`, with the directory that it leads to; for people. */
 export const placesIn = (places: readonly DataPlace[]): string =>
-  places.map(({ volume, device }) => device ?? `the volume ${volume}`).join(', ');
+  places
+    .map(({ volume, device }) => `the volume ${volume}${device === undefined ? '' : ` (${device})`}`)
+    .join(', ');
 
 /** What a removal says of a directory of the person's own. */
 export const dataStay = (device: string): string => `data stay in ${device}: sudo rm -r ${device}`;

@@ -207,7 +207,8 @@ async function removeSite(
 ): Promise<void> {
   const { progress } = context;
   const elsewhere = data ? await dataElsewhere(folder, config) : [];
-  let devices: readonly string[] = [];
+  const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
+  const devices = places.flatMap(({ device }) => device ?? []);
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
@@ -232,7 +233,7 @@ async function removeSite(
     await engine.removeNetworks(config.name, () => true);
     if (data) {
       await engine.removeUnused(anonymous);
-      devices = await engine.removeVolumes(config.name);
+      await engine.removeVolumes(config.name);
     }
     await files();
     progress.done();

@@ -266,18 +266,11 @@ export async function connect(): Promise<Engine> {
       await docker.getVolume(name).remove();
     },
 
-    async removeVolumes(project): Promise<string[]> {
+    async removeVolumes(project): Promise<void> {
       const { Volumes } = await docker.listVolumes({
         filters: { label: [`com.docker.compose.project=${project}`] },
       });
-      const devices: string[] = [];
-      for (const { Name } of Volumes) {
-        const volume = docker.getVolume(Name);
-        const { Options } = await volume.inspect();
-        await volume.remove();
-        devices.push(...(Options?.['device'] === undefined ? [] : [Options['device']]));
-      }
-      return devices;
+      for (const { Name } of Volumes) await docker.getVolume(Name).remove();
     },
 
     async removeUnused(volumes): Promise<void> {

@@ -94,8 +94,8 @@ export interface Engine {
     options?: Readonly<Record<string, string>>,
   ): Promise<void>;
   removeVolume(name: string): Promise<void>;
-  /** Every volume of a Compose project, also of services it has no more. Resolves to the directories that they led to. */
-  removeVolumes(project: string): Promise<string[]>;
+  /** Every volume of a Compose project, also of services it has no more. */
+  removeVolumes(project: string): Promise<void>;
   /** Those of these volumes that no container has. */
   removeUnused(volumes: readonly string[]): Promise<void>;
   /** Those of a Compose project's networks, by their keys, that are wanted no more; one that somebody still uses stays. */
