@@ -62,15 +62,6 @@ test('networks that no setting needs any more go with it; those of an override s
   expect(networks()).toEqual(['edge', 'own', 'snac_front'].map((key) => `${site.name}_${key}`));
 });
 
-test('what holds superseded secrets forgets them once the change is proven', async () => {
-  const rotate = await tool(
-    ['secrets', 'rotate', 'site.key', '--confirm', 'site.key', '--dir', site.folder],
-    { env: site.env },
-  );
-  expect(rotate.code, rotate.stderr).toBe(0);
-  expect(site.read('secrets.json')).not.toContain('superseded');
-});
-
 test('uninstall --data leaves nothing of ours, and says what it leaves of the person’s own', async () => {
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   const run = await tool(['uninstall', '--data', '--dir', site.folder, '--confirm', site.name], {
