@@ -66,8 +66,6 @@ export async function refusePlaces(
 /** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
 export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
   const { compose, dataFolders } = site;
-  // Again: time has passed since.
-  await refusePlaces(engine, site);
   for (const [key, { device, owner }] of Object.entries(dataFolders)) {
     const name = compose.volumes[key]?.name ?? '';
     if ((await engine.volume(name)) !== undefined) continue;
@@ -77,6 +75,8 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     } catch (error) {
       throw cannotWrite(device, error, `It is to hold the data of ${key}.`);
     }
+    // Again: somebody may have been faster.
+    await refusePlaces(engine, site);
     // Through the engine: the person need not be root, and a disk's own lost+found keeps Docker from doing it.
     const { code, stderr } = await engine.run({
       image,

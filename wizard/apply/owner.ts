@@ -1,5 +1,5 @@
 /** Whose a directory is. What lies in a site says what runs on this host, so nobody else may have a hand in it. */
-import { lstat, readFile, readdir, readlink, realpath, stat } from 'node:fs/promises';
+import { lstat, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { cannotRead } from '../atomic.ts';
@@ -90,17 +90,43 @@ export async function deepest(path: string): Promise<{ readonly there: string; r
   }
 }
 
-/** What is wrong with the directories that lead to a path, itself included unless `parents` is set. */
+/** More links than any kernel follows. */
+const MOST_LINKS = 40;
+
+/**
+ * What is wrong with the directories that lead to a path, each link followed from where it lies, the path itself included
+ * unless `parents` is set.
+ */
 export async function strangersOn(path: string, caller: Caller, parents = false): Promise<string[]> {
-  const { there, rest } = await deepest(path);
-  const found: string[] = [];
-  const isEnd = rest === '' && !parents;
-  for (let at = parents && rest === '' ? dirname(there) : there; ; at = dirname(at)) {
-    const what = trouble(caller, at, await stat(at), !(isEnd && at === there));
-    if (what !== undefined) found.unshift(what);
-    if (dirname(at) === at) return found;
-  }
+  const found = new Set<string>();
+  let links = 0;
+  const walk = async (from: string, names: readonly string[]): Promise<void> => {
+    let at = from;
+    for (const [i, name] of names.entries()) {
+      at = resolve(at, name);
+      const entry = await lstat(at).catch((error: unknown) => {
+        if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
+        throw cannotRead(at, error);
+      });
+      if (entry === undefined) return;
+      if (entry.isSymbolicLink()) {
+        // The kernel lets nobody but its owner, and those of its directory, change a link.
+        if (!caller.uids.has(entry.uid)) found.add(`${at} belongs to ${userName(caller, entry.uid)}.`);
+        if (++links > MOST_LINKS) return;
+        const target = resolve(dirname(at), await readlink(at));
+        return walk('/', [...partsOf(target), ...names.slice(i + 1)]);
+      }
+      const isEnd = i === names.length - 1;
+      if (isEnd && parents) return;
+      const what = trouble(caller, at, entry, !isEnd);
+      if (what !== undefined) found.add(what);
+    }
+  };
+  await walk('/', ['/', ...partsOf(path)]);
+  return [...found];
 }
+
+const partsOf = (path: string): string[] => path.split('/').filter((name) => name !== '');
 
 /** What of a site directory is read or run. */
 const OURS = new Set([CONFIG_FILE, LOCK_FILE, STORE_FILE, OWN, '.env', 'env', 'caddy', 'trust', 'front']);

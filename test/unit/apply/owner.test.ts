@@ -128,3 +128,25 @@ test('the way to a directory, its links resolved', async () => {
   // The directory itself may be anybody's: it is given away.
   expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
 });
+
+test.runIf(ME === 0)('a link of somebody else’s, wherever it leads', async () => {
+  const { chownSync, lchownSync } = await import('node:fs');
+  const [mine, theirs] = [tempFolder(), tempFolder()];
+  chownSync(theirs, 5001, 5001);
+  symlinkSync(mine, join(theirs, 'link'));
+  expect(await strangersOn(join(theirs, 'link/data'), caller(), true)).toEqual([
+    `${theirs} belongs to berta.`,
+  ]);
+  // As in /tmp, where anybody may put one.
+  symlinkSync(mine, join(mine, 'link'));
+  lchownSync(join(mine, 'link'), 5001, 5001);
+  expect(await strangersOn(join(mine, 'link'), caller())).toEqual([
+    `${join(mine, 'link')} belongs to berta.`,
+  ]);
+});
+
+test('links in a circle end', async () => {
+  symlinkSync('b', join(folder, 'a'));
+  symlinkSync('a', join(folder, 'b'));
+  expect(await strangersOn(join(folder, 'a/x'), caller())).toEqual([]);
+});
