@@ -93,7 +93,7 @@ export async function readLock(folder: string): Promise<Lock> {
 }
 
 export function printLock(lock: Lock): string {
-  return `# Which exact images this site runs. Written by fedi-setup; an entry that you remove is written again.\n${printYaml(lock)}`;
+  return `# Which exact images this site runs. Written by fedi-setup; an entry that you take out is made anew.\n${printYaml(lock)}`;
 }
 
 /** The lock entry of an image that is on the host. */
