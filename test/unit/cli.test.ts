@@ -159,7 +159,7 @@ describe('secrets set', () => {
   });
 });
 
-describe('what removes a server wants its name', () => {
+describe('removing a server needs its name', () => {
   const BOTH = `version: 1
 apps:
   snac: { domain: a.example.org, admin: anna, email: anna@example.org }

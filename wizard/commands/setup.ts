@@ -216,8 +216,8 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
 }
 
 /**
- * What removes a server wants its name, however it comes about: an answer, an edited fedi.yaml, an earlier generation. The
- * containers go; that the data stay, and where, is said.
+ * Removing a server needs its name, however it comes about: by an answer, an edited fedi.yaml, an earlier generation. The
+ * containers go, the data stay, and the message names where.
  */
 async function confirmRemovals(context: CommandContext, folder: string, answers: Answers): Promise<void> {
   const ids = (from: Answers): string[] => String(from['apps'] ?? '').split(',');
