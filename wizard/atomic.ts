@@ -1,5 +1,5 @@
 /** Writing files so that a kill, a full disk or a power cut leaves the old text or the new one, never a part. */
-import { chmod, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, open, readlink, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EXIT, Problem, codeOf, messageOf } from './problem.ts';
@@ -7,15 +7,83 @@ import { EXIT, Problem, codeOf, messageOf } from './problem.ts';
 /** Ends the name of a file that is not in place yet. No glob of ours or of Caddy's matches it. */
 export const NEW = '.fedi-new';
 
-/** Writes `path + NEW` completely and to the disk, with its mode from creation. Rename it into place afterwards. */
+/** A link's target; undefined: it is no link. */
+const linkAt = async (path: string): Promise<string | undefined> => readlink(path).catch(() => undefined);
+
+/**
+ * The file itself, where `path` is a link to it: that is what is written, so that the link stays. Throws a Problem where it
+ * leads to nothing, such as a disk that is not mounted.
+ */
+export async function fileAt(path: string): Promise<string> {
+  const link = await linkAt(path);
+  if (link === undefined) return path;
+  try {
+    return await realpath(path);
+  } catch (error) {
+    const code = codeOf(error) ?? '';
+    if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw cannotRead(path, error);
+    throw new Problem(EXIT.PREFLIGHT, `${path} leads to ${link}, where there is no file.`, {
+      means: 'A new file in its place might not be where you keep the other one. Nothing was changed.',
+      next: 'Mount or restore what the link leads to, or remove the link.',
+      cause: error,
+    });
+  }
+}
+
+/** True where others may do more than `mode` lets them. Some file systems show every file as a program, which harms nobody. */
+export const isWider = (found: { mode: number; isDirectory(): boolean }, mode: number): boolean =>
+  (found.mode & (found.isDirectory() ? 0o077 : 0o066) & ~mode) !== 0;
+
+const keepsNoModes = (folder: string): Problem =>
+  new Problem(EXIT.PREFLIGHT, `${folder} is on a file system that keeps no permissions.`, {
+    means:
+      'FAT, exFAT, NTFS and some network shares are like that: other users of this host could read the secrets of the site. None were written.',
+    next: 'Choose a directory on another file system with --dir, such as ext4, XFS or Btrfs.',
+  });
+
+/** Sets a mode and reads it back: some file systems refuse it, others say yes and do nothing. */
+async function setMode(at: Pick<FileHandle, 'chmod' | 'stat'>, mode: number, folder: string): Promise<void> {
+  let refused = false;
+  try {
+    await at.chmod(mode);
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') throw error;
+    refused = true;
+  }
+  const found = await at.stat();
+  if (isWider(found, mode) || (refused && (found.mode & mode) !== mode)) throw keepsNoModes(folder);
+}
+
+const at = (path: string): Pick<FileHandle, 'chmod' | 'stat'> => ({
+  chmod: (mode) => chmod(path, mode),
+  stat: (() => stat(path)) as FileHandle['stat'],
+});
+
+/** Takes from others what `mode` does not give them. True when there was something to take. */
+export async function closeToOthers(path: string, mode: number): Promise<boolean> {
+  try {
+    if (!isWider(await stat(path), mode)) return false;
+    await chmod(path, mode);
+    if (isWider(await stat(path), mode)) throw keepsNoModes(dirname(path));
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return false;
+    throw cannotWrite(path, error);
+  }
+}
+
+/**
+ * Writes the new text completely and to the disk, beside the file that `path` leads to, with its mode from creation. Rename
+ * it into place afterwards.
+ */
 export async function writeNew(path: string, text: string | Buffer, mode: number): Promise<void> {
-  const temporary = path + NEW;
+  const temporary = (await fileAt(path)) + NEW;
   await rm(temporary, { force: true });
   let handle: FileHandle | undefined;
   try {
     handle = await open(temporary, 'wx', mode);
     // An umask may have taken bits away that a container needs (0644 under umask 077), so the mode is set again.
-    await handle.chmod(mode);
+    await setMode(handle, mode, dirname(temporary));
     // FileHandle.writeFile goes on after short writes; a nearly full disk gives those without an error.
     await handle.writeFile(text);
     await handle.sync();
@@ -45,11 +113,12 @@ export async function syncFolder(folder: string): Promise<void> {
 /** One file, whole. For a set of files see files.ts. */
 export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   await writeNew(path, text, mode);
+  const target = await fileAt(path);
   try {
-    await rename(path + NEW, path);
-    await syncFolder(dirname(path));
+    await rename(target + NEW, target);
+    await syncFolder(dirname(target));
   } catch (error) {
-    await rm(path + NEW, { force: true });
+    await rm(target + NEW, { force: true });
     throw cannotWrite(path, error, 'It holds the old text or the new one, whole.');
   }
 }
@@ -124,9 +193,15 @@ export async function makeFolder(path: string, mode: number): Promise<void> {
   await makeFolder(dirname(path), mode);
   try {
     await mkdir(path);
-    await chmod(path, mode);
   } catch (error) {
     // Somebody else made it in the same moment.
     if (codeOf(error) !== 'EEXIST') throw error;
+    return;
+  }
+  try {
+    await setMode(at(path), mode, path);
+  } catch (error) {
+    await rmdir(path).catch(() => undefined);
+    throw error;
   }
 }

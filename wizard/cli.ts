@@ -14,10 +14,38 @@ interface Entry {
   readonly about: string;
   /** How many words of its own it takes; absent: none. */
   readonly words?: number;
-  /** --dry-run shows what it would do. */
-  readonly plans?: true;
+  /** Flags that it takes besides {@link COMMON}. */
+  readonly flags: readonly Flag[];
+  /** It takes answers, as flags and by --answers. */
+  readonly answers?: true;
   readonly load: () => Promise<Command>;
 }
+
+const GLOBAL_FLAGS = {
+  dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
+  answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
+  json: { type: 'boolean', about: '        events as JSON lines on standard output' },
+  'dry-run': { type: 'boolean', about: '        show the plan only' },
+  yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
+  check: { type: 'boolean', about: '        exit 1 if anything would change' },
+  edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
+  'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
+  swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
+  data: { type: 'boolean', about: '        the data too' },
+  mail: { type: 'boolean', about: '        send a mail too' },
+  fix: { type: 'boolean', about: '        fix what it can' },
+  confirm: { type: 'string', about: 'NAME    of the site, the app or the secret that it is about' },
+  debug: { type: 'boolean', about: '        stack traces' },
+  help: { type: 'boolean', short: 'h', about: '        this; with a command: what that takes' },
+  version: { type: 'boolean', short: 'v', about: '        the version' },
+} as const;
+
+type Flag = keyof typeof GLOBAL_FLAGS;
+
+/** Flags of every command. */
+const COMMON: readonly Flag[] = ['dir', 'json', 'debug', 'help', 'version'];
+/** Flags of commands that bring a site to what its answers say. */
+const APPLY: readonly Flag[] = ['dry-run', 'yes', 'edited', 'skip-check', 'swap', 'confirm'];
 
 const setup = () => import('./commands/setup.ts');
 const site = () => import('./commands/site.ts');
@@ -26,114 +54,152 @@ const apps = () => import('./commands/apps.ts');
 const COMMANDS: Readonly<Record<string, Entry>> = {
   '': {
     about: 'the wizard: asks, shows the plan, sets up, proves',
-    plans: true,
+    flags: APPLY,
+    answers: true,
     load: async () => (await setup()).wizardCommand,
   },
   apply: {
     about: 'the same without questions; again: changes what changed',
-    plans: true,
+    flags: APPLY,
+    answers: true,
     load: async () => (await setup()).applyCommand,
   },
   plan: {
     about: 'what apply would do (--check: exit 1 if anything)',
-    plans: true,
+    // A line with `apply` stays right when that word is exchanged.
+    flags: [...APPLY, 'check'],
+    answers: true,
     load: async () => (await setup()).planCommand,
   },
   rollback: {
     about: 'what the site was before; NUMBER: makes it that again',
     words: 1,
-    plans: true,
+    flags: APPLY,
     load: async () => (await setup()).rollbackCommand,
   },
   lab: {
     about: 'a server on this host only, to look at',
-    plans: true,
+    flags: APPLY,
+    answers: true,
     load: async () => (await setup()).labCommand,
   },
-  status: { about: 'what runs', load: async () => (await site()).statusCommand },
+  status: { about: 'what runs', flags: [], load: async () => (await site()).statusCommand },
   doctor: {
-    about: 'checks this host and the site (--fix: mends what it can)',
+    about: 'checks this host and the site (--fix: fixes what it can)',
+    flags: ['fix', 'skip-check'],
     load: async () => (await site()).doctorCommand,
   },
   prove: {
     about: 'the receipt again: log-in, WebFinger, upload, …',
+    flags: ['mail'],
     load: async () => (await site()).proveCommand,
   },
-  mail: { about: 'the mails that the catcher holds', load: async () => (await site()).mailCommand },
+  mail: {
+    about: 'the mails that the catcher holds',
+    flags: [],
+    load: async () => (await site()).mailCommand,
+  },
   secrets: {
     about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
+    flags: APPLY.filter((flag) => flag !== 'dry-run'),
     load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
     about: 'APP: one more server on a site that exists',
     words: 1,
-    plans: true,
+    flags: APPLY,
+    answers: true,
     load: async () => (await apps()).addCommand,
   },
   remove: {
     about: 'APP: one server less (--data: its data too)',
     words: 1,
-    plans: true,
+    flags: [...APPLY, 'data'],
     load: async () => (await apps()).removeCommand,
   },
   reset: {
     about: 'back to before the first run: data go, answers stay',
+    flags: ['confirm', 'data'],
     load: async () => (await site()).resetCommand,
   },
   uninstall: {
     about: 'removes the containers (--data: everything)',
+    flags: ['confirm', 'data'],
     load: async () => (await site()).uninstallCommand,
   },
 };
 
-const GLOBAL_FLAGS = {
-  dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
-  answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
-  json: { type: 'boolean', about: '        events as JSON lines on standard output' },
-  'dry-run': {
-    type: 'boolean',
-    about: '        show the plan only (apply, add, remove, rollback)',
-  },
-  yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
-  check: { type: 'boolean', about: '        with plan: exit 1 if anything would change' },
-  edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
-  'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
-  swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
-  data: { type: 'boolean', about: '        with uninstall, remove, reset: the data too' },
-  mail: { type: 'boolean', about: '        with prove: send a mail too' },
-  fix: { type: 'boolean', about: '        with doctor: mend what it can' },
-  confirm: { type: 'string', about: 'NAME    of the site (uninstall, reset), app (remove) or secret' },
-  debug: { type: 'boolean', about: '        stack traces' },
-  help: { type: 'boolean', short: 'h', about: '        this' },
-  version: { type: 'boolean', short: 'v', about: '        the version' },
-} as const;
+const takes = (entry: Entry | undefined, flag: string): boolean =>
+  [...COMMON, ...(entry?.flags ?? []), ...(entry?.answers === true ? ['answers'] : [])].includes(flag);
 
-async function help(): Promise<string> {
+/** @param name of a command; undefined: about all of them */
+async function help(name?: string): Promise<string> {
   const { ALL_QUESTIONS } = await import('./answers/questions.ts');
   const { flagOf } = await import('./config/question.ts');
   const { APPS } = await import('./apps/index.ts');
-  const lines = [
-    'fedi-setup: from a fresh Linux host to a proven fediverse server.',
-    '',
-    'Usage: fedi-setup [COMMAND] [FLAGS]',
-    '',
-  ];
-  for (const [name, { about }] of Object.entries(COMMANDS))
-    lines.push(`  ${(name || '(none)').padEnd(10)} ${about}`);
-  for (const { cli, name } of APPS)
-    lines.push(`  ${`${cli.name} …`.padEnd(10)} ${name}’s own tool, in its container`);
+  const entry = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  const lines: string[] = [];
+  if (entry === undefined) {
+    lines.push(
+      'fedi-setup: from a fresh Linux host to a proven fediverse server.',
+      '',
+      'Usage: fedi-setup [COMMAND] [FLAGS]',
+      '',
+    );
+    for (const [command, { about }] of Object.entries(COMMANDS))
+      lines.push(`  ${(command || '(none)').padEnd(10)} ${about}`);
+    for (const { cli, name: app } of APPS)
+      lines.push(`  ${`${cli.name} …`.padEnd(10)} ${app}’s own tool, in its container`);
+    lines.push('', '`fedi-setup COMMAND --help` shows what a command takes.');
+  } else {
+    lines.push(`fedi-setup ${name}: ${entry.about}`, '');
+    lines.push(`Usage: fedi-setup ${name}${' WORD'.repeat(entry.words === undefined ? 0 : 1)} [FLAGS]`);
+  }
   lines.push('', 'Flags:');
-  for (const [name, { about }] of Object.entries(GLOBAL_FLAGS)) lines.push(`  --${name.padEnd(11)} ${about}`);
-  lines.push('', 'Answers (also as FEDI_… variables; with one app its name may be left out):');
-  for (const question of ALL_QUESTIONS) lines.push(`  --${flagOf(question).padEnd(20)} ${question.message}`);
+  for (const [flag, { about }] of Object.entries(GLOBAL_FLAGS))
+    if (entry === undefined || takes(entry, flag)) lines.push(`  --${flag.padEnd(11)} ${about}`);
+  if (entry === undefined || entry.answers === true) {
+    lines.push('', 'Answers (also as FEDI_… variables; with one app its name may be left out):');
+    for (const question of ALL_QUESTIONS)
+      lines.push(`  --${flagOf(question).padEnd(20)} ${question.message}`);
+  }
   return `${lines.join('\n')}\n`;
+}
+
+const commandName = (name: string): string => (name === '' ? 'fedi-setup' : name);
+
+/** Refuses what a command would not listen to: a removal that was meant as a look, a change that was meant as a check. */
+async function refuseSurplus(
+  name: string,
+  entry: Entry | undefined,
+  flags: readonly string[],
+  answers: readonly string[],
+): Promise<void> {
+  const having = (which: (one: Entry) => boolean): string =>
+    Object.entries(COMMANDS)
+      .filter(([, one]) => which(one))
+      .map(([command]) => (command === '' ? '`fedi-setup` alone' : command))
+      .join(', ');
+  const refusal = (flag: string, next: string): Problem =>
+    new Problem(EXIT.USAGE, `\`${commandName(name)}\` takes no --${flag}, so nothing was done.`, { next });
+  for (const flag of flags) {
+    if (takes(entry, flag)) continue;
+    if (flag === 'check' && entry?.flags.includes('dry-run') === true)
+      throw refusal(flag, 'Did you mean `fedi-setup plan --check`, or --dry-run?');
+    throw refusal(flag, `It belongs to: ${having((one) => takes(one, flag))}.`);
+  }
+  if (entry?.answers === true) return;
+  const { keyOfFlag } = await import('./answers/resolve.ts');
+  const answer = answers.find((flag) => !('problem' in keyOfFlag(flag, Object.keys(GLOBAL_FLAGS))));
+  if (answer !== undefined)
+    throw refusal(answer, `Answers belong to: ${having((one) => one.answers === true)}.`);
 }
 
 /** Splits the command line; answers' flags are those of the question table. */
 async function parse(
   argv: readonly string[],
-): Promise<{ flags: GlobalFlags; answers: Record<string, string>; words: string[] }> {
+): Promise<{ flags: GlobalFlags; given: string[]; answers: Record<string, string>; words: string[] }> {
   const options: ParseArgsConfig['options'] = {};
   for (const [name, { about: _, ...option }] of Object.entries(GLOBAL_FLAGS)) options[name] = option;
   // No prototype: `--constructor` and `--__proto__` are words like others.
@@ -189,6 +255,7 @@ async function parse(
   return {
     words,
     answers,
+    given: Object.keys(values),
     flags: {
       dir: text('dir'),
       answers: text('answers'),
@@ -248,8 +315,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   let releaseLock: (() => Promise<void>) | undefined;
   let leaving = false;
   let note: string | undefined;
-  const nothingChanged = (): string =>
-    `\nCancelled. Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`;
+  const nothingChanged = (word = 'Cancelled. '): string =>
+    `\n${word}Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`;
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
     if (leaving) return;
     leaving = true;
@@ -273,10 +340,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
   process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
   process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
-  // A reader that went away (`| head`) is no error of ours.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(EXIT.FAILED);
+      // A reader that went away (`| head`) is no reason to leave a site half done.
+      if (error.code === 'EPIPE') return;
       if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
       else throw error;
     });
@@ -293,13 +360,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 
   try {
     const tool = await toolOf(argv);
-    const { flags, answers, words } = await parse(tool?.before ?? argv);
+    const { flags, given, answers, words } = await parse(tool?.before ?? argv);
     const [name = '', ...rest] = words;
-    if (tool === undefined && (flags.help || name === 'help')) {
-      process.stdout.write(await help());
+    if (flags.help || name === 'help') {
+      process.stdout.write(await help((name === 'help' ? rest[0] : name) || undefined));
       return EXIT.OK;
     }
-    if (tool === undefined && flags.version) {
+    if (flags.version) {
       process.stdout.write(`${version}\n`);
       return EXIT.OK;
     }
@@ -312,9 +379,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const extra = rest.slice(entry?.words ?? 0);
     if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
 
-    // Left unheard it would be a removal that was meant as a look.
-    if (flags.dryRun && entry?.plans !== true)
-      throw usage(`\`${tool?.name ?? name}\` has no --dry-run, so nothing was done.`);
+    await refuseSurplus(tool?.name ?? name, entry, given, Object.keys(answers));
 
     const sources = await import('./answers/sources.ts');
     const { jsonProgress, textProgress } = await import('./progress.ts');
@@ -344,7 +409,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
       await unlessHungUp();
-      process.stderr.write(nothingChanged());
+      process.stderr.write(nothingChanged(error.exit === EXIT.OK ? '' : undefined));
       return error.exit;
     }
     if (error instanceof Problem) {

@@ -40,7 +40,7 @@ export class Problem extends Error {
   }
 }
 
-/** The person left (Ctrl-C, hang-up, closed stdin). `changed` says in words what had been done by then. */
+/** The person left: by a choice (exit 0), or by Ctrl-C, hang-up or a closed stdin. */
 export class Cancelled extends Error {
   override name = 'Cancelled';
   readonly exit: ExitCode;

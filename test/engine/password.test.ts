@@ -78,6 +78,8 @@ describe.sequential('a secret made anew', () => {
     const run = await rotate('--edited', 'replace');
     expect(run.code, run.stderr).toBe(0);
     expect(key()).not.toBe(before);
+    // Proven, the change has no way back to what the key was.
+    expect(site.read('secrets.json')).not.toContain(before);
     expect(run.stdout + run.stderr).not.toContain(key());
     expect(site.containers()['snac']).not.toBe(containers['snac']);
     const again = await tool(['apply', '--dir', site.folder], { env: site.env });

@@ -459,7 +459,7 @@ describe('a swap file', () => {
       expect.stringMatching(/^Swap file of 1 GB: \/swapfile, noted in \/etc\/fstab$/m),
     ]);
     const open = mkdtempSync(join(tmpdir(), 'fedi-open-'));
-    execFileSync('chmod', ['0777', open]);
+    execFileSync('chmod', ['1777', open]);
     try {
       const run = await asNobody(open, 'docker', ['apply', '--dir', join(open, 'site'), ...argv], env);
       expect(run.stderr).toMatch(/Only root can make a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);

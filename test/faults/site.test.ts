@@ -357,7 +357,7 @@ describe.sequential('images', () => {
 
   test('a lock that is no YAML: refused in words', async () => {
     await withFile('images.lock.yaml', 'caddy: {', () =>
-      expectRefused(() => again(), 1, /images\.lock\.yaml cannot be read/),
+      expectRefused(() => again(), 1, /images\.lock\.yaml is damaged/),
     );
   });
 

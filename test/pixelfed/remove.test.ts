@@ -120,7 +120,7 @@ describe.sequential('Pixelfed is removed', () => {
     expect(volumes()).toEqual(['snac_data']);
     expect(own('pixelfed')).toEqual({});
     expect(own('snac')).toEqual(snac);
-    expect(run.events.find(({ id, state }) => id === `volume.${site.name}_pixelfed_storage` && state === 'done')).toMatchObject({ note: `${join(disk, 'media')} is left to you` }); // prettier-ignore
+    expect(run.events.find(({ id, state }) => id === `volume.${site.name}_pixelfed_storage` && state === 'done')).toMatchObject({ note: `data stay in ${join(disk, 'media')}: sudo rm -r ${join(disk, 'media')}` }); // prettier-ignore
     expect(readdirSync(join(disk, 'media/app/public'))).toContain('avatars');
     // Once more there is nothing of it.
     expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed')).code).toBe(2);

@@ -86,6 +86,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
       'Mind: Pixelfed goes. Its data stay, until `fedi-setup remove pixelfed --data`.',
     );
     run.key('enter');
+    await run.answer('Type pixelfed to go on', 'pixelfed');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(services()).toEqual(['caddy', 'snac']);
     expect(snac()).toBe(before);

@@ -151,13 +151,18 @@ describe('plain output', () => {
 });
 
 describe('help and version', () => {
-  test.for(['--help', '-h', 'apply --help', '--help apply'])('%s fits 80 columns', (words) => {
+  test.for([
+    ['--help', ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain']],
+    ['-h', ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain']],
+    ['apply --help', ['apply', '--dir', '--json', '--edited', '--snac-domain']],
+    ['--help apply', ['apply', '--dir', '--json', '--edited', '--snac-domain']],
+    ['help doctor', ['doctor', '--fix', '--json']],
+  ] as const)('%s fits 80 columns', ([words, has]) => {
     const run = sh(`"$0" ${words}`);
     expect(run.code).toBe(0);
     expect(run.stderr).toBe('');
     expect(run.stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
-    for (const word of ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain'])
-      expect(run.stdout).toContain(word);
+    for (const word of has) expect(run.stdout).toContain(word);
     expect(run.stdout).toMatch(NO_CODES);
   });
 

@@ -1,12 +1,12 @@
 /** The command line, as far as it goes without an engine. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../wizard/cli.ts';
 import { Store } from '../../wizard/secrets/store.ts';
-import { tempFolder } from '../support/temp.ts';
+import { tempFolder, writeTree } from '../support/temp.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 let said = '';
@@ -38,16 +38,66 @@ test.each([
   [['apply', '--domain'], 2, '--domain takes a value'],
   [['apply', '--edited', 'maybe'], 2, '--edited is one of'],
   [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
-  [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` has no --dry-run'],
-  [['reset', '--dry-run'], 2, '`reset` has no --dry-run'],
-  [['secrets', 'rotate', 'site.key', '--dry-run'], 2, '`secrets` has no --dry-run'],
-  [['doctor', '--fix', '--dry-run'], 2, '`doctor` has no --dry-run'],
-  [['--dry-run', 'snac', 'deluser'], 2, '`snac` has no --dry-run'],
+  [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` takes no --dry-run'],
+  [['reset', '--dry-run'], 2, '`reset` takes no --dry-run'],
+  [['secrets', 'rotate', 'site.key', '--dry-run'], 2, '`secrets` takes no --dry-run'],
+  [['doctor', '--fix', '--dry-run'], 2, '`doctor` takes no --dry-run'],
+  [['--dry-run', 'snac', 'deluser'], 2, '`snac` takes no --dry-run'],
+  [['apply', '--check'], 2, 'Did you mean `fedi-setup plan --check`, or --dry-run?'],
+  [['--check'], 2, '`fedi-setup` takes no --check'],
+  [
+    ['status', '--swap', '4'],
+    2,
+    'It belongs to: `fedi-setup` alone, apply, plan, rollback, lab, secrets, add',
+  ],
+  [['status', '--check'], 2, 'It belongs to: plan.'],
+  [['prove', '--data'], 2, 'It belongs to: remove, reset, uninstall.'],
+  [['apply', '--data'], 2, '`apply` takes no --data, so nothing was done.'],
+  [['uninstall', '--edited', 'keep'], 2, '`uninstall` takes no --edited'],
+  [['doctor', '--mail'], 2, 'It belongs to: prove.'],
+  [['prove', '--fix'], 2, 'It belongs to: doctor.'],
+  [['mail', '--confirm', 'x'], 2, '`mail` takes no --confirm'],
+  [['reset', '--yes'], 2, '`reset` takes no --yes'],
+  [['rollback', '1', '--answers', 'x'], 2, '`rollback` takes no --answers'],
+  [['status', '--snac-domain', 'x'], 2, '`status` takes no --snac-domain, so nothing was done.'],
+  [['rollback', '1', '--domain', 'x'], 2, 'Answers belong to: `fedi-setup` alone, apply, plan, lab, add.'],
+  [['secrets', '--mail-mode=none'], 2, '`secrets` takes no --mail-mode'],
+  [['status', '--domian', 'x'], 2, 'Did you mean --domain?'],
+  [['--snac-domain', 'x', 'snac', 'adduser'], 2, '`snac` takes no --snac-domain'],
+  [['--yes', 'snac', 'adduser'], 2, '`snac` takes no --yes'],
   [['--help'], 0, 'Usage: fedi-setup'],
+  [['--help', 'snac'], 0, 'Usage: fedi-setup [COMMAND]'],
+  [['help', 'prove'], 0, 'Usage: fedi-setup prove [FLAGS]'],
   [['apply', '-h'], 0, 'Usage: fedi-setup'],
 ])('%j → %i, %s', async (argv, code, part) => {
   expect(await exits(...argv)).toBe(code);
   expect(said).toContain(part);
+});
+
+test('the help of a command shows what that takes, and nothing else', async () => {
+  expect(await exits('doctor', '--help')).toBe(0);
+  expect([...said.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag)).toEqual([
+    '--dir',
+    '--json',
+    '--skip-check',
+    '--fix',
+    '--debug',
+    '--help',
+    '--version',
+  ]);
+  said = '';
+  await exits('plan', '--help');
+  for (const flag of ['--check', '--answers', '--snac-domain', '--mail-mode']) expect(said).toContain(flag);
+  for (const flag of ['--data', '--fix', '--mail ']) expect(said).not.toContain(`  ${flag}`);
+});
+
+test('a reader that goes away does not end a run', async () => {
+  const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+  const run = exits('apply', '--dir', tempFolder());
+  for (const stream of [process.stdout, process.stderr])
+    stream.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+  expect(await run).toBe(2);
+  expect(exit).not.toHaveBeenCalled();
 });
 
 test('what is missing is said all at once, as JSON too', async () => {
@@ -106,5 +156,46 @@ describe('secrets set', () => {
     const folder = siteOf();
     expect(await exits('secrets', 'set', 'snac.admin', '/dev/null', '--dir', folder)).toBe(2);
     expect(said).toContain('snac.admin cannot be empty');
+  });
+});
+
+describe('removing a server needs its name', () => {
+  const BOTH = `version: 1
+apps:
+  snac: { domain: a.example.org, admin: anna, email: anna@example.org }
+  mastodon: { domain: b.example.org, admin: anna, email: anna@example.org }
+`;
+  const ALONE = BOTH.replace(/ {2}mastodon.*\n/, '');
+  /** Generation 1 had both; the answers of now are `text`. */
+  function siteOf(text: string): string {
+    const folder = tempFolder();
+    writeTree(folder, {
+      'fedi.yaml': text,
+      '.fedi/manifest.json': '{"generation":2,"files":{}}',
+      '.fedi/generations/0001/fedi.yaml': ALONE,
+      '.fedi/generations/0001/images.lock.yaml': '',
+      '.fedi/generations/0002/fedi.yaml': BOTH,
+      '.fedi/generations/0002/images.lock.yaml': '',
+    });
+    return folder;
+  }
+  const answers = 'FEDI_APPS=snac\n';
+
+  test.each([
+    ['an answer', BOTH, ['apply', '--apps', 'snac']],
+    ['an edited fedi.yaml', ALONE, ['apply', '--yes']],
+    ['an earlier generation', BOTH, ['rollback', '1']],
+    ['the wizard without questions', BOTH, ['--yes', '--apps', 'snac']],
+    ['the confirmation of another app', BOTH, ['apply', '--apps', 'snac', '--confirm', 'snac']],
+    ['an answers file', BOTH, ['apply', '--answers']],
+  ])('%s', async (_, text, argv) => {
+    const folder = siteOf(text);
+    writeTree(folder, { 'answers.env': answers });
+    const file = argv.includes('--answers') ? [join(folder, 'answers.env')] : [];
+    expect(await exits(...argv, ...file, '--dir', folder)).toBe(3);
+    expect(said).toContain('mastodon was not confirmed, so nothing was changed.');
+    expect(said).toContain('removes the containers of Mastodon; its data stay');
+    expect(said).toContain('--confirm mastodon');
+    expect(readFileSync(join(folder, 'fedi.yaml'), 'utf8')).toBe(text);
   });
 });

@@ -132,6 +132,7 @@ const ALL = [
   'atomic.ts',
   'layout.ts',
   'yaml.ts',
+  'versions.ts',
   'progress.ts',
   'visible.ts',
   'secrets/secret.ts',

@@ -88,17 +88,21 @@ function variablesSource(variables: { name: string; value: string; from: string 
   return source;
 }
 
-/** fedi.yaml of a site directory; undefined when there is none. Unknown keys are named with line and nearest right name. */
-export async function savedSource(folder: string): Promise<{ source: Source; text: string } | undefined> {
+/** Text of the fedi.yaml of a site directory; undefined when there is none. */
+export async function savedText(folder: string): Promise<string | undefined> {
   const path = join(folder, CONFIG_FILE);
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
     throw cannotRead(path, error);
   }
-  return { source: yamlSource(text), text };
+}
+
+/** Its answers. Unknown keys are named with line and nearest right name. */
+export async function savedSource(folder: string): Promise<{ source: Source; text: string } | undefined> {
+  const text = await savedText(folder);
+  return text === undefined ? undefined : { source: yamlSource(text), text };
 }
 
 /** The answers in the text of a fedi.yaml. Throws a {@link Problem} that names every line that is wrong. */

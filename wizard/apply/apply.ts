@@ -22,7 +22,6 @@ import type { ExitCode } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import type { Receipt } from '../prove/proof.ts';
-import type { ComposeFile } from '../render/compose.ts';
 import { placeOf, renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { customFiles, verifySite } from '../render/verify.ts';
@@ -31,17 +30,18 @@ import { Secret } from '../secrets/secret.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { parseYaml } from '../yaml.ts';
-import { bringUp, ownFilesHash, leftovers, stale } from './containers.ts';
+import { bringUp, ownFilesHash, leftovers, removeUnused, stale } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
+import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
 import { renew, tellServers } from './rotate.ts';
-import { commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
-import { makeDataFolders, refuseMoved } from './folders.ts';
+import { closeSecrets, commit, compare, makeFolders, needsRecovery, readManifest, recover } from './files.ts';
+import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { installRoot } from './root.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, lockOf } from './images.ts';
+import { refuseOlder } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
 import { checkSeals } from './seal.ts';
@@ -194,6 +194,7 @@ export async function prepare(
       next: 'Set it back, or make a new site in another directory. `fedi-setup reset` empties one that never went live.',
     });
   }
+  await refuseOlder(folder, config, engine);
   await store.ensure(secretSpecs(config), now());
   if (options.renew !== undefined) await renew(config, store, options.renew, now());
 
@@ -337,6 +338,9 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
     progress.say('Nothing to change.');
     return { exit: EXIT.OK, config, receipt: await lastReceipt(folder), changed: false };
   };
+  const opened = await closeSecrets(folder);
+  if (opened.length > 0)
+    progress.say(`  ${opened.join(', ')}: others on this host could read it; that is closed now.`);
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
   const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
@@ -389,6 +393,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
 
   // Whose data are there is settled before anything is written, the secrets included.
   await refuseMoved(engine, site);
+  await refusePlaces(engine, site);
   await runTrials(engine, config, store, lock, progress);
   const running = (await runningAnswers(folder)) ?? {};
   await tryBuckets(config, store, running, options.resolved.secrets, progress);
@@ -423,18 +428,13 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   }
 
   const receipt = await proveSite({ folder, config, store, engine, progress, now });
+  if (receipt.proven) {
+    // An app that is away may come back, so it is of all.
+    const kept = APP_IDS.flatMap((id) => appOf(id).secrets).filter(({ keepsPrevious }) => keepsPrevious);
+    store.forgetPrevious(kept.map(({ name }) => name));
+  }
   await options.onSetUp(config, store);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
-}
-
-/** Where the data are by the compose.yaml that is there. */
-async function placesBefore(folder: string): Promise<ComposeFile['x-data'] & object> {
-  const text = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
-  try {
-    return (parseYaml(text) as unknown as ComposeFile | null)?.['x-data'] ?? {};
-  } catch {
-    return {}; // edited by hand into no YAML: that is told further on
-  }
 }
 
 /** Paths of edited files that stay as they are. */
@@ -481,7 +481,8 @@ async function writeFiles(
 /** Seconds that a service was away when it was last made anew; none: that is not known. */
 export async function startsOf(folder: string): Promise<Readonly<Record<string, number>>> {
   try {
-    return JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8')) as Record<string, number>;
+    const starts: unknown = JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8'));
+    return typeof starts === 'object' ? ((starts ?? {}) as Record<string, number>) : {};
   } catch {
     return {}; // only ever shown
   }
@@ -516,6 +517,7 @@ async function startContainers(
       progress.update(before.join(', '));
       const since = Date.now();
       const well = await bringUp(engine, folder, site, progress);
+      await removeUnused(engine, site, containers);
       await keepStarts(folder, before, well, since);
       progress.done(before.join(', '));
     }

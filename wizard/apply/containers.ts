@@ -62,6 +62,22 @@ export const leftovers = (containers: readonly Container[], site: RenderedSite):
     .map(({ service }) => service)
     .filter((name) => !(name in site.compose.services) && APP_IDS.some((id) => isOf(id, name)));
 
+/** Whether a service or network is one that we make; others are the person's own. */
+const isOurs = (name: string): boolean =>
+  ['caddy', 'mail', 'edge', 'edge6'].includes(name) || APP_IDS.some((id) => isOf(id, name));
+
+/** Removes what earlier settings needed and nobody has now: networks, and volumes without a name. */
+export async function removeUnused(
+  engine: Engine,
+  site: RenderedSite,
+  before: readonly Container[],
+): Promise<void> {
+  await engine.removeNetworks(site.compose.name, (key) => isOurs(key) && !(key in site.compose.networks));
+  await engine.removeUnused(
+    before.filter(({ service }) => isOurs(service)).flatMap(({ anonymous }) => anonymous ?? []),
+  );
+}
+
 /** Hash over the person's own files that Compose reads: a change there needs `up`, though nothing of ours changed. */
 export async function ownFilesHash(folder: string): Promise<string> {
   const hash = createHash('sha256');

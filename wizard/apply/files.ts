@@ -3,18 +3,22 @@
  * says so; from then on the set is the new one, and whoever comes next finishes the renames. A kill before that leaves the old set.
  */
 import { createHash } from 'node:crypto';
-import { chmod, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, readFile, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { OWN, TRIAL, PICTURES } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
 import { aboutBytes } from '../config/picture.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
+import { STORE_FILE } from '../secrets/store.ts';
 import {
   NEW,
   cannotRead,
   cannotWrite,
+  closeToOthers,
   exists,
+  fileAt,
+  isWider,
   makeFolder,
   syncFolder,
   writeNew,
@@ -47,14 +51,38 @@ async function readMaybe(path: string): Promise<Buffer | undefined> {
   }
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function isManifest(value: unknown): value is Manifest {
+  if (!isObject(value) || !isObject(value['files'])) return false;
+  const files = Object.values(value['files']);
+  return (
+    Number.isInteger(value['generation']) &&
+    files.every((file) => isObject(file) && typeof file['hash'] === 'string')
+  );
+}
+
+function isCommit(value: unknown): value is Commit {
+  if (!isObject(value)) return false;
+  const { manifest, renames, removals } = value;
+  return (
+    isManifest(manifest) &&
+    Array.isArray(renames) &&
+    renames.every((one) => isObject(one) && typeof one['path'] === 'string') &&
+    Array.isArray(removals) &&
+    removals.every((path) => typeof path === 'string')
+  );
+}
+
+async function readJson<T>(path: string, isValid: (value: unknown) => value is T): Promise<T | undefined> {
   const text = await readMaybe(path);
   if (text === undefined) return undefined;
   try {
-    const value = JSON.parse(text.toString()) as T | null;
-    if (typeof value === 'object' && value !== null) return value;
+    const value: unknown = JSON.parse(text.toString());
+    if (isValid(value)) return value;
   } catch {
-    // Said below.
+    // The Problem below covers it.
   }
   throw new Problem(EXIT.FAILED, `${path} is damaged.`, {
     means: 'It says which files of the site are ours. Nothing was changed.',
@@ -65,16 +93,34 @@ async function readJson<T>(path: string): Promise<T | undefined> {
 /** Makes the site directory and our own folder in it; 0700 from creation whatever the umask. */
 export async function makeFolders(folder: string): Promise<void> {
   try {
+    const isNew = !(await exists(folder));
     await makeFolder(folder, 0o755);
-    await makeFolder(join(folder, OWN), 0o700);
+    try {
+      await makeFolder(join(folder, OWN), 0o700);
+    } catch (error) {
+      if (isNew) await rmdir(folder).catch(() => undefined);
+      throw error;
+    }
     await chmod(join(folder, OWN), 0o700);
   } catch (error) {
     throw cannotWrite(folder, error);
   }
 }
 
+/** Closes to others what holds secrets and was opened since it was written. Names what was. */
+export async function closeSecrets(folder: string): Promise<string[]> {
+  const opened: string[] = [];
+  for (const [name, mode] of [
+    [STORE_FILE, 0o600],
+    ['env', 0o700],
+    [OWN, 0o700],
+  ] as const)
+    if (await closeToOthers(join(folder, name), mode)) opened.push(name);
+  return opened;
+}
+
 export async function readManifest(folder: string): Promise<Manifest> {
-  return (await readJson<Manifest>(own(folder, 'manifest.json'))) ?? { generation: 0, files: {} };
+  return (await readJson(own(folder, 'manifest.json'), isManifest)) ?? { generation: 0, files: {} };
 }
 
 /** Paths of generated files that the person changed and chose to keep. */
@@ -84,9 +130,9 @@ export async function keptFiles(folder: string): Promise<string[]> {
   );
 }
 
-/** True unless somebody else may do more with it than planned: a secret that became readable is to be written anew. */
+/** True unless somebody else may do more with it than planned: a secret that became readable is written again. */
 async function hasMode(path: string, mode: number): Promise<boolean> {
-  return ((await stat(path)).mode & 0o777 & ~mode) === 0;
+  return !isWider(await stat(path), mode);
 }
 
 /** Compares the planned set with the disk. */
@@ -197,10 +243,10 @@ async function keepGeneration(folder: string, generation: number, changes: reado
 
 /** Finishes a commit that is decided: every rename once, then the manifest. Idempotent. */
 async function finish(folder: string): Promise<boolean> {
-  const pending = await readJson<Commit>(own(folder, 'commit.json'));
+  const pending = await readJson(own(folder, 'commit.json'), isCommit);
   if (pending === undefined) return false;
   for (const { path, hash: wanted } of pending.renames) {
-    const target = join(folder, path);
+    const target = await fileAt(join(folder, path));
     if (await exists(target + NEW)) await rename(target + NEW, target);
     else if (hash((await readMaybe(target)) ?? '') !== wanted) {
       throw new Problem(EXIT.FAILED, `${target} is not what was decided, and its new text is gone.`, {
@@ -229,13 +275,20 @@ async function leftOver(folder: string, top = true): Promise<string[]> {
   const found: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
+    const isLink = entry.isSymbolicLink();
+    // Beside the file that a link leads to lies its new text.
+    const beside = isLink ? `${await realpath(path).catch(() => path)}${NEW}` : undefined;
+    if (beside !== undefined && (await exists(beside))) found.push(beside);
     if (entry.name.endsWith(NEW) || entry.name.startsWith(TRIAL)) found.push(path);
     else if (
       /^lock\.(dead\.)?\d+$/.test(entry.name) &&
       !(await exists(`/proc/${/\d+$/.exec(entry.name)?.[0] ?? ''}`))
     )
       found.push(path);
-    else if (entry.isDirectory() && (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM))
+    else if (
+      (entry.isDirectory() || (isLink && top)) &&
+      (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM)
+    )
       found.push(...(await leftOver(path, false)));
   }
   return found;

@@ -1,10 +1,14 @@
 /** Data in directories of the person's choosing: made, given to the right user, and never moved by a changed answer. */
 import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { cannotWrite } from '../atomic.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { bindOptions } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
+import { parseFolder } from '../config/parse.ts';
+import { deepest, strangersOn, thisCaller } from './owner.ts';
+import type { Caller } from './owner.ts';
 
 /** Refuses answers by which data would not be where they are. Exit 3. */
 export async function refuseMoved(engine: Engine, { compose, dataFolders }: RenderedSite): Promise<void> {
@@ -28,12 +32,40 @@ export async function refuseMoved(engine: Engine, { compose, dataFolders }: Rend
   }
 }
 
-/** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
-export async function makeDataFolders(
+/**
+ * Refuses directories that are yet to be given to an app's user and that are not what their path says: a link leads into
+ * the system, or somebody else decides where it leads. Exit 3.
+ */
+export async function refusePlaces(
   engine: Engine,
   { compose, dataFolders }: RenderedSite,
-  image: string,
+  caller?: Caller,
 ): Promise<void> {
+  const who = caller ?? (await thisCaller());
+  for (const [key, { device }] of Object.entries(dataFolders)) {
+    if ((await engine.volume(compose.volumes[key]?.name ?? '')) !== undefined) continue;
+    const { there, rest } = await deepest(device);
+    const parsed = parseFolder(join(there, rest));
+    const problems =
+      'problem' in parsed
+        ? [`It leads to ${join(there, rest)}. ${parsed.problem}`]
+        : await strangersOn(device, who, true);
+    if (problems.length === 0) continue;
+    throw new Problem(
+      EXIT.REFUSED,
+      `${device} cannot hold the data of ${key}:\n${problems.map((line) => `  - ${line}`).join('\n')}`,
+      {
+        means:
+          'The directory is given to the app’s user. Where somebody else decides what a path leads to, that could be any directory. Nothing was changed.',
+        next: 'Choose a directory below one that only root or you may change.',
+      },
+    );
+  }
+}
+
+/** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
+export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
+  const { compose, dataFolders } = site;
   for (const [key, { device, owner }] of Object.entries(dataFolders)) {
     const name = compose.volumes[key]?.name ?? '';
     if ((await engine.volume(name)) !== undefined) continue;
@@ -43,6 +75,8 @@ export async function makeDataFolders(
     } catch (error) {
       throw cannotWrite(device, error, `It is to hold the data of ${key}.`);
     }
+    // Again: somebody may have been faster.
+    await refusePlaces(engine, site);
     // Through the engine: the person need not be root, and a disk's own lost+found keeps Docker from doing it.
     const { code, stderr } = await engine.run({
       image,

@@ -1,13 +1,15 @@
 /** What a site was: answers, lock and files of every set that was written, as apply/files.ts keeps them. Never secrets. */
 import { readFile, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Answers } from '../config/question.ts';
 import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, yamlSource } from '../answers/sources.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, parseLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
-import { Problem } from '../problem.ts';
+import { cannotRead } from '../atomic.ts';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
+import { parseYaml } from '../yaml.ts';
 import { readManifest } from './files.ts';
 
 export interface Generation {
@@ -20,17 +22,32 @@ export interface Generation {
 
 const FOLDER = 'generations';
 
+/** Undefined: it was not written to its end, or is gone. Throws a Problem that names the file where one is damaged. */
 export async function readGeneration(folder: string, number: number): Promise<Generation | undefined> {
   const path = join(folder, OWN, FOLDER, String(number).padStart(4, '0'));
+  const [config, lock] = [join(path, CONFIG_FILE), join(path, LOCK_FILE)];
+  let at: Date;
+  let texts: [string, string];
   try {
-    return {
-      number,
-      at: (await stat(join(path, CONFIG_FILE))).mtime,
-      text: await readFile(join(path, CONFIG_FILE), 'utf8'),
-      lock: parseLock(await readFile(join(path, LOCK_FILE), 'utf8')),
-    };
-  } catch {
-    return undefined; // cut short while it was written, or taken away by hand
+    at = (await stat(config)).mtime;
+    texts = [await readFile(config, 'utf8'), await readFile(lock, 'utf8')];
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
+    throw cannotRead(path, error);
+  }
+  parsed(config, texts[0], parseYaml);
+  return { number, at, text: texts[0], lock: parsed(lock, texts[1], parseLock) };
+}
+
+function parsed<T>(path: string, text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
+      means: 'It is a part of what the site was before. Nothing was changed.',
+      next: `Restore it from a backup, or remove ${dirname(path)}: then \`rollback\` cannot go back to it.`,
+      cause: error,
+    });
   }
 }
 
@@ -64,4 +81,10 @@ export async function runningAnswers(folder: string): Promise<Answers | undefine
   if (generation === 0) return undefined;
   const last = await readGeneration(folder, generation);
   return last === undefined ? {} : answersOf(last);
+}
+
+/** The images that it was last written with. */
+export async function runningLock(folder: string): Promise<Lock> {
+  const { generation } = await readManifest(folder);
+  return (await readGeneration(folder, generation))?.lock ?? {};
 }

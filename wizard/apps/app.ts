@@ -23,6 +23,11 @@ export interface ImageSpec {
   readonly build?: string;
   /** Whether the answers need it at all; absent: always. */
   readonly when?: (answers: Answers) => boolean;
+  /**
+   * How many numbers of its version say which data it can work on: an older one is refused over data that exist. `fixed`: a
+   * newer one cannot read them either. Absent: it has no data, or any version reads them.
+   */
+  readonly data?: { readonly parts: number; readonly fixed?: true };
 }
 
 /** The answer that says where a folder of an app is. */

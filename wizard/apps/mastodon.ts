@@ -2,7 +2,7 @@
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import type { AppConfig, Mail } from '../config/config.ts';
 import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
-import { domainForEver } from '../config/later.ts';
+import { domainForEver, neverOlder } from '../config/later.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { dropService, joinNetwork, service } from '../render/compose.ts';
@@ -36,7 +36,7 @@ import {
   sizeFor,
 } from './mastodon/size.ts';
 import type { Layout, Size } from './mastodon/size.ts';
-import { VERSION, isOlder, parseVersion } from './mastodon/version.ts';
+import { VERSION, parseVersion } from './mastodon/version.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
 import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
@@ -98,12 +98,7 @@ const QUESTIONS: readonly Question[] = [
     help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
     parse: parseVersion,
     initial: () => VERSION,
-    later: (before, after) =>
-      isOlder(String(after), String(before))
-        ? {
-            refused: `The database is the one of ${String(before)}, and ${String(after)} is older: it cannot work on it, and there is no way back but a backup.`,
-          }
-        : undefined,
+    later: neverOlder,
   },
   titleQuestion('mastodon'),
   registrationsQuestion('mastodon', 'Asked once; later in the web interface.'),
@@ -201,12 +196,15 @@ export const mastodon: App = {
   parseAdmin,
   aboutAdmin,
   images: {
-    mastodon: { reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}` },
+    mastodon: {
+      reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}`,
+      data: { parts: 3 },
+    },
     'mastodon-streaming': {
       reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'release') || VERSION}`,
     },
-    postgres: { reference: 'docker.io/library/postgres:17-trixie' },
-    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
+    postgres: { reference: 'docker.io/library/postgres:17-trixie', data: { parts: 1, fixed: true } },
+    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', data: { parts: 1 } },
   },
   secrets: [
     {

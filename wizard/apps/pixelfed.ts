@@ -1,6 +1,7 @@
 /** Pixelfed. Facts on formats, traps and exit codes: upstream's source at 0.12.6, its images and schema at 0.14. */
 import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import type { AppConfig, Config, Mail } from '../config/config.ts';
+import { neverOlder } from '../config/later.ts';
 import { parseChoice, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
@@ -8,6 +9,7 @@ import { joinNetwork, service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
+import { versionParser } from '../versions.ts';
 import type { App } from './app.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
@@ -48,16 +50,13 @@ const BROKEN: Readonly<Record<string, string>> = {
   '0.12.7': 'Its access tokens cannot be made (upstream’s #6630).',
 };
 
+const parseVersion = versionParser(VERSION, OLDEST);
+
 export function parsePixelfedVersion(given: string): Parsed<string> {
-  const parts = /^v?(\d+)\.(\d+)\.(\d+)$/.exec(given.trim())?.slice(1).map(Number);
-  if (parts === undefined) return { problem: `Not a version such as ${VERSION}.` };
-  const version = parts.join('.');
-  if (BROKEN[version] !== undefined)
-    return { problem: `${version} is known to be broken. ${BROKEN[version]}` };
-  const other = OLDEST.findIndex((least, i) => parts[i] !== least);
-  if (other >= 0 && (parts[other] ?? 0) < (OLDEST[other] ?? 0))
-    return { problem: `${OLDEST.join('.')} is the oldest this can set up.` };
-  return { value: `v${version}` };
+  const version = given.trim().replace(/^v/, '');
+  return BROKEN[version] === undefined
+    ? parseVersion(given)
+    : { problem: `${version} is known to be broken. ${BROKEN[version]}` };
 }
 
 /** A whole number between two others. */
@@ -93,6 +92,7 @@ const QUESTIONS: readonly Question[] = [
     help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
     parse: parsePixelfedVersion,
     initial: () => VERSION,
+    later: neverOlder,
   },
   titleQuestion('pixelfed'),
   {
@@ -323,6 +323,7 @@ export const pixelfed: App = {
     pixelfed: {
       reference: (answers) => `${IMAGE}:${text(answers, 'release') || VERSION}`,
       known: { [`${IMAGE}:${VERSION}`]: DIGEST },
+      data: { parts: 3 },
     },
     ...dataImages,
   },
@@ -337,8 +338,9 @@ export const pixelfed: App = {
     {
       name: 'pixelfed.app-key',
       class: 'steps',
+      keepsPrevious: true,
       about:
-        'Encrypts sessions and links in mails: without it everybody logs in again. One made anew still reads what the earlier ones wrote.',
+        'Encrypts sessions and links in mails: without it everybody logs in again. A new one still reads what earlier ones encrypted.',
       make: () => `base64:${randomBytes(32).toString('base64')}`,
     },
     {

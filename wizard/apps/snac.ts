@@ -40,7 +40,7 @@ export const snac: App = {
   minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
   parseAdmin,
-  images: { snac: { reference: 'fedi-setup/snac:2.96-1', build: 'snac' } },
+  images: { snac: { reference: 'fedi-setup/snac:2.96-1', build: 'snac', data: { parts: 3 } } },
   secrets: [
     {
       name: 'snac.seal',

@@ -185,7 +185,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       say();
     }
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
-    if (action === 'quit') throw new Cancelled(EXIT.INT);
+    if (action === 'quit') throw new Cancelled(EXIT.OK);
     if (action === 'check') {
       say();
       const open = resolved.problems;

@@ -7,6 +7,7 @@ import type { Answers } from '../config/question.ts';
 import { flagOf } from '../config/question.ts';
 import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
+import { isOlder, numbersOf } from '../versions.ts';
 import { isReserved } from '../config/addresses.ts';
 import { gib } from './check.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
@@ -63,8 +64,8 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
   }
   const { version, composeVersion, rootless, dataRoot, socket, chosenBy } = info;
   const found: Finding[] = [];
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  if (major < ENGINE_MINIMUM[0] || (major === ENGINE_MINIMUM[0] && minor < ENGINE_MINIMUM[1])) {
+  const engine = numbersOf(version) ?? [];
+  if (isOlder(engine, ENGINE_MINIMUM)) {
     found.push({
       level: 'blocker',
       what: `The engine ${version} is too old: ${ENGINE_MINIMUM.join('.')} is the least.`,
@@ -72,7 +73,7 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       next: 'Install Docker Engine: https://docs.docker.com/engine/install/',
     });
   }
-  if (config.bind.includes(':') && major < IPV6_ENGINE) {
+  if (config.bind.includes(':') && isOlder(engine, [IPV6_ENGINE])) {
     found.push({
       level: 'warning',
       what: `The engine ${version} hides the addresses of visitors by IPv6.`,

@@ -141,7 +141,7 @@ async function inOneLine(
   if (warnings.length === 0 || accept === undefined) return 0;
   const { swapGiB } = warnings.find((warning) => warning.swapGiB !== undefined) ?? {};
   const answer = await accept(swapGiB);
-  if (answer === 'stop') throw new Cancelled();
+  if (answer === 'stop') throw new Cancelled(EXIT.OK);
   return answer === 'swap' ? (swapGiB ?? 0) : 0;
 }
 

@@ -1,16 +1,12 @@
 /** `add` and `remove`: one server more or less on a site that exists; the others are not touched. */
 import { APP_IDS, appOf } from '../apps/index.ts';
+import { dataOf, dataStay, placesIn } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
-import { readAsset } from '../assets.ts';
-import type { Config } from '../config/config.ts';
 import { nearest, parseChoice } from '../config/parse.ts';
 import { EXIT, Problem } from '../problem.ts';
-import type { Engine } from '../docker/engine.ts';
 import { lastReceipt } from '../apply/receipt.ts';
 import { isOf } from '../render/compose.ts';
-import type { ComposeFile } from '../render/compose.ts';
-import { parseYaml } from '../yaml.ts';
 import { confirmed, existingSite } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
@@ -51,7 +47,7 @@ export const removeCommand: Command = async (context) => {
   await engine.info();
   const ids = config.apps.map((app) => app.id);
   // What was removed before may have left its data, and a removal that was cut short its containers.
-  const left = await leftOf(engine, config);
+  const left = await dataOf(engine, config.name);
   const id = chosen(
     context,
     APP_IDS.filter((one) => ids.includes(one) || left.has(one)),
@@ -63,30 +59,29 @@ export const removeCommand: Command = async (context) => {
       next: '`fedi-setup uninstall` removes the site.',
     });
 
-  const volumes = left.get(id) ?? [];
+  const places = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${volumes.join(', ')}). Other servers are not told that its accounts are gone`
-    : `the containers of ${appOf(id).name}; its data stay (${volumes.join(', ')}), and so do its secrets`;
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)}). Other servers are not told that its accounts are gone`
+    : `the containers of ${appOf(id).name}; its data stay (${placesIn(places)}), and so do its secrets`;
   if (!flags.dryRun)
     await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
 
   const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
-  const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false));
+  const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false), true);
   if (flags.dryRun) return exit;
-  // Compose removes what runs of it, and leaves where that met.
+  // A run that was cut short may have left them.
   await engine.removeNetworks(config.name, (key) => isOf(id, key));
   if (flags.data) {
     const release = await takeLock(folder);
     context.onLocked(release);
     try {
-      for (const name of volumes) {
-        progress.start(`volume.${name}`, `Volume ${name} removed`);
-        const volume = await engine.volume(name);
-        if (volume === undefined) progress.already();
+      for (const { volume, device } of places) {
+        progress.start(`volume.${volume}`, `Volume ${volume} removed`);
+        if ((await engine.volume(volume)) === undefined) progress.already();
         else {
-          await engine.removeVolume(name);
-          progress.done(volume.device === undefined ? undefined : `${volume.device} is left to you`);
+          await engine.removeVolume(volume);
+          progress.done(device === undefined ? undefined : dataStay(device));
         }
       }
     } finally {
@@ -94,22 +89,8 @@ export const removeCommand: Command = async (context) => {
     }
   } else {
     progress.say(
-      `  The data of ${appOf(id).name} are kept; \`fedi-setup add ${id}\` with the same domain brings it back.`,
+      `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain brings it back.`,
     );
   }
   return exit;
 };
-
-/** App → the volumes there are of it, for apps that have any or that have containers. */
-async function leftOf(engine: Engine, { name }: Config): Promise<Map<string, string[]>> {
-  const services = (await engine.containers(name)).map(({ service }) => service);
-  const left = new Map<string, string[]>();
-  for (const id of APP_IDS) {
-    const { volumes } = parseYaml(await readAsset(`compose/${id}.yaml`)) as unknown as ComposeFile;
-    const names: string[] = [];
-    for (const key of Object.keys(volumes))
-      if ((await engine.volume(`${name}_${key}`)) !== undefined) names.push(`${name}_${key}`);
-    if (names.length > 0 || services.some((service) => isOf(id, service))) left.set(id, names);
-  }
-  return left;
-}

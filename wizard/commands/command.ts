@@ -1,12 +1,13 @@
 /** What every command is given, and how a site directory is found. */
 import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
+import { refuseStrangers } from '../apply/owner.ts';
 import { exists } from '../atomic.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import type { Source } from '../answers/resolve.ts';
-import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
+import { CONFIG_FILE, savedSource, savedText } from '../answers/sources.ts';
 import { connect } from '../docker/docker.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
@@ -55,7 +56,7 @@ export interface CommandContext {
 export type Command = (context: CommandContext) => Promise<ExitCode | number>;
 
 /** Where a site is or will be made: --dir, this directory if it holds one, else `fallback` below it. */
-export async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<string> {
+async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<string> {
   const folder =
     dir === undefined
       ? (await exists(join(process.cwd(), CONFIG_FILE)))
@@ -69,6 +70,13 @@ export async function siteFolder({ dir }: GlobalFlags, fallback: string): Promis
     });
   }
   return (await exists(folder)) ? realpath(folder) : folder;
+}
+
+/** The same, once it is known that nobody else decides what is in it. */
+export async function ownFolder(flags: GlobalFlags, fallback: string): Promise<string> {
+  const folder = await siteFolder(flags, fallback);
+  await refuseStrangers(folder);
+  return folder;
 }
 
 export interface Site {
@@ -92,6 +100,9 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
     if (folders.size === 1) candidates.push(...folders);
   }
   for (const folder of candidates) {
+    // Only looked for yet: what cannot be read is a Problem of its own.
+    if ((await savedText(folder)) === undefined) continue;
+    await refuseStrangers(folder);
     const saved = await savedSource(folder);
     if (saved === undefined) continue;
     const resolved = await resolve([saved.source]);

@@ -3,6 +3,8 @@ import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
+import { dataOf, placesIn } from '../apply/data.ts';
+import type { DataPlace } from '../apply/data.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
 import { readManifest } from '../apply/files.ts';
 import type { Change } from '../plan/diff.ts';
@@ -27,7 +29,7 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { Event, Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { out, siteFolder } from './command.ts';
+import { confirmed, out, ownFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
 /** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
@@ -213,13 +215,41 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
   await store.save();
 }
 
+/**
+ * Removing a server needs its name, however it comes about: by an answer, an edited fedi.yaml, an earlier generation. The
+ * containers go, the data stay, and the message names where.
+ */
+async function confirmRemovals(context: CommandContext, folder: string, answers: Answers): Promise<void> {
+  const ids = (from: Answers): string[] => String(from['apps'] ?? '').split(',');
+  const gone = ids((await runningAnswers(folder)) ?? {}).filter(
+    (id) => APP_IDS.includes(id) && !ids(answers).includes(id),
+  );
+  if (gone.length === 0) return;
+  // An engine that does not answer gets its words from the checks.
+  const data = await connect()
+    .then((engine) => dataOf(engine, configOf(answers).name))
+    .catch(() => new Map<string, readonly DataPlace[]>());
+  const lines = gone.map((id) => {
+    const places = data.get(id) ?? [];
+    return `removes the containers of ${appOf(id).name}; its data stay${places.length > 0 ? `: ${placesIn(places)}` : ''}`;
+  });
+  await confirmed(context, gone.join(','), lines.join('. It '));
+  for (const id of gone)
+    context.progress.say(
+      `  ${appOf(id).name} goes. Its data stay${(data.get(id) ?? []).length > 0 ? ` in ${placesIn(data.get(id) ?? [])}` : ''}; \`fedi-setup add ${id}\` brings it back.`,
+    );
+}
+
+/** @param isConfirmed that apps go was confirmed already */
 export async function setUp(
   context: CommandContext,
   folder: string,
   answered: Answered,
+  isConfirmed = false,
 ): Promise<Applied['exit']> {
   const { progress, flags } = context;
   if (flags.dryRun) return showPlan(context, folder, answered);
+  if (!isConfirmed) await confirmRemovals(context, folder, answered.resolved.answers);
   progress.emit({ event: 'begin', folder });
   const applied = await apply(optionsFor(context, folder, answered));
 
@@ -359,17 +389,17 @@ async function showPlan(
 }
 
 export const applyCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   return setUp(context, folder, await answersFor(context, folder, [], false));
 };
 
 export const planCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   return showPlan(context, folder, await answersFor(context, folder, [], false));
 };
 
 export const labCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi-lab');
+  const folder = await ownFolder(context.flags, 'fedi-lab');
   const asked = context.sources.map((source) => source.get('apps')?.text).find((text) => text !== undefined);
   return setUp(
     context,
@@ -380,7 +410,7 @@ export const labCommand: Command = async (context) => {
 
 /** `fedi-setup` alone. */
 export const wizardCommand: Command = async (context) => {
-  const folder = await siteFolder(context.flags, 'fedi');
+  const folder = await ownFolder(context.flags, 'fedi');
   const talks = context.interactive && !context.flags.yes;
   const answered = await answersFor(context, folder, [], talks);
   let exit: Applied['exit'];
@@ -403,7 +433,7 @@ export const wizardCommand: Command = async (context) => {
 /** `rollback` lists what the site was, `rollback N` makes it that again: answers, image lock and what follows from them. */
 export const rollbackCommand: Command = async (context) => {
   const { progress, flags, interactive, words } = context;
-  const folder = await siteFolder(flags, 'fedi');
+  const folder = await ownFolder(flags, 'fedi');
   const all = await readGenerations(folder);
   if (words[0] === undefined) {
     await listGenerations(context, folder, all);

@@ -1,9 +1,11 @@
 /** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
+import { bucketOf } from '../apps/s3.ts';
 import { exists } from '../atomic.ts';
 import { OWN, PICTURES } from '../layout.ts';
+import { dataOf, dataStay, placesBefore, placesIn } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { answersOf, readGeneration } from '../apply/generations.ts';
 import { takeLock } from '../apply/runlock.ts';
@@ -12,6 +14,7 @@ import { servicesOf } from '../checks/site.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
 import { ALL_QUESTIONS } from '../answers/questions.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
+import type { Config } from '../config/config.ts';
 import type { Container } from '../docker/engine.ts';
 import { isYoung } from '../docker/health.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -194,7 +197,10 @@ export const toolCommand =
     );
   };
 
-/** Takes the containers down, with their volumes or without, and then the files. */
+/**
+ * Takes the containers down, with their volumes or without, and then the files. Says what stays: directories, servers and
+ * files of the person's own.
+ */
 async function removeSite(
   context: CommandContext,
   { folder, engine, config }: Site,
@@ -203,10 +209,15 @@ async function removeSite(
   files: () => Promise<void>,
 ): Promise<void> {
   const { progress } = context;
+  const elsewhere = data ? await dataElsewhere(folder, config) : [];
+  const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
+  const devices = places.flatMap(({ device }) => device ?? []);
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
   try {
+    // By then nothing says which volumes without a name were theirs.
+    const anonymous = (await engine.containers(config.name)).flatMap((one) => one.anonymous ?? []);
     // Without a Compose file there never was a container.
     if (await exists(join(folder, 'compose.yaml'))) {
       const result = await engine.compose(
@@ -218,10 +229,15 @@ async function removeSite(
         throw new Problem(
           EXIT.FAILED,
           `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
-          { next: 'Mend that and run this again.' },
+          { next: 'Fix that and run this again.' },
         );
     }
-    if (data) await engine.removeVolumes(config.name);
+    // What earlier settings needed is in no Compose file.
+    await engine.removeNetworks(config.name, () => true);
+    if (data) {
+      await engine.removeUnused(anonymous);
+      await engine.removeVolumes(config.name);
+    }
     await files();
     progress.done();
   } catch (error) {
@@ -230,6 +246,16 @@ async function removeSite(
   } finally {
     await release();
   }
+  for (const device of devices) progress.say(`  ${dataStay(device).replace(/^d/, 'D')}`);
+  for (const place of elsewhere) progress.say(`  Data stay in ${place}.`);
+  progress.emit({ event: 'left', directories: devices, servers: elsewhere });
+}
+
+/** Databases, Redis servers and buckets of the person's own that hold data of the site, for people. */
+async function dataElsewhere(folder: string, config: Config): Promise<string[]> {
+  const servers = Object.values(await placesBefore(folder)).filter((one) => !one.startsWith('the volume '));
+  const buckets = config.apps.flatMap(({ id }) => bucketOf(config.answers, id) ?? []);
+  return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
 }
 
 /** Containers and networks go; data only with --data; both only with the site's name typed. */
@@ -247,10 +273,15 @@ export const uninstallCommand: Command = async (context) => {
     data ? '' : ' (and --data to remove the data too)',
   );
   await removeSite(context, site, what, data, () => (data ? removeOurs(site.folder) : Promise.resolve()));
-  if (!data)
-    context.progress.say(
-      `  The data are in the volumes ${site.config.name}_…; \`fedi-setup apply --dir ${site.folder}\` brings the site back.`,
-    );
+  if (data) {
+    const own = await readdir(site.folder).catch(() => []);
+    if (own.length > 0) context.progress.say(`  Your own files stay in ${site.folder}: ${own.join(', ')}`);
+    return EXIT.OK;
+  }
+  const places = [...(await dataOf(site.engine, site.config.name)).values()].flat();
+  context.progress.say(
+    `  The data stay${places.length > 0 ? ` in ${placesIn(places)}` : ''}; \`fedi-setup apply --dir ${site.folder}\` brings the site back.`,
+  );
   return EXIT.OK;
 };
 
@@ -284,7 +315,7 @@ export const resetCommand: Command = async (context) => {
     await removeOurs(folder, [CONFIG_FILE, ...(store.list().length > 0 ? [STORE_FILE] : [])]);
     if (store.list().length > 0) await store.save();
   });
-  progress.say(`  \`fedi-setup --dir ${folder}\` begins anew with the answers that are there.`);
+  progress.say(`  \`fedi-setup --dir ${folder}\` starts again with the answers that are there.`);
   return EXIT.OK;
 };
 
@@ -303,11 +334,26 @@ async function wasLive(folder: string): Promise<string | undefined> {
 async function removeOurs(folder: string, stay: readonly string[] = []): Promise<void> {
   const { files } = await readManifest(folder);
   const remove = async (path: string): Promise<void> => {
-    if (!stay.includes(path)) await rm(join(folder, path), { recursive: true, force: true });
+    if (stay.includes(path)) return;
+    const target = await realpath(join(folder, path)).catch(() => undefined);
+    // What a link of the person's leads to is as much ours as the file that it stands for.
+    if (target !== undefined && target !== join(folder, path) && (await stat(target)).isFile())
+      await rm(target);
+    await rm(join(folder, path), { recursive: true, force: true });
   };
   for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
   // Deepest first; a folder that holds something of the person's is not empty and stays.
-  for (const inner of ['caddy/sites', 'caddy/tls', 'caddy/pki', PICTURES, 'caddy', 'env', 'trust', '.']) {
+  for (const inner of [
+    'caddy/sites',
+    'caddy/tls',
+    'caddy/pki',
+    PICTURES,
+    'caddy',
+    'env',
+    'front',
+    'trust',
+    '.',
+  ]) {
     const path = join(folder, inner);
     const left = await readdir(path).catch(() => ['?']);
     if (left.length === 0) await rm(path, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 /** What a changed answer means for a site that exists. */
+import { isOlder, numbersOf } from '../versions.ts';
 import type { Answers, Later, Question, Value } from './question.ts';
 
 /** A domain of a site that exists cannot change. */
@@ -7,6 +8,14 @@ export const domainForEver = (before: Value | undefined, after: Value | undefine
     `The accounts of this site belong to ${before ?? 'its domain'}, not to ${after ?? 'no other'}. A domain is for ever: ` +
     'other servers know every account and post by it. Under another one they would be strangers: followers, follows and conversations would be lost.',
 });
+
+/** A version that cannot go back, since the newer one has changed the database. */
+export const neverOlder = (before: Value | undefined, after: Value | undefined): Later | undefined =>
+  isOlder(numbersOf(String(after)) ?? [], numbersOf(String(before)) ?? [])
+    ? {
+        refused: `The database is the one of ${String(before)}, and ${String(after)} is older: it cannot work on it, and there is no way back but a backup.`,
+      }
+    : undefined;
 
 export interface Changed {
   /** What would be lost, in sentences; the change cannot be made. */

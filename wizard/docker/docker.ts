@@ -10,6 +10,7 @@ import { EngineGone } from './engine.ts';
 import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
+import { isOlder, numbersOf } from '../versions.ts';
 import { run, runAttached, tookTooLong } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
@@ -230,14 +231,13 @@ export async function connect(): Promise<Engine> {
         throw await unreachable(end, error);
       }
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
-      const [major = 0, minor = 0] = composeVersion.split('.').map(Number);
       if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
         throw new Problem(EXIT.PREFLIGHT, '`docker compose` is missing.', {
           means: 'The engine runs, but without its Compose plugin. Nothing was changed.',
           next: INSTALL,
         });
       }
-      if (major < COMPOSE_MINIMUM[0] || (major === COMPOSE_MINIMUM[0] && minor < COMPOSE_MINIMUM[1])) {
+      if (isOlder(numbersOf(composeVersion) ?? [], COMPOSE_MINIMUM)) {
         throw new Problem(
           EXIT.PREFLIGHT,
           `Docker Compose ${composeVersion} is too old: ${COMPOSE_MINIMUM.join('.')} is the least.`,
@@ -330,6 +330,17 @@ export async function connect(): Promise<Engine> {
       for (const { Name } of Volumes) await docker.getVolume(Name).remove();
     },
 
+    async removeUnused(volumes): Promise<void> {
+      for (const name of volumes)
+        await docker
+          .getVolume(name)
+          .remove()
+          .catch((error: unknown) => {
+            // Gone already, or in use.
+            if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
+          });
+    },
+
     async removeNetworks(project, isUnwanted): Promise<void> {
       const networks = await docker.listNetworks({
         filters: { label: [`com.docker.compose.project=${project}`] },
@@ -381,6 +392,9 @@ export async function connect(): Promise<Engine> {
           restarts: container.RestartCount,
           labels: container.Config.Labels,
           rights: rightsOf(container),
+          anonymous: container.Mounts.flatMap(({ Type, Name = '' }) =>
+            Type === 'volume' && /^[0-9a-f]{64}$/.test(Name) ? [Name] : [],
+          ),
           ports: Object.entries(
             (container.HostConfig.PortBindings ?? {}) as Record<
               string,

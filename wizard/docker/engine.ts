@@ -57,6 +57,8 @@ export interface Container {
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly rights: Rights;
+  /** Volumes without a name of their own, which the image asked for. */
+  readonly anonymous?: readonly string[];
   /** Published ports of the host. */
   readonly ports: readonly { readonly ip: string; readonly port: number; readonly protocol: string }[];
 }
@@ -112,6 +114,8 @@ export interface Engine {
   removeVolume(name: string): Promise<void>;
   /** Every volume of a Compose project, also of services it has no more. */
   removeVolumes(project: string): Promise<void>;
+  /** Those of these volumes that no container has. */
+  removeUnused(volumes: readonly string[]): Promise<void>;
   /** Those of a Compose project's networks, by their keys, that are wanted no more; one that somebody still uses stays. */
   removeNetworks(project: string, isUnwanted: (key: string) => boolean): Promise<void>;
   /** Containers of a project, or of every Compose project. */

@@ -7,7 +7,8 @@ import type { ImageSpec } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
 import type { Image } from '../docker/engine.ts';
-import { EXIT, Problem, codeOf } from '../problem.ts';
+import { cannotRead } from '../atomic.ts';
+import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import { parseYaml, printYaml } from '../yaml.ts';
 
 export const LOCK_FILE = 'images.lock.yaml';
@@ -53,15 +54,39 @@ export function wantedImages(config: Config): Record<string, WantedImage> {
   );
 }
 
-export const parseLock = (text: string): Lock => (parseYaml(text) ?? {}) as unknown as Lock;
+const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
+
+function isEntry(entry: unknown): entry is LockEntry {
+  if (typeof entry !== 'object' || entry === null) return false;
+  const { tag, digest, id } = entry as Record<string, unknown>;
+  return isText(tag) && (isText(digest) || isText(id));
+}
+
+/** Throws where the text is no image lock. */
+export function parseLock(text: string): Lock {
+  const lock: unknown = parseYaml(text) ?? {};
+  if (typeof lock !== 'object' || lock === null || Array.isArray(lock))
+    throw new Error('it is not a list of images');
+  const wrong = Object.entries(lock).find(([, entry]) => !isEntry(entry));
+  if (wrong !== undefined) throw new Error(`${wrong[0]} has no tag with a digest or an id`);
+  return lock as Lock;
+}
 
 export async function readLock(folder: string): Promise<Lock> {
+  const path = join(folder, LOCK_FILE);
+  let text: string;
   try {
-    return parseLock(await readFile(join(folder, LOCK_FILE), 'utf8'));
+    text = await readFile(path, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return {};
-    throw new Problem(EXIT.FAILED, `${join(folder, LOCK_FILE)} cannot be read.`, {
-      next: 'Put it back from .fedi/generations, or remove it: the images on the host are locked anew.',
+    throw cannotRead(path, error);
+  }
+  try {
+    return parseLock(text);
+  } catch (error) {
+    throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
+      means: 'It says which exact images the site runs. Nothing was changed.',
+      next: 'Restore it from the newest directory in .fedi/generations, or remove it: then the images on this host are locked.',
       cause: error,
     });
   }

@@ -2,7 +2,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cannotRead, writeWhole } from '../atomic.ts';
+import { cannotRead, fileAt, writeWhole } from '../atomic.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import { Secret } from './secret.ts';
 
@@ -18,6 +18,8 @@ export interface SecretSpec {
   readonly class: SecretClass;
   /** What it is for and what its loss costs, in one line. */
   readonly about: string;
+  /** The app needs what it was before too: what that encrypted is read by it. Others are forgotten once a change is proven. */
+  readonly keepsPrevious?: true;
   /** Makes it when it is missing; absent: it comes from the person or from a step. */
   readonly make?: () => string | Promise<string>;
 }
@@ -103,7 +105,7 @@ export class Store {
     const path = join(folder, STORE_FILE);
     let text: string;
     try {
-      text = await readFile(path, 'utf8');
+      text = await readFile(await fileAt(path), 'utf8');
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return new Store(folder, { version: 1, secrets: {} }, false);
       throw cannotRead(path, error);
@@ -225,6 +227,12 @@ export class Store {
   markShown(name: string): void {
     const entry = this.#file.secrets[name];
     if (entry) this.#file.secrets[name] = { ...entry, shown: true };
+  }
+
+  /** Forgets what secrets were before, other than these. In memory: {@link save} writes. */
+  forgetPrevious(except: readonly string[]): void {
+    for (const [name, { superseded, ...entry }] of Object.entries(this.#file.secrets))
+      if (superseded !== undefined && !except.includes(name)) this.#file.secrets[name] = entry;
   }
 
   /** Forgets every other secret: for a site whose data go too. In memory: {@link save} writes. */

@@ -1,8 +1,15 @@
 /** The set of files: what changes, what somebody edited, what stays. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { compare, makeFolders, readManifest, recover } from '../../../wizard/apply/files.ts';
+import {
+  closeSecrets,
+  compare,
+  makeFolders,
+  needsRecovery,
+  readManifest,
+  recover,
+} from '../../../wizard/apply/files.ts';
 import type { PlannedFile } from '../../../wizard/layout.ts';
 import type { Change } from '../../../wizard/plan/diff.ts';
 import { problemFrom } from '../../support/problem.ts';
@@ -237,4 +244,50 @@ describe('recover', () => {
     writeFileSync(join(folder, '.fedi/commit.json'), '{');
     expect((await problemFrom(() => recover(folder))).message).toContain('commit.json');
   });
+});
+
+describe('links of the person’s own', () => {
+  test('stay, and what they lead to is written, for files and for folders', async () => {
+    const folder = await site();
+    const vault = tempFolder();
+    for (const path of ['compose.yaml', 'env']) {
+      renameSync(join(folder, path), join(vault, path));
+      symlinkSync(join(vault, path), join(folder, path));
+    }
+    await write(folder, FRESH);
+    expect(await open(folder, FRESH)).toEqual([]);
+    for (const path of ['compose.yaml', 'env'])
+      expect(lstatSync(join(folder, path)).isSymbolicLink()).toBe(true);
+    expect(readTree(vault)).toEqual({ 'compose.yaml': 'new, and longer\n', 'env/a.env': `A=${HUSH}-new\n` });
+  });
+
+  test('what a killed run left beside their targets is cleared', async () => {
+    const folder = await site();
+    const vault = tempFolder();
+    renameSync(join(folder, 'compose.yaml'), join(vault, 'c.yaml'));
+    symlinkSync(join(vault, 'c.yaml'), join(folder, 'compose.yaml'));
+    renameSync(join(folder, 'env'), join(vault, 'env'));
+    symlinkSync(join(vault, 'env'), join(folder, 'env'));
+    writeTree(vault, { 'c.yaml.fedi-new': 'half', 'env/a.env.fedi-new': HUSH, 'other.fedi-new': 'not ours' });
+    expect(await needsRecovery(folder)).toBe(true);
+    await recover(folder);
+    expect(Object.keys(readTree(vault))).toEqual(['c.yaml', 'env/a.env', 'other.fedi-new']);
+    expect(await needsRecovery(folder)).toBe(false);
+  });
+});
+
+test('what holds secrets is closed to others again', async () => {
+  const folder = await site();
+  writeTree(folder, { 'secrets.json': '{}' });
+  for (const [path, mode] of [
+    ['secrets.json', 0o644],
+    ['env', 0o755],
+    ['.fedi', 0o755],
+  ] as const)
+    chmodSync(join(folder, path), mode);
+  expect(await closeSecrets(folder)).toEqual(['secrets.json', 'env', '.fedi']);
+  expect(['secrets.json', 'env', '.fedi'].map((path) => modeOf(join(folder, path)))).toEqual([
+    0o600, 0o700, 0o700,
+  ]);
+  expect(await closeSecrets(folder)).toEqual([]);
 });

@@ -5,11 +5,12 @@ import type { Answers } from '../../../wizard/config/question.ts';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
 
 const SITE: Answers = {
-  apps: 'snac,mastodon',
+  apps: 'snac,mastodon,pixelfed',
   name: 'fedi',
   'apps.snac.domain': 'a.example.org',
   'apps.mastodon.domain': 'b.example.org',
   'apps.mastodon.release': 'v4.7.6',
+  'apps.pixelfed.release': 'v0.14.4',
   'apps.mastodon.media': 'local',
   'mail.mode': 'none',
 };
@@ -23,6 +24,8 @@ describe('refused', () => {
     ['apps.mastodon.web-domain', 'c.example.org', 'A domain is for ever'],
     ['apps.mastodon.release', 'v4.7.5', 'v4.7.5 is older'],
     ['apps.mastodon.release', 'v4.6.9', 'v4.6.9 is older'],
+    ['apps.pixelfed.release', 'v0.14.3', 'v0.14.3 is older'],
+    ['apps.pixelfed.release', 'v0.12.10', 'v0.12.10 is older'],
     ['name', 'other', 'This site is named fedi'],
   ])('%s → %s', (key, value, says) => {
     expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(says)], leaves: [] });
@@ -34,6 +37,8 @@ describe('fine', () => {
     ['mail.mode', 'smtp'],
     ['apps.mastodon.release', 'v4.7.10'],
     ['apps.mastodon.release', 'v4.10.0'],
+    ['apps.pixelfed.release', 'v0.14.5'],
+    ['apps.pixelfed.release', 'v0.15.0'],
     ['apps.mastodon.title', 'x'],
   ])('%s → %s', (key, value) => {
     expect(to({ [key]: value })).toEqual({ refused: [], leaves: [] });

@@ -254,3 +254,17 @@ describe('fingerprints', () => {
     expect(one.keyedHash('text')).toMatch(/^[0-9a-f]{24}$/);
   });
 });
+
+test('what secrets were before is forgotten, except where it is still needed', async () => {
+  const { store, folder } = await filled();
+  store.put('a.token', 'free', 'second', LATER);
+  store.put('a.given', 'free', 'first', NOW);
+  store.put('a.given', 'free', 'second', LATER);
+  store.announce('a.token', 'third');
+  store.forgetPrevious(['a.given']);
+  await store.save();
+  const again = await Store.open(folder);
+  expect(again.previous('a.token')).toEqual([]);
+  expect(again.previous('a.given').map((one) => one.reveal())).toEqual(['first']);
+  expect([again.coming(), again.get('a.token').reveal()]).toEqual([['a.token'], 'third']);
+});

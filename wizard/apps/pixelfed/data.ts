@@ -19,6 +19,7 @@ import {
 } from '../external.ts';
 import type { Server, ServerKind } from '../external.ts';
 import { postgresEnv, tellPostgres } from '../postgres.ts';
+import { isOlder, numbersOf } from '../../versions.ts';
 import { connectionsOf } from './size.ts';
 import type { Size } from './size.ts';
 
@@ -76,12 +77,14 @@ export const dataImages: Readonly<Record<string, ImageSpec>> = {
   mariadb: {
     reference: 'docker.io/library/mariadb:11.8',
     when: (answers) => localOf(answers) === 'mariadb',
+    data: { parts: 2 },
   },
   postgres: {
     reference: 'docker.io/library/postgres:17-trixie',
     when: (answers) => localOf(answers) === 'postgresql',
+    data: { parts: 1, fixed: true },
   },
-  valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey },
+  valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey, data: { parts: 1 } },
 };
 
 export const dataFolders: readonly DataFolder[] = [
@@ -239,7 +242,7 @@ const EXAMINE = `
   echo json_encode($row);`;
 
 /** What upstream's documentation asks for. */
-const MINIMUM = { postgres: 10, mysql: 5.7, mariadb: 10.3 } as const;
+const MINIMUM = { postgres: '10', mysql: '5.7', mariadb: '10.3' } as const;
 
 function databaseProblem(stdout: string, needed: number): string | undefined {
   const [version = '', connections = '', encoding = '', collation = '', mayCreate = ''] = (
@@ -247,9 +250,8 @@ function databaseProblem(stdout: string, needed: number): string | undefined {
   ).map(String);
   const mysql = collation !== '';
   const kind = !mysql ? 'postgres' : /mariadb/i.test(version) ? 'mariadb' : 'mysql';
-  const [, major = 0, minor = 0] = (/^(?:5\.5\.5-)?(\d+)\.(\d+)/.exec(version) ?? []).map(Number);
-  const [leastMajor = 0, leastMinor = 0] = String(MINIMUM[kind]).split('.').map(Number);
-  if (major < leastMajor || (major === leastMajor && minor < leastMinor))
+  // In front of its own version MariaDB may say one that old clients understand.
+  if (isOlder(numbersOf(version.replace(/^5\.5\.5-/, '')) ?? [], numbersOf(MINIMUM[kind]) ?? []))
     return `it is older than ${MINIMUM[kind]} (${version}).`;
   if (Number(connections) < needed)
     return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --pixelfed-size.`;
@@ -310,7 +312,7 @@ export function dataTrials({ answers }: Config): Trial[] {
       argv: redisPhp(TRY_REDIS),
       env: (secret) => redisEnv(answers, secret),
       problem: (version) =>
-        Number(version.split('.')[0]) >= OLDEST_REDIS
+        !isOlder(numbersOf(version) ?? [0], [OLDEST_REDIS])
           ? undefined
           : `it is older than ${OLDEST_REDIS} (${version || 'it does not say'}).`,
       hint: SERVER_HINT,

@@ -1,0 +1,66 @@
+/** Directories of the person's own for data: what a link leads to counts, and who could change where. */
+import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, test } from 'vitest';
+import { refusePlaces } from '../../../wizard/apply/folders.ts';
+import type { Caller } from '../../../wizard/apply/owner.ts';
+import type { Engine } from '../../../wizard/docker/engine.ts';
+import type { RenderedSite } from '../../../wizard/render/site.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const CALLER: Caller = {
+  uids: new Set([0, process.getuid?.() ?? 0]),
+  gid: process.getgid?.() ?? 0,
+  passwd: '',
+  group: '',
+};
+const engine = (there: boolean): Engine =>
+  ({ volume: async () => (there ? { device: '/x' } : undefined) }) as unknown as Engine;
+const check = (device: string, there = false): Promise<void> =>
+  refusePlaces(
+    engine(there),
+    {
+      compose: { volumes: { snac_data: { name: 'fedi_snac_data' } } },
+      dataFolders: { snac_data: { device, owner: '990:990' } },
+    } as unknown as RenderedSite,
+    CALLER,
+  );
+
+let disk = '';
+beforeEach(() => {
+  disk = tempFolder();
+});
+
+test.each([
+  ['/usr/local/target', 'link'],
+  ['/usr/local/target', 'link/more'],
+  ['/etc', 'link'],
+  ['/var/lib/docker/x', 'link'],
+  ['/', 'link/usr/x'],
+])('a link to %s, named as %s', async (target, path) => {
+  symlinkSync(target, join(disk, 'link'));
+  const problem = await problemFrom(() => check(join(disk, path)));
+  expect([problem.exit, problem.message]).toEqual([3, expect.stringContaining('It leads to /')]);
+});
+
+test('a parent in which others may put another directory', async () => {
+  mkdirSync(join(disk, 'open'));
+  chmodSync(join(disk, 'open'), 0o777);
+  expect((await problemFrom(() => check(join(disk, 'open/data')))).message).toContain('everybody');
+  symlinkSync(join(disk, 'open'), join(disk, 'link'));
+  expect((await problemFrom(() => check(join(disk, 'link/data')))).message).toContain('everybody');
+});
+
+test.each([
+  ['one that is not there yet', 'a/b/data'],
+  ['one that is there, whoever owns it', 'there'],
+  ['a link to one of those', 'link'],
+])('%s is fine', async (_, name) => {
+  mkdirSync(join(disk, 'there'));
+  chmodSync(join(disk, 'there'), 0o777);
+  symlinkSync(join(disk, 'there'), join(disk, 'link'));
+  await check(join(disk, name));
+});
+
+test('data that exist are not asked again', async () => check('/usr/local/target', true));

@@ -1,0 +1,113 @@
+/** Data that newer software has changed: an older image over them is refused. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { refuseOlder } from '../../../wizard/apply/older.ts';
+import { configOf } from '../../../wizard/config/config.ts';
+import type { Config } from '../../../wizard/config/config.ts';
+import type { Engine } from '../../../wizard/docker/engine.ts';
+import { resolve } from '../../../wizard/answers/resolve.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder, writeTree } from '../../support/temp.ts';
+
+const IMAGES = {
+  pixelfed: 'ghcr.io/pixelfed/pixelfed:v0.14.4',
+  mariadb: 'docker.io/library/mariadb:11.8',
+  valkey: 'docker.io/valkey/valkey:8.1-trixie',
+  snac: 'fedi-setup/snac:2.96',
+  caddy: 'docker.io/library/caddy:2.11.4',
+};
+let folder = '';
+
+/** A generation that ran these images. */
+function ran(number: number, images: Readonly<Record<string, string>>): void {
+  const lock = Object.entries(images).map(
+    ([name, tag]) => `${name}: { tag: "${tag}", digest: "sha256:1" }\n`,
+  );
+  writeTree(folder, {
+    [`.fedi/generations/000${number}/fedi.yaml`]: 'version: 1\n',
+    [`.fedi/generations/000${number}/images.lock.yaml`]: lock.join(''),
+    '.fedi/manifest.json': JSON.stringify({ generation: number, files: {} }),
+  });
+}
+
+async function site(images: Readonly<Record<string, string>>, apps = 'pixelfed'): Promise<Config> {
+  const given = Object.entries({
+    apps,
+    ...Object.fromEntries(
+      apps.split(',').flatMap((id) => [
+        [`apps.${id}.domain`, `${id}.example.org`],
+        [`apps.${id}.admin`, 'anna'],
+        [`apps.${id}.email`, 'anna@example.org'],
+      ]),
+    ),
+    ...Object.fromEntries(Object.entries(images).map(([name, tag]) => [`images.${name}`, tag])),
+  });
+  const resolved = await resolve([new Map(given.map(([key, text]) => [key, { text, from: 'the test' }]))]);
+  return configOf(resolved.answers);
+}
+
+const engine = (volumes: 'there' | 'gone'): Engine =>
+  ({ volume: async () => (volumes === 'there' ? { device: undefined } : undefined) }) as unknown as Engine;
+
+const refusal = async (images: Readonly<Record<string, string>>, apps?: string): Promise<string> =>
+  (await problemFrom(async () => refuseOlder(folder, await site(images, apps), engine('there')))).message;
+const isFine = async (
+  images: Readonly<Record<string, string>>,
+  apps?: string,
+  volumes: 'there' | 'gone' = 'there',
+): Promise<void> => refuseOlder(folder, await site(images, apps), engine(volumes));
+
+beforeEach(() => {
+  folder = tempFolder();
+  ran(1, IMAGES);
+});
+
+describe('refused', () => {
+  test.each([
+    ['pixelfed', 'mirror.example.org/pixelfed:v0.12.10'],
+    ['mariadb', 'docker.io/library/mariadb:11.4'],
+    ['mariadb', 'docker.io/library/mariadb:10.11'],
+    ['valkey', 'docker.io/valkey/valkey:7.2-trixie'],
+  ])('%s → %s', async (name, tag) => {
+    expect(await refusal({ [name]: tag })).toContain(`${tag} is older`);
+  });
+  test('snac', async () => {
+    expect(await refusal({ snac: 'fedi-setup/snac:2.80' }, 'snac')).toContain('snac:2.80 is older');
+  });
+  test('what an earlier generation ran counts too, and a tag without a number hides nothing', async () => {
+    ran(2, { ...IMAGES, pixelfed: 'mine/pixelfed:main' });
+    expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
+  });
+  test('an app that was away in between', async () => {
+    ran(2, { snac: IMAGES.snac, caddy: IMAGES.caddy });
+    expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
+  });
+  test('PostgreSQL reads the data of its own major version only', async () => {
+    ran(1, {
+      mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6',
+      postgres: 'docker.io/library/postgres:17-trixie',
+    });
+    expect(await refusal({ postgres: 'docker.io/library/postgres:16' }, 'mastodon')).toContain('is older');
+    expect(await refusal({ postgres: 'docker.io/library/postgres:18' }, 'mastodon')).toContain(
+      'cannot read them',
+    );
+  });
+});
+
+describe('fine', () => {
+  test.each([
+    ['the same', {}],
+    ['a newer one', { pixelfed: 'ghcr.io/pixelfed/pixelfed:v0.15.0' }],
+    ['a mirror of the same', { mariadb: 'mirror.example.org/mariadb:11.8.1' }],
+    ['a tag without a number', { pixelfed: 'mine/pixelfed:main' }],
+    ['an older Caddy, which keeps nothing an older one could not read', { caddy: 'mine/caddy:2.10.0' }],
+  ])('%s', async (_, images) => isFine(images as Record<string, string>));
+  test('no data are left', async () => isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));
+  test('a site that never was', async () => {
+    folder = tempFolder();
+    await isFine({ pixelfed: 'mine/pixelfed:v0.12.10' });
+  });
+  test('PostgreSQL within its major version', async () => {
+    ran(1, { mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6', postgres: 'docker.io/library/postgres:17.6' });
+    await isFine({ postgres: 'docker.io/library/postgres:17.2' }, 'mastodon');
+  });
+});

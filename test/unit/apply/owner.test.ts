@@ -1,0 +1,152 @@
+/** Whose a site directory is, and which data directories a stranger could redirect. */
+import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { deepest, refuseStrangers, strangersOn } from '../../../wizard/apply/owner.ts';
+import type { Caller } from '../../../wizard/apply/owner.ts';
+import { problemFrom } from '../../support/problem.ts';
+import { tempFolder, writeTree } from '../../support/temp.ts';
+
+const ME = process.getuid?.() ?? 0;
+const GROUP = process.getgid?.() ?? 0;
+const FILES = [
+  'fedi.yaml',
+  'secrets.json',
+  'images.lock.yaml',
+  'compose.yaml',
+  'compose.override.yml',
+  '.env',
+  'env/snac.local.env',
+  'caddy/custom/mine.caddy',
+  'caddy/Caddyfile',
+  '.fedi/manifest.json',
+] as const;
+/** Not root's group, whose members are root. */
+const TEAM = 4711;
+
+let folder = '';
+const caller = (more: Partial<Caller> = {}): Caller => ({
+  uids: new Set([0, ME]),
+  gid: GROUP,
+  passwd: `root:x:0:0::/root:/bin/sh\nme:x:${ME}:${GROUP}::/:/bin/sh\nberta:x:5001:5001::/:/bin/sh\n`,
+  group: 'root:x:0:\n',
+  ...more,
+});
+const stranger = caller({ uids: new Set([5001]) });
+const saysOf = async (who = caller()): Promise<string> =>
+  (await problemFrom(() => refuseStrangers(folder, who))).message;
+
+beforeEach(() => {
+  folder = join(tempFolder(), 'site');
+  writeTree(folder, Object.fromEntries(FILES.map((path) => [path, 'x'])));
+  for (const path of ['.', 'env', 'caddy', 'caddy/custom', '.fedi', ...FILES])
+    chmodSync(join(folder, path), path.includes('.') && path !== '.' && path !== '.fedi' ? 0o600 : 0o700);
+});
+
+describe('refused', () => {
+  test('what belongs to somebody else, root aside', async () => {
+    expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
+    const problem = await problemFrom(() => refuseStrangers(folder, stranger));
+    expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
+  });
+
+  test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])('everybody may write %s', async (path) => {
+    chmodSync(join(folder, path), 0o777);
+    expect(await saysOf()).toBe(`${join(folder, path)} may be changed by everybody on this host.`);
+  });
+
+  test('a parent that everybody may write', async () => {
+    chmodSync(join(folder, '..'), 0o777);
+    expect(await saysOf()).toContain('may be changed by everybody');
+  });
+
+  test('a site directory with the sticky bit: others may put an override there', async () => {
+    chmodSync(folder, 0o1777);
+    expect(await saysOf()).toContain('may be changed by everybody');
+  });
+
+  test('a link into what others may write', async () => {
+    const theirs = tempFolder();
+    writeTree(theirs, { 'open/o.yaml': 'services: {}\n' });
+    chmodSync(join(theirs, 'open'), 0o777);
+    symlinkSync(join(theirs, 'open/o.yaml'), join(folder, 'compose.override.yaml'));
+    expect(await saysOf()).toContain(`${join(theirs, 'open')} may be changed by everybody`);
+  });
+});
+
+describe('fine', () => {
+  test('what is the caller’s, below a sticky /tmp', async () => refuseStrangers(folder, caller()));
+  test('a directory that is not there yet', async () => refuseStrangers(join(folder, 'not/yet'), caller()));
+  test('files that the site does not read', async () => {
+    writeTree(folder, { 'notes/mine.txt': 'x' });
+    chmodSync(join(folder, 'notes'), 0o777);
+    await refuseStrangers(folder, caller());
+  });
+});
+
+describe.runIf(ME === 0)('a group that may write', () => {
+  const GROUPS: [string, Partial<Caller>, boolean][] = [
+    ['only root is in it', { group: `team:x:${TEAM}:root\n` }, true],
+    ['nobody is in it', { group: `staff:x:${TEAM}:\n` }, true],
+    ['it is Docker’s', { group: `docker:x:${TEAM}:berta\n` }, true],
+    ['somebody else is in it', { group: `team:x:${TEAM}:root,berta\n` }, false],
+    ['somebody unknown is in it', { group: `team:x:${TEAM}:carol\n` }, false],
+    [
+      'it is somebody else’s first group',
+      { group: `users:x:${TEAM}:\n`, passwd: `root:x:0:0::\nberta:x:5001:${TEAM}::\n` },
+      false,
+    ],
+    ['no file knows it', { group: '' }, false],
+    ['no file knows it, and it is the caller’s own', { group: '', gid: TEAM }, true],
+  ];
+  test.each(GROUPS)('%s', async (_, more, fine) => {
+    const { chownSync } = await import('node:fs');
+    chownSync(folder, 0, TEAM);
+    chmodSync(folder, 0o2775);
+    const run = refuseStrangers(folder, caller(more));
+    if (fine) await run;
+    else await expect(run).rejects.toThrow('may be changed by the group');
+  });
+
+  test('sudo counts as who called it; nobody else does', async () => {
+    const { chownSync } = await import('node:fs');
+    chownSync(folder, 5001, 5001);
+    expect(await saysOf()).toBe(`${folder} belongs to berta.`);
+    await refuseStrangers(folder, caller({ uids: new Set([0, 5001]) }));
+  });
+});
+
+test('the way to a directory, its links resolved', async () => {
+  const real = tempFolder();
+  mkdirSync(join(real, 'open'));
+  chmodSync(join(real, 'open'), 0o777);
+  symlinkSync(join(real, 'open'), join(folder, 'link'));
+  expect(await deepest(join(folder, 'link/a/b'))).toEqual({ there: join(real, 'open'), rest: '/a/b' });
+  expect(await strangersOn(join(folder, 'link/a/b'), caller())).toEqual([
+    expect.stringContaining(join(real, 'open')),
+  ]);
+  // The directory itself may be anybody's: it is given away.
+  expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
+});
+
+test.runIf(ME === 0)('a link of somebody else’s, wherever it leads', async () => {
+  const { chownSync, lchownSync } = await import('node:fs');
+  const [mine, theirs] = [tempFolder(), tempFolder()];
+  chownSync(theirs, 5001, 5001);
+  symlinkSync(mine, join(theirs, 'link'));
+  expect(await strangersOn(join(theirs, 'link/data'), caller(), true)).toEqual([
+    `${theirs} belongs to berta.`,
+  ]);
+  // As in /tmp, where anybody may put one.
+  symlinkSync(mine, join(mine, 'link'));
+  lchownSync(join(mine, 'link'), 5001, 5001);
+  expect(await strangersOn(join(mine, 'link'), caller())).toEqual([
+    `${join(mine, 'link')} belongs to berta.`,
+  ]);
+});
+
+test('links in a circle end', async () => {
+  symlinkSync('b', join(folder, 'a'));
+  symlinkSync('a', join(folder, 'b'));
+  expect(await strangersOn(join(folder, 'a/x'), caller())).toEqual([]);
+});

@@ -1,0 +1,69 @@
+/** Software that is older than the data it would work on. */
+import { appOf } from '../apps/index.ts';
+import type { Config } from '../config/config.ts';
+import type { Engine } from '../docker/engine.ts';
+import { wantedImages } from '../plan/lock.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { isOlder, numbersOf } from '../versions.ts';
+import { readGenerations, runningLock } from './generations.ts';
+
+const tagOf = (reference: string): string => reference.slice(reference.lastIndexOf(':') + 1);
+
+/** The numbers of a reference that say which data it can work on. */
+const numbersIn = (reference: string, parts: number): number[] | undefined =>
+  numbersOf(tagOf(reference))?.slice(0, parts);
+
+/**
+ * Throws exit 3 where an image is older than one that this site ran on the same data: newer software has changed them by
+ * then. A tag without a number cannot be compared.
+ */
+export async function refuseOlder(folder: string, config: Config, engine: Engine): Promise<void> {
+  const wanted = wantedImages(config);
+  const running = await runningLock(folder);
+  const changed = Object.keys(wanted).filter((name) => wanted[name]?.reference !== running[name]?.tag);
+  const keeping = config.apps.flatMap(({ id }) =>
+    changed.flatMap((name) => {
+      const data = appOf(id).images[name]?.data;
+      return data === undefined ? [] : [{ id, name, data, reference: wanted[name]?.reference ?? '' }];
+    }),
+  );
+  if (keeping.length === 0) return;
+  // An app may have been away for a while, and its data with it.
+  const locks = (await readGenerations(folder)).map(({ lock }) => lock);
+  for (const { id, name, data, reference } of keeping) {
+    const ours = numbersIn(reference, data.parts);
+    const [newest] = locks
+      .flatMap((lock) => lock[name]?.tag ?? [])
+      .flatMap((tag) => ({ tag, numbers: numbersIn(tag, data.parts) ?? [] }))
+      .filter(({ numbers }) => numbers.length > 0)
+      .toSorted((a, b) => (isOlder(a.numbers, b.numbers) ? 1 : isOlder(b.numbers, a.numbers) ? -1 : 0));
+    if (ours === undefined || newest === undefined || !(await hasData(config, id, engine))) continue;
+    const back = isOlder(ours, newest.numbers);
+    if (!back && (data.fixed !== true || !isOlder(newest.numbers, ours))) continue;
+    throw new Problem(
+      EXIT.REFUSED,
+      back
+        ? `The data of ${appOf(id).name} are those of ${newest.tag}, and ${reference} is older.`
+        : `The data of ${appOf(id).name} are those of ${newest.tag}; ${reference} cannot read them.`,
+      {
+        means: `${
+          data.fixed === true
+            ? `A database server reads the data of its own major version, ${newest.numbers.join('.')} only.`
+            : 'Newer software changes data so that older software cannot work on them.'
+        } Nothing was changed.`,
+        next: back
+          ? `Keep ${newest.tag} or take a newer one. The way back is a backup: of the data and of the site directory, both from before the update.`
+          : `Keep ${newest.tag}. To move, dump the database, then load it into a new site.`,
+      },
+    );
+  }
+}
+
+/** Whether an app has data that an image could harm; on a server elsewhere it is taken for granted. */
+async function hasData({ name, answers }: Config, id: string, engine: Engine): Promise<boolean> {
+  const volumes = appOf(id)
+    .seals(answers)
+    .flatMap((seal) => ('volume' in seal ? [`${name}_${seal.volume}`] : []));
+  if (volumes.length === 0) return true;
+  return (await Promise.all(volumes.map((one) => engine.volume(one)))).some((one) => one !== undefined);
+}

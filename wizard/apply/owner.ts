@@ -1,0 +1,172 @@
+/** Whose a directory is. What lies in a site says what runs on this host, so nobody else may have a hand in it. */
+import { lstat, readFile, readdir, readlink, realpath } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { cannotRead } from '../atomic.ts';
+import { CONFIG_FILE } from '../answers/sources.ts';
+import { OWN } from '../layout.ts';
+import { LOCK_FILE } from '../plan/lock.ts';
+import { EXIT, Problem, codeOf, gather } from '../problem.ts';
+import { STORE_FILE } from '../secrets/store.ts';
+
+/** Who runs this, and whom the host knows. */
+export interface Caller {
+  /** Users whose files count as the caller's: the caller, root, and who became root by sudo. */
+  readonly uids: ReadonlySet<number>;
+  /** Primary group of the caller. */
+  readonly gid: number;
+  /** Texts of /etc/passwd and /etc/group. */
+  readonly passwd: string;
+  readonly group: string;
+}
+
+export async function thisCaller(): Promise<Caller> {
+  const read = (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '');
+  const uid = process.getuid?.() ?? 0;
+  const sudo = Number(process.env['SUDO_UID']);
+  return {
+    uids: new Set([0, uid, ...(uid === 0 && Number.isInteger(sudo) ? [sudo] : [])]),
+    gid: process.getgid?.() ?? 0,
+    passwd: await read('/etc/passwd'),
+    group: await read('/etc/group'),
+  };
+}
+
+const rowsOf = (text: string): string[][] => text.split('\n').map((line) => line.split(':'));
+
+const userName = ({ passwd }: Caller, uid: number): string =>
+  rowsOf(passwd).find((row) => row[2] === String(uid))?.[0] ?? `user ${uid}`;
+
+const groupName = ({ group }: Caller, gid: number): string =>
+  rowsOf(group).find((row) => row[2] === String(gid))?.[0] ?? `${gid}`;
+
+/**
+ * Whether a group may write where only the caller should: nobody else is in it, as in the group that many systems give each
+ * user; or it is Docker's own, whose members are as powerful as root anyway.
+ */
+function isHarmless(caller: Caller, gid: number, owner: number): boolean {
+  if (gid === 0) return true;
+  const row = rowsOf(caller.group).find((one) => one[2] === String(gid));
+  // Users of a directory service are in no file.
+  if (row === undefined) return gid === owner || gid === caller.gid;
+  if (row[0] === 'docker') return true;
+  const users = rowsOf(caller.passwd);
+  const members = (row[3] ?? '').split(',').filter((name) => name !== '');
+  const uids = [
+    ...users.filter((user) => user[3] === String(gid)),
+    ...members.map((name) => users.find((user) => user[0] === name) ?? []),
+  ].map((user) => Number(user[2]));
+  return uids.every((uid) => caller.uids.has(uid));
+}
+
+/** Why others may change a file or directory; undefined: they may not. @param parent it is only passed through */
+function trouble(caller: Caller, path: string, found: Stats, parent: boolean): string | undefined {
+  if (!caller.uids.has(found.uid)) return `${path} belongs to ${userName(caller, found.uid)}.`;
+  // In a directory such as /tmp each may only change what is their own.
+  if (parent && (found.mode & 0o1000) !== 0) return undefined;
+  if ((found.mode & 0o002) !== 0) return `${path} may be changed by everybody on this host.`;
+  if ((found.mode & 0o020) !== 0 && !isHarmless(caller, found.gid, found.uid))
+    return `${path} may be changed by the group ${groupName(caller, found.gid)}.`;
+  return undefined;
+}
+
+/** The deepest part of a path that exists, with its links resolved, and the rest. */
+export async function deepest(path: string): Promise<{ readonly there: string; readonly rest: string }> {
+  let [there, rest] = [path, ''];
+  for (;;) {
+    try {
+      return { there: await realpath(there), rest };
+    } catch (error) {
+      if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '') || dirname(there) === there)
+        throw cannotRead(there, error);
+      const link = await readlink(there).catch(() => undefined);
+      // One that leads nowhere yet.
+      if (link !== undefined) there = resolve(dirname(there), link);
+      else {
+        rest = join(there.slice(dirname(there).length), rest);
+        there = dirname(there);
+      }
+    }
+  }
+}
+
+/** More links than any kernel follows. */
+const MOST_LINKS = 40;
+
+/**
+ * What is wrong with the directories that lead to a path, each link followed from where it lies, the path itself included
+ * unless `parents` is set.
+ */
+export async function strangersOn(path: string, caller: Caller, parents = false): Promise<string[]> {
+  const found = new Set<string>();
+  let links = 0;
+  const walk = async (from: string, names: readonly string[]): Promise<void> => {
+    let at = from;
+    for (const [i, name] of names.entries()) {
+      at = resolve(at, name);
+      const entry = await lstat(at).catch((error: unknown) => {
+        if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
+        throw cannotRead(at, error);
+      });
+      if (entry === undefined) return;
+      if (entry.isSymbolicLink()) {
+        // The kernel lets nobody but its owner, and those of its directory, change a link.
+        if (!caller.uids.has(entry.uid)) found.add(`${at} belongs to ${userName(caller, entry.uid)}.`);
+        if (++links > MOST_LINKS) return;
+        const target = resolve(dirname(at), await readlink(at));
+        return walk('/', [...partsOf(target), ...names.slice(i + 1)]);
+      }
+      const isEnd = i === names.length - 1;
+      if (isEnd && parents) return;
+      const what = trouble(caller, at, entry, !isEnd);
+      if (what !== undefined) found.add(what);
+    }
+  };
+  await walk('/', ['/', ...partsOf(path)]);
+  return [...found];
+}
+
+const partsOf = (path: string): string[] => path.split('/').filter((name) => name !== '');
+
+/** What of a site directory is read or run. */
+const OURS = new Set([CONFIG_FILE, LOCK_FILE, STORE_FILE, OWN, '.env', 'env', 'caddy', 'trust', 'front']);
+const COMPOSE = /^(?:docker-)?compose(?:\.override)?\.ya?ml$/;
+
+async function strangersIn(folder: string, caller: Caller, top: boolean): Promise<string[]> {
+  const found: string[] = [];
+  const names = await readdir(folder).catch(() => [] as string[]);
+  for (const name of top ? names.filter((one) => OURS.has(one) || COMPOSE.test(one)) : names) {
+    const path = join(folder, name);
+    const entry = await lstat(path).catch(() => undefined);
+    if (entry === undefined) continue; // gone in the meantime
+    if (entry.isSymbolicLink()) found.push(...(await strangersOn(path, caller)));
+    else {
+      const what = trouble(caller, path, entry, false);
+      if (what !== undefined) found.push(what);
+    }
+    // Earlier generations are many, and behind a directory that only its owner may enter.
+    if (!entry.isFile() && (top || !folder.endsWith(`/${OWN}`)))
+      found.push(...(await strangersIn(path, caller, false)));
+  }
+  return found;
+}
+
+/** Refuses a site directory in which others may decide what is run. Exit 3. */
+export async function refuseStrangers(folder: string, caller?: Caller): Promise<void> {
+  const who = caller ?? (await thisCaller());
+  const on = await strangersOn(folder, who);
+  const found = [...new Set(on.length > 0 ? on : await strangersIn(folder, who, true))];
+  if (found.length === 0) return;
+  const me = userName(who, process.getuid?.() ?? 0);
+  const { message } = gather(
+    EXIT.REFUSED,
+    `Others decide what is in ${folder}:`,
+    found.length > 6 ? [...found.slice(0, 5), `and ${found.length - 5} more.`] : found,
+    '',
+  );
+  throw new Problem(EXIT.REFUSED, message, {
+    means:
+      'The files of a site say what runs on this host and what it may read. Nothing was read or changed.',
+    next: `Look at what is there. If it is yours, run this as its owner, or take it over: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
+  });
+}
