@@ -1,0 +1,41 @@
+/** The suffix list of the bundle against tldts, whose place it takes there. */
+import { parse } from 'tldts';
+import { expect, test } from 'vitest';
+import { parserOf } from '../../../scripts/suffix-parse.ts';
+import { suffixText } from '../../../scripts/suffix-text.ts';
+
+/** Every name on the list, from its text: `*` gets a label. */
+function namesIn(text: string): string[] {
+  const names: string[] = [];
+  const open: string[] = [];
+  let last = '';
+  for (const [, sign = '', label = ''] of text.matchAll(/([(),]*)[/!]?([^(),/!]*)/g)) {
+    for (const one of sign) {
+      if (one === '(') open.push(last);
+      if (one === ')') open.pop();
+    }
+    if (label === '') continue;
+    last = [label === '*' ? 'any' : label, open.at(-1)].filter(Boolean).join('.');
+    names.push(last);
+  }
+  return names;
+}
+
+test('gives the answers of tldts for every rule, below it and two below it', async () => {
+  const text = await suffixText();
+  const ours = parserOf(() => text);
+  const names = namesIn(text);
+  expect(names.length).toBeGreaterThan(10_000);
+  const extra = ['localhost', 'a.test', 'b.a.test', 'example.org', 'me.duckdns.org', 'x.y.co.uk'];
+  const tried = [...extra, ...names].flatMap((one) => [one, `a.${one}`, `b.a.${one}`]);
+  expect(
+    tried.flatMap((name) => {
+      const { publicSuffix, isIcann, domain } = ours(name);
+      const theirs = parse(name, { allowPrivateDomains: true });
+      const listed = theirs.isIcann === true || theirs.isPrivate === true;
+      return publicSuffix === theirs.publicSuffix && isIcann === listed && domain === theirs.domain
+        ? []
+        : [[name, publicSuffix, isIcann, domain]];
+    }),
+  ).toEqual([]);
+});
