@@ -115,12 +115,18 @@ async function thirdParty(metafile: Metafile): Promise<string> {
   const packages: string[] = [];
   const holders = new Map<string, string[]>();
   for (const folder of [...folders].toSorted()) {
-    const { name, version, license } = JSON.parse(
-      await readFile(join(root, folder, 'package.json'), 'utf8'),
-    ) as { name: string; version: string; license: string };
+    const {
+      name,
+      version: at,
+      license,
+    } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8')) as {
+      name: string;
+      version: string;
+      license: string;
+    };
     const files = (await readdir(join(root, folder))).filter((file) => /^(licen[cs]e|copying)/i.test(file));
     if (files.length === 0) throw new Error(`${name} is part of the bundle and has no licence text`);
-    packages.push(`${name} ${version} (${license})`);
+    packages.push(`${name} ${at} (${license})`);
     const notices = (await readdir(join(root, folder))).filter((file) => /^notice/i.test(file));
     for (const file of [...files, ...notices].toSorted()) {
       const text = (await readFile(join(root, folder, file), 'utf8')).replaceAll('\r\n', '\n').trim();

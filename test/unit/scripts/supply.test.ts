@@ -9,6 +9,7 @@ import { tempFolder } from '../../support/temp.ts';
 interface Locked {
   readonly resolved?: string;
   readonly integrity?: string;
+  readonly hasInstallScript?: boolean;
   readonly dependencies?: Record<string, string>;
   readonly optionalDependencies?: Record<string, string>;
 }
@@ -32,8 +33,15 @@ describe('package-lock.json', () => {
     expect(wanted.filter((name) => !names.has(name))).toEqual([]);
   });
 
-  test('no package runs a script when it is installed', () => {
-    expect(readFileSync('.npmrc', 'utf8')).toMatch(/^ignore-scripts=true$/m);
+  test('no package may run a script when it is installed', () => {
+    const { allowScripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+      allowScripts: Record<string, boolean>;
+    };
+    const able = all
+      .filter(([, { hasInstallScript }]) => hasInstallScript)
+      .map(([path]) => path.replace(/^.*node_modules\//, ''));
+    expect(able.filter((name) => allowScripts[name] !== false)).toEqual([]);
+    expect(readFileSync('scripts/prepare', 'utf8')).toContain('npm ci --ignore-scripts');
   });
 });
 
