@@ -7,6 +7,7 @@ import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
 import type { Resolved } from '../answers/resolve.ts';
+import { notStarted } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -103,12 +104,16 @@ export async function tryBuckets(
 }
 
 async function attempt(engine: Engine, store: Store, lock: Lock, trial: Trial): Promise<string | undefined> {
-  const { code, stdout, stderr } = await engine.run({
-    image: lockedReference(lock[trial.image] as Lock[string]),
+  const image = lockedReference(lock[trial.image] as Lock[string]);
+  const output = await engine.run({
+    image,
     argv: trial.argv,
     env: revealAll(trial.env((name) => store.get(name))),
     network: 'bridge',
   });
+  const failed = notStarted(image, output);
+  if (failed !== undefined) throw failed;
+  const { code, stdout, stderr } = output;
   if (code !== 0) return (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`;
   return trial.problem(stdout);
 }

@@ -12,7 +12,7 @@ import { parseYaml, printYaml } from '../yaml.ts';
 
 export const LOCK_FILE = 'images.lock.yaml';
 
-/** `digest` for a pulled image, `id` for one that was built or loaded here and that no registry knows. */
+/** `digest` for an image that a registry has, `id` for one that was built or loaded here. */
 export type LockEntry =
   | { readonly tag: string; readonly digest: string }
   | { readonly tag: string; readonly id: string; readonly source: 'built' | 'loaded' };
@@ -61,23 +61,29 @@ export async function readLock(folder: string): Promise<Lock> {
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return {};
     throw new Problem(EXIT.FAILED, `${join(folder, LOCK_FILE)} cannot be read.`, {
-      next: 'Put it back from .fedi/generations, or remove it: the images on the host are locked anew.',
+      next: 'Put it back from .fedi/generations, or remove it: the images on the host are then locked again.',
       cause: error,
     });
   }
 }
 
 export function printLock(lock: Lock): string {
-  return `# Which exact images this site runs. Written by fedi-setup; an entry that you take out is made anew.\n${printYaml(lock)}`;
+  return `# Which exact images this site runs. Written by fedi-setup; an entry that you remove is written again.\n${printYaml(lock)}`;
 }
 
-/** The lock entry of an image that is on the host. */
-export function lockEntry(spec: WantedImage, image: Image): LockEntry {
-  const repository = spec.reference.slice(0, spec.reference.lastIndexOf(':'));
+/** The digest under which a registry may know an image, by the name that the answers give it. */
+export function digestOf({ reference }: WantedImage, image: Image): string | undefined {
+  const repository = reference.slice(0, reference.lastIndexOf(':'));
   const short = repository.replace(/^docker\.io\/(library\/)?/, '');
-  const digest = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));
-  if (digest !== undefined) return { tag: spec.reference, digest: digest.slice(digest.indexOf('@') + 1) };
-  return { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' };
+  const found = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));
+  return found?.slice(found.indexOf('@') + 1);
+}
+
+/** The lock entry of an image that is on the host. @param digest where a registry has it */
+export function lockEntry(spec: WantedImage, image: Image, digest: string | undefined): LockEntry {
+  return digest === undefined || spec.build !== undefined
+    ? { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' }
+    : { tag: spec.reference, digest };
 }
 
 /** What a registry is asked for where nothing is locked yet. */

@@ -1,6 +1,7 @@
 /** Proves rendered files before they replace anything: by Compose, reading back every variable, and by Caddy. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { notStarted } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { cannotWrite } from '../atomic.ts';
 import { OWN, TRIAL } from '../layout.ts';
@@ -141,11 +142,15 @@ async function verifyCompose(
 async function verifyCaddy(engine: Engine, trial: string, lock: Lock): Promise<void> {
   const entry = lock['caddy'];
   if (entry === undefined) throw new Error('no image for caddy');
-  const { code, stderr } = await engine.run({
-    image: lockedReference(entry),
+  const image = lockedReference(entry);
+  const output = await engine.run({
+    image,
     argv: ['caddy', 'validate', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'],
     mounts: [`${join(trial, 'caddy')}:/etc/caddy:ro`],
   });
+  const failed = notStarted(image, output);
+  if (failed !== undefined) throw failed;
+  const { code, stderr } = output;
   if (code !== 0) {
     const line =
       stderr
