@@ -29,8 +29,8 @@ export async function runTrials(
   for (const { id } of config.apps) {
     for (const trial of appOf(id).trials?.(config) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
-      const problem = await attempt(engine, store, lock, trial);
-      if (problem === undefined) progress.done();
+      const { problem, note } = await attempt(engine, store, lock, trial);
+      if (problem === undefined) progress.done(note);
       else {
         progress.fail();
         throw new Problem(EXIT.USAGE, `${trial.title}: ${problem}`, {
@@ -96,14 +96,19 @@ export async function tryBuckets(
       progress.fail();
       throw new Problem(EXIT.USAGE, `${title}: ${messageOf(error)}.`, {
         means: 'Pictures would be lost on their way there. Nothing was changed.',
-        next: 'Mend that at your provider or in the answers, and run this again.',
+        next: 'Fix that at your provider or in the answers, and run this again.',
         cause: error,
       });
     }
   }
 }
 
-async function attempt(engine: Engine, store: Store, lock: Lock, trial: Trial): Promise<string | undefined> {
+async function attempt(
+  engine: Engine,
+  store: Store,
+  lock: Lock,
+  trial: Trial,
+): Promise<{ problem?: string | undefined; note?: string | undefined }> {
   const image = lockedReference(lock[trial.image] as Lock[string]);
   const output = await engine.run({
     image,
@@ -114,6 +119,9 @@ async function attempt(engine: Engine, store: Store, lock: Lock, trial: Trial): 
   const failed = notStarted(image, output);
   if (failed !== undefined) throw failed;
   const { code, stdout, stderr } = output;
-  if (code !== 0) return (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`;
-  return trial.problem(stdout);
+  if (code !== 0)
+    return {
+      problem: (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`,
+    };
+  return { problem: trial.problem(stdout), note: trial.note?.(stdout) };
 }

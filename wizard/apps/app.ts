@@ -115,6 +115,8 @@ export interface Trial {
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
   /** What is wrong with what it printed, in a sentence; undefined: nothing. */
   readonly problem: (stdout: string) => string | undefined;
+  /** What is worth knowing where nothing is wrong. */
+  readonly note?: (stdout: string) => string | undefined;
   readonly hint: string;
 }
 

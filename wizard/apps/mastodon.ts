@@ -205,8 +205,8 @@ export const mastodon: App = {
     'mastodon-streaming': {
       reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'release') || VERSION}`,
     },
-    postgres: { reference: 'docker.io/library/postgres:17-trixie' },
-    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie' },
+    postgres: { reference: 'docker.io/library/postgres:17-trixie', when: hasDatabase },
+    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey },
   },
   secrets: [
     {
