@@ -14,8 +14,7 @@ import { connect } from '../../wizard/docker/docker.ts';
 import type { Lock } from '../../wizard/plan/lock.ts';
 import { jsonProgress } from '../../wizard/progress.ts';
 import { Store } from '../../wizard/secrets/store.ts';
-import { attempt } from '../support/acme.ts';
-import '../support/mastodon-images.ts';
+import { attempt, needImages } from '../support/acme.ts';
 import { certificateFor, wantTls } from '../support/postgres-tls.ts';
 import { problemFrom } from '../support/problem.ts';
 import { docker } from '../support/site.ts';
@@ -81,6 +80,7 @@ const remove = (): void => {
 
 describe.sequential('servers elsewhere with certificates that are checked', () => {
   beforeAll(async () => {
+    needImages('mastodon', 'postgres', 'valkey');
     attempt('rm', '--force', '--volumes', POSTGRES, REDIS);
     certificateFor(host, folder);
     const context = mkdtempSync(join(folder, 'image-'));
@@ -134,7 +134,7 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
     await vi.waitFor(
       () => docker('exec', POSTGRES, 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
       {
-        timeout: 60_000,
+        timeout: 300_000,
         interval: 200,
       },
     );
