@@ -27,8 +27,11 @@ export interface WantedImage {
   readonly build?: string;
 }
 
-/** The images a site needs, by name. */
-export function wantedImages(config: Config): Record<string, WantedImage> {
+/** The images a site needs, by name. @param arch of this host, where the engine is too */
+export function wantedImages(
+  config: Config,
+  arch: NodeJS.Architecture = process.arch,
+): Record<string, WantedImage> {
   const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
   if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
   for (const { id } of config.apps) {
@@ -39,13 +42,13 @@ export function wantedImages(config: Config): Record<string, WantedImage> {
     Object.entries(specs).map(([name, spec]) => {
       const ours = referenceOf(spec, config.answers);
       const reference = config.images[name] ?? ours;
-      const digest = spec.known?.[reference];
+      const known = spec.known?.[reference];
       // Another image than ours is never built by us.
       return [
         name,
         {
           reference,
-          ...(digest === undefined ? {} : { digest }),
+          ...(known?.on.includes(arch) ? { digest: known.digest } : {}),
           ...(reference === ours && spec.build !== undefined ? { build: spec.build } : {}),
         },
       ];
