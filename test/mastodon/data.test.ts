@@ -123,7 +123,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
       /WRONGPASS|NOAUTH/,
     ],
-    ['a number that Redis does not have', redis(99), /SELECT 99 failed: .*out of range/],
+    ['a number that Redis does not have', redis(99), /out of range/],
     ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
   ])('%s is found out before anything is written', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });

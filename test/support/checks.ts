@@ -29,10 +29,11 @@ export const INFO: EngineInfo = {
   cpus: 2,
   dataRoot: '/var/lib/docker',
   rootless: false,
-  architecture: 'x86_64',
+  architecture: 'amd64',
   system: 'Debian GNU/Linux 12 (bookworm)',
   socket: 'unix:///var/run/docker.sock',
   chosenBy: undefined,
+  ignored: [],
 };
 
 /** An engine without anything; what a check must not call is not there. */

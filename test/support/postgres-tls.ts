@@ -1,6 +1,6 @@
-/** A PostgreSQL of a test that lets nobody in without TLS, by a certificate that no public CA gave. */
+/** A PostgreSQL of a test that lets nobody in without TLS, by a certificate that no public CA issued. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
@@ -12,11 +12,25 @@ const CERTIFICATE =
 const psql = (container: string, query: string): string =>
   docker('exec', container, 'psql', '-U', 'fedi', '-d', 'fedi', '-tAc', query);
 
-/** @param container of the image of PostgreSQL, whose superuser and database are `fedi` */
-export async function wantTls(container: string): Promise<void> {
+const CA = `${CERTIFICATE.replace('/CN=db', '/CN=Test-CA')} -addext keyUsage=critical,keyCertSign`;
+
+/** A CA (`ca.crt`) and a certificate of it for an address (`server.crt`, `server.key`), in that folder. */
+export function certificateFor(address: string, folder: string): void {
+  const openssl = (words: string): void =>
+    void execFileSync('openssl', words.split(' '), { cwd: folder, stdio: 'ignore' });
+  openssl(CA.replace('server.key', 'ca.key').replace('server.crt', 'ca.crt'));
+  openssl(`${CERTIFICATE} -CA ca.crt -CAkey ca.key -addext subjectAltName=IP:${address}`);
+}
+
+/**
+ * @param container of the image of PostgreSQL, whose superuser and database are `fedi`
+ * @param made folder with `server.crt` and `server.key`; absent: a certificate that it signs itself
+ */
+export async function wantTls(container: string, made?: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-tls-'));
   try {
-    execFileSync('openssl', CERTIFICATE.split(' '), { cwd: folder, stdio: 'ignore' });
+    if (made === undefined) execFileSync('openssl', CERTIFICATE.split(' '), { cwd: folder, stdio: 'ignore' });
+    else cpSync(made, folder, { recursive: true });
     for (const name of ['server.crt', 'server.key'])
       docker('cp', join(folder, name), `${container}:/tmp/${name}`);
   } finally {

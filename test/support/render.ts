@@ -28,6 +28,7 @@ export const SECRET_VALUES: Readonly<Record<string, string>> = Object.fromEntrie
 export interface RenderOptions {
   readonly images?: 'loaded' | 'pulled';
   readonly custom?: string;
+  readonly noProxy?: readonly string[];
 }
 
 const digest = (index: number): string => `sha256:${(index % 16).toString(16).repeat(64)}`;
@@ -35,7 +36,7 @@ const digest = (index: number): string => `sha256:${(index % 16).toString(16).re
 /** Answers by key, as in fedi.yaml with dots → the site. They have to be complete. */
 export async function render(
   answers: Readonly<Record<string, string>>,
-  { images = 'pulled', custom = '' }: RenderOptions = {},
+  { images = 'pulled', custom = '', noProxy }: RenderOptions = {},
 ): Promise<RenderedSite> {
   const resolved = await resolve([
     new Map(Object.entries(answers).map(([key, text]) => [key, { text, from: 'the test' }])),
@@ -70,5 +71,6 @@ export async function render(
     lock,
     answersText: saveInto(undefined, saved),
     customCaddy: custom,
+    noProxy,
   });
 }

@@ -40,7 +40,7 @@ import { closeSecrets, commit, compare, makeFolders, needsRecovery, readManifest
 import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { installRoot } from './root.ts';
 import { runningAnswers } from './generations.ts';
-import { fetchImages, lockOf } from './images.ts';
+import { fetchImages, lockOf, toMove } from './images.ts';
 import { refuseOlder } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
@@ -160,6 +160,7 @@ async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 
 export async function prepare(
   options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'renew' | 'now'>,
   engine: Engine,
+  pulled?: ReadonlySet<string>,
 ): Promise<Prepared> {
   const { folder, resolved, savedText, now } = options;
   const config = configOf(resolved.answers);
@@ -199,7 +200,8 @@ export async function prepare(
   if (options.renew !== undefined) await renew(config, store, options.renew, now());
 
   const wanted = wantedImages(config);
-  const { lock, missing } = await lockOf(engine, wanted, options.lock ?? (await readLock(folder)));
+  const locked = options.lock ?? (await readLock(folder));
+  const { lock, missing } = await lockOf(engine, wanted, locked, pulled);
   // What is not on the host yet is shown by its tag; the lock is written once it is there.
   const shown: Lock = {
     ...lock,
@@ -219,6 +221,7 @@ export async function prepare(
       .map(([name, text]) => `${name}\n${text}`)
       .join('\n'),
     pictures: (await readPictures(folder, config)).files,
+    noProxy: await engine.noProxy(),
   });
   return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }
@@ -378,14 +381,19 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const wanted = wantedImages(config);
   const locked = options.lock ?? (await readLock(folder));
   const before = await lockOf(engine, wanted, locked);
-  await fetchImages(engine, wanted, locked, before.missing, progress);
+  const pulled = await fetchImages(engine, wanted, locked, before.missing, progress);
 
-  const prepared = await prepare(options, engine);
+  const prepared = await prepare(options, engine, pulled);
   const { store, lock, site, changes } = prepared;
   if (prepared.missing.length > 0)
     throw new Problem(
       EXIT.FAILED,
       `After fetching, these images are still missing: ${prepared.missing.join(', ')}.`,
+      {
+        means:
+          'The images that were built or pulled now are not those that images.lock.yaml names. Nothing was changed.',
+        next: toMove(prepared.missing),
+      },
     );
 
   const caddy = lockedReference(lock['caddy'] as Lock[string]);

@@ -1,83 +1,126 @@
 /** Gets the images of a site onto the host and says exactly which they are. */
 import { assetPath } from '../assets.ts';
-import type { Engine } from '../docker/engine.ts';
-import { lockEntry, lockedReference, pullReference } from '../plan/lock.ts';
+import type { Engine, Image } from '../docker/engine.ts';
+import { digestOf, lockEntry, lockedReference, pullReference } from '../plan/lock.ts';
 import type { Lock, LockEntry, WantedImage } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 
-/** The lock for what is wanted, as far as the host has it; no registry is asked. */
+/**
+ * The digest of an image where a registry has it. With containerd's image store every image with a name has a digest,
+ * which is its id, also one that was loaded: the registry is asked then, unless this run pulled the image.
+ */
+async function publishedDigest(
+  engine: Engine,
+  spec: WantedImage,
+  image: Image,
+  pulled: boolean,
+): Promise<string | undefined> {
+  const digest = spec.build === undefined ? digestOf(spec, image) : undefined;
+  if (digest === undefined || digest !== image.id || pulled || image.pulled === true) return digest;
+  if (image.pulled === false) return undefined;
+  const found = await engine.findInRegistry(`${spec.reference}@${digest}`).catch((error: unknown) => {
+    // Not there, or not reached.
+    if (error instanceof Problem) return undefined;
+    throw error;
+  });
+  return found?.digest === digest ? digest : undefined;
+}
+
+/** What the lock says of an image as it is wanted. No registry has what was built here, whatever an older lock says. */
+function lockedOf(lock: Lock, name: string, spec: WantedImage): LockEntry | undefined {
+  const entry = lock[name];
+  if (entry?.tag !== spec.reference || ('digest' in entry && spec.build !== undefined)) return undefined;
+  return entry;
+}
+
+/**
+ * The lock for what is wanted, as far as the host has it. What the lock has already is only looked up.
+ * @param pulled names of the images that this run pulled
+ */
 export async function lockOf(
   engine: Engine,
   wanted: Readonly<Record<string, WantedImage>>,
   lock: Lock,
+  pulled: ReadonlySet<string> = new Set(),
 ): Promise<{ lock: Lock; missing: string[] }> {
   const found: Record<string, LockEntry> = {};
   const missing: string[] = [];
   const drifted: string[] = [];
   const lookedUp = await Promise.all(
     Object.entries(wanted).map(async ([name, spec]) => {
-      const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
+      const locked = lockedOf(lock, name, spec);
       const image =
         locked === undefined
           ? // A pull by digest leaves no name behind. What somebody put here under the name is what they want.
             ((spec.digest === undefined ? undefined : await engine.image(pullReference(spec))) ??
             (await engine.image(spec.reference)))
           : await engine.image(lockedReference(locked));
-      return { name, spec, locked, image };
+      const digest =
+        locked === undefined && image !== undefined
+          ? await publishedDigest(engine, spec, image, pulled.has(name))
+          : undefined;
+      return { name, spec, locked, image, digest };
     }),
   );
-  for (const { name, spec, locked, image } of lookedUp) {
+  for (const { name, spec, locked, image, digest } of lookedUp) {
     if (image === undefined) {
       missing.push(name);
       continue;
     }
-    if (locked === undefined) found[name] = lockEntry(spec, image);
+    if (locked === undefined) found[name] = lockEntry(spec, image, digest);
     else if ('id' in locked && locked.id !== image.id) drifted.push(name);
     else found[name] = locked;
   }
   if (drifted.length > 0) {
     const tags = [...new Set(drifted.map((name) => lock[name]?.tag))];
-    const several = drifted.length > 1;
     throw new Problem(
       EXIT.REFUSED,
       tags.length > 1
         ? `${tags.join(', ')} are other images now than those this site runs on.`
         : `${tags[0]} is another image now than the one this site runs on.`,
       {
-        means: `Somebody built or loaded ${tags.length > 1 ? 'them' : 'it'} anew under the same name. Nothing was changed.`,
-        next: `To move to ${tags.length > 1 ? 'them' : 'it'}, remove the ${several ? 'entries' : 'entry'} ${drifted.join(', ')} from images.lock.yaml and run this again.`,
+        means: `Another image was built, loaded or pulled under the same name. Nothing was changed.`,
+        next: toMove(drifted),
       },
     );
   }
   return { lock: found, missing };
 }
 
-/** Pulls or builds what is missing. */
+/** How to take the images that are on the host instead of the locked ones. */
+export const toMove = (names: readonly string[]): string =>
+  `To move to ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
+
+/** Pulls or builds what is missing. Resolves to the names of the images that were pulled. */
 export async function fetchImages(
   engine: Engine,
   wanted: Readonly<Record<string, WantedImage>>,
   lock: Lock,
   missing: readonly string[],
   progress: Progress,
-): Promise<void> {
+): Promise<Set<string>> {
+  const pulled = new Set<string>();
   for (const name of missing) {
     const spec = wanted[name] as WantedImage;
-    const locked = lock[name]?.tag === spec.reference ? lock[name] : undefined;
+    const locked = lockedOf(lock, name, spec);
     progress.start(`image.${name}`, `Image ${spec.reference}`);
     try {
       const onLine = (line: string): void => progress.update(line);
       if (spec.build !== undefined)
         await engine.build(spec.reference, assetPath(`compose/${spec.build}`), onLine);
-      else
+      else {
         await engine.pull(
           locked !== undefined && 'digest' in locked ? lockedReference(locked) : pullReference(spec),
           onLine,
         );
+        pulled.add(name);
+      }
       progress.done();
     } catch (error) {
       progress.fail();
       throw error;
     }
   }
+  return pulled;
 }

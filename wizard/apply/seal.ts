@@ -2,6 +2,7 @@
 import type { Seal as Kept, ServerSeal, VolumeSeal } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
+import { notStarted } from '../docker/engine.ts';
 import type { Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { placeKey, placeOf } from '../render/site.ts';
@@ -84,11 +85,14 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
 function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: string, place: string): Keeper {
   const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
     const env = revealAll(seal.env((name) => store.get(name)));
-    const { code, stdout, stderr } = await engine.run({ image, argv, stdin, env, network: 'bridge' });
+    const output = await engine.run({ image, argv, stdin, env, network: 'bridge' });
+    const failed = notStarted(image, output);
+    if (failed !== undefined) throw failed;
+    const { code, stdout, stderr } = output;
     if (code === 0) return stdout.trim();
     throw new Problem(EXIT.FAILED, `In ${place} this was refused: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',
-      next: 'Mend that and run this again.',
+      next: 'Fix that and run this again.',
     });
   };
   return {

@@ -7,6 +7,7 @@ import { doorOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
 import type { Resolved } from '../answers/resolve.ts';
+import { notStarted } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -28,8 +29,8 @@ export async function runTrials(
   for (const { id } of config.apps) {
     for (const trial of appOf(id).trials?.(config) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
-      const problem = await attempt(engine, store, lock, trial);
-      if (problem === undefined) progress.done();
+      const { problem, note } = await attempt(engine, store, lock, trial);
+      if (problem === undefined) progress.done(note);
       else {
         progress.fail();
         throw new Problem(EXIT.USAGE, `${trial.title}: ${problem}`, {
@@ -95,20 +96,32 @@ export async function tryBuckets(
       progress.fail();
       throw new Problem(EXIT.USAGE, `${title}: ${messageOf(error)}.`, {
         means: 'Pictures would be lost on their way there. Nothing was changed.',
-        next: 'Mend that at your provider or in the answers, and run this again.',
+        next: 'Fix that at your provider or in the answers, and run this again.',
         cause: error,
       });
     }
   }
 }
 
-async function attempt(engine: Engine, store: Store, lock: Lock, trial: Trial): Promise<string | undefined> {
-  const { code, stdout, stderr } = await engine.run({
-    image: lockedReference(lock[trial.image] as Lock[string]),
+async function attempt(
+  engine: Engine,
+  store: Store,
+  lock: Lock,
+  trial: Trial,
+): Promise<{ problem?: string | undefined; note?: string | undefined }> {
+  const image = lockedReference(lock[trial.image] as Lock[string]);
+  const output = await engine.run({
+    image,
     argv: trial.argv,
     env: revealAll(trial.env((name) => store.get(name))),
     network: 'bridge',
   });
-  if (code !== 0) return (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`;
-  return trial.problem(stdout);
+  const failed = notStarted(image, output);
+  if (failed !== undefined) throw failed;
+  const { code, stdout, stderr } = output;
+  if (code !== 0)
+    return {
+      problem: (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`,
+    };
+  return { problem: trial.problem(stdout), note: trial.note?.(stdout) };
 }

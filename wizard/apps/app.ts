@@ -17,8 +17,13 @@ export const TRUST_FOLDER = '/etc/fedi/trust';
 export interface ImageSpec {
   /** Reference with a tag, of the image we know to work; it may follow from an answer. */
   readonly reference: string | ((answers: Answers) => string);
-  /** Reference → digest of exactly what was seen to work under it: pulled by that, whatever the name leads to by now. */
-  readonly known?: Readonly<Record<string, string>>;
+  /**
+   * Reference → digest of exactly what was seen to work under it: pulled by that, whatever the name leads to by now. Only
+   * on the processors that it was seen on: the digest may be that of their image alone.
+   */
+  readonly known?: Readonly<
+    Record<string, { readonly digest: string; readonly on: readonly NodeJS.Architecture[] }>
+  >;
   /** Folder under compose/ with a Dockerfile, for software that publishes no image: built on the host. */
   readonly build?: string;
   /** Whether the answers need it at all; absent: always. */
@@ -120,6 +125,8 @@ export interface Trial {
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
   /** What is wrong with what it printed, in a sentence; undefined: nothing. */
   readonly problem: (stdout: string) => string | undefined;
+  /** What is worth knowing where nothing is wrong. */
+  readonly note?: (stdout: string) => string | undefined;
   readonly hint: string;
 }
 

@@ -18,9 +18,15 @@ export interface ServerKind {
   readonly path: RegExp;
   /** What there is instead, in a container of its own; the first is the default. Absent: `local`. */
   readonly local?: NonNullable<Question['choices']>;
-  /** What else is wrong with an address, in a sentence. */
-  readonly problem?: (server: Server) => string | undefined;
+  /** What may stand after the `?` of an address, and with which values; absent: nothing. */
+  readonly options?: (server: Server) => Readonly<Record<string, readonly string[]>>;
 }
+
+/** How libpq goes by TLS; only the last two check the certificate. */
+export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+
+/** The public CAs, in the images of Debian that the apps have. */
+export const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
 
 export const REDIS: ServerKind = {
   key: 'redis',
@@ -88,10 +94,50 @@ function parseServer(kind: ServerKind, text: string): Parsed<string> {
     return { problem: `It lacks what stands behind the host. Example: ${example}` };
   const password = parsePassword(server.password.reveal());
   if ('problem' in password) return { problem: `Its password: ${password.problem} Example: ${example}` };
-  const problem = kind.problem?.(server);
+  const problem = optionProblem(server, kind.options?.(server) ?? {});
   if (problem !== undefined) return { problem };
   return { value: text.trim() };
 }
+
+/** An option that nobody reads would be dropped without a word. */
+function optionProblem(
+  server: Server,
+  known: Readonly<Record<string, readonly string[]>>,
+): string | undefined {
+  const wrong = [...server.options].find(([name, value]) => !known[name]?.includes(value));
+  if (wrong === undefined) return undefined;
+  const [name = ''] = wrong;
+  const [option, words = []] = Object.entries(known)[0] ?? [];
+  if (option === undefined) return `Its option ${name} is not known here: nothing can stand after a ?.`;
+  return `${name === option ? 'Its' : `Its option ${name} is not known here, and its`} ${option} has to be one of ${words.join(', ')}: after the ? only ${option} can stand.`;
+}
+
+/** What a Redis says of itself when it is tried. */
+export interface RedisInfo {
+  readonly version?: string | undefined;
+  /** What it removes when its memory is full, and how much memory that is; absent where it does not say. */
+  readonly policy?: string | undefined;
+  readonly maxmemory?: string | number | undefined;
+}
+
+/** Whether a Redis may remove keys when its memory is full. Without a limit it never is. */
+const evicts = ({ policy, maxmemory }: RedisInfo): boolean =>
+  policy !== undefined && policy !== 'noeviction' && Number(maxmemory ?? 1) !== 0;
+
+/** What is wrong with a Redis for queues, in a sentence. */
+export function redisProblem(info: RedisInfo, oldest: number): string | undefined {
+  if (!(Number(info.version?.split('.')[0]) >= oldest))
+    return `it is older than ${oldest}.0 (${info.version || 'it does not say'}).`;
+  if (evicts(info) && !info.policy?.startsWith('volatile-'))
+    return `it removes any key when its memory is full (maxmemory-policy ${info.policy}), and queues with them. Set maxmemory-policy noeviction there.`;
+  return undefined;
+}
+
+/** Queues have no time to live, so they stay; the rest is worth knowing. */
+export const redisNote = (info: RedisInfo): string | undefined =>
+  evicts(info)
+    ? `when its memory is full it removes keys that expire (${info.policy}); noeviction is better`
+    : undefined;
 
 const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key}`;
 

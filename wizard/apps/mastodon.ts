@@ -203,8 +203,12 @@ export const mastodon: App = {
     'mastodon-streaming': {
       reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'release') || VERSION}`,
     },
-    postgres: { reference: 'docker.io/library/postgres:17-trixie', data: { parts: 1, fixed: true } },
-    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', data: { parts: 1 } },
+    postgres: {
+      reference: 'docker.io/library/postgres:17-trixie',
+      when: hasDatabase,
+      data: { parts: 1, fixed: true },
+    },
+    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey, data: { parts: 1 } },
   },
   secrets: [
     {

@@ -37,7 +37,7 @@ import type { Moves } from './s3.ts';
 /** The version a new site gets: the newest stable one that was seen to run from its official image. */
 const VERSION = 'v0.14.4';
 const IMAGE = 'ghcr.io/pixelfed/pixelfed';
-/** What others run as that version, pinned by its digest; never compared with a registry from here. */
+/** What others run as that version on amd64, pinned by its digest; never compared with a registry from here. */
 const DIGEST = 'sha256:7d96925cb75c763878ab72a4e1a37c09fe64fffa8a0ad5ae68f90a3bacbab69e';
 /** The first whose official image is the one our stack is made for (FrankenPHP, no `bootstrap/cache` of its own). */
 const OLDEST = [0, 12, 10] as const;
@@ -322,7 +322,7 @@ export const pixelfed: App = {
   images: {
     pixelfed: {
       reference: (answers) => `${IMAGE}:${text(answers, 'release') || VERSION}`,
-      known: { [`${IMAGE}:${VERSION}`]: DIGEST },
+      known: { [`${IMAGE}:${VERSION}`]: { digest: DIGEST, on: ['x64'] } },
       data: { parts: 3 },
     },
     ...dataImages,

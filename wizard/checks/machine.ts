@@ -17,17 +17,14 @@ import { neededPorts } from './ports.ts';
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
 
-/** As images are named: what Node and the kernel call it. */
-const ARCHITECTURES: Readonly<Record<string, string>> = {
-  x64: 'amd64',
-  x86_64: 'amd64',
-  arm64: 'arm64',
-  aarch64: 'arm64',
-};
+/** As images are named: what Node calls it. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };
+
+/** What the images are made for. */
+const PLATFORMS = ['amd64', 'arm64'];
 
 export async function checkSystem({ host, info }: CheckContext): Promise<Looked> {
-  const machine = info instanceof Problem ? host.arch : info.architecture;
-  const arch = ARCHITECTURES[machine];
+  const arch = info instanceof Problem ? (ARCHITECTURES[host.arch] ?? host.arch) : info.architecture;
   const system = info instanceof Problem ? '' : info.system;
   const found: Finding[] = [];
   if (host.platform !== 'linux' || system.startsWith('Docker Desktop')) {
@@ -42,15 +39,16 @@ export async function checkSystem({ host, info }: CheckContext): Promise<Looked>
       next: 'For a server, use Docker Engine on a Linux host.',
     });
   }
-  if (arch === undefined) {
+  if (!PLATFORMS.includes(arch)) {
     found.push({
       level: 'blocker',
-      what: `This machine’s processor is ${machine}.`,
-      means: 'The images exist for amd64 and arm64 only.',
-      next: 'Use a machine with one of these, or name images of your own with --images-NAME.',
+      what: `Docker here runs programs for ${arch}.`,
+      means:
+        'The images exist for amd64 and arm64 only. A 32-bit system is the other kind, also on a 64-bit processor.',
+      next: 'Use a 64-bit system on one of these, or name images of your own with --images-NAME.',
     });
   }
-  return { seen: `${host.platform}, ${arch ?? machine}${system === '' ? '' : `, ${system}`}`, found };
+  return { seen: `${host.platform}, ${arch}${system === '' ? '' : `, ${system}`}`, found };
 }
 
 const ENGINE_MINIMUM = [20, 10] as const;
@@ -62,7 +60,7 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
     const { message, means = '', next = '' } = info;
     return { seen: message, found: [{ level: 'blocker', what: message, means, next, must: true }] };
   }
-  const { version, composeVersion, rootless, dataRoot, socket, chosenBy } = info;
+  const { version, composeVersion, rootless, dataRoot, socket, chosenBy, ignored } = info;
   const found: Finding[] = [];
   const engine = numbersOf(version) ?? [];
   if (isOlder(engine, ENGINE_MINIMUM)) {
@@ -87,6 +85,15 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       what: `This is not this host’s own Docker: ${chosenBy} names ${socket}.`,
       means: 'The site will run there, and whoever looks for it needs the same setting.',
       next: 'If that is not meant, `docker context use default` and unset DOCKER_HOST.',
+    });
+  }
+  if (ignored.length > 0) {
+    const several = ignored.length > 1;
+    found.push({
+      level: 'warning',
+      what: `${ignored.join(', ')} ${several ? 'are' : 'is'} set in this shell.`,
+      means: `${several ? 'They are' : 'It is'} for engines on other machines. The site is set up without ${several ? 'them' : 'it'}, but \`docker\` in this shell may fail.`,
+      next: `\`unset ${ignored.join(' ')}\`, and look for ${several ? 'them' : 'it'} in your profile.`,
     });
   }
   if (dataRoot.startsWith('/var/snap/')) {

@@ -1,6 +1,6 @@
 /** What lies outside: the registry, as the engine reaches it, and the world, as a container does. */
 import type { Config } from '../config/config.ts';
-import type { Output } from '../docker/engine.ts';
+import type { EngineInfo, Output } from '../docker/engine.ts';
 import { Problem } from '../problem.ts';
 import { isPublic, isReserved } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
@@ -19,37 +19,69 @@ export function registryOf(reference: string): { name: string; url: string } {
   return { name, url: `https://${name === 'docker.io' ? 'registry-1.docker.io' : name}/v2/` };
 }
 
-/** One image of each registry, and all whose content is known, asked for by the engine: it has its own network, proxy and mirrors. */
+/** Every image that has to be pulled, asked for by the engine: it has its own network, proxy and mirrors. */
 export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<Looked | undefined> {
   if (info instanceof Problem || pulls.length === 0) return undefined;
-  const one = new Map(pulls.map((reference) => [registryOf(reference).name, reference]));
-  const asked = new Set([...one.values(), ...pulls.filter((reference) => reference.includes('@'))]);
-  const found: Finding[] = [];
-  const seen: string[] = [];
-  for (const reference of asked) {
-    const { name } = registryOf(reference);
-    const [tag = '', digest] = reference.split('@');
-    try {
-      await engine.findInRegistry(reference);
-      seen.push(`${name} answers`);
-      if (digest === undefined) continue;
-      const now = await engine.findInRegistry(tag);
-      if (now === undefined || now === digest) continue;
-      seen.push(`${tag} is ${now}`);
-      found.push({
-        level: 'warning',
-        what: `The registry has another image by now under the name ${tag}.`,
-        means: `Somebody put it in the place of the one that is known to work, which this site gets: ${digest}.`,
-        next: 'Ask its makers, if you like to know why: a version that was published does not change.',
-      });
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      const { message: what, means = '', next = '' } = error;
-      found.push({ level: 'blocker', what, means, next });
-      seen.push(`${name} does not give ${reference}`);
+  const asked = await Promise.all(
+    [...new Set(pulls)].map((reference) => askRegistry(engine, info, reference)),
+  );
+  // A registry that is not reached is one finding for all of its images.
+  const found = new Map<string, Finding>();
+  for (const { reference, found: findings } of asked) {
+    for (const finding of findings) {
+      const key = registryOf(reference).name + finding.what.replace(reference, '');
+      const same = found.get(key);
+      found.set(
+        key,
+        same === undefined
+          ? finding
+          : { ...same, what: same.what.replace(/^(The image .+?)(?= could| is)/, `$1, ${reference}`) },
+      );
     }
   }
-  return { seen: seen.join('; '), found };
+  return { seen: [...new Set(asked.flatMap(({ seen }) => seen))].join('; '), found: [...found.values()] };
+}
+
+async function askRegistry(
+  engine: CheckContext['engine'],
+  { architecture }: EngineInfo,
+  reference: string,
+): Promise<{ reference: string; seen: string[]; found: Finding[] }> {
+  const { name } = registryOf(reference);
+  const [tag = '', digest] = reference.split('@');
+  const seen: string[] = [];
+  const found: Finding[] = [];
+  try {
+    const published = await engine.findInRegistry(reference);
+    seen.push(`${name} answers`);
+    const platform = `linux/${architecture}`;
+    const { platforms = [] } = published ?? {};
+    if (platforms.length > 0 && !platforms.includes(platform)) {
+      seen.push(`${reference} is for ${platforms.join(', ')}`);
+      found.push({
+        level: 'blocker',
+        what: `The image ${reference} is not made for ${platform}, only for ${platforms.join(', ')}.`,
+        means: 'Its programs cannot run here.',
+        next: 'Use a machine with another processor, or name another image with --images-NAME.',
+      });
+    }
+    if (digest === undefined) return { reference, seen, found };
+    const now = await engine.findInRegistry(tag);
+    if (now === undefined || now.digest === digest) return { reference, seen, found };
+    seen.push(`${tag} is ${now.digest}`);
+    found.push({
+      level: 'warning',
+      what: `The registry has another image by now under the name ${tag}.`,
+      means: `It took the place of the one that is known to work, which this site gets: ${digest}.`,
+      next: 'Ask its makers, if you like to know why: a version that was published does not change.',
+    });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    const { message: what, means = '', next = '' } = error;
+    found.push({ level: 'blocker', what, means, next });
+    seen.push(`${name} does not give ${reference}`);
+  }
+  return { reference, seen, found };
 }
 
 /**

@@ -20,7 +20,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'dns', phase: 'before', title: 'DNS', about: 'A and AAAA records against the addresses of this host', run: checkDns },
   { id: 'caa', phase: 'before', title: 'CAA', about: 'whether the domain lets Let’s Encrypt give certificates', run: checkCaa },
   { id: 'clock', phase: 'before', title: 'Clock', about: 'the time, against that of a server the site needs, or NTP', run: checkClock },
-  { id: 'registry', phase: 'before', title: 'Registry', about: 'whether the engine can pull what is missing', run: checkRegistry },
+  { id: 'registry', phase: 'before', title: 'Registry', about: 'whether the engine can pull what is missing, for this processor', run: checkRegistry },
   { id: 'outside', phase: 'inside', title: 'Out of a container', about: 'DNS and HTTPS, as a container has them', run: checkOutside },
   { id: 'ipv6', phase: 'inside', title: 'IPv6 out of a container', about: 'the same by IPv6, where the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; else their last lines', run: checkContainers },

@@ -1,5 +1,6 @@
 /** The engine for real: dockerode looks and executes, `docker compose` changes. The only importer of dockerode. */
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -7,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import { EngineGone } from './engine.ts';
-import type { Container, Engine, EngineInfo, Image, OneShot, Output } from './engine.ts';
+import type { Container, Engine, EngineInfo, Image, OneShot, Output, Published } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
 import { isOlder, numbersOf } from '../versions.ts';
@@ -17,12 +18,43 @@ const COMPOSE_MINIMUM = [2, 24] as const;
 
 const INSTALL = 'Install Docker Engine and the Compose plugin: https://docs.docker.com/engine/install/';
 
-/** Compose reads its own variables from the environment: a stray COMPOSE_FILE would run another stack. */
+/**
+ * Variables of Docker's client that have no place at this host's own engine: TLS to another machine, another version of
+ * the API, another platform's images; content trust asks a server for signatures that our images do not have.
+ */
+const IGNORED = [
+  'DOCKER_API_VERSION',
+  'DOCKER_CERT_PATH',
+  'DOCKER_CONTENT_TRUST',
+  'DOCKER_CONTENT_TRUST_SERVER',
+  'DOCKER_DEFAULT_PLATFORM',
+  'DOCKER_TLS',
+  'DOCKER_TLS_VERIFY',
+];
+
+/**
+ * What Docker's client gets of our environment. Compose reads its own variables from it: a stray COMPOSE_FILE would run
+ * another stack. Which engine is meant was found out before, so that DOCKER_CONTEXT is not asked again.
+ */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith('COMPOSE_') && !name.startsWith('FEDI_')),
+    Object.entries(process.env).filter(
+      ([name]) =>
+        !name.startsWith('COMPOSE_') &&
+        !name.startsWith('FEDI_') &&
+        name !== 'DOCKER_CONTEXT' &&
+        !IGNORED.includes(name),
+    ),
   );
 }
+
+/** Those that are set. An empty one is as good as none, but for DOCKER_TLS_VERIFY. */
+const ignoredVariables = (): string[] =>
+  IGNORED.filter(
+    (name) =>
+      !['', '0'].includes(process.env[name] ?? '') ||
+      (name === 'DOCKER_TLS_VERIFY' && process.env[name] !== undefined),
+  );
 
 const NOT_INSTALLED = new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
   means: 'The servers run in containers. Nothing was changed.',
@@ -36,19 +68,28 @@ interface Endpoint {
   readonly chosenBy: string | undefined;
 }
 
-/** The context that somebody chose; asking `docker` itself costs as much as a whole no-op run. */
+interface ClientConfig {
+  readonly currentContext?: string;
+  /** By the engine's address, or `default`. */
+  readonly proxies?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** The configuration of Docker's client; asking `docker` itself costs as much as a whole no-op run. */
+async function clientConfig(): Promise<ClientConfig> {
+  try {
+    const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
+    return JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as ClientConfig;
+  } catch {
+    return {};
+  }
+}
+
+/** The context that somebody chose. */
 async function chosenContext(): Promise<string | undefined> {
   const named = process.env['DOCKER_CONTEXT'];
   if (named) return named;
-  try {
-    const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
-    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as {
-      currentContext?: string;
-    };
-    return config.currentContext === 'default' ? undefined : config.currentContext;
-  } catch {
-    return undefined;
-  }
+  const { currentContext } = await clientConfig();
+  return currentContext === 'default' ? undefined : currentContext;
 }
 
 /** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked where there is one. */
@@ -77,8 +118,35 @@ async function endpoint(): Promise<Endpoint> {
   }
 }
 
-function client({ host, chosenBy }: Endpoint): Docker {
-  if (host.startsWith('unix://')) return new Docker({ socketPath: host.slice('unix://'.length) });
+/** The newest that we know: in newer ones an engine may answer in other words. */
+const NEWEST_API = '1.53';
+
+/** The version of the API to speak: the engine's newest, but not newer than ours. An engine may take none so old. */
+export function apiVersion(newest: string | undefined): string | undefined {
+  if (newest === undefined || !/^\d+\.\d+$/.test(newest)) return undefined;
+  return `v${isOlder(numbersOf(newest) ?? [], numbersOf(NEWEST_API) ?? []) ? newest : NEWEST_API}`;
+}
+
+/** An engine will refuse calls without a version one day. Nobody there: the first real question tells that in words. */
+async function negotiate(socketPath: string): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const asked = request({ socketPath, path: '/_ping', method: 'GET', timeout: 10_000 }, (response) => {
+      response.resume();
+      const newest = response.headers['api-version'];
+      resolve(apiVersion(typeof newest === 'string' ? newest : undefined));
+    });
+    asked.on('error', () => resolve(undefined));
+    asked.on('timeout', () => asked.destroy());
+    asked.end();
+  });
+}
+
+async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
+  if (host.startsWith('unix://')) {
+    const socketPath = host.slice('unix://'.length);
+    const version = await negotiate(socketPath);
+    return new Docker({ socketPath, ...(version === undefined ? {} : { version }) });
+  }
   throw new Problem(
     EXIT.PREFLIGHT,
     `${chosenBy === 'DOCKER_HOST' ? 'DOCKER_HOST' : 'The Docker context'} is ${host}, an engine on another machine.`,
@@ -196,7 +264,7 @@ const EXIT_CODE_MS = 60_000;
 /** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
 export async function connect(): Promise<Engine> {
   const end = await endpoint();
-  const docker = client(end);
+  const docker = await client(end);
   const environment = { ...cleanEnvironment(), DOCKER_HOST: end.host };
   const cli = (
     argv: readonly string[],
@@ -220,13 +288,14 @@ export async function connect(): Promise<Engine> {
         NCPU: number;
         DockerRootDir: string;
         SecurityOptions?: string[];
-        Architecture?: string;
         OperatingSystem?: string;
       };
+      let architecture: string;
       // The client first: without it the socket's trouble is not the person's first trouble.
       const compose = await cli(['compose', 'version', '--short']);
       try {
         info = await docker.info();
+        architecture = (await docker.version()).Arch;
       } catch (error) {
         throw await unreachable(end, error);
       }
@@ -254,26 +323,53 @@ export async function connect(): Promise<Engine> {
         cpus: info.NCPU,
         dataRoot: info.DockerRootDir,
         rootless: (info.SecurityOptions ?? []).some((option) => option.includes('rootless')),
-        architecture: info.Architecture ?? '',
+        architecture,
         system: info.OperatingSystem ?? '',
         socket: end.host,
         chosenBy: end.host === DEFAULT_SOCKET ? undefined : end.chosenBy,
+        ignored: ignoredVariables(),
       };
+    },
+
+    async noProxy(): Promise<readonly string[] | undefined> {
+      const { proxies = {} } = await clientConfig();
+      const { noProxy = '', ...proxy } = proxies[end.host] ?? proxies['default'] ?? {};
+      if (Object.values(proxy).every((one) => !one)) return undefined;
+      return noProxy
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean);
     },
 
     async image(reference): Promise<Image | undefined> {
       try {
-        const image = await docker.getImage(reference).inspect();
-        return { id: image.Id, digests: image.RepoDigests ?? [] };
+        const image = (await docker.getImage(reference).inspect()) as Docker.ImageInspectInfo & {
+          Identity?: { Pull?: unknown[] };
+        };
+        const { Identity: identity } = image;
+        return {
+          id: image.Id,
+          digests: image.RepoDigests ?? [],
+          ...(identity === undefined ? {} : { pulled: (identity.Pull ?? []).length > 0 }),
+        };
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw error;
       }
     },
 
-    async findInRegistry(reference): Promise<string | undefined> {
+    async findInRegistry(reference): Promise<Published | undefined> {
       try {
-        return (await docker.getImage(reference).distribution()).Descriptor.digest;
+        const { Descriptor, Platforms } = (await docker.getImage(reference).distribution()) as {
+          Descriptor: { digest: string };
+          Platforms?: { os: string; architecture: string }[] | null;
+        };
+        return {
+          digest: Descriptor.digest,
+          platforms: (Platforms ?? [])
+            .filter(({ os, architecture }) => os !== '' && architecture !== '')
+            .map(({ os, architecture }) => `${os}/${architecture}`),
+        };
       } catch (error) {
         // It answered: what it wants of whom is between it and the pull, which may be logged in.
         if ([401, 403].includes(statusOf(error) ?? 0)) return undefined;
@@ -295,7 +391,7 @@ export async function connect(): Promise<Engine> {
       if (result.code !== 0) {
         throw new Problem(EXIT.FAILED, `The image ${reference} could not be built.`, {
           means: 'The site was not changed.',
-          next: 'Mend what the last lines say and run this again.',
+          next: 'Fix what the last lines say and run this again.',
           log: lines.slice(-20).join('\n'),
         });
       }
@@ -526,25 +622,56 @@ function statusOf(error: unknown): number | undefined {
     : undefined;
 }
 
-function pullProblem(reference: string, stderr: string): Problem {
+/** Why an image was not pulled: what the engine or the registry said, what that means, and what to do. */
+const PULL_PROBLEMS: readonly {
+  readonly words: RegExp;
+  readonly means: (digest: string | undefined) => string;
+  readonly next: (tag: string, digest: string | undefined) => string;
+}[] = [
+  {
+    words: /toomanyrequests/i,
+    means: () =>
+      'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.',
+    next: () => '`docker login`, or wait some hours and run this again.',
+  },
+  {
+    words: /no matching manifest|does not match the (?:specified|expected) platform|no match for platform/i,
+    means: () => 'The registry has the image for other processors only.',
+    next: () => 'Use a machine with another processor, or name another image with --images-NAME.',
+  },
+  {
+    words: /no space left on device/i,
+    means: () => 'The disk where Docker keeps images is full. The site was not changed.',
+    next: () => 'Free some space (`docker system df` shows what takes it) and run this again.',
+  },
+  {
+    words: /x509:|certificate (?:signed by|is not|has expired)|tls: failed to verify/i,
+    means: () =>
+      'The engine does not trust the certificate that the registry shows: the registry is a private one, a proxy between here and there opens TLS, or the clock of this host is wrong.',
+    next: () =>
+      'Put the CA certificate of that registry or proxy where the engine looks: https://docs.docker.com/engine/security/certificates/',
+  },
+  {
+    words: /manifest unknown|not found|repository does not exist|denied/i,
+    means: (digest) =>
+      digest === undefined
+        ? 'The registry does not have it, or wants a log-in.'
+        : 'Exactly that content is meant. The registry does not have it any more, or wants a log-in; under the name alone there may be another image by now.',
+    next: (tag, digest) =>
+      digest === undefined
+        ? 'Check the images in fedi.yaml.'
+        : `If another one under that name will do: remove its entry from images.lock.yaml where there is one, \`docker pull ${tag}\`, and run this again.`,
+  },
+];
+
+export function pullProblem(reference: string, stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
-  const limit = /toomanyrequests/i.test(stderr);
-  const unknown = /manifest unknown|not found|repository does not exist|denied/i.test(stderr);
   const [tag = '', digest] = reference.split('@');
+  const known = PULL_PROBLEMS.find(({ words }) => words.test(stderr));
   return new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: ${last}`, {
-    means: limit
-      ? 'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.'
-      : unknown
-        ? digest === undefined
-          ? 'The registry does not have it, or wants a log-in.'
-          : 'Exactly that content is meant. The registry does not have it any more, or wants a log-in; under the name alone there may be another image by now.'
-        : 'The registry was not reached. Layers that arrived are kept; the site was not changed.',
-    next: limit
-      ? '`docker login`, or wait some hours and run this again.'
-      : unknown
-        ? digest === undefined
-          ? 'Check the images in fedi.yaml.'
-          : `If another one under that name will do: take its entry out of images.lock.yaml where there is one, \`docker pull ${tag}\`, and run this again.`
-        : 'Check the network (`docker pull` the same name) and run this again.',
+    means:
+      known?.means(digest) ??
+      'The registry was not reached. Layers that arrived are kept; the site was not changed.',
+    next: known?.next(tag, digest) ?? 'Check the network (`docker pull` the same name) and run this again.',
   });
 }

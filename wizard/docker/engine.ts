@@ -1,5 +1,5 @@
 /** The Docker boundary: what the rest of the wizard may ask of an engine. */
-import { Problem } from '../problem.ts';
+import { EXIT, Problem } from '../problem.ts';
 import type { Rights } from './policy.ts';
 
 /** The engine does not answer, though it did or should. */
@@ -13,7 +13,7 @@ export interface EngineInfo {
   /** Where Docker keeps images and volumes. */
   readonly dataRoot: string;
   readonly rootless: boolean;
-  /** As the kernel says it: `x86_64`, `aarch64`, … */
+  /** What the engine runs programs for, as images name it: `amd64`, `arm64`, … It may be another than the kernel's. */
   readonly architecture: string;
   /** Of the machine the engine runs on: `Debian GNU/Linux 12 (bookworm)`, `Docker Desktop`, … */
   readonly system: string;
@@ -21,13 +21,27 @@ export interface EngineInfo {
   readonly socket: string;
   /** What names that socket, where it is not Docker's default: `DOCKER_HOST`, or `the context NAME`. */
   readonly chosenBy: string | undefined;
+  /** Variables of Docker's client that are set and that we keep from it: they are for engines elsewhere. */
+  readonly ignored: readonly string[];
 }
 
 export interface Image {
   /** `sha256:…` of the image's configuration. */
   readonly id: string;
-  /** `repository@sha256:…`, one for each registry it came from; empty for an image built or loaded here. */
+  /**
+   * `repository@sha256:…`. In the classic image store one for each registry that it came from; in containerd's, where the
+   * id is a digest too, one for each name that the image has here.
+   */
   readonly digests: readonly string[];
+  /** Whether the engine knows that it came from a registry; undefined: an engine before 29 does not tell. */
+  readonly pulled?: boolean;
+}
+
+/** What a registry says of an image. */
+export interface Published {
+  readonly digest: string;
+  /** `linux/amd64`, `linux/arm64`, …; empty where the registry does not say. */
+  readonly platforms: readonly string[];
 }
 
 /** One health check as Docker ran it; exit code -1: Docker ended it, and the output says why. */
@@ -91,15 +105,38 @@ export interface OneShot {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** From here on an exit code of `docker run` is not the program's: Docker could not start it. */
+const NOT_STARTED = 125;
+
+/** Docker's own failure to run a one-shot container; undefined: its program ran, and the exit code is the program's. */
+export function notStarted(image: string, { code, stderr }: Output): Problem | undefined {
+  if (code < NOT_STARTED || code > NOT_STARTED + 2) return undefined;
+  // Docker's own words come before its advice.
+  const words =
+    stderr
+      .trim()
+      .split('\n')[0]
+      ?.replace(/^docker: /, '') || `exit code ${code}`;
+  return new Problem(EXIT.FAILED, `Docker could not run a container of ${image}: ${words}`, {
+    means: 'This is about Docker and the image, not about your answers. Nothing was changed.',
+    next: `Try \`docker run --rm ${image} true\`; fix what it says and run this again.`,
+  });
+}
+
 export interface Engine {
   /** Throws a Problem (exit 4) in words when the engine or Compose cannot be used. */
   info(): Promise<EngineInfo>;
+  /**
+   * What containers reach without the proxy that Docker's client gives to every container (`proxies` in its
+   * configuration); undefined: it gives them none.
+   */
+  noProxy(): Promise<readonly string[] | undefined>;
   image(reference: string): Promise<Image | undefined>;
   /**
-   * Asks the image's registry for it as a pull would, and fetches nothing. Resolves to its digest; undefined: the registry
-   * wants a log-in. Throws a Problem when the engine does not reach it, or it is not there.
+   * Asks the image's registry for it as a pull would, and fetches nothing. Undefined: the registry wants a log-in. Throws
+   * a Problem when the engine does not reach it, or it is not there.
    */
-  findInRegistry(reference: string): Promise<string | undefined>;
+  findInRegistry(reference: string): Promise<Published | undefined>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
   build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
   /** `device`: the directory it leads to, where Docker does not keep it itself. */

@@ -13,7 +13,7 @@ import { parseYaml, printYaml } from '../yaml.ts';
 
 export const LOCK_FILE = 'images.lock.yaml';
 
-/** `digest` for a pulled image, `id` for one that was built or loaded here and that no registry knows. */
+/** `digest` for an image that a registry has, `id` for one that was built or loaded here. */
 export type LockEntry =
   | { readonly tag: string; readonly digest: string }
   | { readonly tag: string; readonly id: string; readonly source: 'built' | 'loaded' };
@@ -28,8 +28,11 @@ export interface WantedImage {
   readonly build?: string;
 }
 
-/** The images a site needs, by name. */
-export function wantedImages(config: Config): Record<string, WantedImage> {
+/** The images a site needs, by name. @param arch of this host, where the engine is too */
+export function wantedImages(
+  config: Config,
+  arch: NodeJS.Architecture = process.arch,
+): Record<string, WantedImage> {
   const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
   if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
   for (const { id } of config.apps) {
@@ -40,13 +43,13 @@ export function wantedImages(config: Config): Record<string, WantedImage> {
     Object.entries(specs).map(([name, spec]) => {
       const ours = referenceOf(spec, config.answers);
       const reference = config.images[name] ?? ours;
-      const digest = spec.known?.[reference];
+      const known = spec.known?.[reference];
       // Another image than ours is never built by us.
       return [
         name,
         {
           reference,
-          ...(digest === undefined ? {} : { digest }),
+          ...(known?.on.includes(arch) ? { digest: known.digest } : {}),
           ...(reference === ours && spec.build !== undefined ? { build: spec.build } : {}),
         },
       ];
@@ -86,23 +89,29 @@ export async function readLock(folder: string): Promise<Lock> {
   } catch (error) {
     throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
       means: 'It says which exact images the site runs. Nothing was changed.',
-      next: 'Restore it from the newest directory in .fedi/generations, or remove it: then the images on this host are locked.',
+      next: 'Restore it from the newest directory in .fedi/generations, or remove it: then the images on this host are locked again.',
       cause: error,
     });
   }
 }
 
 export function printLock(lock: Lock): string {
-  return `# Which exact images this site runs. Written by fedi-setup; an entry that you take out is made anew.\n${printYaml(lock)}`;
+  return `# Which exact images this site runs. Written by fedi-setup; an entry that you remove is written again.\n${printYaml(lock)}`;
 }
 
-/** The lock entry of an image that is on the host. */
-export function lockEntry(spec: WantedImage, image: Image): LockEntry {
-  const repository = spec.reference.slice(0, spec.reference.lastIndexOf(':'));
+/** The digest under which a registry may know an image, by the name that the answers give it. */
+export function digestOf({ reference }: WantedImage, image: Image): string | undefined {
+  const repository = reference.slice(0, reference.lastIndexOf(':'));
   const short = repository.replace(/^docker\.io\/(library\/)?/, '');
-  const digest = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));
-  if (digest !== undefined) return { tag: spec.reference, digest: digest.slice(digest.indexOf('@') + 1) };
-  return { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' };
+  const found = image.digests.find((one) => one.startsWith(`${repository}@`) || one.startsWith(`${short}@`));
+  return found?.slice(found.indexOf('@') + 1);
+}
+
+/** The lock entry of an image that is on the host. @param digest where a registry has it */
+export function lockEntry(spec: WantedImage, image: Image, digest: string | undefined): LockEntry {
+  return digest === undefined || spec.build !== undefined
+    ? { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' }
+    : { tag: spec.reference, digest };
 }
 
 /** What a registry is asked for where nothing is locked yet. */

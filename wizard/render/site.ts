@@ -66,6 +66,8 @@ export interface RenderInput {
   readonly customCaddy: string;
   /** Pictures of the person's own, by path. */
   readonly pictures?: Readonly<Record<string, Buffer>>;
+  /** Where Docker's client gives a proxy to every container: what is reached without it. */
+  readonly noProxy?: readonly string[] | undefined;
 }
 
 /** Variables of every Compose file and Caddy snippet of the site. */
@@ -162,10 +164,25 @@ const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
   return { ipam: { config: [{ subnet: `192.88.99.${(first % 16) * 16}/28` }] } };
 };
 
+/**
+ * A proxy that Docker's client gives to every container is for the way out: containers of the site reach each other, and
+ * themselves, without it. Programs read one spelling or the other.
+ */
+function bypassProxy(file: ComposeFile, noProxy: readonly string[]): void {
+  const services = Object.entries(file.services);
+  const aliases = services.flatMap(([, { networks = {} }]) =>
+    Object.values(networks).flatMap((one) => one.aliases ?? []),
+  );
+  const inside = ['localhost', '127.0.0.1', '::1', ...services.map(([name]) => name), ...aliases];
+  const names = [...new Set([...noProxy, ...inside])].join(',');
+  for (const [, one] of services) one.environment = { ...one.environment, NO_PROXY: names, no_proxy: names };
+}
+
 async function renderCompose(
   config: Config,
   lock: Lock,
   variables: Record<string, string>,
+  noProxy: readonly string[] | undefined,
 ): Promise<ComposeFile> {
   const load = async (name: string): Promise<ComposeFile> =>
     parseCompose(await readAsset(`compose/${name}.yaml`), variables);
@@ -206,6 +223,7 @@ async function renderCompose(
       }
     }
   }
+  if (noProxy !== undefined) bypassProxy(joined, noProxy);
   assertComplete(joined);
   return joined;
 }
@@ -255,11 +273,12 @@ export async function renderSite({
   answersText,
   customCaddy,
   pictures = {},
+  noProxy,
 }: RenderInput): Promise<RenderedSite> {
   const root = config.tls.mode === 'internal' ? rootFiles(store.get('tls.root')) : undefined;
   const variables = siteVariables(config, lock);
   if (root !== undefined) variables['ROOT_FILE'] = root.path;
-  const compose = await renderCompose(config, lock, variables);
+  const compose = await renderCompose(config, lock, variables, noProxy);
   compose['x-data'] = Object.fromEntries(
     config.apps.flatMap((app) =>
       appOf(app.id)

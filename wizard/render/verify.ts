@@ -1,6 +1,7 @@
 /** Proves rendered files before they replace anything: by Compose, reading back every variable, and by Caddy. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { notStarted } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { cannotWrite, exists } from '../atomic.ts';
 import { OWN, TRIAL } from '../layout.ts';
@@ -162,12 +163,16 @@ async function verifyCaddy(
     await writeFile(join(trial, 'root', `${name}.key`), root.key, { mode: 0o644 });
     mounts.push(`${join(trial, 'root')}:${ROOT_FOLDER}:ro`);
   }
-  const { code, stderr } = await engine.run({
-    image: lockedReference(entry),
+  const image = lockedReference(entry);
+  const output = await engine.run({
+    image,
     argv: ['caddy', 'validate', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'],
     mounts,
     capabilities: ['NET_BIND_SERVICE'],
   });
+  const failed = notStarted(image, output);
+  if (failed !== undefined) throw failed;
+  const { code, stderr } = output;
   if (code !== 0) {
     const line =
       stderr

@@ -1,7 +1,8 @@
 /** What the lock says of the images that are on the host. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { lockOf } from '../../../wizard/apply/images.ts';
-import type { Engine } from '../../../wizard/docker/engine.ts';
+import type { Engine, Image, Published } from '../../../wizard/docker/engine.ts';
+import { EXIT, Problem } from '../../../wizard/problem.ts';
 import { problemFrom } from '../../support/problem.ts';
 
 const WANTED = {
@@ -35,4 +36,62 @@ test.each([
 ])('all that are others now are named at once: %j', async (ids, message, next) => {
   const problem = await problemFrom(() => lockOf(engine, WANTED, locked(...ids)));
   expect([problem.exit, problem.message, problem.next]).toEqual([3, message, expect.stringContaining(next)]);
+});
+
+describe('what is locked', () => {
+  const TAG = 'ghcr.io/a/b:1';
+  const NAMED = (digest: string): string[] => [`ghcr.io/a/b@${digest}`];
+  /** In the classic store the id is that of the image's configuration; in containerd's it is the digest. */
+  const classic: Image = { id: 'sha256:c', digests: NAMED('sha256:d') };
+  const containerd: Image = { id: 'sha256:d', digests: NAMED('sha256:d') };
+  const unreached = (): never => {
+    throw new Problem(EXIT.PREFLIGHT, 'The registry was not reached.');
+  };
+  const entry = async (
+    image: Image,
+    spec: { build?: string } = {},
+    registry: () => Published | undefined = unreached,
+    pulled: string[] = [],
+    lock: Parameters<typeof lockOf>[2] = {},
+  ): Promise<unknown> => {
+    const fake = { image: async () => image, findInRegistry: async () => registry() } as unknown as Engine;
+    const wanted = { one: { reference: TAG, ...spec } };
+    return (await lockOf(fake, wanted, lock, new Set(pulled))).lock['one'];
+  };
+  const has = (digest: string) => (): Published => ({ digest, platforms: [] });
+  const loaded = (id: string, source = 'loaded'): unknown => ({ tag: TAG, id, source });
+
+  test.each([
+    ['pulled, classic store', () => entry(classic), { tag: TAG, digest: 'sha256:d' }],
+    ['loaded, classic store', () => entry({ id: 'sha256:c', digests: [] }), loaded('sha256:c')],
+    ['pulled by this run', () => entry(containerd, {}, unreached, ['one']), { tag: TAG, digest: 'sha256:d' }],
+    [
+      'pulled earlier: the registry has it',
+      () => entry(containerd, {}, has('sha256:d')),
+      { tag: TAG, digest: 'sha256:d' },
+    ],
+    [
+      'pulled, as the engine knows',
+      () => entry({ ...containerd, pulled: true }),
+      { tag: TAG, digest: 'sha256:d' },
+    ],
+    [
+      'loaded, as the engine knows',
+      () => entry({ ...containerd, pulled: false }, {}, has('sha256:d')),
+      loaded('sha256:d'),
+    ],
+    [
+      'loaded: the registry has another one',
+      () => entry(containerd, {}, has('sha256:e')),
+      loaded('sha256:d'),
+    ],
+    ['loaded: the registry wants a log-in', () => entry(containerd, {}, () => undefined), loaded('sha256:d')],
+    ['loaded: no registry is reached', () => entry(containerd), loaded('sha256:d')],
+    ['built here', () => entry(containerd, { build: 'b' }, has('sha256:d')), loaded('sha256:d', 'built')],
+    [
+      'built here and locked by digest before',
+      () => entry(containerd, { build: 'b' }, unreached, [], { one: { tag: TAG, digest: 'sha256:x' } }),
+      loaded('sha256:d', 'built'),
+    ],
+  ])('%s', async (_, made, expected) => expect(await made()).toEqual(expected));
 });

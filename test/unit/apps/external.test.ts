@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
 import { problemsOf } from '../../../wizard/apply/apply.ts';
 import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
+import { redisNote, redisProblem } from '../../../wizard/apps/external.ts';
+import type { RedisInfo } from '../../../wizard/apps/external.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
 import { expectCipher } from '../../../wizard/apps/pixelfed/proofs.ts';
 import type { Config } from '../../../wizard/config/config.ts';
@@ -56,6 +58,12 @@ describe('an address of PostgreSQL', () => {
     ['postgresql://m@db.example.org/mastodon', /password: Nothing was given/],
     ['postgresql://m:p@db.example.org/%E0%A4%A', /Not an address/],
     ['postgresql://m:%E0%A4%A@db.example.org/mastodon', /Not an address/],
+    [
+      'postgresql://m:p@db.example.org/mastodon?sslmode=verify-full&sslrootcert=system',
+      /option sslrootcert is not known.*only sslmode can stand/,
+    ],
+    ['postgresql://m:p@db.example.org/mastodon?connect_timeout=3', /option connect_timeout is not known/],
+    ['postgresql://m:p@db.example.org/mastodon?sslmode=required', /Its sslmode has to be one of disable,/],
   ])('%j is refused', (text, words) =>
     expect(database?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
@@ -83,6 +91,16 @@ describe('an address of PostgreSQL', () => {
     expect(streamingDataEnv({ DB_SSLMODE: given })['DB_SSLMODE']).toBe(own),
   );
 
+  test.each([
+    ['verify-full', '/etc/ssl/certs/ca-certificates.crt'],
+    ['verify-ca', '/etc/ssl/certs/ca-certificates.crt'],
+    ['require', undefined],
+  ])('with sslmode=%s Rails checks its certificate by %s, streaming by its own roots', (mode, roots) => {
+    const found = env({ database: `postgresql://m:p@db.example.org/mastodon?sslmode=${mode}` });
+    expect(found['PGSSLROOTCERT']).toBe(roots);
+    expect(streamingDataEnv(found)['PGSSLROOTCERT']).toBeUndefined();
+  });
+
   test('without port and mode: the usual port, and no line for the mode', () => {
     const found = env({ database: 'postgresql://m:p@db.example.org/mastodon' });
     expect(found).toMatchObject({ DB_PORT: 5432 });
@@ -99,6 +117,10 @@ describe('an address of Redis', () => {
   test.each([
     ['redis://r.example.org', /password: Nothing was given/],
     ['redis://:p@r.example.org/cache', /lacks/],
+    [
+      'rediss://:p@r.example.org/0?ssl_cert_reqs=none',
+      /option ssl_cert_reqs is not known.*nothing can stand/,
+    ],
     ['http://:p@r.example.org', /Not an address/],
   ])('%j is refused', (text, words) =>
     expect(redis?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
@@ -119,6 +141,38 @@ describe('an address of Redis', () => {
   test('with TLS it stays an address, for the driver that speaks it', () => {
     const url = 'rediss://default:p@r.example.org:6380/0';
     expect(env({ redis: url })).toMatchObject({ REDIS_URL: url, REDIS_DRIVER: 'ruby' });
+  });
+});
+
+describe('what a Redis says of itself', () => {
+  test.each<[string, RedisInfo, RegExp | undefined, RegExp | undefined]>([
+    ['that it keeps all', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
+    [
+      'that it removes any key',
+      { version: '8.1.0', policy: 'allkeys-lru', maxmemory: '100' },
+      /allkeys-lru.*noeviction/,
+      undefined,
+    ],
+    [
+      'that it would, and has no limit',
+      { version: '8.1.0', policy: 'allkeys-lru', maxmemory: 0 },
+      undefined,
+      undefined,
+    ],
+    [
+      'that it removes what expires',
+      { version: '8.1.0', policy: 'volatile-lru', maxmemory: 100 },
+      undefined,
+      /volatile-lru/,
+    ],
+    ['a policy and no limit', { version: '8.1.0', policy: 'allkeys-random' }, /allkeys-random/, undefined],
+    ['nothing of its memory', { version: '7.2.4' }, undefined, undefined],
+    ['an old version', { version: '6.2.1', policy: 'noeviction' }, /older than 7\.0 \(6\.2\.1\)/, undefined],
+    ['nothing', {}, /it does not say/, undefined],
+  ])('%s', (_, info, problem, note) => {
+    const matches = (words: RegExp | undefined): unknown =>
+      words === undefined ? undefined : expect.stringMatching(words);
+    expect([redisProblem(info, 7), redisNote(info)]).toEqual([matches(problem), matches(note)]);
   });
 });
 

@@ -5,6 +5,7 @@ import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
 import { php } from '../../../wizard/apps/pixelfed/php.ts';
 import { parsePixelfedVersion } from '../../../wizard/apps/pixelfed.ts';
 import { appConfig, configOf } from '../../../wizard/config/config.ts';
+import { wantedImages } from '../../../wizard/plan/lock.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
 import { Secret, reveal } from '../../../wizard/secrets/secret.ts';
@@ -270,4 +271,15 @@ test('no value is a word of a command, nor of the script', () => {
 
 test('the name that the lab takes is one for every app', () => {
   for (const id of APP_IDS) expect(appOf(id).parseAdmin('anna')).toEqual({ value: 'anna' });
+});
+
+test('the digest that is known is taken on the processor that it was seen on, and on no other', () => {
+  const onIt = configOf({
+    apps: 'pixelfed',
+    'apps.pixelfed.domain': 'pix.example.org',
+    'apps.pixelfed.release': 'v0.14.4',
+    'mail.mode': 'none',
+  });
+  expect(wantedImages(onIt, 'x64')['pixelfed']?.digest).toMatch(/^sha256:/);
+  expect(wantedImages(onIt, 'arm64')['pixelfed']).not.toHaveProperty('digest');
 });

@@ -5,6 +5,7 @@ import { CHECKS, checksInWords } from '../../../wizard/checks/table.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
+import type { Published } from '../../../wizard/docker/engine.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';
 
 const GIB = 1024 ** 3;
@@ -14,6 +15,7 @@ const space = (freeBytes: number, freeInodes = 1e6, inodes = 2e6) => ({
 const at = (seconds: number) => ({ host: { dateAt: async () => new Date(seconds * 1000) } });
 const NOW = 1_800_000_000;
 const now = (): Date => new Date(NOW * 1000 + 500);
+const published = (digest: string, platforms = ['linux/amd64']): Published => ({ digest, platforms });
 const PULLS = ['docker.io/library/caddy:2.11.4', 'docker.io/axllent/mailpit:v1', 'ghcr.io/a/b:1'];
 const caddyRuns = { service: 'caddy', state: 'running', id: '1', ports: [] } as unknown as Container;
 const curl = (code: number, stderr = '') => ({
@@ -72,6 +74,7 @@ const ROWS: Row[] = [
   ['docker', 'Podman', contextOf({}, { info: { version: '5.4.2' } }), 'blocker', /5\.4\.2 is too old.*Podman/],
   ['docker', 'the oldest engine', contextOf({}, { info: { version: '20.10.0' } }), '', /20\.10\.0/],
   ['docker', 'another context', contextOf({}, { info: { chosenBy: 'the context other', socket: 'unix:///o' } }), 'warning', /the context other names unix:\/\/\/o/],
+  ['docker', 'variables for an engine elsewhere', contextOf({}, { info: { ignored: ['DOCKER_TLS_VERIFY', 'DOCKER_CERT_PATH'] } }), 'warning', /DOCKER_TLS_VERIFY, DOCKER_CERT_PATH are set.*other machines.*unset DOCKER_TLS_VERIFY DOCKER_CERT_PATH/],
   ['docker', 'a snap', contextOf({}, { info: { dataRoot: '/var/snap/docker/common/var-lib-docker' } }), 'blocker', /snap.*not \/srv\/fedi/],
   ['docker', 'a snap, and the site below /home', contextOf({}, { info: { dataRoot: '/var/snap/docker/x' }, folder: '/home/a/fedi' }), 'warning', /snap/],
   ['docker', 'IPv6 on an engine that hides it', contextOf({ bind: '::' }, { info: { version: '26.1.5' } }), 'warning', /26\.1\.5 hides the addresses.*27/],
@@ -81,8 +84,9 @@ const ROWS: Row[] = [
   ['docker', 'rootless, behind a proxy', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { info: { rootless: true } }), 'warning', /rootless/],
 
   ['system', 'all well', contextOf(), '', /linux, amd64/],
-  ['system', 'arm64', contextOf({}, { info: { architecture: 'aarch64' } }), '', /arm64/],
+  ['system', 'arm64', contextOf({}, { info: { architecture: 'arm64' } }), '', /arm64/],
   ['system', 'another processor', contextOf({}, { info: { architecture: 'riscv64' } }), 'blocker', /riscv64.*amd64 and arm64/],
+  ['system', 'a 32-bit system on a 64-bit processor', contextOf({}, { info: { architecture: 'arm' } }), 'blocker', /runs programs for arm\..*32-bit/],
   ['system', 'another processor, no engine', contextOf({}, { info: WITHOUT, host: { arch: 'ppc64' } }), 'blocker', /ppc64/],
   ['system', 'another system', contextOf({}, { host: { platform: 'darwin' } }), 'warning', /darwin, not Linux/],
   ['system', 'Docker Desktop', contextOf({}, { info: { system: 'Docker Desktop' } }), 'warning', /virtual machine/],
@@ -131,8 +135,11 @@ const ROWS: Row[] = [
   ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^nothing to compare it with$/],
 
   ['registry', 'answers', contextOf({}, { pulls: PULLS, engine: { findInRegistry: async () => undefined } }), '', /^docker\.io answers; ghcr\.io answers$/],
-  ['registry', 'has what is known, under its name too', contextOf({}, { pulls: ['a.example/b:1@sha256:1'], engine: { findInRegistry: async () => 'sha256:1' } }), '', /^a\.example answers$/],
-  ['registry', 'has another one under the name of a known one', contextOf({}, { pulls: [...PULLS, 'ghcr.io/c/d:1@sha256:1'], engine: { findInRegistry: async (reference) => (reference.includes('@') ? 'sha256:1' : 'sha256:2') } }), 'warning', /another image by now under the name ghcr\.io\/c\/d:1\..*gets: sha256:1\..*ghcr\.io\/c\/d:1 is sha256:2$/],
+  ['registry', 'has what is known, under its name too', contextOf({}, { pulls: ['a.example/b:1@sha256:1'], engine: { findInRegistry: async () => published('sha256:1') } }), '', /^a\.example answers$/],
+  ['registry', 'has another one under the name of a known one', contextOf({}, { pulls: [...PULLS, 'ghcr.io/c/d:1@sha256:1'], engine: { findInRegistry: async (reference) => published(reference.includes('@') ? 'sha256:1' : 'sha256:2') } }), 'warning', /another image by now under the name ghcr\.io\/c\/d:1\..*gets: sha256:1\..*ghcr\.io\/c\/d:1 is sha256:2$/],
+  ['registry', 'has an image for other processors only', contextOf({}, { pulls: PULLS, info: { architecture: 'arm64' }, engine: { findInRegistry: async (reference) => published('sha256:1', reference.includes('caddy') ? ['linux/amd64', 'linux/arm64'] : ['linux/amd64']) } }), 'blocker', /is not made for linux\/arm64, only for linux\/amd64.*another processor/],
+  ['registry', 'does not say for which processors', contextOf({}, { pulls: PULLS, info: { architecture: 'arm64' }, engine: { findInRegistry: async () => published('sha256:1', []) } }), '', /answers/],
+  ['registry', 'is not reached: once for all of its images', contextOf({}, { pulls: ['ghcr.io/a/b:1', 'ghcr.io/c/d:2'], engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /^(?!.*could not.*could not).*ghcr\.io\/a\/b:1, ghcr\.io\/c\/d:2 could not be pulled/],
   ['registry', 'does not', contextOf({}, { pulls: PULLS.slice(0, 1), engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /caddy:2\.11\.4 could not be pulled: refused\..*Check the network/],
 
   ['outside', 'all well', contextOf({}, curl(0)), '', /a container reaches acme-v02/],

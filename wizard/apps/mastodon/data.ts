@@ -6,17 +6,22 @@ import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
 import type { Rotation, Seal, ServerSeal, Trial } from '../app.ts';
 import {
+  PUBLIC_CAS,
   REDIS,
   SEAL_KEY,
   SERVER_HINT,
+  SSL_MODES,
   isExternal,
   numberAt,
   numberOf,
+  redisNote,
+  redisProblem,
   serverOf,
   serverQuestions,
 } from '../external.ts';
-import type { ServerKind } from '../external.ts';
+import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { literal, tellPostgres } from '../postgres.ts';
+import { TRY_REDIS, redisRuby, sqlFromInput, sqlIn } from './clients.ts';
 import { runner } from './runner.ts';
 import { connectionsOf } from './size.ts';
 import type { Layout, Size } from './size.ts';
@@ -30,6 +35,7 @@ const DATABASE: ServerKind = {
   schemes: { postgresql: 5432, postgres: 5432 },
   example: 'postgresql://mastodon:PASSWORD@db.example.org:5432/mastodon?sslmode=require',
   path: /^[^/]+$/,
+  options: () => ({ sslmode: SSL_MODES }),
 };
 
 export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
@@ -64,8 +70,13 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
     DB_USER: server.user,
     DB_PASS: server.password,
     DB_SSLMODE: server.options.get('sslmode') ?? undefined,
+    PGSSLROOTCERT: rootsFor(server),
   };
 }
+
+/** Read by libpq itself, which looks for roots in a person's home directory otherwise. */
+const rootsFor = ({ options }: Server): string | undefined =>
+  options.get('sslmode')?.startsWith('verify') ? PUBLIC_CAS : undefined;
 
 /**
  * The same for streaming, whose words for TLS are others: its `require` checks the certificate too, which libpq's does not,
@@ -74,8 +85,8 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
 export function streamingDataEnv(data: EnvGroup): EnvGroup {
   const mode = data['DB_SSLMODE'];
   const own = mode === 'require' ? 'no-verify' : mode === 'prefer' || mode === 'allow' ? undefined : mode;
-  // The driver is Ruby's own.
-  return { ...data, DB_SSLMODE: own, REDIS_DRIVER: undefined };
+  // The driver is Ruby's own, and Node.js has roots of its own.
+  return { ...data, DB_SSLMODE: own, PGSSLROOTCERT: undefined, REDIS_DRIVER: undefined };
 }
 
 function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
@@ -99,7 +110,7 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
       };
 }
 
-/** How libpq's own programs find the database. */
+/** How libpq finds the database. */
 function clientEnv(secret: Secrets): EnvGroup {
   const server = serverOf(APP, DATABASE, secret);
   return {
@@ -109,6 +120,7 @@ function clientEnv(secret: Secrets): EnvGroup {
     PGUSER: server.user,
     PGPASSWORD: server.password,
     PGSSLMODE: server.options.get('sslmode') ?? undefined,
+    PGSSLROOTCERT: rootsFor(server),
     PGCONNECT_TIMEOUT: 10,
   };
 }
@@ -117,7 +129,7 @@ const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
 export const mastodonSeals = (answers: Answers): Seal[] => [
   databaseSeal(answers),
-  ...(hasValkey(answers) ? [] : [REDIS_SEAL]),
+  ...(hasValkey(answers) ? [] : [redisSeal(answers)]),
 ];
 
 /** In the volume of the database; in an external one the comment of an empty table, which every dump carries along. */
@@ -133,49 +145,36 @@ function databaseSeal(answers: Answers): Seal {
     };
   }
   return {
-    image: 'postgres',
+    image: APP,
     place: (secret) => {
       const { host, port, name } = serverOf(APP, DATABASE, secret);
       return `the database ${name} at ${host}:${port}`;
     },
     env: clientEnv,
-    read: [...PSQL, '-c', "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"],
-    data: [...PSQL, '-c', "select to_regclass('public.accounts') is not null"],
+    read: sqlIn("select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"),
+    data: sqlIn("select to_regclass('public.accounts') is not null"),
     write: (text) => ({
-      argv: PSQL,
+      argv: sqlFromInput(),
       stdin: `create table if not exists public.fedi_setup ();\ncomment on table public.fedi_setup is ${literal(text.trim())};\n`,
     }),
   };
 }
 
-/** A command of Redis at the number that the address names. Of its own shell: only what is not secret stands in it. */
-const valkey = (command: string): string =>
-  `valkey-cli -e -h "$REDIS_HOST" -p "$REDIS_PORT" -n "$REDIS_DB" \${REDIS_USER:+--user "$REDIS_USER"} \${REDIS_TLS:+--tls} ${command}`;
-
-function valkeyEnv(secret: Secrets): EnvGroup {
-  const server = serverOf(APP, REDIS, secret);
-  return {
-    REDIS_HOST: server.host,
-    REDIS_PORT: server.port,
-    REDIS_DB: numberOf(server),
-    REDIS_USER: server.user || undefined,
-    REDIS_TLS: server.scheme === 'rediss' ? 'yes' : undefined,
-    REDISCLI_AUTH: server.password,
-  };
-}
-
-const REDIS_SEAL: ServerSeal = {
+const redisSeal = (answers: Answers): ServerSeal => ({
   beside: 'redis',
-  image: 'valkey',
+  image: APP,
   place: (secret) => {
     const server = serverOf(APP, REDIS, secret);
     return numberAt(server, numberOf(server));
   },
-  env: valkeyEnv,
-  read: ['sh', '-c', valkey(`get ${SEAL_KEY}`)],
-  data: ['sh', '-c', `[ "$(${valkey('dbsize')})" = 0 ] || echo t`],
-  write: (text) => ({ argv: ['sh', '-c', valkey(`-x set ${SEAL_KEY}`)], stdin: text.trim() }),
-};
+  env: (secret) => redisEnv(answers, secret),
+  read: redisRuby('puts redis.get(ARGV.first)', SEAL_KEY),
+  data: redisRuby("puts redis.dbsize.positive? ? 't' : 'f'"),
+  write: (text) => ({
+    argv: redisRuby('redis.set(ARGV.first, $stdin.read.strip)', SEAL_KEY),
+    stdin: text,
+  }),
+});
 
 export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
   hasDatabase(answers) ? { 'mastodon.db': { service: 'mastodon_db', tell: tellPostgres('mastodon') } } : {};
@@ -206,12 +205,10 @@ export function mastodonTrials({ answers }: Config): Trial[] {
     trials.push({
       id: 'mastodon.database',
       title: 'Your PostgreSQL for Mastodon',
-      image: 'postgres',
-      argv: [
-        ...PSQL,
-        '-c',
+      image: APP,
+      argv: sqlIn(
         "select current_setting('server_version_num'), current_setting('max_connections'), has_schema_privilege('public', 'create'), getdatabaseencoding()",
-      ],
+      ),
       env: clientEnv,
       problem: (stdout) => {
         const [version = '', connections = '', mayCreate = '', encoding = ''] = stdout.trim().split('|');
@@ -231,19 +228,11 @@ export function mastodonTrials({ answers }: Config): Trial[] {
     trials.push({
       id: 'mastodon.redis',
       title: 'Your Redis for Mastodon',
-      image: 'valkey',
-      argv: ['sh', '-c', `${valkey('info server')} 2>&1`],
-      env: valkeyEnv,
-      problem: (said) => {
-        // The client goes on with number 0 where it may not have another.
-        const refused = /^SELECT .*/m.exec(said)?.[0];
-        if (refused !== undefined) return `${refused}.`;
-        const version = /redis_version:(\d+)/.exec(said)?.[1];
-        if (version === undefined) return said.trim().split('\n').at(-1) || 'it did not answer.';
-        return Number(version) < MINIMUM.redis
-          ? `it is older than ${MINIMUM.redis}.0 (${version}).`
-          : undefined;
-      },
+      image: APP,
+      argv: TRY_REDIS,
+      env: (secret) => redisEnv(answers, secret),
+      problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, MINIMUM.redis),
+      note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
       hint: SERVER_HINT,
     });
   }

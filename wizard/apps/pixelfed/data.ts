@@ -8,16 +8,20 @@ import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
 import type { DataFolder, ImageSpec, Rotation, Seal, ServerSeal, Trial } from '../app.ts';
 import {
+  PUBLIC_CAS,
   REDIS as ANY_REDIS,
   SEAL_KEY,
+  SSL_MODES,
   SERVER_HINT,
   isExternal,
   numberAt,
   numberOf,
+  redisNote,
+  redisProblem,
   serverOf,
   serverQuestions,
 } from '../external.ts';
-import type { Server, ServerKind } from '../external.ts';
+import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { postgresEnv, tellPostgres } from '../postgres.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
 import { connectionsOf } from './size.ts';
@@ -28,10 +32,7 @@ const APP = 'pixelfed';
 const isPostgres = ({ scheme }: Server): boolean => scheme.startsWith('postgres');
 
 /** Words for TLS in an address: PostgreSQL's own, and those of MySQL's that PHP can: it encrypts only where it checks the certificate. */
-const TLS = {
-  sslmode: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
-  'ssl-mode': ['DISABLED', 'VERIFY_IDENTITY'],
-} as const;
+const TLS = { postgres: { sslmode: SSL_MODES }, mysql: { 'ssl-mode': ['DISABLED', 'VERIFY_IDENTITY'] } };
 
 const DATABASE: ServerKind = {
   key: 'database',
@@ -44,12 +45,7 @@ const DATABASE: ServerKind = {
     { value: 'mariadb', name: 'MariaDB in a container of its own' },
     { value: 'postgresql', name: 'PostgreSQL in a container of its own' },
   ],
-  problem: (server) => {
-    const option = isPostgres(server) ? 'sslmode' : 'ssl-mode';
-    const words: readonly string[] = TLS[option];
-    const fine = [...server.options].every(([name, value]) => name === option && words.includes(value));
-    return fine ? undefined : `After the ? only ${option} can stand: one of ${words.join(', ')}.`;
-  },
+  options: (server) => (isPostgres(server) ? TLS.postgres : TLS.mysql),
 };
 
 const REDIS: ServerKind = {
@@ -142,9 +138,6 @@ export const dataEnv = (answers: Answers, secret: Secrets): EnvGroup => ({
   ...databaseEnv(answers, secret),
   ...redisEnv(answers, secret),
 });
-
-/** Known to PHP's image; where a server's certificate is checked, by these. */
-const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
 
 function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   const local = localOf(answers);
@@ -285,7 +278,8 @@ try {
 const TRY_REDIS = `
   foreach (['REDIS_DB', 'REDIS_CACHE_DB'] as $name)
     if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
-  echo $redis->info('server')['redis_version'] ?? '';`;
+  $memory = $redis->info('memory');
+  echo json_encode(['version' => $redis->info('server')['redis_version'] ?? null, 'policy' => $memory['maxmemory_policy'] ?? null, 'maxmemory' => $memory['maxmemory'] ?? null]);`;
 
 /** As Horizon asks for it. */
 const OLDEST_REDIS = 5;
@@ -311,10 +305,8 @@ export function dataTrials({ answers }: Config): Trial[] {
       image: APP,
       argv: redisPhp(TRY_REDIS),
       env: (secret) => redisEnv(answers, secret),
-      problem: (version) =>
-        !isOlder(numbersOf(version) ?? [0], [OLDEST_REDIS])
-          ? undefined
-          : `it is older than ${OLDEST_REDIS} (${version || 'it does not say'}).`,
+      problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, OLDEST_REDIS),
+      note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
       hint: SERVER_HINT,
     });
   }

@@ -1,0 +1,64 @@
+/** Takes the place of tldts in the bundle (scripts/build.ts): the same answers to what wizard/config/suffix.ts asks. */
+import { brotliDecompressSync } from 'node:zlib';
+
+interface Node {
+  kind: '' | '/' | '!';
+  readonly below: Map<string, Node>;
+}
+
+function read(text: string): Node {
+  const root: Node = { kind: '/', below: new Map() };
+  const open = [root];
+  let last = root;
+  for (const [, sign = '', kind = '', label = ''] of text.matchAll(/([(),]*)([/!]?)([^(),/!]*)/g)) {
+    for (const one of sign) {
+      if (one === '(') open.push(last);
+      if (one === ')') open.pop();
+    }
+    if (label === '') continue;
+    last = { kind: kind as Node['kind'], below: new Map() };
+    open.at(-1)?.below.set(label, last);
+  }
+  return root;
+}
+
+export interface Parsed {
+  readonly publicSuffix: string;
+  /** On the list at all; tldts tells ICANN's rules from private ones, which nobody here needs. */
+  readonly isIcann: boolean;
+  readonly isPrivate: boolean;
+  readonly domain: string | null;
+}
+
+/** @param text gives what scripts/suffix-text.ts writes; asked at the first name */
+export function parserOf(text: () => string): (hostname: string) => Parsed {
+  let root: Node | undefined;
+  return (hostname) => {
+    const labels = hostname.split('.');
+    let node: Node | undefined = (root ??= read(text()));
+    // How many labels, counted from the end, are the suffix; without a rule the last one is.
+    let length = 0;
+    for (let depth = 1; depth <= labels.length; depth += 1) {
+      const label = labels.at(-depth) ?? '';
+      node = node.below.get(label) ?? node.below.get('*');
+      if (node === undefined) break;
+      if (node.kind === '') length = depth;
+      if (node.kind === '!') {
+        length = depth - 1;
+        break;
+      }
+    }
+    const suffix = Math.max(length, 1);
+    return {
+      publicSuffix: labels.slice(-suffix).join('.'),
+      isIcann: length > 0,
+      isPrivate: false,
+      domain: labels.length > suffix ? labels.slice(-suffix - 1).join('.') : null,
+    };
+  };
+}
+
+/** Base64 of Brotli, put in by the build. */
+declare const SUFFIXES: string;
+
+export const parse = parserOf(() => brotliDecompressSync(Buffer.from(SUFFIXES, 'base64')).toString());

@@ -1,0 +1,69 @@
+/** The rules of the Public Suffix List, ICANN's and private ones, from tldts's own data: short enough for the bundle. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+/** A trie as tldts has it: the edges of a node are neighbours, and the labels of all edges are one text. */
+interface Flat {
+  readonly nodeFlags: Uint8Array;
+  readonly edgeStart: ArrayLike<number>;
+  readonly edgeChild: ArrayLike<number>;
+  readonly edgeLength: ArrayLike<number>;
+  readonly labelText: string;
+  readonly rulesRoot: number;
+  readonly exceptionsRoot: number;
+}
+
+interface Node {
+  readonly isRule: boolean;
+  readonly isException: boolean;
+  readonly below: ReadonlyMap<string, Node>;
+}
+
+const NOTHING: Node = { isRule: false, isException: false, below: new Map() };
+
+function merge(a: Node, b: Node): Node {
+  const labels = new Set([...a.below.keys(), ...b.below.keys()]);
+  return {
+    isRule: a.isRule || b.isRule,
+    isException: a.isException || b.isException,
+    below: new Map(
+      [...labels].map((label) => [
+        label,
+        merge(a.below.get(label) ?? NOTHING, b.below.get(label) ?? NOTHING),
+      ]),
+    ),
+  };
+}
+
+const print = ({ below }: Node): string =>
+  [...below]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([label, node]) => {
+      const inner = node.below.size > 0 ? `(${print(node)})` : '';
+      return `${node.isException ? '!' : node.isRule ? '' : '/'}${label}${inner}`;
+    })
+    .join(',');
+
+/** `com,uk(co,/sch(*))`: from the top-level domain down; `/` marks a label that is no suffix, `!` an exception. */
+export async function suffixText(): Promise<string> {
+  const folder = dirname(createRequire(import.meta.url).resolve('tldts'));
+  const file = join(folder, '../es6/src/data/trie.js');
+  const flat = (await import(pathToFileURL(file).href)) as Flat;
+  const offsets: number[] = [];
+  for (let edge = 0, offset = 0; edge < flat.edgeLength.length; edge += 1) {
+    offsets.push(offset);
+    offset += flat.edgeLength[edge] ?? 0;
+  }
+  const read = (node: number, isException: boolean): Node => {
+    const below = new Map<string, Node>();
+    for (let edge = flat.edgeStart[node] ?? 0; edge < (flat.edgeStart[node + 1] ?? 0); edge += 1) {
+      const offset = offsets[edge] ?? 0;
+      const label = flat.labelText.slice(offset, offset + (flat.edgeLength[edge] ?? 0));
+      below.set(label, read(flat.edgeChild[edge] ?? 0, isException));
+    }
+    const isFlagged = flat.nodeFlags[node] !== 0;
+    return { isRule: isFlagged && !isException, isException: isFlagged && isException, below };
+  };
+  return print(merge(read(flat.rulesRoot, false), read(flat.exceptionsRoot, true)));
+}

@@ -1,0 +1,218 @@
+/**
+ * A PostgreSQL and a Redis elsewhere whose certificates are checked: by the programs, variables and roots that Mastodon has.
+ * A test CA takes the place of the public ones, in an image of its own.
+ */
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { resolve } from '../../wizard/answers/resolve.ts';
+import { checkSeals } from '../../wizard/apply/seal.ts';
+import { runTrials } from '../../wizard/apply/trials.ts';
+import { configOf } from '../../wizard/config/config.ts';
+import { connect } from '../../wizard/docker/docker.ts';
+import type { Lock } from '../../wizard/plan/lock.ts';
+import { jsonProgress } from '../../wizard/progress.ts';
+import { Store } from '../../wizard/secrets/store.ts';
+import { attempt, needImages } from '../support/acme.ts';
+import { certificateFor, wantTls } from '../support/postgres-tls.ts';
+import { problemFrom } from '../support/problem.ts';
+import { docker } from '../support/site.ts';
+
+const IMAGE = 'fedi-setup/mastodon:trixie';
+const TRUSTING = 'fedi-setup-test/mastodon:trusts';
+const POSTGRES = 'test-tls-postgres';
+const REDIS = 'test-tls-redis';
+const PASSWORD = "pa:ss@wörd/'$?#&";
+const SECRET = encodeURIComponent(PASSWORD);
+
+const folder = mkdtempSync(join(tmpdir(), 'fedi-mastodon-tls-'));
+const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
+/** The address in the certificates. */
+const host = subnet.replace(/\d+\/\d+$/, '1');
+
+/** The settled answers and a store, for these addresses; an image that trusts the CA or not. */
+async function site(urls: { database: string; redis: string }, image = TRUSTING) {
+  const resolved = await resolve([
+    new Map(
+      Object.entries({
+        apps: 'mastodon',
+        name: 'test-mastodon-tls',
+        'tls.mode': 'internal',
+        'mail.mode': 'none',
+        'apps.mastodon.domain': 'tls.fedi.test',
+        'apps.mastodon.admin': 'anna',
+        'apps.mastodon.email': 'anna@fedi.test',
+        'apps.mastodon.size': '2gb',
+        'apps.mastodon.database': 'external',
+        'apps.mastodon.database-url': urls.database,
+        'apps.mastodon.redis': 'external',
+        'apps.mastodon.redis-url': urls.redis,
+      }).map(([key, text]) => [key, { text, from: key }]),
+    ),
+  ]);
+  expect(resolved.problems).toEqual([]);
+  const config = configOf(resolved.answers);
+  const store = await Store.open(mkdtempSync(join(folder, 'site-')));
+  for (const [name, value] of Object.entries(resolved.secrets)) store.put(name, 'free', value, new Date());
+  for (const name of ['primary', 'deterministic', 'salt'])
+    store.put(`mastodon.encryption.${name}`, 'forever', name, new Date());
+  const lock: Lock = { mastodon: { tag: image, id: '', source: 'loaded' } };
+  return { config, store, lock };
+}
+
+const database = (at = `${host}:54330`, mode = 'verify-full'): string =>
+  `postgresql://fedi:${SECRET}@${at}/fedi?sslmode=${mode}`;
+const redis = (at = `${host}:63800`): string => `rediss://default:${SECRET}@${at}/3`;
+const addressOf = (container: string): string =>
+  docker('inspect', '--format', '{{.NetworkSettings.IPAddress}}', container);
+
+async function tried(urls: { database?: string; redis?: string } = {}, image = TRUSTING): Promise<void> {
+  const { config, store, lock } = await site({ database: database(), redis: redis(), ...urls }, image);
+  await runTrials(await connect(), config, store, lock, jsonProgress());
+}
+
+const remove = (): void => {
+  attempt('rm', '--force', '--volumes', POSTGRES, REDIS);
+  attempt('rmi', TRUSTING);
+  rmSync(folder, { recursive: true, force: true });
+};
+
+describe.sequential('servers elsewhere with certificates that are checked', () => {
+  beforeAll(async () => {
+    needImages('mastodon', 'postgres', 'valkey');
+    attempt('rm', '--force', '--volumes', POSTGRES, REDIS);
+    certificateFor(host, folder);
+    const context = mkdtempSync(join(folder, 'image-'));
+    cpSync(join(folder, 'ca.crt'), join(context, 'ca.crt'));
+    writeFileSync(
+      join(context, 'Dockerfile'),
+      `FROM ${IMAGE}\nUSER root\nCOPY ca.crt /usr/local/share/ca-certificates/test.crt\nRUN update-ca-certificates\nUSER mastodon\n`,
+    );
+    docker('build', '--quiet', '--tag', TRUSTING, context);
+    const run = '--detach --publish'.split(' ');
+    docker(
+      'run',
+      '--name',
+      POSTGRES,
+      ...run,
+      `${host}:54330:5432`,
+      '--env',
+      'POSTGRES_USER=fedi',
+      '--env',
+      `POSTGRES_PASSWORD=${PASSWORD}`,
+      'fedi-setup/postgres:trixie',
+    );
+    docker(
+      'create',
+      '--name',
+      REDIS,
+      '--publish',
+      `${host}:63800:6380`,
+      '--entrypoint',
+      'valkey-server',
+      'fedi-setup/valkey:trixie',
+      '--port',
+      '0',
+      '--tls-port',
+      '6380',
+      '--tls-cert-file',
+      '/server.crt',
+      '--tls-key-file',
+      '/server.key',
+      '--tls-ca-cert-file',
+      '/server.crt',
+      '--tls-auth-clients',
+      'no',
+      '--protected-mode',
+      'no',
+      '--requirepass',
+      PASSWORD,
+    );
+    for (const name of ['server.crt', 'server.key']) docker('cp', join(folder, name), `${REDIS}:/${name}`);
+    docker('start', REDIS);
+    await vi.waitFor(
+      () => docker('exec', POSTGRES, 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
+      {
+        timeout: 300_000,
+        interval: 200,
+      },
+    );
+    await wantTls(POSTGRES, folder);
+  });
+  afterAll(remove);
+
+  test('are taken where the container trusts their CA', async () => {
+    await tried();
+    await tried({ database: database(undefined, 'verify-ca') });
+  });
+
+  test.each([
+    ['of an unknown CA, PostgreSQL', {}, IMAGE, /PostgreSQL.*certificate/],
+    [
+      'of an unknown CA, Redis',
+      { database: database(undefined, 'require') },
+      IMAGE,
+      /Redis.*certificate is not accepted: (self-signed|unable)/,
+    ],
+    ['for another name, PostgreSQL', { database: 'container' }, TRUSTING, /PostgreSQL.*certificate/],
+    [
+      'for another name, Redis',
+      { redis: 'container' },
+      TRUSTING,
+      /Redis.*certificate is not accepted: .*mismatch/,
+    ],
+  ])(
+    'are refused in words with one %s',
+    async (_, urls: { database?: string; redis?: string }, image, words) => {
+      const problem = await problemFrom(() =>
+        tried(
+          {
+            ...urls,
+            ...(urls.database === 'container' ? { database: database(`${addressOf(POSTGRES)}:5432`) } : {}),
+            ...(urls.redis === 'container' ? { redis: redis(`${addressOf(REDIS)}:6380`) } : {}),
+          },
+          image,
+        ),
+      );
+      expect([problem.exit, problem.message]).toEqual([2, expect.stringMatching(words)]);
+      expect(problem.message).not.toContain('pa:ss');
+    },
+  );
+
+  test('keep the seal, by TLS', async () => {
+    const { config, store } = await site({ database: database(), redis: redis() });
+    const seals = async (): Promise<number> => {
+      const unsealed = await checkSeals(await connect(), config, store, () => TRUSTING, {});
+      for (const { write } of unsealed) await write();
+      return unsealed.length;
+    };
+    expect(await seals()).toBe(2);
+    expect(await seals()).toBe(0);
+  });
+
+  test('a Redis that removes keys when it is full is refused, or said to', async () => {
+    const set = (name: string, value: string): string =>
+      docker(
+        'exec',
+        '--env',
+        `REDISCLI_AUTH=${PASSWORD}`,
+        REDIS,
+        'valkey-cli',
+        '--tls',
+        '--insecure',
+        '-p',
+        '6380',
+        'config',
+        'set',
+        name,
+        value,
+      );
+    set('maxmemory', '64mb');
+    set('maxmemory-policy', 'allkeys-lru');
+    const problem = await problemFrom(() => tried());
+    expect(problem.message).toMatch(/allkeys-lru.*noeviction/);
+    set('maxmemory-policy', 'volatile-lru');
+    await tried();
+  });
+});

@@ -1,0 +1,57 @@
+/** The package as it is published: what is in it, how big it is, that it is the same twice. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, inject, test } from 'vitest';
+
+/** A cold `npx` fetches all of it. */
+const MOST_BYTES = 250_000;
+
+const tar = (...argv: string[]): string =>
+  execFileSync('tar', argv, { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });
+
+test(`has at most ${MOST_BYTES} bytes`, () => {
+  expect(statSync(inject('tarball')).size).toBeLessThanOrEqual(MOST_BYTES);
+});
+
+test('holds the tool, what a site is made from and the words about it, nothing else', () => {
+  const files = tar('-tzf', inject('tarball'))
+    .trim()
+    .split('\n')
+    .map((path) => path.replace('package/', ''));
+  const kinds = [
+    /^(LICENSE|README\.md|CHANGELOG\.md|env\.example|package\.json)$/,
+    /^compose\/[a-z]+\.yaml$/,
+    /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
+    /^caddy\/(Caddyfile|[a-z-]+\.caddy|tls\/[a-z]+\/(global|site)\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
+  ];
+  expect(files.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);
+  expect(files).toEqual(
+    expect.arrayContaining(['dist/fedi-setup.js', 'dist/cli.js', 'dist/THIRD-PARTY.txt']),
+  );
+});
+
+test('carries the licence text of every package that is folded in', () => {
+  const text = tar('-xzOf', inject('tarball'), 'package/dist/THIRD-PARTY.txt');
+  const [, list = '', ...texts] = text.split('\n\n');
+  const names = list.split('\n').map((line) => line.split(' ')[0] ?? '');
+  expect(names).toEqual(expect.arrayContaining(['dockerode', 'js-yaml', 'ora', 'tldts']));
+  const holders = [...text.matchAll(/^-{80}\n(.+)$/gm)].flatMap(([, line = '']) => line.split(', '));
+  expect(holders.toSorted()).toEqual([...names].toSorted());
+  expect(texts.join('\n\n')).toContain('Permission is hereby granted, free of charge');
+});
+
+test('packed again it is the same, byte for byte', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'fedi-again-'));
+  try {
+    execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { stdio: 'ignore' });
+    const [again = ''] = readdirSync(folder);
+    const hash = (path: string): string => createHash('sha256').update(readFileSync(path)).digest('hex');
+    expect(hash(join(folder, again))).toBe(hash(inject('tarball')));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
