@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { expectPolicy, exploit } from '../support/policy.ts';
+import { connect } from '../../wizard/docker/docker.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 
 const site = testSite('snac', 11);
@@ -104,6 +105,21 @@ describe.sequential('a site with snac', () => {
     expect(back.events.find(({ event, id }) => event === 'proof' && id === 'login')).toMatchObject({
       ok: true,
     });
+  });
+
+  test('a command in a container: a deadline for one that does not end, a limit for what it prints', async () => {
+    const engine = await connect();
+    const id = site.containers()['snac'] ?? '';
+    await expect(engine.exec(id, ['sleep', '600'], undefined, 300)).rejects.toThrow(
+      '`sleep 600` did not end within 0.3 seconds.',
+    );
+    const { code, stdout } = await engine.exec(id, [
+      'sh',
+      '-c',
+      'echo first; head -c 40000000 /dev/zero; echo last; exit 3',
+    ]);
+    expect([code, stdout.slice(0, 6), stdout.slice(-5)]).toEqual([3, 'first\n', 'last\n']);
+    expect(stdout.length).toBeLessThan(17 * 1024 ** 2);
   });
 
   test('uninstall --data leaves nothing', async () => {

@@ -389,7 +389,8 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(badLogins()).toEqual([held(CLAIMED)]);
 
     const run = await site.apply(['--tls-proxies', '198.51.100.250'], { env: through('nginx') });
-    expect(run.code).toBe(0);
+    expect(seenBy(run, 'proxy')).toMatch(/^Your proxy connects from .*, which tls\.proxies does not include/);
+    expect(run.code).toBe(5);
     failLogIn(`http://${GATEWAY}:${DOOR_PORT}`);
     expect(badLogins()).toHaveLength(1);
     expect(badLogins()).not.toEqual([held(CLAIMED)]);
