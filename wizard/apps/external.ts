@@ -135,7 +135,7 @@ export function redisProblem(info: RedisInfo, oldest: number): string | undefine
 
 /** Queues have no time to live, so they stay; the rest is worth knowing. */
 export const redisNote = (info: RedisInfo): string | undefined =>
-  evicts(info)
+  evicts(info) && info.policy?.startsWith('volatile-')
     ? `when its memory is full it removes keys that expire (${info.policy}); noeviction is better`
     : undefined;
 

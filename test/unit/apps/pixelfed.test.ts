@@ -277,8 +277,13 @@ test('the digest that is known is taken on the processor that it was seen on, an
   const onIt = configOf({
     apps: 'pixelfed',
     'apps.pixelfed.domain': 'pix.example.org',
+    'apps.pixelfed.admin': 'anna',
+    'apps.pixelfed.email': 'anna@example.org',
     'apps.pixelfed.release': 'v0.14.4',
     'mail.mode': 'none',
+    'tls.mode': 'acme',
+    name: 'fedi',
+    bind: '0.0.0.0',
   });
   expect(wantedImages(onIt, 'x64')['pixelfed']?.digest).toMatch(/^sha256:/);
   expect(wantedImages(onIt, 'arm64')['pixelfed']).not.toHaveProperty('digest');
