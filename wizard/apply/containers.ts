@@ -138,7 +138,8 @@ class Patience {
 
 /**
  * Docker runs the health check of a container in long intervals only. Run by us, a container that has just become healthy is
- * known at once. A check costs the host as much as it costs Docker, so at most one runs in a container, and after a slow one we
+ * known at once; and one that Docker calls unhealthy, since the check took too long on a busy host, is asked without that
+ * limit. A check costs the host as much as it costs Docker, so at most one runs in a container, and after a slow one we
  * wait longer. It is never ended early.
  */
 class Prober {
@@ -155,7 +156,8 @@ class Prober {
 
   isWell({ id, startedAt, state, health, healthTest }: Container): boolean {
     if (state !== 'running') return false;
-    if (health !== 'starting' || healthTest.length === 0) return health === 'healthy' || health === undefined;
+    if (health === 'healthy' || health === undefined) return true;
+    if (healthTest.length === 0) return false;
     const key = `${id} ${startedAt}`;
     if (!this.#running.has(key) && !this.#well.has(key) && this.#clock.now() >= (this.#next.get(key) ?? 0))
       void this.#probe(key, id, healthTest);
@@ -282,7 +284,11 @@ export async function bringUp(
       progress.update(waiting.map((service) => nameOf(service, containers)).join(', '));
       const elapsed = clock.now() - since;
       const stillUnwell = containers.filter(
-        (one) => isUnhealthy(one) && isUntouched(one) && unwell.some(({ id }) => id === one.id),
+        (one) =>
+          waiting.includes(one.service) &&
+          isUnhealthy(one) &&
+          isUntouched(one) &&
+          unwell.some(({ id }) => id === one.id),
       );
       // For Compose a container that runs is fine, however unwell it is.
       if (stillUnwell.length > 0 && elapsed > (hasStarted ? RESTART_MS.started : RESTART_MS.failed)) {
