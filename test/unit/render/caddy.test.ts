@@ -9,7 +9,12 @@ import { adapt } from '../../support/caddy.ts';
 import { nastyText } from '../../support/nasty.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-const SNIPPET = `{\n${readFileSync(assetPath('caddy/tls/acme/global.caddy'), 'utf8')}}\n${readFileSync(assetPath('caddy/tls/acme/site.caddy'), 'utf8')}${readFileSync(assetPath('caddy/snac.caddy'), 'utf8')}`;
+const shipped = (path: string): string => readFileSync(assetPath(`caddy/${path}`), 'utf8');
+const SNIPPET = shipped('Caddyfile')
+  .replace('import tls/global.caddy', () => shipped('tls/acme/global.caddy'))
+  .replace('import tls/site.caddy', () => shipped('tls/acme/site.caddy'))
+  .replace('import sites/*.caddy', () => shipped('snac.caddy'))
+  .replace('import custom/*.caddy', '');
 const PLAIN = { SNAC_DOMAIN: 'plain.example.org', TLS_EMAIL: 'plain@example.org' };
 
 /** The adapted JSON with every string that is the value, and only that, put back to the plain one. */
@@ -22,7 +27,7 @@ function injected(variable: keyof typeof PLAIN, values: readonly string[]): stri
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
       // As site.ts makes it of the domain.
-      fillCaddy(SNIPPET, { ...one, SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
+      fillCaddy(SNIPPET, { ...one, CONFIG_ID: 'none', SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
   expect(JSON.stringify(baseline)).toContain(PLAIN[variable]);
