@@ -118,3 +118,29 @@ describe('caddy/', () => {
     expect(readdirSync(join(folder, 'sites')).length).toBe(APP_IDS.length);
   });
 });
+
+/** Of every reverse_proxy in caddy/, its first line; a snippet of one app stands for its own first line. */
+test('every reverse_proxy to an app leaves out what a client must not say', () => {
+  const texts = readTree(assetPath('caddy'));
+  const blocks = Object.entries(texts)
+    .filter(([path]) => !path.startsWith('front/'))
+    .flatMap(([path, text]) =>
+      [...text.matchAll(/^\t+reverse_proxy (.*)\n\s*(.*)$/gm)].map(([, line, first]) => ({
+        path,
+        line,
+        first,
+        text,
+      })),
+    );
+  expect(blocks.length).toBeGreaterThan(8);
+  const clean = ({ first = '', text }: (typeof blocks)[number]): boolean =>
+    first === 'import app_headers' ||
+    text.includes(`(${first.replace('import ', '')}) {\n\timport app_headers\n`);
+  expect(blocks.filter((one) => !(one.line?.endsWith('{') && clean(one))).map(({ path, line }) => `${path}: ${line}`)).toEqual([]); // prettier-ignore
+});
+
+test('every site of an app has the answers of all', () => {
+  for (const [path, text] of Object.entries(readTree(assetPath('caddy'))))
+    for (const [, address, first] of text.matchAll(/^(\{\$[A-Z_]*ADDRESS.*) \{\n\s*(.*)$/gm))
+      expect([path, address, first]).toEqual([path, address, 'import site']);
+});

@@ -27,7 +27,16 @@ import {
 } from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
-import { MOST_PHOTOS, SIZES, describeSize, loadOf, postMiB, sizeFor } from './pixelfed/size.ts';
+import {
+  MOST_PHOTOS,
+  SIZES,
+  describeSize,
+  loadOf,
+  bodyBytes,
+  bodyMinutes,
+  postMiB,
+  sizeFor,
+} from './pixelfed/size.ts';
 import type { Limits, Size } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
@@ -414,8 +423,8 @@ export const pixelfed: App = {
     PIXELFED_DB_BUFFER: `${sizeOf(config.answers).db}M`,
     PIXELFED_DB_CACHE: `${sizeOf(config.answers).db * 3}M`,
     ...memoryVariables('pixelfed', sizeOf(config.answers).limits),
-    // A little more than PHP, whose refusal the app can put into words.
-    PIXELFED_BODY: `${postMiB(limitsOf(config.answers)) + 1}MiB`,
+    PIXELFED_BODY: String(bodyBytes(limitsOf(config.answers))),
+    PIXELFED_BODY_TIME: `${bodyMinutes(limitsOf(config.answers))}m`,
   }),
 
   problems: (config) => [

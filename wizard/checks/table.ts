@@ -1,6 +1,7 @@
 /** The checks, in the order they run. */
 import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
+import { checkMetadata } from './metadata.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
 import { checkPolicy } from './policy.ts';
@@ -26,6 +27,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; else their last lines', run: checkContainers },
   { id: 'policy', phase: 'site', title: 'Rights of the containers', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'whether the app may work on them and everybody see them; default pictures', run: checkUploads },
+  { id: 'metadata', phase: 'site', title: 'Cloud metadata', about: 'whether containers reach the cloud’s metadata service, and with it credentials', run: checkMetadata },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
 ];
 

@@ -134,9 +134,9 @@ test.each([
 });
 
 test.each([
-  [15, 4, 15_360, '15M', '61M', '62MiB'],
-  [1, 1, 1024, '1M', '2M', '3MiB'],
-  [50, 20, 51_200, '50M', '1001M', '1002MiB'],
+  [15, 4, 15_360, '15M', '61M', '65011712', '20m'],
+  [1, 1, 1024, '1M', '2M', '3145728', '20m'],
+  [50, 20, 51_200, '50M', '1001M', '1050673152', '146m'],
 ])('%i MiB × %i photos: each limit lets through what the one behind it takes', (photo, photos, ...limits) => {
   const answers = { 'apps.pixelfed.photo-size': photo, 'apps.pixelfed.photos': photos };
   const { MAX_PHOTO_SIZE, MAX_ALBUM_LENGTH, PHP_UPLOAD_MAX_FILE_SIZE, PHP_POST_MAX_SIZE } = env(answers);
@@ -146,6 +146,7 @@ test.each([
     PHP_UPLOAD_MAX_FILE_SIZE,
     PHP_POST_MAX_SIZE,
     variables(answers)['PIXELFED_BODY'],
+    variables(answers)['PIXELFED_BODY_TIME'],
   ]).toEqual(limits);
 });
 

@@ -7,6 +7,7 @@ import type { Container } from '../../../wizard/docker/engine.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
 import type { Published } from '../../../wizard/docker/engine.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';
+import { tempFolder, writeTree } from '../../support/temp.ts';
 
 const GIB = 1024 ** 3;
 const space = (freeBytes: number, freeInodes = 1e6, inodes = 2e6) => ({
@@ -43,6 +44,23 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       },
     },
   );
+/** A site with compose.yaml, and what curl writes of the addresses. */
+const metadata = (stdout: string): CheckContext => {
+  const folder = tempFolder();
+  writeTree(folder, {
+    'compose.yaml':
+      'services: { caddy: { networks: { edge: {} } }, snac: { networks: { snac_front: {}, snac_mail: {} } } }\nnetworks: { edge: {}, snac_front: {}, snac_mail: { internal: true } }\n',
+  });
+  return contextOf(
+    {},
+    {
+      folder,
+      exists: true,
+      caddy: 'caddy:1',
+      engine: { run: async () => ({ code: 28, stdout, stderr: '' }) },
+    },
+  );
+};
 const THREE = {
   apps: 'snac,mastodon,pixelfed',
   ...Object.fromEntries(
@@ -157,6 +175,10 @@ const ROWS: Row[] = [
   ['uploads', 'files of root', uploads('foreign app/public/m\n'), 'blocker', /^Not all in fedi_pixelfed_storage belongs to 33:33: 1 \(app\/public\/m\).*doctor --fix/],
   ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Not all in app\/public of .*: 1000 or more .* and others\)/],
   ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
+  ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
+  ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /metadata service of .*: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
+  ['metadata', 'open by IPv6', metadata('0.001 http://[fd00:ec2::254]/\n'), 'warning', /ip6tables -I DOCKER-USER -d fd00:ec2::254 .*ip6 daddr fd00:ec2::254/],
+  ['metadata', 'no container starts', metadata(''), '', /^not looked at$/],
   ['uploads', 'nobody could look', uploads('', 1), 'warning', /could not be looked at.*not looked at$/],
 ];
 

@@ -9,10 +9,13 @@ import { adapt } from '../../support/caddy.ts';
 import { nastyText } from '../../support/nasty.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-const [GLOBAL, ...REST] = ['tls/acme/global', 'tls/known', 'tls/acme/site', 'snac'].map((name) =>
-  readFileSync(assetPath(`caddy/${name}.caddy`), 'utf8'),
-);
-const SNIPPET = `{\n${GLOBAL}}\n${REST.join('')}`;
+const shipped = (path: string): string => readFileSync(assetPath(`caddy/${path}`), 'utf8');
+const SNIPPET = shipped('Caddyfile')
+  .replace('import tls/global.caddy', () => shipped('tls/acme/global.caddy'))
+  .replace('import tls/known.caddy', () => shipped('tls/known.caddy'))
+  .replace('import tls/site.caddy', () => shipped('tls/acme/site.caddy'))
+  .replace('import sites/*.caddy', () => shipped('snac.caddy'))
+  .replace('import custom/*.caddy', '');
 const PLAIN = { SNAC_DOMAIN: 'plain.example.org', TLS_EMAIL: 'plain@example.org' };
 
 /** The adapted JSON with every string that is the value, and only that, put back to the plain one. */

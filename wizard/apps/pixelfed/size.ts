@@ -82,5 +82,12 @@ export interface Limits {
 /** PHP’s `post_max_size` in MiB: a whole post and a little for what is around it. */
 export const postMiB = ({ photo, photos }: Limits): number => photo * photos + 1;
 
+/** Bytes that Caddy lets through: a little more than PHP, whose refusal the app can put into words. */
+export const bodyBytes = (limits: Limits): number => (postMiB(limits) + 1) * 1024 ** 2;
+
+/** Minutes that Caddy waits for one: at 1 Mbit/s, and some for the answer. */
+export const bodyMinutes = (limits: Limits): number =>
+  Math.max(20, Math.ceil((bodyBytes(limits) * 8) / 1e6 / 60) + 5);
+
 /** Most parts that PHP takes in one request (`max_file_uploads`, fixed in the image). */
 export const MOST_PHOTOS = 20;
