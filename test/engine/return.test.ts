@@ -160,7 +160,7 @@ describe.sequential('reset', () => {
       },
     });
     expect(killed.signal).toBe('SIGKILL');
-    expect(volumes()).toEqual([`${site.name}_snac_data`]);
+    expect(volumes().toSorted()).toEqual([`${site.name}_caddy_data`, `${site.name}_snac_data`]);
     expect((await run(['reset', '--confirm', site.name])).code).toBe(0);
     expect(volumes()).toEqual([]);
   });

@@ -5,7 +5,8 @@ import type { Load } from '../app.ts';
 
 /**
  * From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name.
- * `limits`: MiB that a container may take before the kernel stops it, well above what it needs; their sum may be above the name.
+ * `limits`: MiB that a container may take before the kernel stops it, well above what it needs (15
+ * videos at once took 2.9 GiB in a Sidekiq of 25 threads); their sum may be above the name.
  */
 export const SIZES = {
   '2gb': {
@@ -15,7 +16,7 @@ export const SIZES = {
     web: [1, 5],
     sidekiq: 5,
     pool: 5,
-    limits: { db: 768, valkey: 512, web: 1024, sidekiq: 1024, streaming: 384 },
+    limits: { db: 768, valkey: 512, web: 1024, sidekiq: 1536, streaming: 384 },
   },
   '4gb': {
     memory: 3500,
@@ -24,7 +25,7 @@ export const SIZES = {
     web: [2, 5],
     sidekiq: 15,
     pool: 10,
-    limits: { db: 1536, valkey: 768, web: 1536, sidekiq: 1536, streaming: 512 },
+    limits: { db: 1536, valkey: 768, web: 1536, sidekiq: 2048, streaming: 512 },
   },
   '8gb': {
     memory: 7000,
@@ -33,7 +34,7 @@ export const SIZES = {
     web: [3, 5],
     sidekiq: 25,
     pool: 10,
-    limits: { db: 3072, valkey: 1536, web: 2560, sidekiq: 2048, streaming: 512 },
+    limits: { db: 3072, valkey: 1536, web: 2560, sidekiq: 4096, streaming: 512 },
   },
   '16gb': {
     memory: 14_000,
@@ -42,7 +43,7 @@ export const SIZES = {
     web: [5, 5],
     sidekiq: 40,
     pool: 10,
-    limits: { db: 6144, valkey: 3072, web: 4096, sidekiq: 3072, streaming: 768 },
+    limits: { db: 6144, valkey: 3072, web: 4096, sidekiq: 6144, streaming: 768 },
   },
 } as const;
 

@@ -16,7 +16,7 @@ export const SIZES = {
     image: 512,
     horizon: [4, 2, 1, 1],
     balance: 'false',
-    limits: { db: 768, valkey: 512, web: 1024, horizon: 1024, scheduler: 512 },
+    limits: { db: 768, valkey: 512, web: 1024, horizon: 1536, scheduler: 512 },
   },
   '4gb': {
     memory: 3500,
@@ -34,7 +34,7 @@ export const SIZES = {
     image: 1024,
     horizon: [10, 6, 4, 4],
     balance: 'auto',
-    limits: { db: 3072, valkey: 1536, web: 2560, horizon: 3072, scheduler: 768 },
+    limits: { db: 3072, valkey: 1536, web: 2560, horizon: 4096, scheduler: 768 },
   },
   '16gb': {
     memory: 14_000,
@@ -43,7 +43,7 @@ export const SIZES = {
     image: 1024,
     horizon: [20, 10, 6, 4],
     balance: 'auto',
-    limits: { db: 6144, valkey: 3072, web: 4096, horizon: 4096, scheduler: 1024 },
+    limits: { db: 6144, valkey: 3072, web: 4096, horizon: 6144, scheduler: 1024 },
   },
 } as const;
 
