@@ -43,9 +43,9 @@ const GLOBAL_FLAGS = {
 type Flag = keyof typeof GLOBAL_FLAGS;
 
 /** Flags of every command. */
-const COMMON: readonly Flag[] = ['dir', 'json', 'debug', 'help', 'version'];
+const COMMON: readonly Flag[] = ['dir', 'json', 'yes', 'debug', 'help', 'version'];
 /** Flags of commands that bring a site to what its answers say. */
-const APPLY: readonly Flag[] = ['dry-run', 'yes', 'edited', 'skip-check', 'swap', 'confirm'];
+const APPLY: readonly Flag[] = ['dry-run', 'edited', 'skip-check', 'swap', 'confirm'];
 
 const setup = () => import('./commands/setup.ts');
 const site = () => import('./commands/site.ts');
