@@ -25,7 +25,7 @@ test('holds the tool, what a site is made from and the words about it, nothing e
     /^(LICENSE|README\.md|CHANGELOG\.md|env\.example|package\.json)$/,
     /^compose\/[a-z]+\.yaml$/,
     /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
-    /^caddy\/(Caddyfile|[a-z-]+\.caddy|tls\/[a-z]+\/(global|site)\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^caddy\/(Caddyfile|[a-z-]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
     /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
   ];
   expect(files.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);
