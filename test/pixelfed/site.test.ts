@@ -303,7 +303,14 @@ describe.sequential('a site with Pixelfed', () => {
     // Caddy 4 MiB, PHP 3 MiB, the app 2 MiB.
     const send = async (mib: number): Promise<number> => {
       const { headers, body } = multipartFile('file', 'x.png', 'image/png', Buffer.alloc(mib * 1024 ** 2));
-      return (await http()(`https://${site.domain}/api/v2/media`, { method: 'POST', headers, body })).status;
+      return http()(`https://${site.domain}/api/v2/media`, { method: 'POST', headers, body }).then(
+        ({ status }) => status,
+        (error: unknown) => {
+          // Caddy refuses by the announced length, and over HTTP/1.1 closes the connection while the body still comes.
+          if (/EPIPE|ECONNRESET|socket hang up/.test(String(error))) return 413;
+          throw error;
+        },
+      );
     };
     expect(await send(5)).toBe(413);
     expect(await send(1)).not.toBe(413);
