@@ -27,7 +27,9 @@ export function summary(changes: readonly Change[]): string[] {
 export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';
   const after = change.file?.text ?? '';
-  if (change.file?.secret ?? change.path.startsWith('env/')) {
+  // Nothing says any more whether a file that goes was secret.
+  if (change.file === undefined && !change.path.endsWith('.env')) return `- ${change.path}`;
+  if (change.file?.secret ?? true) {
     return change.path.endsWith('.env')
       ? `${change.path}:\n${envPatch(before, after)}`
       : `~ ${change.path} (hidden)`;

@@ -36,5 +36,15 @@ test.each(rows)('%s', async (_, containers, what) => {
   expect(looked?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
 });
 
+test('services of the person’s own are named', async () => {
+  const containers = [container('web'), container('backup', { privileged: true })];
+  const looked = await runCheck(
+    'policy',
+    contextOf({}, { folder, engine: { containers: async () => containers } }),
+  );
+  expect(looked?.found).toEqual([]);
+  expect(looked?.seen).toMatch(/Not compared, since they are yours: backup$/);
+});
+
 test('a site that was never set up has none', async () =>
   expect(await runCheck('policy', contextOf({}, { folder: '/nonexistent' }))).toBeUndefined());
