@@ -1,5 +1,7 @@
 /** snac from nothing to the receipt, and every way of coming back, on the real engine. */
 import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { expectPolicy, exploit } from '../support/policy.ts';
 import { connect } from '../../wizard/docker/docker.ts';
@@ -50,6 +52,17 @@ describe.sequential('a site with snac', () => {
     expect(run.code).toBe(0);
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
     expect(site.containers()).toEqual(before);
+  });
+
+  test('a plan shows that files of the person’s own changed', async () => {
+    const override = join(site.folder, 'compose.override.yaml');
+    const plan = () => tool(['plan', '--check', '--dir', site.folder], { env: site.env });
+    expect((await plan()).code).toBe(0);
+    writeFileSync(override, 'services: { snac: { read_only: false } }\n');
+    const changed = await plan();
+    rmSync(override);
+    expect([changed.code, changed.stdout]).toEqual([1, expect.stringMatching(/Your own files changed/)]);
+    expect((await plan()).code).toBe(0);
   });
 
   test('docker compose works without us', async () => {

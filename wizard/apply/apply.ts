@@ -274,6 +274,12 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
   return isCaddyCurrent(engine, folder, site);
 }
 
+/** Whether files of the person's own that Compose or Caddy reads changed since they were last applied. */
+export async function ownFilesChanged(folder: string): Promise<boolean> {
+  const prior = await priorHash(folder);
+  return prior !== undefined && prior !== (await ownFilesHash(folder));
+}
+
 const priorHash = (folder: string): Promise<string | undefined> =>
   readFile(join(folder, OWN, PRIOR_FILE), 'utf8').catch(() => undefined);
 

@@ -1,7 +1,7 @@
 /** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
-import { apply, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
+import { apply, ownFilesChanged, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
 import type { DataPlace } from '../apply/data.ts';
@@ -320,7 +320,9 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
       title: several ? `${appOf(app.id).name}: ${title}` : title,
     })),
   );
+  const ownFiles = await ownFilesChanged(folder);
   const pending =
+    ownFiles ||
     files.length > 0 ||
     behind.length > 0 ||
     leftovers(running, site).length > 0 ||
@@ -350,6 +352,10 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
       containers.replace.flatMap((name) => (starts[name] === undefined ? [] : [`${name} ${starts[name]}`])),
     );
     list('Containers to remove', containers.remove);
+    if (ownFiles)
+      lines.push(
+        'Your own files changed (compose.override.yaml, env/*.local.env, caddy/custom). Compose recreates the containers that they change.',
+      );
     if (reloads) lines.push('Caddy takes its new configuration without a restart.');
     for (const line of leaves) lines.push(`Mind: ${line}`);
     lines.push(
@@ -370,6 +376,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
         .map(({ path, kind, edited }) => ({ path, kind, edited })),
       containers: behind,
       remove: containers.remove,
+      ownFiles,
       leaves,
       ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
       steps,
