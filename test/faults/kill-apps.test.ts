@@ -131,7 +131,7 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
   const { id, create, addresses, steps, acts, databases } = subject;
 
   test(
-    'at each of its own steps in turn: every run continues, the last one is proven',
+    'at each step of the app in turn: every run continues, the last one is proven',
     { timeout: PATIENCE_MS },
     async () => {
       const site = create(`${id}-killed`, addresses[0]);

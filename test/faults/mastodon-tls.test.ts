@@ -1,6 +1,6 @@
 /**
  * A PostgreSQL and a Redis elsewhere whose certificates are checked: by the programs, variables and roots that Mastodon has.
- * A test CA takes the place of the public ones, in an image of its own.
+ * A test CA takes the place of the public ones, in a separate image.
  */
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -48,7 +48,7 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
       {
         means: `${
           data.fixed === true
-            ? `A database server reads the data of its own major version, ${newest.numbers.join('.')} only.`
+            ? `A database server reads only data of the same major version, ${newest.numbers.join('.')}.`
             : 'Newer software changes data so that older software cannot work on them.'
         } Nothing was changed.`,
         next: back

@@ -54,7 +54,7 @@ test('a parent in which others may put another directory', async () => {
 
 test.each([
   ['one that is not there yet', 'a/b/data'],
-  ['one that is there, whoever owns it', 'there'],
+  ['one that is there, with any owner', 'there'],
   ['a link to one of those', 'link'],
 ])('%s is fine', async (_, name) => {
   mkdirSync(join(disk, 'there'));

@@ -81,7 +81,7 @@ describe('refused', () => {
     ran(2, { snac: IMAGES.snac, caddy: IMAGES.caddy });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
-  test('PostgreSQL reads the data of its own major version only', async () => {
+  test('PostgreSQL reads only data of the same major version', async () => {
     ran(1, {
       mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6',
       postgres: 'docker.io/library/postgres:17-trixie',

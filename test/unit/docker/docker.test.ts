@@ -19,7 +19,7 @@ test.each([
   ['', undefined],
 ])('an engine that speaks %j is asked in %j', (newest, version) => expect(apiVersion(newest)).toBe(version));
 
-/** An engine on a socket of its own that answers `/_ping` and notes the paths that it is asked for. */
+/** An engine on a separate socket that answers `/_ping` and notes the paths that it is asked for. */
 async function fakeEngine(newest: string): Promise<{ paths: string[]; host: string; close: () => void }> {
   const paths: string[] = [];
   const server = createServer((request, response) => {
