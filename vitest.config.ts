@@ -3,15 +3,15 @@ import { defineConfig } from 'vitest/config';
 /** One project a layer, so that `vitest --project unit` runs what needs no engine. */
 const layer = (
   name: string,
-  options: { seconds: number; parallel: boolean; packed: boolean; after?: number },
+  options: { seconds: number; workers: number; packed: boolean; after?: number },
 ) => ({
   test: {
     name,
     include: [`test/${name}/**/*.test.ts`],
     testTimeout: options.seconds * 1000,
     hookTimeout: options.seconds * 1000,
-    fileParallelism: options.parallel,
-    // Layers with sites of their own run one after the other: each may need every address of the host.
+    maxWorkers: options.workers,
+    // Layers of one group run together. Their sites have their own names and addresses.
     sequence: { groupOrder: options.after ?? 0 },
     ...(options.packed ? { globalSetup: ['test/support/packed.ts'] } : {}),
   },
@@ -20,15 +20,18 @@ const layer = (
 export default defineConfig({
   test: {
     projects: [
-      layer('unit', { seconds: 60, parallel: true, packed: false }),
-      layer('golden', { seconds: 120, parallel: true, packed: false }),
-      layer('terminal', { seconds: 120, parallel: true, packed: true, after: 1 }),
-      layer('engine', { seconds: 600, parallel: false, packed: true, after: 2 }),
-      layer('faults', { seconds: 600, parallel: false, packed: true, after: 3 }),
+      layer('unit', { seconds: 60, workers: 2, packed: false }),
+      layer('golden', { seconds: 120, workers: 2, packed: false }),
+      // A site mostly waits for containers: three of them keep two cores busy.
+      layer('terminal', { seconds: 120, workers: 3, packed: true, after: 1 }),
+      layer('engine', { seconds: 600, workers: 3, packed: true, after: 1 }),
       // Mastodon's own, with the official images where they are loaded.
-      layer('mastodon', { seconds: 900, parallel: false, packed: true, after: 4 }),
+      layer('mastodon', { seconds: 900, workers: 3, packed: true, after: 1 }),
       // Pixelfed's own, likewise.
-      layer('pixelfed', { seconds: 900, parallel: false, packed: true, after: 5 }),
+      layer('pixelfed', { seconds: 900, workers: 3, packed: true, after: 1 }),
+      // These need every address of the host.
+      layer('exclusive', { seconds: 600, workers: 1, packed: true, after: 2 }),
+      layer('faults', { seconds: 600, workers: 1, packed: true, after: 3 }),
     ],
   },
 });

@@ -16,7 +16,7 @@ import { tempFolder, writeTree } from '../support/temp.ts';
 
 needImages('mastodon-streaming');
 const NAME = 'test-front';
-const ADDRESS = '127.0.0.48';
+const ADDRESS = '127.0.0.49';
 const SNAC = 'snac.example.org';
 const WEB = 'web.example.org';
 const HANDLES = 'social.example.org';

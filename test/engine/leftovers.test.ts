@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { docker, testSite, tool } from '../support/site.ts';
 
-const site = testSite('left', 76);
+const site = testSite('left', 35);
 const disk = join(dirname(site.folder), 'disk');
 afterAll(() => site.remove());
 

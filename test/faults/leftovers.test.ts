@@ -10,7 +10,7 @@ import type { Run } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
 
-const site = testSite('left-all', 77, 'snac.fedi.test');
+const site = testSite('left-all', 171, 'snac.fedi.test');
 const disk = mkdtempSync(join(tmpdir(), 'fedi-left-disk-'));
 const env = {
   ...site.env,

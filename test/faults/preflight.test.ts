@@ -23,7 +23,7 @@ import { applyIn, asNobody, behind, snapshot, tmpfs, unmountAll, until } from '.
 import { IMAGES, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
-const ADDRESS = 79;
+const ADDRESS = 172;
 const site = testSite('preflight', ADDRESS);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-preflight-'));
 

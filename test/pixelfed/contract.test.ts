@@ -789,7 +789,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
     ],
     artisan('schedule:list', { code: 0, says: /horizon:snapshot/ }),
     [
-      'the scheduler says each minute what it found to do',
+      'the scheduler says what it found to do, the original each minute',
       () =>
         until(
           () =>

@@ -48,7 +48,7 @@ const served = async (): Promise<boolean> =>
     () => false,
   );
 
-const ALL = ['pixelfed_db', 'pixelfed_storage', 'pixelfed_valkey', 'snac_data'];
+const ALL = ['pixelfed_db', 'pixelfed_storage', 'pixelfed_tmp', 'pixelfed_valkey', 'snac_data'];
 
 describe.sequential('Pixelfed is removed', () => {
   let first = '';

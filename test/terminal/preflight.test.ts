@@ -97,7 +97,7 @@ describe('too little memory', () => {
     await new Promise<void>((done) => server.listen(small, done));
   });
   afterAll(() => server.close());
-  const onSmall = { DOCKER_HOST: `unix://${small}`, FEDI_NAME: 'test-term-small', FEDI_BIND: '127.0.0.47' };
+  const onSmall = { DOCKER_HOST: `unix://${small}`, FEDI_NAME: 'test-term-small', FEDI_BIND: '127.0.0.50' };
 
   test('root is offered a swap file, and may leave', async () => {
     const run = apply(['--dir', join(site.cwd, 'small')], onSmall);

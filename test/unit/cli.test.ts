@@ -57,7 +57,6 @@ test.each([
   [['doctor', '--mail'], 2, 'It belongs to: prove.'],
   [['prove', '--fix'], 2, 'It belongs to: doctor.'],
   [['mail', '--confirm', 'x'], 2, '`mail` takes no --confirm'],
-  [['reset', '--yes'], 3, '--confirm'],
   [['rollback', '1', '--answers', 'x'], 2, '`rollback` takes no --answers'],
   [['status', '--snac-domain', 'x'], 2, '`status` takes no --snac-domain, so nothing was done.'],
   [['rollback', '1', '--domain', 'x'], 2, 'Answers belong to: `fedi-setup` alone, apply, plan, lab, add.'],

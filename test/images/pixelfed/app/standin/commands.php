@@ -389,12 +389,9 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
     private function doScheduleWork(): int
     {
         echo "\n   INFO  Running scheduled tasks.\n\n";
-        for ($last = ''; true; usleep(100_000)) {
-            $minute = gmdate('Hi');
-            if ($minute !== $last && (int) gmdate('s') === 0) {
-                $last = $minute;
-                scheduleRun();
-            }
+        // The original looks once a minute. Here it is every few seconds: each receipt waits for the first look.
+        for (; true; sleep(3)) {
+            scheduleRun();
         }
     }
 

@@ -147,15 +147,16 @@ function isDue(string $when, int $time): bool
 function scheduleRun(): void
 {
     $time = time();
-    $due = array_filter(TASKS, fn ($task) => isDue($task[0], $time));
-    foreach ($due as [$when, $name]) {
+    $ran = false;
+    foreach (array_filter(TASKS, fn ($task) => isDue($task[0], $time)) as [$when, $name]) {
         $lock = 'framework/schedule-'.sha1("$when$name").gmdate('Hi', $time);
         if (redis('cache')->set($lock, '1', ['nx', 'ex' => 3600])) {
+            $ran = true;
             $code = (new Kernel)->handle([$name]);
             echo '  ', now(), " Running ['artisan' $name] ", $code === 0 ? 'DONE' : 'FAIL', "\n";
         }
     }
-    if (! $due) {
+    if (! $ran) {
         echo "\n   INFO  No scheduled commands are ready to run.\n\n";
     }
 }

@@ -3,7 +3,7 @@ import { connect } from 'node:tls';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { docker, testSite } from '../support/site.ts';
 
-const site = testSite('ipv6', 96);
+const site = testSite('ipv6', 99);
 afterAll(() => site.remove());
 
 /** Names in the certificate that is served at an address. */
