@@ -1,5 +1,6 @@
 /** Packs the tool as it is published and installs the tarball once: what the tests drive is what people get. */
 import { execFileSync } from 'node:child_process';
+import type { ExecFileSyncOptions } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,21 +15,23 @@ declare module 'vitest' {
   }
 }
 
-export default function setup(project: TestProject): () => void {
+/** Projects of one run share it. */
+const shared = globalThis as { packed?: { tool: string; tarball: string } };
+
+function pack(): { tool: string; tarball: string } {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-packed-'));
-  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const quiet: ExecFileSyncOptions = { stdio: ['ignore', 'ignore', 'inherit'] };
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], quiet);
   const [name = ''] = readdirSync(folder).filter((one) => one.endsWith('.tgz'));
   const tarball = join(folder, name);
-  execFileSync(
-    'npm',
-    ['install', '--silent', '--global', '--offline', '--prefix', join(folder, 'installed'), tarball],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-    },
-  );
+  const prefix = join(folder, 'installed');
+  execFileSync('npm', ['install', '--silent', '--global', '--offline', '--prefix', prefix, tarball], quiet);
+  return { tool: join(prefix, 'bin/fedi-setup'), tarball };
+}
+
+export default function setup(project: TestProject): void {
+  const { tool, tarball } = (shared.packed ??= pack());
   project.provide('tarball', tarball);
-  project.provide('tool', join(folder, 'installed/bin/fedi-setup'));
-  return () => rmSync(folder, { recursive: true, force: true });
+  project.provide('tool', tool);
 }

@@ -6,7 +6,7 @@ import { pixelfedImages } from '../support/pixelfed-images.ts';
 import { docker, tool } from '../support/site.ts';
 import { asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal } from '../support/terminal.ts';
-import { place } from './conversation.ts';
+import { place } from './place.ts';
 
 const START_MS = 10 * 60_000;
 const DOMAIN = 'pix.fedi.test';

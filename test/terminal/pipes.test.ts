@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, inject, test } from 'vitest';
 import { environment } from '../support/site.ts';
 import { closeTerminals, terminal } from '../support/terminal.ts';
-import { DRY, place } from './conversation.ts';
+import { DRY, place } from './place.ts';
 
 const site = place('pipes', 44);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-term-scratch-'));

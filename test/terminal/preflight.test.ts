@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { tool } from '../support/site.ts';
 import { absent, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal } from '../support/terminal.ts';
-import { place } from './conversation.ts';
+import { place } from './place.ts';
 
 const DOCKER = '/var/run/docker.sock';
 const site = place('preflight', 46);

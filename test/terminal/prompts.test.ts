@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { asShell, asked, closeTerminals, terminal } from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
-import { DRY, LONG, SHORT, place, talk } from './conversation.ts';
-import type { Turn } from './conversation.ts';
+import { LONG, SHORT } from '../support/conversations.ts';
+import { DRY, place, talk } from './place.ts';
+import type { Turn } from '../support/conversations.ts';
 
 const site = place('prompts', 42);
 afterEach(() => {

@@ -13,8 +13,9 @@ import {
   terminal,
 } from '../support/terminal.ts';
 import type { Process, Terminal } from '../support/terminal.ts';
-import { SHORT, place, talk } from './conversation.ts';
-import type { Place } from './conversation.ts';
+import { SHORT } from '../support/conversations.ts';
+import { place, talk } from './place.ts';
+import type { Place } from './place.ts';
 
 let site: Place | undefined;
 afterEach(() => {

@@ -22,7 +22,7 @@ import {
   terminal,
 } from '../support/terminal.ts';
 import type { Terminal, TerminalOptions } from '../support/terminal.ts';
-import { place } from './conversation.ts';
+import { place } from './place.ts';
 
 const site = place('site', 43);
 /** From here on fedi.yaml knows everything. */

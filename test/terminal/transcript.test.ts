@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { closeTerminals, terminal } from '../support/terminal.ts';
 import type { Exit, Terminal } from '../support/terminal.ts';
-import { SHORT, place, talk } from './conversation.ts';
+import { SHORT } from '../support/conversations.ts';
+import { place, talk } from './place.ts';
 
 const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 const BLOCK = /(?<=<!-- transcript -->\n)[^]*?(?=<!-- \/transcript -->)/;

@@ -295,3 +295,19 @@ test('secrets and checks have names of their own', () => {
   expect(new Set(names).size).toBe(names.length);
   expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);
 });
+
+test('test files that may run at the same time have different names and addresses', () => {
+  const TEST = fileURLToPath(new URL('../', import.meta.url));
+  const users = new Map<string, Set<string>>();
+  for (const path of readdirSync(TEST, { recursive: true, encoding: 'utf8' })) {
+    if (!path.endsWith('.test.ts')) continue;
+    const sites = readFileSync(join(TEST, path), 'utf8').matchAll(
+      /\b(place|testSite|mastodonSite|pixelfedSite)\('([\w-]+)', (\d+)/g,
+    );
+    for (const [, kind, name, address] of sites)
+      for (const one of [`${kind === 'place' ? 'term-' : ''}${name}`, `127.0.0.${address}`])
+        users.set(one, (users.get(one) ?? new Set()).add(path));
+  }
+  expect(users.size).toBeGreaterThan(80);
+  expect([...users].filter(([, paths]) => paths.size > 1).map(([one, paths]) => [one, ...paths])).toEqual([]);
+});

@@ -1,0 +1,151 @@
+/**
+ * `@inquirer/prompts` without a terminal: what a person would type is a call. For `vi.mock('@inquirer/prompts', …)`.
+ * It keeps the library's contract: an answer is validated before it is taken, enter alone takes the default, a list takes
+ * one of its entries, Ctrl-C is an ExitPromptError.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+
+type Validate = (text: string) => string | boolean | Promise<string | boolean>;
+
+/** A question that waits for its answer. */
+export interface Pending {
+  readonly kind: 'input' | 'password' | 'select' | 'confirm';
+  readonly message: string;
+  /** What enter alone answers, as text; empty: nothing. */
+  readonly initial: string;
+  /** Names of the entries of a list, in its order. */
+  readonly entries: readonly string[];
+  /** Text and enter; of a list the first entry whose name contains it. Resolves to the refusal, where there is one. */
+  readonly enter: (text: string) => Promise<string | undefined>;
+  readonly cancel: () => void;
+}
+
+let pending: Pending | undefined;
+const taken: { message: string; answer: string }[] = [];
+
+export const pendingQuestion = (): Pending | undefined => pending;
+/** Every answer taken so far, as the screen shows it. */
+export const answered = (): readonly { message: string; answer: string }[] => taken;
+export const forgetPrompts = (): void => {
+  pending = undefined;
+  taken.length = 0;
+};
+
+interface Asked<T> {
+  readonly kind: Pending['kind'];
+  readonly message: string;
+  readonly initial: string;
+  readonly entries?: readonly string[];
+  /** What the text stands for, or why it is refused. */
+  readonly take: (text: string) => Promise<{ value: T; shown: string } | { refusal: string }>;
+}
+
+function ask<T>({ kind, message, initial, entries = [], take }: Asked<T>): Promise<T> {
+  if (pending !== undefined) throw new Error(`${message}: asked while ${pending.message} waits`);
+  return new Promise((resolve, reject) => {
+    pending = {
+      kind,
+      message,
+      initial,
+      entries,
+      enter: async (text) => {
+        const result = await take(text);
+        if ('refusal' in result) return result.refusal;
+        pending = undefined;
+        taken.push({ message, answer: result.shown });
+        resolve(result.value);
+        await turn();
+        return undefined;
+      },
+      cancel: () => {
+        pending = undefined;
+        reject(Object.assign(new Error('User force closed the prompt'), { name: 'ExitPromptError' }));
+      },
+    };
+  });
+}
+
+async function validated(
+  text: string,
+  validate: Validate | undefined,
+): Promise<{ value: string; shown: string } | { refusal: string }> {
+  const valid = (await validate?.(text)) ?? true;
+  if (valid === true) return { value: text, shown: text };
+  return { refusal: valid === false || valid === '' ? 'You must provide a valid value' : valid };
+}
+
+export const input = (config: {
+  message: string;
+  default?: string;
+  validate?: Validate;
+}): Promise<string> => {
+  const initial = config.default ?? '';
+  return ask({
+    kind: 'input',
+    message: config.message,
+    initial,
+    take: (text) => validated(text === '' ? initial : text, config.validate),
+  });
+};
+
+export const password = (config: {
+  message: string;
+  mask?: boolean;
+  validate?: Validate;
+}): Promise<string> => {
+  if (config.mask !== true) throw new Error('a secret is typed without a mask');
+  return ask({
+    kind: 'password',
+    message: config.message,
+    initial: '',
+    take: async (text) => {
+      const result = await validated(text, config.validate);
+      return 'value' in result ? { ...result, shown: '*'.repeat(text.length) } : result;
+    },
+  });
+};
+
+interface Entry {
+  readonly value: string;
+  readonly name: string;
+  readonly short?: string;
+}
+
+export class Separator {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export const select = (config: {
+  message: string;
+  choices: readonly (Entry | Separator)[];
+  default?: string;
+}): Promise<string> => {
+  const entries = config.choices.filter((choice): choice is Entry => !(choice instanceof Separator));
+  const initial = entries.find(({ value }) => value === config.default) ?? entries[0];
+  return ask({
+    kind: 'select',
+    message: config.message,
+    initial: initial?.name ?? '',
+    entries: entries.map(({ name }) => name),
+    take: (text) => {
+      const entry = text === '' ? initial : entries.find(({ name }) => name.includes(text));
+      if (entry === undefined)
+        throw new Error(`no entry ${text}: ${entries.map(({ name }) => name).join(' | ')}`);
+      return Promise.resolve({ value: entry.value, shown: entry.short ?? entry.name });
+    },
+  });
+};
+
+export const confirm = (config: { message: string; default?: boolean }): Promise<boolean> =>
+  ask({
+    kind: 'confirm',
+    message: config.message,
+    initial: config.default === false ? 'n' : 'y',
+    take: (text) => {
+      const yes = text === '' ? config.default !== false : /^y/i.test(text);
+      return Promise.resolve({ value: yes, shown: yes ? 'Yes' : 'No' });
+    },
+  });

@@ -1,0 +1,84 @@
+/** The table of inputs, given at the prompts: they say the same as flag, variable and file. */
+import { join } from 'node:path';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
+import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
+import { dialogue, endDialogue } from '../../support/dialogue.ts';
+import { tempFolder } from '../../support/temp.ts';
+import { ROWS } from '../answers/inputs.ts';
+import type { Row } from '../answers/inputs.ts';
+
+vi.mock('@inquirer/prompts', () => import('../../support/prompts.ts'));
+vi.mock('node:tty', () => ({ isatty: () => true }));
+afterEach(endDialogue);
+
+/** Everything that has to be answered, so that the review comes at once and any row can be changed from there. */
+const ANSWERED = {
+  FEDI_NAME: 'test-inputs',
+  FEDI_BIND: '127.0.0.47',
+  FEDI_APPS: 'snac',
+  FEDI_DOMAIN: 'rest.example.org',
+  FEDI_ADMIN: 'rest',
+  FEDI_EMAIL: 'rest@example.org',
+  FEDI_MAIL_MODE: 'smtp',
+  FEDI_MAIL_HOST: 'mail.example.org',
+  FEDI_MAIL_PORT: '465',
+  FEDI_MAIL_SECURITY: 'tls',
+  FEDI_MAIL_USER: 'rest',
+  FEDI_MAIL_PASSWORD: 'correct horse',
+  FEDI_MAIL_FROM: 'rest@example.org',
+  FEDI_TLS_MODE: 'internal',
+};
+
+/** What can be typed: a line break ends the line, and nothing at all takes the default. */
+const typed = ({ text }: Row): boolean => text.trim() !== '' && !/[\r\n]/.test(text);
+
+const questions = ALL_QUESTIONS.filter(
+  ({ key, choices }) =>
+    ROWS.some((row) => row.key === key && typed(row)) && (choices === undefined || key === 'apps'),
+);
+
+let tried = 0;
+afterAll(() => {
+  expect(tried).toBeGreaterThan(200);
+});
+
+test.for(questions.map((question) => ({ question, key: question.key })))(
+  '$key',
+  async ({ question: { message, topic, other, twice, secret, key } }) => {
+    const rows = ROWS.filter((row) => row.key === key && typed(row));
+    const run = dialogue(['--dir', join(tempFolder(), 'fedi')], ANSWERED);
+    const begin = async (): Promise<void> => {
+      const aside = topic === 'more' || topic === 'size';
+      await run.answer('What now?', aside ? 'More' : `Change: ${message}`);
+      if (aside) await run.answer('Which one', `${message}:`);
+      if (other !== undefined) await run.answer(message, other);
+    };
+    await begin();
+    for (const { text, says } of rows.filter((row) => row.says !== undefined)) {
+      expect(await run.answer(message, text), JSON.stringify(text)).toContain(says);
+      tried++;
+    }
+    for (const [i, { text, value }] of rows.filter((row) => row.says === undefined).entries()) {
+      if (i > 0) await begin();
+      expect(await run.answer(message, text), JSON.stringify(text)).toBeUndefined();
+      if (twice) await run.answer(`${message}, again`, text);
+      // What follows from it is asked with a default.
+      const now = await run.next();
+      if (ALL_QUESTIONS.some((one) => one.follows === key && one.message === now.message))
+        await now.enter('');
+      await run.asked('What now?');
+      const shown = run.written().slice(run.written().lastIndexOf('The answers:'));
+      const line = shown.split('\n').find((one) => one.startsWith(`  ${message}  `)) ?? '';
+      // A name with other letters than ASCII is shown in both ways.
+      expect(
+        line
+          .slice(message.length + 2)
+          .replace(/ \(.*\)$/, '')
+          .trim(),
+        JSON.stringify(text),
+      ).toBe(secret ? '[hidden]' : String(value));
+      tried++;
+    }
+    expect(await run.leave()).toBe(130);
+  },
+);

@@ -1,0 +1,270 @@
+/**
+ * What has to work at every question there is, made from the table of questions: back, help, wrong input, leaving and
+ * continuing, and a change from the review. The keys themselves are tested in terminal/questions.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
+import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
+import { flagOf, variableOf } from '../../../wizard/config/question.ts';
+import type { Question } from '../../../wizard/config/question.ts';
+import { ANOTHER, BUCKET, DIRECTORY, LONG, isSecret } from '../../support/conversations.ts';
+import type { Turn } from '../../support/conversations.ts';
+import { dialogue, endDialogue } from '../../support/dialogue.ts';
+import type { Dialogue } from '../../support/dialogue.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+vi.mock('@inquirer/prompts', () => import('../../support/prompts.ts'));
+// Whether the terminal is still there at the end.
+vi.mock('node:tty', () => ({ isatty: () => true }));
+
+let folder = '';
+beforeEach(() => {
+  folder = join(tempFolder(), 'fedi');
+});
+afterEach(endDialogue);
+
+const HOST = { FEDI_NAME: 'test-questions', FEDI_BIND: '127.0.0.45' };
+const open = (argv: readonly string[] = [], env: NodeJS.ProcessEnv = HOST): Dialogue =>
+  dialogue(['--dir', folder, ...argv], env);
+
+const CONVERSATIONS = { LONG, BUCKET, DIRECTORY, ANOTHER } as const;
+const names = Object.keys(CONVERSATIONS) as (keyof typeof CONVERSATIONS)[];
+
+/** The row behind a question of a conversation about that app. */
+const rowOf = (message: string, id: string): Question =>
+  ALL_QUESTIONS.find(
+    ({ key, message: text }) =>
+      text === message && (!key.startsWith('apps.') || key.startsWith(`apps.${id}.`)),
+  ) as Question;
+
+const idOf = (turns: readonly Turn[]): string =>
+  turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
+
+/** The value that the newest review shows. */
+const reviewed = (run: Dialogue, message: string): string =>
+  run
+    .written()
+    .slice(run.written().lastIndexOf('The answers:'))
+    .split('\n')
+    .find((line) => line.startsWith(`  ${message}  `))
+    ?.slice(message.length + 2)
+    .trim() ?? '';
+
+test('the conversations reach every question that is asked', () => {
+  const reached = new Set(
+    Object.values(CONVERSATIONS).flatMap((turns) => turns.map(({ question }) => question)),
+  );
+  const aside = (question: Question): boolean =>
+    ['more', 'size'].includes(question.topic) || question.file === true;
+  expect(
+    ALL_QUESTIONS.filter((one) => !aside(one) && !reached.has(one.message)).map(({ key }) => key),
+  ).toEqual([]);
+});
+
+describe.each(names)('%s', (name) => {
+  const turns: readonly Turn[] = CONVERSATIONS[name];
+  const questions = turns.filter(({ question }) => question !== 'What now?');
+
+  test('back from every question, and on again', async () => {
+    const run = open();
+    for (const [i, turn] of questions.entries()) {
+      await run.asked(turn.question);
+      const before = questions[i - 1];
+      if (before !== undefined) {
+        await run.answer(turn.question, '<');
+        // Enter alone gives the answer of before again; a secret is typed again.
+        const again = await run.asked(before.question);
+        const text = isSecret(before) ? '' : (before.text ?? before.entry ?? '');
+        expect(again.initial).toContain(text);
+        expect(await again.enter(isSecret(before) ? (before.text ?? '') : '')).toBeUndefined();
+        await run.asked(turn.question);
+      }
+      await run.turns([turn]);
+    }
+    await run.asked('What now?');
+    for (const { question, text } of questions)
+      if (text !== undefined && text !== '' && !isSecret({ question }))
+        expect(reviewed(run, question)).toBe(text);
+  });
+
+  test('help at every question', async () => {
+    const run = open();
+    for (const turn of questions) {
+      const row = rowOf(turn.question, idOf(turns));
+      await run.answer(turn.question, '?');
+      await run.asked(turn.question);
+      for (const text of [
+        `Without questions: --${flagOf(row)}, ${variableOf(row)}`,
+        row.help,
+        ...(row.more === undefined ? [] : [row.more]),
+      ])
+        expect(run.words()).toContain(text);
+      for (const choice of row.choices ?? []) expect(run.words()).toContain(choice.name);
+      await run.turns([turn]);
+    }
+    await run.asked('What now?');
+  });
+
+  test('wrong input at every question', async () => {
+    const run = open();
+    for (const turn of questions) {
+      for (const [text, refusal] of turn.wrong ?? [])
+        expect(await run.answer(turn.question, text)).toContain(refusal);
+      await run.turns([turn]);
+    }
+    await run.asked('What now?');
+  });
+
+  test.for(turns.map((turn, i) => ({ ...turn, i })))(
+    'left at "$question", and continued there',
+    async ({ question, i }) => {
+      const first = open();
+      await first.turns(turns.slice(0, i));
+      await first.asked(question);
+      expect(await first.leave()).toBe(130);
+      expect(first.written()).toMatch(/^Cancelled\. Nothing was changed\.$/m);
+      const again = open();
+      if (i === 0) {
+        await again.asked(question);
+        expect(again.words()).not.toContain('are still here');
+        return;
+      }
+      await again.answer('Your answers of', 'Go on with them');
+      await again.turns(turns.slice(0, i).filter(isSecret));
+      await again.asked(question);
+      for (const turn of turns.slice(0, i))
+        if (!isSecret(turn)) expect([turn.question, again.times(turn.question)]).toEqual([turn.question, 0]);
+    },
+  );
+
+  test('begun anew, nothing of it is left', async () => {
+    const first = open();
+    await first.turns(turns.slice(0, 3));
+    await first.leave();
+    const again = open();
+    await again.answer('Your answers of', 'Begin anew');
+    await again.asked('Which server');
+    expect(existsSync(folder)).toBe(false);
+    await again.leave();
+    expect(existsSync(folder)).toBe(false);
+  });
+});
+
+test('there is nothing before the first', async () => {
+  const run = open(['--apps', 'snac']);
+  expect(await run.answer('Domain of snac', '<')).toBe('This is the first question.');
+  await run.answer('Domain of snac', 'social.example.org');
+  await run.asked('Your user name on snac');
+});
+
+/** Another answer that is fine, by key; of a list the last entry. */
+const OTHER: Readonly<Record<string, string>> = {
+  domain: 'other.example.net',
+  admin: 'berta',
+  email: 'berta@example.net',
+  'web-domain': 'web.example.net',
+  title: 'A name of its own',
+  locale: 'de',
+  release: '4.9.9',
+  host: 'mx.example.net',
+  port: '2525',
+  user: 'berta',
+  password: 'a horse and four',
+  from: 'berta@example.net',
+  directory: 'https://other.example.net/dir',
+  'directory-root': 'other.pem',
+  proxies: '192.0.2.7',
+  name: 'other',
+  bind: '127.0.0.9',
+  endpoint: 'https://s3.example.net',
+  region: 'auto',
+  bucket: 'other-media',
+  'access-key': 'AK2',
+  'secret-key': 'a+horse',
+  alias: 'media.example.net',
+  description: 'A place for pictures',
+  rules: 'Be kind; No advertising',
+  banner: '/srv/banner.png',
+  avatar: '/srv/avatar.png',
+  'database-url': 'postgresql://other:a+horse@db.example.net:5432/other?sslmode=require',
+  'redis-url': 'rediss://default:a+horse@redis.example.net:6379/0',
+  'photo-size': '20',
+  photos: '8',
+};
+/** @see OTHER */
+const other = ({ key, choices }: Question): string =>
+  choices?.at(-1)?.name ??
+  (key.endsWith('dir') ? `/srv/${key}` : undefined) ??
+  OTHER[key.split('.').at(-1) as string] ??
+  'mirror.example.net/image:1';
+
+/** Answers what is asked until the review is there again; follow-ups get their default, or another answer. */
+async function untilReview(run: Dialogue): Promise<void> {
+  for (;;) {
+    const { message, initial, enter } = await run.next();
+    if (message === 'What now?') return;
+    const row = ALL_QUESTIONS.find((one) => one.message === message) as Question;
+    expect(await enter(row.choices === undefined && initial === '' ? other(row) : '')).toBeUndefined();
+  }
+}
+
+describe.each(names)('every change from the review: %s', (name) => {
+  const turns: readonly Turn[] = CONVERSATIONS[name];
+  const id = idOf(turns);
+  const rows = ALL_QUESTIONS.filter(
+    ({ key }) =>
+      (!key.startsWith('apps.') && !key.startsWith('images.')) ||
+      key.startsWith(`apps.${id}.`) ||
+      Object.keys(appOf(id).images).some((image) => key === `images.${image}`),
+  ).filter(({ key, file }) => key !== 'apps' && !file);
+
+  test('is there, can be left, and is done', async () => {
+    const run = open([], {});
+    await run.turns(turns);
+    await run.asked('What now?');
+    let seen = 0;
+    for (const row of rows) {
+      const inMore = ['more', 'size'].includes(row.topic);
+      const before = reviewed(run, row.message);
+      if (before === '') continue; // it does not apply to these answers
+      seen++;
+      const pick = async (): Promise<void> => {
+        await run.answer('What now?', inMore ? 'More' : `Change: ${row.message}`);
+        if (inMore) await run.answer('Which one', `${row.message}:`);
+        await run.asked(row.message);
+      };
+      await pick();
+      await run.answer(row.message, '<');
+      await run.asked('What now?');
+      expect(reviewed(run, row.message)).toBe(before);
+
+      await pick();
+      expect(await run.answer(row.message, other(row))).toBeUndefined();
+      if (row.twice) await run.answer(`${row.message}, again`, other(row));
+      await untilReview(run);
+      const wanted = row.parse(row.choices?.at(-1)?.value ?? other(row));
+      expect(wanted).toHaveProperty('value');
+      if ('value' in wanted)
+        expect(reviewed(run, row.message)).toBe(row.secret ? '[hidden]' : String(wanted.value));
+    }
+    expect(seen).toBeGreaterThan(10);
+    expect(await run.leave()).toBe(130);
+    expect(run.written()).not.toContain('horse');
+    expect(readFileSync(join(folder, '.fedi/conversation.json'), 'utf8')).not.toContain('horse');
+  });
+
+  test('another server, and several', async () => {
+    const run = open();
+    await run.turns(turns);
+    await run.answer('What now?', 'Change: Which server');
+    await run.answer('Which server', 'Several of them');
+    expect(await run.answer('Which server', 'snac, mastodn')).toContain('mastodn: It is one of');
+    await run.answer('Which server', 'mastodon,snac');
+    await untilReview(run);
+    expect(reviewed(run, 'Which server')).toBe(
+      APP_IDS.filter((one) => ['snac', 'mastodon'].includes(one)).join(','),
+    );
+  });
+});
