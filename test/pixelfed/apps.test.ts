@@ -5,6 +5,7 @@ import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { composeUp, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
+import { expectTimeoutsAreHarmless } from '../support/timeouts.ts';
 
 const PATIENCE_MS = 30 * 60_000;
 
@@ -173,4 +174,8 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       );
       expect(login?.['title']).toContain('as in a browser');
     }));
+
+  test('health checks that Docker ends do no harm in any service', async () => {
+    await expectTimeoutsAreHarmless(site);
+  });
 });

@@ -1,5 +1,5 @@
 /** A site of a test's own on the real engine: own directory, own project name, own loopback address, all removed afterwards. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -140,6 +140,15 @@ export function testSite(name: string, address: number, domain = `${name}.fedi.t
 
 export function docker(...argv: string[]): string {
   return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+}
+
+/** What a container wrote to both streams. */
+export function logsOf(id: string): string {
+  const { stdout, stderr } = spawnSync('docker', ['logs', id], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return stdout + stderr;
 }
 
 /** `docker compose up` as a person types it; then waits until every container is healthy. */
