@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** One project a layer, so that `vitest --project unit` runs what needs no engine. */
 const layer = (
   name: string,
-  options: { seconds: number; workers: number; packed: boolean; after?: number },
+  options: { seconds: number; workers: number; packed?: true; after?: number; env?: Record<string, string> },
 ) => ({
   test: {
     name,
@@ -14,14 +14,16 @@ const layer = (
     // Layers of one group run together. Their sites have their own names and addresses.
     sequence: { groupOrder: options.after ?? 0 },
     ...(options.packed ? { globalSetup: ['test/support/packed.ts'] } : {}),
+    ...(options.env ? { env: options.env } : {}),
   },
 });
 
 export default defineConfig({
   test: {
     projects: [
-      layer('unit', { seconds: 60, workers: 2, packed: false }),
-      layer('golden', { seconds: 120, workers: 2, packed: false }),
+      // A unit test that uses an engine finds none.
+      layer('unit', { seconds: 60, workers: 2, env: { DOCKER_HOST: 'unix:///nonexistent' } }),
+      layer('golden', { seconds: 120, workers: 2 }),
       // A site mostly waits for containers: three of them keep two cores busy.
       layer('terminal', { seconds: 120, workers: 3, packed: true, after: 1 }),
       layer('engine', { seconds: 600, workers: 3, packed: true, after: 1 }),

@@ -9,11 +9,11 @@ import {
   parseCompose,
   printCompose,
   service,
-} from '../../../wizard/render/compose.ts';
-import type { ComposeFile } from '../../../wizard/render/compose.ts';
-import { parseYaml } from '../../../wizard/yaml.ts';
-import { nastyText } from '../../support/nasty.ts';
-import { tempFolder, writeTree } from '../../support/temp.ts';
+} from '../../wizard/render/compose.ts';
+import type { ComposeFile } from '../../wizard/render/compose.ts';
+import { parseYaml } from '../../wizard/yaml.ts';
+import { nastyText } from '../support/nasty.ts';
+import { tempFolder, writeTree } from '../support/temp.ts';
 
 interface Read {
   readonly name: string;

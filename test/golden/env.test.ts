@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encodeEnv, printEnv } from '../../../wizard/render/env.ts';
-import { Secret } from '../../../wizard/secrets/secret.ts';
-import { IMAGES } from '../../support/site.ts';
-import { nastyText } from '../../support/nasty.ts';
-import { tempFolder, writeTree } from '../../support/temp.ts';
+import { encodeEnv, printEnv } from '../../wizard/render/env.ts';
+import { Secret } from '../../wizard/secrets/secret.ts';
+import { IMAGES } from '../support/site.ts';
+import { nastyText } from '../support/nasty.ts';
+import { tempFolder, writeTree } from '../support/temp.ts';
 
 const named = (values: readonly string[]): Record<string, string> =>
   Object.fromEntries(values.map((value, i) => [`V_${i}`, value]));

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { assetPath } from '../../../wizard/assets.ts';
-import { parseDomain, parseEmail } from '../../../wizard/config/parse.ts';
-import { encodeCaddy, fillCaddy } from '../../../wizard/render/caddy.ts';
-import { adapt } from '../../support/caddy.ts';
-import { nastyText } from '../../support/nasty.ts';
-import { tempFolder } from '../../support/temp.ts';
+import { assetPath } from '../../wizard/assets.ts';
+import { parseDomain, parseEmail } from '../../wizard/config/parse.ts';
+import { encodeCaddy, fillCaddy } from '../../wizard/render/caddy.ts';
+import { adapt } from '../support/caddy.ts';
+import { nastyText } from '../support/nasty.ts';
+import { tempFolder } from '../support/temp.ts';
 
 const shipped = (path: string): string => readFileSync(assetPath(`caddy/${path}`), 'utf8');
 const SNIPPET = shipped('Caddyfile')
