@@ -22,9 +22,9 @@ export async function fileAt(path: string): Promise<string> {
   } catch (error) {
     const code = codeOf(error) ?? '';
     if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw cannotRead(path, error);
-    throw new Problem(EXIT.PREFLIGHT, `${path} leads to ${link}, where there is no file.`, {
-      means: 'A new file in its place might not be where you keep the other one. Nothing was changed.',
-      next: 'Mount or restore what the link leads to, or remove the link.',
+    throw new Problem(EXIT.PREFLIGHT, `${path} is a link to ${link}, which does not exist.`, {
+      means: 'A new file in its place might hide the one that you keep elsewhere. Nothing was changed.',
+      next: 'Mount or restore the target of the link, or remove the link.',
       cause: error,
     });
   }
@@ -35,9 +35,9 @@ export const isWider = (found: { mode: number; isDirectory(): boolean }, mode: n
   (found.mode & (found.isDirectory() ? 0o077 : 0o066) & ~mode) !== 0;
 
 const keepsNoModes = (folder: string): Problem =>
-  new Problem(EXIT.PREFLIGHT, `${folder} is on a file system that keeps no permissions.`, {
+  new Problem(EXIT.PREFLIGHT, `${folder} is on a file system without permissions.`, {
     means:
-      'FAT, exFAT, NTFS and some network shares are like that: other users of this host could read the secrets of the site. None were written.',
+      'On FAT, exFAT, NTFS and some network shares other users of this host could read the secrets of the site. None were written.',
     next: 'Choose a directory on another file system with --dir, such as ext4, XFS or Btrfs.',
   });
 
@@ -119,7 +119,7 @@ export async function writeWhole(path: string, text: string, mode: number): Prom
     await syncFolder(dirname(target));
   } catch (error) {
     await rm(target + NEW, { force: true });
-    throw cannotWrite(path, error, 'It holds the old text or the new one, whole.');
+    throw cannotWrite(path, error, 'It holds the complete old or new text.');
   }
 }
 
@@ -166,7 +166,7 @@ export function cannotWrite(
     `${path} cannot be written: ${reason?.what ?? messageOf(error)}.`,
     {
       means,
-      next: reason?.next ?? 'Mend that and run this again.',
+      next: reason?.next ?? 'Fix that and run this again.',
       cause: error,
     },
   );

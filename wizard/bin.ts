@@ -5,7 +5,7 @@ declare const VERSION: string;
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 15)) {
   process.stderr.write(
-    `Error: fedi-setup needs Node.js 20.15 or newer; this is ${process.versions.node}.\n  Next: install a newer one (https://nodejs.org), then run this again.\n`,
+    `Error: fedi-setup needs Node.js 20.15 or newer; this is ${process.versions.node}.\n  Next: install a newer version (https://nodejs.org), then run this again.\n`,
   );
   process.exitCode = 4;
 } else if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-v')) {

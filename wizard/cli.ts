@@ -22,22 +22,22 @@ interface Entry {
 }
 
 const GLOBAL_FLAGS = {
-  dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
-  answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
-  json: { type: 'boolean', about: '        events as JSON lines on standard output' },
+  dir: { type: 'string', about: 'DIR     site directory (default: this one, or ./fedi)' },
+  answers: { type: 'string', about: 'FILE    answers in the form of env.example; - is standard input' },
+  json: { type: 'boolean', about: '        print events as JSON lines' },
   'dry-run': { type: 'boolean', about: '        show the plan only' },
-  yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
+  yes: { type: 'boolean', short: 'y', about: '        ask nothing, use the defaults' },
   check: { type: 'boolean', about: '        exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
-  'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
-  swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
-  data: { type: 'boolean', about: '        the data too' },
+  'skip-check': { type: 'string', multiple: true, about: 'ID      skip a check of this host' },
+  swap: { type: 'string', about: 'GB      create a swap file of that size if there is none (as root)' },
+  data: { type: 'boolean', about: '        delete the data too' },
   mail: { type: 'boolean', about: '        send a mail too' },
   fix: { type: 'boolean', about: '        fix what it can' },
-  confirm: { type: 'string', about: 'NAME    of the site, the app or the secret that it is about' },
-  debug: { type: 'boolean', about: '        stack traces' },
-  help: { type: 'boolean', short: 'h', about: '        this; with a command: what that takes' },
-  version: { type: 'boolean', short: 'v', about: '        the version' },
+  confirm: { type: 'string', about: 'NAME    confirm with the name of the site, app or secret' },
+  debug: { type: 'boolean', about: '        show stack traces' },
+  help: { type: 'boolean', short: 'h', about: '        show this help, or that of a command' },
+  version: { type: 'boolean', short: 'v', about: '        show the version' },
 } as const;
 
 type Flag = keyof typeof GLOBAL_FLAGS;
@@ -59,67 +59,67 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await setup()).wizardCommand,
   },
   apply: {
-    about: 'the same without questions; again: changes what changed',
+    about: 'the same without questions; later: applies what changed',
     flags: APPLY,
     answers: true,
     load: async () => (await setup()).applyCommand,
   },
   plan: {
-    about: 'what apply would do (--check: exit 1 if anything)',
+    about: 'shows what apply would do (--check: exit 1 if anything)',
     // A line with `apply` stays right when that word is exchanged.
     flags: [...APPLY, 'check'],
     answers: true,
     load: async () => (await setup()).planCommand,
   },
   rollback: {
-    about: 'what the site was before; NUMBER: makes it that again',
+    about: 'lists earlier versions of the site; NUMBER: restores one',
     words: 1,
     flags: APPLY,
     load: async () => (await setup()).rollbackCommand,
   },
   lab: {
-    about: 'a server on this host only, to look at',
+    about: 'sets up a trial server on this host only',
     flags: APPLY,
     answers: true,
     load: async () => (await setup()).labCommand,
   },
-  status: { about: 'what runs', flags: [], load: async () => (await site()).statusCommand },
+  status: { about: 'shows what runs', flags: [], load: async () => (await site()).statusCommand },
   doctor: {
     about: 'checks this host and the site (--fix: fixes what it can)',
     flags: ['fix', 'skip-check'],
     load: async () => (await site()).doctorCommand,
   },
   prove: {
-    about: 'the receipt again: log-in, WebFinger, upload, …',
+    about: 'tests the site again: log-in, WebFinger, upload, …',
     flags: ['mail'],
     load: async () => (await site()).proveCommand,
   },
   mail: {
-    about: 'the mails that the catcher holds',
+    about: 'shows the mails in the catcher',
     flags: [],
     load: async () => (await site()).mailCommand,
   },
   secrets: {
-    about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
+    about: 'lists them; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
     flags: APPLY.filter((flag) => flag !== 'dry-run'),
     load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
-    about: 'APP: one more server on a site that exists',
+    about: 'APP: adds an app to the site',
     words: 1,
     flags: APPLY,
     answers: true,
     load: async () => (await apps()).addCommand,
   },
   remove: {
-    about: 'APP: one server less (--data: its data too)',
+    about: 'APP: removes an app (--data: its data too)',
     words: 1,
     flags: [...APPLY, 'data'],
     load: async () => (await apps()).removeCommand,
   },
   reset: {
-    about: 'back to before the first run: data go, answers stay',
+    about: 'deletes the data, keeps the answers',
     flags: ['confirm', 'data'],
     load: async () => (await site()).resetCommand,
   },
@@ -151,7 +151,7 @@ async function help(name?: string): Promise<string> {
       lines.push(`  ${(command || '(none)').padEnd(10)} ${about}`);
     for (const { cli, name: app } of APPS)
       lines.push(`  ${`${cli.name} …`.padEnd(10)} ${app}’s own tool, in its container`);
-    lines.push('', '`fedi-setup COMMAND --help` shows what a command takes.');
+    lines.push('', '`fedi-setup COMMAND --help` shows the flags of a command.');
   } else {
     lines.push(`fedi-setup ${name}: ${entry.about}`, '');
     lines.push(`Usage: fedi-setup ${name}${' WORD'.repeat(entry.words === undefined ? 0 : 1)} [FLAGS]`);
@@ -248,9 +248,9 @@ async function parse(
   }
   const edited = values['edited'];
   if (edited !== undefined && !['keep', 'replace', 'abort'].includes(String(edited)))
-    throw usage('--edited is one of keep, replace, abort.');
+    throw usage('--edited must be keep, replace or abort.');
   const swap = values['swap'] ?? '0';
-  if (!/^\d{1,2}$/.test(String(swap))) throw usage('--swap is a size in GB, up to 99.');
+  if (!/^\d{1,2}$/.test(String(swap))) throw usage('--swap must be a size in GB, up to 99.');
   const text = (name: string): string | undefined => values[name] as string | undefined;
   return {
     words,
@@ -326,7 +326,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(
       releaseLock === undefined
         ? nothingChanged()
-        : '\nCancelled. What was done stays; run this again to complete it.\n',
+        : '\nCancelled. Completed steps are kept; run this again to finish.\n',
     );
     // A prompt that was cut short has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
@@ -377,7 +377,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       throw usage(`There is no command ${name}.${near ? ` Did you mean ${near}?` : ''}`);
     }
     const extra = rest.slice(entry?.words ?? 0);
-    if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
+    if (tool === undefined && extra.length > 0) throw usage(`Unexpected argument: ${extra.join(' ')}`);
 
     await refuseSurplus(tool?.name ?? name, entry, given, Object.keys(answers));
 
@@ -416,8 +416,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       printProblem(error, early);
       return error.exit;
     }
-    const bug = new Problem(EXIT.FAILED, `This is a fault of fedi-setup ${version}: ${messageOf(error)}`, {
-      next: 'Please report it, with what you ran. --debug shows where it happened.',
+    const bug = new Problem(EXIT.FAILED, `Internal error in fedi-setup ${version}: ${messageOf(error)}`, {
+      next: 'Please report it with the command you ran. --debug shows a stack trace.',
       cause: error,
     });
     if (error instanceof Error && error.stack) bug.stack = error.stack;

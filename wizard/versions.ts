@@ -22,6 +22,6 @@ export const versionParser =
     const version = /^v?(\d+\.\d+\.\d+)$/.exec(given.trim())?.[1];
     if (version === undefined) return { problem: `Not a version such as ${example}.` };
     if (isOlder(numbersOf(version) ?? [], oldest))
-      return { problem: `${oldest.join('.')} is the oldest this can set up.` };
+      return { problem: `${oldest.join('.')} is the oldest supported version.` };
     return { value: `v${version}` };
   };

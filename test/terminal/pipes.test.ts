@@ -183,14 +183,14 @@ describe('words that do not exist', () => {
   test.for([
     ['aply', 'There is no command aply. Did you mean apply?'],
     ['docter', 'Did you mean doctor?'],
-    ['apply now', '`now` is one word too many.'],
+    ['apply now', 'Unexpected argument: now'],
     ['--domian x.example.org', 'There is no --domian. Did you mean --domain?'],
     ['--snac-domian=x.example.org', 'Did you mean --snac-domain?'],
     ['--domian', 'There is no --domian. Did you mean --domain?'],
     ['--mail-password hunter2', 'Did you mean --mail-password-file?'],
     ['--yes=no', '--yes takes no value.'],
     ['--dir', '--dir takes a value.'],
-    ['--edited maybe', '--edited is one of keep, replace, abort.'],
+    ['--edited maybe', '--edited must be keep, replace or abort.'],
   ] as const)('%s', ([words, said]) => {
     const run = sh(`"$0" ${words}`);
     expect(run.code).toBe(2);

@@ -140,7 +140,7 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
         owners.set(place, appOf(app.id).name);
         return other === undefined
           ? []
-          : [`${other} and ${appOf(app.id).name} would both be in ${place}. Each needs its own.`];
+          : [`${other} and ${appOf(app.id).name} would both use ${place}. Each needs its own.`];
       }),
   );
 }
@@ -150,7 +150,7 @@ async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 
   if (cannot.length > 0)
     throw gather(
       EXIT.USAGE,
-      'These answers do not go together:',
+      'These answers conflict:',
       cannot,
       'Change them and run this again. Nothing was changed.',
     );
@@ -169,9 +169,9 @@ export async function prepare(
   for (const [name, value] of Object.entries(resolved.secrets))
     store.put(name, classes.get(name) ?? 'free', value, now());
   if (config.mail.user !== undefined && !store.has('mail.password')) {
-    throw new Problem(EXIT.USAGE, 'The mail server has a user name but no password.', {
+    throw new Problem(EXIT.USAGE, 'Outgoing mail has a user name but no password.', {
       means: 'Nothing was changed.',
-      next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
+      next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
     });
   }
   await refuseProblems(folder, resolved);
@@ -188,11 +188,13 @@ export async function prepare(
         .split(',')
         .includes(id)
     )
-      leaves.push(`${appOf(id).name} goes. Its data stay, until \`fedi-setup remove ${id} --data\`.`);
+      leaves.push(
+        `${appOf(id).name} will be removed. Its data stay until \`fedi-setup remove ${id} --data\`.`,
+      );
   if (refused.length > 0) {
     throw new Problem(EXIT.REFUSED, refused.join('\n'), {
       means: 'Nothing was changed.',
-      next: 'Set it back, or make a new site in another directory. `fedi-setup reset` empties one that never went live.',
+      next: 'Change it back, or create a new site in another directory. `fedi-setup reset` empties a site that was never live.',
     });
   }
   await refuseOlder(folder, config, engine);
@@ -236,9 +238,8 @@ async function refuseForeign(folder: string, config: Config, engine: Engine): Pr
       EXIT.REFUSED,
       `The Compose project ${config.name} on this engine belongs to ${there}.`,
       {
-        means:
-          'Two sites of one name would take over each other’s containers and volumes. Nothing was changed.',
-        next: 'Give this one another name with --name, or work in that directory with --dir.',
+        means: 'Two sites with the same name would share containers and volumes. Nothing was changed.',
+        next: 'Choose another --name for this site, or work in that directory with --dir.',
       },
     );
   }
@@ -298,13 +299,13 @@ async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite
 async function renewCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
   const caddy = await caddyOf(engine, site.compose.name);
   if (caddy === undefined) {
-    throw new Problem(EXIT.FAILED, 'Caddy does not run.', { next: 'Look at `docker compose ps --all`.' });
+    throw new Problem(EXIT.FAILED, 'Caddy is not running.', { next: 'Check `docker compose ps --all`.' });
   }
   const { code, stderr } = await reloadCaddy(engine, caddy);
   if (code !== 0 || !(await isCaddyCurrent(engine, folder, site))) {
-    throw new Problem(EXIT.FAILED, 'Caddy did not take the new configuration.', {
-      means: 'It goes on with the one before.',
-      next: 'Mend what its lines say and run this again.',
+    throw new Problem(EXIT.FAILED, 'Caddy rejected the new configuration.', {
+      means: 'It still runs the previous one.',
+      next: 'Fix the error in the log above and run this again.',
       log: stderr.trim().split('\n').slice(-10).join('\n'),
     });
   }
@@ -349,7 +350,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   };
   const opened = await closeSecrets(folder);
   if (opened.length > 0)
-    progress.say(`  ${opened.join(', ')}: others on this host could read it; that is closed now.`);
+    progress.say(`  ${opened.join(', ')}: other users could read it; the permissions are fixed now.`);
   // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
   const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
@@ -369,7 +370,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
     const finished = await recover(folder);
     // A commit that was decided has brought its own answers.
     const current = finished ? { ...allowed, ...(await options.reload()) } : allowed;
-    if (finished) progress.say('  The files of a run that was cut short are in place now.');
+    if (finished) progress.say('  Completed the files of an interrupted run.');
     if (
       allowed.swapGiB === 0 &&
       (await readManifest(folder)).generation > 0 &&
@@ -396,8 +397,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
       EXIT.FAILED,
       `After fetching, these images are still missing: ${prepared.missing.join(', ')}.`,
       {
-        means:
-          'The images that were built or pulled now are not those that images.lock.yaml names. Nothing was changed.',
+        means: 'The images just built or pulled are not those in images.lock.yaml. Nothing was changed.',
         next: toMove(prepared.missing),
       },
     );
@@ -424,13 +424,13 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
     );
   }
   await tellServers(engine, config, store, progress, now);
-  await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
+  await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets generated', () => store.save());
   await makeDataFolders(engine, site, caddy);
   await installRoot(engine, site, caddy);
   for (const app of config.apps) {
     const own = unsealed.filter((one) => one.app === app);
     if (own.length === 0) continue;
-    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, async () => {
+    await withLine(progress, `seal.${app.id}`, `Ownership marker of ${appOf(app.id).name}`, async () => {
       for (const { write } of own) await write();
     });
   }
@@ -461,8 +461,8 @@ async function decideEdited(options: ApplyOptions, changes: readonly Change[]): 
       EXIT.REFUSED,
       `Changed by hand since fedi-setup wrote them: ${edited.map(({ path }) => path).join(', ')}.`,
       {
-        means: 'Writing them anew would lose those changes. Nothing was changed.',
-        next: '`fedi-setup plan` shows the differences. --edited keep leaves them as they are, --edited replace writes ours. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
+        means: 'Overwriting them would lose those changes. Nothing was changed.',
+        next: '`fedi-setup plan` shows the differences. --edited keep keeps them, --edited replace overwrites them. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
       },
     );
   }

@@ -315,14 +315,16 @@ function upProblem(stderr: string): Problem {
   if (/pool overlaps/i.test(stderr))
     return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
       means:
-        'Another network on this host has the addresses that this site’s name gives to one of its networks.',
-      next: 'Remove that network if nobody needs it (`docker network ls`, `docker network inspect`), or create this site again under another --name.',
+        'Another network on this host uses the addresses that this site’s name selects for one of its networks.',
+      next: 'Remove that network if it is unused (`docker network ls`, `docker network inspect`), or create this site under another --name.',
     });
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
     means: port
       ? 'Another program took the port in the meantime.'
-      : 'Containers that run continue to run; the files are in place.',
-    next: port ? 'Stop it and run this again.' : 'Fix that and run this again: what is done is not repeated.',
+      : 'Running containers keep running; the files are in place.',
+    next: port
+      ? 'Stop it and run this again.'
+      : 'Fix that and run this again: completed steps are not repeated.',
     log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
   });
 }
@@ -332,12 +334,12 @@ function troubleOf(
   { state, oomKilled, restarts, exitCode }: Container,
   oneShot: boolean,
 ): string | undefined {
-  if (state === 'paused') return 'is paused (`docker compose unpause` continues it)';
+  if (state === 'paused') return 'is paused (resume it with `docker compose unpause`)';
   if (state === 'dead') return 'is dead';
   if (state !== 'restarting' && state !== 'exited') return undefined;
-  if (oomKilled && (oneShot || restarts >= RESTARTS)) return 'was stopped by the kernel: out of memory';
-  if (restarts >= RESTARTS && exitCode !== 0) return `stops again and again, with exit code ${exitCode}`;
-  if (oneShot && state === 'exited' && exitCode !== 0) return `ended with exit code ${exitCode}`;
+  if (oomKilled && (oneShot || restarts >= RESTARTS)) return 'was killed by the kernel: out of memory';
+  if (restarts >= RESTARTS && exitCode !== 0) return `keeps restarting, with exit code ${exitCode}`;
+  if (oneShot && state === 'exited' && exitCode !== 0) return `exited with code ${exitCode}`;
   return undefined;
 }
 
@@ -355,16 +357,16 @@ async function late(
   const first = containers.find(({ service }) => waiting.includes(service));
   if (first !== undefined) return sick(engine, first, 'is still not ready');
   return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {
-    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
-    next: '`docker compose ps --all` shows which containers there are.',
+    means: 'The site is incomplete. Completed steps are kept.',
+    next: '`docker compose ps --all` lists the containers.',
   });
 }
 
 async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {
   const log = await engine.logs(container.id, LOG_LINES).catch(() => '');
   return new Problem(EXIT.FAILED, `The container ${container.service} ${trouble}.`, {
-    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
-    next: 'Fix what the last lines show and run this again: what is done is not repeated.',
+    means: 'The site is incomplete. Completed steps are kept.',
+    next: 'Fix the error in the log above and run this again: completed steps are not repeated.',
     log: [...healthLines(container), log].filter(Boolean).join('\n'),
   });
 }

@@ -85,8 +85,8 @@ async function readJson<T>(path: string, isValid: (value: unknown) => value is T
     // The Problem below covers it.
   }
   throw new Problem(EXIT.FAILED, `${path} is damaged.`, {
-    means: 'It says which files of the site are ours. Nothing was changed.',
-    next: 'Remove it and run this again: files that are there count as changed by hand then.',
+    means: 'It lists the generated files of the site. Nothing was changed.',
+    next: 'Remove it and run this again. Existing files then count as changed by hand.',
   });
 }
 
@@ -223,7 +223,7 @@ export async function commit(
     throw cannotWrite(
       folder,
       error,
-      'The new files are complete on the disk; the next run puts the rest of them in place.',
+      'The new files are complete on the disk; the next run puts the rest in place.',
     );
   });
   return generation;
@@ -249,9 +249,9 @@ async function finish(folder: string): Promise<boolean> {
     const target = await fileAt(join(folder, path));
     if (await exists(target + NEW)) await rename(target + NEW, target);
     else if (hash((await readMaybe(target)) ?? '') !== wanted) {
-      throw new Problem(EXIT.FAILED, `${target} is not what was decided, and its new text is gone.`, {
-        means: 'Somebody changed the directory while a run was cut short.',
-        next: `Remove ${own(folder, 'commit.json')} and run this again: everything is written anew.`,
+      throw new Problem(EXIT.FAILED, `${target} is not the committed file, and the new one is gone.`, {
+        means: 'Somebody changed the directory after a run was interrupted.',
+        next: `Remove ${own(folder, 'commit.json')} and run this again: all files are written again.`,
       });
     }
   }

@@ -16,17 +16,17 @@ export async function refuseMoved(engine: Engine, { compose, dataFolders }: Rend
     const there = await engine.volume(name);
     const wanted = dataFolders[key]?.device;
     if (there === undefined || there.device === wanted) continue;
-    const from = there.device ?? `the volume ${name}, which Docker keeps`;
+    const from = there.device ?? `the volume ${name}`;
     const copy =
       wanted === undefined
         ? `docker volume create ${name} && docker run --rm -v ${there.device}:/from -v ${name}:/to IMAGE cp -a /from/. /to/`
         : `sudo cp -a ${there.device ?? `$(docker volume inspect -f '{{.Mountpoint}}' ${name})`}/. ${wanted}/`;
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${key} are in ${from}; the answers now say ${wanted ?? 'that Docker keeps them'}.`,
+      `The data of ${key} are in ${from}; the answers now say ${wanted ?? 'a Docker volume'}.`,
       {
-        means: 'The server would start on an empty place. Nothing was changed.',
-        next: `Set the answer back; or move the data: \`docker compose down\`, ${wanted === undefined ? `\`docker volume rm ${name}\` (it only leads to the directory), \`${copy}\`` : `\`${copy}\`, \`docker volume rm ${name}\``}, then run this again.`,
+        means: 'The app would start without its data. Nothing was changed.',
+        next: `Change the answer back, or move the data: \`docker compose down\`, ${wanted === undefined ? `\`docker volume rm ${name}\` (it only points to the directory), \`${copy}\`` : `\`${copy}\`, \`docker volume rm ${name}\``}, then run this again.`,
       },
     );
   }
@@ -48,7 +48,7 @@ export async function refusePlaces(
     const parsed = parseFolder(join(there, rest));
     const problems =
       'problem' in parsed
-        ? [`It leads to ${join(there, rest)}. ${parsed.problem}`]
+        ? [`It points to ${join(there, rest)}. ${parsed.problem}`]
         : await strangersOn(device, who, true);
     if (problems.length === 0) continue;
     throw new Problem(
@@ -56,8 +56,8 @@ export async function refusePlaces(
       `${device} cannot hold the data of ${key}:\n${problems.map((line) => `  - ${line}`).join('\n')}`,
       {
         means:
-          'The directory is given to the app’s user. Where somebody else decides what a path leads to, that could be any directory. Nothing was changed.',
-        next: 'Choose a directory below one that only root or you may change.',
+          'The app’s user becomes the owner of this directory. If others can redirect the path, that could be any directory. Nothing was changed.',
+        next: 'Choose a directory below one that only root or you can change.',
       },
     );
   }
@@ -71,9 +71,9 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     if ((await engine.volume(name)) !== undefined) continue;
     try {
       await mkdir(device, { recursive: true });
-      if (!(await stat(device)).isDirectory()) throw new Error('it is no directory');
+      if (!(await stat(device)).isDirectory()) throw new Error('it is not a directory');
     } catch (error) {
-      throw cannotWrite(device, error, `It is to hold the data of ${key}.`);
+      throw cannotWrite(device, error, `It is the data directory of ${key}.`);
     }
     // Again: somebody may have been faster.
     await refusePlaces(engine, site);
@@ -86,10 +86,14 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
       capabilities: ['CHOWN'],
     });
     if (code !== 0) {
-      throw new Problem(EXIT.FAILED, `${device} could not be given to ${owner}: ${stderr.trim()}`, {
-        means: `The server writes its data as that user. Nothing else was changed.`,
-        next: `\`sudo chown ${owner} ${device}\`, or choose a directory on a file system that knows owners.`,
-      });
+      throw new Problem(
+        EXIT.FAILED,
+        `The owner of ${device} could not be changed to ${owner}: ${stderr.trim()}`,
+        {
+          means: `The app writes its data as that user. Nothing else was changed.`,
+          next: `Run \`sudo chown ${owner} ${device}\`, or choose a directory on a file system that supports ownership.`,
+        },
+      );
     }
     await engine.createVolume(name, compose.name, key, bindOptions(device));
   }

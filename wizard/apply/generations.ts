@@ -44,8 +44,8 @@ function parsed<T>(path: string, text: string, parse: (text: string) => T): T {
     return parse(text);
   } catch (error) {
     throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
-      means: 'It is a part of what the site was before. Nothing was changed.',
-      next: `Restore it from a backup, or remove ${dirname(path)}: then \`rollback\` cannot go back to it.`,
+      means: 'It belongs to an earlier version of the site. Nothing was changed.',
+      next: `Restore it from a backup, or remove ${dirname(path)}; \`rollback\` then cannot restore that version.`,
       cause: error,
     });
   }

@@ -77,8 +77,8 @@ export async function lockOf(
     throw new Problem(
       EXIT.REFUSED,
       tags.length > 1
-        ? `${tags.join(', ')} are other images now than those this site runs on.`
-        : `${tags[0]} is another image now than the one this site runs on.`,
+        ? `${tags.join(', ')} now name other images than those this site runs.`
+        : `${tags[0]} now names another image than the one this site runs.`,
       {
         means: `Another image was built, loaded or pulled under the same name. Nothing was changed.`,
         next: toMove(drifted),
@@ -90,7 +90,7 @@ export async function lockOf(
 
 /** How to take the images that are on the host instead of the locked ones. */
 export const toMove = (names: readonly string[]): string =>
-  `To move to ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
+  `To use ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
 
 /** Pulls or builds what is missing. Resolves to the names of the images that were pulled. */
 export async function fetchImages(

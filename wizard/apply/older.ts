@@ -43,17 +43,17 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
     throw new Problem(
       EXIT.REFUSED,
       back
-        ? `The data of ${appOf(id).name} are those of ${newest.tag}, and ${reference} is older.`
-        : `The data of ${appOf(id).name} are those of ${newest.tag}; ${reference} cannot read them.`,
+        ? `The data of ${appOf(id).name} are from ${newest.tag}, and ${reference} is older.`
+        : `The data of ${appOf(id).name} are from ${newest.tag}; ${reference} cannot read them.`,
       {
         means: `${
           data.fixed === true
             ? `A database server reads only data of the same major version, ${newest.numbers.join('.')}.`
-            : 'Newer software changes data so that older software cannot work on them.'
+            : 'Newer software migrates its data, and older software cannot use them then.'
         } Nothing was changed.`,
         next: back
-          ? `Keep ${newest.tag} or take a newer one. The way back is a backup: of the data and of the site directory, both from before the update.`
-          : `Keep ${newest.tag}. To move, dump the database, then load it into a new site.`,
+          ? `Keep ${newest.tag} or use a newer version. To go back, restore backups of the data and of the site directory, both from before the update.`
+          : `Keep ${newest.tag}. To switch, dump the database, then load it into a new site.`,
       },
     );
   }

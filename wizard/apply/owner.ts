@@ -64,9 +64,9 @@ function trouble(caller: Caller, path: string, found: Stats, parent: boolean): s
   if (!caller.uids.has(found.uid)) return `${path} belongs to ${userName(caller, found.uid)}.`;
   // In a directory such as /tmp each may only change what is their own.
   if (parent && (found.mode & 0o1000) !== 0) return undefined;
-  if ((found.mode & 0o002) !== 0) return `${path} may be changed by everybody on this host.`;
+  if ((found.mode & 0o002) !== 0) return `Every user of this host can change ${path}.`;
   if ((found.mode & 0o020) !== 0 && !isHarmless(caller, found.gid, found.uid))
-    return `${path} may be changed by the group ${groupName(caller, found.gid)}.`;
+    return `The group ${groupName(caller, found.gid)} can change ${path}.`;
   return undefined;
 }
 
@@ -160,13 +160,13 @@ export async function refuseStrangers(folder: string, caller?: Caller): Promise<
   const me = userName(who, process.getuid?.() ?? 0);
   const { message } = gather(
     EXIT.REFUSED,
-    `Others decide what is in ${folder}:`,
+    `Other users can change ${folder}:`,
     found.length > 6 ? [...found.slice(0, 5), `and ${found.length - 5} more.`] : found,
     '',
   );
   throw new Problem(EXIT.REFUSED, message, {
     means:
-      'The files of a site say what runs on this host and what it may read. Nothing was read or changed.',
-    next: `Look at what is there. If it is yours, run this as its owner, or take it over: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
+      'The files of a site decide what runs on this host and what it may read. Nothing was read or changed.',
+    next: `Inspect the files. If they are yours, run this as their owner, or take ownership: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
   });
 }

@@ -24,7 +24,7 @@ async function read(path: string): Promise<Buffer> {
   // A pipe would never end.
   if (!found.isFile()) throw new Error('it is not a file');
   const { size } = found;
-  if (size > MOST_BYTES) throw new Error(`it has ${Math.round(size / 1024 ** 2)} MiB`);
+  if (size > MOST_BYTES) throw new Error(`it is too large (${Math.round(size / 1024 ** 2)} MiB)`);
   return readFile(path);
 }
 
@@ -62,7 +62,7 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
         file = await readFile(join(folder, PICTURES, copy));
       }
       const picture = parsePicture(file);
-      const problem = picture === undefined ? 'is no whole JPEG or PNG picture' : spec.problem(picture);
+      const problem = picture === undefined ? 'is not a complete JPEG or PNG picture' : spec.problem(picture);
       if (problem !== undefined) problems.push(`${spec.what}: ${path} ${problem}.`);
       else if (picture !== undefined) files[`${PICTURES}/${id}-${spec.name}.${picture.type}`] = file;
     }

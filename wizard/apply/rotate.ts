@@ -45,7 +45,7 @@ export async function tellServers(
     // Its server is not of this site now, and may come back with what it knows.
     if (rotation === undefined) store.withdraw(name);
     else {
-      await withLine(progress, `rotate.${name}`, `${rotation.service} told about ${name}`, async () => {
+      await withLine(progress, `rotate.${name}`, `New ${name} set in ${rotation.service}`, async () => {
         const { service, tell } = rotation;
         const { code, stderr } = await inContainer(
           { engine, project: config.name },
@@ -53,9 +53,9 @@ export async function tellServers(
           tell(store.get(name), (other) => store.get(other)),
         );
         if (code === 0) return;
-        throw new Problem(EXIT.FAILED, `${service} did not take the new ${name} (exit code ${code}).`, {
-          means: 'Everything goes on with the one before.',
-          next: 'Mend what its lines say, then run `fedi-setup apply`: it tries again.',
+        throw new Problem(EXIT.FAILED, `${service} rejected the new ${name} (exit code ${code}).`, {
+          means: 'The previous one stays in use.',
+          next: 'Fix the error in the log above, then run `fedi-setup apply` to retry.',
           log: stderr.trim().split('\n').slice(-10).join('\n'),
         });
       });

@@ -116,10 +116,10 @@ const WINNER_MS = 2000;
 const locked = (owner: Owner | undefined): Problem =>
   new Problem(
     EXIT.LOCKED,
-    `Another run works on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
+    `Another run is working on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
     {
-      means: 'Two runs at once would undo what the other does. Nothing was changed.',
-      next: 'Wait until it is done and run this again.',
+      means: 'Two runs at once would undo each other’s changes. Nothing was changed.',
+      next: 'Wait until it has finished, then run this again.',
     },
   );
 
@@ -157,7 +157,7 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
   const descriptor = await claimFrom(own, path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error instanceof Problem ? error : cannotWrite(own, error);
     throw new Problem(EXIT.PREFLIGHT, 'The program `flock` is not installed.', {
-      means: 'It keeps two runs from changing one site at the same time. Nothing was changed.',
+      means: 'It keeps two runs from changing a site at the same time. Nothing was changed.',
       next: 'Install the package util-linux and run this again.',
       cause: error,
     });

@@ -58,8 +58,7 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
       if ((await engine.volume(volume)) === undefined) return undefined;
       const { code, stdout, stderr } = await look(['cat', `${mount}/${FILE}`]);
       // `cat` says 1 for a missing file; anything else is docker's own trouble.
-      if (code > 1)
-        throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be looked into: ${stderr.trim()}`);
+      if (code > 1) throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be read: ${stderr.trim()}`);
       return code === 0 ? stdout : undefined;
     },
     hasData: async () =>
@@ -76,7 +75,7 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
       });
       if (code === 0) return;
       throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be written: ${stderr.trim()}`, {
-        next: 'Look at what the volume is mounted on, then run this again.',
+        next: 'Check the file system of the volume, then run this again.',
       });
     },
   };
@@ -90,7 +89,7 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
     if (failed !== undefined) throw failed;
     const { code, stdout, stderr } = output;
     if (code === 0) return stdout.trim();
-    throw new Problem(EXIT.FAILED, `In ${place} this was refused: ${stderr.trim()}`, {
+    throw new Problem(EXIT.FAILED, `Access to ${place} failed: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',
       next: 'Fix that and run this again.',
     });
@@ -151,23 +150,22 @@ async function check(
   const isServer = !('volume' in kept);
   const comesAgain = isServer && kept.beside !== undefined;
   const other = isServer
-    ? 'Name another place for the new site'
-    : 'Give the new site data of its own (another --name)';
+    ? 'choose another location for the new site'
+    : 'choose another --name for the new site';
   const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
     const [theirs, ours] = [found.names.join(' and '), wanted.names.join(' and ')];
     if (theirs !== ours) {
       throw new Problem(EXIT.REFUSED, `The data in ${place} belong to ${theirs}, not to ${ours}.`, {
         means:
-          'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
-        next: `${other}, or set the domain back to ${theirs}.`,
+          'A domain cannot change: other servers identify every account and post by it. Nothing was changed.',
+        next: `Change the domain back to ${theirs}, or ${other}.`,
       });
     }
     if (found.secrets !== wanted.secrets) {
       throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${place}.`, {
-        means:
-          'The data were made with other secrets; started with these they would be lost. Nothing was changed.',
-        next: `Put the secrets.json of this site back from a backup. ${other}, if it is one.`,
+        means: 'The data were created with other secrets and would be lost with these. Nothing was changed.',
+        next: `Restore the secrets.json of this site from a backup, or ${other}.`,
       });
     }
     return 'sealed';
@@ -175,18 +173,18 @@ async function check(
   // What the site filled itself, where a server that keeps nothing over a restart lost the seal.
   if (comesAgain && before === place) return 'empty';
   if (await keeper.hasData()) {
-    throw new Problem(EXIT.REFUSED, `There are data in ${place} that this tool did not make.`, {
-      means: 'They may be somebody’s server. Nothing was changed.',
-      next: `${other}, or move these away.`,
+    throw new Problem(EXIT.REFUSED, `There are data in ${place} that fedi-setup did not create.`, {
+      means: 'They may belong to another server. Nothing was changed.',
+      next: `Move them away, or ${other}.`,
     });
   }
   if (before !== undefined && before !== place && !comesAgain) {
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${appOf(wanted.app).name} are in ${before}; ${place}, where the answers say they are, is empty.`,
+      `The data of ${appOf(wanted.app).name} are in ${before}, but the answers name ${place}, which is empty.`,
       {
-        means: 'The server would start with nobody in it. Nothing was changed.',
-        next: 'Set the answer back; or stop the site (`docker compose down`), bring the data there by a dump and a restore, and run this again.',
+        means: 'The app would start without its accounts. Nothing was changed.',
+        next: 'Change the answer back. Or stop the site (`docker compose down`), move the data there with a dump and a restore, and run this again.',
       },
     );
   }

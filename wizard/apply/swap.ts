@@ -47,9 +47,9 @@ async function writeZeros(path: string, mib: number): Promise<void> {
 export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<void> {
   const { file, fstab } = places;
   const failed = (what: string, next: string, cause?: unknown): Problem =>
-    new Problem(EXIT.PREFLIGHT, `There is no swap file: ${what}`, {
+    new Problem(EXIT.PREFLIGHT, `The swap file could not be set up: ${what}`, {
       means: 'The site was not changed.',
-      next: `${next} Without --swap it goes on as it is.`,
+      next: `${next} Or run this without --swap.`,
       cause,
     });
   if (!(await isActive(places))) {
@@ -64,7 +64,7 @@ export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<
         await rm(file + NEW, { force: true });
         throw failed(
           codeOf(error) === 'ENOSPC' ? 'the disk is full.' : messageOf(error),
-          'Free some space, or take a smaller one.',
+          'Free some space, or choose a smaller size.',
           error,
         );
       }
@@ -73,10 +73,10 @@ export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<
     if (code !== 0) {
       if (ours) await rm(file, { force: true });
       throw failed(
-        `the kernel does not take ${file} (${stderr.trim()}).`,
+        `the kernel rejected ${file} (${stderr.trim()}).`,
         ours
-          ? 'Some file systems and most containers allow none; add memory.'
-          : 'It was there before, and not made for swapping: look at it.',
+          ? 'Some file systems and most containers do not allow swap files; add memory.'
+          : 'It existed before and is not a swap file: check it.',
       );
     }
   }

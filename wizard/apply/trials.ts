@@ -34,7 +34,7 @@ export async function runTrials(
       else {
         progress.fail();
         throw new Problem(EXIT.USAGE, `${trial.title}: ${problem}`, {
-          means: 'Tried from inside a container, where the server will ask from. Nothing was changed.',
+          means: 'Tested from inside a container, as the app connects. Nothing was changed.',
           next: trial.hint,
         });
       }
@@ -90,12 +90,12 @@ export async function tryBuckets(
         error instanceof Unreached &&
         (await isUnknown(new URL(objectUrl(bucket, '')).hostname))
       ) {
-        progress.already('not reached from here; the receipt will tell');
+        progress.already('not reachable from here; the receipt will show it');
         continue;
       }
       progress.fail();
       throw new Problem(EXIT.USAGE, `${title}: ${messageOf(error)}.`, {
-        means: 'Pictures would be lost on their way there. Nothing was changed.',
+        means: 'Pictures could not be stored there. Nothing was changed.',
         next: 'Fix that at your provider or in the answers, and run this again.',
         cause: error,
       });

@@ -19,7 +19,7 @@ function chosen({ words }: CommandContext, ids: readonly string[], command: stri
   throw new Problem(
     EXIT.USAGE,
     word === undefined
-      ? 'Which server?'
+      ? 'Which app?'
       : `There is no ${word} to ${command}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
     { next: `\`fedi-setup ${command} ${near ?? ids.join('|')}\`` },
   );
@@ -32,7 +32,7 @@ export const addCommand: Command = async (context) => {
   // One that was cut short is gone on with.
   const isDone = (await lastReceipt(folder))?.generation === (await readManifest(folder)).generation;
   if (there.includes(id) && isDone)
-    throw new Problem(EXIT.USAGE, `This site runs ${appOf(id).name} already.`, {
+    throw new Problem(EXIT.USAGE, `This site already runs ${appOf(id).name}.`, {
       next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
     });
   const apps = { text: [...new Set([...there, id])].join(','), from: `add ${id}` };
@@ -55,13 +55,13 @@ export const removeCommand: Command = async (context) => {
   );
   const here = ids.includes(id);
   if (ids.length === 1 && here)
-    throw new Problem(EXIT.USAGE, `${appOf(id).name} is all that this site runs.`, {
+    throw new Problem(EXIT.USAGE, `${appOf(id).name} is the only app of this site.`, {
       next: '`fedi-setup uninstall` removes the site.',
     });
 
   const places = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)}). Other servers are not told that its accounts are gone`
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)}). Other servers do not learn that its accounts are gone`
     : `the containers of ${appOf(id).name}; its data stay (${placesIn(places)}), and so do its secrets`;
   if (!flags.dryRun)
     await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
@@ -89,7 +89,7 @@ export const removeCommand: Command = async (context) => {
     }
   } else {
     progress.say(
-      `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain brings it back.`,
+      `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain restores it.`,
     );
   }
   return exit;

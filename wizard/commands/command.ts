@@ -65,8 +65,8 @@ async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<strin
       : resolvePath(dir);
   if (folder.includes(':')) {
     throw new Problem(EXIT.USAGE, `The directory ${folder} has a colon in its name.`, {
-      means: 'Docker takes a colon in a mount for the end of the path.',
-      next: 'Name another directory with --dir.',
+      means: 'In a mount, Docker reads a colon as the end of the path.',
+      next: 'Choose another directory with --dir.',
     });
   }
   return (await exists(folder)) ? realpath(folder) : folder;
@@ -111,12 +111,12 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
         EXIT.USAGE,
         `${CONFIG_FILE} in ${folder} cannot be used:`,
         resolved.problems,
-        'Mend it and run this again.',
+        'Fix it and run this again.',
       );
     return { folder, config: configOf(resolved.answers), engine };
   }
   throw new Problem(EXIT.USAGE, `There is no site in ${candidates[0] ?? '.'}: it has no ${CONFIG_FILE}.`, {
-    next: 'Name its directory with --dir, or make one with `fedi-setup`.',
+    next: 'Give its directory with --dir, or create a site with `fedi-setup`.',
   });
 }
 
@@ -131,7 +131,7 @@ export async function confirmed(
   if (typed === undefined && interactive) {
     const { askText } = await import('../ask/prompts.ts');
     progress.say(`This ${does.replace(/\.$/, '')}.`);
-    typed = await askText(`Type ${word} to go on`);
+    typed = await askText(`Type ${word} to continue`);
   }
   if (typed?.trim() === word) return;
   throw new Problem(EXIT.REFUSED, `${word} was not confirmed, so nothing was changed.`, {

@@ -64,7 +64,7 @@ export const statusCommand: Command = async (context) => {
 
 function stateOf(container: Container, oneShot: boolean, now: Date): string {
   const { state, health, exitCode } = container;
-  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `ended with exit code ${exitCode}`;
+  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `exited with code ${exitCode}`;
   if (state === 'running' && health === 'unhealthy' && isYoung(container, now))
     return 'running (not healthy yet)';
   return `${state}${health ? ` (${health})` : ''}`;
@@ -131,7 +131,7 @@ export const mailCommand: Command = async (context) => {
   await engine.info();
   if (config.mail.mode !== 'catcher') {
     throw new Problem(EXIT.USAGE, `This site has no mail catcher: mail.mode is ${config.mail.mode}.`, {
-      next: 'For one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
+      next: 'To get one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
     });
   }
   const caddy = (await readLock(folder))['caddy'];
@@ -146,7 +146,7 @@ export const mailCommand: Command = async (context) => {
     });
     if (code !== 0) {
       throw new Problem(EXIT.FAILED, `The mail catcher does not answer: ${stderr.trim()}`, {
-        next: 'Does the site run? `fedi-setup status` tells.',
+        next: 'Check with `fedi-setup status` that the site runs.',
       });
     }
     return JSON.parse(stdout) as T;
@@ -280,7 +280,7 @@ export const uninstallCommand: Command = async (context) => {
   }
   const places = [...(await dataOf(site.engine, site.config.name)).values()].flat();
   context.progress.say(
-    `  The data stay${places.length > 0 ? ` in ${placesIn(places)}` : ''}; \`fedi-setup apply --dir ${site.folder}\` brings the site back.`,
+    `  The data stay${places.length > 0 ? ` in ${placesIn(places)}` : ''}; \`fedi-setup apply --dir ${site.folder}\` restores the site.`,
   );
   return EXIT.OK;
 };
@@ -298,8 +298,8 @@ export const resetCommand: Command = async (context) => {
   if (live !== undefined && !flags.data) {
     throw new Problem(EXIT.REFUSED, `This site was live: proven with public certificates at ${live}.`, {
       means:
-        'Other servers may know its accounts. Without the data their names are burnt: nobody there could follow them again. Nothing was removed.',
-      next: `If that is meant: \`fedi-setup reset --data\`. To take it down and keep the data: \`fedi-setup uninstall\`.`,
+        'Other servers may know its accounts. Without the data those account names cannot be used again: other servers would not follow them. Nothing was removed.',
+      next: `To delete it anyway: \`fedi-setup reset --data\`. To stop it and keep the data: \`fedi-setup uninstall\`.`,
     });
   }
   const what = 'the containers, ALL DATA, the generated files and secrets; the answers stay';
@@ -315,7 +315,7 @@ export const resetCommand: Command = async (context) => {
     await removeOurs(folder, [CONFIG_FILE, ...(store.list().length > 0 ? [STORE_FILE] : [])]);
     if (store.list().length > 0) await store.save();
   });
-  progress.say(`  \`fedi-setup --dir ${folder}\` starts again with the answers that are there.`);
+  progress.say(`  \`fedi-setup --dir ${folder}\` starts again with the saved answers.`);
   return EXIT.OK;
 };
 

@@ -57,7 +57,7 @@ const ignoredVariables = (): string[] =>
   );
 
 const NOT_INSTALLED = new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
-  means: 'The servers run in containers. Nothing was changed.',
+  means: 'The apps run in containers. Nothing was changed.',
   next: INSTALL,
 });
 
@@ -108,7 +108,7 @@ async function endpoint(): Promise<Endpoint> {
     ]);
     if (code !== 0) {
       throw new Problem(EXIT.PREFLIGHT, `The Docker context ${context} cannot be used: ${stderr.trim()}`, {
-        means: 'Docker was told to use another engine than this host’s own. Nothing was changed.',
+        means: 'Docker is configured for another engine than this host’s own. Nothing was changed.',
         next: '`docker context use default`, or unset DOCKER_CONTEXT.',
       });
     }
@@ -151,8 +151,8 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
     EXIT.PREFLIGHT,
     `${chosenBy === 'DOCKER_HOST' ? 'DOCKER_HOST' : 'The Docker context'} is ${host}, an engine on another machine.`,
     {
-      means: 'A site mounts files of the host its containers run on, so this works on that host itself only.',
-      next: 'Run this there, or unset DOCKER_HOST (or `docker context use default`).',
+      means: 'A site mounts files of the host that runs its containers, so run fedi-setup on that host.',
+      next: 'Run this on that machine, or unset DOCKER_HOST (or `docker context use default`).',
     },
   );
 }
@@ -163,8 +163,8 @@ async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promis
   const told = chosenBy === undefined ? '' : ` ${chosenBy.replace(/^t/, 'T')} says so.`;
   if (code === 'EACCES' || code === 'EPERM') {
     return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
-      means: 'Docker is there, but your account is not in its group. Nothing was changed.',
-      next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group are as powerful as root.)',
+      means: 'Docker is installed, but your account is not in its group. Nothing was changed.',
+      next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group have the rights of root.)',
       cause: error,
     });
   }
@@ -182,7 +182,7 @@ async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promis
     });
   }
   return new Problem(EXIT.PREFLIGHT, `The Docker engine at ${socket} does not answer: ${messageOf(error)}`, {
-    next: 'Look at `docker info`.',
+    next: 'Check `docker info`.',
     cause: error,
   });
 }
@@ -217,7 +217,7 @@ export function watched({ info, ...methods }: Engine, socket: string): Engine {
       EXIT.PREFLIGHT,
       `The Docker engine at ${socket.replace(/^unix:\/\//, '')} stopped answering.`,
       {
-        means: 'It was stopped or it crashed while this command used it. What was done so far stays.',
+        means: 'It stopped or crashed while this command used it. Completed steps are kept.',
         next: 'Start it (`sudo systemctl start docker`), then run the same command again.',
         cause,
       },
@@ -302,16 +302,16 @@ export async function connect(): Promise<Engine> {
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
       if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
         throw new Problem(EXIT.PREFLIGHT, '`docker compose` is missing.', {
-          means: 'The engine runs, but without its Compose plugin. Nothing was changed.',
+          means: 'The engine runs, but the Compose plugin is not installed. Nothing was changed.',
           next: INSTALL,
         });
       }
       if (isOlder(numbersOf(composeVersion) ?? [], COMPOSE_MINIMUM)) {
         throw new Problem(
           EXIT.PREFLIGHT,
-          `Docker Compose ${composeVersion} is too old: ${COMPOSE_MINIMUM.join('.')} is the least.`,
+          `Docker Compose ${composeVersion} is too old: it must be ${COMPOSE_MINIMUM.join('.')} or newer.`,
           {
-            means: 'Older ones read env files differently. Nothing was changed.',
+            means: 'Older versions read env files differently. Nothing was changed.',
             next: INSTALL,
           },
         );
@@ -391,7 +391,7 @@ export async function connect(): Promise<Engine> {
       if (result.code !== 0) {
         throw new Problem(EXIT.FAILED, `The image ${reference} could not be built.`, {
           means: 'The site was not changed.',
-          next: 'Fix what the last lines say and run this again.',
+          next: 'Fix the error in the log above and run this again.',
           log: lines.slice(-20).join('\n'),
         });
       }
@@ -631,8 +631,8 @@ const PULL_PROBLEMS: readonly {
   {
     words: /toomanyrequests/i,
     means: () =>
-      'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.',
-    next: () => '`docker login`, or wait some hours and run this again.',
+      'The registry limits pulls per address, and your limit is reached. Downloaded layers are kept.',
+    next: () => 'Run `docker login`, or wait some hours and run this again.',
   },
   {
     words: /no matching manifest|does not match the (?:specified|expected) platform|no match for platform/i,
@@ -642,25 +642,25 @@ const PULL_PROBLEMS: readonly {
   {
     words: /no space left on device/i,
     means: () => 'The disk where Docker keeps images is full. The site was not changed.',
-    next: () => 'Free some space (`docker system df` shows what takes it) and run this again.',
+    next: () => 'Free some space (`docker system df` shows what uses it) and run this again.',
   },
   {
     words: /x509:|certificate (?:signed by|is not|has expired)|tls: failed to verify/i,
     means: () =>
-      'The engine does not trust the certificate that the registry shows: the registry is a private one, a proxy between here and there opens TLS, or the clock of this host is wrong.',
+      'The engine does not trust the registry’s certificate: the registry is private, a proxy intercepts TLS, or the clock of this host is wrong.',
     next: () =>
-      'Put the CA certificate of that registry or proxy where the engine looks: https://docs.docker.com/engine/security/certificates/',
+      'Install the CA certificate of that registry or proxy for the engine: https://docs.docker.com/engine/security/certificates/',
   },
   {
     words: /manifest unknown|not found|repository does not exist|denied/i,
     means: (digest) =>
       digest === undefined
-        ? 'The registry does not have it, or wants a log-in.'
-        : 'Exactly that content is meant. The registry does not have it any more, or wants a log-in; under the name alone there may be another image by now.',
+        ? 'The registry does not have it, or requires a log-in.'
+        : 'The registry no longer has this exact image, or requires a log-in. The name alone may mean another image by now.',
     next: (tag, digest) =>
       digest === undefined
         ? 'Check the images in fedi.yaml.'
-        : `If another one under that name will do: remove its entry from images.lock.yaml where there is one, \`docker pull ${tag}\`, and run this again.`,
+        : `To use the current image of that name: remove its entry (if any) from images.lock.yaml, \`docker pull ${tag}\`, and run this again.`,
   },
 ];
 
@@ -671,7 +671,7 @@ export function pullProblem(reference: string, stderr: string): Problem {
   return new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: ${last}`, {
     means:
       known?.means(digest) ??
-      'The registry was not reached. Layers that arrived are kept; the site was not changed.',
+      'The registry could not be reached. Downloaded layers are kept; the site was not changed.',
     next: known?.next(tag, digest) ?? 'Check the network (`docker pull` the same name) and run this again.',
   });
 }

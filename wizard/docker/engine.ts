@@ -118,7 +118,7 @@ export function notStarted(image: string, { code, stderr }: Output): Problem | u
       .split('\n')[0]
       ?.replace(/^docker: /, '') || `exit code ${code}`;
   return new Problem(EXIT.FAILED, `Docker could not run a container of ${image}: ${words}`, {
-    means: 'This is about Docker and the image, not about your answers. Nothing was changed.',
+    means: 'Docker or the image is the cause, not your answers. Nothing was changed.',
     next: `Try \`docker run --rm ${image} true\`; fix what it says and run this again.`,
   });
 }

@@ -30,8 +30,8 @@ export function tookTooLong(argv: readonly string[], wholeMs: number): Problem {
   const command = argv.slice(0, 3).join(' ');
   const time = wholeMs < 120_000 ? `${wholeMs / 1000} seconds` : `${Math.round(wholeMs / 60_000)} minutes`;
   return new Problem(EXIT.FAILED, `\`${command}\` did not end within ${time}.`, {
-    means: 'It was waited for no longer. What was done stays.',
-    next: 'Is this host very busy, or the disk full? Run this again; if it stops here again, `docker compose logs` may say why.',
+    means: 'fedi-setup stopped waiting. Completed steps are kept.',
+    next: 'Check whether this host is very busy or its disk full, then run this again. If it stops here again, `docker compose logs` may show why.',
   });
 }
 

@@ -88,8 +88,8 @@ export async function readLock(folder: string): Promise<Lock> {
     return parseLock(text);
   } catch (error) {
     throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
-      means: 'It says which exact images the site runs. Nothing was changed.',
-      next: 'Restore it from the newest directory in .fedi/generations, or remove it: then the images on this host are locked again.',
+      means: 'It pins the images of the site. Nothing was changed.',
+      next: 'Restore it from the newest directory in .fedi/generations, or remove it: the images on this host are then locked again.',
       cause: error,
     });
   }

@@ -17,7 +17,7 @@ function openssl(action: string, options: Options, stdin?: Buffer): Promise<Buff
       reject(
         codeOf(error) === 'ENOENT'
           ? new Problem(EXIT.PREFLIGHT, '`openssl` is not installed.', {
-              means: 'The keys of the site are made with it.',
+              means: 'It generates the keys of the site.',
               next: 'Install the package openssl and run this again.',
             })
           : error,
@@ -70,11 +70,11 @@ export function splitRoot(pem: string): { certificate: string; key: string } | {
     pem,
   )?.[0];
   if (certificate === undefined || key === undefined) {
-    return { problem: 'It takes one PEM file with the CA certificate and its private key.' };
+    return { problem: 'It must be one PEM file with the CA certificate and its private key.' };
   }
   try {
     const parsed = new X509Certificate(certificate);
-    if (!parsed.ca) return { problem: 'The certificate is not one of a CA.' };
+    if (!parsed.ca) return { problem: 'The certificate is not a CA certificate.' };
     if (!parsed.checkPrivateKey(createPrivateKey(key)))
       return { problem: 'The private key does not belong to the certificate.' };
   } catch (error) {

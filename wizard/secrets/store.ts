@@ -68,7 +68,7 @@ export const SITE_SECRETS: readonly SecretSpec[] = [
   {
     name: 'site.key',
     class: 'free',
-    about: 'Keys the hashes by which we see that a container runs on older settings.',
+    about: 'Used to detect containers that run with outdated settings.',
     make: randomToken,
   },
 ];
@@ -117,8 +117,8 @@ export class Store {
     } catch {
       // Not the parser's own words: they quote the text.
       throw new Problem(EXIT.REFUSED, `${path} is damaged: it is not a secrets file of this version.`, {
-        means: 'Making new secrets would lock the data that exist, so nothing was done.',
-        next: 'Put the file back from a backup.',
+        means: 'New secrets would make the existing data unreadable, so nothing was done.',
+        next: 'Restore the file from a backup.',
       });
     }
   }
@@ -132,8 +132,8 @@ export class Store {
     const entry = this.#file.secrets[name];
     if (entry === undefined) {
       throw new Problem(EXIT.REFUSED, `${join(this.#folder, STORE_FILE)} has no ${name}.`, {
-        means: 'The file is missing or not the one of this site. Nothing was changed.',
-        next: 'Put the secrets.json of this site back from a backup.',
+        means: 'The file is missing or belongs to another site. Nothing was changed.',
+        next: 'Restore the secrets.json of this site from a backup.',
       });
     }
     return new Secret(entry.coming ?? entry.value);
@@ -202,8 +202,8 @@ export class Store {
     const before = this.#file.secrets[name];
     if (before?.value === value) return;
     if (before?.class === 'forever') {
-      throw new Problem(EXIT.REFUSED, `${name} is for ever and there is one already.`, {
-        means: 'Another value would lock the data that exist.',
+      throw new Problem(EXIT.REFUSED, `${name} exists and can never change.`, {
+        means: 'Another value would make the existing data unreadable.',
       });
     }
     const superseded = before

@@ -207,9 +207,9 @@ describe('`up` fails', () => {
 describe('what cannot become well ends it at once, also while `up` still waits', () => {
   // prettier-ignore
   const rows: [name: string, failing: Container, words: RegExp][] = [
-    ['a one-shot that failed', like(setup, { exitCode: 3 }), /setup ended with exit code 3/],
-    ['a one-shot without memory', like(setup, { exitCode: 137, oomKilled: true }), /setup was stopped by the kernel: out of memory/],
-    ['a process that crashes again and again', like(mail, { state: 'restarting', restarts: 3, exitCode: 78 }), /mail stops again and again, with exit code 78/],
+    ['a one-shot that failed', like(setup, { exitCode: 3 }), /setup exited with code 3/],
+    ['a one-shot without memory', like(setup, { exitCode: 137, oomKilled: true }), /setup was killed by the kernel: out of memory/],
+    ['a process that keeps crashing', like(mail, { state: 'restarting', restarts: 3, exitCode: 78 }), /mail keeps restarting, with exit code 78/],
     ['a container that is paused', like(mail, { state: 'paused' }), /mail is paused/],
     ['a container that is dead', like(mail, { state: 'dead' }), /mail is dead/],
   ];
