@@ -1,4 +1,4 @@
-/** Data in directories of the person's choosing: made, given to the right user, and never moved by a changed answer. */
+/** Data directories that the user chose: created, given to the right user, never moved by a changed answer. */
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotWrite } from '../atomic.ts';
@@ -10,7 +10,7 @@ import { parseFolder } from '../config/parse.ts';
 import { deepest, strangersOn, thisCaller } from './owner.ts';
 import type { Caller } from './owner.ts';
 
-/** Refuses answers by which data would not be where they are. Exit 3. */
+/** Refuses answers that do not match the location of existing data. Exit 3. */
 export async function refuseMoved(engine: Engine, { compose, dataFolders }: RenderedSite): Promise<void> {
   for (const [key, { name }] of Object.entries(compose.volumes)) {
     const there = await engine.volume(name);
@@ -33,8 +33,8 @@ export async function refuseMoved(engine: Engine, { compose, dataFolders }: Rend
 }
 
 /**
- * Refuses directories that are yet to be given to an app's user and that are not what their path says: a link leads into
- * the system, or somebody else decides where it leads. Exit 3.
+ * Refuses new data directories, which are given to an app's user, if a link on their path points into the system or if others
+ * can change where it points. Exit 3.
  */
 export async function refusePlaces(
   engine: Engine,
@@ -63,7 +63,7 @@ export async function refusePlaces(
   }
 }
 
-/** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
+/** Creates bind volumes and their directories, which belong to the app's user. `image` has `chown`. */
 export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
   const { compose, dataFolders } = site;
   for (const [key, { device, owner }] of Object.entries(dataFolders)) {
@@ -75,9 +75,9 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     } catch (error) {
       throw cannotWrite(device, error, `It is the data directory of ${key}.`);
     }
-    // Again: somebody may have been faster.
+    // Check again: the path may have changed since.
     await refusePlaces(engine, site);
-    // Through the engine: the person need not be root, and a disk's own lost+found keeps Docker from doing it.
+    // By the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
     const { code, stderr } = await engine.run({
       image,
       argv: ['chown', owner, '/data'],

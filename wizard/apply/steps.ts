@@ -30,7 +30,7 @@ export async function inContainer(
   return engine.exec(container.id, argv, stdin);
 }
 
-/** Steps that have something to do for this site. */
+/** Steps that apply to this site. */
 export const due = (steps: readonly AppStep[], store: Store): AppStep[] =>
   steps.filter(({ puts }) => puts === undefined || store.has(puts.answer));
 
@@ -68,7 +68,7 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
   }
 }
 
-/** What was put into the app is what it has now, and nobody needs to be shown what they chose. */
+/** Stores the value that the app has now, as shown: the user chose it. */
 async function put({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
   const { answer, as } = step.puts as NonNullable<AppStep['puts']>;
   if (output.code !== 0) throw failed(step, output, 'it was rejected');
@@ -77,7 +77,7 @@ async function put({ store, now }: StepContext, step: AppStep, output: Output): 
   await store.save();
 }
 
-/** What a command prints once goes into the store before anything else happens. */
+/** Stores what a command prints once, before anything else happens. */
 async function capture({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
   const { pattern, secret } = step.capture as NonNullable<AppStep['capture']>;
   const value = pattern.exec(output.stdout)?.[1];
@@ -87,7 +87,7 @@ async function capture({ store, now }: StepContext, step: AppStep, output: Outpu
 }
 
 function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): Problem {
-  // What a step prints may be the secret itself, so only its error stream is shown.
+  // The output of a step may be the secret itself, so only standard error is shown.
   return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
     means: 'The site runs, but its first run is incomplete. Completed steps are kept.',
     next: `${step.hint} Then run this again: it continues here.`,

@@ -100,7 +100,7 @@ describe('compare', () => {
     mkdirSync(join(folder, 'compose.yaml'));
     expect((await problemFrom(() => compare(folder, OLD))).exit).toBe(4);
   });
-  // Like secrets.json, it can be damaged; unlike there, it ends as "a Internal error in fedi-setup".
+  // Like secrets.json, it can be damaged; unlike there, it ends as "an internal error".
   test('a damaged manifest is said in words', async () => {
     const folder = await site();
     writeTree(folder, { '.fedi/manifest.json': '{' });
@@ -238,7 +238,7 @@ describe('recover', () => {
     await recover(folder);
     expect(readTree(folder)).toEqual({ ...before, ...theirs });
   });
-  // The list is written by rename, so only a broken disk damages it; still "a Internal error in fedi-setup" is no way out.
+  // The list is written by rename, so only a broken disk damages it; still "an internal error" is no way out.
   test('a damaged commit.json is said in words', async () => {
     const folder = await site();
     writeFileSync(join(folder, '.fedi/commit.json'), '{');

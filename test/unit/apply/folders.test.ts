@@ -47,9 +47,13 @@ test.each([
 test('a parent in which others may put another directory', async () => {
   mkdirSync(join(disk, 'open'));
   chmodSync(join(disk, 'open'), 0o777);
-  expect((await problemFrom(() => check(join(disk, 'open/data')))).message).toContain('Every user of this host can change');
+  expect((await problemFrom(() => check(join(disk, 'open/data')))).message).toContain(
+    'Every user of this host can change',
+  );
   symlinkSync(join(disk, 'open'), join(disk, 'link'));
-  expect((await problemFrom(() => check(join(disk, 'link/data')))).message).toContain('Every user of this host can change');
+  expect((await problemFrom(() => check(join(disk, 'link/data')))).message).toContain(
+    'Every user of this host can change',
+  );
 });
 
 test.each([
