@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/* Runs on every Node there is, to say in words which one is needed; loads the rest only then. */
+/* Runs on any version of Node, to say which one is needed; loads the rest only then. */
 declare const VERSION: string;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
@@ -13,7 +13,7 @@ if (major < 20 || (major === 20 && minor < 15)) {
 } else {
   void import('./cli.ts').then(async ({ main }) => {
     process.exitCode = await main(process.argv.slice(2));
-    // An open prompt or socket must not hold a finished run.
+    // An open prompt or socket must not keep a finished run alive.
     process.stdin.unref?.();
   });
 }

@@ -12,11 +12,11 @@ export const version = typeof VERSION === 'undefined' ? '0.0.0-source' : VERSION
 
 interface Entry {
   readonly about: string;
-  /** How many words of its own it takes; absent: none. */
+  /** Largest number of arguments; absent: none. */
   readonly words?: number;
-  /** Flags that it takes besides {@link COMMON}. */
+  /** Flags besides {@link COMMON}. */
   readonly flags: readonly Flag[];
-  /** It takes answers, as flags and by --answers. */
+  /** It accepts answers, as flags and by --answers. */
   readonly answers?: true;
   readonly load: () => Promise<Command>;
 }
@@ -44,7 +44,7 @@ type Flag = keyof typeof GLOBAL_FLAGS;
 
 /** Flags of every command. */
 const COMMON: readonly Flag[] = ['dir', 'json', 'yes', 'debug', 'help', 'version'];
-/** Flags of commands that bring a site to what its answers say. */
+/** Flags of commands that apply answers to a site. */
 const APPLY: readonly Flag[] = ['dry-run', 'edited', 'skip-check', 'swap', 'confirm'];
 
 const setup = () => import('./commands/setup.ts');
@@ -66,7 +66,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   plan: {
     about: 'shows what apply would do (--check: exit 1 if anything)',
-    // A line with `apply` stays right when that word is exchanged.
+    // Takes the flags of `apply`, so that you can replace the one word by the other.
     flags: [...APPLY, 'check'],
     answers: true,
     load: async () => (await setup()).planCommand,
@@ -169,7 +169,7 @@ async function help(name?: string): Promise<string> {
 
 const commandName = (name: string): string => (name === '' ? 'fedi-setup' : name);
 
-/** Refuses what a command would not listen to: a removal that was meant as a look, a change that was meant as a check. */
+/** Refuses flags that a command would ignore: with an ignored --dry-run, a removal would be executed. */
 async function refuseSurplus(
   name: string,
   entry: Entry | undefined,
@@ -202,9 +202,9 @@ async function parse(
 ): Promise<{ flags: GlobalFlags; given: string[]; answers: Record<string, string>; words: string[] }> {
   const options: ParseArgsConfig['options'] = {};
   for (const [name, { about: _, ...option }] of Object.entries(GLOBAL_FLAGS)) options[name] = option;
-  // No prototype: `--constructor` and `--__proto__` are words like others.
+  // No prototype: `--constructor` and `--__proto__` are ordinary names.
   const answers = Object.create(null) as Record<string, string>;
-  // Answer flags are checked by sources.ts, which knows the nearest right name; here they are only told from values.
+  // sources.ts checks the answer flags; here they are only separated from values.
   const { tokens } = parseArgs({
     args: [...argv],
     options,
@@ -280,7 +280,7 @@ async function parse(
 const usage = (what: string): Problem =>
   new Problem(EXIT.USAGE, what, { next: '`fedi-setup --help` lists commands and flags.' });
 
-/** What happened, what it means, what to do next, and the last log lines where there are some. */
+/** Prints what happened, what it means, the last log lines, and what to do next. */
 function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }): void {
   if (flags.json) {
     process.stdout.write(
@@ -291,7 +291,7 @@ function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }
   process.stderr.write(`\n${mark} ${problemInWords(problem, flags.debug)}\n`);
 }
 
-/** It may quote text from outside (logs, answers of servers): control characters are spelled out, long lines cut. */
+/** Escapes control characters and cuts long lines: a problem may quote logs or responses of servers. */
 export function problemInWords(problem: Problem, debug: boolean): string {
   const lines = [problem.message];
   if (problem.means) lines.push(`  ${problem.means}`);
@@ -308,7 +308,7 @@ export function problemInWords(problem: Problem, debug: boolean): string {
   return shortLines(visible(lines.join('\n')), LONGEST_LINE);
 }
 
-/** Ends well or badly; never throws. Resolves to the exit code. */
+/** Never throws. Resolves to the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   // Known before the flags are parsed, since parsing may fail too.
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
@@ -328,28 +328,28 @@ export async function main(argv: readonly string[]): Promise<number> {
         ? nothingChanged()
         : '\nCancelled. Completed steps are kept; run this again to finish.\n',
     );
-    // A prompt that was cut short has hidden the cursor.
+    // An interrupted prompt has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
-    // Released and exited at once: our own work, which is still under way, writes nothing in between.
+    // Release and exit at once, so that our own work, which still runs, writes nothing in between.
     const isHungUp = process.stdin.isTTY && !isatty(0);
     void releaseLock?.().catch(() => undefined);
     if (isHungUp) await unlessHungUp();
     process.exit(code);
   };
-  // Not `once`: prompts and spinners end the process themselves where they find no other listener.
+  // Not `once`: prompts and spinners end the process if they find no other listener.
   process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
   process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
   process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      // A reader that went away (`| head`) is no reason to leave a site half done.
+      // A closed pipe (`| head`) must not leave a site half done.
       if (error.code === 'EPIPE') return;
       if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
       else throw error;
     });
   }
 
-  // readline finds out that the terminal went away by an error of its own.
+  // readline reports a lost terminal by its own error.
   process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
     else {
@@ -405,7 +405,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
     return await command(context);
   } catch (error) {
-    // What a signal breaks off is no error of its own.
+    // An interruption by a signal is not reported as an error.
     if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
       await unlessHungUp();
@@ -426,7 +426,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `fedi-setup [--dir X] snac …`: the words behind an app's tool are its own, flags included. */
+/** `fedi-setup [--dir X] snac …`: everything after the name of an app's tool belongs to the tool, flags included. */
 async function toolOf(
   argv: readonly string[],
 ): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
@@ -451,7 +451,7 @@ function globalFlag(name: string): { type: 'string' | 'boolean'; multiple?: bool
   return Object.hasOwn(GLOBAL_FLAGS, name) ? GLOBAL_FLAGS[name as keyof typeof GLOBAL_FLAGS] : undefined;
 }
 
-/** Node aborts when it cannot give the modes of a terminal back that is gone: then we die of the signal itself. */
+/** Node aborts when it cannot restore the modes of a lost terminal, so the process ends by the signal instead. */
 async function unlessHungUp(): Promise<void> {
   if (!process.stdin.isTTY || isatty(0)) return;
   process.removeAllListeners('SIGHUP');

@@ -1,4 +1,4 @@
-/** `add` and `remove`: one server more or less on a site that exists; the others are not touched. */
+/** `add` and `remove`: add or remove one app of an existing site, without touching the others. */
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { dataOf, dataStay, placesIn } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
@@ -29,7 +29,7 @@ export const addCommand: Command = async (context) => {
   const { folder, config } = await existingSite(context);
   const there = config.apps.map(({ id }) => id);
   const id = chosen(context, APP_IDS, 'add');
-  // One that was cut short is gone on with.
+  // An interrupted run may continue.
   const isDone = (await lastReceipt(folder))?.generation === (await readManifest(folder)).generation;
   if (there.includes(id) && isDone)
     throw new Problem(EXIT.USAGE, `This site already runs ${appOf(id).name}.`, {
@@ -46,7 +46,7 @@ export const removeCommand: Command = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   const ids = config.apps.map((app) => app.id);
-  // What was removed before may have left its data, and a removal that was cut short its containers.
+  // A removed app may have left its data, and an interrupted removal its containers.
   const left = await dataOf(engine, config.name);
   const id = chosen(
     context,
@@ -70,7 +70,7 @@ export const removeCommand: Command = async (context) => {
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
   const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false), true);
   if (flags.dryRun) return exit;
-  // A run that was cut short may have left them.
+  // An interrupted run may have left them.
   await engine.removeNetworks(config.name, (key) => isOf(id, key));
   if (flags.data) {
     const release = await takeLock(folder);

@@ -1,4 +1,4 @@
-/** `secrets`: which there are, a copy for the safe, and other values for those that may have them. */
+/** `secrets`: lists, exports, sets and rotates the secrets of a site. */
 import { join, resolve as resolvePath } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
@@ -14,7 +14,7 @@ import { confirmed, existingSite, out } from './command.ts';
 import type { Command, CommandContext, Site } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
-/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` tells an admin's new password. */
+/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` stores an admin's new password. */
 export const secretsCommand: Command = async (context) => {
   const site = await existingSite(context);
   const { folder, config } = site;
@@ -55,7 +55,7 @@ function listSecrets({ flags, progress }: CommandContext, store: Store, config: 
   out(`\`fedi-setup secrets rotate NAME\` replaces one of: ${[...able].join(', ')}`);
 }
 
-/** `secrets rotate NAME`: another value, told to whoever keeps it; the containers that use it are made anew. */
+/** `secrets rotate NAME`: sets a new value in its server, and recreates the containers that use it. */
 async function rotateSecret(
   context: CommandContext,
   { folder, config, engine }: Site,
@@ -128,7 +128,7 @@ async function setSecret(
   const release = await takeLock(folder);
   onLocked(release);
   try {
-    // Only now: another run may have made secrets while this one waited for its input.
+    // Opened only now: another run may have changed secrets while this one waited for input.
     const store = await Store.open(folder);
     store.put(name, 'free', value, now());
     store.markShown(name);

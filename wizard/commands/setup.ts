@@ -1,4 +1,4 @@
-/** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
+/** `apply`, `lab`, `plan`, `rollback` and the wizard. They differ in where the answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, ownFilesChanged, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
@@ -32,7 +32,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { confirmed, out, ownFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
-/** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
+/** Default answers of the lab: everything stays on this host. */
 function labSource(apps: string): Source {
   const given = (text: string): Given => ({ text, from: 'the lab' });
   const source = new Map<string, Given>([
@@ -53,11 +53,11 @@ function labSource(apps: string): Source {
 export interface Answered {
   readonly resolved: Resolved;
   readonly savedText: string | undefined;
-  /** The image lock that goes with them, where it is not the one of the site. */
+  /** The image lock for them, if it is not that of the site. */
   readonly lock?: Lock;
-  /** A secret to make anew along with them. */
+  /** A secret to rotate. */
   readonly renew?: SecretSpec;
-  /** The same answers from where they came from, after fedi.yaml was changed underneath. */
+  /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
 
@@ -82,7 +82,7 @@ export async function answersFor(
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
 }
 
-/** The answers after a conversation. What was said so far is kept for one that is broken off. */
+/** Asks for the answers. Saves them as it goes, so that an interrupted conversation can continue. */
 async function conversation(
   context: CommandContext,
   folder: string,
@@ -95,7 +95,7 @@ async function conversation(
     answersFor({ ...context, sources: [said, ...context.sources] }, folder, weakest, false);
   const running = await runningAnswers(folder);
   const draft = await readDraft(folder);
-  // What is given along with this run counts more than what was said in another.
+  // Answers given to this run override saved ones.
   const isGiven = (key: string): boolean =>
     context.sources.some((source) => source.has(key) || source.has(key.replace(/^apps\.[^.]+\./, '')));
   const { resolved, said } = await converse({
@@ -136,7 +136,7 @@ async function checkFor(
 
 const KEPT = 'Your answers (except passwords) are saved. Run this again to continue.';
 
-/** Shows a plan and asks whether to go on; a plan without a change needs no word. */
+/** Shows a plan and asks whether to continue; does not ask about a plan without changes. */
 async function agreesTo({ progress }: CommandContext, plan: Plan): Promise<boolean> {
   if (!plan.pending) return true;
   for (const line of plan.lines) progress.say(line);
@@ -216,8 +216,8 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
 }
 
 /**
- * Removing a server needs its name, however it comes about: by an answer, an edited fedi.yaml, an earlier generation. The
- * containers go, the data stay, and the message names where.
+ * Removing an app needs its name, whether the cause is an answer, an edited fedi.yaml or an earlier generation. The data stay;
+ * the message says where.
  */
 async function confirmRemovals(context: CommandContext, folder: string, answers: Answers): Promise<void> {
   const ids = (from: Answers): string[] => String(from['apps'] ?? '').split(',');
@@ -225,7 +225,7 @@ async function confirmRemovals(context: CommandContext, folder: string, answers:
     (id) => APP_IDS.includes(id) && !ids(answers).includes(id),
   );
   if (gone.length === 0) return;
-  // An engine that does not answer gets its words from the checks.
+  // The checks report an engine that does not answer.
   const data = await connect()
     .then((engine) => dataOf(engine, configOf(answers).name))
     .catch(() => new Map<string, readonly DataPlace[]>());
@@ -240,7 +240,7 @@ async function confirmRemovals(context: CommandContext, folder: string, answers:
     );
 }
 
-/** @param isConfirmed that apps go was confirmed already */
+/** @param isConfirmed the removal of apps is confirmed already */
 export async function setUp(
   context: CommandContext,
   folder: string,
@@ -273,7 +273,7 @@ export async function setUp(
 }
 
 interface Plan {
-  /** Something would be done. */
+  /** `apply` would change something. */
   readonly pending: boolean;
   /** For people. */
   readonly lines: readonly string[];
@@ -437,7 +437,7 @@ export const wizardCommand: Command = async (context) => {
   return exit;
 };
 
-/** `rollback` lists what the site was, `rollback N` makes it that again: answers, image lock and what follows from them. */
+/** `rollback` lists earlier versions of the site, `rollback N` restores one: answers, image lock and the files from them. */
 export const rollbackCommand: Command = async (context) => {
   const { progress, flags, interactive, words } = context;
   const folder = await ownFolder(flags, 'fedi');

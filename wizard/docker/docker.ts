@@ -1,4 +1,4 @@
-/** The engine for real: dockerode looks and executes, `docker compose` changes. The only importer of dockerode. */
+/** The real engine: dockerode inspects and executes, `docker compose` makes changes. The only importer of dockerode. */
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -19,8 +19,8 @@ const COMPOSE_MINIMUM = [2, 24] as const;
 const INSTALL = 'Install Docker Engine and the Compose plugin: https://docs.docker.com/engine/install/';
 
 /**
- * Variables of Docker's client that have no place at this host's own engine: TLS to another machine, another version of
- * the API, another platform's images; content trust asks a server for signatures that our images do not have.
+ * Variables of Docker's client that must not apply to this host's own engine: TLS to another machine, an API version, another
+ * platform. Content trust asks a server for signatures that our images do not have.
  */
 const IGNORED = [
   'DOCKER_API_VERSION',
@@ -33,8 +33,8 @@ const IGNORED = [
 ];
 
 /**
- * What Docker's client gets of our environment. Compose reads its own variables from it: a stray COMPOSE_FILE would run
- * another stack. Which engine is meant was found out before, so that DOCKER_CONTEXT is not asked again.
+ * The environment for Docker's client. Without Compose's own variables: a stray COMPOSE_FILE would run another stack. Without
+ * DOCKER_CONTEXT, since the engine is known already.
  */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
@@ -48,7 +48,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   );
 }
 
-/** Those that are set. An empty one is as good as none, but for DOCKER_TLS_VERIFY. */
+/** The ignored variables that are set. An empty one does not count, except DOCKER_TLS_VERIFY. */
 const ignoredVariables = (): string[] =>
   IGNORED.filter(
     (name) =>
@@ -74,7 +74,7 @@ interface ClientConfig {
   readonly proxies?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** The configuration of Docker's client; asking `docker` itself costs as much as a whole no-op run. */
+/** The configuration of Docker's client, read directly: a call of `docker` takes as long as a whole no-op run. */
 async function clientConfig(): Promise<ClientConfig> {
   try {
     const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
@@ -84,7 +84,7 @@ async function clientConfig(): Promise<ClientConfig> {
   }
 }
 
-/** The context that somebody chose. */
+/** The context, unless it is the default. */
 async function chosenContext(): Promise<string | undefined> {
   const named = process.env['DOCKER_CONTEXT'];
   if (named) return named;
@@ -92,7 +92,7 @@ async function chosenContext(): Promise<string | undefined> {
   return currentContext === 'default' ? undefined : currentContext;
 }
 
-/** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked where there is one. */
+/** The socket that `docker` would use. dockerode does not support contexts, so the client resolves them. */
 async function endpoint(): Promise<Endpoint> {
   const fromEnvironment = process.env['DOCKER_HOST'];
   if (fromEnvironment !== undefined && fromEnvironment !== '')
@@ -118,16 +118,16 @@ async function endpoint(): Promise<Endpoint> {
   }
 }
 
-/** The newest that we know: in newer ones an engine may answer in other words. */
+/** The newest API version that we know; the responses of newer ones may differ. */
 const NEWEST_API = '1.53';
 
-/** The version of the API to speak: the engine's newest, but not newer than ours. An engine may take none so old. */
+/** The API version to use: the engine's newest, but not newer than ours. (An engine may no longer support ours.) */
 export function apiVersion(newest: string | undefined): string | undefined {
   if (newest === undefined || !/^\d+\.\d+$/.test(newest)) return undefined;
   return `v${isOlder(numbersOf(newest) ?? [], numbersOf(NEWEST_API) ?? []) ? newest : NEWEST_API}`;
 }
 
-/** An engine will refuse calls without a version one day. Nobody there: the first real question tells that in words. */
+/** Asks the engine for its API version, since later engines may refuse calls without one. The next call reports a silent engine. */
 async function negotiate(socketPath: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const asked = request({ socketPath, path: '/_ping', method: 'GET', timeout: 10_000 }, (response) => {
@@ -199,7 +199,7 @@ const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT']);
 const NO_DAEMON =
   /^(error during connect|cannot connect to the docker daemon)|: cannot connect to the docker daemon|connect (ECONNREFUSED|ENOENT) \S+\.sock/im;
 
-/** What an engine that went away in mid-run looks like: to a socket, and in the words of `docker`. */
+/** Whether an error, of the socket or of `docker`, means that the engine stopped during a run. */
 export function isGone(error: unknown): boolean {
   return (
     NO_ANSWER.has(codeOf(error) ?? '') ||
@@ -210,7 +210,7 @@ export function isGone(error: unknown): boolean {
 
 const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 
-/** Every method of an engine, with one Problem for an engine that stops answering. `info` has more to say about that. */
+/** Wraps every method of an engine: one Problem if it stops answering. `info` has its own, more precise ones. */
 export function watched({ info, ...methods }: Engine, socket: string): Engine {
   const gone = (cause: unknown): EngineGone =>
     new EngineGone(
@@ -256,12 +256,12 @@ class Sink extends Writable {
   }
 }
 
-/** For a command in a container: longer than the migrations of a large database take. */
+/** Time limit for a command in a container: longer than the migrations of a large database. */
 const EXEC_MS = 2 * 3_600_000;
-/** From the end of its output to its exit code. */
+/** Time limit from the end of its output to its exit code. */
 const EXIT_CODE_MS = 60_000;
 
-/** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
+/** Finds the engine; {@link Engine.info} tests whether it answers. */
 export async function connect(): Promise<Engine> {
   const end = await endpoint();
   const docker = await client(end);
@@ -291,7 +291,7 @@ export async function connect(): Promise<Engine> {
         OperatingSystem?: string;
       };
       let architecture: string;
-      // The client first: without it the socket's trouble is not the person's first trouble.
+      // The client first: if it is missing, that is the error to report.
       const compose = await cli(['compose', 'version', '--short']);
       try {
         info = await docker.info();
@@ -371,7 +371,7 @@ export async function connect(): Promise<Engine> {
             .map(({ os, architecture }) => `${os}/${architecture}`),
         };
       } catch (error) {
-        // It answered: what it wants of whom is between it and the pull, which may be logged in.
+        // The registry answered. Authentication is left to the pull, which may have credentials.
         if ([401, 403].includes(statusOf(error) ?? 0)) return undefined;
         throw pullProblem(reference, messageOf(error));
       }
@@ -432,7 +432,7 @@ export async function connect(): Promise<Engine> {
           .getVolume(name)
           .remove()
           .catch((error: unknown) => {
-            // Gone already, or in use.
+            // Removed already, or in use.
             if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
           });
     },
@@ -461,7 +461,7 @@ export async function connect(): Promise<Engine> {
           try {
             return await docker.getContainer(Id).inspect();
           } catch (error) {
-            // Gone between the two calls.
+            // Removed between the two calls.
             if (statusOf(error) === 404) return undefined;
             throw error;
           }
@@ -622,7 +622,7 @@ function statusOf(error: unknown): number | undefined {
     : undefined;
 }
 
-/** Why an image was not pulled: what the engine or the registry said, what that means, and what to do. */
+/** Reasons of a failed pull: a pattern in the error text, what it means, and what to do. */
 const PULL_PROBLEMS: readonly {
   readonly words: RegExp;
   readonly means: (digest: string | undefined) => string;
