@@ -374,7 +374,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (tool === undefined && entry === undefined) {
       const { nearest } = await import('./config/parse.ts');
       const near = nearest(name, Object.keys(COMMANDS));
-      throw usage(`There is no command ${name}.${near ? ` Did you mean ${near}?` : ''}`);
+      throw usage(`Unknown command: ${name}.${near ? ` Did you mean ${near}?` : ''}`);
     }
     const extra = rest.slice(entry?.words ?? 0);
     if (tool === undefined && extra.length > 0) throw usage(`Unexpected argument: ${extra.join(' ')}`);

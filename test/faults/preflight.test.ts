@@ -303,7 +303,7 @@ describe('an engine of our own', () => {
   test('that was stopped', async () => {
     await stopped();
     const run = await dryRun();
-    expect(run.stderr).toMatch(/No Docker engine answers at .*run\.sock\. The context other says so\./);
+    expect(run.stderr).toMatch(/No Docker engine answers at .*run\.sock\. It is set by the context other\./);
     expect(run.stderr).toMatch(/docker context use default/);
     expect(run.code).toBe(4);
   });

@@ -405,7 +405,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const caddy = lockedReference(lock['caddy'] as Lock[string]);
   await preflightInside({ ...checksOf(options, config, engine), caddy, accept: undefined });
 
-  // Verify whose data are there before writing anything, secrets included.
+  // Verify who owns existing data before writing anything, secrets included.
   await refuseMoved(engine, site);
   await refusePlaces(engine, site);
   await runTrials(engine, config, store, lock, progress);

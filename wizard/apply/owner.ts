@@ -41,8 +41,8 @@ const groupName = ({ group }: Caller, gid: number): string =>
   rowsOf(group).find((row) => row[2] === String(gid))?.[0] ?? `${gid}`;
 
 /**
- * Whether write access of a group gives nobody else access: nobody else is in it, as in a user's private group, or it is
- * `docker`, whose members have the rights of root anyway.
+ * Whether write access of a group is harmless: it has no other members, like a user's private group, or it is `docker`, whose
+ * members have the rights of root anyway.
  */
 function isHarmless(caller: Caller, gid: number, owner: number): boolean {
   if (gid === 0) return true;

@@ -54,7 +54,7 @@ export async function tellServers(
         );
         if (code === 0) return;
         throw new Problem(EXIT.FAILED, `${service} rejected the new ${name} (exit code ${code}).`, {
-          means: 'The previous one stays in use.',
+          means: 'The previous value stays in use.',
           next: 'Fix the error in the log above, then run `fedi-setup apply` to retry.',
           log: stderr.trim().split('\n').slice(-10).join('\n'),
         });

@@ -90,7 +90,7 @@ function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): P
   // The output of a step may be the secret itself, so only standard error is shown.
   return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
     means: 'The site runs, but its first run is incomplete. Completed steps are kept.',
-    next: `${step.hint} Then run this again: it continues here.`,
+    next: `${step.hint} Then run this again.`,
     log: (step.capture || step.puts ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
   });
 }

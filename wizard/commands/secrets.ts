@@ -49,7 +49,7 @@ function listSecrets({ flags, progress }: CommandContext, store: Store, config: 
   }
   out('');
   out('forever  the data depend on it; it never changes');
-  out('steps    to change it takes more than a new value here');
+  out('steps    changing it takes more than a new value');
   out('free     can be changed at any time');
   out('');
   out(`\`fedi-setup secrets rotate NAME\` replaces one of: ${[...able].join(', ')}`);

@@ -160,7 +160,7 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
 async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promise<Problem> {
   const socket = host.replace(/^unix:\/\//, '');
   const code = codeOf(error);
-  const told = chosenBy === undefined ? '' : ` ${chosenBy.replace(/^t/, 'T')} says so.`;
+  const told = chosenBy === undefined ? '' : ` It is set by ${chosenBy}.`;
   if (code === 'EACCES' || code === 'EPERM') {
     return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
       means: 'Docker is installed, but your account is not in its group. Nothing was changed.',

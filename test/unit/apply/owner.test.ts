@@ -44,7 +44,7 @@ beforeEach(() => {
 });
 
 describe('refused', () => {
-  test('what belongs to somebody else, root aside', async () => {
+  test('refuses files of another user, except root', async () => {
     expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
     const problem = await problemFrom(() => refuseStrangers(folder, stranger));
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
@@ -108,7 +108,7 @@ describe.runIf(ME === 0)('a group that may write', () => {
     else await expect(run).rejects.toThrow(/^The group \S+ can change /);
   });
 
-  test('sudo counts as who called it; nobody else does', async () => {
+  test('counts the user who called sudo as the caller, and no other user', async () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 5001, 5001);
     expect(await saysOf()).toBe(`${folder} belongs to berta.`);
@@ -129,7 +129,7 @@ test('the way to a directory, its links resolved', async () => {
   expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
 });
 
-test.runIf(ME === 0)('a link of somebody else’s, wherever it leads', async () => {
+test.runIf(ME === 0)('refuses another user’s link, whatever its target', async () => {
   const { chownSync, lchownSync } = await import('node:fs');
   const [mine, theirs] = [tempFolder(), tempFolder()];
   chownSync(theirs, 5001, 5001);
