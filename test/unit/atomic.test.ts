@@ -114,14 +114,14 @@ describe('a link', () => {
     const site = tempFolder();
     symlinkSync(target, join(site, 'secrets.json'));
     const problem = await problemFrom(() => writeWhole(join(site, 'secrets.json'), 'new', 0o600));
-    expect(problem.message).toContain('leads to');
+    expect(problem.message).toContain('is a link to');
     expect(lstatSync(join(site, 'secrets.json')).isSymbolicLink()).toBe(true);
   });
 
   test('secrets that are out of reach are not replaced by new ones', async () => {
     const site = tempFolder();
     symlinkSync('/nonexistent/s.json', join(site, 'secrets.json'));
-    expect((await problemFrom(() => Store.open(site))).message).toContain('leads to /nonexistent/s.json');
+    expect((await problemFrom(() => Store.open(site))).message).toContain('is a link to /nonexistent/s.json');
   });
 });
 
