@@ -361,7 +361,7 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
     lines.push(
       'Steps (completed ones are skipped):',
       ...steps.map(({ title }) => `  ${title}`),
-      'Then the receipt.',
+      'Then the site is proven.',
     );
   }
   return {
