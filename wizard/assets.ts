@@ -1,9 +1,9 @@
-/** The files that ship with the package beside the code: compose/ and caddy/. */
+/** Files that ship with the package: compose/ and caddy/. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// Both wizard/ (from source) and dist/ (bundled) lie directly below the package's root.
+// Both wizard/ (source) and dist/ (bundle) are directly below the package's root.
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** Path of a shipped file or folder, such as `compose/snac.yaml`. */

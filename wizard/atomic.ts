@@ -1,18 +1,18 @@
-/** Writing files so that a kill, a full disk or a power cut leaves the old text or the new one, never a part. */
+/** Atomic writes: a kill, a full disk or a power cut leaves the complete old or new text. */
 import { chmod, mkdir, open, readlink, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { EXIT, Problem, codeOf, messageOf } from './problem.ts';
 
-/** Ends the name of a file that is not in place yet. No glob of ours or of Caddy's matches it. */
+/** Suffix of a file that is not in place yet. None of our globs, nor Caddy's, matches it. */
 export const NEW = '.fedi-new';
 
-/** A link's target; undefined: it is no link. */
+/** A link's target; undefined: not a link. */
 const linkAt = async (path: string): Promise<string | undefined> => readlink(path).catch(() => undefined);
 
 /**
- * The file itself, where `path` is a link to it: that is what is written, so that the link stays. Throws a Problem where it
- * leads to nothing, such as a disk that is not mounted.
+ * Resolves a link to its target, which is written so that the link stays. Throws a Problem if the target does not exist, such as
+ * on a disk that is not mounted.
  */
 export async function fileAt(path: string): Promise<string> {
   const link = await linkAt(path);
@@ -22,26 +22,26 @@ export async function fileAt(path: string): Promise<string> {
   } catch (error) {
     const code = codeOf(error) ?? '';
     if (!['ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) throw cannotRead(path, error);
-    throw new Problem(EXIT.PREFLIGHT, `${path} leads to ${link}, where there is no file.`, {
-      means: 'A new file in its place might not be where you keep the other one. Nothing was changed.',
-      next: 'Mount or restore what the link leads to, or remove the link.',
+    throw new Problem(EXIT.PREFLIGHT, `${path} is a link to ${link}, which does not exist.`, {
+      means: 'A new file in its place might hide the one that you keep elsewhere. Nothing was changed.',
+      next: 'Mount or restore the target of the link, or remove the link.',
       cause: error,
     });
   }
 }
 
-/** True where others may do more than `mode` lets them. Some file systems show every file as a program, which harms nobody. */
+/** True if others have more access than `mode`. Ignores execution of files, since some file systems show it for every file. */
 export const isWider = (found: { mode: number; isDirectory(): boolean }, mode: number): boolean =>
   (found.mode & (found.isDirectory() ? 0o077 : 0o066) & ~mode) !== 0;
 
 const keepsNoModes = (folder: string): Problem =>
-  new Problem(EXIT.PREFLIGHT, `${folder} is on a file system that keeps no permissions.`, {
+  new Problem(EXIT.PREFLIGHT, `${folder} is on a file system without permissions.`, {
     means:
-      'FAT, exFAT, NTFS and some network shares are like that: other users of this host could read the secrets of the site. None were written.',
+      'On FAT, exFAT, NTFS and some network shares other users of this host could read the secrets of the site. None were written.',
     next: 'Choose a directory on another file system with --dir, such as ext4, XFS or Btrfs.',
   });
 
-/** Sets a mode and reads it back: some file systems refuse it, others say yes and do nothing. */
+/** Sets a mode and reads it back: some file systems refuse it, others ignore it. */
 async function setMode(at: Pick<FileHandle, 'chmod' | 'stat'>, mode: number, folder: string): Promise<void> {
   let refused = false;
   try {
@@ -59,7 +59,7 @@ const at = (path: string): Pick<FileHandle, 'chmod' | 'stat'> => ({
   stat: (() => stat(path)) as FileHandle['stat'],
 });
 
-/** Takes from others what `mode` does not give them. True when there was something to take. */
+/** Removes access that `mode` does not give to others. True if there was any. */
 export async function closeToOthers(path: string, mode: number): Promise<boolean> {
   try {
     if (!isWider(await stat(path), mode)) return false;
@@ -73,8 +73,7 @@ export async function closeToOthers(path: string, mode: number): Promise<boolean
 }
 
 /**
- * Writes the new text completely and to the disk, beside the file that `path` leads to, with its mode from creation. Rename
- * it into place afterwards.
+ * Writes and syncs the new text next to the target of `path`, with its mode from creation. Rename it into place afterwards.
  */
 export async function writeNew(path: string, text: string | Buffer, mode: number): Promise<void> {
   const temporary = (await fileAt(path)) + NEW;
@@ -82,9 +81,9 @@ export async function writeNew(path: string, text: string | Buffer, mode: number
   let handle: FileHandle | undefined;
   try {
     handle = await open(temporary, 'wx', mode);
-    // An umask may have taken bits away that a container needs (0644 under umask 077), so the mode is set again.
+    // The umask may have removed bits that a container needs (0644 under umask 077), so set the mode again.
     await setMode(handle, mode, dirname(temporary));
-    // FileHandle.writeFile goes on after short writes; a nearly full disk gives those without an error.
+    // FileHandle.writeFile continues after short writes, which a nearly full disk gives without an error.
     await handle.writeFile(text);
     await handle.sync();
     const { size } = await handle.stat();
@@ -110,7 +109,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** One file, whole. For a set of files see files.ts. */
+/** Writes one file atomically. For a set of files see files.ts. */
 export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
   await writeNew(path, text, mode);
   const target = await fileAt(path);
@@ -119,7 +118,7 @@ export async function writeWhole(path: string, text: string, mode: number): Prom
     await syncFolder(dirname(target));
   } catch (error) {
     await rm(target + NEW, { force: true });
-    throw cannotWrite(path, error, 'It holds the old text or the new one, whole.');
+    throw cannotWrite(path, error, 'It holds the complete old or new text.');
   }
 }
 
@@ -151,7 +150,7 @@ const REASONS: Readonly<Record<string, { what: string; next: string }>> = {
   ENAMETOOLONG: { what: 'the path is too long', next: 'Choose a shorter one with --dir.' },
 };
 
-/** A write error in words. The exit code is 1 for a disk, 4 where the person lacks permission. */
+/** The Problem of a write error. The exit code is 1 for a disk, 4 for missing permission. */
 export function cannotWrite(
   path: string,
   error: unknown,
@@ -166,13 +165,13 @@ export function cannotWrite(
     `${path} cannot be written: ${reason?.what ?? messageOf(error)}.`,
     {
       means,
-      next: reason?.next ?? 'Mend that and run this again.',
+      next: reason?.next ?? 'Fix that and run this again.',
       cause: error,
     },
   );
 }
 
-/** A read error in words. */
+/** The Problem of a read error. */
 export function cannotRead(path: string, error: unknown): Problem {
   const code = codeOf(error) ?? '';
   const tooLong = code === 'ENAMETOOLONG';
@@ -187,14 +186,14 @@ export function cannotRead(path: string, error: unknown): Problem {
   );
 }
 
-/** Makes a folder with exactly this mode, whatever the umask; one that is there keeps its own. */
+/** Creates a directory with exactly this mode, whatever the umask; an existing one keeps its own. */
 export async function makeFolder(path: string, mode: number): Promise<void> {
   if (await exists(path)) return;
   await makeFolder(dirname(path), mode);
   try {
     await mkdir(path);
   } catch (error) {
-    // Somebody else made it in the same moment.
+    // Another process created it at the same moment.
     if (codeOf(error) !== 'EEXIST') throw error;
     return;
   }

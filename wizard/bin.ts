@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-/* Runs on every Node there is, to say in words which one is needed; loads the rest only then. */
+/* Runs on any version of Node, to say which one is needed; loads the rest only then. */
 declare const VERSION: string;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 15)) {
   process.stderr.write(
-    `Error: fedi-setup needs Node.js 20.15 or newer; this is ${process.versions.node}.\n  Next: install a newer one (https://nodejs.org), then run this again.\n`,
+    `Error: fedi-setup needs Node.js 20.15 or newer; this is ${process.versions.node}.\n  Next: install a newer version (https://nodejs.org), then run this again.\n`,
   );
   process.exitCode = 4;
 } else if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-v')) {
@@ -13,7 +13,7 @@ if (major < 20 || (major === 20 && minor < 15)) {
 } else {
   void import('./cli.ts').then(async ({ main }) => {
     process.exitCode = await main(process.argv.slice(2));
-    // An open prompt or socket must not hold a finished run.
+    // An open prompt or socket must not keep a finished run alive.
     process.stdin.unref?.();
   });
 }

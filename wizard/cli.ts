@@ -12,39 +12,39 @@ export const version = typeof VERSION === 'undefined' ? '0.0.0-source' : VERSION
 
 interface Entry {
   readonly about: string;
-  /** How many words of its own it takes; absent: none. */
+  /** Largest number of arguments; absent: none. */
   readonly words?: number;
-  /** Flags that it takes besides {@link COMMON}. */
+  /** Flags besides {@link COMMON}. */
   readonly flags: readonly Flag[];
-  /** It takes answers, as flags and by --answers. */
+  /** It accepts answers, as flags and by --answers. */
   readonly answers?: true;
   readonly load: () => Promise<Command>;
 }
 
 const GLOBAL_FLAGS = {
-  dir: { type: 'string', about: 'DIR     the site directory (default: here, or ./fedi)' },
-  answers: { type: 'string', about: 'FILE    answers as in env.example; - is standard input' },
-  json: { type: 'boolean', about: '        events as JSON lines on standard output' },
+  dir: { type: 'string', about: 'DIR     site directory (default: this one, or ./fedi)' },
+  answers: { type: 'string', about: 'FILE    answers in the form of env.example; - is standard input' },
+  json: { type: 'boolean', about: '        print events as JSON lines' },
   'dry-run': { type: 'boolean', about: '        show the plan only' },
-  yes: { type: 'boolean', short: 'y', about: '        ask nothing, take the defaults' },
+  yes: { type: 'boolean', short: 'y', about: '        ask nothing, use the defaults' },
   check: { type: 'boolean', about: '        exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
-  'skip-check': { type: 'string', multiple: true, about: 'ID      leave a check of this host out' },
-  swap: { type: 'string', about: 'GB      make a swap file of that size if there is none (as root)' },
-  data: { type: 'boolean', about: '        the data too' },
+  'skip-check': { type: 'string', multiple: true, about: 'ID      skip a check of this host' },
+  swap: { type: 'string', about: 'GB      create a swap file of that size if there is none (as root)' },
+  data: { type: 'boolean', about: '        delete the data too' },
   mail: { type: 'boolean', about: '        send a mail too' },
   fix: { type: 'boolean', about: '        fix what it can' },
-  confirm: { type: 'string', about: 'NAME    of the site, the app or the secret that it is about' },
-  debug: { type: 'boolean', about: '        stack traces' },
-  help: { type: 'boolean', short: 'h', about: '        this; with a command: what that takes' },
-  version: { type: 'boolean', short: 'v', about: '        the version' },
+  confirm: { type: 'string', about: 'NAME    confirm with the name of the site, app or secret' },
+  debug: { type: 'boolean', about: '        show stack traces' },
+  help: { type: 'boolean', short: 'h', about: '        show this help, or that of a command' },
+  version: { type: 'boolean', short: 'v', about: '        show the version' },
 } as const;
 
 type Flag = keyof typeof GLOBAL_FLAGS;
 
 /** Flags of every command. */
 const COMMON: readonly Flag[] = ['dir', 'json', 'yes', 'debug', 'help', 'version'];
-/** Flags of commands that bring a site to what its answers say. */
+/** Flags of commands that apply answers to a site. */
 const APPLY: readonly Flag[] = ['dry-run', 'edited', 'skip-check', 'swap', 'confirm'];
 
 const setup = () => import('./commands/setup.ts');
@@ -59,67 +59,67 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await setup()).wizardCommand,
   },
   apply: {
-    about: 'the same without questions; again: changes what changed',
+    about: 'the same without questions; later: applies what changed',
     flags: APPLY,
     answers: true,
     load: async () => (await setup()).applyCommand,
   },
   plan: {
-    about: 'what apply would do (--check: exit 1 if anything)',
-    // A line with `apply` stays right when that word is exchanged.
+    about: 'shows what apply would do (--check: exit 1 if anything)',
+    // Takes the flags of `apply`, so that you can replace the one word by the other.
     flags: [...APPLY, 'check'],
     answers: true,
     load: async () => (await setup()).planCommand,
   },
   rollback: {
-    about: 'what the site was before; NUMBER: makes it that again',
+    about: 'lists earlier versions of the site; NUMBER: restores one',
     words: 1,
     flags: APPLY,
     load: async () => (await setup()).rollbackCommand,
   },
   lab: {
-    about: 'a server on this host only, to look at',
+    about: 'sets up a trial server on this host only',
     flags: APPLY,
     answers: true,
     load: async () => (await setup()).labCommand,
   },
-  status: { about: 'what runs', flags: [], load: async () => (await site()).statusCommand },
+  status: { about: 'shows what runs', flags: [], load: async () => (await site()).statusCommand },
   doctor: {
     about: 'checks this host and the site (--fix: fixes what it can)',
     flags: ['fix', 'skip-check'],
     load: async () => (await site()).doctorCommand,
   },
   prove: {
-    about: 'the receipt again: log-in, WebFinger, upload, …',
+    about: 'tests the site again: log-in, WebFinger, upload, …',
     flags: ['mail'],
     load: async () => (await site()).proveCommand,
   },
   mail: {
-    about: 'the mails that the catcher holds',
+    about: 'shows the mails in the catcher',
     flags: [],
     load: async () => (await site()).mailCommand,
   },
   secrets: {
-    about: 'which there are; export [FILE]; set NAME FILE; rotate NAME',
+    about: 'lists them; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
     flags: APPLY.filter((flag) => flag !== 'dry-run'),
     load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
-    about: 'APP: one more server on a site that exists',
+    about: 'APP: adds an app to the site',
     words: 1,
     flags: APPLY,
     answers: true,
     load: async () => (await apps()).addCommand,
   },
   remove: {
-    about: 'APP: one server less (--data: its data too)',
+    about: 'APP: removes an app (--data: its data too)',
     words: 1,
     flags: [...APPLY, 'data'],
     load: async () => (await apps()).removeCommand,
   },
   reset: {
-    about: 'back to before the first run: data go, answers stay',
+    about: 'deletes the data, keeps the answers',
     flags: ['confirm', 'data'],
     load: async () => (await site()).resetCommand,
   },
@@ -151,7 +151,7 @@ async function help(name?: string): Promise<string> {
       lines.push(`  ${(command || '(none)').padEnd(10)} ${about}`);
     for (const { cli, name: app } of APPS)
       lines.push(`  ${`${cli.name} …`.padEnd(10)} ${app}’s own tool, in its container`);
-    lines.push('', '`fedi-setup COMMAND --help` shows what a command takes.');
+    lines.push('', '`fedi-setup COMMAND --help` shows the flags of a command.');
   } else {
     lines.push(`fedi-setup ${name}: ${entry.about}`, '');
     lines.push(`Usage: fedi-setup ${name}${' WORD'.repeat(entry.words === undefined ? 0 : 1)} [FLAGS]`);
@@ -169,7 +169,7 @@ async function help(name?: string): Promise<string> {
 
 const commandName = (name: string): string => (name === '' ? 'fedi-setup' : name);
 
-/** Refuses what a command would not listen to: a removal that was meant as a look, a change that was meant as a check. */
+/** Refuses flags that a command would ignore: with an ignored --dry-run, a removal would be executed. */
 async function refuseSurplus(
   name: string,
   entry: Entry | undefined,
@@ -202,9 +202,9 @@ async function parse(
 ): Promise<{ flags: GlobalFlags; given: string[]; answers: Record<string, string>; words: string[] }> {
   const options: ParseArgsConfig['options'] = {};
   for (const [name, { about: _, ...option }] of Object.entries(GLOBAL_FLAGS)) options[name] = option;
-  // No prototype: `--constructor` and `--__proto__` are words like others.
+  // No prototype: `--constructor` and `--__proto__` are ordinary names.
   const answers = Object.create(null) as Record<string, string>;
-  // Answer flags are checked by sources.ts, which knows the nearest right name; here they are only told from values.
+  // sources.ts checks the answer flags; here they are only separated from values.
   const { tokens } = parseArgs({
     args: [...argv],
     options,
@@ -248,9 +248,9 @@ async function parse(
   }
   const edited = values['edited'];
   if (edited !== undefined && !['keep', 'replace', 'abort'].includes(String(edited)))
-    throw usage('--edited is one of keep, replace, abort.');
+    throw usage('--edited must be keep, replace or abort.');
   const swap = values['swap'] ?? '0';
-  if (!/^\d{1,2}$/.test(String(swap))) throw usage('--swap is a size in GB, up to 99.');
+  if (!/^\d{1,2}$/.test(String(swap))) throw usage('--swap must be a size in GB, up to 99.');
   const text = (name: string): string | undefined => values[name] as string | undefined;
   return {
     words,
@@ -280,7 +280,7 @@ async function parse(
 const usage = (what: string): Problem =>
   new Problem(EXIT.USAGE, what, { next: '`fedi-setup --help` lists commands and flags.' });
 
-/** What happened, what it means, what to do next, and the last log lines where there are some. */
+/** Prints what happened, what it means, the last log lines, and what to do next. */
 function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }): void {
   if (flags.json) {
     process.stdout.write(
@@ -291,7 +291,7 @@ function printProblem(problem: Problem, flags: { json: boolean; debug: boolean }
   process.stderr.write(`\n${mark} ${problemInWords(problem, flags.debug)}\n`);
 }
 
-/** It may quote text from outside (logs, answers of servers): control characters are spelled out, long lines cut. */
+/** Escapes control characters and cuts long lines: a problem may quote logs or responses of servers. */
 export function problemInWords(problem: Problem, debug: boolean): string {
   const lines = [problem.message];
   if (problem.means) lines.push(`  ${problem.means}`);
@@ -308,7 +308,7 @@ export function problemInWords(problem: Problem, debug: boolean): string {
   return shortLines(visible(lines.join('\n')), LONGEST_LINE);
 }
 
-/** Ends well or badly; never throws. Resolves to the exit code. */
+/** Never throws. Resolves to the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   // Known before the flags are parsed, since parsing may fail too.
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
@@ -326,30 +326,30 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(
       releaseLock === undefined
         ? nothingChanged()
-        : '\nCancelled. What was done stays; run this again to complete it.\n',
+        : '\nCancelled. Completed steps are kept; run this again to finish.\n',
     );
-    // A prompt that was cut short has hidden the cursor.
+    // An interrupted prompt has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
-    // Released and exited at once: our own work, which is still under way, writes nothing in between.
+    // Release and exit at once, so that our own work, which still runs, writes nothing in between.
     const isHungUp = process.stdin.isTTY && !isatty(0);
     void releaseLock?.().catch(() => undefined);
     if (isHungUp) await unlessHungUp();
     process.exit(code);
   };
-  // Not `once`: prompts and spinners end the process themselves where they find no other listener.
+  // Not `once`: prompts and spinners end the process if they find no other listener.
   process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
   process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
   process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      // A reader that went away (`| head`) is no reason to leave a site half done.
+      // A closed pipe (`| head`) must not leave a site half done.
       if (error.code === 'EPIPE') return;
       if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
       else throw error;
     });
   }
 
-  // readline finds out that the terminal went away by an error of its own.
+  // readline reports a lost terminal by its own error.
   process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
     else {
@@ -374,10 +374,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (tool === undefined && entry === undefined) {
       const { nearest } = await import('./config/parse.ts');
       const near = nearest(name, Object.keys(COMMANDS));
-      throw usage(`There is no command ${name}.${near ? ` Did you mean ${near}?` : ''}`);
+      throw usage(`Unknown command: ${name}.${near ? ` Did you mean ${near}?` : ''}`);
     }
     const extra = rest.slice(entry?.words ?? 0);
-    if (tool === undefined && extra.length > 0) throw usage(`\`${extra.join(' ')}\` is one word too many.`);
+    if (tool === undefined && extra.length > 0) throw usage(`Unexpected argument: ${extra.join(' ')}`);
 
     await refuseSurplus(tool?.name ?? name, entry, given, Object.keys(answers));
 
@@ -405,7 +405,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       tool === undefined ? await (entry as Entry).load() : (await site()).toolCommand(tool.name);
     return await command(context);
   } catch (error) {
-    // What a signal breaks off is no error of its own.
+    // An interruption by a signal is not reported as an error.
     if (leaving) return await new Promise<never>(() => undefined);
     if (error instanceof Cancelled) {
       await unlessHungUp();
@@ -416,8 +416,8 @@ export async function main(argv: readonly string[]): Promise<number> {
       printProblem(error, early);
       return error.exit;
     }
-    const bug = new Problem(EXIT.FAILED, `This is a fault of fedi-setup ${version}: ${messageOf(error)}`, {
-      next: 'Please report it, with what you ran. --debug shows where it happened.',
+    const bug = new Problem(EXIT.FAILED, `Internal error in fedi-setup ${version}: ${messageOf(error)}`, {
+      next: 'Please report it with the command you ran. --debug shows a stack trace.',
       cause: error,
     });
     if (error instanceof Error && error.stack) bug.stack = error.stack;
@@ -426,7 +426,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `fedi-setup [--dir X] snac …`: the words behind an app's tool are its own, flags included. */
+/** `fedi-setup [--dir X] snac …`: everything after the name of an app's tool belongs to the tool, flags included. */
 async function toolOf(
   argv: readonly string[],
 ): Promise<{ name: string; before: string[]; words: string[] } | undefined> {
@@ -451,7 +451,7 @@ function globalFlag(name: string): { type: 'string' | 'boolean'; multiple?: bool
   return Object.hasOwn(GLOBAL_FLAGS, name) ? GLOBAL_FLAGS[name as keyof typeof GLOBAL_FLAGS] : undefined;
 }
 
-/** Node aborts when it cannot give the modes of a terminal back that is gone: then we die of the signal itself. */
+/** Node aborts when it cannot restore the modes of a lost terminal, so the process ends by the signal instead. */
 async function unlessHungUp(): Promise<void> {
   if (!process.stdin.isTTY || isatty(0)) return;
   process.removeAllListeners('SIGHUP');

@@ -1,21 +1,21 @@
-/** What a site directory holds, and the names of our own things in it. */
+/** Names in a site directory. */
 
-/** Folder of manifest, generations, receipts and run lock. */
+/** Directory of manifest, generations, receipts and run lock. */
 export const OWN = '.fedi';
 
-/** Begins the name of a folder where a rendered set is tried out before it replaces anything. */
+/** Prefix of a directory where a rendered set is tested before it replaces anything. */
 export const TRIAL = 'trial-';
 
-/** Folder of pictures that Caddy shows in place of an app's own; below the one it has mounted. */
+/** Directory of pictures that Caddy serves in place of an app's own, inside its mount. */
 export const PICTURES = 'caddy/pictures';
 
-/** Answers of a conversation that was broken off. */
+/** Answers of an interrupted conversation. */
 export const DRAFT = 'conversation.json';
 
-/** The swap file that a run makes when it is told to, and where it is noted so that it is there after a restart too. */
+/** The swap file that a run creates on request, and the file that enables it after a restart. */
 export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;
 
-/** How long services took to be well again, for the next plan. */
+/** How long services took to become healthy, for the next plan. */
 export const STARTS = 'starts.json';
 
 /** A file that a site should have. */
@@ -23,11 +23,11 @@ export interface PlannedFile {
   /** Relative to the site directory. */
   readonly path: string;
   readonly text: string;
-  /** What is written instead of the text, which then is about it: a picture. */
+  /** Written instead of the text, which then describes it: a picture. */
   readonly bytes?: Buffer;
   readonly mode: number;
-  /** Holds secrets: its text is never shown, nor kept in a generation. */
+  /** Has secrets: its text is never shown and not kept in a generation. */
   readonly secret: boolean;
-  /** Generated files are compared with the manifest; answers and lock are the person's to edit. */
+  /** Generated files are compared with the manifest; answers and lock are for the user to edit. */
   readonly generated: boolean;
 }

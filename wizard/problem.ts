@@ -1,4 +1,4 @@
-/** Everything that can go wrong in words: what happened, what it means, what to do next. */
+/** Errors for the user: what happened, what it means, what to do next. */
 
 /** Exit codes, the same for every command. `HUP`, `INT` and `TERM` are 128 + the signal's number. */
 export const EXIT = {
@@ -16,7 +16,7 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** An error made for the person who runs the command; printed by cli.ts, nowhere else. */
+/** An error for the user; only cli.ts prints it. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly exit: ExitCode;
@@ -40,7 +40,7 @@ export class Problem extends Error {
   }
 }
 
-/** The person left: by a choice (exit 0), or by Ctrl-C, hang-up or a closed stdin. */
+/** The user left: by a choice (exit 0), or by Ctrl-C, hang-up or a closed stdin. */
 export class Cancelled extends Error {
   override name = 'Cancelled';
   readonly exit: ExitCode;
@@ -50,7 +50,7 @@ export class Cancelled extends Error {
   }
 }
 
-/** Several problems of one kind at once: all of them are shown, not the first. */
+/** Combines several problems of one kind, so that all are shown. */
 export function gather(exit: ExitCode, title: string, problems: readonly string[], next: string): Problem {
   if (problems.length === 1) return new Problem(exit, problems[0] as string, { next });
   return new Problem(exit, `${title}\n${problems.map((line) => `  - ${line}`).join('\n')}`, { next });

@@ -1,20 +1,20 @@
-/** What a person or a program sees while we work. The only importer of ora. One writer for all output. */
+/** Progress output, as text or JSON. The only importer of ora. */
 import { messageOf } from './problem.ts';
 import { LONGEST_LINE, shortLines, visible, visibleJson } from './visible.ts';
 
-/** Events of --json: one object a line on standard output. */
+/** Event of --json: one object per line on standard output. */
 export type Event = { readonly event: string; readonly [key: string]: unknown };
 
 export interface Progress {
-  /** Begins a line of progress. */
+  /** Starts a line of progress. */
   start(id: string, title: string): void;
-  /** What is going on within the line; short. */
+  /** Shows details of the current work; short. */
   update(text: string): void;
-  /** Ends the line: it was done now, or it was so already. */
+  /** Ends the line: done now, or done before. */
   done(note?: string): void;
   already(note?: string): void;
   fail(note?: string): void;
-  /** It was not tried. */
+  /** Ends the line: not tried. */
   skip(note: string): void;
   /** A plain line, for people only. */
   say(line?: string): void;
@@ -30,10 +30,10 @@ interface Spinner {
   stop(): unknown;
 }
 
-/** Notes may quote a page or a log. */
+/** Escapes and shortens a text, which may quote a page or a log. */
 const shown = (text: string): string => shortLines(visible(text), LONGEST_LINE);
 
-/** Lines for people. They may quote text from outside, so control characters are spelled out. */
+/** Writes a line for people, with control characters escaped. */
 export function writeText(stream: NodeJS.WritableStream, text: string): void {
   stream.write(`${shown(text)}\n`);
 }
@@ -61,7 +61,7 @@ export function jsonProgress(): Progress {
 /** Lines for people on standard error, so that standard output stays free; a spinner only on a real terminal. */
 export async function textProgress(): Promise<Progress> {
   const { stderr } = process;
-  // ora divides by the width, and a console may say it has none; CI logs want plain lines.
+  // ora divides by the width, which a console may report as 0; CI logs need plain lines.
   const live = stderr.isTTY && stderr.columns > 0 && !process.env['CI'] && process.env['TERM'] !== 'dumb';
   const ora = live ? (await import('ora')).default : undefined;
   let spinner: Spinner | undefined;
@@ -82,7 +82,7 @@ export async function textProgress(): Promise<Progress> {
     start(_id, text) {
       title = text;
       since = Date.now();
-      // discardStdin would put the terminal in raw mode, where Ctrl-C reaches neither us nor our children.
+      // discardStdin would set raw mode, where Ctrl-C reaches neither this process nor its children.
       if (ora)
         spinner = ora({
           text: shown(text),
@@ -107,7 +107,7 @@ export async function textProgress(): Promise<Progress> {
   };
 }
 
-/** Runs one piece of work as one line of progress. */
+/** Runs work as one line of progress. */
 export async function withLine<T>(
   progress: Progress,
   id: string,

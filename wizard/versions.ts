@@ -1,12 +1,12 @@
-/** Version numbers as people, tags and servers write them. */
+/** Parses and compares version numbers. */
 import type { Parsed } from './config/parse.ts';
 
-/** The numbers that a text begins with: `v4.7.6` → 4, 7, 6; `17-trixie` → 17; undefined: it begins with none. */
+/** The numbers at the start of a text: `v4.7.6` → 4, 7, 6; `17-trixie` → 17; undefined: there are none. */
 export function numbersOf(text: string): number[] | undefined {
   return /^v?(\d+(?:\.\d+)*)/.exec(text.trim())?.[1]?.split('.').map(Number);
 }
 
-/** Compares part by part; a part that is not there counts as 0. */
+/** Compares part by part; a missing part counts as 0. */
 export function isOlder(one: readonly number[], other: readonly number[]): boolean {
   for (let i = 0; i < Math.max(one.length, other.length); i++) {
     const [a, b] = [one[i] ?? 0, other[i] ?? 0];
@@ -15,13 +15,13 @@ export function isOlder(one: readonly number[], other: readonly number[]): boole
   return false;
 }
 
-/** A parser for `1.2.3` or `v1.2.3`, which gives `v1.2.3`. @param example a version that it takes */
+/** A parser for `1.2.3` or `v1.2.3`, which returns `v1.2.3`. @param example a valid version */
 export const versionParser =
   (example: string, oldest: readonly number[]) =>
   (given: string): Parsed<string> => {
     const version = /^v?(\d+\.\d+\.\d+)$/.exec(given.trim())?.[1];
     if (version === undefined) return { problem: `Not a version such as ${example}.` };
     if (isOlder(numbersOf(version) ?? [], oldest))
-      return { problem: `${oldest.join('.')} is the oldest this can set up.` };
+      return { problem: `${oldest.join('.')} is the oldest supported version.` };
     return { value: `v${version}` };
   };

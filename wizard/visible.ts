@@ -1,4 +1,4 @@
-/** Text from outside made safe to show: characters that a terminal would obey, or nobody would see, are spelled out. */
+/** Makes text from outside safe to show: escapes control and invisible characters. */
 
 /**
  * Characters that are refused in answers and escaped on the terminal: C0 and C1 controls (escape codes), DEL, soft
@@ -7,7 +7,7 @@
 const RANGES =
   '\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ufeff\\uffa0\\ufff9-\\ufffb\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e007f}';
 
-/** Holds at least one such character. */
+/** Matches one such character. */
 export const INVISIBLE = new RegExp(`[${RANGES}]`, 'u');
 
 const EACH = new RegExp(`\\r\\n|[${RANGES}]`, 'gu');
@@ -23,7 +23,7 @@ const spell = (found: string): string => {
 /** Line breaks and tabs stay; ESC becomes `\x1b`, U+202E becomes `\u{202e}`. */
 export const visible = (text: string): string => text.replaceAll(EACH, spell);
 
-/** JSON escapes C0 controls alone; here every character of these ranges is escaped. One line. */
+/** JSON in one line, with every character of these ranges escaped, not only C0 controls. */
 export const visibleJson = (value: unknown): string =>
   JSON.stringify(value).replaceAll(EACH, (found) =>
     found
@@ -32,13 +32,13 @@ export const visibleJson = (value: unknown): string =>
       .join(''),
   );
 
-/** Characters of one line of a log that are worth showing. */
+/** Longest line of a log, in characters. */
 const LONGEST_LOG_LINE = 500;
 
-/** Characters: more than any sentence of ours, and less than what would flood a terminal. */
+/** Longest line of other texts, in characters: more than our own sentences need. */
 export const LONGEST_LINE = 4000;
 
-/** Cuts each line that is longer than `most` characters, and says by how much. */
+/** Cuts lines longer than `most` characters and appends how many were cut. */
 export const shortLines = (text: string, most = LONGEST_LOG_LINE): string =>
   text
     .split('\n')

@@ -1,4 +1,4 @@
-/** YAML, read with positions and written without surprises. The only importer of js-yaml. */
+/** Reads YAML, with positions, and writes it. The only importer of js-yaml. */
 import { dump, EVENT_ID, getScalarValue, load, parseEvents, YAMLException } from 'js-yaml';
 import type { Event } from 'js-yaml';
 import { messageOf } from './problem.ts';
@@ -26,25 +26,25 @@ export function parseYaml(text: string): Yaml {
   }
 }
 
-/** Prints a value: no anchors, no folding, strings that look like numbers quoted for YAML 1.1 readers too. */
+/** Prints a value: no anchors, no folding; quotes strings that YAML 1.1 reads as numbers. */
 export function printYaml(value: unknown): string {
   return dump(value, { noRefs: true, lineWidth: -1, quoteStyle: 'double' });
 }
 
-/** Where a key stands in the text: offsets are zero-based and end-exclusive, lines 1-based. */
+/** Position of a key in the text: offsets are zero-based and end-exclusive, lines 1-based. */
 export interface Place {
   readonly path: readonly string[];
   readonly line: number;
   readonly keyStart: number;
   /** Range of a scalar value, quotes included; undefined for a mapping or a sequence. */
   readonly value: { readonly start: number; readonly end: number } | undefined;
-  /** The scalar as it is written, unquoted: `0644` and `1e3` are not numbers to us. Undefined for an alias too. */
+  /** The scalar as written, unquoted, so that `0644` and `1e3` stay text. Undefined for an alias too. */
   readonly text: string | undefined;
   /** True for a key of a `{flow}` mapping. */
   readonly flow: boolean;
 }
 
-/** Every mapping key of a document with its place, in the order of the text. */
+/** Every mapping key of a document with its position, in the order of the text. */
 export function places(text: string): Place[] {
   const found: Place[] = [];
   const events: Event[] = parseEvents(text, {});
@@ -52,7 +52,7 @@ export function places(text: string): Place[] {
   const lineOf = (offset: number): number => text.slice(0, offset).split('\n').length;
   const FLOW = 2;
 
-  // One recursive descent over the event list; `visit` consumes exactly one node.
+  // Recursive descent over the event list; `visit` consumes exactly one node.
   const visit = (
     path: readonly string[],
     after: number,
@@ -60,7 +60,7 @@ export function places(text: string): Place[] {
     const event = events[at++];
     if (event === undefined) return undefined;
     if (event.type === EVENT_ID.SCALAR) {
-      // A value that is not there has no place: it belongs behind the colon of its key.
+      // A missing value belongs after the colon of its key.
       if (event.valueStart < 0) {
         const colon = text.indexOf(':', after) + 1;
         return { start: colon, end: colon, text: '' };

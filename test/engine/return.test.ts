@@ -33,8 +33,8 @@ describe.sequential('an answer changed later', () => {
     expect(plan.code).toBe(0);
     expect(plan.stdout).toMatch(/env\/snac\.env:\n(?: {2}[+~-] \w+.*\n)* {2}~ SNAC_SMTP_URL \(hidden\)/);
     expect(plan.stdout).toMatch(/^Containers to create: mail$/m);
-    expect(plan.stdout).toMatch(/^Containers to replace, .*: snac$/m);
-    expect(plan.stdout).not.toContain('Caddy takes');
+    expect(plan.stdout).toMatch(/^Containers to recreate \(.*\): snac$/m);
+    expect(plan.stdout).not.toContain('Caddy is reloaded');
     expect(plan.stdout).toContain('Nothing was changed.');
     expect([site.containers(), generation()]).toEqual([before, 1]);
   });
@@ -51,7 +51,7 @@ describe.sequential('rollback', () => {
   test('lists what the site was, newest first', async () => {
     const list = await run(['rollback']);
     expect(list.code).toBe(0);
-    expect(list.stdout).toMatch(/^ +2 .*mail\.mode catcher\n +1 .*the first one there is\n$/);
+    expect(list.stdout).toMatch(/^ +2 .*mail\.mode catcher\n +1 .*the first version\n$/);
     const json = await run(['rollback', '--json']);
     expect(json.events).toMatchObject([
       { event: 'generation', number: 2, changed: ['mail.mode'] },

@@ -56,7 +56,7 @@ afterAll(() => {
 /** What has no business in the message of a foreseen trouble. */
 const expectWords = (run: Run, code: number, words: RegExp): void => {
   expect(run.stderr).toMatch(words);
-  expect(run.stderr).not.toMatch(/This is a fault of fedi-setup \d|\n {4}at /);
+  expect(run.stderr).not.toMatch(/Internal error in fedi-setup \d|\n {4}at /);
   expect(run.stderr).toMatch(/Next: /);
   expect(run.code).toBe(code);
 };

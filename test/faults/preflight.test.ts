@@ -243,7 +243,7 @@ describe('registries', () => {
   test('that is not there', async () => {
     const run = await dryRun('127.0.0.1:9/none/here:1');
     expect(shortly(run)).toEqual(['registry blocker']);
-    expect(run.stderr).toMatch(/The registry was not reached/);
+    expect(run.stderr).toMatch(/The registry could not be reached/);
     expect(existsSync(site.folder)).toBe(false);
   });
 });
@@ -303,7 +303,7 @@ describe('an engine of our own', () => {
   test('that was stopped', async () => {
     await stopped();
     const run = await dryRun();
-    expect(run.stderr).toMatch(/No Docker engine answers at .*run\.sock\. The context other says so\./);
+    expect(run.stderr).toMatch(/No Docker engine answers at .*run\.sock\. It is set by the context other\./);
     expect(run.stderr).toMatch(/docker context use default/);
     expect(run.code).toBe(4);
   });
@@ -428,7 +428,7 @@ describe('a swap file', () => {
     writeFileSync(places.file, 'mine'.repeat(10_000), { mode: 0o600 });
     await expect(makeSwap(16, places)).rejects.toMatchObject({
       exit: 4,
-      message: expect.stringMatching(/does not take/),
+      message: expect.stringMatching(/the kernel rejected/),
     });
     expect(readFileSync(places.file, 'utf8')).toBe('mine'.repeat(10_000));
     expect(readFileSync(places.fstab, 'utf8')).toBe(FSTAB);
@@ -443,7 +443,7 @@ describe('a swap file', () => {
     });
     await expect(makeSwap(2, places)).rejects.toMatchObject({
       exit: 4,
-      message: expect.stringMatching(/the kernel does not take/),
+      message: expect.stringMatching(/the kernel rejected/),
     });
     expect(names()).toEqual(['fstab']);
     expect(readFileSync(places.fstab, 'utf8')).toBe(FSTAB);
@@ -456,7 +456,7 @@ describe('a swap file', () => {
     const plan = await tool(['plan', '--check', '--dir', other, ...argv], { env });
     expect([plan.code, plan.stdout]).toEqual([
       1,
-      expect.stringMatching(/^Swap file of 1 GB: \/swapfile, noted in \/etc\/fstab$/m),
+      expect.stringMatching(/^Swap file of 1 GB: \/swapfile, added to \/etc\/fstab$/m),
     ]);
     const open = mkdtempSync(join(tmpdir(), 'fedi-open-'));
     execFileSync('chmod', ['1777', open]);

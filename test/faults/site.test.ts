@@ -76,7 +76,7 @@ async function expectRefused(run: () => Promise<Run>, code: number, words: RegEx
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
   expect(stderr).toMatch(words);
-  expect(stderr).not.toMatch(/This is a fault of fedi-setup \d|\n {4}at /);
+  expect(stderr).not.toMatch(/Internal error in fedi-setup \d|\n {4}at /);
   expect(stderr).toMatch(/Next: /);
   expect(found).toBe(code);
   expect([snapshot(site.folder), site.containers()]).toEqual(before);
@@ -201,7 +201,7 @@ describe.sequential('fedi.yaml', () => {
     });
   });
 
-  test('emptied, with the answers given anew, it is written anew', async () => {
+  test('emptied, with the answers given again, it is written again', async () => {
     const text = site.read('fedi.yaml');
     put('fedi.yaml', '');
     expectProven(await site.apply());
@@ -342,7 +342,7 @@ describe.sequential('one run at a time', () => {
     });
     expectProven(first);
     expect((await second)?.code).toBe(6);
-    expect((await second)?.stderr).toMatch(/Another run works on this site: process \d+/);
+    expect((await second)?.stderr).toMatch(/Another run is working on this site: process \d+/);
     expect(site.read('fedi.yaml')).toContain('mode: catcher');
   });
 });
@@ -351,7 +351,7 @@ describe.sequential('images', () => {
   test('a lock that names an id which the tag no longer has: exit 3', async () => {
     const lock = site.read('images.lock.yaml').replace(/sha256:[0-9a-f]{64}/, `sha256:${'0'.repeat(64)}`);
     await withFile('images.lock.yaml', lock, () =>
-      expectRefused(() => again(), 3, /is another image now than the one this site runs on/),
+      expectRefused(() => again(), 3, /now names another image than the one this site runs/),
     );
   });
 
@@ -453,7 +453,7 @@ describe.sequential('generated files changed by hand', () => {
       else expect(inspect('snac', '{{.Config.Hostname}}')).toBe('by-hand');
     });
 
-    test(`${path}: --edited replace writes ours`, async () => {
+    test(`${path}: --edited replace overwrites it`, async () => {
       appendFileSync(inSite(path), '# more\n');
       expectProven(await again('--edited', 'replace'));
       expect(site.read(path)).toBe(ours[path]);
@@ -591,7 +591,7 @@ describe.sequential('containers', () => {
     }
   });
 
-  test('one that never gets healthy: exit 1 with its last lines, and mended it completes', async () => {
+  test('one that never gets healthy: exit 1 with its last lines, and fixed it completes', async () => {
     put('env/snac.local.env', 'SNAC_PORT=1\n');
     put('compose.override.yaml', 'services: { snac: { healthcheck: { interval: 1s, start_period: 1s } } }\n');
     const run = await tool(['apply', '--dir', site.folder, '--json'], { env: fastClock(environment()) });
@@ -605,11 +605,11 @@ describe.sequential('containers', () => {
     expectProven(await again());
   });
 
-  test('one that stops again and again: exit 1 with its last lines', async () => {
+  test('one that keeps restarting: exit 1 with its last lines', async () => {
     put('env/snac.local.env', 'SNAC_PORT=banana\n');
     const run = await again();
     expect(run.code).toBe(1);
-    expect(run.stderr).toMatch(/The container snac stops again and again, with exit code 78/);
+    expect(run.stderr).toMatch(/The container snac keeps restarting, with exit code 78/);
     expect(run.stderr).toMatch(/\| snac: SNAC_PORT is "banana", which is no port/);
     rmSync(inSite('env/snac.local.env'));
     expectProven(await again());
@@ -630,7 +630,7 @@ describe.sequential('containers', () => {
             docker('kill', site.containers()[service] ?? '');
         },
       });
-      expect([id, [1, 5].includes(run.code), run.stderr.includes('This is a fault of')]).toEqual([
+      expect([id, [1, 5].includes(run.code), run.stderr.includes('Internal error in')]).toEqual([
         id,
         true,
         false,

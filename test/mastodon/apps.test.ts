@@ -38,7 +38,7 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
 
   test.each([
     ['a domain that is taken', ['add', 'mastodon', '--mastodon-domain', site.domain], 'Each needs its own'],
-    ['one that is there', ['add', 'snac'], 'runs snac already'],
+    ['one that is there', ['add', 'snac'], 'already runs snac'],
     ['one that does not exist', ['add', 'mastodonn'], 'Did you mean mastodon?'],
     ['the only one, removed', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
     [

@@ -196,7 +196,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     try {
       for (const [number, said] of [
         [3, `The data in number 3 of the Redis at ${host}:63799 belong to ${site.domain}`],
-        [5, `There are data in number 5 of the Redis at ${host}:63799 that this tool did not make`],
+        [5, `There are data in number 5 of the Redis at ${host}:63799 that fedi-setup did not create`],
       ] as const) {
         const run = await thief.apply([], { env: { ...theirs, ...redis(number) } });
         expect(run.stderr).toContain(said);

@@ -37,7 +37,7 @@ async function expectRefused(run: () => Promise<Run>, code: number, ...words: Re
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
   for (const word of [...words, /Next: /]) expect(stderr).toMatch(word);
-  expect(stderr).not.toMatch(/This is a fault of fedi-setup|\n {4}at /);
+  expect(stderr).not.toMatch(/Internal error in fedi-setup|\n {4}at /);
   expect(found).toBe(code);
   expect([snapshot(site.folder), site.containers()]).toEqual(before);
 }
@@ -309,7 +309,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
           () => again(),
           3,
           /secrets\.json does not belong to the data in .*test-mastodon_mastodon_db/,
-          /Put the secrets\.json of this site back/,
+          /Restore the secrets\.json of this site from a backup/,
         ),
       );
     },
@@ -317,7 +317,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
 
   test('secrets.json lost: exit 3, and what to do', async () => {
     await withFile('secrets.json', undefined, () =>
-      expectRefused(() => again(), 3, /Put the secrets\.json of this site back/),
+      expectRefused(() => again(), 3, /Restore the secrets\.json of this site from a backup/),
     );
     expectUnchanged(await again());
   });
@@ -333,7 +333,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
         expectRefused(
           () => again(),
           3,
-          /is another image now than the one this site runs on/,
+          /now names another image than the one this site runs/,
           /remove the entry mastodon/,
         ),
     );
@@ -369,7 +369,7 @@ describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
     for (const { value } of Object.values(secretsOf(site.folder)))
       expect(`${run.stdout}${run.stderr}`).not.toContain(value);
     const twice = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
-    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('exists already')]);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('already exists')]);
 
     // Lost, and put back: the site is the same one.
     renameSync(inSite('secrets.json'), inSite('secrets.lost'));

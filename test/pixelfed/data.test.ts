@@ -279,13 +279,13 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     pg('create table users (id int)');
     const refused = await other.apply([], { env: there });
     expect(refused.code).toBe(3);
-    expect(refused.stderr).toContain('that this tool did not make');
+    expect(refused.stderr).toContain('that fedi-setup did not create');
     pg('drop table users');
     // A number is taken with the one after it, for the cache.
     for (const [number, said] of [
       [2, `The data in number 3 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [4, `The data in number 4 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
-      [8, `There are data in number 9 of the Redis at ${HOST}:${REDIS_PORT} that this tool did not make`],
+      [8, `There are data in number 9 of the Redis at ${HOST}:${REDIS_PORT} that fedi-setup did not create`],
     ] as const) {
       const taken = await other.apply([], {
         env: { ...there, ...redisUrl(redis(SECRET, 'redis', `/${number}`)) },

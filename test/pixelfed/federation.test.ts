@@ -48,7 +48,7 @@ describe.sequential('snac and Pixelfed on one host', () => {
       try {
         const run = await site.apply([], { env });
         expect(run.code).toBe(1);
-        expect(run.stderr).toMatch(/Another network on this host has the addresses.*another --name/s);
+        expect(run.stderr).toMatch(/Another network on this host uses the addresses.*another --name/s);
       } finally {
         docker('network', 'rm', other);
       }

@@ -133,7 +133,7 @@ describe.sequential('secrets rotate', () => {
     docker('stop', container);
     const run = await rotate('mastodon.db');
     expect(run.code).toBe(1);
-    expect(run.stderr).toContain('The container mastodon_db does not run');
+    expect(run.stderr).toContain('The container mastodon_db is not running');
     expect(entry('mastodon.db').value).toBe(old);
     docker('start', container);
     const again = await site.apply([], { env });
@@ -141,10 +141,10 @@ describe.sequential('secrets rotate', () => {
     expect(entry('mastodon.db').value).not.toBe(old);
   });
 
-  test('one that is for ever is refused, and so is one that nobody confirmed', async () => {
+  test('a permanent secret is refused, and so is one that nobody confirmed', async () => {
     const before = readFileSync(path, 'utf8');
     const forever = await rotate('mastodon.encryption.primary');
-    expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('is for ever')]);
+    expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('can never change')]);
     const unsure = await tool(['secrets', 'rotate', 'pixelfed.db', '--dir', site.folder], { env });
     expect([unsure.code, unsure.stderr]).toEqual([3, expect.stringContaining('--confirm pixelfed.db')]);
     const unknown = await rotate('pixelfed.nothing');

@@ -218,7 +218,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
   test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
     const plan = await tool(['plan', '--dir', site.folder], { env: remote });
     expect(plan.stdout).toMatch(
-      /Mind: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/,
+      /Note: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/,
     );
     asked();
     const before = site.containers();
@@ -283,7 +283,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     const plan = await tool(['plan', '--dir', site.folder], {
       env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
     });
-    expect(plan.stdout).toContain('Mind: What is in the bucket stays there and is shown from there');
+    expect(plan.stdout).toContain('Note: What is in the bucket stays there and is shown from there');
     const run = await site.apply([], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(site.read('env/pixelfed.env')).not.toContain('AWS_');

@@ -208,7 +208,7 @@ describe.sequential('a site with Pixelfed', () => {
       return run.stderr;
     };
     writeFileSync(avatar, 'no picture');
-    expect(await refused()).toMatch(/Banner: .*my banner\.png cannot be read: there is no such file\.[\s\S]*Default avatar: .*avatar is no whole JPEG or PNG picture\./); // prettier-ignore
+    expect(await refused()).toMatch(/Banner: .*my banner\.png cannot be read: there is no such file\.[\s\S]*Default avatar: .*avatar is not a complete JPEG or PNG picture\./); // prettier-ignore
     writeFileSync(banner, picture(1920, 1081, 'png', 1));
     writeFileSync(avatar, picture(300, 200, 'jpeg', 1));
     expect(await refused()).toMatch(/is 1920×1081; it has to be 1920×1080\.[\s\S]*is 300×200; it has to be as wide as high\./); // prettier-ignore

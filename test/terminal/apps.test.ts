@@ -64,7 +64,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     for (const name of ['snac', 'Pixelfed'])
       expect(run.screen()).toMatch(new RegExp(`^  Your e-mail address \\(${name}\\) +anna@fedi\\.test`, 'm'));
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^Containers to create: .*pixelfed_web/m);
     run.key('enter');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
@@ -80,10 +80,10 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     await run.choose('What now?', 'Change: Which server');
     await run.choose('Which server', 'snac:');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^Containers to remove: .*pixelfed_web/m);
     expect(run.screen()).toContain(
-      'Mind: Pixelfed goes. Its data stay, until `fedi-setup remove pixelfed --data`.',
+      'Note: Pixelfed will be removed. Its data stay until `fedi-setup remove pixelfed --data`.',
     );
     run.key('enter');
     await run.answer('Type pixelfed to go on', 'pixelfed');

@@ -123,7 +123,7 @@ describe('plain output', () => {
       expect(run.stderr).toMatch(/^✔ This host: Docker/m);
       expect(run.stdout + run.stderr).toMatch(NO_CODES);
       const wrong = sh('"$0" nonsense', { ...site.env, ...more });
-      expect(wrong.stderr).toMatch(/^Error: There is no command nonsense\./m);
+      expect(wrong.stderr).toMatch(/^Error: Unknown command: nonsense\./m);
       expect(wrong.stderr).toMatch(NO_CODES);
     },
   );
@@ -181,16 +181,16 @@ describe('help and version', () => {
 
 describe('words that do not exist', () => {
   test.for([
-    ['aply', 'There is no command aply. Did you mean apply?'],
+    ['aply', 'Unknown command: aply. Did you mean apply?'],
     ['docter', 'Did you mean doctor?'],
-    ['apply now', '`now` is one word too many.'],
+    ['apply now', 'Unexpected argument: now'],
     ['--domian x.example.org', 'There is no --domian. Did you mean --domain?'],
     ['--snac-domian=x.example.org', 'Did you mean --snac-domain?'],
     ['--domian', 'There is no --domian. Did you mean --domain?'],
     ['--mail-password hunter2', 'Did you mean --mail-password-file?'],
     ['--yes=no', '--yes takes no value.'],
     ['--dir', '--dir takes a value.'],
-    ['--edited maybe', '--edited is one of keep, replace, abort.'],
+    ['--edited maybe', '--edited must be keep, replace or abort.'],
   ] as const)('%s', ([words, said]) => {
     const run = sh(`"$0" ${words}`);
     expect(run.code).toBe(2);

@@ -25,7 +25,7 @@ const env = {
   FEDI_TLS_MODE: 'internal',
   DOCKER_HOST: `unix://${other}`,
 };
-const QUESTION = 'Go on with that?';
+const QUESTION = 'Continue anyway?';
 const WARNING = /^ {2}! This is not this host’s own Docker: DOCKER_HOST names unix:.*other\.sock\.$/m;
 const apply = (words: readonly string[] = [], more: NodeJS.ProcessEnv = {}): Terminal =>
   terminal(['apply', '--skip-check', 'clock', ...words], {
@@ -44,7 +44,7 @@ describe.sequential('a warning', () => {
   test('that is not accepted ends the run, and nothing was changed', async () => {
     const run = apply();
     await run.until(WARNING);
-    await run.choose(QUESTION, 'Stop here');
+    await run.choose(QUESTION, 'Stop without changes');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toMatch(/^Nothing was changed\.$/m);
     expect(absent(site.folder)).toBe(true);
@@ -61,7 +61,7 @@ describe.sequential('a warning', () => {
 
   test('that is accepted is asked about once', async () => {
     const run = apply();
-    await run.choose(QUESTION, 'Go on');
+    await run.choose(QUESTION, 'Continue');
     expect((await run.exit).code).toBe(0);
     expect(run.screen().split(QUESTION).length).toBe(2);
     expect(run.screen()).toContain('✔ Log-in as anna');
@@ -107,9 +107,9 @@ describe('too little memory', () => {
     expect(run.screen().replaceAll(/\s+/g, ' ')).toMatch(
       /\(Memory: this host has 100 MB of memory and .* of swap; snac needs at least 256 MB\)/,
     );
-    await run.until('Stop here');
+    await run.until('Stop without changes');
     expect(run.screen().includes('Make a swap file of 1 GB first: /swapfile')).toBe(process.getuid?.() === 0);
-    await run.choose(QUESTION, 'Stop here');
+    await run.choose(QUESTION, 'Stop without changes');
     expect((await run.exit).code).toBe(0);
     expect(absent(join(site.cwd, 'small'))).toBe(true);
   });

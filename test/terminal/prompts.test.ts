@@ -58,7 +58,7 @@ async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise
   const draft = draftAlone();
   if (kept !== undefined) expect(draft).toBe(kept);
   const words = run.screen().replaceAll(/\s+/g, ' ');
-  if (draft) expect(words).toContain('Your answers so far are kept, passwords aside');
+  if (draft) expect(words).toContain('Your answers (except passwords) are saved');
   else expect(words).not.toContain('are kept');
   expect(cursorIsShown(run)).toBe(true);
 }

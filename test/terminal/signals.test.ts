@@ -81,7 +81,7 @@ async function leftClean(children: readonly Process[]): Promise<void> {
 }
 
 function saidSo(run: Terminal): void {
-  expect(run.screen()).toMatch(/^Cancelled\. What was done stays; run this again to complete it\.$/m);
+  expect(run.screen()).toMatch(/^Cancelled\. Completed steps are kept; run this again to finish\.$/m);
   // Leaving is no error: nothing of ours failed.
   expect(run.screen()).not.toContain('Error:');
   expect(run.screen()).not.toMatch(/^ +at /m);

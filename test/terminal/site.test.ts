@@ -99,20 +99,20 @@ describe.sequential('met again', () => {
     await run.answer('Your e-mail address', 'berta@fedi.test');
     await run.until(/Your e-mail address +berta@fedi\.test/);
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^~ fedi\.yaml$|^ +~ fedi\.yaml$/m);
     expect(run.screen()).toMatch(/^-\s+email: anna@fedi\.test$/m);
     expect(run.screen()).toMatch(/^\+\s+email: berta@fedi\.test$/m);
     expect(run.screen()).toMatch(/env\/snac\.env:\n +~ SNAC_ADMIN_EMAIL \(hidden\)/);
-    expect(run.screen()).toMatch(/^Containers to replace.*: snac$/m);
-    expect(run.screen()).toMatch(/^Seconds that took the last time: snac \d+$/m);
+    expect(run.screen()).toMatch(/^Containers to recreate.*: snac$/m);
+    expect(run.screen()).toMatch(/^Last start took \(seconds\): snac \d+$/m);
     run.key('enter');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read('fedi.yaml')).toContain('email: berta@fedi.test');
     const caddy = /\S*caddy\S* \S+/;
     expect(caddy.exec(containers())?.[0]).toBe(caddy.exec(before)?.[0]);
     expect(containers()).not.toBe(before);
-    expect(run.screen()).not.toContain('shown this once');
+    expect(run.screen()).not.toContain('shown only once');
   });
 
   test('a plan that is not agreed to leads back to the review, and leaving leaves all as it is', async () => {
@@ -121,7 +121,7 @@ describe.sequential('met again', () => {
     await run.choose('What now?', 'Change: Your e-mail address');
     await run.answer('Your e-mail address', 'carla@fedi.test');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     run.type('n');
     run.key('enter');
     await run.choose('What now?', 'Leave');
@@ -194,7 +194,7 @@ describe.sequential('a file changed by hand', () => {
   const go = async (): Promise<Terminal> => {
     const run = wizard();
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(new RegExp(`~ ${FILE} +\\(changed by hand\\)`));
     run.key('enter');
     await run.until(asked(`Changed by hand: ${FILE}`));
@@ -215,7 +215,7 @@ describe.sequential('a file changed by hand', () => {
   test('abort, and Ctrl-C, change nothing', async () => {
     const [mine, before] = [read(FILE), containers()];
     const abort = await go();
-    await abort.choose('Changed by hand', 'Stop here');
+    await abort.choose('Changed by hand', 'Stop without changes');
     expect(await abort.exit).toEqual({ code: 3, signal: 0 });
     expect(abort.screen()).toContain('Nothing was changed.');
     const cancel = await go();
@@ -238,7 +238,7 @@ describe.sequential('a file changed by hand', () => {
   test('replace: ours is back', async () => {
     edit();
     const run = await go();
-    await run.choose('Changed by hand', 'Replace');
+    await run.choose('Changed by hand', 'Overwrite');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read(FILE)).not.toContain('# mine');
   });
@@ -250,7 +250,7 @@ describe.sequential('a change, seen in any terminal', () => {
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'Into a catcher');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     run.key('ctrl-c');
     expect(await run.exit).toEqual({ code: 130, signal: 0 });
     for (const words of [
@@ -297,7 +297,7 @@ describe.sequential('a change, seen in any terminal', () => {
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'Into a catcher');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     run.hangUp();
     expect(asShell(await run.exit)).toBe(129);
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
@@ -314,7 +314,7 @@ describe.sequential('a change, seen in any terminal', () => {
   test('rollback shows the difference and asks', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard(['rollback', '1']);
-    await run.until(asked('Do this'));
+    await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^\+ +email: anna@fedi\.test$/m);
     run.type('n');
     run.key('enter');
@@ -389,7 +389,7 @@ describe('fedi-setup snac …', () => {
   ] as const)('%s: its exit code %i is ours', ([words, code]) => {
     const run = sh(`"$0" snac ${words}`);
     expect(run.status).toBe(code);
-    expect(run.stdout + run.stderr).not.toContain('fault of fedi-setup');
+    expect(run.stdout + run.stderr).not.toContain('Internal error in fedi-setup');
   });
 
   test('its own flags are not ours', () => {

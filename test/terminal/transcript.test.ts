@@ -68,7 +68,7 @@ describe('the shortest run', () => {
     const [, password = ''] = /^ +password +(\S+)$/m.exec(run.screen()) ?? [];
     expect(password.length).toBeGreaterThanOrEqual(12);
     expect(run.raw().split(password).length - 1).toBe(1);
-    expect(run.screen()).toContain('It is shown this once.');
+    expect(run.screen()).toContain('It is shown only once.');
   });
 
   test('ends with its unattended twin', () => {

@@ -64,7 +64,7 @@ test.each([0o000, 0o022, 0o077, 0o777])('umask %o changes no mode', async (mask)
   ]);
 });
 
-describe('a file system that keeps no permissions', () => {
+describe('a file system without permissions', () => {
   test.each([
     ['says yes and does nothing', 0o777, false],
     ['says no', 0o755, true],
@@ -72,14 +72,19 @@ describe('a file system that keeps no permissions', () => {
     const folder = tempFolder();
     Object.assign(without, { mode, refuses });
     const problem = await problemFrom(() => writeNew(join(folder, 'secret'), 'hunter2', 0o600));
-    expect([problem.exit, problem.message]).toEqual([4, expect.stringContaining('keeps no permissions')]);
+    expect([problem.exit, problem.message]).toEqual([
+      4,
+      expect.stringContaining('file system without permissions'),
+    ]);
     expect(readdirSync(folder)).toEqual([]);
   });
 
   test.each([false, true])('neither is a site made there', async (refuses) => {
     const folder = join(tempFolder(), 'site');
     Object.assign(without, { mode: 0o777, refuses });
-    expect((await problemFrom(() => makeFolders(folder))).message).toContain('keeps no permissions');
+    expect((await problemFrom(() => makeFolders(folder))).message).toContain(
+      'file system without permissions',
+    );
     Object.assign(without, { mode: undefined, refuses: false });
     expect(() => statSync(folder)).toThrow();
   });
@@ -109,14 +114,14 @@ describe('a link', () => {
     const site = tempFolder();
     symlinkSync(target, join(site, 'secrets.json'));
     const problem = await problemFrom(() => writeWhole(join(site, 'secrets.json'), 'new', 0o600));
-    expect(problem.message).toContain('leads to');
+    expect(problem.message).toContain('is a link to');
     expect(lstatSync(join(site, 'secrets.json')).isSymbolicLink()).toBe(true);
   });
 
   test('secrets that are out of reach are not replaced by new ones', async () => {
     const site = tempFolder();
     symlinkSync('/nonexistent/s.json', join(site, 'secrets.json'));
-    expect((await problemFrom(() => Store.open(site))).message).toContain('leads to /nonexistent/s.json');
+    expect((await problemFrom(() => Store.open(site))).message).toContain('is a link to /nonexistent/s.json');
   });
 });
 
@@ -147,7 +152,7 @@ describe('what is open to others', () => {
     writeFileSync(join(folder, 'secrets.json'), '{}');
     without.mode = 0o777;
     expect((await problemFrom(() => closeToOthers(join(folder, 'secrets.json'), 0o600))).message).toContain(
-      'keeps no permissions',
+      'file system without permissions',
     );
   });
 });

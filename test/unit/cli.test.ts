@@ -28,15 +28,15 @@ afterEach(() => {
 const exits = async (...argv: string[]): Promise<number> => main(argv);
 
 test.each([
-  [['aply'], 2, 'no command aply. Did you mean apply?'],
-  [['quux'], 2, 'no command quux.'],
-  [['apply', 'more'], 2, '`more` is one word too many'],
+  [['aply'], 2, 'Unknown command: aply. Did you mean apply?'],
+  [['quux'], 2, 'Unknown command: quux.'],
+  [['apply', 'more'], 2, 'Unexpected argument: more'],
   [['apply', '--dir'], 2, '--dir takes a value'],
   [['apply', '--json=x'], 2, '--json takes no value'],
   [['apply', '--domian', 'x'], 2, 'Did you mean --domain?'],
   [['apply', '--domian=x'], 2, 'Did you mean --domain?'],
   [['apply', '--domain'], 2, '--domain takes a value'],
-  [['apply', '--edited', 'maybe'], 2, '--edited is one of'],
+  [['apply', '--edited', 'maybe'], 2, '--edited must be'],
   [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
   [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` takes no --dry-run'],
   [['reset', '--dry-run'], 2, '`reset` takes no --dry-run'],
@@ -73,7 +73,7 @@ test.each([
   expect(said).toContain(part);
 });
 
-test('the help of a command shows what that takes, and nothing else', async () => {
+test('the help of a command shows its flags only', async () => {
   expect(await exits('doctor', '--help')).toBe(0);
   expect([...said.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag)).toEqual([
     '--dir',
@@ -100,27 +100,27 @@ test('a reader that goes away does not end a run', async () => {
   expect(exit).not.toHaveBeenCalled();
 });
 
-test('what is missing is said all at once, as JSON too', async () => {
+test('reports all missing answers at once, as JSON too', async () => {
   expect(await exits('apply', '--json', '--dir', tempFolder())).toBe(2);
   for (const flag of ['--snac-domain', '--snac-admin', '--snac-email']) expect(said).toContain(flag);
   expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', exit: 2 });
 });
 
 // Tables are plain objects, so names of Object.prototype are found in them.
-test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is no command', async (argv) => {
+test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is not a command', async (argv) => {
   expect(await exits(...argv)).toBe(2);
 });
-test.each(['constructor', 'toString', '__proto__'])('--%s is no flag', async (flag) => {
+test.each(['constructor', 'toString', '__proto__'])('--%s is not a flag', async (flag) => {
   expect(await exits('apply', '--dir', tempFolder(), `--${flag}`, 'x')).toBe(2);
   expect(said).toContain(`There is no --${flag}`);
 });
 
-test('a picture that is none is said before the host is looked at and anything is fetched or made', async () => {
+test('refuses an invalid picture before it checks the host or creates anything', async () => {
   const folder = join(tempFolder(), 'site');
   const answers = ['--domain', 'a.example.org', '--admin', 'anna', '--email', 'anna@example.org'];
   const picture = ['--pixelfed-banner', '/etc/hostname'];
   expect(await exits('apply', '--apps', 'pixelfed', ...answers, ...picture, '--dir', folder)).toBe(2);
-  expect(said).toMatch(/^\nError: Banner: \/etc\/hostname is no whole JPEG or PNG picture\.\n/);
+  expect(said).toMatch(/^\nError: Banner: \/etc\/hostname is not a complete JPEG or PNG picture\.\n/);
   expect(existsSync(folder)).toBe(false);
 });
 
@@ -152,7 +152,7 @@ describe('secrets set', () => {
     expect(store.find('snac.admin')?.reveal()).toBe('chosen');
   });
 
-  test('nothing is no password', async () => {
+  test('refuses an empty password', async () => {
     const folder = siteOf();
     expect(await exits('secrets', 'set', 'snac.admin', '/dev/null', '--dir', folder)).toBe(2);
     expect(said).toContain('snac.admin cannot be empty');

@@ -29,7 +29,7 @@ test('a parser takes a version with or without v, from the oldest on', () => {
   const parse = versionParser('v4.7.6', [4, 5, 0]);
   expect(parse(' 4.5.0 ')).toEqual({ value: 'v4.5.0' });
   expect(parse('v4.10.2')).toEqual({ value: 'v4.10.2' });
-  expect(parse('4.4.99')).toEqual({ problem: '4.5.0 is the oldest this can set up.' });
+  expect(parse('4.4.99')).toEqual({ problem: '4.5.0 is the oldest supported version.' });
   for (const wrong of ['4.5', 'latest', '4.5.0-rc1', ''])
     expect(parse(wrong)).toEqual({ problem: 'Not a version such as v4.7.6.' });
 });

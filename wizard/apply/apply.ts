@@ -1,4 +1,4 @@
-/** From answers to a proven site: the one path that every command which changes something takes. */
+/** Applies answers to a site and proves it. Every command that changes a site runs through here. */
 import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
@@ -49,38 +49,38 @@ import { runSteps } from './steps.ts';
 import { makeSwap, swapIsThere } from './swap.ts';
 import { runTrials, tryBuckets } from './trials.ts';
 
-/** What to do with generated files that somebody changed by hand. */
+/** What to do with generated files that were changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
 
 export interface ApplyOptions {
   /** Absolute path of the site directory. */
   readonly folder: string;
   readonly resolved: Resolved;
-  /** Text of fedi.yaml the answers were read from; undefined: there was none. */
+  /** Text of the fedi.yaml that the answers came from; undefined: there was none. */
   readonly savedText: string | undefined;
-  /** The answers once more, after fedi.yaml was brought up to date. */
+  /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   readonly connect: () => Promise<Engine>;
   readonly progress: Progress;
-  /** Another image lock than the one of the site directory, for going back to an earlier one. */
+  /** Image lock to use instead of the site's own, for `rollback`. */
   readonly lock?: Lock | undefined;
-  /** A secret to make anew. */
+  /** A secret to rotate. */
   readonly renew?: SecretSpec | undefined;
-  /** Asked once, with the edited files, when there are any. */
+  /** Called once with the edited files, if there are any. */
   readonly onEdited: (changes: readonly Change[]) => Promise<Edited>;
   readonly skipChecks: readonly string[];
-  /** Asked once, when there are warnings about this host; absent: nobody is there to be asked. */
+  /** Called once if there are warnings about this host; absent: not interactive. */
   readonly onWarnings?: PreflightOptions['accept'];
-  /** Size of a swap file to make where there is none; 0: none. */
+  /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
-  /** Told of a site that was set up, as long as nobody else can change its secrets. */
+  /** Called when the site is set up, while this run still holds the lock. */
   readonly onSetUp: (config: Config, store: Store) => Promise<void>;
-  /** Called with a function that gives the run lock back, for whoever ends the process. */
+  /** Called with a function that releases the run lock, for signal handlers. */
   readonly onLocked: (release: () => Promise<void>) => void;
 }
 
-/** Secrets of a site with these answers; those that come from the person have no `make`. */
+/** Secrets of a site; those that the user supplies have no `make`. */
 export function secretSpecs(config: Config): SecretSpec[] {
   const specs: SecretSpec[] = [...SITE_SECRETS];
   if (config.tls.mode === 'internal') {
@@ -102,11 +102,11 @@ export interface Prepared {
   readonly missing: readonly string[];
   readonly site: RenderedSite;
   readonly changes: readonly Change[];
-  /** What stays behind as it was, in sentences. */
+  /** What the change leaves behind, in sentences. */
   readonly leaves: readonly string[];
 }
 
-/** What the apps cannot do with these answers together, and pictures that will not do. */
+/** Conflicts between answers, and unusable pictures, in sentences. */
 export async function problemsOf(
   folder: string,
   { answers, secrets }: Pick<Resolved, 'answers' | 'secrets'>,
@@ -122,7 +122,7 @@ export async function problemsOf(
   ];
 }
 
-/** Two apps in one database, or in one number of a Redis. */
+/** Finds apps that share a database or a Redis database number. */
 function samePlaces(config: Config, secret: (name: string) => Secret): string[] {
   const owners = new Map<string, string>();
   return config.apps.flatMap((app) =>
@@ -133,14 +133,14 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
         try {
           place = placeOf(config, seal, secret);
         } catch (error) {
-          if (error instanceof Problem) return []; // An address that is missing is asked for further on.
+          if (error instanceof Problem) return []; // A missing address is reported later.
           throw error;
         }
         const other = owners.get(place);
         owners.set(place, appOf(app.id).name);
         return other === undefined
           ? []
-          : [`${other} and ${appOf(app.id).name} would both be in ${place}. Each needs its own.`];
+          : [`${other} and ${appOf(app.id).name} would both use ${place}. Each needs its own.`];
       }),
   );
 }
@@ -150,13 +150,13 @@ async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 
   if (cannot.length > 0)
     throw gather(
       EXIT.USAGE,
-      'These answers do not go together:',
+      'These answers conflict:',
       cannot,
       'Change them and run this again. Nothing was changed.',
     );
 }
 
-/** Everything up to the plan, without changing anything on the disk or the engine. */
+/** Prepares everything up to the plan. Changes nothing on the disk or in the engine. */
 export async function prepare(
   options: Pick<ApplyOptions, 'folder' | 'resolved' | 'savedText' | 'lock' | 'renew' | 'now'>,
   engine: Engine,
@@ -169,9 +169,9 @@ export async function prepare(
   for (const [name, value] of Object.entries(resolved.secrets))
     store.put(name, classes.get(name) ?? 'free', value, now());
   if (config.mail.user !== undefined && !store.has('mail.password')) {
-    throw new Problem(EXIT.USAGE, 'The mail server has a user name but no password.', {
+    throw new Problem(EXIT.USAGE, 'Outgoing mail has a user name but no password.', {
       means: 'Nothing was changed.',
-      next: 'Give --mail-password-file FILE (or -), or FEDI_MAIL_PASSWORD; or leave the user name out.',
+      next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
     });
   }
   await refuseProblems(folder, resolved);
@@ -188,11 +188,13 @@ export async function prepare(
         .split(',')
         .includes(id)
     )
-      leaves.push(`${appOf(id).name} goes. Its data stay, until \`fedi-setup remove ${id} --data\`.`);
+      leaves.push(
+        `${appOf(id).name} will be removed. Its data stay until \`fedi-setup remove ${id} --data\`.`,
+      );
   if (refused.length > 0) {
     throw new Problem(EXIT.REFUSED, refused.join('\n'), {
       means: 'Nothing was changed.',
-      next: 'Set it back, or make a new site in another directory. `fedi-setup reset` empties one that never went live.',
+      next: 'Change it back, or create a new site in another directory. `fedi-setup reset` empties a site that was never live.',
     });
   }
   await refuseOlder(folder, config, engine);
@@ -202,7 +204,7 @@ export async function prepare(
   const wanted = wantedImages(config);
   const locked = options.lock ?? (await readLock(folder));
   const { lock, missing } = await lockOf(engine, wanted, locked, pulled);
-  // What is not on the host yet is shown by its tag; the lock is written once it is there.
+  // A missing image is shown by its tag; the lock is written after the pull.
   const shown: Lock = {
     ...lock,
     ...Object.fromEntries(
@@ -226,7 +228,7 @@ export async function prepare(
   return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }
 
-/** Whose site the engine says this is, against what the answers say. */
+/** Refuses a Compose project that belongs to another site directory. */
 async function refuseForeign(folder: string, config: Config, engine: Engine): Promise<void> {
   const here = await realpath(folder).catch(() => folder);
   for (const { labels } of await engine.containers(config.name)) {
@@ -236,9 +238,8 @@ async function refuseForeign(folder: string, config: Config, engine: Engine): Pr
       EXIT.REFUSED,
       `The Compose project ${config.name} on this engine belongs to ${there}.`,
       {
-        means:
-          'Two sites of one name would take over each other’s containers and volumes. Nothing was changed.',
-        next: 'Give this one another name with --name, or work in that directory with --dir.',
+        means: 'Two sites with the same name would share containers and volumes. Nothing was changed.',
+        next: 'Choose another --name for this site, or work in that directory with --dir.',
       },
     );
   }
@@ -246,10 +247,10 @@ async function refuseForeign(folder: string, config: Config, engine: Engine): Pr
 
 const PRIOR_FILE = 'own-files';
 
-/** True when disk, containers, Caddy and the last receipt all say that nothing is left to do. */
+/** True if disk, containers, Caddy and the last receipt are all up to date. */
 async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boolean> {
   const { folder } = options;
-  // Asked before the rendering, so that the engine answers meanwhile.
+  // Requested now, so that the engine answers during the rendering.
   const running = engine.containers(configOf(options.resolved.answers).name);
   running.catch(() => undefined);
   let prepared: Prepared;
@@ -257,24 +258,24 @@ async function nothingToDo(options: ApplyOptions, engine: Engine): Promise<boole
     prepared = await prepare(options, engine);
   } catch (error) {
     if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
-    return false; // an engine that does not answer gets its words from the preflight
+    return false; // the preflight reports an engine that does not answer
   }
-  // A secret that was given anew shows as a changed env file.
+  // A new value of a secret shows as a changed env file.
   const { site, changes, missing, store } = prepared;
   if (missing.length > 0 || !store.existed || changes.some(({ kind }) => kind !== 'same')) return false;
   const [receipt, manifest] = [await lastReceipt(folder), await readManifest(folder)];
   if (!receipt?.proven || receipt.generation !== manifest.generation) return false;
   if ((await priorHash(folder)) !== (await ownFilesHash(folder))) return false;
-  // A password that nobody has seen yet is something left to do.
+  // A password that was not shown yet has to be shown.
   if (prepared.config.apps.some(({ id }) => !store.wasShown(appOf(id).adminSecret))) return false;
-  // The labels are keyed hashes: containers that carry them were started by the holder of these secrets, on sealed data.
+  // The labels are keyed hashes: only a run with these secrets, on marked data, can have set them.
   const containers = await running;
   if ((await stale(containers, folder, site)).length > 0 || leftovers(containers, site).length > 0)
     return false;
   return isCaddyCurrent(engine, folder, site);
 }
 
-/** Whether files of the person's own that Compose or Caddy reads changed since they were last applied. */
+/** Whether the user's own files for Compose or Caddy changed since the last apply. */
 export async function ownFilesChanged(folder: string): Promise<boolean> {
   const prior = await priorHash(folder);
   return prior !== undefined && prior !== (await ownFilesHash(folder));
@@ -283,13 +284,13 @@ export async function ownFilesChanged(folder: string): Promise<boolean> {
 const priorHash = (folder: string): Promise<string | undefined> =>
   readFile(join(folder, OWN, PRIOR_FILE), 'utf8').catch(() => undefined);
 
-/** The id in the Caddyfile that is there: the person may have kept one of their own. */
+/** The id in the Caddyfile on the disk, which the user may have edited and kept. */
 async function caddyId(folder: string, site: RenderedSite): Promise<string> {
   const text = await readFile(join(folder, 'caddy/Caddyfile'), 'utf8').catch(() => '');
   return /^\s*respond (\w+)$/m.exec(text)?.[1] ?? site.caddyId;
 }
 
-/** Caddy itself says which configuration it runs. */
+/** Asks Caddy which configuration it runs. */
 async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
   const caddy = await caddyOf(engine, site.compose.name);
   return caddy !== undefined && (await caddyRunsOn(engine, caddy)) === (await caddyId(folder, site));
@@ -298,13 +299,13 @@ async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite
 async function renewCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
   const caddy = await caddyOf(engine, site.compose.name);
   if (caddy === undefined) {
-    throw new Problem(EXIT.FAILED, 'Caddy does not run.', { next: 'Look at `docker compose ps --all`.' });
+    throw new Problem(EXIT.FAILED, 'Caddy is not running.', { next: 'Check `docker compose ps --all`.' });
   }
   const { code, stderr } = await reloadCaddy(engine, caddy);
   if (code !== 0 || !(await isCaddyCurrent(engine, folder, site))) {
-    throw new Problem(EXIT.FAILED, 'Caddy did not take the new configuration.', {
-      means: 'It goes on with the one before.',
-      next: 'Mend what its lines say and run this again.',
+    throw new Problem(EXIT.FAILED, 'Caddy rejected the new configuration.', {
+      means: 'It still runs the previous one.',
+      next: 'Fix the error in the log above and run this again.',
       log: stderr.trim().split('\n').slice(-10).join('\n'),
     });
   }
@@ -316,7 +317,7 @@ const checksOf = (
   engine: Engine,
 ): PreflightOptions => ({ folder, config, engine, skip, progress, now, accept });
 
-/** References of the images that a registry has to give; none where the engine does not answer. */
+/** References of the images to pull; none if the engine does not answer. */
 export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
   const wanted = wantedImages(config);
   const { missing } = await lockOf(engine, wanted, await readLock(folder)).catch((error: unknown) => {
@@ -333,7 +334,7 @@ export interface Applied {
   readonly exit: ExitCode;
   readonly config: Config;
   readonly receipt: Receipt | undefined;
-  /** False when there was nothing to do. */
+  /** False if there was nothing to do. */
   readonly changed: boolean;
 }
 
@@ -349,13 +350,13 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   };
   const opened = await closeSecrets(folder);
   if (opened.length > 0)
-    progress.say(`  ${opened.join(', ')}: others on this host could read it; that is closed now.`);
-  // The common case first and fast: a run that finds nothing to do touches nothing and takes no lock.
+    progress.say(`  ${opened.join(', ')}: other users could read it; the permissions are fixed now.`);
+  // The common case first: a run with nothing to do changes nothing and takes no lock.
   const quick = (await exists(join(folder, OWN, 'manifest.json'))) && !(await needsRecovery(folder));
   const asked = options.swapGiB > 0 && !(await swapIsThere()) ? options.swapGiB : 0;
   if (quick && asked === 0 && (await nothingToDo(options, engine))) return unchanged();
 
-  // Before gigabytes are fetched for nothing. What a commit that was cut short has yet to bring is asked later.
+  // Fail before downloading images. A pending commit may still change the answers, so it is handled below.
   if (!(await needsRecovery(folder))) await refuseProblems(folder, options.resolved);
   const pulls = await pullsOf(folder, config, engine);
   const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB: asked });
@@ -367,9 +368,9 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   try {
     if (quick) return await applyLocked(allowed, engine, config);
     const finished = await recover(folder);
-    // A commit that was decided has brought its own answers.
+    // A completed commit has its own answers.
     const current = finished ? { ...allowed, ...(await options.reload()) } : allowed;
-    if (finished) progress.say('  The files of a run that was cut short are in place now.');
+    if (finished) progress.say('  Completed the files of an interrupted run.');
     if (
       allowed.swapGiB === 0 &&
       (await readManifest(folder)).generation > 0 &&
@@ -396,8 +397,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
       EXIT.FAILED,
       `After fetching, these images are still missing: ${prepared.missing.join(', ')}.`,
       {
-        means:
-          'The images that were built or pulled now are not those that images.lock.yaml names. Nothing was changed.',
+        means: 'The images just built or pulled are not those in images.lock.yaml. Nothing was changed.',
         next: toMove(prepared.missing),
       },
     );
@@ -405,7 +405,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const caddy = lockedReference(lock['caddy'] as Lock[string]);
   await preflightInside({ ...checksOf(options, config, engine), caddy, accept: undefined });
 
-  // Whose data are there is settled before anything is written, the secrets included.
+  // Verify who owns existing data before writing anything, secrets included.
   await refuseMoved(engine, site);
   await refusePlaces(engine, site);
   await runTrials(engine, config, store, lock, progress);
@@ -424,13 +424,13 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
     );
   }
   await tellServers(engine, config, store, progress, now);
-  await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets made', () => store.save());
+  await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets generated', () => store.save());
   await makeDataFolders(engine, site, caddy);
   await installRoot(engine, site, caddy);
   for (const app of config.apps) {
     const own = unsealed.filter((one) => one.app === app);
     if (own.length === 0) continue;
-    await withLine(progress, `seal.${app.id}`, `Place for the data of ${appOf(app.id).name}`, async () => {
+    await withLine(progress, `seal.${app.id}`, `Ownership marker of ${appOf(app.id).name}`, async () => {
       for (const { write } of own) await write();
     });
   }
@@ -443,7 +443,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
 
   const receipt = await proveSite({ folder, config, store, engine, progress, now });
   if (receipt.proven) {
-    // An app that is away may come back, so it is of all.
+    // Of all apps: a removed one may come back.
     const kept = APP_IDS.flatMap((id) => appOf(id).secrets).filter(({ keepsPrevious }) => keepsPrevious);
     store.forgetPrevious(kept.map(({ name }) => name));
   }
@@ -451,7 +451,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
 
-/** Paths of edited files that stay as they are. */
+/** Paths of edited files to keep. */
 async function decideEdited(options: ApplyOptions, changes: readonly Change[]): Promise<ReadonlySet<string>> {
   const edited = changes.filter((change) => change.edited);
   if (edited.length === 0) return new Set();
@@ -461,8 +461,8 @@ async function decideEdited(options: ApplyOptions, changes: readonly Change[]): 
       EXIT.REFUSED,
       `Changed by hand since fedi-setup wrote them: ${edited.map(({ path }) => path).join(', ')}.`,
       {
-        means: 'Writing them anew would lose those changes. Nothing was changed.',
-        next: '`fedi-setup plan` shows the differences. --edited keep leaves them as they are, --edited replace writes ours. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
+        means: 'Overwriting them would lose those changes. Nothing was changed.',
+        next: '`fedi-setup plan` shows the differences. --edited keep keeps them, --edited replace overwrites them. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
       },
     );
   }
@@ -492,13 +492,13 @@ async function writeFiles(
   for (const line of lines) progress.say(`    ${line}`);
 }
 
-/** Seconds that a service was away when it was last made anew; none: that is not known. */
+/** Seconds that each service was down when it was last recreated, as far as known. */
 export async function startsOf(folder: string): Promise<Readonly<Record<string, number>>> {
   try {
     const starts: unknown = JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8'));
     return typeof starts === 'object' ? ((starts ?? {}) as Record<string, number>) : {};
   } catch {
-    return {}; // only ever shown
+    return {}; // only for display
   }
 }
 

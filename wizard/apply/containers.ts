@@ -1,4 +1,4 @@
-/** Brings the containers to what compose.yaml says and waits until each is well. */
+/** Starts the containers as compose.yaml says and waits until all are healthy. */
 import { createHash } from 'node:crypto';
 import { readFile, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,23 +14,23 @@ import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 
 const LOG_LINES = 20;
-/** How long we wait without a sign of progress. A host with one core and a slow disk is quiet for minutes, and not broken. */
+/** Longest wait without progress. A host with one core and a slow disk can be silent for minutes. */
 const PATIENCE_MS = 10 * 60_000;
-/** So many restarts are no accident. */
+/** A container that restarted this often has failed. */
 const RESTARTS = 3;
-/** How long we wait in total, for a container that always prints something new and never gets ready. */
+/** Longest wait in total: a container may keep printing new lines and never become ready. */
 const LONGEST_MS = 60 * 60_000;
 
-/** A service that does its work and ends, as `restart: "no"` says. */
+/** Whether a service is a one-shot (`restart: "no"`): it does its work and exits. */
 const isOneShot = (site: RenderedSite, name: string): boolean =>
   site.compose.services[name]?.['restart'] === 'no';
 
 const isThrough = ({ state, exitCode }: Container): boolean => state === 'exited' && exitCode === 0;
 
-/** Compose replaces a container under a name like `0123456789ab_fedi-web-1`, which lasts only if it is killed meanwhile. */
+/** While Compose recreates a container it is named `0123456789ab_fedi-web-1`; the name stays only if Compose is killed. */
 const isTemporary = ({ name }: Container): boolean => /^[0-9a-f]{12}_/.test(name);
 
-/** A container that runs on the settings of the rendered site and says it is well. */
+/** Whether a container runs with the rendered settings and is not unhealthy. */
 function isCurrent(container: Container, here: string, site: RenderedSite): boolean {
   return (
     (isOneShot(site, container.service) ? isThrough(container) : container.state === 'running') &&
@@ -42,7 +42,7 @@ function isCurrent(container: Container, here: string, site: RenderedSite): bool
   );
 }
 
-/** Services whose container is missing, stopped, unwell or on older settings, or half replaced. */
+/** Services whose container is missing, stopped, unhealthy, outdated or half replaced. */
 export async function stale(
   containers: readonly Container[],
   folder: string,
@@ -56,17 +56,17 @@ export async function stale(
   );
 }
 
-/** Services of apps that the site has no more: left by a run that was cut short. Others are the person's own. */
+/** Services of removed apps, left by an interrupted run. Other services are the user's own. */
 export const leftovers = (containers: readonly Container[], site: RenderedSite): string[] =>
   containers
     .map(({ service }) => service)
     .filter((name) => !(name in site.compose.services) && APP_IDS.some((id) => isOf(id, name)));
 
-/** Whether a service or network is one that we make; others are the person's own. */
+/** Whether fedi-setup creates this service or network; others are the user's own. */
 const isOurs = (name: string): boolean =>
   ['caddy', 'mail', 'edge', 'edge6'].includes(name) || APP_IDS.some((id) => isOf(id, name));
 
-/** Removes what earlier settings needed and nobody has now: networks, and volumes without a name. */
+/** Removes networks and anonymous volumes of earlier settings. */
 export async function removeUnused(
   engine: Engine,
   site: RenderedSite,
@@ -78,7 +78,7 @@ export async function removeUnused(
   );
 }
 
-/** Hash over the person's own files that Compose reads: a change there needs `up`, though nothing of ours changed. */
+/** Hash over the user's own files that Compose reads: a change needs `up` even if no generated file changed. */
 export async function ownFilesHash(folder: string): Promise<string> {
   const hash = createHash('sha256');
   const envs = await readdir(join(folder, 'env')).catch(() => [] as string[]);
@@ -98,7 +98,7 @@ export async function ownFilesHash(folder: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Time as the wait knows it; tests bring their own. */
+/** Source of time; tests inject their own. */
 export interface Clock {
   readonly now: () => number;
   readonly delay: (ms: number) => Promise<unknown>;
@@ -106,12 +106,12 @@ export interface Clock {
 
 const REAL: Clock = { now: () => Date.now(), delay: (ms) => delay(ms) };
 
-/** How often the containers are looked at. */
+/** Polling interval for containers. */
 const LOOK_MS = 250;
-/** How often we look for new lines in the logs of containers that are not ready. */
+/** Polling interval for the logs of containers that are not ready. */
 const LOGS_MS = 15_000;
 
-/** Knows when something was last seen to move forward. What was seen before is no progress, so a loop is none. */
+/** Records the last progress. A state or line seen before does not count, so a restart loop does not. */
 class Patience {
   readonly #clock: Clock;
   readonly #began: number;
@@ -131,7 +131,7 @@ class Patience {
     this.#last = this.#clock.now();
   }
 
-  /** A line without its numbers: times, process numbers and hashes make no line new. */
+  /** Ignores numbers, so that times, process ids and hashes do not make a line new. */
   noteLine(of: string, line: string): void {
     this.note(`${of} ${line.replaceAll(/[0-9a-f]*\d[0-9a-f]*/gi, '#')}`);
   }
@@ -152,20 +152,20 @@ class Patience {
   }
 }
 
-/** Docker asks every few seconds while a container starts: to ask more often ourselves would only slow it down. */
+/** Relies on Docker's health checks, which run every few seconds while a container starts. */
 const isWell = ({ state, health }: Container): boolean =>
   state === 'running' && (health === 'healthy' || health === undefined);
 
-/** `docker compose up` while it runs, and how it ended. */
+/** A `docker compose up` and its result. */
 class Attempt {
   readonly end: Promise<unknown>;
   readonly #abort = new AbortController();
   result: Output | undefined;
-  /** What was thrown instead of a result. */
+  /** The error, if there is no result. */
   failure: { readonly error: unknown } | undefined;
 
   constructor(engine: Engine, folder: string, onLine: (line: string) => void) {
-    // Never -f, so the person's override counts; never -y, so a changed volume is not created again.
+    // No -f, so that the user's override applies; no -y, so that a changed volume is not recreated.
     const argv = ['up', '--detach', '--remove-orphans', '--pull=never'];
     this.end = engine.compose(folder, argv, onLine, this.#abort.signal).then(
       (result) => (this.result = result),
@@ -179,20 +179,17 @@ class Attempt {
   }
 }
 
-/**
- * What `docker compose up` says when the engine, or a container, is only not there yet: a health check that is late, a container
- * that another program still removes or replaces.
- */
+/** Errors of `docker compose up` that may pass: a late health check, a container that another program still replaces. */
 const NOT_FINAL =
   /is unhealthy|dependency failed to start|already in use by container|is already in progress|no such container|marked for removal|is not running|is restarting/i;
-/** Between two attempts. */
+/** Pause between two attempts. */
 const RETRY_MS = { first: 1000, longest: 30_000 } as const;
-/** A container that was unhealthy before we began, and still is so long after `up`, is restarted; while `up` fails, later. */
+/** How long after `up` a container that was unhealthy from the beginning is restarted; longer while `up` fails. */
 const RESTART_MS = { started: 30_000, failed: 5 * 60_000 } as const;
 
 /**
- * Brings the containers to what compose.yaml says and waits until every service is well. What cannot become well by waiting ends
- * it at once, also while `docker compose up` still waits for something else. Resolves to when each was well, in ms.
+ * Runs `docker compose up` and waits until every service is healthy. Throws at once on a failure that waiting cannot fix, even
+ * while `up` still waits for something else. Resolves to the time when each service became healthy, in ms.
  */
 export async function bringUp(
   engine: Engine,
@@ -232,7 +229,7 @@ export async function bringUp(
       const hasStarted = result?.code === 0;
 
       for (const container of containers) {
-        // What an earlier run left is not judged before `up` had its turn.
+        // Do not judge the containers of an earlier run before `up` has finished.
         if (!(container.service in site.compose.services) || (!hasStarted && isUntouched(container)))
           continue;
         const restarts = container.restarts - (restartsBefore.get(container.id) ?? 0);
@@ -263,12 +260,12 @@ export async function bringUp(
       const stillUnwell = containers.filter(
         (one) => isUnhealthy(one) && isUntouched(one) && unwell.some(({ id }) => id === one.id),
       );
-      // For Compose a container that runs is fine, however unwell it is.
+      // Compose does not restart an unhealthy container.
       if (stillUnwell.length > 0 && elapsed > (hasStarted ? RESTART_MS.started : RESTART_MS.failed)) {
         unwell = [];
         await engine.compose(folder, ['restart', ...stillUnwell.map(({ service }) => service)], onLine);
       }
-      // A failed attempt is repeated when nobody is unhealthy any more, a good one when a container has stopped since.
+      // Repeat a failed attempt once no container is unhealthy; repeat a successful one if a container has stopped since.
       const isDue = hasStarted
         ? isUpNeeded(site, containers)
         : elapsed >= RETRY_MS.longest || !containers.some(isUnhealthy);
@@ -292,7 +289,7 @@ const nameOf = (service: string, containers: readonly Container[]): string =>
     ? `${service} (not healthy yet)`
     : service;
 
-/** A service without a container that runs or has done its work, and nobody who would start it but us. */
+/** Whether a service has no container, or one that only `up` starts again. */
 const isUpNeeded = (site: RenderedSite, containers: readonly Container[]): boolean =>
   Object.keys(site.compose.services).some((service) => {
     const container = containers.find((one) => one.service === service);
@@ -303,7 +300,7 @@ const isUpNeeded = (site: RenderedSite, containers: readonly Container[]): boole
     );
   });
 
-/** Removes what a killed `up` left half replaced: `up` creates it again under its own name. Returns the others. */
+/** Removes half-replaced containers of a killed `up`, which `up` then creates again. Returns the others. */
 async function withoutTemporary(engine: Engine, containers: readonly Container[]): Promise<Container[]> {
   for (const container of containers.filter(isTemporary)) await engine.removeContainer(container.id);
   return containers.filter((container) => !isTemporary(container));
@@ -315,29 +312,31 @@ function upProblem(stderr: string): Problem {
   if (/pool overlaps/i.test(stderr))
     return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
       means:
-        'Another network on this host has the addresses that this site’s name gives to one of its networks.',
-      next: 'Remove that network if nobody needs it (`docker network ls`, `docker network inspect`), or create this site again under another --name.',
+        'Another network on this host uses the addresses that this site’s name selects for one of its networks.',
+      next: 'Remove that network if it is unused (`docker network ls`, `docker network inspect`), or create this site under another --name.',
     });
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
     means: port
       ? 'Another program took the port in the meantime.'
-      : 'Containers that run continue to run; the files are in place.',
-    next: port ? 'Stop it and run this again.' : 'Fix that and run this again: what is done is not repeated.',
+      : 'Running containers keep running; the files are in place.',
+    next: port
+      ? 'Stop it and run this again.'
+      : 'Fix that and run this again: completed steps are not repeated.',
     log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
   });
 }
 
-/** Why a container cannot become well by waiting; undefined: it can. An unhealthy one can: its host may be slow. */
+/** Why waiting cannot help a container; undefined: it can. An unhealthy one may recover: its host may be slow. */
 function troubleOf(
   { state, oomKilled, restarts, exitCode }: Container,
   oneShot: boolean,
 ): string | undefined {
-  if (state === 'paused') return 'is paused (`docker compose unpause` continues it)';
+  if (state === 'paused') return 'is paused (resume it with `docker compose unpause`)';
   if (state === 'dead') return 'is dead';
   if (state !== 'restarting' && state !== 'exited') return undefined;
-  if (oomKilled && (oneShot || restarts >= RESTARTS)) return 'was stopped by the kernel: out of memory';
-  if (restarts >= RESTARTS && exitCode !== 0) return `stops again and again, with exit code ${exitCode}`;
-  if (oneShot && state === 'exited' && exitCode !== 0) return `ended with exit code ${exitCode}`;
+  if (oomKilled && (oneShot || restarts >= RESTARTS)) return 'was killed by the kernel: out of memory';
+  if (restarts >= RESTARTS && exitCode !== 0) return `keeps restarting, with exit code ${exitCode}`;
+  if (oneShot && state === 'exited' && exitCode !== 0) return `exited with code ${exitCode}`;
   return undefined;
 }
 
@@ -355,16 +354,16 @@ async function late(
   const first = containers.find(({ service }) => waiting.includes(service));
   if (first !== undefined) return sick(engine, first, 'is still not ready');
   return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {
-    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
-    next: '`docker compose ps --all` shows which containers there are.',
+    means: 'The site is incomplete. Completed steps are kept.',
+    next: '`docker compose ps --all` lists the containers.',
   });
 }
 
 async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {
   const log = await engine.logs(container.id, LOG_LINES).catch(() => '');
   return new Problem(EXIT.FAILED, `The container ${container.service} ${trouble}.`, {
-    means: 'The site is not complete. What was done so far stays, and nothing is done twice.',
-    next: 'Fix what the last lines show and run this again: what is done is not repeated.',
+    means: 'The site is incomplete. Completed steps are kept.',
+    next: 'Fix the error in the log above and run this again: completed steps are not repeated.',
     log: [...healthLines(container), log].filter(Boolean).join('\n'),
   });
 }

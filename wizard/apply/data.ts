@@ -1,4 +1,4 @@
-/** What an app of a site has on the engine: volumes, and containers that a run left. */
+/** The volumes of each app, and containers left by a run. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS } from '../apps/index.ts';
@@ -8,22 +8,22 @@ import { isOf } from '../render/compose.ts';
 import type { ComposeFile } from '../render/compose.ts';
 import { parseYaml } from '../yaml.ts';
 
-/** A volume, and the directory it leads to where Docker does not keep it. */
+/** A volume, and its directory if it is a bind mount. */
 export interface DataPlace {
   readonly volume: string;
   readonly device: string | undefined;
 }
 
-/** `the volume a_b`, with the directory that it leads to; for people. */
+/** `the volume a_b (/directory)`, for messages. */
 export const placesIn = (places: readonly DataPlace[]): string =>
   places
     .map(({ volume, device }) => `the volume ${volume}${device === undefined ? '' : ` (${device})`}`)
     .join(', ');
 
-/** What a removal says of a directory of the person's own. */
+/** Notice about a data directory that a removal leaves. */
 export const dataStay = (device: string): string => `data stay in ${device}: sudo rm -r ${device}`;
 
-/** App → its data, for apps that have any or that have containers. */
+/** App → its data, for apps that have data or containers. */
 export async function dataOf(engine: Engine, project: string): Promise<Map<string, readonly DataPlace[]>> {
   const services = (await engine.containers(project)).map(({ service }) => service);
   const found = new Map<string, readonly DataPlace[]>();
@@ -39,12 +39,12 @@ export async function dataOf(engine: Engine, project: string): Promise<Map<strin
   return found;
 }
 
-/** Where the data are by the compose.yaml that is there. */
+/** Locations of the data, according to the current compose.yaml. */
 export async function placesBefore(folder: string): Promise<ComposeFile['x-data'] & object> {
   const text = await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => '');
   try {
     return (parseYaml(text) as unknown as ComposeFile | null)?.['x-data'] ?? {};
   } catch {
-    return {}; // edited by hand into no YAML: the run finds that later
+    return {}; // not valid YAML after an edit by hand; reported later
   }
 }

@@ -1,4 +1,4 @@
-/** A conversation that was broken off: the answers so far, without secrets, until they are in fedi.yaml. */
+/** Saves the answers of an interrupted conversation, without secrets, until they are in fedi.yaml. */
 import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolders } from './files.ts';
@@ -8,13 +8,13 @@ import { DRAFT, OWN } from '../layout.ts';
 
 export interface Draft {
   readonly at: string;
-  /** Key → text; an empty one was left open on purpose. */
+  /** Key → text; an empty text was given on purpose. */
   readonly answers: ReadonlyMap<string, string>;
 }
 
 const pathOf = (folder: string): string => join(folder, OWN, DRAFT);
 
-/** What cannot be read, or no longer is an answer, is as if it had never been said. */
+/** Ignores what cannot be read and answers that are no longer valid. */
 export async function readDraft(folder: string): Promise<Draft | undefined> {
   try {
     const { at, answers } = JSON.parse(await readFile(pathOf(folder), 'utf8')) as {
@@ -34,7 +34,7 @@ export async function readDraft(folder: string): Promise<Draft | undefined> {
   }
 }
 
-/** False where it cannot be written: a conversation goes on without. */
+/** Returns false if nothing was saved; the conversation continues without. */
 export async function keepDraft(folder: string, { at, answers }: Draft): Promise<boolean> {
   const secrets = new Set(ALL_QUESTIONS.filter(({ secret }) => secret).map(({ key }) => key));
   const kept = [...answers].filter(([key]) => !secrets.has(key));
@@ -55,7 +55,7 @@ export async function keepDraft(folder: string, { at, answers }: Draft): Promise
   }
 }
 
-/** And the folders that were made for it alone. */
+/** Also removes the directories that were created only for it. */
 export async function dropDraft(folder: string): Promise<void> {
   if (!(await exists(pathOf(folder)))) return;
   await rm(pathOf(folder), { force: true });

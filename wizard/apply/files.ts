@@ -1,6 +1,6 @@
 /**
- * The set of files a site consists of, written as one: all new texts lie complete on the disk before `.fedi/commit.json`
- * says so; from then on the set is the new one, and whoever comes next finishes the renames. A kill before that leaves the old set.
+ * Writes the files of a site as one set. First all new files are complete on the disk; then the journal `.fedi/commit.json`
+ * commits them; then they are renamed. After a kill, the next run completes a committed set and discards any other.
  */
 import { createHash } from 'node:crypto';
 import { chmod, readFile, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
@@ -27,7 +27,7 @@ import {
 
 interface Manifest {
   readonly generation: number;
-  /** Path → hash of what we wrote, and the hash of the person's own version where they chose to keep it. */
+  /** Path → hash of what we wrote, and of the user's version if they chose to keep it. */
   readonly files: Readonly<Record<string, { readonly hash: string; readonly kept?: string }>>;
 }
 
@@ -85,12 +85,12 @@ async function readJson<T>(path: string, isValid: (value: unknown) => value is T
     // The Problem below covers it.
   }
   throw new Problem(EXIT.FAILED, `${path} is damaged.`, {
-    means: 'It says which files of the site are ours. Nothing was changed.',
-    next: 'Remove it and run this again: files that are there count as changed by hand then.',
+    means: 'It lists the generated files of the site. Nothing was changed.',
+    next: 'Remove it and run this again. Existing files then count as changed by hand.',
   });
 }
 
-/** Makes the site directory and our own folder in it; 0700 from creation whatever the umask. */
+/** Creates the site directory, and `.fedi` with mode 0700 from creation, whatever the umask. */
 export async function makeFolders(folder: string): Promise<void> {
   try {
     const isNew = !(await exists(folder));
@@ -107,7 +107,7 @@ export async function makeFolders(folder: string): Promise<void> {
   }
 }
 
-/** Closes to others what holds secrets and was opened since it was written. Names what was. */
+/** Removes other users' access to files with secrets. Returns the names of those that had it. */
 export async function closeSecrets(folder: string): Promise<string[]> {
   const opened: string[] = [];
   for (const [name, mode] of [
@@ -123,14 +123,14 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return (await readJson(own(folder, 'manifest.json'), isManifest)) ?? { generation: 0, files: {} };
 }
 
-/** Paths of generated files that the person changed and chose to keep. */
+/** Paths of generated files that the user changed and chose to keep. */
 export async function keptFiles(folder: string): Promise<string[]> {
   return Object.entries((await readManifest(folder)).files).flatMap(([path, { kept }]) =>
     kept === undefined ? [] : [path],
   );
 }
 
-/** True unless somebody else may do more with it than planned: a secret that became readable is written again. */
+/** False if others have more access than planned: a secret that became readable is written again. */
 async function hasMode(path: string, mode: number): Promise<boolean> {
   return !isWider(await stat(path), mode);
 }
@@ -171,7 +171,7 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
   return changes;
 }
 
-/** Writes the set. `keep` names edited files that stay as they are. Returns the number of the new generation. */
+/** Writes the set. `keep` names edited files to leave alone. Returns the number of the new generation. */
 export async function commit(
   folder: string,
   changes: readonly Change[],
@@ -215,7 +215,7 @@ export async function commit(
       0o600,
     );
   } catch (error) {
-    // Once commit.json is there the set is decided, whatever the disk said afterwards: the next run finishes it.
+    // Once commit.json exists the set is committed, even if a later write failed: the next run completes it.
     if (!(await exists(own(folder, 'commit.json')))) await discardNew(folder);
     throw cannotWrite(folder, error);
   }
@@ -223,25 +223,25 @@ export async function commit(
     throw cannotWrite(
       folder,
       error,
-      'The new files are complete on the disk; the next run puts the rest of them in place.',
+      'The new files are complete on the disk; the next run puts the rest in place.',
     );
   });
   return generation;
 }
 
-/** A copy of answers, lock and generated files without secrets, to go back to. */
+/** Copies answers, lock and generated files without secrets, for `rollback`. */
 async function keepGeneration(folder: string, generation: number, changes: readonly Change[]): Promise<void> {
   const target = own(folder, join('generations', String(generation).padStart(4, '0')));
   await rm(target, { recursive: true, force: true });
   for (const { file } of changes) {
-    // A picture comes of an answer, and would lie there once for every change of anything.
+    // A picture is derived from an answer; do not copy it into every generation.
     if (file === undefined || file.secret || file.bytes !== undefined) continue;
     await makeFolder(join(target, dirname(file.path)), 0o700);
     await writeWhole(join(target, file.path), file.text, file.mode);
   }
 }
 
-/** Finishes a commit that is decided: every rename once, then the manifest. Idempotent. */
+/** Completes a committed set: every rename once, then the manifest. Idempotent. */
 async function finish(folder: string): Promise<boolean> {
   const pending = await readJson(own(folder, 'commit.json'), isCommit);
   if (pending === undefined) return false;
@@ -249,9 +249,9 @@ async function finish(folder: string): Promise<boolean> {
     const target = await fileAt(join(folder, path));
     if (await exists(target + NEW)) await rename(target + NEW, target);
     else if (hash((await readMaybe(target)) ?? '') !== wanted) {
-      throw new Problem(EXIT.FAILED, `${target} is not what was decided, and its new text is gone.`, {
-        means: 'Somebody changed the directory while a run was cut short.',
-        next: `Remove ${own(folder, 'commit.json')} and run this again: everything is written anew.`,
+      throw new Problem(EXIT.FAILED, `${target} is not the committed file, and the new one is gone.`, {
+        means: 'Somebody changed the directory after a run was interrupted.',
+        next: `Remove ${own(folder, 'commit.json')} and run this again: all files are written again.`,
       });
     }
   }
@@ -264,19 +264,19 @@ async function finish(folder: string): Promise<boolean> {
   return true;
 }
 
-/** The person's own folder below caddy/. */
+/** The user's own directory below caddy/. */
 const CUSTOM = 'custom';
 
-/** Folders that hold files of ours, seen from the site directory. */
+/** Directories with generated files, relative to the site directory. */
 const OUR_FOLDERS = ['env', 'caddy', 'trust', OWN];
 
-/** What a killed run may leave: texts that never were committed, tried-out sets, its own name for the run lock. */
+/** Leftovers of a killed run: uncommitted files, test sets, its own run lock file. */
 async function leftOver(folder: string, top = true): Promise<string[]> {
   const found: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
     const isLink = entry.isSymbolicLink();
-    // Beside the file that a link leads to lies its new text.
+    // The new file is written next to the target of a link.
     const beside = isLink ? `${await realpath(path).catch(() => path)}${NEW}` : undefined;
     if (beside !== undefined && (await exists(beside))) found.push(beside);
     if (entry.name.endsWith(NEW) || entry.name.startsWith(TRIAL)) found.push(path);
@@ -294,9 +294,9 @@ async function leftOver(folder: string, top = true): Promise<string[]> {
   return found;
 }
 
-/** True when a killed run left something that {@link recover} would clear. */
+/** True if a killed run left something for {@link recover}. */
 export async function needsRecovery(folder: string): Promise<boolean> {
-  // A lock file is a live run's, which is for takeLock to say, or what a dead one left.
+  // A lock file belongs to a live run, which takeLock finds out, or is left over.
   if ((await exists(own(folder, 'commit.json'))) || (await exists(own(folder, 'lock')))) return true;
   return (await leftOver(folder)).length > 0;
 }
@@ -305,7 +305,7 @@ async function discardNew(folder: string): Promise<void> {
   for (const path of await leftOver(folder)) await rm(path, { recursive: true, force: true });
 }
 
-/** Brings a directory that a killed run left behind to the old set or the new one. True when a commit was finished. */
+/** Restores the old or the new set after a killed run. True if it completed a commit. */
 export async function recover(folder: string): Promise<boolean> {
   if (!(await exists(join(folder, OWN)))) return false;
   try {

@@ -1,4 +1,4 @@
-/** Data in directories of the person's choosing: made, given to the right user, and never moved by a changed answer. */
+/** Data directories that the user chose: created, given to the right user, never moved by a changed answer. */
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotWrite } from '../atomic.ts';
@@ -10,31 +10,31 @@ import { parseFolder } from '../config/parse.ts';
 import { deepest, strangersOn, thisCaller } from './owner.ts';
 import type { Caller } from './owner.ts';
 
-/** Refuses answers by which data would not be where they are. Exit 3. */
+/** Refuses answers that do not match the location of existing data. Exit 3. */
 export async function refuseMoved(engine: Engine, { compose, dataFolders }: RenderedSite): Promise<void> {
   for (const [key, { name }] of Object.entries(compose.volumes)) {
     const there = await engine.volume(name);
     const wanted = dataFolders[key]?.device;
     if (there === undefined || there.device === wanted) continue;
-    const from = there.device ?? `the volume ${name}, which Docker keeps`;
+    const from = there.device ?? `the volume ${name}`;
     const copy =
       wanted === undefined
         ? `docker volume create ${name} && docker run --rm -v ${there.device}:/from -v ${name}:/to IMAGE cp -a /from/. /to/`
         : `sudo cp -a ${there.device ?? `$(docker volume inspect -f '{{.Mountpoint}}' ${name})`}/. ${wanted}/`;
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${key} are in ${from}; the answers now say ${wanted ?? 'that Docker keeps them'}.`,
+      `The data of ${key} are in ${from}; the answers now say ${wanted ?? 'a Docker volume'}.`,
       {
-        means: 'The server would start on an empty place. Nothing was changed.',
-        next: `Set the answer back; or move the data: \`docker compose down\`, ${wanted === undefined ? `\`docker volume rm ${name}\` (it only leads to the directory), \`${copy}\`` : `\`${copy}\`, \`docker volume rm ${name}\``}, then run this again.`,
+        means: 'The app would start without its data. Nothing was changed.',
+        next: `Change the answer back, or move the data: \`docker compose down\`, ${wanted === undefined ? `\`docker volume rm ${name}\` (it only points to the directory), \`${copy}\`` : `\`${copy}\`, \`docker volume rm ${name}\``}, then run this again.`,
       },
     );
   }
 }
 
 /**
- * Refuses directories that are yet to be given to an app's user and that are not what their path says: a link leads into
- * the system, or somebody else decides where it leads. Exit 3.
+ * Refuses new data directories, which are given to an app's user, if a link on their path points into the system or if others
+ * can change where it points. Exit 3.
  */
 export async function refusePlaces(
   engine: Engine,
@@ -48,7 +48,7 @@ export async function refusePlaces(
     const parsed = parseFolder(join(there, rest));
     const problems =
       'problem' in parsed
-        ? [`It leads to ${join(there, rest)}. ${parsed.problem}`]
+        ? [`It points to ${join(there, rest)}. ${parsed.problem}`]
         : await strangersOn(device, who, true);
     if (problems.length === 0) continue;
     throw new Problem(
@@ -56,14 +56,14 @@ export async function refusePlaces(
       `${device} cannot hold the data of ${key}:\n${problems.map((line) => `  - ${line}`).join('\n')}`,
       {
         means:
-          'The directory is given to the app’s user. Where somebody else decides what a path leads to, that could be any directory. Nothing was changed.',
-        next: 'Choose a directory below one that only root or you may change.',
+          'The app’s user becomes the owner of this directory. If others can redirect the path, that could be any directory. Nothing was changed.',
+        next: 'Choose a directory below one that only root or you can change.',
       },
     );
   }
 }
 
-/** Makes volumes that lead to a directory, and the directory, which belongs to the app's user. `image` has `chown`. */
+/** Creates bind volumes and their directories, which belong to the app's user. `image` has `chown`. */
 export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
   const { compose, dataFolders } = site;
   for (const [key, { device, owner }] of Object.entries(dataFolders)) {
@@ -71,13 +71,13 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     if ((await engine.volume(name)) !== undefined) continue;
     try {
       await mkdir(device, { recursive: true });
-      if (!(await stat(device)).isDirectory()) throw new Error('it is no directory');
+      if (!(await stat(device)).isDirectory()) throw new Error('it is not a directory');
     } catch (error) {
-      throw cannotWrite(device, error, `It is to hold the data of ${key}.`);
+      throw cannotWrite(device, error, `It is the data directory of ${key}.`);
     }
-    // Again: somebody may have been faster.
+    // Check again: the path may have changed since.
     await refusePlaces(engine, site);
-    // Through the engine: the person need not be root, and a disk's own lost+found keeps Docker from doing it.
+    // By the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
     const { code, stderr } = await engine.run({
       image,
       argv: ['chown', owner, '/data'],
@@ -86,10 +86,14 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
       capabilities: ['CHOWN'],
     });
     if (code !== 0) {
-      throw new Problem(EXIT.FAILED, `${device} could not be given to ${owner}: ${stderr.trim()}`, {
-        means: `The server writes its data as that user. Nothing else was changed.`,
-        next: `\`sudo chown ${owner} ${device}\`, or choose a directory on a file system that knows owners.`,
-      });
+      throw new Problem(
+        EXIT.FAILED,
+        `The owner of ${device} could not be changed to ${owner}: ${stderr.trim()}`,
+        {
+          means: `The app writes its data as that user. Nothing else was changed.`,
+          next: `Run \`sudo chown ${owner} ${device}\`, or choose a directory on a file system that supports ownership.`,
+        },
+      );
     }
     await engine.createVolume(name, compose.name, key, bindOptions(device));
   }

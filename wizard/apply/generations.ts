@@ -1,4 +1,4 @@
-/** What a site was: answers, lock and files of every set that was written, as apply/files.ts keeps them. Never secrets. */
+/** Earlier versions of a site: answers, lock and files of every set, as apply/files.ts keeps them. Never secrets. */
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Answers } from '../config/question.ts';
@@ -22,7 +22,7 @@ export interface Generation {
 
 const FOLDER = 'generations';
 
-/** Undefined: it was not written to its end, or is gone. Throws a Problem that names the file where one is damaged. */
+/** Undefined: incomplete or removed. Throws a Problem that names a damaged file. */
 export async function readGeneration(folder: string, number: number): Promise<Generation | undefined> {
   const path = join(folder, OWN, FOLDER, String(number).padStart(4, '0'));
   const [config, lock] = [join(path, CONFIG_FILE), join(path, LOCK_FILE)];
@@ -44,8 +44,8 @@ function parsed<T>(path: string, text: string, parse: (text: string) => T): T {
     return parse(text);
   } catch (error) {
     throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
-      means: 'It is a part of what the site was before. Nothing was changed.',
-      next: `Restore it from a backup, or remove ${dirname(path)}: then \`rollback\` cannot go back to it.`,
+      means: 'It belongs to an earlier version of the site. Nothing was changed.',
+      next: `Restore it from a backup, or remove ${dirname(path)}; \`rollback\` then cannot restore that version.`,
       cause: error,
     });
   }
@@ -58,14 +58,14 @@ export async function readGenerations(folder: string): Promise<Generation[]> {
   const { generation } = await readManifest(folder);
   const found: Generation[] = [];
   for (const number of numbers.toSorted((a, b) => a - b)) {
-    // A run that was killed before its set was decided may have left a later one.
+    // A run killed before its commit may have left a later one.
     const one = number <= generation ? await readGeneration(folder, number) : undefined;
     if (one !== undefined) found.push(one);
   }
   return found;
 }
 
-/** The answers of a generation; none where an older version wrote what this one does not understand. */
+/** The answers of a generation; none if this version cannot read them. */
 export async function answersOf({ text }: Pick<Generation, 'text'>): Promise<Answers> {
   try {
     return (await resolve([yamlSource(text)])).answers;
@@ -75,7 +75,7 @@ export async function answersOf({ text }: Pick<Generation, 'text'>): Promise<Ans
   }
 }
 
-/** The answers that the site in this folder was last written with; undefined: it never was. */
+/** The answers of the current generation; undefined: the site was never written. */
 export async function runningAnswers(folder: string): Promise<Answers | undefined> {
   const { generation } = await readManifest(folder);
   if (generation === 0) return undefined;
@@ -83,7 +83,7 @@ export async function runningAnswers(folder: string): Promise<Answers | undefine
   return last === undefined ? {} : answersOf(last);
 }
 
-/** The images that it was last written with. */
+/** The image lock of the current generation. */
 export async function runningLock(folder: string): Promise<Lock> {
   const { generation } = await readManifest(folder);
   return (await readGeneration(folder, generation))?.lock ?? {};

@@ -1,4 +1,4 @@
-/** Gets the images of a site onto the host and says exactly which they are. */
+/** Pulls or builds the images of a site and locks them. */
 import { assetPath } from '../assets.ts';
 import type { Engine, Image } from '../docker/engine.ts';
 import { digestOf, lockEntry, lockedReference, pullReference } from '../plan/lock.ts';
@@ -7,8 +7,8 @@ import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 
 /**
- * The digest of an image where a registry has it. With containerd's image store every image with a name has a digest,
- * which is its id, also one that was loaded: the registry is asked then, unless this run pulled the image.
+ * The digest of an image that a registry has. In containerd's image store every named image has a digest, which is its id, even
+ * a loaded one: the registry is asked then, unless this run pulled the image.
  */
 async function publishedDigest(
   engine: Engine,
@@ -20,14 +20,14 @@ async function publishedDigest(
   if (digest === undefined || digest !== image.id || pulled || image.pulled === true) return digest;
   if (image.pulled === false) return undefined;
   const found = await engine.findInRegistry(`${spec.reference}@${digest}`).catch((error: unknown) => {
-    // Not there, or not reached.
+    // Not found, or the registry is unreachable.
     if (error instanceof Problem) return undefined;
     throw error;
   });
   return found?.digest === digest ? digest : undefined;
 }
 
-/** What the lock says of an image as it is wanted. No registry has what was built here, whatever an older lock says. */
+/** The lock entry of a wanted image. An image built here has no digest, whatever an older lock says. */
 function lockedOf(lock: Lock, name: string, spec: WantedImage): LockEntry | undefined {
   const entry = lock[name];
   if (entry?.tag !== spec.reference || ('digest' in entry && spec.build !== undefined)) return undefined;
@@ -35,7 +35,7 @@ function lockedOf(lock: Lock, name: string, spec: WantedImage): LockEntry | unde
 }
 
 /**
- * The lock for what is wanted, as far as the host has it. What the lock has already is only looked up.
+ * The lock for the wanted images, as far as the host has them. Locked images are only looked up.
  * @param pulled names of the images that this run pulled
  */
 export async function lockOf(
@@ -52,7 +52,7 @@ export async function lockOf(
       const locked = lockedOf(lock, name, spec);
       const image =
         locked === undefined
-          ? // A pull by digest leaves no name behind. What somebody put here under the name is what they want.
+          ? // A pull by digest leaves no name. An image that the user put here under the name is the wanted one.
             ((spec.digest === undefined ? undefined : await engine.image(pullReference(spec))) ??
             (await engine.image(spec.reference)))
           : await engine.image(lockedReference(locked));
@@ -77,8 +77,8 @@ export async function lockOf(
     throw new Problem(
       EXIT.REFUSED,
       tags.length > 1
-        ? `${tags.join(', ')} are other images now than those this site runs on.`
-        : `${tags[0]} is another image now than the one this site runs on.`,
+        ? `${tags.join(', ')} now name other images than those this site runs.`
+        : `${tags[0]} now names another image than the one this site runs.`,
       {
         means: `Another image was built, loaded or pulled under the same name. Nothing was changed.`,
         next: toMove(drifted),
@@ -88,11 +88,11 @@ export async function lockOf(
   return { lock: found, missing };
 }
 
-/** How to take the images that are on the host instead of the locked ones. */
+/** How to use the images on the host instead of the locked ones. */
 export const toMove = (names: readonly string[]): string =>
-  `To move to ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
+  `To use ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
 
-/** Pulls or builds what is missing. Resolves to the names of the images that were pulled. */
+/** Pulls or builds missing images. Resolves to the names of the pulled ones. */
 export async function fetchImages(
   engine: Engine,
   wanted: Readonly<Record<string, WantedImage>>,

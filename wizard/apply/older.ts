@@ -1,4 +1,4 @@
-/** Software that is older than the data it would work on. */
+/** Refuses software that is older than its data. */
 import { appOf } from '../apps/index.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -9,13 +9,13 @@ import { readGenerations, runningLock } from './generations.ts';
 
 const tagOf = (reference: string): string => reference.slice(reference.lastIndexOf(':') + 1);
 
-/** The numbers of a reference that say which data it can work on. */
+/** The version numbers of a reference that decide which data it can use. */
 const numbersIn = (reference: string, parts: number): number[] | undefined =>
   numbersOf(tagOf(reference))?.slice(0, parts);
 
 /**
- * Throws exit 3 where an image is older than one that this site ran on the same data: newer software has changed them by
- * then. A tag without a number cannot be compared.
+ * Throws exit 3 if an image is older than one that this site ran on the same data, which it may have migrated. A tag without a
+ * number cannot be compared.
  */
 export async function refuseOlder(folder: string, config: Config, engine: Engine): Promise<void> {
   const wanted = wantedImages(config);
@@ -28,7 +28,7 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
     }),
   );
   if (keeping.length === 0) return;
-  // An app may have been away for a while, and its data with it.
+  // All generations: the app may have been removed for a while.
   const locks = (await readGenerations(folder)).map(({ lock }) => lock);
   for (const { id, name, data, reference } of keeping) {
     const ours = numbersIn(reference, data.parts);
@@ -43,23 +43,23 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
     throw new Problem(
       EXIT.REFUSED,
       back
-        ? `The data of ${appOf(id).name} are those of ${newest.tag}, and ${reference} is older.`
-        : `The data of ${appOf(id).name} are those of ${newest.tag}; ${reference} cannot read them.`,
+        ? `The data of ${appOf(id).name} are from ${newest.tag}, and ${reference} is older.`
+        : `The data of ${appOf(id).name} are from ${newest.tag}; ${reference} cannot read them.`,
       {
         means: `${
           data.fixed === true
             ? `A database server reads only data of the same major version, ${newest.numbers.join('.')}.`
-            : 'Newer software changes data so that older software cannot work on them.'
+            : 'Newer software migrates its data, and older software cannot use them then.'
         } Nothing was changed.`,
         next: back
-          ? `Keep ${newest.tag} or take a newer one. The way back is a backup: of the data and of the site directory, both from before the update.`
-          : `Keep ${newest.tag}. To move, dump the database, then load it into a new site.`,
+          ? `Keep ${newest.tag} or use a newer version. To go back, restore backups of the data and of the site directory, both from before the update.`
+          : `Keep ${newest.tag}. To switch, dump the database, then load it into a new site.`,
       },
     );
   }
 }
 
-/** Whether an app has data that an image could harm; on a server elsewhere it is taken for granted. */
+/** Whether an app has data that an image could harm; assumed for an external server. */
 async function hasData({ name, answers }: Config, id: string, engine: Engine): Promise<boolean> {
   const volumes = appOf(id)
     .seals(answers)

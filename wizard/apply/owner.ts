@@ -1,4 +1,4 @@
-/** Whose a directory is. What lies in a site says what runs on this host, so nobody else may have a hand in it. */
+/** Ownership of directories. The files of a site decide what runs on this host, so nobody else may change them. */
 import { lstat, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -9,9 +9,9 @@ import { LOCK_FILE } from '../plan/lock.ts';
 import { EXIT, Problem, codeOf, gather } from '../problem.ts';
 import { STORE_FILE } from '../secrets/store.ts';
 
-/** Who runs this, and whom the host knows. */
+/** The user who runs this, and the users and groups of the host. */
 export interface Caller {
-  /** Users whose files count as the caller's: the caller, root, and who became root by sudo. */
+  /** Users whose files count as the caller's: the caller, root, and the user who called sudo. */
   readonly uids: ReadonlySet<number>;
   /** Primary group of the caller. */
   readonly gid: number;
@@ -41,13 +41,13 @@ const groupName = ({ group }: Caller, gid: number): string =>
   rowsOf(group).find((row) => row[2] === String(gid))?.[0] ?? `${gid}`;
 
 /**
- * Whether a group may write where only the caller should: nobody else is in it, as in the group that many systems give each
- * user; or it is Docker's own, whose members are as powerful as root anyway.
+ * Whether write access of a group is harmless: it has no other members, like a user's private group, or it is `docker`, whose
+ * members have the rights of root anyway.
  */
 function isHarmless(caller: Caller, gid: number, owner: number): boolean {
   if (gid === 0) return true;
   const row = rowsOf(caller.group).find((one) => one[2] === String(gid));
-  // Users of a directory service are in no file.
+  // Users of a directory service are not in these files.
   if (row === undefined) return gid === owner || gid === caller.gid;
   if (row[0] === 'docker') return true;
   const users = rowsOf(caller.passwd);
@@ -59,14 +59,14 @@ function isHarmless(caller: Caller, gid: number, owner: number): boolean {
   return uids.every((uid) => caller.uids.has(uid));
 }
 
-/** Why others may change a file or directory; undefined: they may not. @param parent it is only passed through */
+/** Why others can change a file or directory; undefined: they cannot. @param parent it is only traversed */
 function trouble(caller: Caller, path: string, found: Stats, parent: boolean): string | undefined {
   if (!caller.uids.has(found.uid)) return `${path} belongs to ${userName(caller, found.uid)}.`;
-  // In a directory such as /tmp each may only change what is their own.
+  // In a sticky directory such as /tmp users can change only their own files.
   if (parent && (found.mode & 0o1000) !== 0) return undefined;
-  if ((found.mode & 0o002) !== 0) return `${path} may be changed by everybody on this host.`;
+  if ((found.mode & 0o002) !== 0) return `Every user of this host can change ${path}.`;
   if ((found.mode & 0o020) !== 0 && !isHarmless(caller, found.gid, found.uid))
-    return `${path} may be changed by the group ${groupName(caller, found.gid)}.`;
+    return `The group ${groupName(caller, found.gid)} can change ${path}.`;
   return undefined;
 }
 
@@ -80,7 +80,7 @@ export async function deepest(path: string): Promise<{ readonly there: string; r
       if (!['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '') || dirname(there) === there)
         throw cannotRead(there, error);
       const link = await readlink(there).catch(() => undefined);
-      // One that leads nowhere yet.
+      // A link to nothing.
       if (link !== undefined) there = resolve(dirname(there), link);
       else {
         rest = join(there.slice(dirname(there).length), rest);
@@ -94,8 +94,7 @@ export async function deepest(path: string): Promise<{ readonly there: string; r
 const MOST_LINKS = 40;
 
 /**
- * What is wrong with the directories that lead to a path, each link followed from where it lies, the path itself included
- * unless `parents` is set.
+ * Why others can change the directories on a path, with every link followed. Includes the path itself unless `parents` is set.
  */
 export async function strangersOn(path: string, caller: Caller, parents = false): Promise<string[]> {
   const found = new Set<string>();
@@ -110,7 +109,7 @@ export async function strangersOn(path: string, caller: Caller, parents = false)
       });
       if (entry === undefined) return;
       if (entry.isSymbolicLink()) {
-        // The kernel lets nobody but its owner, and those of its directory, change a link.
+        // Only its owner, and those of its directory, can change a link.
         if (!caller.uids.has(entry.uid)) found.add(`${at} belongs to ${userName(caller, entry.uid)}.`);
         if (++links > MOST_LINKS) return;
         const target = resolve(dirname(at), await readlink(at));
@@ -128,7 +127,7 @@ export async function strangersOn(path: string, caller: Caller, parents = false)
 
 const partsOf = (path: string): string[] => path.split('/').filter((name) => name !== '');
 
-/** What of a site directory is read or run. */
+/** Entries of a site directory that are read or run. */
 const OURS = new Set([CONFIG_FILE, LOCK_FILE, STORE_FILE, OWN, '.env', 'env', 'caddy', 'trust', 'front']);
 const COMPOSE = /^(?:docker-)?compose(?:\.override)?\.ya?ml$/;
 
@@ -144,14 +143,14 @@ async function strangersIn(folder: string, caller: Caller, top: boolean): Promis
       const what = trouble(caller, path, entry, false);
       if (what !== undefined) found.push(what);
     }
-    // Earlier generations are many, and behind a directory that only its owner may enter.
+    // Skip earlier generations: there are many, in a directory that only its owner can enter.
     if (!entry.isFile() && (top || !folder.endsWith(`/${OWN}`)))
       found.push(...(await strangersIn(path, caller, false)));
   }
   return found;
 }
 
-/** Refuses a site directory in which others may decide what is run. Exit 3. */
+/** Refuses a site directory that others can change. Exit 3. */
 export async function refuseStrangers(folder: string, caller?: Caller): Promise<void> {
   const who = caller ?? (await thisCaller());
   const on = await strangersOn(folder, who);
@@ -160,13 +159,13 @@ export async function refuseStrangers(folder: string, caller?: Caller): Promise<
   const me = userName(who, process.getuid?.() ?? 0);
   const { message } = gather(
     EXIT.REFUSED,
-    `Others decide what is in ${folder}:`,
+    `Other users can change ${folder}:`,
     found.length > 6 ? [...found.slice(0, 5), `and ${found.length - 5} more.`] : found,
     '',
   );
   throw new Problem(EXIT.REFUSED, message, {
     means:
-      'The files of a site say what runs on this host and what it may read. Nothing was read or changed.',
-    next: `Look at what is there. If it is yours, run this as its owner, or take it over: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
+      'The files of a site decide what runs on this host and what it may read. Nothing was read or changed.',
+    next: `Inspect the files. If they are yours, run this as their owner, or take ownership: \`sudo chown -R ${me} PATH\`, \`sudo chmod go-w PATH\`.`,
   });
 }

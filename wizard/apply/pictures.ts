@@ -1,4 +1,4 @@
-/** Pictures that the person named: read, looked at, and kept in the site, so that the file need not stay where it was. */
+/** Pictures that the user named: read, checked and copied into the site, so that the file may be deleted. */
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
@@ -9,7 +9,7 @@ import { PICTURES } from '../layout.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import { runningAnswers } from './generations.ts';
 
-/** Nothing bigger is even read. */
+/** A larger file is not read. */
 const MOST_BYTES = 64 * 1024 ** 2;
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -21,21 +21,21 @@ const REASONS: Readonly<Record<string, string>> = {
 
 async function read(path: string): Promise<Buffer> {
   const found = await stat(path);
-  // A pipe would never end.
+  // Reading a pipe may never end.
   if (!found.isFile()) throw new Error('it is not a file');
   const { size } = found;
-  if (size > MOST_BYTES) throw new Error(`it has ${Math.round(size / 1024 ** 2)} MiB`);
+  if (size > MOST_BYTES) throw new Error(`it is too large (${Math.round(size / 1024 ** 2)} MiB)`);
   return readFile(path);
 }
 
 export interface Pictures {
   /** By path in the site. */
   readonly files: Readonly<Record<string, Buffer>>;
-  /** What is wrong with those that were named, in sentences. */
+  /** Errors in the named pictures, in sentences. */
   readonly problems: readonly string[];
 }
 
-/** @param folder the site directory, which may not be there yet */
+/** @param folder the site directory, which may not exist yet */
 export async function readPictures(folder: string, { apps, answers }: Config): Promise<Pictures> {
   const files: Record<string, Buffer> = {};
   const problems: string[] = [];
@@ -49,7 +49,7 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
       try {
         file = await read(path);
       } catch (error) {
-        // Our copy is of the file that was named, as long as the answer is the same.
+        // Our copy is of the named file as long as the answer has not changed.
         const [copy] = (await readdir(join(folder, PICTURES)).catch(() => [] as string[])).filter((name) =>
           name.startsWith(`${id}-${spec.name}.`),
         );
@@ -62,7 +62,7 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
         file = await readFile(join(folder, PICTURES, copy));
       }
       const picture = parsePicture(file);
-      const problem = picture === undefined ? 'is no whole JPEG or PNG picture' : spec.problem(picture);
+      const problem = picture === undefined ? 'is not a complete JPEG or PNG picture' : spec.problem(picture);
       if (problem !== undefined) problems.push(`${spec.what}: ${path} ${problem}.`);
       else if (picture !== undefined) files[`${PICTURES}/${id}-${spec.name}.${picture.type}`] = file;
     }

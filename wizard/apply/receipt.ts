@@ -19,7 +19,7 @@ export interface ProveOptions {
   readonly engine: Engine;
   readonly progress: Progress;
   readonly now: () => Date;
-  /** A mail is sent even though one was accepted with these settings before. */
+  /** Send a mail even if one was accepted with these settings before. */
   readonly mail?: boolean;
 }
 
@@ -34,7 +34,7 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
       name,
       names: namesOf(config, app),
       live: webSockets,
-      // With its data an app loses its accounts: one that is made anew has a password that nobody has seen yet.
+      // An app that lost its data gets a new account, whose password was not shown yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),
       proofs: (context: ProofContext) => proofs(context, app),
     };
@@ -59,11 +59,11 @@ const isMail = ({ id }: ProofResult): boolean => id === 'mail';
 const mailProven = (results: readonly ProofResult[]): boolean =>
   results.some(isMail) && results.filter(isMail).every(({ ok }) => ok);
 
-/** What a mail depends on: other settings need another mail. */
+/** Hash of the mail settings: a change needs another mail. */
 const mailKey = ({ mail, apps }: Config, store: Store): string =>
   store.keyedHash(JSON.stringify([mail, store.find('mail.password')?.reveal(), apps]));
 
-/** True as long as no mail was accepted with these settings, and after one that was not. */
+/** True until the last mail sent with these settings was accepted. */
 async function mailDue(site: string, config: Config, store: Store): Promise<boolean> {
   const last = (await allReceipts(site)).findLast(({ proofs }) => proofs.some(isMail));
   return last === undefined || last.mail !== mailKey(config, store);
@@ -71,7 +71,7 @@ async function mailDue(site: string, config: Config, store: Store): Promise<bool
 
 const folderOf = (site: string): string => join(site, OWN, 'receipts');
 
-/** Named by time, for people; the order is that of their numbers, since a clock may have been wrong. */
+/** The name has the time, for people; the order is that of the numbers, since a clock may be wrong. */
 async function keepReceipt(site: string, receipt: Receipt): Promise<void> {
   await mkdir(folderOf(site), { recursive: true, mode: 0o700 });
   await writeWhole(
@@ -85,7 +85,7 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** What a file holds, where it is a receipt; undefined: it is damaged, or of another version. */
+/** Parses a receipt; undefined: it is damaged, or of another version. */
 function receiptIn(text: string): Receipt | undefined {
   let value: unknown;
   try {
@@ -118,7 +118,7 @@ export async function allReceipts(site: string): Promise<Receipt[]> {
 export const lastReceipt = async (site: string): Promise<Receipt | undefined> =>
   (await allReceipts(site)).at(-1);
 
-/** Apps whose first run is over: they were proven at least once, so they may be live. */
+/** Apps that were proven at least once, so they may be live. */
 async function everProven(site: string): Promise<ReadonlySet<string>> {
   const whole = (await allReceipts(site)).flatMap(({ proofs }) => {
     const apps = new Set(proofs.map(({ app }) => app));

@@ -1,11 +1,11 @@
-/** The internal CA in Caddy's volume: Caddy has no right to read a file that only another user may read. */
+/** Writes the internal CA to Caddy's volume: Caddy cannot read a file that is private to another user. */
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { RenderedSite } from '../render/site.ts';
 
 const VOLUME = 'caddy_data';
 
-/** Takes the path without ending; certificate and key come on standard input. The key is complete before it gets its name. */
+/** Takes the path without extension; certificate and key come on standard input. The key is complete before it gets its name. */
 const INSTALL = `umask 077
 mkdir -p "\${1%/*}" && cd "\${1%/*}" && name=\${1##*/} && cat >.new || exit 1
 sed '/BEGIN .*PRIVATE KEY/,$d' .new >.crt && mv .crt "$name.crt" &&

@@ -1,4 +1,4 @@
-/** Secrets made anew on a site that exists. */
+/** Rotates secrets of an existing site. */
 import { appOf } from '../apps/index.ts';
 import type { Rotation } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
@@ -16,20 +16,20 @@ const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
     Rotation
   >;
 
-/** Secrets that can be made anew: by us, without losing data. */
+/** Secrets that fedi-setup can rotate without losing data. */
 export const rotatable = (config: Config): SecretSpec[] =>
   [...SITE_SECRETS, ...config.apps.flatMap(({ id }) => appOf(id).secrets)].filter(
     (spec) => spec.class !== 'forever' && spec.make !== undefined,
   );
 
-/** Makes it anew in the store, which still has to be saved. */
+/** Generates a new value in the store, which still has to be saved. */
 export async function renew(config: Config, store: Store, spec: SecretSpec, now: Date): Promise<void> {
   const value = await (spec.make as NonNullable<SecretSpec['make']>)();
   if (rotationsOf(config)[spec.name] === undefined) store.put(spec.name, spec.class, value, now);
   else store.announce(spec.name, value);
 }
 
-/** Tells servers the passwords that are coming, while the containers that use them still have the ones before. */
+/** Sets pending passwords in their servers, while the containers that use them still have the old ones. */
 export async function tellServers(
   engine: Engine,
   config: Config,
@@ -38,14 +38,14 @@ export async function tellServers(
   now: () => Date,
 ): Promise<void> {
   const rotations = rotationsOf(config);
-  // Kept before anybody knows it: a run that is killed in between has not lost it.
+  // Save first, so that a killed run does not lose the new value.
   if (store.coming().length > 0) await store.save();
   for (const name of store.coming()) {
     const rotation = rotations[name];
-    // Its server is not of this site now, and may come back with what it knows.
+    // Its server is not part of the site now, and may come back with the old value.
     if (rotation === undefined) store.withdraw(name);
     else {
-      await withLine(progress, `rotate.${name}`, `${rotation.service} told about ${name}`, async () => {
+      await withLine(progress, `rotate.${name}`, `New ${name} set in ${rotation.service}`, async () => {
         const { service, tell } = rotation;
         const { code, stderr } = await inContainer(
           { engine, project: config.name },
@@ -53,9 +53,9 @@ export async function tellServers(
           tell(store.get(name), (other) => store.get(other)),
         );
         if (code === 0) return;
-        throw new Problem(EXIT.FAILED, `${service} did not take the new ${name} (exit code ${code}).`, {
-          means: 'Everything goes on with the one before.',
-          next: 'Mend what its lines say, then run `fedi-setup apply`: it tries again.',
+        throw new Problem(EXIT.FAILED, `${service} rejected the new ${name} (exit code ${code}).`, {
+          means: 'The previous value stays in use.',
+          next: 'Fix the error in the log above, then run `fedi-setup apply` to retry.',
           log: stderr.trim().split('\n').slice(-10).join('\n'),
         });
       });

@@ -1,7 +1,7 @@
 /**
- * One run at a time in a site directory. What excludes others is a lock of the kernel (flock) on the folder `.fedi`: nobody who
- * may not enter it can take it, and it ends with its holders however they end. The programs that a run starts hold it too, so
- * a `docker compose up` that outlives a killed run is found and ended by the next one. The file `.fedi/lock` names the owner.
+ * One run at a time in a site directory, by a kernel lock (flock) on the directory `.fedi`. Only users who can enter it can take
+ * the lock, and it ends with its holders however they end. The programs that a run starts hold it too, so the next run finds and
+ * ends a `docker compose up` that outlives a killed run. The file `.fedi/lock` names the owner.
  */
 import { closeSync, fstatSync, openSync, rmSync } from 'node:fs';
 import { readFile, readdir, readlink, realpath, stat } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { EXIT, Problem, codeOf } from '../problem.ts';
 
 interface Owner {
   readonly pid: number;
-  /** Boot and start time tell the owner from a later process that got the same number. */
+  /** Boot and start time distinguish the owner from a later process with the same id. */
   readonly boot: string;
   readonly start: string;
   readonly since: string;
@@ -39,13 +39,13 @@ async function isAlive(owner: Owner): Promise<boolean> {
   return owner.boot === (await bootId()) && (await startTime(owner.pid)) === owner.start;
 }
 
-/** An open folder with the lock on it; undefined: somebody else has the lock. */
+/** Opens the directory and locks it; undefined: another process has the lock. */
 async function claim(own: string): Promise<number | undefined> {
   const descriptor = openSync(own, 'r');
   try {
     const { code, stderr } = await run('flock', ['-n', '-x', '3'], { shared: descriptor });
     if (code !== 0 && stderr.trim() !== '') throw new Error(stderr.trim());
-    // Removed and created again in between: that was another folder's lock.
+    // If the directory was recreated in between, this is the lock of the old one.
     const isSame = code === 0 && fstatSync(descriptor).ino === (await stat(own)).ino;
     if (isSame) return descriptor;
   } catch (error) {
@@ -62,8 +62,8 @@ const links = async (pid: string): Promise<string[]> => {
 };
 
 /**
- * Programs of a run that was killed: they hold its lock as their file descriptor 3, as {@link shareWithPrograms} gave it, and
- * their parent is gone. (A live run in a container has a process number that says nothing here; its programs are left alone.)
+ * Programs of a killed run: they hold its lock as their file descriptor 3 (see {@link shareWithPrograms}), and their parent is
+ * gone. (The process id of a live run in a container means nothing here; its programs are left alone.)
  */
 async function orphansOf(own: string): Promise<number[]> {
   const found = new Map<string, string>();
@@ -89,11 +89,11 @@ function send(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** `docker compose` stops what it does at SIGTERM, and is given this long for it. */
+/** How long `docker compose` may take to stop after SIGTERM. */
 const ORPHAN_MS = 30_000;
 const AGAIN_MS = 500;
 
-/** Who the lock file says it is; undefined: nobody, or nothing that can be read as somebody. */
+/** The owner in the lock file; undefined: there is none, or it cannot be parsed. */
 async function readOwner(path: string): Promise<Owner | undefined> {
   let text: string;
   try {
@@ -110,20 +110,20 @@ async function readOwner(path: string): Promise<Owner | undefined> {
   }
 }
 
-/** Who has the lock writes the file a moment later; how long we wait to be able to name the owner. */
+/** The holder writes the lock file a moment after it takes the lock; how long we wait for the file. */
 const WINNER_MS = 2000;
 
 const locked = (owner: Owner | undefined): Problem =>
   new Problem(
     EXIT.LOCKED,
-    `Another run works on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
+    `Another run is working on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
     {
-      means: 'Two runs at once would undo what the other does. Nothing was changed.',
-      next: 'Wait until it is done and run this again.',
+      means: 'Two runs at once would undo each other’s changes. Nothing was changed.',
+      next: 'Wait until it has finished, then run this again.',
     },
   );
 
-/** Takes the lock, and ends the programs of a killed run where these hold it. Throws exit 6 when a live run has it. */
+/** Takes the lock; ends programs of a killed run that hold it. Throws exit 6 if a live run has it. */
 async function claimFrom(own: string, path: string): Promise<number> {
   const since = Date.now();
   let seen = 0;
@@ -157,13 +157,13 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
   const descriptor = await claimFrom(own, path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') throw error instanceof Problem ? error : cannotWrite(own, error);
     throw new Problem(EXIT.PREFLIGHT, 'The program `flock` is not installed.', {
-      means: 'It keeps two runs from changing one site at the same time. Nothing was changed.',
+      means: 'It keeps two runs from changing a site at the same time. Nothing was changed.',
       next: 'Install the package util-linux and run this again.',
       cause: error,
     });
   });
   try {
-    // A file that no lock belongs to, yet its owner is alive: written on another host, or by an earlier version.
+    // Not locked, but the owner is alive: the file is from another host or an earlier version.
     const owner = await readOwner(path);
     if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
     const mine: Owner = {
@@ -179,7 +179,7 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
   }
   shareWithPrograms(descriptor);
   let isHeld = true;
-  // Without a pause within, so that nothing is written between the release and an exit that follows it.
+  // Does not await, so that nothing is written between the release and a following exit.
   return async () => {
     if (!isHeld) return;
     isHeld = false;

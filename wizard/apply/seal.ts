@@ -1,4 +1,4 @@
-/** The seal: a mark inside an app's data that says whose they are. Read before anything starts on them. */
+/** The seal: an ownership marker inside an app's data. It is read before anything starts on the data. */
 import type { Seal as Kept, ServerSeal, VolumeSeal } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
@@ -11,7 +11,7 @@ import type { Store } from '../secrets/store.ts';
 
 interface Seal {
   readonly app: string;
-  /** Every name of the app, that of its handles first. */
+  /** Every domain of the app, the one of its handles first. */
   readonly names: readonly string[];
   /** Fingerprint over the app's forever secrets. */
   readonly secrets: string;
@@ -32,9 +32,9 @@ function sealFor(config: Config, app: AppConfig, store: Store): Seal {
   return { app: app.id, names: names?.(config, app) ?? [app.domain], secrets: store.sealOf(secrets) };
 }
 
-/** The place where the seal of one app is kept. */
+/** Reads and writes the ownership marker of one app. */
 interface Keeper {
-  /** Undefined: there is none, or nothing that could be one. */
+  /** Undefined: there is none. */
   read(): Promise<string | undefined>;
   /** Whether the app has data there. */
   hasData(): Promise<boolean>;
@@ -44,7 +44,7 @@ interface Keeper {
 function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: string): Keeper {
   const { service, mount, owner } = seal;
   const volume = `${project}_${seal.volume}`;
-  /** In the running container, else in one of its own without network. */
+  /** Runs in the app's container; if that is stopped, in a new one without network. */
   const look = async (argv: string[]): Promise<Output> => {
     const running = (await engine.containers(project)).find(
       (one) => one.service === service && one.state === 'running',
@@ -57,9 +57,8 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
     read: async () => {
       if ((await engine.volume(volume)) === undefined) return undefined;
       const { code, stdout, stderr } = await look(['cat', `${mount}/${FILE}`]);
-      // `cat` says 1 for a missing file; anything else is docker's own trouble.
-      if (code > 1)
-        throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be looked into: ${stderr.trim()}`);
+      // `cat` exits with 1 for a missing file; other codes are Docker's.
+      if (code > 1) throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be read: ${stderr.trim()}`);
       return code === 0 ? stdout : undefined;
     },
     hasData: async () =>
@@ -76,7 +75,7 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
       });
       if (code === 0) return;
       throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be written: ${stderr.trim()}`, {
-        next: 'Look at what the volume is mounted on, then run this again.',
+        next: 'Check the file system of the volume, then run this again.',
       });
     },
   };
@@ -90,7 +89,7 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
     if (failed !== undefined) throw failed;
     const { code, stdout, stderr } = output;
     if (code === 0) return stdout.trim();
-    throw new Problem(EXIT.FAILED, `In ${place} this was refused: ${stderr.trim()}`, {
+    throw new Problem(EXIT.FAILED, `Access to ${place} failed: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',
       next: 'Fix that and run this again.',
     });
@@ -105,17 +104,17 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
   };
 }
 
-/** A place of an app that has no seal yet. */
+/** A location of data without an ownership marker. */
 export interface Unsealed {
   readonly app: AppConfig;
   readonly write: () => Promise<void>;
 }
 
 /**
- * The places of the site without a seal, in the order of its apps; the others are this site's. Throws exit 3 when what is
- * in one belongs to another domain, other secrets, or nobody we know, or when it is empty and the data were elsewhere until now.
+ * Returns the data locations without an ownership marker, in the order of the apps; the others belong to this site. Throws exit 3
+ * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were elsewhere until now.
  * @param imageOf reference of an image by its name
- * @param before places by the compose.yaml that is there
+ * @param before locations according to the current compose.yaml
  */
 export async function checkSeals(
   engine: Engine,
@@ -151,42 +150,41 @@ async function check(
   const isServer = !('volume' in kept);
   const comesAgain = isServer && kept.beside !== undefined;
   const other = isServer
-    ? 'Name another place for the new site'
-    : 'Give the new site data of its own (another --name)';
+    ? 'choose another location for the new site'
+    : 'choose another --name for the new site';
   const found = parseSeal((await keeper.read()) ?? '');
   if (found !== undefined) {
     const [theirs, ours] = [found.names.join(' and '), wanted.names.join(' and ')];
     if (theirs !== ours) {
       throw new Problem(EXIT.REFUSED, `The data in ${place} belong to ${theirs}, not to ${ours}.`, {
         means:
-          'A domain is for ever: other servers know every account and post by it, and would take this one for a stranger. Nothing was changed.',
-        next: `${other}, or set the domain back to ${theirs}.`,
+          'A domain cannot change: other servers identify every account and post by it. Nothing was changed.',
+        next: `Change the domain back to ${theirs}, or ${other}.`,
       });
     }
     if (found.secrets !== wanted.secrets) {
       throw new Problem(EXIT.REFUSED, `secrets.json does not belong to the data in ${place}.`, {
-        means:
-          'The data were made with other secrets; started with these they would be lost. Nothing was changed.',
-        next: `Put the secrets.json of this site back from a backup. ${other}, if it is one.`,
+        means: 'The data were created with other secrets and would be lost with these. Nothing was changed.',
+        next: `Restore the secrets.json of this site from a backup, or ${other}.`,
       });
     }
     return 'sealed';
   }
-  // What the site filled itself, where a server that keeps nothing over a restart lost the seal.
+  // Disposable data of this site: a server without persistence lost the marker on a restart.
   if (comesAgain && before === place) return 'empty';
   if (await keeper.hasData()) {
-    throw new Problem(EXIT.REFUSED, `There are data in ${place} that this tool did not make.`, {
-      means: 'They may be somebody’s server. Nothing was changed.',
-      next: `${other}, or move these away.`,
+    throw new Problem(EXIT.REFUSED, `There are data in ${place} that fedi-setup did not create.`, {
+      means: 'They may belong to another server. Nothing was changed.',
+      next: `Move them away, or ${other}.`,
     });
   }
   if (before !== undefined && before !== place && !comesAgain) {
     throw new Problem(
       EXIT.REFUSED,
-      `The data of ${appOf(wanted.app).name} are in ${before}; ${place}, where the answers say they are, is empty.`,
+      `The data of ${appOf(wanted.app).name} are in ${before}, but the answers name ${place}, which is empty.`,
       {
-        means: 'The server would start with nobody in it. Nothing was changed.',
-        next: 'Set the answer back; or stop the site (`docker compose down`), bring the data there by a dump and a restore, and run this again.',
+        means: 'The app would start without its accounts. Nothing was changed.',
+        next: 'Change the answer back. Or stop the site (`docker compose down`), move the data there with a dump and a restore, and run this again.',
       },
     );
   }

@@ -24,13 +24,13 @@ export async function inContainer(
     (one) => one.service === service && one.state === 'running',
   );
   if (container === undefined)
-    throw new Problem(EXIT.FAILED, `The container ${service} does not run.`, {
-      next: `\`docker compose logs ${service}\` says why, \`docker compose up --detach ${service}\` starts it.`,
+    throw new Problem(EXIT.FAILED, `The container ${service} is not running.`, {
+      next: `\`docker compose logs ${service}\` shows why, \`docker compose up --detach ${service}\` starts it.`,
     });
   return engine.exec(container.id, argv, stdin);
 }
 
-/** Steps that have something to do for this site. */
+/** Steps that apply to this site. */
 export const due = (steps: readonly AppStep[], store: Store): AppStep[] =>
   steps.filter(({ puts }) => puts === undefined || store.has(puts.answer));
 
@@ -59,7 +59,7 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
       if (step.puts) await put(context, step, output);
       if (step.capture) await capture(context, step, output);
       progress.emit({ event: 'acted', id: step.id });
-      if (!(await isDone(context, step))) throw failed(step, output, 'it is still not so afterwards');
+      if (!(await isDone(context, step))) throw failed(step, output, 'it had no effect');
       progress.done();
     } catch (error) {
       progress.fail();
@@ -68,29 +68,29 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
   }
 }
 
-/** What was put into the app is what it has now, and nobody needs to be shown what they chose. */
+/** Stores the value that the app has now, as shown: the user chose it. */
 async function put({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
   const { answer, as } = step.puts as NonNullable<AppStep['puts']>;
-  if (output.code !== 0) throw failed(step, output, 'it was not taken');
+  if (output.code !== 0) throw failed(step, output, 'it was rejected');
   store.put(as, 'free', store.get(answer).reveal(), now());
   store.markShown(as);
   await store.save();
 }
 
-/** What a command prints once goes into the store before anything else happens. */
+/** Stores what a command prints once, before anything else happens. */
 async function capture({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
   const { pattern, secret } = step.capture as NonNullable<AppStep['capture']>;
   const value = pattern.exec(output.stdout)?.[1];
-  if (value === undefined) throw failed(step, output, 'it did not print what it should');
+  if (value === undefined) throw failed(step, output, 'it did not print the expected value');
   store.put(secret, 'free', value, now());
   await store.save();
 }
 
 function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): Problem {
-  // What a step prints may be the secret itself, so only its error stream is shown.
+  // The output of a step may be the secret itself, so only standard error is shown.
   return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
-    means: 'The site runs, but its first run is not complete. Nothing is done twice.',
-    next: `${step.hint} Then run this again: it goes on from here.`,
+    means: 'The site runs, but its first run is incomplete. Completed steps are kept.',
+    next: `${step.hint} Then run this again.`,
     log: (step.capture || step.puts ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
   });
 }

@@ -1,4 +1,4 @@
-/** A swap file, for a host with little memory: made only when it was asked for, and only as root. */
+/** A swap file for a host with little memory, created only on request and only as root. */
 import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { NEW, exists, writeWhole } from '../atomic.ts';
 import { run } from '../docker/run.ts';
@@ -20,13 +20,13 @@ const isNoted = async ({ file, fstab }: SwapPlaces): Promise<boolean> =>
 export const swapIsThere = async (places: SwapPlaces = SWAP): Promise<boolean> =>
   (await isActive(places)) && (await isNoted(places));
 
-/** Root's programs are not always in the PATH of who became root. */
+/** /usr/sbin is not always in the PATH after `su`. */
 const asRoot = (program: string, ...argv: string[]): ReturnType<typeof run> =>
   run(program, argv, {
     env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
   });
 
-/** All of it is written: the kernel takes no file with holes. */
+/** Writes every block: the kernel rejects a file with holes. */
 async function writeZeros(path: string, mib: number): Promise<void> {
   await rm(path, { force: true });
   const handle = await open(path, 'wx', 0o600);
@@ -40,16 +40,16 @@ async function writeZeros(path: string, mib: number): Promise<void> {
 }
 
 /**
- * Makes the file, turns it on and notes it in fstab; killed anywhere, the next call goes on from there. A file of that name
- * that is there already is turned on, never overwritten.
- * @param mib size of a new one
+ * Creates the file, enables it and adds it to fstab; after a kill, the next call continues. An existing file of that name is
+ * enabled, never overwritten.
+ * @param mib size of a new file
  */
 export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<void> {
   const { file, fstab } = places;
   const failed = (what: string, next: string, cause?: unknown): Problem =>
-    new Problem(EXIT.PREFLIGHT, `There is no swap file: ${what}`, {
+    new Problem(EXIT.PREFLIGHT, `The swap file could not be set up: ${what}`, {
       means: 'The site was not changed.',
-      next: `${next} Without --swap it goes on as it is.`,
+      next: `${next} Or run this without --swap.`,
       cause,
     });
   if (!(await isActive(places))) {
@@ -64,7 +64,7 @@ export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<
         await rm(file + NEW, { force: true });
         throw failed(
           codeOf(error) === 'ENOSPC' ? 'the disk is full.' : messageOf(error),
-          'Free some space, or take a smaller one.',
+          'Free some space, or choose a smaller size.',
           error,
         );
       }
@@ -73,10 +73,10 @@ export async function makeSwap(mib: number, places: SwapPlaces = SWAP): Promise<
     if (code !== 0) {
       if (ours) await rm(file, { force: true });
       throw failed(
-        `the kernel does not take ${file} (${stderr.trim()}).`,
+        `the kernel rejected ${file} (${stderr.trim()}).`,
         ours
-          ? 'Some file systems and most containers allow none; add memory.'
-          : 'It was there before, and not made for swapping: look at it.',
+          ? 'Some file systems and most containers do not allow swap files; add memory.'
+          : 'It existed before and is not a swap file: check it.',
       );
     }
   }

@@ -1,4 +1,4 @@
-/** What the person named is tried from inside a container, before anything is written. */
+/** Connection checks of external servers and buckets, before anything is written. */
 import { appOf } from '../apps/index.ts';
 import { lookup } from 'node:dns/promises';
 import type { Trial } from '../apps/app.ts';
@@ -34,7 +34,7 @@ export async function runTrials(
       else {
         progress.fail();
         throw new Problem(EXIT.USAGE, `${trial.title}: ${problem}`, {
-          means: 'Tried from inside a container, where the server will ask from. Nothing was changed.',
+          means: 'Tested from inside a container, as the app connects. Nothing was changed.',
           next: trial.hint,
         });
       }
@@ -42,7 +42,7 @@ export async function runTrials(
   }
 }
 
-/** Nobody outside may know the name, and the door it leads through opens only with the site. */
+/** The name may resolve only inside the site, behind its reverse proxy, which is not running yet. */
 async function isUnknown(host: string): Promise<boolean> {
   return lookup(host).then(
     () => false,
@@ -50,7 +50,7 @@ async function isUnknown(host: string): Promise<boolean> {
   );
 }
 
-/** Buckets that the answers name anew: a key of another account or a closed bucket is told before anything is written. */
+/** Tests new and changed buckets before anything is written: the key may be wrong or the bucket private. */
 export async function tryBuckets(
   config: Config,
   store: Store,
@@ -90,12 +90,12 @@ export async function tryBuckets(
         error instanceof Unreached &&
         (await isUnknown(new URL(objectUrl(bucket, '')).hostname))
       ) {
-        progress.already('not reached from here; the receipt will tell');
+        progress.already('not reachable from here; the receipt will show it');
         continue;
       }
       progress.fail();
       throw new Problem(EXIT.USAGE, `${title}: ${messageOf(error)}.`, {
-        means: 'Pictures would be lost on their way there. Nothing was changed.',
+        means: 'Pictures could not be stored there. Nothing was changed.',
         next: 'Fix that at your provider or in the answers, and run this again.',
         cause: error,
       });

@@ -1,4 +1,4 @@
-/** `add` and `remove`: one server more or less on a site that exists; the others are not touched. */
+/** `add` and `remove`: add or remove one app of an existing site, without touching the others. */
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { dataOf, dataStay, placesIn } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
@@ -19,7 +19,7 @@ function chosen({ words }: CommandContext, ids: readonly string[], command: stri
   throw new Problem(
     EXIT.USAGE,
     word === undefined
-      ? 'Which server?'
+      ? 'Which app?'
       : `There is no ${word} to ${command}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
     { next: `\`fedi-setup ${command} ${near ?? ids.join('|')}\`` },
   );
@@ -29,10 +29,10 @@ export const addCommand: Command = async (context) => {
   const { folder, config } = await existingSite(context);
   const there = config.apps.map(({ id }) => id);
   const id = chosen(context, APP_IDS, 'add');
-  // One that was cut short is gone on with.
+  // An interrupted run may continue.
   const isDone = (await lastReceipt(folder))?.generation === (await readManifest(folder)).generation;
   if (there.includes(id) && isDone)
-    throw new Problem(EXIT.USAGE, `This site runs ${appOf(id).name} already.`, {
+    throw new Problem(EXIT.USAGE, `This site already runs ${appOf(id).name}.`, {
       next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
     });
   const apps = { text: [...new Set([...there, id])].join(','), from: `add ${id}` };
@@ -46,7 +46,7 @@ export const removeCommand: Command = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   const ids = config.apps.map((app) => app.id);
-  // What was removed before may have left its data, and a removal that was cut short its containers.
+  // A removed app may have left its data, and an interrupted removal its containers.
   const left = await dataOf(engine, config.name);
   const id = chosen(
     context,
@@ -55,13 +55,13 @@ export const removeCommand: Command = async (context) => {
   );
   const here = ids.includes(id);
   if (ids.length === 1 && here)
-    throw new Problem(EXIT.USAGE, `${appOf(id).name} is all that this site runs.`, {
+    throw new Problem(EXIT.USAGE, `${appOf(id).name} is the only app of this site.`, {
       next: '`fedi-setup uninstall` removes the site.',
     });
 
   const places = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)}). Other servers are not told that its accounts are gone`
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)}). Other servers do not learn that its accounts are gone`
     : `the containers of ${appOf(id).name}; its data stay (${placesIn(places)}), and so do its secrets`;
   if (!flags.dryRun)
     await confirmed(context, id, `removes ${what}`, flags.data ? '' : ' (and --data to remove the data too)');
@@ -70,7 +70,7 @@ export const removeCommand: Command = async (context) => {
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
   const exit = await setUp(fewer, folder, await answersFor(fewer, folder, [], false), true);
   if (flags.dryRun) return exit;
-  // A run that was cut short may have left them.
+  // An interrupted run may have left them.
   await engine.removeNetworks(config.name, (key) => isOf(id, key));
   if (flags.data) {
     const release = await takeLock(folder);
@@ -89,7 +89,7 @@ export const removeCommand: Command = async (context) => {
     }
   } else {
     progress.say(
-      `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain brings it back.`,
+      `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain restores it.`,
     );
   }
   return exit;

@@ -1,4 +1,4 @@
-/** What every command is given, and how a site directory is found. */
+/** The context of a command, and how a site directory is found. */
 import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
 import { refuseStrangers } from '../apply/owner.ts';
@@ -16,7 +16,7 @@ import { writeText } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 
-/** Flags that are no answers. */
+/** Flags other than answers. */
 export interface GlobalFlags {
   readonly dir: string | undefined;
   readonly answers: string | undefined;
@@ -44,18 +44,18 @@ export interface CommandContext {
   /** Words after the command. */
   readonly words: readonly string[];
   readonly progress: Progress;
-  /** A person is there to be asked. */
+  /** Prompts are possible. */
   readonly interactive: boolean;
   readonly now: () => Date;
-  /** Whoever ends the process gives the run lock back first. */
+  /** Registers a function that releases the run lock before the process ends. */
   readonly onLocked: (release: () => Promise<void>) => void;
-  /** What is said to who breaks off, besides that nothing was changed; undefined: nothing. */
+  /** Sets an extra message for a user who cancels; undefined: none. */
   readonly onLeaving: (note: string | undefined) => void;
 }
 
 export type Command = (context: CommandContext) => Promise<ExitCode | number>;
 
-/** Where a site is or will be made: --dir, this directory if it holds one, else `fallback` below it. */
+/** Directory of a site, existing or new: --dir, this directory if it has one, else `fallback` below it. */
 async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<string> {
   const folder =
     dir === undefined
@@ -65,14 +65,14 @@ async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<strin
       : resolvePath(dir);
   if (folder.includes(':')) {
     throw new Problem(EXIT.USAGE, `The directory ${folder} has a colon in its name.`, {
-      means: 'Docker takes a colon in a mount for the end of the path.',
-      next: 'Name another directory with --dir.',
+      means: 'In a mount, Docker reads a colon as the end of the path.',
+      next: 'Choose another directory with --dir.',
     });
   }
   return (await exists(folder)) ? realpath(folder) : folder;
 }
 
-/** The same, once it is known that nobody else decides what is in it. */
+/** The same; refuses a directory that others can change. */
 export async function ownFolder(flags: GlobalFlags, fallback: string): Promise<string> {
   const folder = await siteFolder(flags, fallback);
   await refuseStrangers(folder);
@@ -85,7 +85,7 @@ export interface Site {
   readonly engine: Engine;
 }
 
-/** A site that exists: where --dir says, here, where the engine's containers say, or in ./fedi or ./fedi-lab. */
+/** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the directory that running containers name. */
 export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Promise<Site> {
   const engine = await connect();
   const candidates = [await siteFolder(flags, 'fedi')];
@@ -100,7 +100,7 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
     if (folders.size === 1) candidates.push(...folders);
   }
   for (const folder of candidates) {
-    // Only looked for yet: what cannot be read is a Problem of its own.
+    // Only looks for the file: one that cannot be read throws its own Problem.
     if ((await savedText(folder)) === undefined) continue;
     await refuseStrangers(folder);
     const saved = await savedSource(folder);
@@ -111,16 +111,16 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
         EXIT.USAGE,
         `${CONFIG_FILE} in ${folder} cannot be used:`,
         resolved.problems,
-        'Mend it and run this again.',
+        'Fix it and run this again.',
       );
     return { folder, config: configOf(resolved.answers), engine };
   }
   throw new Problem(EXIT.USAGE, `There is no site in ${candidates[0] ?? '.'}: it has no ${CONFIG_FILE}.`, {
-    next: 'Name its directory with --dir, or make one with `fedi-setup`.',
+    next: 'Give its directory with --dir, or create a site with `fedi-setup`.',
   });
 }
 
-/** Goes on only once `word` was typed, or given by --confirm. @param does verb and object; @param how what else to give */
+/** Returns only if `word` is typed or given by --confirm. @param does verb and object; @param how other flags to give */
 export async function confirmed(
   { flags, progress, interactive }: CommandContext,
   word: string,
@@ -131,7 +131,7 @@ export async function confirmed(
   if (typed === undefined && interactive) {
     const { askText } = await import('../ask/prompts.ts');
     progress.say(`This ${does.replace(/\.$/, '')}.`);
-    typed = await askText(`Type ${word} to go on`);
+    typed = await askText(`Type ${word} to continue`);
   }
   if (typed?.trim() === word) return;
   throw new Problem(EXIT.REFUSED, `${word} was not confirmed, so nothing was changed.`, {

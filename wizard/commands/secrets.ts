@@ -1,4 +1,4 @@
-/** `secrets`: which there are, a copy for the safe, and other values for those that may have them. */
+/** `secrets`: lists, exports, sets and rotates the secrets of a site. */
 import { join, resolve as resolvePath } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
@@ -14,7 +14,7 @@ import { confirmed, existingSite, out } from './command.ts';
 import type { Command, CommandContext, Site } from './command.ts';
 import { answersFor, setUp } from './setup.ts';
 
-/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` tells an admin's new password. */
+/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` stores an admin's new password. */
 export const secretsCommand: Command = async (context) => {
   const site = await existingSite(context);
   const { folder, config } = site;
@@ -26,7 +26,7 @@ export const secretsCommand: Command = async (context) => {
   if (action === 'rotate') return rotateSecret(context, site, first);
   if (action !== 'list')
     throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
-      next: 'There are list, export [FILE], set NAME FILE, rotate NAME.',
+      next: 'Use list, export [FILE], set NAME FILE or rotate NAME.',
     });
   listSecrets(context, store, config);
   return EXIT.OK;
@@ -48,16 +48,14 @@ function listSecrets({ flags, progress }: CommandContext, store: Store, config: 
     if (meaning !== undefined) out(`  ${meaning}`);
   }
   out('');
-  out('forever  the data depend on it: it is never changed');
-  out('steps    another one takes more than a new value here');
-  out('free     another one harms nothing');
+  out('forever  the data depend on it; it never changes');
+  out('steps    changing it takes more than a new value');
+  out('free     can be changed at any time');
   out('');
-  out(
-    `\`fedi-setup secrets rotate NAME\` makes another one and does what that takes: ${[...able].join(', ')}`,
-  );
+  out(`\`fedi-setup secrets rotate NAME\` replaces one of: ${[...able].join(', ')}`);
 }
 
-/** `secrets rotate NAME`: another value, told to whoever keeps it; the containers that use it are made anew. */
+/** `secrets rotate NAME`: sets a new value in its server, and recreates the containers that use it. */
 async function rotateSecret(
   context: CommandContext,
   { folder, config, engine }: Site,
@@ -69,14 +67,15 @@ async function rotateSecret(
   if (spec === undefined) {
     const known = secretSpecs(config).find((one) => one.name === name);
     if (known?.class === 'forever')
-      throw new Problem(EXIT.REFUSED, `${known.name} is for ever.`, {
+      throw new Problem(EXIT.REFUSED, `${known.name} can never change.`, {
         means: `${known.about} Nothing was changed.`,
       });
     throw new Problem(
       EXIT.USAGE,
       `\`secrets rotate\` takes one of: ${able.map((one) => one.name).join(', ')}.`,
       {
-        means: 'Others come from you (give them anew to `fedi-setup apply`), or are trusted elsewhere.',
+        means:
+          'You supply the others (give new values to `fedi-setup apply`), or they are trusted elsewhere.',
       },
     );
   }
@@ -92,14 +91,14 @@ async function exportSecrets(
 ): Promise<ExitCode> {
   const path = resolvePath(name);
   if (await exists(path))
-    throw new Problem(EXIT.USAGE, `${path} exists already.`, {
+    throw new Problem(EXIT.USAGE, `${path} already exists.`, {
       means: 'It was not touched.',
-      next: 'Name another file.',
+      next: 'Choose another file.',
     });
   await writeWhole(path, store.recoveryText(), 0o600);
   progress.say(`${path} holds every secret of this site, readable by you only.`);
   progress.say(
-    `Keep it away from this host, beside the backups. To use it, put it back as ${join(folder, 'secrets.json')}.`,
+    `Store it with your backups, not on this host. To use it, copy it to ${join(folder, 'secrets.json')}.`,
   );
   progress.emit({ event: 'exported', path });
   return EXIT.OK;
@@ -115,12 +114,12 @@ async function setSecret(
   const names = config.apps.map(({ id }) => appOf(id).adminSecret);
   if (name === undefined || !names.includes(name)) {
     throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
-      means: 'The others are made by fedi-setup, and the apps depend on them.',
+      means: 'Others are generated, or given to `fedi-setup apply`.',
       next: `fedi-setup secrets set ${names[0] ?? ''} FILE (or - for standard input)`,
     });
   }
   if (file === undefined)
-    throw new Problem(EXIT.USAGE, 'The value is never an argument, where others could read it.', {
+    throw new Problem(EXIT.USAGE, 'The value cannot be an argument: other users could read it.', {
       next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
     });
   const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
@@ -129,7 +128,7 @@ async function setSecret(
   const release = await takeLock(folder);
   onLocked(release);
   try {
-    // Only now: another run may have made secrets while this one waited for its input.
+    // Opened only now: another run may have changed secrets while this one waited for input.
     const store = await Store.open(folder);
     store.put(name, 'free', value, now());
     store.markShown(name);

@@ -1,4 +1,4 @@
-/** `apply`, `lab`, `plan` and the wizard: answers in, a proven site out. They differ in where answers come from. */
+/** `apply`, `lab`, `plan`, `rollback` and the wizard. They differ in where the answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply, ownFilesChanged, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
@@ -32,7 +32,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { confirmed, out, ownFolder } from './command.ts';
 import type { Command, CommandContext } from './command.ts';
 
-/** Answers of the lab where nobody gave others: all on this host, nothing leaves it. */
+/** Default answers of the lab: everything stays on this host. */
 function labSource(apps: string): Source {
   const given = (text: string): Given => ({ text, from: 'the lab' });
   const source = new Map<string, Given>([
@@ -53,11 +53,11 @@ function labSource(apps: string): Source {
 export interface Answered {
   readonly resolved: Resolved;
   readonly savedText: string | undefined;
-  /** The image lock that goes with them, where it is not the one of the site. */
+  /** The image lock for them, if it is not that of the site. */
   readonly lock?: Lock;
-  /** A secret to make anew along with them. */
+  /** A secret to rotate. */
   readonly renew?: SecretSpec;
-  /** The same answers from where they came from, after fedi.yaml was changed underneath. */
+  /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
 }
 
@@ -82,7 +82,7 @@ export async function answersFor(
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
 }
 
-/** The answers after a conversation. What was said so far is kept for one that is broken off. */
+/** Asks for the answers. Saves them as it goes, so that an interrupted conversation can continue. */
 async function conversation(
   context: CommandContext,
   folder: string,
@@ -95,7 +95,7 @@ async function conversation(
     answersFor({ ...context, sources: [said, ...context.sources] }, folder, weakest, false);
   const running = await runningAnswers(folder);
   const draft = await readDraft(folder);
-  // What is given along with this run counts more than what was said in another.
+  // Answers given to this run override saved ones.
   const isGiven = (key: string): boolean =>
     context.sources.some((source) => source.has(key) || source.has(key.replace(/^apps\.[^.]+\./, '')));
   const { resolved, said } = await converse({
@@ -134,15 +134,15 @@ async function checkFor(
   }
 }
 
-const KEPT = 'Your answers so far are kept, passwords aside: start it again to go on with them.';
+const KEPT = 'Your answers (except passwords) are saved. Run this again to continue.';
 
-/** Shows a plan and asks whether to go on; a plan without a change needs no word. */
+/** Shows a plan and asks whether to continue; does not ask about a plan without changes. */
 async function agreesTo({ progress }: CommandContext, plan: Plan): Promise<boolean> {
   if (!plan.pending) return true;
   for (const line of plan.lines) progress.say(line);
   const { askYes } = await import('../ask/prompts.ts');
   progress.say();
-  return askYes('Do this', true);
+  return askYes('Apply this', true);
 }
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
@@ -152,20 +152,20 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
   for (const change of changes) progress.say(await patch(change));
   const { askChoice } = await import('../ask/prompts.ts');
   return askChoice(`Changed by hand: ${changes.map(({ path }) => path).join(', ')}`, [
-    { value: 'keep', name: 'Keep them as they are' },
-    { value: 'replace', name: 'Replace them by ours' },
-    { value: 'abort', name: 'Stop here, changing nothing' },
+    { value: 'keep', name: 'Keep them' },
+    { value: 'replace', name: 'Overwrite them' },
+    { value: 'abort', name: 'Stop without changes' },
   ]);
 }
 
 async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap' | 'stop'> {
   const { askChoice } = await import('../ask/prompts.ts');
-  return askChoice('Go on with that?', [
-    { value: 'go', name: 'Go on' },
+  return askChoice('Continue anyway?', [
+    { value: 'go', name: 'Continue' },
     ...(swapGiB === undefined
       ? []
-      : [{ value: 'swap' as const, name: `Make a swap file of ${swapGiB} GB first: ${SWAP.file}` }]),
-    { value: 'stop', name: 'Stop here, changing nothing' },
+      : [{ value: 'swap' as const, name: `Create a swap file of ${swapGiB} GB first: ${SWAP.file}` }]),
+    { value: 'stop', name: 'Stop without changes' },
   ]);
 }
 
@@ -202,7 +202,7 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
     progress.say(`\n  ${appOf(app.id).name}: https://${app.domain}`);
     progress.say(`    user      ${app.admin}`);
     progress.say(`    password  ${password.reveal()}`);
-    progress.say('    It is shown this once. Write it down, or change it there.');
+    progress.say('    It is shown only once. Save it now, or change it in the app.');
     progress.emit({
       event: 'admin',
       app: app.id,
@@ -216,8 +216,8 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
 }
 
 /**
- * Removing a server needs its name, however it comes about: by an answer, an edited fedi.yaml, an earlier generation. The
- * containers go, the data stay, and the message names where.
+ * Removing an app needs its name, whether the cause is an answer, an edited fedi.yaml or an earlier generation. The data stay;
+ * the message says where.
  */
 async function confirmRemovals(context: CommandContext, folder: string, answers: Answers): Promise<void> {
   const ids = (from: Answers): string[] => String(from['apps'] ?? '').split(',');
@@ -225,7 +225,7 @@ async function confirmRemovals(context: CommandContext, folder: string, answers:
     (id) => APP_IDS.includes(id) && !ids(answers).includes(id),
   );
   if (gone.length === 0) return;
-  // An engine that does not answer gets its words from the checks.
+  // The checks report an engine that does not answer.
   const data = await connect()
     .then((engine) => dataOf(engine, configOf(answers).name))
     .catch(() => new Map<string, readonly DataPlace[]>());
@@ -236,11 +236,11 @@ async function confirmRemovals(context: CommandContext, folder: string, answers:
   await confirmed(context, gone.join(','), lines.join('. It '));
   for (const id of gone)
     context.progress.say(
-      `  ${appOf(id).name} goes. Its data stay${(data.get(id) ?? []).length > 0 ? ` in ${placesIn(data.get(id) ?? [])}` : ''}; \`fedi-setup add ${id}\` brings it back.`,
+      `  ${appOf(id).name} will be removed. Its data stay${(data.get(id) ?? []).length > 0 ? ` in ${placesIn(data.get(id) ?? [])}` : ''}; \`fedi-setup add ${id}\` restores it.`,
     );
 }
 
-/** @param isConfirmed that apps go was confirmed already */
+/** @param isConfirmed the removal of apps is confirmed already */
 export async function setUp(
   context: CommandContext,
   folder: string,
@@ -257,13 +257,13 @@ export async function setUp(
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
   const open = receipt?.proofs.filter(({ ok, skipped }) => !ok && skipped !== true) ?? [];
   if (open.length > 0) {
-    progress.say(`\n  Up, but not proven yet: ${open.map(({ title }) => title).join('; ')}.`);
+    progress.say(`\n  Running, but not proven yet: ${open.map(({ title }) => title).join('; ')}.`);
     progress.say('  `fedi-setup prove` tries again.');
   }
   if (!applied.changed) return applied.exit;
   const where = relative(process.cwd(), folder) || '.';
   progress.say('');
-  const root = ` (your browser asks about the certificate: its root is ${where}/trust/root.crt)`;
+  const root = ` (your browser will warn; the CA certificate is ${where}/trust/root.crt)`;
   progress.say(
     `  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}${config.tls.mode === 'internal' ? root : ''}`,
   );
@@ -273,7 +273,7 @@ export async function setUp(
 }
 
 interface Plan {
-  /** Something would be done. */
+  /** `apply` would change something. */
   readonly pending: boolean;
   /** For people. */
   readonly lines: readonly string[];
@@ -338,30 +338,30 @@ async function planOf(context: CommandContext, folder: string, answered: Answere
   };
   if (pending) {
     lines.push(`Site in ${folder}`, '');
-    if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, noted in ${SWAP.fstab}`);
+    if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, added to ${SWAP.fstab}`);
     if (several) lines.push(`${together(config.answers)}.`, '');
-    list('Images to fetch', missing);
+    list('Images to pull or build', missing);
     if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
     for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
       lines.push('', await patch(change));
     list('Containers to create', containers.create);
-    list('Containers to replace, each away while it starts anew', containers.replace);
+    list('Containers to recreate (each is down while it restarts)', containers.replace);
     const starts = await startsOf(folder);
     list(
-      'Seconds that took the last time',
+      'Last start took (seconds)',
       containers.replace.flatMap((name) => (starts[name] === undefined ? [] : [`${name} ${starts[name]}`])),
     );
     list('Containers to remove', containers.remove);
     if (ownFiles)
       lines.push(
-        'Your own files changed (compose.override.yaml, env/*.local.env, caddy/custom). Compose recreates the containers that they change.',
+        'Your own files changed (compose.override.yaml, env/*.local.env, caddy/custom). Compose recreates the affected containers.',
       );
-    if (reloads) lines.push('Caddy takes its new configuration without a restart.');
-    for (const line of leaves) lines.push(`Mind: ${line}`);
+    if (reloads) lines.push('Caddy is reloaded, not restarted.');
+    for (const line of leaves) lines.push(`Note: ${line}`);
     lines.push(
-      'Steps, each only if it is not done yet:',
+      'Steps (completed ones are skipped):',
       ...steps.map(({ title }) => `  ${title}`),
-      'Then the receipt.',
+      'Then the site is proven.',
     );
   }
   return {
@@ -391,7 +391,7 @@ async function showPlan(
 ): Promise<Applied['exit']> {
   const { pending, lines, event } = await planOf(context, folder, answered);
   if (context.flags.json) context.progress.emit(event);
-  else out(pending ? `${lines.join('\n')} Nothing was changed.` : 'Nothing to change.');
+  else out(pending ? `${lines.join('\n')}\n\nDry run: nothing was changed.` : 'Nothing to change.');
   return context.flags.check && pending ? EXIT.FAILED : EXIT.OK;
 }
 
@@ -437,7 +437,7 @@ export const wizardCommand: Command = async (context) => {
   return exit;
 };
 
-/** `rollback` lists what the site was, `rollback N` makes it that again: answers, image lock and what follows from them. */
+/** `rollback` lists earlier versions of the site, `rollback N` restores one: answers, image lock and the files from them. */
 export const rollbackCommand: Command = async (context) => {
   const { progress, flags, interactive, words } = context;
   const folder = await ownFolder(flags, 'fedi');
@@ -459,7 +459,7 @@ export const rollbackCommand: Command = async (context) => {
   if (resolved.problems.length > 0)
     throw gather(
       EXIT.USAGE,
-      `The answers of generation ${chosen.number} cannot be used any more:`,
+      `The answers of generation ${chosen.number} are no longer valid:`,
       resolved.problems,
       'Nothing was changed.',
     );
@@ -488,8 +488,8 @@ async function listGenerations(
   all: readonly Generation[],
 ): Promise<void> {
   if (all.length === 0) {
-    throw new Problem(EXIT.USAGE, `There is no earlier site in ${folder}.`, {
-      next: 'Name its directory with --dir.',
+    throw new Problem(EXIT.USAGE, `There is no earlier version of a site in ${folder}.`, {
+      next: 'Give its directory with --dir.',
     });
   }
   const answers = await Promise.all(all.map(answersOf));
@@ -503,12 +503,12 @@ async function listGenerations(
           );
     progress.emit({ event: 'generation', number, at: at.toISOString(), changed: differs });
     if (flags.json) continue;
-    const what = differs.map((key) => `${key} ${now[key] === undefined ? 'left out' : String(now[key])}`);
+    const what = differs.map((key) => `${key} ${now[key] === undefined ? 'unset' : String(now[key])}`);
     out(
-      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first one there is' : 'the same answers')}`,
+      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first version' : 'the same answers')}`,
     );
   }
   progress.say(
-    '`fedi-setup rollback NUMBER` goes back to one: answers, images and files; data and secrets stay as they are.',
+    '`fedi-setup rollback NUMBER` restores one: answers, images and files. Data and secrets stay as they are.',
   );
 }

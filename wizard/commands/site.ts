@@ -1,4 +1,4 @@
-/** Commands on a site that exists: look at it, prove it, use its tools, remove it. */
+/** Commands for an existing site: inspect it, prove it, use its tools, remove it. */
 import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
@@ -64,7 +64,7 @@ export const statusCommand: Command = async (context) => {
 
 function stateOf(container: Container, oneShot: boolean, now: Date): string {
   const { state, health, exitCode } = container;
-  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `ended with exit code ${exitCode}`;
+  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `exited with code ${exitCode}`;
   if (state === 'running' && health === 'unhealthy' && isYoung(container, now))
     return 'running (not healthy yet)';
   return `${state}${health ? ` (${health})` : ''}`;
@@ -125,13 +125,13 @@ interface CaughtMail {
   readonly Created: string;
 }
 
-/** What the catcher holds, oldest first, asked from inside its own network: it is published nowhere. */
+/** Shows the mails in the catcher, oldest first. It has no published port, so it is asked from its own network. */
 export const mailCommand: Command = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   if (config.mail.mode !== 'catcher') {
     throw new Problem(EXIT.USAGE, `This site has no mail catcher: mail.mode is ${config.mail.mode}.`, {
-      next: 'For one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
+      next: 'To get one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
     });
   }
   const caddy = (await readLock(folder))['caddy'];
@@ -146,7 +146,7 @@ export const mailCommand: Command = async (context) => {
     });
     if (code !== 0) {
       throw new Problem(EXIT.FAILED, `The mail catcher does not answer: ${stderr.trim()}`, {
-        next: 'Does the site run? `fedi-setup status` tells.',
+        next: 'Check with `fedi-setup status` that the site runs.',
       });
     }
     return JSON.parse(stdout) as T;
@@ -172,7 +172,7 @@ export const mailCommand: Command = async (context) => {
   return EXIT.OK;
 };
 
-/** `fedi-setup snac …` and its like: the app's own tool in the right container; its exit code is ours. */
+/** `fedi-setup snac …` and so on: runs the app's own tool in its container and returns its exit code. */
 export const toolCommand =
   (name: string): Command =>
   async (context) => {
@@ -198,8 +198,8 @@ export const toolCommand =
   };
 
 /**
- * Takes the containers down, with their volumes or without, and then the files. Says what stays: directories, servers and
- * files of the person's own.
+ * Removes the containers, their volumes if `data` is set, then the files. Names what stays: the user's own directories, servers
+ * and files.
  */
 async function removeSite(
   context: CommandContext,
@@ -216,9 +216,9 @@ async function removeSite(
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
   try {
-    // By then nothing says which volumes without a name were theirs.
+    // Later nothing shows which anonymous volumes were theirs.
     const anonymous = (await engine.containers(config.name)).flatMap((one) => one.anonymous ?? []);
-    // Without a Compose file there never was a container.
+    // Without a Compose file there were no containers.
     if (await exists(join(folder, 'compose.yaml'))) {
       const result = await engine.compose(
         folder,
@@ -232,7 +232,7 @@ async function removeSite(
           { next: 'Fix that and run this again.' },
         );
     }
-    // What earlier settings needed is in no Compose file.
+    // Networks of earlier settings are not in the Compose file.
     await engine.removeNetworks(config.name, () => true);
     if (data) {
       await engine.removeUnused(anonymous);
@@ -251,14 +251,14 @@ async function removeSite(
   progress.emit({ event: 'left', directories: devices, servers: elsewhere });
 }
 
-/** Databases, Redis servers and buckets of the person's own that hold data of the site, for people. */
+/** External databases, Redis servers and buckets with data of the site, for messages. */
 async function dataElsewhere(folder: string, config: Config): Promise<string[]> {
   const servers = Object.values(await placesBefore(folder)).filter((one) => !one.startsWith('the volume '));
   const buckets = config.apps.flatMap(({ id }) => bucketOf(config.answers, id) ?? []);
   return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
 }
 
-/** Containers and networks go; data only with --data; both only with the site's name typed. */
+/** Removes containers and networks, with --data the data too. The user must confirm the site's name. */
 export const uninstallCommand: Command = async (context) => {
   const { data } = context.flags;
   const site = await existingSite(context);
@@ -280,14 +280,14 @@ export const uninstallCommand: Command = async (context) => {
   }
   const places = [...(await dataOf(site.engine, site.config.name)).values()].flat();
   context.progress.say(
-    `  The data stay${places.length > 0 ? ` in ${placesIn(places)}` : ''}; \`fedi-setup apply --dir ${site.folder}\` brings the site back.`,
+    `  The data stay${places.length > 0 ? ` in ${placesIn(places)}` : ''}; \`fedi-setup apply --dir ${site.folder}\` restores the site.`,
   );
   return EXIT.OK;
 };
 
 /**
- * Back to before the first run: containers, data and everything generated go, the answers stay. Refused for a site that
- * was live, whose accounts other servers know, unless --data says that these may be lost.
+ * Removes containers, data and generated files; keeps the answers. Refused for a site that was live, since other servers know
+ * its accounts, unless --data is given.
  */
 export const resetCommand: Command = async (context) => {
   const { progress, flags } = context;
@@ -298,8 +298,8 @@ export const resetCommand: Command = async (context) => {
   if (live !== undefined && !flags.data) {
     throw new Problem(EXIT.REFUSED, `This site was live: proven with public certificates at ${live}.`, {
       means:
-        'Other servers may know its accounts. Without the data their names are burnt: nobody there could follow them again. Nothing was removed.',
-      next: `If that is meant: \`fedi-setup reset --data\`. To take it down and keep the data: \`fedi-setup uninstall\`.`,
+        'Other servers may know its accounts. Without the data those account names cannot be used again: other servers would not follow them. Nothing was removed.',
+      next: `To delete it anyway: \`fedi-setup reset --data\`. To stop it and keep the data: \`fedi-setup uninstall\`.`,
     });
   }
   const what = 'the containers, ALL DATA, the generated files and secrets; the answers stay';
@@ -315,34 +315,34 @@ export const resetCommand: Command = async (context) => {
     await removeOurs(folder, [CONFIG_FILE, ...(store.list().length > 0 ? [STORE_FILE] : [])]);
     if (store.list().length > 0) await store.save();
   });
-  progress.say(`  \`fedi-setup --dir ${folder}\` starts again with the answers that are there.`);
+  progress.say(`  \`fedi-setup --dir ${folder}\` starts again with the saved answers.`);
   return EXIT.OK;
 };
 
-/** When the site was proven while certificates that others trust were in front of it; undefined: never. */
+/** When the site was proven with publicly trusted certificates; undefined: never. */
 async function wasLive(folder: string): Promise<string | undefined> {
   for (const { at, proven, generation } of await allReceipts(folder)) {
     if (!proven) continue;
     const then = await readGeneration(folder, generation);
-    // What is not known any more may have been live.
+    // A generation that cannot be read may have been live.
     if (then === undefined || (await answersOf(then))['tls.mode'] !== 'internal') return at;
   }
   return undefined;
 }
 
-/** Removes what we wrote, secrets last; what is to stay and the person's own files do, and the directory with them. */
+/** Removes generated files, secrets last, and empty directories. Keeps `stay` and the user's own files. */
 async function removeOurs(folder: string, stay: readonly string[] = []): Promise<void> {
   const { files } = await readManifest(folder);
   const remove = async (path: string): Promise<void> => {
     if (stay.includes(path)) return;
     const target = await realpath(join(folder, path)).catch(() => undefined);
-    // What a link of the person's leads to is as much ours as the file that it stands for.
+    // If the user replaced our file by a link, its target is ours too.
     if (target !== undefined && target !== join(folder, path) && (await stat(target)).isFile())
       await rm(target);
     await rm(join(folder, path), { recursive: true, force: true });
   };
   for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
-  // Deepest first; a folder that holds something of the person's is not empty and stays.
+  // Deepest first; a directory with files of the user is not empty and stays.
   for (const inner of [
     'caddy/sites',
     'caddy/tls',

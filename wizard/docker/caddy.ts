@@ -1,16 +1,16 @@
-/** Caddy in its container: which configuration it runs, and how it takes another without a restart. */
+/** Caddy in its container: which configuration it runs, and its reload without a restart. */
 import type { Container, Engine, Output } from './engine.ts';
 
 /** Longer than the grace period of a reload. */
 const CADDY_MS = 2 * 60_000;
 
-/** The container, where it runs. */
+/** Caddy's container, if it runs. */
 export async function caddyOf(engine: Engine, project: string): Promise<Container | undefined> {
   const caddy = (await engine.containers(project)).find(({ service }) => service === 'caddy');
   return caddy?.state === 'running' ? caddy : undefined;
 }
 
-/** The id that stands in the configuration it runs; undefined: it does not answer. */
+/** The id of the configuration that Caddy runs; undefined: it does not answer. */
 export async function caddyRunsOn(engine: Engine, { id }: Container): Promise<string | undefined> {
   const { code, stdout } = await engine.exec(
     id,
@@ -27,13 +27,13 @@ export const knownPath = (id: string): string => `/.well-known/fedi-setup/${id}`
 /** The request as it arrived at Caddy. */
 export interface Arrived {
   readonly host: string;
-  /** X-Forwarded-Proto; '' where there is none. */
+  /** X-Forwarded-Proto, or ''. */
   readonly proto: string;
   /** Address of the client or proxy that sent it. */
   readonly from: string;
   /** Caddy trusts that address as a proxy. */
   readonly trusted: boolean;
-  /** Upgrade; '' where there is none. */
+  /** Upgrade, or ''. */
   readonly upgrade: string;
 }
 
@@ -44,7 +44,7 @@ export function arrivedIn(body: string): Arrived | undefined {
   return trusted === undefined ? undefined : { host, proto, from, trusted: trusted === 'true', upgrade };
 }
 
-/** Begins also anew what is unfinished, such as an order for a certificate. */
+/** Also restarts unfinished work, such as an order for a certificate. */
 export function reloadCaddy(engine: Engine, { id }: Container): Promise<Output> {
   const file = ['--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'];
   return engine.exec(id, ['caddy', 'reload', ...file, '--force'], undefined, CADDY_MS);

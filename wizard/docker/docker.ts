@@ -1,4 +1,4 @@
-/** The engine for real: dockerode looks and executes, `docker compose` changes. The only importer of dockerode. */
+/** The real engine: dockerode inspects and executes, `docker compose` makes changes. The only importer of dockerode. */
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -19,8 +19,8 @@ const COMPOSE_MINIMUM = [2, 24] as const;
 const INSTALL = 'Install Docker Engine and the Compose plugin: https://docs.docker.com/engine/install/';
 
 /**
- * Variables of Docker's client that have no place at this host's own engine: TLS to another machine, another version of
- * the API, another platform's images; content trust asks a server for signatures that our images do not have.
+ * Variables of Docker's client that must not apply to this host's own engine: TLS to another machine, an API version, another
+ * platform. Content trust asks a server for signatures that our images do not have.
  */
 const IGNORED = [
   'DOCKER_API_VERSION',
@@ -33,8 +33,8 @@ const IGNORED = [
 ];
 
 /**
- * What Docker's client gets of our environment. Compose reads its own variables from it: a stray COMPOSE_FILE would run
- * another stack. Which engine is meant was found out before, so that DOCKER_CONTEXT is not asked again.
+ * The environment for Docker's client. Without Compose's own variables: a stray COMPOSE_FILE would run another stack. Without
+ * DOCKER_CONTEXT, since the engine is known already.
  */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
@@ -48,7 +48,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   );
 }
 
-/** Those that are set. An empty one is as good as none, but for DOCKER_TLS_VERIFY. */
+/** The ignored variables that are set. An empty one does not count, except DOCKER_TLS_VERIFY. */
 const ignoredVariables = (): string[] =>
   IGNORED.filter(
     (name) =>
@@ -57,7 +57,7 @@ const ignoredVariables = (): string[] =>
   );
 
 const NOT_INSTALLED = new Problem(EXIT.PREFLIGHT, 'Docker is not installed: there is no `docker` command.', {
-  means: 'The servers run in containers. Nothing was changed.',
+  means: 'The apps run in containers. Nothing was changed.',
   next: INSTALL,
 });
 
@@ -74,7 +74,7 @@ interface ClientConfig {
   readonly proxies?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** The configuration of Docker's client; asking `docker` itself costs as much as a whole no-op run. */
+/** The configuration of Docker's client, read directly: a call of `docker` takes as long as a whole no-op run. */
 async function clientConfig(): Promise<ClientConfig> {
   try {
     const folder = process.env['DOCKER_CONFIG'] || join(homedir(), '.docker');
@@ -84,7 +84,7 @@ async function clientConfig(): Promise<ClientConfig> {
   }
 }
 
-/** The context that somebody chose. */
+/** The context, unless it is the default. */
 async function chosenContext(): Promise<string | undefined> {
   const named = process.env['DOCKER_CONTEXT'];
   if (named) return named;
@@ -92,7 +92,7 @@ async function chosenContext(): Promise<string | undefined> {
   return currentContext === 'default' ? undefined : currentContext;
 }
 
-/** The socket that `docker` itself would use: dockerode knows nothing of contexts, so the client is asked where there is one. */
+/** The socket that `docker` would use. dockerode does not support contexts, so the client resolves them. */
 async function endpoint(): Promise<Endpoint> {
   const fromEnvironment = process.env['DOCKER_HOST'];
   if (fromEnvironment !== undefined && fromEnvironment !== '')
@@ -108,7 +108,7 @@ async function endpoint(): Promise<Endpoint> {
     ]);
     if (code !== 0) {
       throw new Problem(EXIT.PREFLIGHT, `The Docker context ${context} cannot be used: ${stderr.trim()}`, {
-        means: 'Docker was told to use another engine than this host’s own. Nothing was changed.',
+        means: 'Docker is configured for another engine than this host’s own. Nothing was changed.',
         next: '`docker context use default`, or unset DOCKER_CONTEXT.',
       });
     }
@@ -118,16 +118,16 @@ async function endpoint(): Promise<Endpoint> {
   }
 }
 
-/** The newest that we know: in newer ones an engine may answer in other words. */
+/** The newest API version that we know; the responses of newer ones may differ. */
 const NEWEST_API = '1.53';
 
-/** The version of the API to speak: the engine's newest, but not newer than ours. An engine may take none so old. */
+/** The API version to use: the engine's newest, but not newer than ours. (An engine may no longer support ours.) */
 export function apiVersion(newest: string | undefined): string | undefined {
   if (newest === undefined || !/^\d+\.\d+$/.test(newest)) return undefined;
   return `v${isOlder(numbersOf(newest) ?? [], numbersOf(NEWEST_API) ?? []) ? newest : NEWEST_API}`;
 }
 
-/** An engine will refuse calls without a version one day. Nobody there: the first real question tells that in words. */
+/** Asks the engine for its API version, since later engines may refuse calls without one. The next call reports a silent engine. */
 async function negotiate(socketPath: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const asked = request({ socketPath, path: '/_ping', method: 'GET', timeout: 10_000 }, (response) => {
@@ -151,8 +151,8 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
     EXIT.PREFLIGHT,
     `${chosenBy === 'DOCKER_HOST' ? 'DOCKER_HOST' : 'The Docker context'} is ${host}, an engine on another machine.`,
     {
-      means: 'A site mounts files of the host its containers run on, so this works on that host itself only.',
-      next: 'Run this there, or unset DOCKER_HOST (or `docker context use default`).',
+      means: 'A site mounts files of the host that runs its containers, so run fedi-setup on that host.',
+      next: 'Run this on that machine, or unset DOCKER_HOST (or `docker context use default`).',
     },
   );
 }
@@ -160,11 +160,11 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
 async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promise<Problem> {
   const socket = host.replace(/^unix:\/\//, '');
   const code = codeOf(error);
-  const told = chosenBy === undefined ? '' : ` ${chosenBy.replace(/^t/, 'T')} says so.`;
+  const told = chosenBy === undefined ? '' : ` It is set by ${chosenBy}.`;
   if (code === 'EACCES' || code === 'EPERM') {
     return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
-      means: 'Docker is there, but your account is not in its group. Nothing was changed.',
-      next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group are as powerful as root.)',
+      means: 'Docker is installed, but your account is not in its group. Nothing was changed.',
+      next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group have the rights of root.)',
       cause: error,
     });
   }
@@ -182,7 +182,7 @@ async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promis
     });
   }
   return new Problem(EXIT.PREFLIGHT, `The Docker engine at ${socket} does not answer: ${messageOf(error)}`, {
-    next: 'Look at `docker info`.',
+    next: 'Check `docker info`.',
     cause: error,
   });
 }
@@ -199,7 +199,7 @@ const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT']);
 const NO_DAEMON =
   /^(error during connect|cannot connect to the docker daemon)|: cannot connect to the docker daemon|connect (ECONNREFUSED|ENOENT) \S+\.sock/im;
 
-/** What an engine that went away in mid-run looks like: to a socket, and in the words of `docker`. */
+/** Whether an error, of the socket or of `docker`, means that the engine stopped during a run. */
 export function isGone(error: unknown): boolean {
   return (
     NO_ANSWER.has(codeOf(error) ?? '') ||
@@ -210,14 +210,14 @@ export function isGone(error: unknown): boolean {
 
 const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 
-/** Every method of an engine, with one Problem for an engine that stops answering. `info` has more to say about that. */
+/** Wraps every method of an engine: one Problem if it stops answering. `info` has its own, more precise ones. */
 export function watched({ info, ...methods }: Engine, socket: string): Engine {
   const gone = (cause: unknown): EngineGone =>
     new EngineGone(
       EXIT.PREFLIGHT,
       `The Docker engine at ${socket.replace(/^unix:\/\//, '')} stopped answering.`,
       {
-        means: 'It was stopped or it crashed while this command used it. What was done so far stays.',
+        means: 'It stopped or crashed while this command used it. Completed steps are kept.',
         next: 'Start it (`sudo systemctl start docker`), then run the same command again.',
         cause,
       },
@@ -256,12 +256,12 @@ class Sink extends Writable {
   }
 }
 
-/** For a command in a container: longer than the migrations of a large database take. */
+/** Time limit for a command in a container: longer than the migrations of a large database. */
 const EXEC_MS = 2 * 3_600_000;
-/** From the end of its output to its exit code. */
+/** Time limit from the end of its output to its exit code. */
 const EXIT_CODE_MS = 60_000;
 
-/** Finds the engine; does not yet talk to it ({@link Engine.info} does). */
+/** Finds the engine; {@link Engine.info} tests whether it answers. */
 export async function connect(): Promise<Engine> {
   const end = await endpoint();
   const docker = await client(end);
@@ -291,7 +291,7 @@ export async function connect(): Promise<Engine> {
         OperatingSystem?: string;
       };
       let architecture: string;
-      // The client first: without it the socket's trouble is not the person's first trouble.
+      // The client first: if it is missing, that is the error to report.
       const compose = await cli(['compose', 'version', '--short']);
       try {
         info = await docker.info();
@@ -302,16 +302,16 @@ export async function connect(): Promise<Engine> {
       const composeVersion = compose.stdout.trim().replace(/^v/, '');
       if (compose.code !== 0 || !/^\d+\.\d+/.test(composeVersion)) {
         throw new Problem(EXIT.PREFLIGHT, '`docker compose` is missing.', {
-          means: 'The engine runs, but without its Compose plugin. Nothing was changed.',
+          means: 'The engine runs, but the Compose plugin is not installed. Nothing was changed.',
           next: INSTALL,
         });
       }
       if (isOlder(numbersOf(composeVersion) ?? [], COMPOSE_MINIMUM)) {
         throw new Problem(
           EXIT.PREFLIGHT,
-          `Docker Compose ${composeVersion} is too old: ${COMPOSE_MINIMUM.join('.')} is the least.`,
+          `Docker Compose ${composeVersion} is too old: it must be ${COMPOSE_MINIMUM.join('.')} or newer.`,
           {
-            means: 'Older ones read env files differently. Nothing was changed.',
+            means: 'Older versions read env files differently. Nothing was changed.',
             next: INSTALL,
           },
         );
@@ -371,7 +371,7 @@ export async function connect(): Promise<Engine> {
             .map(({ os, architecture }) => `${os}/${architecture}`),
         };
       } catch (error) {
-        // It answered: what it wants of whom is between it and the pull, which may be logged in.
+        // The registry answered. Authentication is left to the pull, which may have credentials.
         if ([401, 403].includes(statusOf(error) ?? 0)) return undefined;
         throw pullProblem(reference, messageOf(error));
       }
@@ -391,7 +391,7 @@ export async function connect(): Promise<Engine> {
       if (result.code !== 0) {
         throw new Problem(EXIT.FAILED, `The image ${reference} could not be built.`, {
           means: 'The site was not changed.',
-          next: 'Fix what the last lines say and run this again.',
+          next: 'Fix the error in the log above and run this again.',
           log: lines.slice(-20).join('\n'),
         });
       }
@@ -432,7 +432,7 @@ export async function connect(): Promise<Engine> {
           .getVolume(name)
           .remove()
           .catch((error: unknown) => {
-            // Gone already, or in use.
+            // Removed already, or in use.
             if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
           });
     },
@@ -461,7 +461,7 @@ export async function connect(): Promise<Engine> {
           try {
             return await docker.getContainer(Id).inspect();
           } catch (error) {
-            // Gone between the two calls.
+            // Removed between the two calls.
             if (statusOf(error) === 404) return undefined;
             throw error;
           }
@@ -622,7 +622,7 @@ function statusOf(error: unknown): number | undefined {
     : undefined;
 }
 
-/** Why an image was not pulled: what the engine or the registry said, what that means, and what to do. */
+/** Reasons of a failed pull: a pattern in the error text, what it means, and what to do. */
 const PULL_PROBLEMS: readonly {
   readonly words: RegExp;
   readonly means: (digest: string | undefined) => string;
@@ -631,8 +631,8 @@ const PULL_PROBLEMS: readonly {
   {
     words: /toomanyrequests/i,
     means: () =>
-      'The registry limits how much an address may pull; yours is used up for now. Layers that arrived are kept.',
-    next: () => '`docker login`, or wait some hours and run this again.',
+      'The registry limits pulls per address, and your limit is reached. Downloaded layers are kept.',
+    next: () => 'Run `docker login`, or wait some hours and run this again.',
   },
   {
     words: /no matching manifest|does not match the (?:specified|expected) platform|no match for platform/i,
@@ -642,25 +642,25 @@ const PULL_PROBLEMS: readonly {
   {
     words: /no space left on device/i,
     means: () => 'The disk where Docker keeps images is full. The site was not changed.',
-    next: () => 'Free some space (`docker system df` shows what takes it) and run this again.',
+    next: () => 'Free some space (`docker system df` shows what uses it) and run this again.',
   },
   {
     words: /x509:|certificate (?:signed by|is not|has expired)|tls: failed to verify/i,
     means: () =>
-      'The engine does not trust the certificate that the registry shows: the registry is a private one, a proxy between here and there opens TLS, or the clock of this host is wrong.',
+      'The engine does not trust the registry’s certificate: the registry is private, a proxy intercepts TLS, or the clock of this host is wrong.',
     next: () =>
-      'Put the CA certificate of that registry or proxy where the engine looks: https://docs.docker.com/engine/security/certificates/',
+      'Install the CA certificate of that registry or proxy for the engine: https://docs.docker.com/engine/security/certificates/',
   },
   {
     words: /manifest unknown|not found|repository does not exist|denied/i,
     means: (digest) =>
       digest === undefined
-        ? 'The registry does not have it, or wants a log-in.'
-        : 'Exactly that content is meant. The registry does not have it any more, or wants a log-in; under the name alone there may be another image by now.',
+        ? 'The registry does not have it, or requires a log-in.'
+        : 'The registry no longer has this exact image, or requires a log-in. The name alone may mean another image by now.',
     next: (tag, digest) =>
       digest === undefined
         ? 'Check the images in fedi.yaml.'
-        : `If another one under that name will do: remove its entry from images.lock.yaml where there is one, \`docker pull ${tag}\`, and run this again.`,
+        : `To use the current image of that name: remove its entry (if any) from images.lock.yaml, \`docker pull ${tag}\`, and run this again.`,
   },
 ];
 
@@ -671,7 +671,7 @@ export function pullProblem(reference: string, stderr: string): Problem {
   return new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: ${last}`, {
     means:
       known?.means(digest) ??
-      'The registry was not reached. Layers that arrived are kept; the site was not changed.',
+      'The registry could not be reached. Downloaded layers are kept; the site was not changed.',
     next: known?.next(tag, digest) ?? 'Check the network (`docker pull` the same name) and run this again.',
   });
 }

@@ -1,4 +1,4 @@
-/** What Docker knows of a container's health check, for people. */
+/** The results of a container's health check, for messages. */
 import type { Container } from './engine.ts';
 
 const CHECKS = 3;

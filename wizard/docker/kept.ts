@@ -1,7 +1,7 @@
-/** Output that may be without end: the first and the last bytes of it are kept. */
+/** Limits unbounded output: keeps its first and last bytes. */
 import { StringDecoder } from 'node:string_decoder';
 
-/** Bytes: far more than any command of ours prints. */
+/** Bytes; our commands print far less. */
 export const MOST_OUTPUT = 16 * 1024 ** 2;
 
 export class Kept {
@@ -28,7 +28,7 @@ export class Kept {
     if (rest.length === 0) return;
     this.#tail.push(rest);
     this.#tailBytes += rest.length;
-    // Not at every piece: joining costs as much as what is kept.
+    // Not for every chunk: joining copies everything that is kept.
     if (this.#tailBytes > 2 * this.#half) this.#cut();
   }
 
@@ -50,10 +50,10 @@ export class Kept {
   }
 }
 
-/** The longest line that is passed on, in characters. */
+/** Characters of the longest line that is passed on. */
 const LONGEST = 64 * 1024;
 
-/** Splits text that comes in pieces into lines: LF, CRLF or CR ends one, and so does a length that no line has. */
+/** Splits chunks of text into lines, at LF, CRLF or CR, or at an excessive length. */
 export class Lines {
   readonly #decoder = new StringDecoder('utf8');
   readonly #pass: (line: string) => void;

@@ -1,6 +1,6 @@
 /** The policy for containers: one table. A test compares every rendered service and every running container with it. */
 
-/** What a container may do and use, as the engine says it. */
+/** What a container may do and use, as the engine reports it. */
 export interface Rights {
   /** `uid:gid` or a name; empty: root. */
   readonly user: string;
@@ -28,7 +28,7 @@ export interface Rights {
 
 export interface Rule {
   readonly id: string;
-  /** What the policy demands, in a few words. */
+  /** The requirement, in a few words. */
   readonly demand: string;
   readonly holds: (rights: Rights) => boolean;
 }
@@ -64,7 +64,7 @@ export const POLICY: readonly Rule[] = [
   { id: 'logs', demand: 'rotates its log', holds: ({ logSize }) => logSize !== '' },
 ];
 
-/** Rule → reason for an exception, as `x-exceptions` of the service says. */
+/** Rule → reason for an exception, from `x-exceptions` of the service. */
 export type Exceptions = Readonly<Record<string, string>>;
 
 /** Capabilities that an exception may add. Others give a container access to files of the host or of other users. */

@@ -1,4 +1,4 @@
-/** Runs a program: argument array, no shell, ends with us. */
+/** Runs programs: argument arrays, no shell; they end with this process. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess, ChildProcessWithoutNullStreams, SpawnOptions } from 'node:child_process';
 import { constants } from 'node:os';
@@ -14,47 +14,47 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void;
   /** Bytes of each stream that are kept; absent: {@link MOST_OUTPUT}. */
   readonly most?: number;
-  /** It is killed after this; absent: {@link WHOLE_MS}. */
+  /** Time limit, then it is killed; absent: {@link WHOLE_MS}. */
   readonly wholeMs?: number;
   /** Ends the program early: it gets SIGTERM, and the promise resolves when it is gone. */
   readonly signal?: AbortSignal | undefined;
-  /** Our file descriptor that it gets as its own number 3; default: that of {@link shareWithPrograms}. */
+  /** File descriptor that it inherits as number 3; default: that of {@link shareWithPrograms}. */
   readonly shared?: number;
 }
 
-/** Longer than a slow line needs for the images of three apps: for what never ends. */
+/** Time limit for any program: longer than a slow connection needs for the images of three apps. */
 const WHOLE_MS = 4 * 3_600_000;
 
-/** What did not end in time. Arguments hold no secrets. */
+/** The Problem of a time limit. Arguments contain no secrets. */
 export function tookTooLong(argv: readonly string[], wholeMs: number): Problem {
   const command = argv.slice(0, 3).join(' ');
   const time = wholeMs < 120_000 ? `${wholeMs / 1000} seconds` : `${Math.round(wholeMs / 60_000)} minutes`;
   return new Problem(EXIT.FAILED, `\`${command}\` did not end within ${time}.`, {
-    means: 'It was waited for no longer. What was done stays.',
-    next: 'Is this host very busy, or the disk full? Run this again; if it stops here again, `docker compose logs` may say why.',
+    means: 'fedi-setup stopped waiting. Completed steps are kept.',
+    next: 'Check whether this host is very busy or its disk full, then run this again. If it stops here again, `docker compose logs` may show why.',
   });
 }
 
-/** As a shell has it: 128 and the number of the signal that ended a program. */
+/** As in a shell: 128 plus the number of the signal that ended the program. */
 function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
   return code ?? (signal === null ? 1 : 128 + constants.signals[signal]);
 }
 
-/** Programs running now; a signal to us is passed on to them (see {@link stopChildren}). */
+/** Running programs, which get our signals too (see {@link stopChildren}). */
 const running = new Set<ChildProcess>();
 
 let sharedByAll: number | undefined;
 let noMore = false;
 
 /**
- * Every program from now on gets this file descriptor as its number 3; undefined: none. A lock on it stays taken until the last
- * of them has ended, also when we are killed before that.
+ * Every program started from now on inherits this file descriptor as number 3; undefined: none. A lock on it lasts until all of
+ * them have ended, even if this process is killed before.
  */
 export function shareWithPrograms(descriptor: number | undefined): void {
   sharedByAll = descriptor;
 }
 
-/** From now on no program is started: who asks for one waits until we exit. */
+/** Starts no more programs: callers wait until this process exits. */
 export function startNoMore(): void {
   noMore = true;
 }
@@ -78,7 +78,7 @@ function start(
   return child;
 }
 
-/** Resolves with whatever the exit code is; rejects when the program cannot be started (`ENOENT`, `EACCES`). */
+/** Resolves with any exit code; rejects if the program cannot be started (`ENOENT`, `EACCES`). */
 export function run(program: string, argv: readonly string[], options: RunOptions = {}): Promise<Output> {
   if (noMore) return never();
   return new Promise((resolve, reject) => {
@@ -113,7 +113,7 @@ export function run(program: string, argv: readonly string[], options: RunOption
       for (const one of lines) one.end();
       resolve({ code: exitCode(code, signal), stdout: kept.stdout.text, stderr: kept.stderr.text });
     });
-    // A program that ends before it read everything is judged by its exit code, not by our broken pipe.
+    // If a program ends before it reads everything, its exit code counts, not our broken pipe.
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.stdin ?? '');
   });
@@ -139,11 +139,11 @@ export function runAttached(
   });
 }
 
-/** How often a signal is sent again, and after how many times the program is killed. */
+/** Interval at which a signal is repeated, and the number of signals before the program is killed. */
 const AGAIN_MS = 500;
 const PATIENCE = 60;
 
-/** Ends one program: `docker compose` loses a signal that comes while it starts, so it is sent again until the program is gone. */
+/** Ends one program. Repeats the signal, since `docker compose` loses one that arrives while it starts. */
 function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   return new Promise((resolve) => {
     let times = 0;
@@ -159,7 +159,7 @@ function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   });
 }
 
-/** Passes a signal on to the programs running now and waits until they are gone. */
+/** Passes a signal on to all running programs and waits until they have ended. */
 export async function stopChildren(signal: NodeJS.Signals): Promise<void> {
   await Promise.all([...running].map((child) => end(child, signal)));
 }

@@ -1,17 +1,17 @@
-/** A change as a person reads it: text as a patch, env files by key with their values hidden. The only importer of diff. */
+/** Shows changes: text as a patch, env files by key without values. The only importer of diff. */
 import type { PlannedFile } from '../layout.ts';
 
 /** One file of the site, as it is and as it should be. */
 export interface Change {
   readonly path: string;
   readonly kind: 'create' | 'update' | 'same' | 'remove';
-  /** Somebody other than us changed it, or put a file where ours belongs. */
+  /** Changed or created by hand. */
   readonly edited: boolean;
-  /** Text on the disk, or what is there in words; undefined when there is none. */
+  /** Text on the disk, or a description of it; undefined: there is no file. */
   readonly before: string | undefined;
   /** Hash of what is on the disk. */
   readonly found: string | undefined;
-  /** What it should be; undefined for a removal. */
+  /** The planned file; undefined for a removal. */
   readonly file: PlannedFile | undefined;
 }
 
@@ -27,7 +27,7 @@ export function summary(changes: readonly Change[]): string[] {
 export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';
   const after = change.file?.text ?? '';
-  // Nothing says any more whether a file that goes was secret.
+  // Whether a removed file was secret is not known any more.
   if (change.file === undefined && !change.path.endsWith('.env')) return `- ${change.path}`;
   if (change.file?.secret ?? true) {
     return change.path.endsWith('.env')

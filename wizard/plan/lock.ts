@@ -1,4 +1,4 @@
-/** images.lock.yaml: which exact image each service runs. Moved only by an upgrade or by a changed answer. */
+/** images.lock.yaml: which exact image each service runs. Only an upgrade or a changed answer changes it. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
@@ -13,7 +13,7 @@ import { parseYaml, printYaml } from '../yaml.ts';
 
 export const LOCK_FILE = 'images.lock.yaml';
 
-/** `digest` for an image that a registry has, `id` for one that was built or loaded here. */
+/** `digest` for an image from a registry, `id` for one that was built or loaded here. */
 export type LockEntry =
   | { readonly tag: string; readonly digest: string }
   | { readonly tag: string; readonly id: string; readonly source: 'built' | 'loaded' };
@@ -23,12 +23,12 @@ export type Lock = Readonly<Record<string, LockEntry>>;
 /** An image as the answers want it. */
 export interface WantedImage {
   readonly reference: string;
-  /** The only content that a registry may give for it. */
+  /** The only accepted content. */
   readonly digest?: string;
   readonly build?: string;
 }
 
-/** The images a site needs, by name. @param arch of this host, where the engine is too */
+/** The images a site needs, by name. @param arch of this host */
 export function wantedImages(
   config: Config,
   arch: NodeJS.Architecture = process.arch,
@@ -44,7 +44,7 @@ export function wantedImages(
       const ours = referenceOf(spec, config.answers);
       const reference = config.images[name] ?? ours;
       const known = spec.known?.[reference];
-      // Another image than ours is never built by us.
+      // Only our own image is built here.
       return [
         name,
         {
@@ -65,7 +65,7 @@ function isEntry(entry: unknown): entry is LockEntry {
   return isText(tag) && (isText(digest) || isText(id));
 }
 
-/** Throws where the text is no image lock. */
+/** Throws if the text is not an image lock. */
 export function parseLock(text: string): Lock {
   const lock: unknown = parseYaml(text) ?? {};
   if (typeof lock !== 'object' || lock === null || Array.isArray(lock))
@@ -88,8 +88,8 @@ export async function readLock(folder: string): Promise<Lock> {
     return parseLock(text);
   } catch (error) {
     throw new Problem(EXIT.FAILED, `${path} is damaged: ${messageOf(error)}.`, {
-      means: 'It says which exact images the site runs. Nothing was changed.',
-      next: 'Restore it from the newest directory in .fedi/generations, or remove it: then the images on this host are locked again.',
+      means: 'It pins the images of the site. Nothing was changed.',
+      next: 'Restore it from the newest directory in .fedi/generations, or remove it: the images on this host are then locked again.',
       cause: error,
     });
   }
@@ -99,7 +99,7 @@ export function printLock(lock: Lock): string {
   return `# Which exact images this site runs. Written by fedi-setup; an entry that you remove is written again.\n${printYaml(lock)}`;
 }
 
-/** The digest under which a registry may know an image, by the name that the answers give it. */
+/** The digest of an image under the repository that the answers name. */
 export function digestOf({ reference }: WantedImage, image: Image): string | undefined {
   const repository = reference.slice(0, reference.lastIndexOf(':'));
   const short = repository.replace(/^docker\.io\/(library\/)?/, '');
@@ -107,18 +107,18 @@ export function digestOf({ reference }: WantedImage, image: Image): string | und
   return found?.slice(found.indexOf('@') + 1);
 }
 
-/** The lock entry of an image that is on the host. @param digest where a registry has it */
+/** The lock entry of an image on the host. @param digest if a registry has it */
 export function lockEntry(spec: WantedImage, image: Image, digest: string | undefined): LockEntry {
   return digest === undefined || spec.build !== undefined
     ? { tag: spec.reference, id: image.id, source: spec.build === undefined ? 'loaded' : 'built' }
     : { tag: spec.reference, digest };
 }
 
-/** What a registry is asked for where nothing is locked yet. */
+/** The reference to pull if nothing is locked yet. */
 export const pullReference = ({ reference, digest }: WantedImage): string =>
   digest === undefined ? reference : `${reference}@${digest}`;
 
-/** What stands in `image:`; a local image by its tag, since `docker save` and `load` drop digests. */
+/** The value of `image:`; a local image by its tag, since `docker save` and `load` drop digests. */
 export function lockedReference(entry: LockEntry): string {
   return 'digest' in entry ? `${entry.tag}@${entry.digest}` : entry.tag;
 }

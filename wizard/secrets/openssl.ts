@@ -8,7 +8,7 @@ import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 
 type Options = Record<string, string | boolean | string[]>;
 
-/** Runs `openssl ACTION`. The package has no `error` listener of its own: a missing binary would end the process. */
+/** Runs `openssl ACTION`. The package has no `error` listener: without ours, a missing binary would end the process. */
 function openssl(action: string, options: Options, stdin?: Buffer): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, out: Buffer): void => (error ? reject(error) : resolve(out));
@@ -17,7 +17,7 @@ function openssl(action: string, options: Options, stdin?: Buffer): Promise<Buff
       reject(
         codeOf(error) === 'ENOENT'
           ? new Problem(EXIT.PREFLIGHT, '`openssl` is not installed.', {
-              means: 'The keys of the site are made with it.',
+              means: 'It generates the keys of the site.',
               next: 'Install the package openssl and run this again.',
             })
           : error,
@@ -37,9 +37,8 @@ export async function makeRsaKey(bits: number): Promise<string> {
 }
 
 /**
- * A certificate authority of the site's own: certificate and private key, PEM, one after the other. Valid for ten years.
- * openssl takes the key by file only: it gets one that has no name any more before the key is in it, so that no kill
- * leaves it behind.
+ * Generates the site's CA: certificate and private key, PEM, one after the other. Valid for ten years. openssl reads the key from
+ * a file only: the file is unlinked before the key is written, so that a kill does not leave it behind.
  */
 export async function makeRoot(name: string): Promise<string> {
   const key = await makeKey();
@@ -63,18 +62,18 @@ export async function makeRoot(name: string): Promise<string> {
   }
 }
 
-/** Takes certificate and key out of one PEM text; a sentence when they do not make a CA. */
+/** Splits one PEM text into certificate and key; `problem` is a sentence if they are not a CA. */
 export function splitRoot(pem: string): { certificate: string; key: string } | { problem: string } {
   const certificate = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/.exec(pem)?.[0];
   const key = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]+?-----END (?:[A-Z]+ )?PRIVATE KEY-----/.exec(
     pem,
   )?.[0];
   if (certificate === undefined || key === undefined) {
-    return { problem: 'It takes one PEM file with the CA certificate and its private key.' };
+    return { problem: 'It must be one PEM file with the CA certificate and its private key.' };
   }
   try {
     const parsed = new X509Certificate(certificate);
-    if (!parsed.ca) return { problem: 'The certificate is not one of a CA.' };
+    if (!parsed.ca) return { problem: 'The certificate is not a CA certificate.' };
     if (!parsed.checkPrivateKey(createPrivateKey(key)))
       return { problem: 'The private key does not belong to the certificate.' };
   } catch (error) {

@@ -1,4 +1,4 @@
-/** A value that never shows itself: every way of printing it gives `[hidden]`. */
+/** A secret value: every way of printing it gives `[hidden]`. */
 
 const HIDDEN = '[hidden]';
 
@@ -25,7 +25,7 @@ export class Secret {
   }
 }
 
-/** Variables in clear, as a process takes them; unset ones are left out. */
+/** Variables in clear, for a process; unset ones are omitted. */
 export function revealAll(
   group: Readonly<Record<string, string | number | Secret | undefined>>,
 ): Record<string, string> {

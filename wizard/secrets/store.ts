@@ -1,4 +1,4 @@
-/** secrets.json: every secret of the site with its class, age and fingerprint. Nothing here ever changes one silently. */
+/** secrets.json: every secret of the site with its class, age and fingerprint. None is ever changed silently. */
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,9 +18,9 @@ export interface SecretSpec {
   readonly class: SecretClass;
   /** What it is for and what its loss costs, in one line. */
   readonly about: string;
-  /** The app needs what it was before too: what that encrypted is read by it. Others are forgotten once a change is proven. */
+  /** The app also needs earlier values, to decrypt old data. Those of other secrets are deleted once a change is proven. */
   readonly keepsPrevious?: true;
-  /** Makes it when it is missing; absent: it comes from the person or from a step. */
+  /** Generates a missing secret; absent: it comes from the user or from a step. */
   readonly make?: () => string | Promise<string>;
 }
 
@@ -29,10 +29,10 @@ interface Entry {
   readonly created: string;
   readonly fingerprint: string;
   readonly value: string;
-  /** The person has seen it. */
+  /** The user has seen it. */
   readonly shown?: boolean;
   readonly superseded?: readonly { readonly value: string; readonly until: string }[];
-  /** What it will be once the server that keeps it was told. */
+  /** The new value, until its server has it. */
   readonly coming?: string;
 }
 
@@ -48,7 +48,7 @@ export interface Listed {
   readonly fingerprint: string;
 }
 
-/** 16 hex digits that tell two values apart without giving either away (they are all long and random, or salted). */
+/** 16 hex digits that distinguish values without revealing them (all are long and random, or salted). */
 export function fingerprint(text: string): string {
   return createHash('sha256').update(`fedi-setup:${text}`).digest('hex').slice(0, 16);
 }
@@ -68,7 +68,7 @@ export const SITE_SECRETS: readonly SecretSpec[] = [
   {
     name: 'site.key',
     class: 'free',
-    about: 'Keys the hashes by which we see that a container runs on older settings.',
+    about: 'Used to detect containers that run with outdated settings.',
     make: randomToken,
   },
 ];
@@ -91,7 +91,7 @@ function isStoreFile(file: unknown): file is StoreFile {
 export class Store {
   readonly #folder: string;
   #file: StoreFile;
-  /** True when secrets.json was there. */
+  /** True if secrets.json existed. */
   readonly existed: boolean;
 
   private constructor(folder: string, file: StoreFile, existed: boolean) {
@@ -115,10 +115,10 @@ export class Store {
       if (!isStoreFile(file)) throw new Error('it is not a secrets file of this version');
       return new Store(folder, file, true);
     } catch {
-      // Not the parser's own words: they quote the text.
+      // Not the parser's message: it quotes the text.
       throw new Problem(EXIT.REFUSED, `${path} is damaged: it is not a secrets file of this version.`, {
-        means: 'Making new secrets would lock the data that exist, so nothing was done.',
-        next: 'Put the file back from a backup.',
+        means: 'New secrets would make the existing data unreadable, so nothing was done.',
+        next: 'Restore the file from a backup.',
       });
     }
   }
@@ -127,43 +127,43 @@ export class Store {
     return this.#file.secrets[name] !== undefined;
   }
 
-  /** The secret of that name. A site that exists has all of its secrets: one that is missing was lost. */
+  /** The secret of that name. Throws if it is missing: an existing site has all of its secrets. */
   get(name: string): Secret {
     const entry = this.#file.secrets[name];
     if (entry === undefined) {
       throw new Problem(EXIT.REFUSED, `${join(this.#folder, STORE_FILE)} has no ${name}.`, {
-        means: 'The file is missing or not the one of this site. Nothing was changed.',
-        next: 'Put the secrets.json of this site back from a backup.',
+        means: 'The file is missing or belongs to another site. Nothing was changed.',
+        next: 'Restore the secrets.json of this site from a backup.',
       });
     }
     return new Secret(entry.coming ?? entry.value);
   }
 
-  /** What it was before, newest first. */
+  /** Earlier values, newest first. */
   previous(name: string): Secret[] {
     return (this.#file.secrets[name]?.superseded ?? []).map(({ value }) => new Secret(value)).toReversed();
   }
 
-  /** Secrets whose new value a server has yet to be told. */
+  /** Secrets with a new value that their server does not have yet. */
   coming(): string[] {
     return Object.entries(this.#file.secrets).flatMap(([name, { coming }]) =>
       coming === undefined ? [] : [name],
     );
   }
 
-  /** A new value that counts from now on, though the one before it stays until {@link settle}. One that is coming already stays. */
+  /** Sets a pending value. {@link get} returns it; the old one stays until {@link settle}. An earlier pending value wins. */
   announce(name: string, value: string): void {
     const entry = this.#file.secrets[name];
     if (entry !== undefined) this.#file.secrets[name] = { coming: value, ...entry };
   }
 
-  /** The server knows the value that was coming. */
+  /** Makes the pending value the current one: the server has it. */
   settle(name: string, now: Date): void {
     const entry = this.#file.secrets[name];
     if (entry?.coming !== undefined) this.put(name, entry.class, entry.coming, now);
   }
 
-  /** The value that was coming does not come. */
+  /** Discards the pending value. */
   withdraw(name: string): void {
     const { coming: _, ...entry } = this.#file.secrets[name] ?? {};
     if (_ !== undefined) this.#file.secrets[name] = entry as Entry;
@@ -186,7 +186,7 @@ export class Store {
     }));
   }
 
-  /** Makes what is missing and can be made. In memory: {@link save} writes. */
+  /** Generates missing secrets where possible. In memory: {@link save} writes. */
   async ensure(specs: readonly SecretSpec[], now: Date): Promise<string[]> {
     const made: string[] = [];
     for (const spec of specs) {
@@ -197,13 +197,13 @@ export class Store {
     return made;
   }
 
-  /** Sets a value; the one before it is kept as superseded. The same value again changes nothing. */
+  /** Sets a value; keeps the old one as superseded. The same value again changes nothing. */
   put(name: string, secretClass: SecretClass, value: string, now: Date): void {
     const before = this.#file.secrets[name];
     if (before?.value === value) return;
     if (before?.class === 'forever') {
-      throw new Problem(EXIT.REFUSED, `${name} is for ever and there is one already.`, {
-        means: 'Another value would lock the data that exist.',
+      throw new Problem(EXIT.REFUSED, `${name} exists and can never change.`, {
+        means: 'Another value would make the existing data unreadable.',
       });
     }
     const superseded = before
@@ -229,19 +229,19 @@ export class Store {
     if (entry) this.#file.secrets[name] = { ...entry, shown: true };
   }
 
-  /** Forgets what secrets were before, other than these. In memory: {@link save} writes. */
+  /** Deletes earlier values of all secrets except these. In memory: {@link save} writes. */
   forgetPrevious(except: readonly string[]): void {
     for (const [name, { superseded, ...entry }] of Object.entries(this.#file.secrets))
       if (superseded !== undefined && !except.includes(name)) this.#file.secrets[name] = entry;
   }
 
-  /** Forgets every other secret: for a site whose data go too. In memory: {@link save} writes. */
+  /** Deletes every other secret, for a site whose data are deleted too. In memory: {@link save} writes. */
   keepOnly(names: readonly string[]): void {
     const kept = Object.entries(this.#file.secrets).filter(([name]) => names.includes(name));
     this.#file = { version: 1, secrets: Object.fromEntries(kept) };
   }
 
-  /** The file itself: put back as secrets.json it is the store again. */
+  /** The text of secrets.json. */
   recoveryText(): string {
     return `${JSON.stringify(this.#file, null, 2)}\n`;
   }
@@ -251,7 +251,7 @@ export class Store {
     await writeWhole(join(this.#folder, STORE_FILE), this.recoveryText(), 0o600);
   }
 
-  /** One fingerprint over an app's forever secrets: what its seal holds. */
+  /** One fingerprint over an app's permanent secrets, for its ownership marker. */
   sealOf(specs: readonly SecretSpec[]): string {
     const forever = specs.filter((spec) => spec.class === 'forever').map((spec) => spec.name);
     return fingerprint(
@@ -262,7 +262,7 @@ export class Store {
     );
   }
 
-  /** Keyed hash of a text that may hold secrets, safe to put on a container as a label. */
+  /** Keyed hash of a text that may contain secrets, safe as a label on a container. */
   keyedHash(text: string): string {
     return createHmac('sha256', this.get('site.key').reveal()).update(text).digest('hex').slice(0, 24);
   }

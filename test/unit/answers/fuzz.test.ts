@@ -204,7 +204,7 @@ test('the command line', async () => {
       said = '';
       const code = await main(['plan', '--dir', folder, ...words]);
       quiet();
-      expect(said).not.toContain('fault of fedi-setup');
+      expect(said).not.toContain('Internal error in fedi-setup');
       expect(code).toBe(2);
       expect(readdirSync(folder)).toEqual([]);
     }),

@@ -184,7 +184,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(EMAIL, 'Nothing was given', ' '),
   ...wrong(
-    'encodeCaddy refuses it as tls.email later, which ends as "a fault of fedi-setup"',
+    'encodeCaddy refuses it as tls.email later, which ends as "an internal error"',
     bad(EMAIL, 'before the @', 'an#na@example.org', 'an{na}@example.org', 'an`na@example.org'),
   ),
 

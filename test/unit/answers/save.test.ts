@@ -84,7 +84,7 @@ test.each([
   expect(saveInto(before, [['name', 'b1']])).toBe(after);
 });
 
-// The first key breaks the text, and reading it again for the second throws YamlError: "a fault of fedi-setup".
+// The first key breaks the text, and reading it again for the second throws YamlError: "an internal error".
 test('two new keys in a flow mapping are refused in words', async () => {
   const { exit } = await problemFrom(() =>
     saveInto('mail: { mode: smtp }\n', [

@@ -50,7 +50,7 @@ function world(script: Omit<Script, 'clock'>): World {
 const seconds = ({ clock }: World): number => Math.round(clock.now() / 1000);
 const ups = ({ engine }: World): number => engine.calls.filter((call) => call.endsWith(' up')).length;
 
-test('all well at once: one `up`, and the time of each', async () => {
+test('all healthy at once: one `up`, and the time of each', async () => {
   const one = world({ containers: (_, n) => (n === 0 ? [] : [web, mail, setup]) });
   expect(Object.keys(await one.start())).toEqual(['web', 'mail']);
   expect(ups(one)).toBe(1);
@@ -204,12 +204,12 @@ describe('`up` fails', () => {
   });
 });
 
-describe('what cannot become well ends it at once, also while `up` still waits', () => {
+describe('ends at once on a failure that waiting cannot fix, even while `up` waits', () => {
   // prettier-ignore
   const rows: [name: string, failing: Container, words: RegExp][] = [
-    ['a one-shot that failed', like(setup, { exitCode: 3 }), /setup ended with exit code 3/],
-    ['a one-shot without memory', like(setup, { exitCode: 137, oomKilled: true }), /setup was stopped by the kernel: out of memory/],
-    ['a process that crashes again and again', like(mail, { state: 'restarting', restarts: 3, exitCode: 78 }), /mail stops again and again, with exit code 78/],
+    ['a one-shot that failed', like(setup, { exitCode: 3 }), /setup exited with code 3/],
+    ['a one-shot without memory', like(setup, { exitCode: 137, oomKilled: true }), /setup was killed by the kernel: out of memory/],
+    ['a process that keeps crashing', like(mail, { state: 'restarting', restarts: 3, exitCode: 78 }), /mail keeps restarting, with exit code 78/],
     ['a container that is paused', like(mail, { state: 'paused' }), /mail is paused/],
     ['a container that is dead', like(mail, { state: 'dead' }), /mail is dead/],
   ];
@@ -253,7 +253,7 @@ describe('what cannot become well ends it at once, also while `up` still waits',
     await one.start();
   });
 
-  test('a process that ends well and is started again is not one that crashes', async () => {
+  test('a process that exits with 0 and is restarted has not crashed', async () => {
     const one = world({
       containers: (at) => [
         web,
@@ -276,7 +276,7 @@ describe('what cannot become well ends it at once, also while `up` still waits',
   });
 });
 
-test('a container that somebody stopped or removed after `up`: `up` again', async () => {
+test('runs `up` again for a container that was stopped or removed after it', async () => {
   for (const gone of [[], [like(mail, { state: 'exited' as const, exitCode: 137 })]]) {
     const one = world({ containers: (_, n) => [web, setup, ...(n < 2 ? gone : [mail])] });
     await one.start();

@@ -150,7 +150,7 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
   });
 
   if (!['KILL', 'TORN'].includes(fault)) {
-    // Errors of finish() are no Problem: they end as "a fault of fedi-setup".
+    // Errors of finish() are no Problem: they end as "an internal error".
     test('words, never a crash', () => {
       expect(
         except(

@@ -41,7 +41,7 @@ describe('compare', () => {
   test('the same set: nothing', async () => {
     expect(await open(await site(), OLD)).toEqual([]);
   });
-  test('another set: created, updated, removed; nobody edited anything', async () => {
+  test('another set: created, updated, removed; no edits', async () => {
     expect(await open(await site(), FRESH)).toEqual([
       'update fedi.yaml',
       'update compose.yaml',
@@ -87,21 +87,21 @@ describe('compare', () => {
     writeTree(folder, { [path]: text });
     expect(await open(folder, set)).toEqual(wanted);
   });
-  test('a file that somebody removed comes back, and is no edit', async () => {
+  test('restores a removed file, which does not count as an edit', async () => {
     const folder = await site();
     rmSync(join(folder, 'compose.yaml'));
     rmSync(join(folder, 'caddy'), { recursive: true });
     expect(await open(folder, OLD)).toEqual(['create compose.yaml', 'create caddy/sites/gone.caddy']);
     expect(await open(folder, OLD.slice(0, 3))).toEqual(['create compose.yaml']);
   });
-  test('a folder in the place of a file is said in words', async () => {
+  test('reports a directory in place of a file', async () => {
     const folder = await site();
     rmSync(join(folder, 'compose.yaml'));
     mkdirSync(join(folder, 'compose.yaml'));
     expect((await problemFrom(() => compare(folder, OLD))).exit).toBe(4);
   });
-  // Like secrets.json, it can be damaged; unlike there, it ends as "a fault of fedi-setup".
-  test('a damaged manifest is said in words', async () => {
+  // Like secrets.json, it can be damaged; unlike there, it ends as "an internal error".
+  test('reports a damaged manifest', async () => {
     const folder = await site();
     writeTree(folder, { '.fedi/manifest.json': '{' });
     await problemFrom(() => compare(folder, OLD));
@@ -223,7 +223,7 @@ describe('recover', () => {
     expect(await recover(folder)).toBe(false);
     expect(readTree(folder)).toEqual(before);
   });
-  test('what a killed run left goes; what is the person’s stays', async () => {
+  test('removes what a killed run left; keeps the user’s files', async () => {
     const folder = await site();
     const before = readTree(folder);
     writeTree(folder, {
@@ -238,16 +238,16 @@ describe('recover', () => {
     await recover(folder);
     expect(readTree(folder)).toEqual({ ...before, ...theirs });
   });
-  // The list is written by rename, so only a broken disk damages it; still "a fault of fedi-setup" is no way out.
-  test('a damaged commit.json is said in words', async () => {
+  // The list is written by rename, so only a broken disk damages it; still "an internal error" is no way out.
+  test('reports a damaged commit.json', async () => {
     const folder = await site();
     writeFileSync(join(folder, '.fedi/commit.json'), '{');
     expect((await problemFrom(() => recover(folder))).message).toContain('commit.json');
   });
 });
 
-describe('links of the person’s own', () => {
-  test('stay, and what they lead to is written, for files and for folders', async () => {
+describe('links that the user made', () => {
+  test('are kept, and their targets are written, for files and directories', async () => {
     const folder = await site();
     const vault = tempFolder();
     for (const path of ['compose.yaml', 'env']) {

@@ -27,10 +27,10 @@ test('images that are what they were', async () => {
 });
 
 test.each([
-  [['sha256:1'], 'caddy:1 is another image now than the one this site runs on.', 'the entry caddy from'],
+  [['sha256:1'], 'caddy:1 now names another image than the one this site runs.', 'the entry caddy from'],
   [
     ['sha256:1', 'sha256:2', 'sha256:0'],
-    'caddy:1, app:1 are other images now than those this site runs on.',
+    'caddy:1, app:1 now name other images than those this site runs.',
     'the entries caddy, web from',
   ],
 ])('all that are others now are named at once: %j', async (ids, message, next) => {
@@ -45,7 +45,7 @@ describe('what is locked', () => {
   const classic: Image = { id: 'sha256:c', digests: NAMED('sha256:d') };
   const containerd: Image = { id: 'sha256:d', digests: NAMED('sha256:d') };
   const unreached = (): never => {
-    throw new Problem(EXIT.PREFLIGHT, 'The registry was not reached.');
+    throw new Problem(EXIT.PREFLIGHT, 'The registry could not be reached.');
   };
   const entry = async (
     image: Image,

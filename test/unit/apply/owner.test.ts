@@ -44,7 +44,7 @@ beforeEach(() => {
 });
 
 describe('refused', () => {
-  test('what belongs to somebody else, root aside', async () => {
+  test('refuses files of another user, except root', async () => {
     expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
     const problem = await problemFrom(() => refuseStrangers(folder, stranger));
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
@@ -52,17 +52,17 @@ describe('refused', () => {
 
   test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])('everybody may write %s', async (path) => {
     chmodSync(join(folder, path), 0o777);
-    expect(await saysOf()).toBe(`${join(folder, path)} may be changed by everybody on this host.`);
+    expect(await saysOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
   });
 
   test('a parent that everybody may write', async () => {
     chmodSync(join(folder, '..'), 0o777);
-    expect(await saysOf()).toContain('may be changed by everybody');
+    expect(await saysOf()).toContain('Every user of this host can change');
   });
 
   test('a site directory with the sticky bit: others may put an override there', async () => {
     chmodSync(folder, 0o1777);
-    expect(await saysOf()).toContain('may be changed by everybody');
+    expect(await saysOf()).toContain('Every user of this host can change');
   });
 
   test('a link into what others may write', async () => {
@@ -70,7 +70,7 @@ describe('refused', () => {
     writeTree(theirs, { 'open/o.yaml': 'services: {}\n' });
     chmodSync(join(theirs, 'open'), 0o777);
     symlinkSync(join(theirs, 'open/o.yaml'), join(folder, 'compose.override.yaml'));
-    expect(await saysOf()).toContain(`${join(theirs, 'open')} may be changed by everybody`);
+    expect(await saysOf()).toContain(`Every user of this host can change ${join(theirs, 'open')}`);
   });
 });
 
@@ -105,10 +105,10 @@ describe.runIf(ME === 0)('a group that may write', () => {
     chmodSync(folder, 0o2775);
     const run = refuseStrangers(folder, caller(more));
     if (fine) await run;
-    else await expect(run).rejects.toThrow('may be changed by the group');
+    else await expect(run).rejects.toThrow(/^The group \S+ can change /);
   });
 
-  test('sudo counts as who called it; nobody else does', async () => {
+  test('counts the user who called sudo as the caller, and no other user', async () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 5001, 5001);
     expect(await saysOf()).toBe(`${folder} belongs to berta.`);
@@ -129,7 +129,7 @@ test('the way to a directory, its links resolved', async () => {
   expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
 });
 
-test.runIf(ME === 0)('a link of somebody else’s, wherever it leads', async () => {
+test.runIf(ME === 0)('refuses another user’s link, whatever its target', async () => {
   const { chownSync, lchownSync } = await import('node:fs');
   const [mine, theirs] = [tempFolder(), tempFolder()];
   chownSync(theirs, 5001, 5001);

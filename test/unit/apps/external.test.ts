@@ -311,7 +311,7 @@ describe('two apps of a site on servers elsewhere', () => {
     ],
   ])('%s is refused at once', async (_, first, second, place) => {
     expect(await problems(first, second)).toEqual([
-      `Mastodon and Pixelfed would both be in ${place}. Each needs its own.`,
+      `Mastodon and Pixelfed would both use ${place}. Each needs its own.`,
     ]);
   });
 

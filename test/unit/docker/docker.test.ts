@@ -97,11 +97,11 @@ describe('an image that is not pulled', () => {
     ['write /var/lib/docker/tmp/x: no space left on device', /disk .* is full/],
     [
       'Get "https://r.example/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority',
-      /does not trust the certificate/,
+      /does not trust the registry’s certificate/,
     ],
-    ['toomanyrequests: You have reached your pull rate limit', /limits how much/],
+    ['toomanyrequests: You have reached your pull rate limit', /limits pulls per address/],
     ['manifest unknown', /does not have it/],
-    ['dial tcp: lookup r.example: no such host', /was not reached/],
+    ['dial tcp: lookup r.example: no such host', /could not be reached/],
   ])('%j', (words, means) => expect(pullProblem('r.example/a:1', words).means).toMatch(means));
 });
 

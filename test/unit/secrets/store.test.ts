@@ -69,7 +69,7 @@ describe('changing', () => {
     expect([exit, message, means]).toEqual([
       3,
       expect.stringContaining('a.seal'),
-      expect.stringContaining('lock the data'),
+      expect.stringContaining('make the existing data unreadable'),
     ]);
     expect(`${message}${means}`).not.toContain('hunter2');
     await problemFrom(() => store.put('a.seal', 'free', 'other', LATER));
