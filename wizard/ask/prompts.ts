@@ -99,7 +99,7 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     say(`${strengthOf(first)} Type it again to confirm:`, 2);
     const again = await typed(
       `${message}, again`,
-      (given) => given === first || given === BACK || 'The passwords do not match. Type < to start over.',
+      (given) => given === first || given === BACK || 'The passwords do not match. < and Enter start over.',
     );
     return again === BACK ? askOnce(question, initial, back) : first;
   }

@@ -269,7 +269,7 @@ export async function checkDisk(context: CheckContext): Promise<Looked> {
         level: 'warning',
         what: `Only ${gib(freeBytes)} left for ${what} (${path}).`,
         means: 'On a full disk, a database stops and may lose data.',
-        next: '`docker system df` shows what uses the space; `docker image prune` removes unused images.',
+        next: '`docker system df` shows what uses the space; `docker image prune` removes old, untagged images.',
       });
     }
     if (inodes > 0 && freeInodes < FEW_INODES) {
