@@ -1,4 +1,4 @@
-/** The measurements of scripts/bench. Ours and theirs take turns, and the minimum of several runs counts. */
+/** The measurements of scripts/bench. Runs alternate, and the minimum of several counts. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ const rows: Row[] = [];
 
 const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 
-/** Milliseconds of one run; throws when it fails, since a failure is fast. */
+/** Returns the milliseconds of one run. Throws if it fails. */
 function time(program: string, argv: string[], cwd: string, runEnv: NodeJS.ProcessEnv = env): number {
   const since = performance.now();
   const { status, stderr } = spawnSync(program, argv, { cwd, env: runEnv, encoding: 'utf8' });
@@ -46,7 +46,7 @@ function time(program: string, argv: string[], cwd: string, runEnv: NodeJS.Proce
   return took;
 }
 
-/** Ours and theirs in turns; the minima and their ratio. */
+/** Runs both alternately and records the minima and their ratio. */
 function pair(what: string, goal: string, runs: number, ours: () => number, theirs: () => number): void {
   let [best, other] = [Infinity, Infinity];
   for (let i = 0; i < runs; i++) {
@@ -60,7 +60,7 @@ const single = (what: string, ours: string, goal: string): void => {
   rows.push({ what, ours, theirs: '', ratio: '', goal });
 };
 
-// The tool as it is published.
+// Install the packed tool.
 execFileSync('npm', ['pack', '--silent', '--pack-destination', work], {
   cwd: root,
   stdio: ['ignore', 'ignore', 'inherit'],
@@ -86,7 +86,7 @@ pair(
   () => time(node, ['-e', '0'], work),
 );
 
-// Rendering, in process, after a first time that loads everything.
+// Rendering in process; the first run loads all modules.
 {
   const folder = join(work, 'render');
   mkdirSync(folder);
@@ -120,7 +120,7 @@ pair(
   single('render a site, in process', ms(best), '');
 }
 
-// First run against the same commands as a bare shell sequence, each on empty volumes.
+// First run, compared with the same commands in a plain shell, each on empty volumes.
 const site = join(work, 'site');
 const answers = [
   '--apps',
@@ -137,14 +137,14 @@ const answers = [
 const wipe = (): void => {
   spawnSync('docker', ['compose', 'down', '--volumes', '--timeout', '2'], { cwd: site });
 };
-/** What a person who has all files ready would type: start, wait, make the account. */
+/** Start, wait and create the account, with all files ready. */
 const BARE = `
 set -e
 docker compose up --detach --wait --quiet-pull
 docker compose exec -T snac snac adduser /data anna
 `;
 try {
-  // Once beforehand, for the files of the bare sequence.
+  // Write the files for the plain shell first.
   time(node, [tool, 'apply', '--dir', site, ...answers], work);
   const first = (): number => {
     wipe();
@@ -174,7 +174,7 @@ try {
   wipe();
 }
 
-// What npx has to fetch.
+// What npx downloads.
 const unpacked = execFileSync('tar', ['-tzf', tarball], { encoding: 'utf8' })
   .split('\n')
   .filter(Boolean).length;

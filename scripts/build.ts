@@ -1,4 +1,4 @@
-/** Bundles wizard/ into dist/: no dependencies to install, and start-up loads only what a command needs. */
+/** Bundles wizard/ into dist/: nothing to install, and each command loads only what it needs. */
 import { chmod, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +11,8 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
 
 /**
- * dockerode loads these at once for BuildKit builds, engines on other machines, Swarm and build contexts, which we never
- * use: 1.5 MB and 40 ms. readable-stream is Node's own stream module, bundled a second time.
+ * dockerode loads these at start for BuildKit, remote engines, Swarm and build contexts, which we never use: 1.5 MB and
+ * 40 ms. readable-stream duplicates Node's stream module.
  */
 const unused: Plugin = {
   name: 'unused',
@@ -32,10 +32,10 @@ const unused: Plugin = {
   },
 };
 
-/** Of its 90 spinners ora uses these two unless told otherwise. */
+/** The two of its 90 spinners that ora uses by default. */
 const SPINNERS = ['dots', 'line'];
 
-/** Packages carry along what we do not need: most spinners, and a trie that is made for speed. */
+/** Drops unused spinners, and replaces tldts's trie, which is optimized for speed, by a smaller one. */
 const smaller: Plugin = {
   name: 'smaller',
   setup({ onResolve, onLoad }) {
@@ -58,7 +58,7 @@ const shared: BuildOptions = {
   metafile: true,
 };
 
-/** As scripts/suffix-parse.ts reads them. */
+/** The suffixes as scripts/suffix-parse.ts expects them. */
 const suffixes = async (): Promise<string> =>
   brotliCompressSync(await suffixText(), {
     params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY },
@@ -73,18 +73,17 @@ const cli = await build({
   define: { ...shared.define, SUFFIXES: JSON.stringify(await suffixes()) },
   splitting: true,
   chunkNames: '[name]-[hash]',
-  // Room in the package is for words. A stack trace (--debug) is read with `npm run build -- --sourcemap`: same sources,
-  // same bundle.
+  // Keeps the package small. For a stack trace (--debug) use `npm run build -- --sourcemap`: it builds the same bundle.
   minify: true,
-  // Licences stand in THIRD-PARTY.txt, whole.
+  // THIRD-PARTY.txt has the complete licences.
   legalComments: 'none',
   plugins: [unused, smaller],
-  // CommonJS packages inside an ES module bundle ask for Node's own modules by `require`.
+  // Bundled CommonJS packages load Node's modules with `require`.
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
-// The gate must parse on Nodes that are too old for the rest.
+// The version check must also parse on versions of Node.js that are too old for the rest.
 await build({
   ...shared,
   entryPoints: ['wizard/bin.ts'],
@@ -102,9 +101,9 @@ await build({
 await chmod(join(root, 'dist/fedi-setup.js'), 0o755);
 await writeFile(join(root, 'dist/THIRD-PARTY.txt'), await thirdParty(cli.metafile as Metafile));
 
-/** Name, version and licence of every package that is folded in, then the licences' texts, each text once. */
+/** Lists name, version and licence of every bundled package, then each licence text once. */
 async function thirdParty(metafile: Metafile): Promise<string> {
-  // Its data are in the bundle, by scripts/suffix-text.ts.
+  // Its data is bundled by scripts/suffix-text.ts.
   const folders = new Set(['node_modules/tldts']);
   for (const [path, { bytesInOutput }] of Object.values(metafile.outputs).flatMap(({ inputs }) =>
     Object.entries(inputs),

@@ -1,4 +1,4 @@
-/** Writes what is made from tables anew: env.example, and the checks in the README. Tests fail when they lag behind. */
+/** Regenerates env.example and the table of checks in the README. Tests fail if they are out of date. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { checksInWords } from '../wizard/checks/table.ts';
 import { exampleText } from '../wizard/answers/example.ts';

@@ -1,6 +1,6 @@
 /**
- * The bill of materials of the bundle (CycloneDX), beside the package: what npm knows of the packages that the last build
- * folded in. The same lock and build give the same bytes. Usage: npm run sbom
+ * Writes the bill of materials (CycloneDX) of the packages in the last build, with npm's metadata. Reproducible for the
+ * same lock file and build. Usage: npm run sbom
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -23,13 +23,13 @@ interface Bom {
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[];
 }
 
-/** `NAME VERSION (LICENCE)` lines at the head of what scripts/build.ts writes → `NAME@VERSION`. */
+/** `NAME VERSION (LICENCE)` lines at the head of THIRD-PARTY.txt → `NAME@VERSION`. */
 export const bundledIn = (thirdParty: string): string[] =>
   [...(thirdParty.split('\n\n')[1] ?? '').matchAll(/^(\S+) (\S+) \(.+\)$/gm)].map(
     ([, name, version]) => `${name}@${version}`,
   );
 
-/** Without what differs from machine to machine: time, serial number, the registry's address, the folder's name. */
+/** Removes what differs between machines: time, serial number, registry address, directory name. */
 export function sbomOf(all: Bom, bundled: readonly string[]): Bom {
   const own = all.metadata.component;
   const clean = (one: Component): Component => {

@@ -1,4 +1,4 @@
-/** Takes the place of tldts in the bundle (scripts/build.ts): the same answers to what wizard/config/suffix.ts asks. */
+/** Replaces tldts in the bundle (scripts/build.ts), with the same results for wizard/config/suffix.ts. */
 import { brotliDecompressSync } from 'node:zlib';
 
 interface Node {
@@ -24,19 +24,19 @@ function read(text: string): Node {
 
 export interface Parsed {
   readonly publicSuffix: string;
-  /** On the list at all; tldts tells ICANN's rules from private ones, which nobody here needs. */
+  /** Whether the suffix is on the list. tldts separates ICANN's rules from private ones, which is not needed here. */
   readonly isIcann: boolean;
   readonly isPrivate: boolean;
   readonly domain: string | null;
 }
 
-/** @param text gives what scripts/suffix-text.ts writes; asked at the first name */
+/** @param text returns the output of scripts/suffix-text.ts; called at the first lookup */
 export function parserOf(text: () => string): (hostname: string) => Parsed {
   let root: Node | undefined;
   return (hostname) => {
     const labels = hostname.split('.');
     let node: Node | undefined = (root ??= read(text()));
-    // How many labels, counted from the end, are the suffix; without a rule the last one is.
+    // Number of labels in the suffix, counted from the end; without a rule it is 1.
     let length = 0;
     for (let depth = 1; depth <= labels.length; depth += 1) {
       const label = labels.at(-depth) ?? '';
@@ -58,7 +58,7 @@ export function parserOf(text: () => string): (hostname: string) => Parsed {
   };
 }
 
-/** Base64 of Brotli, put in by the build. */
+/** Brotli in base64, inserted by the build. */
 declare const SUFFIXES: string;
 
 export const parse = parserOf(() => brotliDecompressSync(Buffer.from(SUFFIXES, 'base64')).toString());

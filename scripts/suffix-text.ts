@@ -1,9 +1,9 @@
-/** The rules of the Public Suffix List, ICANN's and private ones, from tldts's own data: short enough for the bundle. */
+/** Extracts the rules of the Public Suffix List (ICANN and private) from tldts, in a form small enough for the bundle. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** A trie as tldts has it: the edges of a node are neighbours, and the labels of all edges are one text. */
+/** tldts's trie: the edges of a node are adjacent, and all edge labels are one string. */
 interface Flat {
   readonly nodeFlags: Uint8Array;
   readonly edgeStart: ArrayLike<number>;
@@ -45,7 +45,7 @@ const print = ({ below }: Node): string =>
     })
     .join(',');
 
-/** `com,uk(co,/sch(*))`: from the top-level domain down; `/` marks a label that is no suffix, `!` an exception. */
+/** `com,uk(co,/sch(*))`: from the top-level domain down; `/` marks a label that is not a suffix, `!` an exception. */
 export async function suffixText(): Promise<string> {
   const folder = dirname(createRequire(import.meta.url).resolve('tldts'));
   const file = join(folder, '../es6/src/data/trie.js');

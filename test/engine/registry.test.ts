@@ -97,7 +97,7 @@ describe.sequential('an image whose content is known', () => {
     forget();
     put(NEW);
     expect((await check())?.found).toMatchObject([
-      { level: 'warning', what: expect.stringContaining(`another image by now under the name ${NAME}.`) },
+      { level: 'warning', what: expect.stringContaining(`now has another image under the name ${NAME}.`) },
     ]);
     expect(await fetch()).toEqual({ known: { tag: NAME, digest } });
     expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));

@@ -1,4 +1,4 @@
-/** The doctor's one repair, on volumes of a real engine: what is found, what is mended, and what is never touched. */
+/** `doctor --fix` on volumes of a real engine: what it finds, fixes and never touches. */
 import { chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,7 +79,7 @@ describe.sequential('uploads', () => {
     expect(await found(pixelfed())).toEqual([]);
   });
 
-  test('closed files, files of root and missing pictures: said, mended, and nothing secret opened', async () => {
+  test('closed files, files of root and missing pictures: reported and fixed; no secret becomes readable', async () => {
     inVolume(
       STORAGE,
       `cd app/public
@@ -94,16 +94,16 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     );
     expect(await found(pixelfed())).toEqual([
       expect.stringMatching(
-        /^blocker: Not all in test-uploads_pixelfed_storage belongs to 33:33: 4 \(app\/.* and others\) does not\.$/,
+        /^blocker: Files in test-uploads_pixelfed_storage do not belong to 33:33: 4 \(app\/.* and others\)\.$/,
       ),
       expect.stringMatching(
-        /^warning: Not all in app\/public of .* may be read by everybody: 4 .*m\/(old|rooted)/,
+        /^warning: Files in app\/public of .* are not readable for everyone: 4 .*m\/(old|rooted)/,
       ),
-      expect.stringMatching(/^warning: Default pictures are missing in .*: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)\.$/), // prettier-ignore
+      expect.stringMatching(/^warning: Default images are missing in .*: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)\.$/), // prettier-ignore
     ]);
     const [said, ...others] = await fix(pixelfed());
     expect(others).toEqual([]);
-    expect(said).toMatch(/^given to 33:33: 4 .*; opened for reading: 4 .*; put back: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
+    expect(said).toMatch(/^owner set to 33:33: 4 .*; made readable: 4 .*; restored: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
     expect(
       modes(STORAGE, 'app/public/m/old', 'app/public/m/old/closed.png', 'app/public/m/rooted', 'app/public/m/rooted/r.png', 'app/public/avatars/default.jpg', 'oauth-private.key', 'framework/sessions/one', 'logs/laravel.log', 'app/public/m/_v2'), // prettier-ignore
     ).toEqual([
@@ -141,7 +141,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await fix(bare)).toEqual(['nothing could be changed']);
     expect(await found(bare)).toHaveLength(1);
     docker('run', '--detach', '--name', `${NAME}-web`, '--label', `com.docker.compose.project=${NAME}`, '--label', 'com.docker.compose.service=pixelfed_web', '--volume', `${STORAGE}:/var/www/html/storage`, PIXELFED, 'sleep', 'infinity'); // prettier-ignore
-    expect(await fix(bare)).toEqual(['put back: 1 (headers/default.jpg)']);
+    expect(await fix(bare)).toEqual(['restored: 1 (headers/default.jpg)']);
     expect(await found(bare)).toEqual([]);
   });
 
@@ -151,12 +151,12 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     mkdirSync(join(disk, 'lost+found'), { mode: 0o700 });
     await engine.createVolume(`${NAME}_mastodon_system`, NAME, 'mastodon_system', bindOptions(disk));
     expect(await found(siteOf('mastodon'))).toEqual([
-      expect.stringMatching(/^blocker: .* belongs to 991:991: 3 \(\., accounts/),
+      expect.stringMatching(/^blocker: .* do not belong to 991:991: 3 \(\., accounts/),
       expect.stringMatching(
-        /^warning: Not all in test-uploads_mastodon_system may be read by everybody: 3 \(\., accounts, accounts\/a/,
+        /^warning: Files in test-uploads_mastodon_system are not readable for everyone: 3 \(\., accounts, accounts\/a/,
       ),
     ]);
-    expect(await fix(siteOf('mastodon'))).toEqual([expect.stringMatching(/^given to 991:991: 3 /)]);
+    expect(await fix(siteOf('mastodon'))).toEqual([expect.stringMatching(/^owner set to 991:991: 3 /)]);
     const of = (path: string): string => {
       const { uid, gid, mode } = statSync(join(disk, path));
       return `${uid}:${gid} ${(mode & 0o777).toString(8)}`;
@@ -170,18 +170,18 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     writeFileSync(join(disk, 'private/key'), 'k', { mode: 0o600 });
     for (const path of ['private', 'private/key']) chownSync(join(disk, path), 1000, 1000);
     writeFileSync(join(disk, 'accounts/b.png'), 'b', { mode: 0o600 });
-    const others = `blocker: In ${disk} 2 (private, private/key) belong to others than Mastodon: to 1000.`;
+    const others = `blocker: Files in ${disk} belong to other users (1000), not to Mastodon: 2 (private, private/key).`;
     expect(await found(siteOf('mastodon'))).toEqual([
-      expect.stringMatching(/^blocker: .* belongs to 991:991: 1 \(accounts\/b/),
-      expect.stringMatching(/^warning: .* may be read by everybody: 1 \(accounts\/b/),
+      expect.stringMatching(/^blocker: .* do not belong to 991:991: 1 \(accounts\/b/),
+      expect.stringMatching(/^warning: .* are not readable for everyone: 1 \(accounts\/b/),
       others,
     ]);
     const all = (await runCheck('uploads', siteOf('mastodon')))?.found ?? [];
     expect(all.at(-1)).toMatchObject({
-      next: `If they are Mastodon’s, \`sudo chown -hR --from=1000 991:991 ${disk}\`; else move them out of there.`,
+      next: `If they are Mastodon’s: \`sudo chown -hR --from=1000 991:991 ${disk}\`; otherwise move them elsewhere.`,
     });
     expect(all.at(-1)?.fix).toBeUndefined();
-    expect(await all[0]?.fix?.()).toMatch(/^given to 991:991: 1 .*; opened for reading: 1 /);
+    expect(await all[0]?.fix?.()).toMatch(/^owner set to 991:991: 1 .*; made readable: 1 /);
     const of = (path: string): unknown[] => {
       const { uid, mode } = statSync(join(disk, path));
       return [uid, (mode & 0o777).toString(8)];
@@ -194,7 +194,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(siteOf('mastodon'))).toEqual([others]);
   });
 
-  test('a volume on which nothing can be changed is said in words', async () => {
+  test('reports a volume that cannot be changed', async () => {
     inVolume(STORAGE, 'echo x >app/public/m/x.png; chown 0:0 app/public/m/x.png');
     const context = pixelfed();
     const looked = await runCheck('uploads', {
@@ -207,7 +207,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       },
     });
     await expect(looked?.found[0]?.fix?.()).rejects.toMatchObject({
-      message: `The volume ${STORAGE} could not be mended.`,
+      message: `The volume ${STORAGE} could not be fixed.`,
       log: expect.stringContaining('Read-only file system'),
     });
   });

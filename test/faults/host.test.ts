@@ -277,11 +277,11 @@ describe('directories that cannot be written', () => {
 
   test('little space and few inodes are found before anything is written', async () => {
     tmpfs(site.folder, 'size=1m');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only 1 MB are free for the site directory/);
+    expectWords(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
     expectNothing();
     unmount(site.folder);
     tmpfs(site.folder, 'size=64m,nr_inodes=20');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only \d+ more files fit/);
+    expectWords(await applyIn(site.folder, site.env), 4, /Only \d+ inodes free for the site directory/);
     expectNothing();
   });
 

@@ -144,7 +144,7 @@ describe('out of a real container', () => {
       ['--skip-check', 'clock'],
     );
     expect(run.stderr).toMatch(/Containers cannot look up names: ca\.fedi-setup-test\.example\.net/);
-    expect(run.stderr).toMatch(/\| Out of a container: in a container, curl https:.*\(6\)/);
+    expect(run.stderr).toMatch(/\| Container network: in a container, curl https:.*\(6\)/);
     expect(run.code).toBe(4);
     const files = Object.values(snapshot(site.folder)).filter((text) => text.includes(' '));
     expect([files, site.containers()]).toEqual([[], {}]);
@@ -154,7 +154,7 @@ describe('out of a real container', () => {
   test('a port that nobody answers', async () => {
     const looked = await look('outside', `https://${gateway}:9/dir`);
     expect(looked?.found.map(({ level, what }) => `${level} ${what}`)).toEqual([
-      `blocker Containers do not reach ${gateway} by HTTPS.`,
+      `blocker Containers cannot reach ${gateway} over HTTPS.`,
     ]);
     expect(looked?.seen).toMatch(/\(7\)/);
   });
@@ -162,7 +162,7 @@ describe('out of a real container', () => {
   test('no IPv6', async () => {
     const host = { addresses: () => ['2001:db8::7'] };
     expect((await look('ipv6', 'https://[2001:db8::9]/dir', { host }))?.found).toMatchObject([
-      { level: 'warning', what: 'This host has IPv6, its containers do not.' },
+      { level: 'warning', what: 'This host has IPv6, but its containers do not.' },
     ]);
   });
 
@@ -293,10 +293,8 @@ describe('an engine of our own', () => {
     const run = await dryRun();
     expect(shortly(run)).toEqual(['docker warning', 'disk blocker', 'disk blocker']);
     expect(findings(run)[0]?.what).toContain(`the context other names unix://${socket}`);
-    expect(run.stderr).toMatch(
-      /Only \d+ MB are free for Docker’s data \(.*\/engine\/data\); 1\.0 GB are needed/,
-    );
-    expect(run.stderr).toMatch(/Only \d+ more files fit where Docker’s data lies/);
+    expect(run.stderr).toMatch(/Only \d+ MB free for Docker’s data \(.*\/engine\/data\); 1\.0 GB needed/);
+    expect(run.stderr).toMatch(/Only \d+ inodes free for Docker’s data/);
     expect(run.code).toBe(4);
   });
 
@@ -353,7 +351,7 @@ describe('the doctor, on a site that runs', () => {
       { engine: await connect() },
     );
     expect((await runCheck('outside', context))?.found).toMatchObject([
-      { what: expect.stringMatching(/cannot look up names/) },
+      { what: expect.stringMatching(/^Containers cannot resolve /) },
     ]);
   });
 
@@ -462,7 +460,7 @@ describe('a swap file', () => {
     execFileSync('chmod', ['1777', open]);
     try {
       const run = await asNobody(open, 'docker', ['apply', '--dir', join(open, 'site'), ...argv], env);
-      expect(run.stderr).toMatch(/Only root can make a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);
+      expect(run.stderr).toMatch(/Only root can create a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);
       expect(run.code).toBe(4);
     } finally {
       rmSync(open, { recursive: true, force: true });

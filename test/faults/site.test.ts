@@ -166,11 +166,11 @@ describe.sequential('fedi.yaml', () => {
     ['a key twice', (text) => `${text}bind: 127.0.0.99\n`, /fedi\.yaml line \d+: .*(duplicate|twice)/i],
     ['an unresolved merge', (text) => `<<<<<<< HEAD\n${text}=======\n>>>>>>> b\n`, /fedi\.yaml line \d+: /],
     ['a list', () => '- snac\n', /fedi\.yaml is not a list of keys and values/],
-    ['another version', replace('version: 1', 'version: 2'), /fedi\.yaml line \d+: version has to be 1/],
+    ['another version', replace('version: 1', 'version: 2'), /fedi\.yaml line \d+: version must be 1/],
     [
       'a choice that is none',
       replace('mode: none', 'mode: non'),
-      /fedi\.yaml line \d+ \(mail\.mode\): It is one of none, smtp, catcher\. Did you mean none\?/,
+      /fedi\.yaml line \d+ \(mail\.mode\): Choose one of none, smtp, catcher\. Did you mean none\?/,
     ],
     [
       'a value that is none',

@@ -295,7 +295,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
     await expectRefused(
       () => site.apply([], { env: { ...site.env, FEDI_MASTODON_DOMAIN: 'other.fedi.test' } }),
       3,
-      new RegExp(`belong to ${site.domain}, not to other\\.fedi\\.test`),
+      new RegExp(`This site uses ${site.domain}; the answers now say other\\.fedi\\.test`),
     );
   });
 

@@ -59,8 +59,8 @@ describe.sequential('handles here, pages there', { timeout: PATIENCE_MS }, () =>
 
   test('another domain for the pages, or none, is refused: it is in every address', async () => {
     for (const [web, words] of [
-      ['pages.fedi.test', /belong to .*web\.fedi\.test, not to .*pages\.fedi\.test/],
-      [site.domain, /belong to .*web\.fedi\.test, not to/],
+      ['pages.fedi.test', /This site uses .*web\.fedi\.test; the answers now say .*pages\.fedi\.test/],
+      [site.domain, /This site uses .*web\.fedi\.test; the answers now say/],
     ] as const) {
       const before = [snapshot(site.folder), site.containers()];
       const run = await site.apply([], { env: { ...site.env, FEDI_MASTODON_WEB_DOMAIN: web } });

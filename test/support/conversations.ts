@@ -1,23 +1,23 @@
-/** Conversations as data, so that tests can stop at any of their questions. */
+/** Wizard sessions as data, so that tests can stop at any question. */
 
 export interface Turn {
   readonly question: string;
-  /** Text to type, or the entry of a list to take. */
+  /** Text to type, or list entry to choose. */
   readonly text?: string;
   readonly entry?: string;
-  /** What is not taken, and words of what is said then. */
+  /** Invalid texts with a part of their error message. */
   readonly wrong?: readonly (readonly [text: string, said: string])[];
 }
 
-/** Every question there is for a new site, by way of a mail provider and real certificates. */
+/** All questions for a new snac site with a mail provider and Let’s Encrypt. */
 export const LONG: readonly Turn[] = [
-  { question: 'Which server', entry: 'snac' },
+  { question: 'Apps to install', entry: 'snac' },
   {
     question: 'Domain of snac',
     text: 'social.example.org',
     wrong: [
-      ['', 'Nothing was given.'],
-      ['https://social.example.org', 'Only the name, without https:// in front.'],
+      ['', 'A value is required.'],
+      ['https://social.example.org', 'Enter only the name, without https://.'],
       ['192.0.2.1', 'This is an IP address.'],
       ['social', 'A domain name has at least one dot.'],
       ['so\u200bcial.example.org', 'an invisible character'],
@@ -36,7 +36,7 @@ export const LONG: readonly Turn[] = [
     text: 'anna@example.org',
     wrong: [
       ['anna', 'Not an e-mail address.'],
-      ['anna@localdomain', 'Behind the @: A domain name has at least one dot.'],
+      ['anna@localdomain', 'After the @: A domain name has at least one dot.'],
     ],
   },
   { question: 'Outgoing mail', entry: 'Through a mail provider' },
@@ -44,32 +44,32 @@ export const LONG: readonly Turn[] = [
   { question: 'Port', text: '587', wrong: [['65536', 'A port is a whole number from 1 to 65535.']] },
   { question: 'Encryption', entry: 'STARTTLS' },
   {
-    question: 'User name at the mail server',
+    question: 'User name for the mail server',
     text: 'anna',
     wrong: [['an\u200bna', 'an invisible character']],
   },
-  { question: 'Password at the mail server', text: 'correct horse' },
-  { question: 'Sender of the mails', text: 'snac@example.org', wrong: [['snac', 'Not an e-mail address.']] },
-  { question: 'Certificates', entry: 'Real ones' },
+  { question: 'Password for the mail server', text: 'correct horse' },
+  { question: 'Sender address', text: 'snac@example.org', wrong: [['snac', 'Not an e-mail address.']] },
+  { question: 'Certificates', entry: 'From Let’s Encrypt' },
   {
     question: 'E-mail for certificates',
     text: 'ca@example.org',
-    wrong: [['ca@', 'Behind the @: Nothing was given.']],
+    wrong: [['ca@', 'After the @: A value is required.']],
   },
   { question: 'What now?' },
 ];
 
-/** The shortest way to a server that needs no DNS. */
+/** The shortest session, for a site without DNS. */
 export const SHORT: readonly Turn[] = [
   ...LONG.slice(0, 4),
   { question: 'Outgoing mail', entry: 'No mail yet' },
-  { question: 'Certificates', entry: 'From a root made here' },
+  { question: 'Certificates', entry: 'Self-signed' },
 ];
 
-/** Another app, with its media in a bucket: every question that snac does not have. */
+/** Mastodon with its media in a bucket: all questions that snac does not have. */
 export const BUCKET: readonly Turn[] = [
-  { question: 'Which server', entry: 'Mastodon' },
-  { question: 'Domain of Mastodon', text: 'social.example.org', wrong: [['co.uk', 'belongs to everybody']] },
+  { question: 'Apps to install', entry: 'Mastodon' },
+  { question: 'Domain of Mastodon', text: 'social.example.org', wrong: [['co.uk', 'is a public suffix']] },
   { question: 'Your user name on Mastodon', text: 'anna', wrong: [['an.na', '1 to 30 of a-z, 0-9 and _.']] },
   { question: 'Your e-mail address', text: 'anna@example.org' },
   { question: 'Where pictures and videos are kept', entry: 'In an S3 bucket' },
@@ -92,7 +92,7 @@ export const BUCKET: readonly Turn[] = [
   { question: 'Public host of the bucket', text: '', wrong: [['https://m.example.org', 'without https://']] },
   { question: 'Who makes an object public', entry: 'The bucket' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
-  { question: 'Certificates', entry: 'None here' },
+  { question: 'Certificates', entry: 'None: my own' },
   { question: 'Port for your proxy', text: '8080', wrong: [['eight', 'A port is a whole number']] },
   {
     question: 'Address of your proxy',
@@ -102,23 +102,23 @@ export const BUCKET: readonly Turn[] = [
   { question: 'What now?' },
 ];
 
-/** A third app, in the shortest way. */
+/** Pixelfed, in the shortest session. */
 export const ANOTHER: readonly Turn[] = [
-  { question: 'Which server', entry: 'Pixelfed' },
+  { question: 'Apps to install', entry: 'Pixelfed' },
   { question: 'Domain of Pixelfed', text: 'pix.example.org' },
   { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', '2 to 30 of a-z']] },
   { question: 'Your e-mail address', text: 'anna@example.org' },
   { question: 'Where pictures and videos are kept', entry: 'On this host' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
-  { question: 'Certificates', entry: 'From a root made here' },
+  { question: 'Certificates', entry: 'Self-signed' },
   { question: 'What now?' },
 ];
 
-/** Certificates of another CA. */
+/** Certificates from another ACME CA. */
 export const DIRECTORY: readonly Turn[] = [
   ...LONG.slice(0, 4),
-  { question: 'Outgoing mail', entry: 'Into a catcher' },
-  { question: 'Certificates', entry: 'From another ACME' },
+  { question: 'Outgoing mail', entry: 'To a mail catcher' },
+  { question: 'Certificates', entry: 'From another ACME CA' },
   { question: 'E-mail for certificates', text: 'ca@example.org' },
   {
     question: 'ACME directory',
@@ -126,9 +126,9 @@ export const DIRECTORY: readonly Turn[] = [
     wrong: [['ca.example.org', 'Not an https:// address.']],
   },
   {
-    question: 'Root certificate of that directory',
+    question: 'CA certificate of that directory',
     text: 'root.crt',
-    wrong: [['../root.crt', 'Only the name of the file']],
+    wrong: [['../root.crt', 'Enter only the file name']],
   },
   { question: 'What now?' },
 ];

@@ -50,10 +50,10 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
   test('Pixelfed is added: only it is asked about, the sum is shown, and snac is not touched', async () => {
     const before = snac();
     const run = wizard();
-    await run.choose('What now?', 'Change: Which server');
-    await run.choose('Which server', 'Several of them');
-    await run.until('✔ Which server Several of them');
-    await run.answer('Which server', 'snac,pixelfed');
+    await run.choose('What now?', 'Change: Apps to install');
+    await run.choose('Apps to install', 'More than one');
+    await run.until('✔ Apps to install More than one');
+    await run.answer('Apps to install', 'snac,pixelfed');
     await run.answer('Domain of Pixelfed', DOMAIN);
     await run.answer('Your user name on Pixelfed', 'anna');
     await run.answer('Your e-mail address', 'anna@fedi.test');
@@ -77,8 +77,8 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
   test('and taken away: the plan says what goes and what stays, and it does not come back by itself', async () => {
     const before = snac();
     const run = wizard();
-    await run.choose('What now?', 'Change: Which server');
-    await run.choose('Which server', 'snac:');
+    await run.choose('What now?', 'Change: Apps to install');
+    await run.choose('Apps to install', 'snac:');
     await run.choose('What now?', 'Go');
     await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^Containers to remove: .*pixelfed_web/m);

@@ -26,7 +26,8 @@ const env = {
   DOCKER_HOST: `unix://${other}`,
 };
 const QUESTION = 'Continue anyway?';
-const WARNING = /^ {2}! This is not this host’s own Docker: DOCKER_HOST names unix:.*other\.sock\.$/m;
+const WARNING =
+  /^ {2}! This is not the default Docker of this host: DOCKER_HOST names unix:.*other\.sock\.$/m;
 const apply = (words: readonly string[] = [], more: NodeJS.ProcessEnv = {}): Terminal =>
   terminal(['apply', '--skip-check', 'clock', ...words], {
     cwd: site.cwd,

@@ -45,8 +45,8 @@ async function press(run: Terminal, { entry }: Turn, key: '<' | '?'): Promise<vo
 describe('key by key', () => {
   test('the one line that says how', async () => {
     const run = open();
-    await run.until(asked('Which server'));
-    expect(run.screen()).toContain('? explains more, < goes back to the one before. Ctrl-C leaves.');
+    await run.until(asked('Apps to install'));
+    expect(run.screen()).toContain('? shows more help, < goes back. Ctrl-C quits.');
   });
 
   test('back from every question, and on again', async () => {
@@ -111,7 +111,7 @@ describe('key by key', () => {
   });
 
   // The first, a text, lists, a secret, and the review.
-  const LEFT = ['Which server', 'Your user name', 'Encryption', 'Password', 'What now?'];
+  const LEFT = ['Apps to install', 'Your user name', 'Encryption', 'Password', 'What now?'];
   const left = turns
     .map((turn, i) => ({ ...turn, i }))
     .filter(({ question }) => LEFT.some((start) => question.startsWith(start)));
@@ -133,10 +133,10 @@ describe('key by key', () => {
       const again = open();
       if (i === 0) {
         await again.until(asked(question));
-        expect(again.screen()).not.toContain('are still here');
+        expect(again.screen()).not.toContain('UTC were saved');
         return;
       }
-      await again.choose('Your answers of', 'Go on with them');
+      await again.choose('Your answers of', 'Continue with them');
       for (const turn of turns.slice(0, i).filter(isSecret)) await talk(again, [turn]);
       await again.until(asked(question));
       for (const turn of turns.slice(0, i))
@@ -151,23 +151,23 @@ describe('key by key', () => {
     run.key('ctrl-c');
     await run.exit;
     const again = open();
-    await again.choose('Your answers of', 'Begin anew');
-    await again.until(asked('Which server'));
+    await again.choose('Your answers of', 'Start over');
+    await again.until(asked('Apps to install'));
     expect(existsSync(site.folder)).toBe(false);
     again.key('ctrl-c');
     await again.exit;
     expect(existsSync(site.folder)).toBe(false);
   });
 
-  test('another server, and several', async () => {
+  test('another app, and several', async () => {
     const run = open([], { rows: 60 });
     await talk(run, turns);
-    await run.choose('What now?', 'Change: Which server');
-    await run.choose('Which server', 'Several of them');
-    await run.until('✔ Which server Several of them');
-    await run.answer('Which server', 'snac, mastodn');
-    await run.until('mastodn: It is one of');
-    await run.answer('Which server', 'snac');
-    await run.until('✔ Which server snac');
+    await run.choose('What now?', 'Change: Apps to install');
+    await run.choose('Apps to install', 'More than one');
+    await run.until('✔ Apps to install More than one');
+    await run.answer('Apps to install', 'snac, mastodn');
+    await run.until('mastodn: Choose one of');
+    await run.answer('Apps to install', 'snac');
+    await run.until('✔ Apps to install snac');
   });
 });

@@ -124,13 +124,13 @@ describe.sequential('met again', () => {
     await run.until(asked('Apply this'));
     run.type('n');
     run.key('enter');
-    await run.choose('What now?', 'Leave');
+    await run.choose('What now?', 'Quit');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
     // It can be taken up again, or not.
     const again = wizard();
-    await again.choose('Your answers of', 'Begin anew');
+    await again.choose('Your answers of', 'Start over');
     await again.until(asked('What now?'));
     expect(again.screen()).toMatch(/Your e-mail address +berta@fedi\.test/);
     again.key('ctrl-c');
@@ -142,7 +142,7 @@ describe.sequential('met again', () => {
     const run = wizard();
     await run.choose('What now?', 'Change: Domain of snac');
     await run.answer('Domain of snac', 'other.fedi.test');
-    await run.until('followers, follows');
+    await run.until('Followers, follows');
     await run.until(asked('What now?'));
     expect(run.screen()).toMatch(/Domain of snac +term\.fedi\.test/);
     expect(run.screen()).not.toMatch(/Domain of snac {2,}other\.fedi\.test/);
@@ -151,7 +151,7 @@ describe.sequential('met again', () => {
     for (const words of [['apply'], ['plan'], ['apply', '--dry-run']]) {
       const unattended = await tool([...words, '--domain', 'other.fedi.test'], { cwd: site.cwd, env });
       expect(unattended.code).toBe(3);
-      expect(unattended.stderr).toContain('followers, follows and conversations would be lost');
+      expect(unattended.stderr).toContain('Followers, follows and conversations would be lost');
       expect(unattended.stderr).toContain('Nothing was changed.');
     }
     const name = await tool(['apply', '--name', 'other'], { cwd: site.cwd, env });
@@ -248,7 +248,7 @@ describe.sequential('a change, seen in any terminal', () => {
   /** As far as the plan, and no further. */
   async function plan(run: Terminal): Promise<void> {
     await run.choose('What now?', 'Change: Outgoing mail');
-    await run.choose('Outgoing mail', 'Into a catcher');
+    await run.choose('Outgoing mail', 'To a mail catcher');
     await run.choose('What now?', 'Go');
     await run.until(asked('Apply this'));
     run.key('ctrl-c');
@@ -295,19 +295,19 @@ describe.sequential('a change, seen in any terminal', () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard();
     await run.choose('What now?', 'Change: Outgoing mail');
-    await run.choose('Outgoing mail', 'Into a catcher');
+    await run.choose('Outgoing mail', 'To a mail catcher');
     await run.choose('What now?', 'Go');
     await run.until(asked('Apply this'));
     run.hangUp();
     expect(asShell(await run.exit)).toBe(129);
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
     const again = wizard();
-    await again.choose('Your answers of', 'Go on with them');
+    await again.choose('Your answers of', 'Continue with them');
     await again.until(/Outgoing mail +catcher/);
-    await again.choose('What now?', 'Leave');
+    await again.choose('What now?', 'Quit');
     await again.exit;
     const third = wizard();
-    await third.choose('Your answers of', 'Begin anew');
+    await third.choose('Your answers of', 'Start over');
     await third.until(/Outgoing mail +none/);
   });
 

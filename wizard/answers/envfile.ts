@@ -1,7 +1,7 @@
 /** Reads answers files in .env form. The only importer of dotenv, of which only the parser is used. */
 import { parse } from 'dotenv';
 
-/** Variables of an answers file with the line each stands on (1-based). */
+/** Returns the variables of an answers file with their line numbers (1-based). */
 export function parseEnvFile(text: string): { name: string; value: string; line: number }[] {
   const lines = text.split('\n');
   return Object.entries(parse(text)).map(([name, value]) => ({
@@ -11,11 +11,11 @@ export function parseEnvFile(text: string): { name: string; value: string; line:
   }));
 }
 
-/** One assignment as dotenv's parser takes it, values over several lines included. */
+/** One assignment in dotenv's grammar, including multi-line values. */
 const ASSIGNMENT =
   /^[ \t]*(?:export[ \t]+)?[\w.-]+(?:[ \t]*=[ \t]*?|:[ \t]+?)(?:[ \t]*'(?:\\'|[^'])*'|[ \t]*"(?:\\"|[^"])*"|[ \t]*`(?:\\`|[^`])*`|[^#\r\n]*)?[ \t]*(?:#.*)?$/gm;
 
-/** Lines (1-based) that are neither blank nor comment and that dotenv leaves out without a word. */
+/** Returns the lines (1-based) that are neither blank nor comments and that dotenv ignores silently. */
 export function unreadLines(text: string): number[] {
   const rest = text.replace(ASSIGNMENT, (taken) => '\n'.repeat(taken.split('\n').length - 1));
   return rest.split(/\r?\n/).flatMap((line, i) => (/^\s*(#.*)?$/.test(line) ? [] : [i + 1]));

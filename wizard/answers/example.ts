@@ -1,4 +1,4 @@
-/** env.example: every answer as a variable with its comment, made from the question table. */
+/** Text of env.example: a commented variable for every question. */
 import { APP_IDS } from '../apps/index.ts';
 import { variableOf } from '../config/question.ts';
 import { ALL_QUESTIONS } from './questions.ts';
@@ -9,10 +9,10 @@ export function exampleText(): string {
     return `# ${question.message}${words}. ${question.help}\n#${variableOf(question)}=\n`;
   });
   return `# Answers for \`fedi-setup apply --answers FILE\`, or for the environment.
-# Take the # away in front of a variable to set it; what stays out keeps its default.
-# With one app its name may be left out: FEDI_DOMAIN instead of FEDI_${(APP_IDS[0] as string).toUpperCase()}_DOMAIN.
-# A flag counts more than the environment, that more than this file, that more than fedi.yaml.
-# Made from the question table: npm run env-example.
+# Remove the # in front of a variable to set it; all others keep their default.
+# With a single app you may omit its name: FEDI_DOMAIN instead of FEDI_${(APP_IDS[0] as string).toUpperCase()}_DOMAIN.
+# Precedence: flag, environment, this file, fedi.yaml, default.
+# Generated from the question table: npm run env-example.
 
 ${rows.join('\n')}`;
 }

@@ -1,4 +1,4 @@
-/** Every question there is, in the order it is asked. Prompts, flags, variables, fedi.yaml, schema and env.example are made from this table. */
+/** All questions, in the order they are asked. Prompts, flags, variables, fedi.yaml, its schema and env.example come from this table. */
 import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
@@ -10,7 +10,7 @@ import { partsOf } from '../config/suffix.ts';
 import { domainForEver } from '../config/later.ts';
 import type { Answers, Question } from '../config/question.ts';
 
-/** `snac` or `mastodon,snac` → sorted in our order, each once. */
+/** `snac` or `mastodon,snac` → in the order of APP_IDS, without duplicates. */
 function parseApps(text: string): Parsed<string> {
   const words = text
     .split(',')
@@ -27,25 +27,25 @@ function parseApps(text: string): Parsed<string> {
 const APPS_QUESTION: Question = {
   key: 'apps',
   topic: 'apps',
-  message: 'Which server',
-  help: `What to set up, one or several of: ${APP_IDS.join(', ')}. Each gets its own domain.`,
+  message: 'Apps to install',
+  help: `One or more of: ${APP_IDS.join(', ')}. Each needs its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${appOf(id).name}: ${appOf(id).about}` })),
-  other: 'Several of them: names with a comma between',
+  other: 'More than one: names separated by commas',
   parse: parseApps,
   initial: () => APP_IDS[0],
 };
 
-/** What a domain means, once it is known. */
+/** Notes shown after a domain was entered. */
 function aboutDomain(domain: string): string[] {
   const unicode = domainToUnicode(domain);
-  const idn = unicode === domain ? '' : ` Other servers write it ${domain}.`;
+  const idn = unicode === domain ? '' : ` Other servers show it as ${domain}.`;
   const { suffix, registered } = partsOf(domain);
   const below = registered === domain && suffix !== undefined;
   return [
-    `Handles: @you@${unicode}, for ever.${idn}`,
+    `Handles: @you@${unicode} (permanent).${idn}`,
     ...(below
       ? [
-          `${unicode} is a whole domain: its front page will be this server’s, and browsers may insist on HTTPS for every name below it (HSTS). For a website of your own there take a name below it here, such as social.${unicode}.`,
+          `This server will provide the front page of ${unicode}, and browsers may require HTTPS for all its subdomains (HSTS). To keep ${unicode} for a website, use a subdomain here, such as social.${unicode}.`,
         ]
       : []),
   ];
@@ -59,8 +59,8 @@ function appQuestions(id: string): Question[] {
       key: key('domain'),
       topic: 'domain',
       message: `Domain of ${app.name}`,
-      help: 'Every handle here ends in it: @you@social.example.org. It is for ever: other servers know accounts by it.',
-      more: 'Register it first, and lead it here: an A record with this host’s IPv4 address, and an AAAA record if it has IPv6. A name below a domain of yours (social.example.org) leaves the domain itself free for a website. Letters such as ü are fine.',
+      help: 'Every handle ends in it: @you@social.example.org. It cannot be changed later: other servers identify accounts by it.',
+      more: 'Register it first and point it to this host: an A record with its IPv4 address, and an AAAA record if it has IPv6. A subdomain (social.example.org) leaves your domain free for a website. Letters such as ü are allowed.',
       parse: parse.parseSiteDomain,
       notes: (answers) => aboutDomain(String(answers[key('domain')])),
       later: domainForEver,
@@ -69,8 +69,8 @@ function appQuestions(id: string): Question[] {
       key: key('admin'),
       topic: 'admin',
       message: `Your user name on ${app.name}`,
-      help: 'The first account, which owns the server: the name before the @. Its password is made for you and shown once.',
-      more: 'It cannot be renamed later. You log in with it in the browser and in apps; more accounts come afterwards, in the web interface.',
+      help: 'Your own account, which owns the server: the part before the @. Its password is generated and shown once.',
+      more: 'It cannot be renamed later. You use it to log in, in the browser and in apps. You can add more accounts afterwards.',
       parse: app.parseAdmin,
       notes: (answers) => app.aboutAdmin?.(String(answers[key('admin')])) ?? [],
     },
@@ -78,8 +78,8 @@ function appQuestions(id: string): Question[] {
       key: key('email'),
       topic: 'admin',
       message: 'Your e-mail address',
-      help: 'Where the server reaches its owner; it is shown as the contact.',
-      more: 'It can change later. Take one that works without this server.',
+      help: 'For messages from the server to its owner; shown publicly as the contact.',
+      more: 'You can change it later. Use an address that does not depend on this server.',
       parse: parse.parseEmail,
     },
     ...app.questions.map((question) => {
@@ -92,7 +92,7 @@ function appQuestions(id: string): Question[] {
       key: folderKey(id, folder),
       topic: 'more',
       message: `Directory for ${folder.what} of ${app.name}`,
-      help: 'Left out, Docker keeps it. An absolute path, such as a disk of its own; it cannot change later by itself.',
+      help: 'An absolute path, for example on a separate disk. Default: a Docker volume. fedi-setup cannot move the data later.',
       parse: parse.parseFolder,
       optional: true,
       ...(folder.when ? { when: folder.when } : {}),
@@ -107,12 +107,12 @@ const MAIL_QUESTIONS: readonly Question[] = [
     key: 'mail.mode',
     topic: 'mail',
     message: 'Outgoing mail',
-    help: 'How notifications leave. `none` is fine to begin with; `catcher` keeps every mail in a container, for trying out.',
-    more: 'Without mail nobody can set a new password by themselves, nor confirm an address when they sign up. Most hosts may not deliver to others on port 25, so a provider’s server (SMTP) is what works; it can be set later too, and a mail is sent to prove it.',
+    help: 'How the server sends e-mail. `none` is fine to start with; `catcher` keeps all mail in a container, for testing.',
+    more: 'Without mail, users cannot reset their passwords or confirm their address when they sign up. Most hosting providers block port 25, so use the SMTP server of a mail provider. You can set it later; a test mail proves that it works.',
     choices: [
       { value: 'none', name: 'No mail yet' },
       { value: 'smtp', name: 'Through a mail provider (SMTP)' },
-      { value: 'catcher', name: 'Into a catcher on this host, for trying out' },
+      { value: 'catcher', name: 'To a mail catcher on this host (for testing)' },
     ],
     parse: parse.parseChoice(['none', 'smtp', 'catcher']),
     initial: () => 'none',
@@ -129,7 +129,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     key: 'mail.port',
     topic: 'mail',
     message: 'Port',
-    help: 'Default 465, the encrypted one; 587 begins in the clear and switches over (STARTTLS).',
+    help: 'Default 465, which uses TLS; 587 uses STARTTLS.',
     parse: parse.parsePort,
     initial: () => 465,
     when: isMail,
@@ -138,10 +138,10 @@ const MAIL_QUESTIONS: readonly Question[] = [
     key: 'mail.security',
     topic: 'mail',
     message: 'Encryption',
-    help: 'Follows from the port: 465 is `tls`, 25 is `none`, all others `starttls`.',
+    help: 'The default depends on the port: `tls` for 465, `none` for 25, `starttls` for all others.',
     choices: [
-      { value: 'tls', name: 'TLS from the first byte' },
-      { value: 'starttls', name: 'STARTTLS, and no mail without it' },
+      { value: 'tls', name: 'TLS' },
+      { value: 'starttls', name: 'STARTTLS (required)' },
       { value: 'none', name: 'None' },
     ],
     parse: parse.parseChoice(['tls', 'starttls', 'none']),
@@ -153,8 +153,8 @@ const MAIL_QUESTIONS: readonly Question[] = [
   {
     key: 'mail.user',
     topic: 'mail',
-    message: 'User name at the mail server',
-    help: 'Left out for a server that takes mail without log-in.',
+    message: 'User name for the mail server',
+    help: 'Leave empty if the server needs no login.',
     parse: parse.parseLine,
     optional: true,
     when: isMail,
@@ -162,8 +162,8 @@ const MAIL_QUESTIONS: readonly Question[] = [
   {
     key: 'mail.password',
     topic: 'mail',
-    message: 'Password at the mail server',
-    help: 'Kept in secrets.json, readable by you only.',
+    message: 'Password for the mail server',
+    help: 'Stored in secrets.json, which only you can read.',
     parse: parse.parsePassword,
     secret: true,
     optional: true,
@@ -172,8 +172,8 @@ const MAIL_QUESTIONS: readonly Question[] = [
   {
     key: 'mail.from',
     topic: 'mail',
-    message: 'Sender of the mails',
-    help: 'Default: notifications@ and your domain. Most providers want an address they know.',
+    message: 'Sender address',
+    help: 'Default: notifications@ and your domain. Most providers require an address registered with them.',
     parse: parse.parseEmail,
     initial: (answers) => {
       const domain = answers[`apps.${String(answers['apps']).split(',')[0]}.domain`];
@@ -188,13 +188,13 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.mode',
     topic: 'tls',
     message: 'Certificates',
-    help: 'Default `acme`: Caddy gets real ones from Let’s Encrypt by itself. `internal`: from a root made here, for trying out.',
-    more: 'For real ones the domain has to lead to this host, and ports 80 and 443 have to be reachable from outside. With a root made here nobody else can follow you: other servers do not know it.',
+    help: 'Default `acme`: Caddy gets them from Let’s Encrypt. `internal`: a CA on this host issues them, for testing.',
+    more: 'Let’s Encrypt needs the domain to point to this host, and ports 80 and 443 to be reachable from outside. Other servers do not trust a CA generated here, so nobody there can follow you.',
     choices: [
-      { value: 'acme', name: 'Real ones, from Let’s Encrypt or ZeroSSL, renewed by Caddy' },
-      { value: 'internal', name: 'From a root made here: browsers do not know it' },
-      { value: 'proxy', name: 'None here: my own proxy in front of this has them' },
-      { value: 'directory', name: 'From another ACME directory, of my own CA' },
+      { value: 'acme', name: 'From Let’s Encrypt or ZeroSSL, renewed by Caddy' },
+      { value: 'internal', name: 'Self-signed by a CA generated on this host (for testing)' },
+      { value: 'proxy', name: 'None: my own reverse proxy handles HTTPS' },
+      { value: 'directory', name: 'From another ACME CA, such as my own' },
     ],
     parse: parse.parseChoice(['acme', 'internal', 'proxy', 'directory']),
     initial: () => 'acme',
@@ -203,7 +203,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.email',
     topic: 'tls',
     message: 'E-mail for certificates',
-    help: 'Default: the first admin’s. It is told when a certificate is about to run out.',
+    help: 'Contact address for the certificate authority. Default: the first admin’s.',
     parse: parse.parseEmail,
     initial: (answers) => answers[`apps.${String(answers['apps']).split(',')[0]}.email`],
     when: (answers) => answers['tls.mode'] === 'acme' || answers['tls.mode'] === 'directory',
@@ -212,15 +212,15 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.directory',
     topic: 'tls',
     message: 'ACME directory',
-    help: 'Address of the directory, such as https://ca.example.org/acme/directory.',
+    help: 'URL of the CA’s directory, such as https://ca.example.org/acme/directory.',
     parse: parse.parseHttps,
     when: (answers) => answers['tls.mode'] === 'directory',
   },
   {
     key: 'tls.directory-root',
     topic: 'tls',
-    message: 'Root certificate of that directory',
-    help: 'Name of a PEM file that you put into caddy/custom. Left out, the system’s certificates count.',
+    message: 'CA certificate of that directory',
+    help: 'Name of a PEM file that you put into caddy/custom. Default: the system’s CA certificates.',
     parse: parse.parseFileName,
     optional: true,
     when: (answers) => answers['tls.mode'] === 'directory',
@@ -229,7 +229,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.port',
     topic: 'tls',
     message: 'Port for your proxy',
-    help: 'Default 8080: where your proxy passes requests to, in plain HTTP. front/ has a snippet for nginx and Caddy.',
+    help: 'Default 8080. Your proxy sends its requests there, as plain HTTP. front/ has snippets for nginx and Caddy.',
     parse: parse.parsePort,
     initial: () => 8080,
     when: (answers) => answers['tls.mode'] === 'proxy',
@@ -238,7 +238,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.proxies',
     topic: 'tls',
     message: 'Address of your proxy',
-    help: 'Default: any private one. Its word about who the client is counts, so nobody else may reach that port.',
+    help: 'Default: any private address. The site trusts the client address it sends, so close that port to everyone else.',
     parse: parse.parseNetwork,
     initial: () => 'private_ranges',
     when: (answers) => answers['tls.mode'] === 'proxy',
@@ -247,7 +247,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     key: 'tls.root',
     topic: 'tls',
     message: 'Your own internal CA',
-    help: 'A PEM file with a CA certificate and its key, for hosts that trust one already. Left out, one is made.',
+    help: 'A PEM file with a CA certificate and its key. Default: a new CA is generated.',
     parse: (text) => {
       const root = splitRoot(text);
       return 'problem' in root ? { problem: root.problem } : { value: `${root.certificate}${root.key}` };
@@ -259,7 +259,7 @@ const TLS_QUESTIONS: readonly Question[] = [
   },
 ];
 
-/** Images of the site itself; apps bring their own. */
+/** Images of the site; apps define their own. */
 export const SITE_IMAGES = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
   mail: { reference: 'docker.io/axllent/mailpit:v1.30.5' },
@@ -270,7 +270,7 @@ function imageQuestion(name: string, spec: ImageSpec): Question {
     key: `images.${name}`,
     topic: 'more',
     message: `Image of ${name}`,
-    help: 'Left out, the one this was tested with. For a mirror of your own, or an image that is on the host already.',
+    help: 'Default: the image this was tested with. Set it to use a mirror, or an image that is already on the host.',
     parse: parse.parseImage,
     initial: (answers) => referenceOf(spec, answers),
   };
@@ -281,25 +281,25 @@ const MORE_QUESTIONS: readonly Question[] = [
     key: 'name',
     topic: 'more',
     message: 'Name of the Compose project',
-    help: 'Default: fedi. In front of every volume and container name; it cannot change later.',
+    help: 'Default: fedi. All volume and container names start with it. It cannot be changed later.',
     parse: parse.parseName,
     initial: () => 'fedi',
     later: (before, after) => ({
-      refused: `This site is named ${String(before)}; the answers now say ${String(after)}. The name is in front of every volume: with another one the data would not be found.`,
+      refused: `This site is named ${String(before)}; the answers now say ${String(after)}. Volume names start with it, so the data would not be found under another name.`,
     }),
   },
   {
     key: 'bind',
     topic: 'more',
     message: 'Address to listen on',
-    help: 'Default 0.0.0.0, every IPv4 address of this host; `::` is every address, IPv6 too; behind a proxy of your own 127.0.0.1. On ports 80 and 443.',
+    help: 'Default 0.0.0.0: all IPv4 addresses of this host; behind your own proxy 127.0.0.1. `::` includes IPv6.',
     parse: parse.parseBind,
     initial: (answers) => (answers['tls.mode'] === 'proxy' ? '127.0.0.1' : '0.0.0.0'),
   },
   ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec)),
 ];
 
-/** All rows that a site with these apps has, in the order they are asked. */
+/** The questions for a site with these apps, in the order they are asked. */
 export function questionsFor(apps: readonly string[]): Question[] {
   return [
     APPS_QUESTION,
@@ -307,12 +307,12 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...MAIL_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
-    // Apps may run the same image under one name.
+    // Two apps may use the same image; it is asked once.
     ...Object.entries(
       Object.assign({}, ...apps.map((id) => appOf(id).images)) as Record<string, ImageSpec>,
     ).map(([name, spec]) => imageQuestion(name, spec)),
   ];
 }
 
-/** Every row of every app: what flags, variables, schema and env.example are made from. */
+/** All questions of all apps: the source of flags, variables, schema and env.example. */
 export const ALL_QUESTIONS: readonly Question[] = questionsFor(APP_IDS);

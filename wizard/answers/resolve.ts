@@ -1,23 +1,23 @@
-/** Where answers come from, and which one counts: flag > environment > answers file > saved > default. */
+/** Merges answers by precedence: flag > environment > answers file > saved > default. */
 import { APP_IDS } from '../apps/index.ts';
 import { nearest, parseSiteDomain } from '../config/parse.ts';
 import { flagOf, shortKeyOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from './questions.ts';
 
-/** One given answer: its text and where it stands, for the error message. */
+/** One answer: its text, and its origin for error messages. */
 export interface Given {
   readonly text: string;
   /** `--domain`, `FEDI_DOMAIN`, `answers.env line 3`, `fedi.yaml line 4`. */
   readonly from: string;
-  /** A secret left open on purpose; an empty file of one is a mistake. */
+  /** A secret deliberately left empty in the wizard; an empty secret file is an error. */
   readonly open?: true;
 }
 
-/** Answers of one source by key. A short key (`domain`) is one without its app. */
+/** Answers of one source by key. A short key (`domain`) has no app name. */
 export type Source = ReadonlyMap<string, Given>;
 
-/** What to do about answers that nobody gave: a prompt asks, without a terminal they are a problem. */
+/** Asks for a missing answer. Without a terminal there is no such function, and a missing answer is a problem. */
 export type Ask = (
   question: Question,
   answers: Answers,
@@ -26,22 +26,22 @@ export type Ask = (
 
 export interface Resolved {
   readonly answers: Answers;
-  /** Secret answers that were given, by key. They never are in `answers`. */
+  /** Secret answers by key. They are never in `answers`. */
   readonly secrets: Readonly<Record<string, string>>;
-  /** Keys somebody answered; the others stand at their default. */
+  /** Keys with an explicit answer; all others have their default. */
   readonly given: ReadonlySet<string>;
-  /** Keys somebody left empty where that is allowed, against what weaker sources say. */
+  /** Optional keys that were explicitly cleared, overriding sources of lower precedence. */
   readonly left: ReadonlySet<string>;
   /** Everything that is wrong or missing, in the order of the questions. */
   readonly problems: readonly string[];
-  /** Of those, what somebody gave and cannot be used. */
+  /** The subset of `problems` caused by invalid answers (not by missing ones). */
   readonly wrong: readonly string[];
 }
 
-/** Finds the given text for a row, by its key or, where the site has one app, by its short key. */
+/** Finds the answer to a question by its key or, if the site has a single app, by its short key. */
 function lookUp(question: Question, sources: readonly Source[], single: boolean): Given | undefined {
   const short = single ? shortKeyOf(question) : undefined;
-  // The answer that this one follows from, as soon as a source has one.
+  // The first answer found to the question that this default is derived from.
   let leader: Given | undefined;
   for (const source of sources) {
     const given = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
@@ -53,7 +53,7 @@ function lookUp(question: Question, sources: readonly Source[], single: boolean)
   return undefined;
 }
 
-/** Merges the sources (strongest first) into checked answers and a list of everything that is wrong. */
+/** Merges the sources (highest precedence first) into validated answers and a list of problems. */
 export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Resolved> {
   const answers: Record<string, Value> = {};
   const secrets: Record<string, string> = {};
@@ -71,7 +71,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
       text = await ask?.(question, answers, initial);
       if (text === undefined) {
         if (initial !== undefined) answers[question.key] = initial;
-        // What would follow from an answer that is missing itself is not missing too.
+        // Do not report a derived answer as missing when the one it derives from is missing.
         else if (!question.optional && (question.initial === undefined || problems.length === 0)) {
           problems.push(
             `${question.message} is missing: give --${flagOf(question)} or ${variableOf(question)}. ${question.help}`,
@@ -106,7 +106,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
     .filter((id) => APP_IDS.includes(id));
   for (const question of questionsFor(apps).slice(1)) await settle(question, apps.length === 1);
 
-  // Every name that Caddy answers for; one app may have the same for two things.
+  // All domains that Caddy serves. One app may use the same domain for two purposes.
   const names = questionsFor(apps).flatMap(({ key, parse }) => {
     const domain = parse === parseSiteDomain ? answers[key] : undefined;
     return domain === undefined ? [] : [{ app: key.split('.')[1], domain }];
@@ -118,7 +118,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   return { answers, secrets, given, left, problems, wrong };
 }
 
-/** Looks a name up among the rows' own names, which may leave the app out; a sentence when there is none. */
+/** Finds a question by name, with or without the app's name; otherwise returns an error message. */
 function keyBy(
   name: string,
   nameOf: (question: Question) => string,

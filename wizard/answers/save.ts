@@ -1,4 +1,4 @@
-/** Writes answers into fedi.yaml. A text that is there keeps its comments, order and quoting: only values are replaced. */
+/** Writes answers into fedi.yaml. Only values are replaced: comments, order and quoting of an existing file stay. */
 import { isDeepStrictEqual } from 'node:util';
 import { EXIT, Problem } from '../problem.ts';
 import { parseYaml, places, printYaml } from '../yaml.ts';
@@ -8,10 +8,10 @@ import type { Resolved } from './resolve.ts';
 import { CONFIG_FILE } from './sources.ts';
 
 const HEADER = `# yaml-language-server: $schema=.fedi/fedi.schema.json
-# The answers of this site: yours to edit, then run \`fedi-setup apply\`. No secrets are in here.
+# The answers of this site. Edit them, then run \`fedi-setup apply\`. This file contains no secrets.
 `;
 
-/** What is worth saving: everything asked, and of the rest what somebody set. Empty: left out now, whatever stood there. */
+/** The answers to save: all regular ones, and advanced ones that were set explicitly. An empty value was cleared. */
 export function worthSaving(
   questions: readonly Question[],
   { answers, given, left }: Pick<Resolved, 'answers' | 'given' | 'left'>,
@@ -26,7 +26,7 @@ export function worthSaving(
     .map(({ key }) => [key, answers[key] ?? '']);
 }
 
-/** The new text of fedi.yaml. Proven by reading it back; a form we cannot edit is refused rather than rewritten. */
+/** Returns the new text of fedi.yaml, verified by reading it back. Refuses YAML that cannot be edited in place. */
 export function saveInto(text: string | undefined, saved: readonly (readonly [string, Value])[]): string {
   const there = text === undefined ? null : parseYaml(text);
   const values = saved.filter(
@@ -48,10 +48,10 @@ export function saveInto(text: string | undefined, saved: readonly (readonly [st
       .map(([key, value]) => `${key}: ${String(value)}`);
     throw new Problem(
       EXIT.USAGE,
-      `${CONFIG_FILE} is written in a form that cannot be edited without losing something.`,
+      `${CONFIG_FILE} uses YAML syntax that fedi-setup cannot edit without losing something.`,
       {
         means: 'Nothing was changed.',
-        next: `Set by hand: ${keys.join(', ')}`,
+        next: `Set these by hand: ${keys.join(', ')}`,
       },
     );
   }
@@ -79,7 +79,7 @@ function setIn(tree: Record<string, Yaml>, path: readonly string[], value: Value
   }
 }
 
-/** The text with all values set; undefined when the editing broke it. */
+/** Returns the text with all values set; undefined if the result is not valid YAML. */
 function editOrNothing(text: string, values: readonly (readonly [string, Value])[]): string | undefined {
   try {
     let edited = text;
@@ -91,7 +91,7 @@ function editOrNothing(text: string, values: readonly (readonly [string, Value])
   }
 }
 
-/** One value as YAML on one line. */
+/** A value as one line of YAML. */
 const scalar = (value: Value): string => printYaml(value).trimEnd();
 
 function setText(text: string, path: readonly string[], value: Value): string {
@@ -107,7 +107,7 @@ function setText(text: string, path: readonly string[], value: Value): string {
     return text.slice(0, here.value.start) + space + scalar(value) + text.slice(here.value.end);
   }
 
-  // The deepest parent that exists gets a new line behind the last line of its block.
+  // Add a line after the block of the deepest parent that exists.
   for (let depth = path.length - 1; depth >= 0; depth--) {
     const parent = path.slice(0, depth);
     const children = all.filter(
@@ -136,21 +136,21 @@ function setText(text: string, path: readonly string[], value: Value): string {
   return text;
 }
 
-/** The text without apps that the site has no more: their blocks stay to be read, as comments. Throws where that is not safe. */
+/** Comments out the blocks of removed apps. Throws if that is not safe. */
 export function withoutApps(text: string, apps: readonly string[]): string {
   const tree = parseYaml(text);
   return apps.reduce((rest, id) => {
     if (getIn(tree, ['apps', id]) === undefined) return rest;
-    const edited = commentOut(rest, ['apps', id], `Removed; \`fedi-setup add ${id}\` asks for these again.`);
+    const edited = commentOut(rest, ['apps', id], `Removed. \`fedi-setup add ${id}\` asks for these again.`);
     if (edited !== undefined) return edited;
-    throw new Problem(EXIT.USAGE, `${CONFIG_FILE} is written in a form that cannot be edited safely.`, {
+    throw new Problem(EXIT.USAGE, `${CONFIG_FILE} uses YAML syntax that fedi-setup cannot edit safely.`, {
       means: 'Nothing was changed.',
-      next: `Take apps.${id} out by hand, then run \`fedi-setup apply\`.`,
+      next: `Remove apps.${id} by hand, then run \`fedi-setup apply\`.`,
     });
   }, text);
 }
 
-/** The text with a block turned into comments, so that its answers can be read again; undefined: it is written in a form that cannot be. */
+/** Returns the text with a block commented out; undefined if its YAML syntax does not allow that. */
 function commentOut(text: string, path: readonly string[], why: string): string | undefined {
   const inside = places(text).filter((place) => path.every((part, i) => place.path[i] === part));
   const [head] = inside;

@@ -1,4 +1,4 @@
-/** JSON Schema of fedi.yaml, made from the question table, for editors. */
+/** JSON Schema of fedi.yaml for editors, generated from the question table. */
 import { ALL_QUESTIONS } from './questions.ts';
 
 interface Node {

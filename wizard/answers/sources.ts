@@ -1,4 +1,4 @@
-/** Reads the places answers are given in: flags, environment, answers file, fedi.yaml. */
+/** Reads the sources of answers: flags, environment, answers file, fedi.yaml. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text as readStream } from 'node:stream/consumers';
@@ -13,7 +13,7 @@ import type { Given, Source } from './resolve.ts';
 
 export const CONFIG_FILE = 'fedi.yaml';
 
-/** A file named on the command line; `-` is standard input. */
+/** Reads a file named on the command line; `-` is standard input. */
 export async function readNamed(path: string, what: string): Promise<string> {
   try {
     return path === '-' ? await readStream(process.stdin) : await readFile(path, 'utf8');
@@ -25,7 +25,7 @@ export async function readNamed(path: string, what: string): Promise<string> {
   }
 }
 
-/** Flags as `name → text`. A flag that ends in `-file` is read now; one trailing newline is not part of a secret. */
+/** Turns flags into a source. Reads the file of a flag that ends in `-file`, without one trailing newline. */
 export async function flagSource(
   flags: Readonly<Record<string, string>>,
   others: readonly string[] = [],
@@ -46,33 +46,33 @@ export async function flagSource(
   return source;
 }
 
-/** `FEDI_…` variables of a process environment. An empty one counts as not given. */
+/** `FEDI_…` variables of a process environment. Empty ones are ignored. */
 export function environmentSource(environment: NodeJS.ProcessEnv): Source {
   return variablesSource(
     Object.entries(environment)
       .filter(([name, value]) => name.startsWith('FEDI_') && value !== undefined && value !== '')
       .map(([name, value]) => ({ name, value: value as string, from: name })),
-    'These environment variables are not answers of ours:',
+    'Unknown environment variables:',
   );
 }
 
-/** An answers file in the form of env.example. */
+/** Reads an answers file in the format of env.example. */
 export async function answersFileSource(path: string): Promise<Source> {
   const text = (await readNamed(path, 'The answers file')).replace(/^\ufeff/, '');
   const lost = unreadLines(text);
   if (lost.length > 0) {
     throw gather(
       EXIT.USAGE,
-      `${path} has lines that say nothing:`,
-      lost.map((line) => `${path} line ${line} is not NAME=value.`),
-      'Mend them, or put a # in front. Nothing was changed.',
+      `${path} has lines that are not NAME=value:`,
+      lost.map((line) => `${path} line ${line}`),
+      'Fix them, or put a # in front. Nothing was changed.',
     );
   }
   return variablesSource(
     parseEnvFile(text)
       .filter(({ value }) => value !== '')
       .map(({ name, value, line }) => ({ name, value, from: `${path} line ${line} (${name})` })),
-    `${path} holds names that are not answers of ours:`,
+    `${path} contains unknown variables:`,
   );
 }
 
@@ -88,7 +88,7 @@ function variablesSource(variables: { name: string; value: string; from: string 
   return source;
 }
 
-/** Text of the fedi.yaml of a site directory; undefined when there is none. */
+/** Reads the fedi.yaml of a site directory; undefined if there is none. */
 export async function savedText(folder: string): Promise<string | undefined> {
   const path = join(folder, CONFIG_FILE);
   try {
@@ -99,13 +99,13 @@ export async function savedText(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Its answers. Unknown keys are named with line and nearest right name. */
+/** The answers in it. An error names unknown keys with their line and the closest valid name. */
 export async function savedSource(folder: string): Promise<{ source: Source; text: string } | undefined> {
   const text = await savedText(folder);
   return text === undefined ? undefined : { source: yamlSource(text), text };
 }
 
-/** The answers in the text of a fedi.yaml. Throws a {@link Problem} that names every line that is wrong. */
+/** Parses the text of a fedi.yaml. Throws a {@link Problem} that names every invalid line. */
 export function yamlSource(text: string): Source {
   let tree: unknown;
   try {
@@ -114,7 +114,7 @@ export function yamlSource(text: string): Source {
     if (!(error instanceof YamlError)) throw error;
     throw new Problem(EXIT.USAGE, `${CONFIG_FILE} line ${error.line}: ${error.message}.`, {
       means: 'The file is not valid YAML. Nothing was changed.',
-      next: 'Mend the line and run this again.',
+      next: 'Fix the line and run this again.',
     });
   }
   const source = new Map<string, Given>();
@@ -145,7 +145,7 @@ export function yamlSource(text: string): Source {
     if (wrong.some((prefix) => key.startsWith(`${prefix}.`))) continue;
     if (key === 'version') {
       if (place.value === undefined || text.slice(place.value.start, place.value.end) !== '1') {
-        problems.push(`${from}: version has to be 1.`);
+        problems.push(`${from}: version must be 1.`);
       }
       continue;
     }
@@ -153,7 +153,7 @@ export function yamlSource(text: string): Source {
       (node, part) => (node as Record<string, unknown> | null)?.[part],
       tree,
     );
-    // A block whose lines are all commented out is null to YAML.
+    // YAML parses a block whose lines are all commented out as null.
     if (branches.has(key) && (value === null || (typeof value === 'object' && !Array.isArray(value)))) {
       if (place.path[0] === 'apps' && place.path.length === 2) apps.push(place.path[1] as string);
       continue;
@@ -165,7 +165,7 @@ export function yamlSource(text: string): Source {
       const near = branches.has(key) ? undefined : nearest(key, siblings);
       problems.push(
         branches.has(key)
-          ? `${from}: ${key} takes keys of its own below it.`
+          ? `${from}: ${key} needs keys below it, not a value.`
           : `${from}: there is no key ${key}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
       );
       wrong.push(key);
@@ -173,7 +173,7 @@ export function yamlSource(text: string): Source {
     }
     if (value === null || value === '') continue;
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
-      problems.push(`${from}: ${key} takes one value, not a list or keys.`);
+      problems.push(`${from}: ${key} needs a single value, not a list or keys.`);
       continue;
     }
     source.set(key, { text: place.text ?? String(value), from: `${from} (${key})` });
@@ -181,9 +181,9 @@ export function yamlSource(text: string): Source {
   if (problems.length > 0)
     throw gather(
       EXIT.USAGE,
-      `${CONFIG_FILE} has lines we do not understand:`,
+      `${CONFIG_FILE} has invalid lines:`,
       problems,
-      'Mend them and run this again. Nothing was changed.',
+      'Fix them and run this again. Nothing was changed.',
     );
   if (apps.length > 0) source.set('apps', { text: apps.join(','), from: `${CONFIG_FILE} (apps)` });
   return source;

@@ -1,8 +1,8 @@
-/** What there is to know about a question, from its row: for who types `?`. */
+/** Builds the help that `?` shows for a question. */
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question } from '../config/question.ts';
 
-/** Paragraphs. */
+/** Returns paragraphs. */
 export function explain(question: Question, answers: Answers): string[] {
   const { more, choices, initial, optional, secret, key } = question;
   const value = initial?.(answers);
@@ -10,8 +10,8 @@ export function explain(question: Question, answers: Answers): string[] {
     value !== undefined
       ? `Default: ${String(value)}.`
       : optional
-        ? 'It may be left out: Enter where nothing stands (Backspace takes a default away).'
-        : 'There is no default.';
+        ? 'Optional. Enter skips it (Backspace clears a default).'
+        : 'Required; there is no default.';
   const places = [
     `--${flagOf(question)}`,
     variableOf(question),
@@ -23,6 +23,6 @@ export function explain(question: Question, answers: Answers): string[] {
       name.toLowerCase().startsWith(word) ? name : `${word}: ${name}`,
     ),
     open,
-    `Without questions: ${places.join(', ')}.${secret ? ' The flag names a file.' : ''}`,
+    `Without questions: ${places.join(', ')}.${secret ? ' The flag takes a file.' : ''}`,
   ];
 }

@@ -1,4 +1,4 @@
-/** The only place that asks. The only importer of @inquirer/prompts; loaded on a terminal only. */
+/** All prompts. The only importer of @inquirer/prompts; loaded only on a terminal. */
 import { readFileSync } from 'node:fs';
 import { Separator, confirm, input, password, select } from '@inquirer/prompts';
 import { problemOf } from '../config/parse.ts';
@@ -6,20 +6,20 @@ import type { Question, Value } from '../config/question.ts';
 import { Cancelled, EXIT, messageOf } from '../problem.ts';
 import { say } from './say.ts';
 
-/** Standard output stays free for what was asked for, such as a plan. */
+/** Prompts use standard error; standard output is for results such as a plan. */
 const SCREEN = { output: process.stderr };
 
-/** Typed instead of an answer, at every question alike: in a list the letter leads to the entry that begins with it. */
+/** Can be typed instead of any answer. In a list, the key selects the entry that starts with it. */
 const BACK = '<';
 const MORE = '?';
-export const HOW = 'At any question: ? explains more, < goes back to the one before. Ctrl-C leaves.';
+export const HOW = 'At every question: ? shows more help, < goes back. Ctrl-C quits.';
 
-/** Thrown instead of an answer: the question before is to be asked again. */
+/** Thrown instead of an answer to ask the previous question again. */
 export class Back extends Error {
   override name = 'Back';
 }
 
-/** An uncaught ExitPromptError would end the process with code 0: a broken-off run must never look like a good one. */
+/** Turns Inquirer's abort errors into Cancelled: uncaught, they would end the process with code 0. */
 async function orCancelled<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked;
@@ -32,15 +32,15 @@ async function orCancelled<T>(asked: Promise<T>): Promise<T> {
 }
 
 export interface Asked {
-  /** What enter alone answers. */
+  /** The answer when only Enter is pressed. */
   readonly initial: Value | undefined;
-  /** There is a question before this one. */
+  /** Whether there is a previous question. */
   readonly back: boolean;
-  /** Paragraphs for who wants to know more. */
+  /** Paragraphs to show for `?`. */
   readonly explained: readonly string[];
 }
 
-/** Asks one question; the answer is valid text, empty where it may stay open. Throws {@link Back}. */
+/** Asks one question and returns valid text, or an empty text if it is optional. Throws {@link Back}. */
 export async function askQuestion(question: Question, { initial, back, explained }: Asked): Promise<string> {
   say();
   say(question.help, 2);
@@ -63,7 +63,7 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     try {
       return problemOf(question.parse(read(text))) ?? true;
     } catch (error) {
-      return `It cannot be read: ${messageOf(error)}`;
+      return `Cannot read the file: ${messageOf(error)}`;
     }
   };
   const text = (preset = initial): Promise<string> =>
@@ -84,7 +84,7 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
       [
         ...question.choices.map(({ value, name }) => ({ value, name, short: value })),
         ...(question.other === undefined ? [] : [{ value: '', name: question.other }]),
-        { value: MORE, name: `${MORE} What this means`, short: MORE },
+        { value: MORE, name: `${MORE} Help`, short: MORE },
         ...(back ? [{ value: BACK, name: `${BACK} Back`, short: BACK }] : []),
       ],
       isListed ? String(initial) : '',
@@ -96,22 +96,22 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
       orCancelled(password({ message: what, mask: true, validate: check }, SCREEN));
     const first = await typed(message, validate);
     if (!question.twice || ['', BACK, MORE].includes(first)) return first;
-    say(`${strengthOf(first)} Once more, since nobody sees it:`, 2);
+    say(`${strengthOf(first)} Type it again to confirm:`, 2);
     const again = await typed(
       `${message}, again`,
-      (given) => given === first || given === BACK || 'That is another one. < and Enter begin again.',
+      (given) => given === first || given === BACK || 'The passwords do not match. < and Enter start over.',
     );
     return again === BACK ? askOnce(question, initial, back) : first;
   }
   return text();
 }
 
-/** How hard a password is to guess, told by its length and variety: it is not compared with any list. */
+/** Rates a password by length and variety; it is not compared with any list. */
 export function strengthOf(text: string): string {
   const kinds = [/\p{Ll}/u, /\p{Lu}/u, /\p{N}/u, /[^\p{L}\p{N}]/u].filter((kind) => kind.test(text)).length;
   const letters = new Set(text).size;
-  if (text.length < 12 || letters < 6) return 'Easy to guess; four random words are hard.';
-  return text.length >= 20 || (text.length >= 14 && kinds >= 3) ? 'Hard to guess.' : 'Not easy to guess.';
+  if (text.length < 12 || letters < 6) return 'Weak; four random words are better.';
+  return text.length >= 20 || (text.length >= 14 && kinds >= 3) ? 'Strong.' : 'Fair.';
 }
 
 const read = (path: string): string => readFileSync(path.trim(), 'utf8');
@@ -123,11 +123,11 @@ export function askYes(message: string, initial: boolean): Promise<boolean> {
 export interface Choice<T> {
   readonly value: T;
   readonly name: string;
-  /** What the screen says afterwards; absent: the name. */
+  /** Shown once it was chosen; absent: the name. */
   readonly short?: string;
 }
 
-/** A string among the choices is a heading. */
+/** Strings among the choices are headings. */
 export function askChoice<T extends string>(
   message: string,
   choices: readonly (Choice<T> | string)[],

@@ -1,7 +1,7 @@
-/** Lines of the conversation, broken at words: a terminal breaks them anywhere. */
+/** Prints text of the wizard, wrapped at words. */
 import { writeText } from '../progress.ts';
 
-/** `text` in lines of at most `width` characters, each indented; a word longer than that stays whole. */
+/** Wraps `text` at `width` characters, with indentation. Longer words are not split. */
 export function wrap(text: string, width: number, indent = 0): string {
   const lines: string[] = [];
   let line = '';
@@ -14,13 +14,13 @@ export function wrap(text: string, width: number, indent = 0): string {
   return [...lines, line].map((one) => `${' '.repeat(indent)}${one}`.trimEnd()).join('\n');
 }
 
-/** One paragraph on the screen. */
+/** Prints one paragraph. */
 export function say(text = '', indent = 0): void {
-  // A console may say it has no columns at all.
+  // Some consoles report 0 columns.
   writeText(process.stderr, wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent));
 }
 
-/** Two columns on one line. */
+/** Prints two columns on one line. */
 export function sayRow(left: string, right: string): void {
   writeText(process.stderr, `  ${left}  ${right}`);
 }

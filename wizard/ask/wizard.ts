@@ -1,4 +1,4 @@
-/** The conversation: what is open is asked, everything is shown, anything can be changed, then it begins. */
+/** The interactive wizard: asks open questions, then shows a review in which every answer can be changed. */
 import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { changed } from '../config/later.ts';
@@ -18,7 +18,7 @@ const appsOf = (resolved: Resolved): string[] =>
     .split(',')
     .filter((id) => APP_IDS.includes(id));
 
-/** Rows that apply to these answers. */
+/** The questions that apply to these answers. */
 function rows(resolved: Resolved): Question[] {
   return questionsFor(appsOf(resolved)).filter(
     (question) => !question.when || question.when(resolved.answers),
@@ -28,8 +28,8 @@ function rows(resolved: Resolved): Question[] {
 function shown(question: Question, resolved: Resolved, known: ReadonlySet<string>): string {
   if (question.secret) {
     if (resolved.secrets[question.key] !== undefined) return '[hidden]';
-    if (known.has(question.key)) return '[hidden], as it is';
-    return question.file || question.twice ? '(made here)' : '(none)';
+    if (known.has(question.key)) return '[hidden], unchanged';
+    return question.file || question.twice ? '(generated)' : '(none)';
   }
   const value = resolved.answers[question.key];
   if (value === undefined) return '(none)';
@@ -37,45 +37,45 @@ function shown(question: Question, resolved: Resolved, known: ReadonlySet<string
   return unicode === '' ? String(value) : `${String(value)} (${unicode})`;
 }
 
-/** Names of the topics, in the order they are asked. */
+/** Titles of the topics, in the order they are asked. */
 const TOPICS: Readonly<Record<Question['topic'], string>> = {
-  apps: 'Server',
+  apps: 'Apps',
   domain: 'Domain',
   admin: 'Admin',
   mail: 'Mail',
   storage: 'Storage',
   tls: 'Certificates',
   size: 'Size and version',
-  more: 'The rest',
+  more: 'Advanced',
 };
 
-/** Rows nobody is asked about unless they want to be. */
+/** Advanced questions: asked only on request. */
 const isAside = ({ topic, file }: Question): boolean => topic === 'more' || topic === 'size' || file === true;
 
 export interface Conversation {
-  /** Weakest last; what is said counts more. */
+  /** By descending precedence; answers given in the wizard override them all. */
   readonly sources: readonly Source[];
-  /** There are no saved answers yet. */
+  /** Whether there are no saved answers yet. */
   readonly isNew: boolean;
-  /** Names of secrets that the site has already: they are not asked for again. */
+  /** Names of secrets that the site already has; they are not asked for again. */
   readonly known: ReadonlySet<string>;
-  /** Answers the site runs on; undefined: it never ran. */
+  /** The current answers of the site; undefined: it never ran. */
   readonly running: Answers | undefined;
-  /** What was said in a conversation that was broken off. */
+  /** Answers from an interrupted session. */
   readonly earlier: { readonly at: string; readonly answers: ReadonlyMap<string, string> } | undefined;
-  /** Told after every answer, with all of them by key; secrets among them. */
+  /** Called after every answer with all answers by key, including secrets. */
   readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
-  /** What these answers cannot do together, in sentences. */
+  /** Returns conflicts between these answers, as sentences. */
   readonly problemsOf: (resolved: Resolved) => Promise<readonly string[]>;
-  /** What several servers take of this host, and the sum. */
+  /** Describes the resources that several apps need, and their sum. */
   readonly together: (answers: Answers) => string;
-  /** What was found on this host and in the DNS for these answers, a line each. */
+  /** Runs the checks of this host for these answers; one line each. */
   readonly check: (answers: Answers) => Promise<readonly string[]>;
-  /** Shows what would be done; false: the person wants to change something first. */
+  /** Shows the plan and asks for consent; false: back to the review. */
   readonly agree: (resolved: Resolved, said: Source) => Promise<boolean>;
 }
 
-/** An answer on the way, with what has to be so again to ask for it once more. */
+/** A question that was answered, with the state needed to ask it again. */
 interface Turn {
   readonly question: Question;
   readonly answers: Answers;
@@ -84,8 +84,8 @@ interface Turn {
 }
 
 /**
- * Asks until the person says go. Answers from flags and the like are taken as they are and can still be changed in the
- * review; saved answers are not asked again.
+ * Runs the wizard until the user chooses Go. Answers from other sources are not asked for, but can be changed in the
+ * review.
  */
 export async function converse(talk: Conversation): Promise<{ resolved: Resolved; said: Source }> {
   const { sources, isNew, known, running } = talk;
@@ -93,7 +93,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
   if (before.wrong.length > 0)
     throw gather(EXIT.USAGE, 'These answers cannot be used:', before.wrong, 'Nothing was changed.');
 
-  // An empty text was left open on purpose, so it is not asked again after every change.
+  // An empty text is an optional answer that was skipped; it is not asked for again.
   const said = new Map<string, Given>();
   const turns: Turn[] = [];
   const goTo = (to: ReadonlyMap<string, Given>): void => {
@@ -104,11 +104,11 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
 
   say(HOW);
   if (talk.earlier !== undefined && (await takesUp(talk.earlier.at))) {
-    for (const [key, text] of talk.earlier.answers) said.set(key, { text, from: 'what you said before' });
+    for (const [key, text] of talk.earlier.answers) said.set(key, { text, from: 'your earlier answers' });
   }
   await keep();
 
-  /** @param back Whether there is something to go back to where nothing was asked yet. */
+  /** @param back whether the user can go back even if nothing was asked yet */
   const put = async (question: Question, answers: Answers, initial: Value | undefined, back: boolean) => {
     const turn = { question, answers, initial, before: new Map(said) };
     const text = await askQuestion(question, {
@@ -127,10 +127,10 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
   const isOpen = (question: Question, initial: Value | undefined): boolean => {
     if (isAside(question) || known.has(question.key)) return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
-    // A topic that is being changed is asked as on the first day.
+    // After a change, ask all questions of its topic, as in a first run.
     return questionsOf(question.topic).some(({ key }) => said.has(key));
   };
-  /** Asks what is open. {@link Back} leads to the question before; where there is none, it is thrown on. */
+  /** Asks all open questions. On {@link Back} asks the previous one again; rethrows it if there is none. */
   const settle = async (back: boolean): Promise<Resolved> => {
     let again: Turn | undefined;
     for (;;) {
@@ -149,7 +149,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       }
     }
   };
-  /** A row asked anew, and what follows from it; all as before when the person goes back. */
+  /** Asks one question again, and those that depend on it. Restores all answers if the user goes back. */
   const change = async (question: Question, resolved: Resolved): Promise<Resolved> => {
     const start = new Map(said);
     turns.length = 0;
@@ -193,7 +193,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       continue;
     }
     if (action === 'aside') {
-      const key = await askChoice('Which one', [
+      const key = await askChoice('Which setting', [
         ...list.filter(isAside).map((question) => ({
           value: question.key,
           name: `${question.message}: ${shown(question, resolved, known)}`,
@@ -212,7 +212,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
   }
 }
 
-/** What can be mended by other answers is said, and leads back to them. */
+/** Asks for consent. Shows errors that other answers can fix, and returns to the review. */
 async function agrees(talk: Conversation, resolved: Resolved, said: Source): Promise<boolean> {
   try {
     return await talk.agree(resolved, said);
@@ -227,20 +227,20 @@ async function agrees(talk: Conversation, resolved: Resolved, said: Source): Pro
 const takesUp = async (at: string): Promise<boolean> => {
   say();
   return (
-    (await askChoice(`Your answers of ${at.slice(0, 16).replace('T', ' ')} UTC are still here`, [
-      { value: 'on', name: 'Go on with them' },
-      { value: 'new', name: 'Begin anew' },
+    (await askChoice(`Your answers of ${at.slice(0, 16).replace('T', ' ')} UTC were saved`, [
+      { value: 'on', name: 'Continue with them' },
+      { value: 'new', name: 'Start over' },
     ])) === 'on'
   );
 };
 
-/** A password that is the app's own to change by now. */
+/** Whether this is a password that can by now be changed only in the app. */
 function isSettled({ key, twice }: Question, known: ReadonlySet<string>): boolean {
   const id = APP_IDS.find((app) => key.startsWith(`apps.${app}.`));
   return twice === true && id !== undefined && known.has(appOf(id).adminSecret);
 }
 
-/** Where several apps ask the same, whose each answer is. */
+/** Adds the app's name to labels that several apps share. */
 const namingApps = (list: readonly Question[]): Question[] =>
   list.map((question) => {
     const { key, message } = question;
@@ -254,12 +254,12 @@ const namingApps = (list: readonly Question[]): Question[] =>
 const rowOf = (list: readonly Question[], key: string): Question =>
   list.find((question) => question.key === key) as Question;
 
-/** Every answer on the screen: what was asked or given, then what stands at its default. */
+/** Prints all answers: first those that were asked or given, then the advanced ones with defaults. */
 function review(list: readonly Question[], resolved: Resolved, known: ReadonlySet<string>): void {
   const [aside, main] = [true, false].map((quiet) =>
     list.filter((question) => (isAside(question) && !resolved.given.has(question.key)) === quiet),
   ) as [Question[], Question[]];
-  // In columns where the screen is wide enough for them.
+  // Use columns only if the screen is wide enough.
   const width =
     (process.stderr.columns || 80) < 60 ? 0 : Math.max(...list.map(({ message }) => message.length));
   const line = (left: string, right: string): void => {
@@ -267,7 +267,7 @@ function review(list: readonly Question[], resolved: Resolved, known: ReadonlySe
     else say(`${left}: ${right}`, 2);
   };
   for (const [title, questions] of [
-    ['The answers:', main],
+    ['Your answers:', main],
     ['Not asked:', aside],
   ] as const) {
     if (questions.length === 0) continue;
@@ -286,11 +286,11 @@ function review(list: readonly Question[], resolved: Resolved, known: ReadonlySe
   say();
 }
 
-/** `@anna@example.org`, as a person would say it. */
+/** `@anna@example.org`, with Unicode letters. */
 const handleOf = ({ key }: Question, answers: Answers): string =>
   `@${String(answers[key])}@${domainToUnicode(String(answers[key.replace(/admin$/, 'domain')]))}`;
 
-/** What can be done from the review, by topic; what was not asked is one entry. */
+/** The menu of the review, by topic; advanced settings are one entry. */
 function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | string)[] {
   const main = list.filter((question) => !isAside(question));
   return [
@@ -302,20 +302,20 @@ function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | str
         : [title, ...questions.map(({ key, message }) => ({ value: key, name: `Change: ${message}` }))];
     }),
     TOPICS.more,
-    { value: 'aside', name: `More: ${list.length - main.length} answers that were not asked` },
+    { value: 'aside', name: `More: ${list.length - main.length} advanced settings` },
     { value: 'check', name: 'Check this host for these answers' },
-    { value: 'quit', name: 'Leave, changing nothing' },
+    { value: 'quit', name: 'Quit without changes' },
   ];
 }
 
-/** Every row of a topic, whichever apps there are. */
+/** All questions of a topic, for all apps. */
 const questionsOf = (topic: Question['topic']): Question[] =>
   ALL_QUESTIONS.filter((question) => question.topic === topic);
 
 const quote = (text: string): string =>
   /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-/** The same run without questions. Secrets are named, never shown. */
+/** The command for the same run without prompts. Secrets appear as flags without their values. */
 export function unattendedTwin(resolved: Resolved, directory: string): string {
   const words = ['npx fedi-setup apply', `--dir ${quote(directory)}`];
   const notes: string[] = [];

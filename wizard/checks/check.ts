@@ -1,4 +1,4 @@
-/** What a check is: what it looks at, what was seen, and what that means. Preflight and doctor run the same table. */
+/** Types of the checks that preflight and doctor run. */
 import type { Config } from '../config/config.ts';
 import type { Engine, EngineInfo } from '../docker/engine.ts';
 import type { Problem } from '../problem.ts';
@@ -9,23 +9,23 @@ export interface CheckContext {
   readonly config: Config;
   readonly host: Host;
   readonly engine: Engine;
-  /** Why not, where the engine cannot be used. */
+  /** A Problem if the engine cannot be used. */
   readonly info: EngineInfo | Problem;
-  /** Images that a registry has to give, by reference. */
+  /** References of the images to pull. */
   readonly pulls: readonly string[];
-  /** The site has containers already. */
+  /** Whether the site already has containers. */
   readonly exists: boolean;
-  /** Reference of Caddy's image, for one-shot containers; undefined: it is not on the host yet. */
+  /** Reference of Caddy's image, for one-shot containers; undefined: not on the host yet. */
   readonly caddy: string | undefined;
-  /** References of the images that the site runs, by name; empty: none yet. */
+  /** References of the site's images by name; empty: none yet. */
   readonly images: Readonly<Record<string, string>>;
-  /** Size of the swap file that this run will make; 0: none. */
+  /** Size of the swap file that this run will create; 0: none. */
   readonly swapGiB: number;
   readonly now: () => Date;
 }
 
 export interface Finding {
-  /** A warning can be lived with; a blocker would make the run fail later. */
+  /** A blocker would make the run fail later; a warning would not. */
   readonly level: 'warning' | 'blocker';
   /** The cause, as a sentence. */
   readonly what: string;
@@ -33,17 +33,17 @@ export interface Finding {
   readonly next: string;
   /** Last lines of a container's log. */
   readonly log?: string;
-  /** A swap file of this size would mend it. */
+  /** Size of a swap file that would fix it. */
   readonly swapGiB?: number;
-  /** Nothing works without it, so it cannot be left out. */
+  /** The check cannot be skipped. */
   readonly must?: true;
-  /** Mends it, and can be done again; resolves to what was changed. Only `doctor --fix` calls it. */
+  /** Fixes it (idempotent); resolves to what was changed. Only `doctor --fix` calls it. */
   readonly fix?: () => Promise<string>;
 }
 
-/** Everything a check found; nothing: all is well. */
+/** The result of a check; no findings mean success. */
 export interface Looked {
-  /** The proof, good or bad: what was seen, or compared with what. */
+  /** What was observed. */
   readonly seen: string;
   readonly found: readonly Finding[];
 }
@@ -51,9 +51,9 @@ export interface Looked {
 export interface Check {
   readonly id: string;
   readonly title: string;
-  /** What it looks at, for those who leave it out. */
+  /** What it looks at, for the README and the list of checks. */
   readonly about: string;
-  /** before: anything is written. inside: the images are there, from in a container. site: on one that exists. */
+  /** before: before anything is written. inside: from inside a container, once there are images. site: on an existing site. */
   readonly phase: 'before' | 'inside' | 'site';
   /** Undefined: it does not apply to this site. */
   readonly run: (context: CheckContext) => Promise<Looked | undefined>;

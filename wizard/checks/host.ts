@@ -1,4 +1,4 @@
-/** What the checks see of this host beside its engine. One object, so that a test can be another host. */
+/** Host facts for the checks, apart from the engine. Tests replace this object. */
 import { Resolver } from 'node:dns/promises';
 import type { CaaRecord } from 'node:dns';
 import { readFile, statfs } from 'node:fs/promises';
@@ -11,38 +11,38 @@ import type { Listener } from './listeners.ts';
 
 export interface Space {
   readonly freeBytes: number;
-  /** 0 of 0 where the file system does not count them. */
+  /** 0 of 0 if the file system does not count them. */
   readonly freeInodes: number;
   readonly inodes: number;
 }
 
 export interface Host {
-  /** As `process.platform` has it. */
+  /** `process.platform`. */
   readonly platform: string;
-  /** As `process.arch` has it. */
+  /** `process.arch`. */
   readonly arch: string;
   readonly isRoot: boolean;
-  /** Of this machine's interfaces, loopback and link-local ones aside. */
+  /** Addresses of this host's interfaces, without loopback and link-local ones. */
   addresses(): string[];
   swapMiB(): Promise<number>;
-  /** Undefined where there is no such path here. */
+  /** Undefined if the path does not exist. */
   space(path: string): Promise<Space | undefined>;
   listeners(): Promise<Listener[]>;
   ownerOf(listener: Listener): Promise<string | undefined>;
-  /** The lowest port that anybody may listen on. */
+  /** The lowest unprivileged port. */
   firstFreePort(): Promise<number>;
-  /** Records as the DNS has them; none: empty. Rejects with a code (`ESERVFAIL`, `ETIMEOUT`, …) when it gave no answer. */
+  /** Empty if there are no records. Rejects with a code (`ESERVFAIL`, `ETIMEOUT`, …) if the DNS does not answer. */
   addressRecords(name: string, type: 'A' | 'AAAA'): Promise<string[]>;
   caaRecords(name: string): Promise<CaaRecord[]>;
-  /** The `Date` of a reply, whoever's certificate it comes with: with a wrong clock none is valid. */
+  /** The `Date` header of a reply. Certificates are not verified: with a wrong clock none is valid. */
   dateAt(url: string): Promise<Date>;
-  /** Whether the system keeps its clock by others; undefined: it does not say. */
+  /** Whether NTP synchronizes the clock; undefined: unknown. */
   isSynchronized(): Promise<boolean | undefined>;
 }
 
 const TIMEOUT_MS = 5000;
 
-/** @param servers `address:port`; absent: those of this host */
+/** @param servers `address:port`; default: the DNS servers of this host */
 export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords'> {
   const recordsOf = async <T>(ask: (resolver: Resolver) => Promise<T[]>): Promise<T[]> => {
     const resolver = new Resolver({ timeout: 2000, tries: 2 });

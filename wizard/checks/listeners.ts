@@ -1,16 +1,16 @@
-/** Who listens where on this host, from /proc: no program needed, and it names the owner. */
+/** Finds listening sockets and their owners in /proc, without any other program. */
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { shortIPv6 } from '../config/parse.ts';
 
 export interface Listener {
   readonly protocol: 'tcp' | 'udp';
-  /** `0.0.0.0` and `::` for all addresses. */
+  /** `0.0.0.0` and `::` mean all addresses. */
   readonly address: string;
   readonly port: number;
   readonly inode: string;
 }
 
-/** `0100007F` → `127.0.0.1`; IPv6 as eight groups, all zero as `::`, v4-mapped as v4. */
+/** `0100007F` → `127.0.0.1`. Returns v4-mapped IPv6 addresses as IPv4. */
 function parseAddress(hex: string): string {
   const bytes = (hex.match(/.{8}/g) ?? []).flatMap((word) => [...Buffer.from(word, 'hex')].toReversed());
   if (bytes.length === 4) return bytes.join('.');
@@ -23,7 +23,7 @@ function parseAddress(hex: string): string {
   return shortIPv6(groups.join(':'));
 }
 
-/** The rows of one /proc/net table that listen (TCP state 0A) or, for UDP, are bound (07). */
+/** Returns the sockets of a /proc/net table that listen (TCP state 0A) or are bound (UDP state 07). */
 export function parseTable(text: string, protocol: 'tcp' | 'udp'): Listener[] {
   const wanted = protocol === 'tcp' ? '0A' : '07';
   return text
@@ -56,7 +56,7 @@ export async function listeners(): Promise<Listener[]> {
   return texts.flat();
 }
 
-/** `nginx (process 812)`, as far as we may look; undefined when the owner is hidden from us. */
+/** Returns `nginx (process 812)`; undefined without permission to see the owner. */
 export async function ownerOf({ inode }: Listener): Promise<string | undefined> {
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
@@ -67,7 +67,7 @@ export async function ownerOf({ inode }: Listener): Promise<string | undefined> 
         }
       }
     } catch {
-      // Gone, or another user's.
+      // The process has ended, or belongs to another user.
     }
   }
   return undefined;

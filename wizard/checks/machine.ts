@@ -1,4 +1,4 @@
-/** The machine and its engine: what it is, how much of everything it has, what time it takes it to be. */
+/** Checks of the host and its engine: system, Docker, memory, cores, disk, clock. */
 import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
 import { appOf, loadsOf, shareOf } from '../apps/index.ts';
@@ -17,10 +17,10 @@ import { neededPorts } from './ports.ts';
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
 
-/** As images are named: what Node calls it. */
+/** Node's names of processors → Docker's. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };
 
-/** What the images are made for. */
+/** Platforms of the images. */
 const PLATFORMS = ['amd64', 'arm64'];
 
 export async function checkSystem({ host, info }: CheckContext): Promise<Looked> {
@@ -34,8 +34,7 @@ export async function checkSystem({ host, info }: CheckContext): Promise<Looked>
         host.platform === 'linux'
           ? 'Docker Desktop runs its containers in a virtual machine.'
           : `This is ${host.platform}, not Linux.`,
-      means:
-        'It may do for trying out; fedi-setup was never tried there, and a server belongs on Linux itself.',
+      means: 'It may be enough for testing, but fedi-setup was never tested there.',
       next: 'For a server, use Docker Engine on a Linux host.',
     });
   }
@@ -44,15 +43,15 @@ export async function checkSystem({ host, info }: CheckContext): Promise<Looked>
       level: 'blocker',
       what: `Docker here runs programs for ${arch}.`,
       means:
-        'The images exist for amd64 and arm64 only. A 32-bit system is the other kind, also on a 64-bit processor.',
-      next: 'Use a 64-bit system on one of these, or name images of your own with --images-NAME.',
+        'The images exist only for amd64 and arm64. A 32-bit system on a 64-bit processor does not count.',
+      next: 'Use a 64-bit system on one of these, or set your own images with --images-NAME.',
     });
   }
   return { seen: `${host.platform}, ${arch}${system === '' ? '' : `, ${system}`}`, found };
 }
 
 const ENGINE_MINIMUM = [20, 10] as const;
-/** The first that keeps its own rules for IPv6 without being told to. */
+/** The first version with ip6tables enabled by default. */
 const IPV6_ENGINE = 27;
 
 export async function checkDocker({ info, folder, host, config }: CheckContext): Promise<Looked> {
@@ -66,25 +65,25 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
   if (isOlder(engine, ENGINE_MINIMUM)) {
     found.push({
       level: 'blocker',
-      what: `The engine ${version} is too old: ${ENGINE_MINIMUM.join('.')} is the least.`,
-      means: 'Or it is not Docker at all: Podman’s socket answers with numbers like that.',
+      what: `The engine ${version} is too old: at least ${ENGINE_MINIMUM.join('.')} is needed.`,
+      means: 'If it is Podman, whose socket reports such versions: Podman is not supported.',
       next: 'Install Docker Engine: https://docs.docker.com/engine/install/',
     });
   }
   if (config.bind.includes(':') && isOlder(engine, [IPV6_ENGINE])) {
     found.push({
       level: 'warning',
-      what: `The engine ${version} hides the addresses of visitors by IPv6.`,
-      means: 'To the site they all come from one address, so limits and bans hit all of them or nobody.',
+      what: `The engine ${version} hides the addresses of IPv6 visitors.`,
+      means: 'They all appear to come from one address, so limits and bans affect all of them or none.',
       next: `Update Docker to ${IPV6_ENGINE} or newer (before: "experimental" and "ip6tables" in daemon.json), or listen on IPv4 with --bind 0.0.0.0.`,
     });
   }
   if (chosenBy !== undefined) {
     found.push({
       level: 'warning',
-      what: `This is not this host’s own Docker: ${chosenBy} names ${socket}.`,
-      means: 'The site will run there, and whoever looks for it needs the same setting.',
-      next: 'If that is not meant, `docker context use default` and unset DOCKER_HOST.',
+      what: `This is not the default Docker of this host: ${chosenBy} names ${socket}.`,
+      means: 'The site will run there; later commands need the same setting.',
+      next: 'If you do not want that, run `docker context use default` and unset DOCKER_HOST.',
     });
   }
   if (ignored.length > 0) {
@@ -93,7 +92,7 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       level: 'warning',
       what: `${ignored.join(', ')} ${several ? 'are' : 'is'} set in this shell.`,
       means: `${several ? 'They are' : 'It is'} for engines on other machines. The site is set up without ${several ? 'them' : 'it'}, but \`docker\` in this shell may fail.`,
-      next: `\`unset ${ignored.join(' ')}\`, and look for ${several ? 'them' : 'it'} in your profile.`,
+      next: `\`unset ${ignored.join(' ')}\`, and remove ${several ? 'them' : 'it'} from your profile.`,
     });
   }
   if (dataRoot.startsWith('/var/snap/')) {
@@ -102,8 +101,8 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       level: seesFolder ? 'warning' : 'blocker',
       what: 'Docker was installed as a snap.',
       means: seesFolder
-        ? 'It sees files below /home only, and is updated while the site runs.'
-        : `It sees files below /home only, so not ${folder}: the containers would find empty folders.`,
+        ? 'It can read only /home, and snap updates it while the site runs.'
+        : `It can read only /home, not ${folder}: the containers would see empty directories.`,
       next: '`sudo snap remove docker`, then install Docker Engine: https://docs.docker.com/engine/install/',
     });
   }
@@ -114,38 +113,38 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
       low.length > 0
         ? {
             level: 'blocker',
-            what: `Docker is rootless here and may not listen on port ${low[0]?.port}: ${first} is the lowest.`,
-            means: 'Caddy needs that port: it is the door of the site.',
-            next: `\`sudo sysctl net.ipv4.ip_unprivileged_port_start=80\`, and for ever: a file with that line in /etc/sysctl.d.`,
+            what: `Docker is rootless here and cannot listen on port ${low[0]?.port}: the lowest is ${first}.`,
+            means: 'Caddy needs that port to serve the site.',
+            next: `\`sudo sysctl net.ipv4.ip_unprivileged_port_start=80\`; to keep it, put that setting in a file in /etc/sysctl.d.`,
           }
         : {
             level: 'warning',
             what: 'Docker is rootless here.',
             means:
-              'To the site all visitors seem to come from one address, so limits and bans hit everybody or nobody.',
-            next: 'Use Docker as root has it, or see “source IP” in https://docs.docker.com/engine/security/rootless/',
+              'All visitors appear to come from one address, so limits and bans affect all of them or none.',
+            next: 'Run Docker as root, or see “source IP” in https://docs.docker.com/engine/security/rootless/',
           },
     );
   }
   return { seen: `${version}, Compose ${composeVersion}, at ${socket}`, found };
 }
 
-/** What a site on this host needs at least. */
+/** The minimum that the site needs. */
 const needed = ({ config: { apps } }: CheckContext): { memoryMiB: number; diskGiB: number } => ({
   memoryMiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.memoryMiB, 0),
   diskGiB: apps.reduce((sum, { id }) => sum + appOf(id).minimum.diskGiB, 0),
 });
 
-/** What the servers take together, each with its part: `Mastodon 1.9 GB, snac 256 MB: together 2.1 GB, 3 processes`. */
+/** The load of each app and the sum: `Mastodon 1.9 GB, snac 256 MB: together 2.1 GB, at most 3 busy processes`. */
 export function together(answers: Answers): string {
   const loads = loadsOf(answers);
   const memory = loads.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
   const processes = loads.reduce((sum, one) => sum + one.processes, 0);
   const parts = loads.map(({ id, memoryMiB }) => `${appOf(id).name} ${gib(memoryMiB * MIB)}`);
-  return `${parts.join(', ')}: together ${gib(memory * MIB)}, at most ${processes} processes at work`;
+  return `${parts.join(', ')}: together ${gib(memory * MIB)}, at most ${processes} busy processes`;
 }
 
-/** Smaller sizes, where an app has a smaller one for its part of this host; as flags. */
+/** Flags for smaller sizes that fit each app's share of this host. */
 function smaller({ config: { answers } }: CheckContext, host: Share): string[] {
   return loadsOf(answers).flatMap(({ id }) =>
     appOf(id).questions.flatMap((question) => {
@@ -161,8 +160,7 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
   const { memoryMiB: need } = needed(context);
   const swap = await host.swapMiB();
   const here = `${gib(info.memoryMiB * MIB)} of memory and ${gib(swap * MIB)} of swap`;
-  const busy =
-    config.apps.length > 1 ? `. When all are busy they take more: ${together(config.answers)}` : '';
+  const busy = config.apps.length > 1 ? `. Under load they use more: ${together(config.answers)}` : '';
   const least = `${config.apps.map(({ id }) => appOf(id).name).join(', ')} need${config.apps.length > 1 ? '' : 's'} at least ${gib(need * MIB)}`;
   const seen = `this host has ${here}; ${least}${busy}`;
   if (swapGiB > 0 && !host.isRoot) {
@@ -172,9 +170,9 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
       found: [
         {
           level: 'blocker',
-          what: 'Only root can make a swap file.',
-          means: 'One was asked for with --swap.',
-          next: `Run this with sudo, or leave --swap out and make it yourself: \`sudo sh -c 'install -m 600 /dev/null ${file} && dd if=/dev/zero of=${file} bs=1M count=${swapGiB * 1024} && mkswap ${file} && swapon ${file} && echo "${file} none swap sw 0 0" >>${fstab}'\`.`,
+          what: 'Only root can create a swap file.',
+          means: 'The flag --swap asks for one.',
+          next: `Run this with sudo, or omit --swap and create it yourself: \`sudo sh -c 'install -m 600 /dev/null ${file} && dd if=/dev/zero of=${file} bs=1M count=${swapGiB * 1024} && mkswap ${file} && swapon ${file} && echo "${file} none swap sw 0 0" >>${fstab}'\`.`,
           must: true,
         },
       ],
@@ -189,15 +187,15 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
       {
         level: 'warning',
         what: `This host has less memory than the site needs: ${here}; ${least}.`,
-        means: 'It may start and later be killed by the kernel.',
-        next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` makes a file of ${offer} GB.`,
+        means: 'It may start, but the kernel may kill it later.',
+        next: `Add memory, or swap: ${host.isRoot ? '' : 'as root, '}\`fedi-setup apply --swap ${offer}\` creates a swap file of ${offer} GB.`,
         ...(host.isRoot ? { swapGiB: offer } : {}),
       },
     ],
   };
 }
 
-/** Sizes that were each right for another host, or for a host with fewer servers. */
+/** Warns if the chosen sizes exceed the host's memory and smaller ones exist. */
 function tooMuch(context: CheckContext, host: Share): Finding[] {
   const { answers } = context.config;
   const sum = loadsOf(answers).reduce((total, { memoryMiB }) => total + memoryMiB, 0);
@@ -206,9 +204,9 @@ function tooMuch(context: CheckContext, host: Share): Finding[] {
   return [
     {
       level: 'warning',
-      what: `When all are busy they take more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
-      means: 'The kernel then stops what takes the most.',
-      next: `Take sizes that fit together: \`fedi-setup apply ${flags.join(' ')}\`; or add memory.`,
+      what: `Under load the apps use more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
+      means: 'The kernel then kills the largest process.',
+      next: `Use smaller sizes: \`fedi-setup apply ${flags.join(' ')}\`; or add memory.`,
     },
   ];
 }
@@ -217,7 +215,7 @@ export async function checkCores(context: CheckContext): Promise<Looked | undefi
   const { info, config } = context;
   if (info instanceof Problem) return undefined;
   const want = config.apps.reduce((sum, { id }) => sum + appOf(id).minimum.cores, 0);
-  const seen = `${info.cpus}; ${want} wanted`;
+  const seen = `${info.cpus}; ${want} recommended`;
   if (info.cpus >= want) return { seen, found: [] };
   const names = config.apps.filter(({ id }) => appOf(id).minimum.cores > 0).map(({ id }) => appOf(id).name);
   return {
@@ -226,21 +224,21 @@ export async function checkCores(context: CheckContext): Promise<Looked | undefi
       {
         level: 'warning',
         what: `This host has ${info.cpus} processor core${info.cpus === 1 ? '' : 's'} for ${names.join(' and ')} (${together(config.answers)}).`,
-        means: 'They wait for each other: pages are slow while pictures are made and posts delivered.',
-        next: `With ${want} cores they work side by side.`,
+        means: 'Pages are slow while images are processed and posts are delivered.',
+        next: `Use a machine with ${want} cores.`,
       },
     ],
   };
 }
 
-/** Below this a file system is as good as full. */
+/** Below this a file system counts as full. */
 const FEW_INODES = 5000;
 
 export async function checkDisk(context: CheckContext): Promise<Looked> {
   const { folder, info, exists: isThere, swapGiB } = context;
   let existing = folder;
   while (!(await exists(existing)) && dirname(existing) !== existing) existing = dirname(existing);
-  // What a site that exists needs lies there already; it needs room to go on.
+  // An existing site already has its images and data there.
   const data = isThere ? GIB / 2 : needed(context).diskGiB * GIB;
   const places = [
     { path: existing, what: 'the site directory', bytes: 16 * MIB, low: 0 },
@@ -254,7 +252,7 @@ export async function checkDisk(context: CheckContext): Promise<Looked> {
   for (const { path, what, bytes, low } of places) {
     const space = await context.host.space(path);
     if (space === undefined) {
-      seen.push(`${path} cannot be seen from here`);
+      seen.push(`${path} is not accessible`);
       continue;
     }
     const { freeBytes, freeInodes, inodes } = space;
@@ -262,23 +260,23 @@ export async function checkDisk(context: CheckContext): Promise<Looked> {
     if (freeBytes < bytes) {
       found.push({
         level: 'blocker',
-        what: `Only ${gib(freeBytes)} are free for ${what} (${path}); ${gib(bytes)} are needed.`,
-        means: 'A database on a full disk stops, and may lose what it was writing.',
+        what: `Only ${gib(freeBytes)} free for ${what} (${path}); ${gib(bytes)} needed.`,
+        means: 'On a full disk, a database stops and may lose data.',
         next: 'Free some space there.',
       });
     } else if (freeBytes < low) {
       found.push({
         level: 'warning',
-        what: `Only ${gib(freeBytes)} are left for ${what} (${path}).`,
-        means: 'A database on a full disk stops, and may lose what it was writing.',
-        next: '`docker system df` shows what takes the space; `docker image prune` removes images of earlier versions.',
+        what: `Only ${gib(freeBytes)} left for ${what} (${path}).`,
+        means: 'On a full disk, a database stops and may lose data.',
+        next: '`docker system df` shows what uses the space; `docker image prune` removes old, untagged images.',
       });
     }
     if (inodes > 0 && freeInodes < FEW_INODES) {
       found.push({
         level: 'blocker',
-        what: `Only ${freeInodes} more files fit where ${what} lies (${path}): its inodes are used up.`,
-        means: 'Nothing can be created there, however many bytes are free.',
+        what: `Only ${freeInodes} inodes free for ${what} (${path}).`,
+        means: 'No more files can be created there, even with free space.',
         next: 'Remove many small files there.',
       });
     }
@@ -287,13 +285,13 @@ export async function checkDisk(context: CheckContext): Promise<Looked> {
 }
 
 const CLOCK_WARNING_S = 30;
-/** S3 takes signatures of 15 minutes, Mastodon of an hour (measured, see its signed_request.rb); a code of an authenticator lives 30 s. */
+/** S3 accepts signatures for 15 minutes, Mastodon for an hour (measured, see its signed_request.rb); a TOTP code is valid for 30 s. */
 const CLOCK_BLOCKER_S = 300;
 
 const TIME_FIX =
-  '`sudo timedatectl set-ntp true`, or install chrony. On a virtual machine, look at its host’s clock too.';
+  '`sudo timedatectl set-ntp true`, or install chrony. On a virtual machine, check its host’s clock too.';
 
-/** Asks only where this site has business anyway; else the kernel's own word counts. */
+/** Asks only servers that the site needs anyway; otherwise uses the system's NTP status. */
 export async function checkClock({ host, config, pulls, now }: CheckContext): Promise<Looked | undefined> {
   const directory = acmeDirectory(config);
   const urls = [
@@ -308,21 +306,20 @@ export async function checkClock({ host, config, pulls, now }: CheckContext): Pr
     try {
       date = await host.dateAt(url);
     } catch (error) {
-      failed.push(`${hostname} gave no time (${messageOf(error)})`);
+      failed.push(`no time from ${hostname} (${messageOf(error)})`);
       continue;
     }
-    // A Date header has whole seconds, cut off.
+    // A Date header is truncated to whole seconds.
     const off = Math.round(((before + now().getTime()) / 2 - date.getTime() - 500) / 1000);
-    const seen = `${Math.abs(off)} s ${off < 0 ? 'behind' : 'ahead of'} the time that ${hostname} gives`;
+    const seen = `${Math.abs(off)} s ${off < 0 ? 'behind' : 'ahead of'} the time of ${hostname}`;
     if (Math.abs(off) <= CLOCK_WARNING_S) return { seen, found: [] };
     return {
       seen,
       found: [
         {
           level: Math.abs(off) > CLOCK_BLOCKER_S ? 'blocker' : 'warning',
-          what: `The clock of this host is ${off < 0 ? 'slow' : 'fast'} by ${Math.abs(off)} seconds.`,
-          means:
-            'Other servers refuse what is signed at a wrong time, and certificates seem not to be valid.',
+          what: `The clock of this host is ${Math.abs(off)} seconds ${off < 0 ? 'slow' : 'fast'}.`,
+          means: 'Other servers refuse signatures with a wrong time, and certificates appear invalid.',
           next: TIME_FIX,
         },
       ],
@@ -332,8 +329,8 @@ export async function checkClock({ host, config, pulls, now }: CheckContext): Pr
   const seen = [
     ...failed,
     synchronized === undefined
-      ? 'nothing to compare it with'
-      : `the system says that its clock is ${synchronized ? '' : 'not '}kept by NTP`,
+      ? 'not compared'
+      : `the system clock is ${synchronized ? '' : 'not '}synchronized by NTP`,
   ].join('; ');
   if (synchronized !== false || config.tls.mode === 'internal') return { seen, found: [] };
   return {
@@ -341,8 +338,8 @@ export async function checkClock({ host, config, pulls, now }: CheckContext): Pr
     found: [
       {
         level: 'warning',
-        what: 'Nothing keeps the clock of this host right.',
-        means: 'It drifts; then other servers refuse what this one signs.',
+        what: 'The clock of this host is not synchronized.',
+        means: 'If it drifts, other servers refuse signatures of this one.',
         next: TIME_FIX,
       },
     ],

@@ -1,14 +1,14 @@
-/** Whether containers reach what a cloud answers its machines with: often keys to the account that pays for them. */
+/** Checks whether containers can reach the cloud's metadata service, which often hands out credentials. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Problem } from '../problem.ts';
 import { parseYaml } from '../yaml.ts';
 import type { CheckContext, Looked } from './check.ts';
 
-/** Most clouds and Amazon's by IPv6; Alibaba's. */
+/** Most clouds; Alibaba; Amazon over IPv6. */
 const SERVICES = ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254'];
 
-/** Docker's names of the networks that have a way out and an app's service. */
+/** Docker's names of the non-internal networks with app services. */
 async function frontNetworks(folder: string, project: string): Promise<string[]> {
   try {
     const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as {
@@ -28,7 +28,7 @@ async function frontNetworks(folder: string, project: string): Promise<string[]>
 
 const inBrackets = (address: string): string => (address.includes(':') ? `[${address}]` : address);
 
-/** Rules for packets that the host passes on, so for containers and not for the host itself. */
+/** Firewall commands for forwarded packets: they affect containers, not the host itself. */
 function rulesFor(addresses: readonly string[]): string {
   const iptables = addresses.map(
     (address) => `sudo ip${address.includes(':') ? '6' : ''}tables -I DOCKER-USER -d ${address} -j REJECT`,
@@ -41,10 +41,10 @@ function rulesFor(addresses: readonly string[]): string {
         `sudo nft add rule inet metadata forward ip${address.includes(':') ? '6' : ''} daddr ${address} reject`,
     ),
   ];
-  return `With iptables: \`${iptables.join(' && ')}\`; with nft: \`${nft.join(' && ')}\`. Make it last over a restart as your system does (iptables-persistent, /etc/nftables.conf).`;
+  return `With iptables: \`${iptables.join(' && ')}\`; with nft: \`${nft.join(' && ')}\`. To keep the rules after a reboot, use iptables-persistent or /etc/nftables.conf.`;
 }
 
-/** In a container of Caddy's image, which has curl, on each app's network: only whether a connection opens. */
+/** Tries to connect from a container of Caddy's image, which has curl, on each app's network. */
 export async function checkMetadata({
   config,
   engine,
@@ -68,16 +68,16 @@ export async function checkMetadata({
     lines.some((line) => line.includes(`//${inBrackets(address)}/`) && Number.parseFloat(line) > 0),
   );
   const looked = outputs.every(({ stdout }) => stdout.includes('http://'));
-  const seen = !looked && open.length === 0 ? 'not looked at' : `${open.join(', ') || 'none'} open on ${networks.join(', ')}`; // prettier-ignore
+  const seen = !looked && open.length === 0 ? 'not checked' : `${open.join(', ') || 'none'} open on ${networks.join(', ')}`; // prettier-ignore
   if (open.length === 0) return { seen, found: [] };
   return {
     seen,
     found: [
       {
         level: 'warning',
-        what: `Containers reach the metadata service of this host’s cloud: ${open.join(', ')}.`,
+        what: `Containers can reach the cloud’s metadata service: ${open.join(', ')}.`,
         means:
-          'A server that fetches addresses for anybody, as every ActivityPub server does, can be led to read what the cloud keeps there: often its credentials.',
+          'An ActivityPub server fetches URLs that others name. An attacker may use that to read the credentials of this machine.',
         next: rulesFor(open),
       },
     ],

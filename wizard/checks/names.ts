@@ -1,4 +1,4 @@
-/** The names of the site as the world finds them: A, AAAA and CAA records. */
+/** DNS checks: A, AAAA and CAA records of the site's domains. */
 import type { CaaRecord } from 'node:dns';
 import { allNamesOf } from '../apps/index.ts';
 import { codeOf, messageOf } from '../problem.ts';
@@ -7,37 +7,37 @@ import type { CheckContext, Finding, Looked } from './check.ts';
 
 const list = (addresses: readonly string[]): string => addresses.join(', ') || 'none';
 
-/** ` (192.0.2.7)`, as far as this host has any. */
+/** ` (192.0.2.7)`: the public addresses of this host, if any. */
 const hint = (own: readonly string[]): string => {
   const outer = own.filter(isPublic);
   return outer.length > 0 ? ` (${list(outer)})` : '';
 };
 
-/** Addresses of this host that a visitor may come in by. */
+/** Addresses of this host that the site listens on. */
 function ownAddresses({ config, host }: CheckContext): string[] {
   const all = host.addresses().map(spelled);
   return all.includes(config.bind) ? [config.bind] : all;
 }
 
-/** Only where a CA looks the names up: an internal one and a proxy in front have their own ideas of them. */
+/** Applies only if a CA looks the names up: not for internal certificates or behind another proxy. */
 export async function checkDns(context: CheckContext): Promise<Looked | undefined> {
   const { config, host } = context;
   const { mode } = config.tls;
   if (mode !== 'acme' && mode !== 'directory') return undefined;
-  // A CA of one's own may see other addresses than the world does.
+  // A private CA may see other addresses than the public DNS.
   const level = mode === 'acme' ? 'blocker' : 'warning';
   const own = ownAddresses(context);
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const name of allNamesOf(config)) {
     if (isReserved(name)) {
-      seen.push(`${name} is not looked up: such names are for use inside`);
+      seen.push(`${name} is not looked up: a reserved name`);
       if (mode === 'acme') {
         found.push({
           level,
-          what: `${name} is no name that the world can find.`,
-          means: 'Let’s Encrypt gives certificates for names in the public DNS only.',
-          next: 'Take a domain of your own, or --tls-mode internal for trying out.',
+          what: `${name} is a reserved name, which the public DNS does not have.`,
+          means: 'Let’s Encrypt issues certificates only for names in the public DNS.',
+          next: 'Use a registered domain, or --tls-mode internal for testing.',
         });
       }
       continue;
@@ -50,9 +50,9 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
       seen.push(`${name}: no answer (${why})`);
       found.push({
         level: 'warning',
-        what: `${name} could not be looked up: the DNS gave no answer (${why}).`,
-        means: 'Nobody knows yet whether it leads here; without that there are no certificates.',
-        next: `Try \`getent hosts ${name}\`. If other names work, its DNS servers have trouble.`,
+        what: `${name} could not be looked up: the DNS did not answer (${why}).`,
+        means: 'If it does not point to this host, the CA issues no certificate.',
+        next: `Try \`getent hosts ${name}\`. If other names work, the name servers of the domain have a problem.`,
       });
       continue;
     }
@@ -65,8 +65,8 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
       found.push({
         level,
         what: `${name} has no address in the DNS.`,
-        means: 'The CA looks there and gives no certificate.',
-        next: `Give it an A record with the address that the world has for this host${hint(own)}, and wait until it is seen.`,
+        means: 'Without one, the CA issues no certificate.',
+        next: `Add an A record with the public address of this host${hint(own)}, and wait until it resolves.`,
       });
     }
     for (const { type, addresses } of records) {
@@ -91,26 +91,26 @@ function compare(
   if (inner.length > 0) {
     return {
       level: 'blocker',
-      what: `The ${type} record of ${name} is ${list(inner)}, an address inside a network.`,
-      means: 'Let’s Encrypt and other servers do not get there from outside.',
-      next: 'Set it to the address that the world has for this host. If only the DNS of your own network says so, name another one in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}: containers must not see it either, since some software refuses servers at inner addresses; then --skip-check dns.',
+      what: `The ${type} record of ${name} is ${list(inner)}, a private address.`,
+      means: 'Let’s Encrypt and other servers cannot reach it from outside.',
+      next: 'Set it to the public address of this host. If only your local DNS answers so, set another one for containers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, since some apps refuse servers at private addresses; then use --skip-check dns.',
     };
   }
   if (strangers.length === 0)
     return type === 'AAAA' && addresses.length > 0 && bind === '0.0.0.0'
       ? {
           level: 'warning',
-          what: `${name} has an AAAA record, and the site listens on IPv4 only.`,
-          means: 'Visitors and other servers try IPv6 first and are turned away before they try again.',
+          what: `${name} has an AAAA record, but the site listens only on IPv4.`,
+          means: 'Visitors and other servers try IPv6 first, and that fails.',
           next: 'Listen on both with --bind ::, or remove the AAAA record.',
         }
       : undefined;
   if (type === 'A' && !own.some(isPublic)) {
     return {
       level: 'warning',
-      what: `${name} is ${list(strangers)}; this host has only inner addresses (${list(own)}). Behind NAT?`,
-      means: `Then all is well if ports 80 and 443 of ${strangers[0] ?? ''} lead here; that cannot be seen from here.`,
-      next: 'Look at the port forwarding of the router, or at the address the provider gave to this machine.',
+      what: `${name} is ${list(strangers)}; this host has only private addresses (${list(own)}). Behind NAT?`,
+      means: `Then ports 80 and 443 of ${strangers[0] ?? ''} must be forwarded to this host, which cannot be checked from here.`,
+      next: 'Check the port forwarding of the router, or the address that the provider assigned to this machine.',
     };
   }
   const some = strangers.length < addresses.length;
@@ -119,16 +119,16 @@ function compare(
     what: `The ${type} record of ${name} ${some ? 'also points' : 'points'} elsewhere: ${list(strangers)}.`,
     means:
       type === 'AAAA'
-        ? 'Let’s Encrypt and most visitors try IPv6 first and get to another machine: no certificate.'
-        : 'Let’s Encrypt and visitors get to another machine: no certificate.',
-    next: `Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If a CDN or load balancer stands there on purpose, --skip-check dns.`,
+        ? 'Let’s Encrypt and most visitors try IPv6 first and reach another machine: no certificate.'
+        : 'Let’s Encrypt and visitors reach another machine: no certificate.',
+    next: `Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If it is the address of your CDN or load balancer, use --skip-check dns.`,
   };
 }
 
-/** Let's Encrypt, and the CA behind ZeroSSL, which Caddy turns to next. */
+/** Let's Encrypt, and the CA behind ZeroSSL, Caddy's fallback. */
 const OURS = 'letsencrypt.org';
 const SECOND = 'sectigo.com';
-/** What Caddy proves a name by. */
+/** ACME challenges that Caddy uses. */
 const METHODS = ['http-01', 'tls-alpn-01'];
 
 interface Issue {
@@ -142,7 +142,7 @@ function parseIssue(value: string): Issue {
   return { ca, parameters: new Map(rest.map((part) => part.split('=', 2) as [string, string])) };
 }
 
-/** The CAA records that count for a name: the first set on the way up (RFC 8659, section 3). */
+/** The CAA records that apply to a name: the first set found going up the tree (RFC 8659, section 3). */
 async function relevantCaa(
   host: CheckContext['host'],
   name: string,
@@ -173,13 +173,13 @@ export async function checkCaa({ config, host }: CheckContext): Promise<Looked |
       found.push({
         level: 'warning',
         what: `The CAA records of ${name} could not be looked up (${why}).`,
-        means: 'A CA that cannot look them up either gives no certificate.',
-        next: 'If the DNS works otherwise, ask whoever runs the name servers of the domain.',
+        means: 'A CA that cannot look them up issues no certificate.',
+        next: 'If other lookups work, contact the operator of the domain’s name servers.',
       });
       continue;
     }
     if (relevant === undefined) {
-      seen.push(`${name}: none up to the top`);
+      seen.push(`${name}: none, nor for its parents`);
       continue;
     }
     const { at, records } = relevant;
@@ -192,7 +192,7 @@ export async function checkCaa({ config, host }: CheckContext): Promise<Looked |
       found.push({
         level: verdict,
         what: `A CAA record of ${at} ${verdict === 'blocker' ? 'forbids' : 'may forbid'} Let’s Encrypt: ${shown.join(', ')}.`,
-        means: `It gives no certificate for ${name} then.`,
+        means: `If so, it issues no certificate for ${name}.`,
         next: `Add \`${at}. CAA 0 issue "${OURS}"\` to the DNS, or remove the records.`,
       });
     }
@@ -200,9 +200,9 @@ export async function checkCaa({ config, host }: CheckContext): Promise<Looked |
   return seen.length === 0 ? undefined : { seen: seen.join('; '), found };
 }
 
-/** Undefined: Let's Encrypt may. */
+/** Undefined: Let's Encrypt is allowed. */
 function judge(records: readonly CaaRecord[]): Finding['level'] | undefined {
-  // What a CA must understand and does not.
+  // A critical tag that a CA does not know forbids issuance.
   if (
     records.some(
       (record) => record.critical >= 128 && Object.keys(record).some((tag) => !KNOWN.includes(tag)),
@@ -217,7 +217,7 @@ function judge(records: readonly CaaRecord[]): Finding['level'] | undefined {
       ca === OURS && (methods === undefined || methods.some((method) => METHODS.includes(method.trim())))
     );
   });
-  // An account that is named there is hardly the one that Caddy makes.
+  // An `accounturi` is unlikely to match the account that Caddy creates.
   if (may.some(({ parameters }) => !parameters.has('accounturi'))) return undefined;
   return may.length > 0 || issues.some(({ ca }) => ca === SECOND) ? 'warning' : 'blocker';
 }

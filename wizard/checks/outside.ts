@@ -1,4 +1,4 @@
-/** What lies outside: the registry, as the engine reaches it, and the world, as a container does. */
+/** Connectivity checks: registry access from the engine, outbound access from containers. */
 import type { Config } from '../config/config.ts';
 import type { EngineInfo, Output } from '../docker/engine.ts';
 import { Problem } from '../problem.ts';
@@ -7,11 +7,11 @@ import type { CheckContext, Finding, Looked } from './check.ts';
 
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
 
-/** Where the certificates come from; undefined: from nobody out there. */
+/** URL of the ACME directory; undefined if no external CA is used. */
 export const acmeDirectory = ({ tls }: Config): string | undefined =>
   tls.mode === 'acme' ? LETS_ENCRYPT : tls.mode === 'directory' ? tls.directory : undefined;
 
-/** The registry of an image: its name in the reference (Docker Hub where there is none), and where it answers. */
+/** Name and URL of an image's registry; Docker Hub if the reference names none. */
 export function registryOf(reference: string): { name: string; url: string } {
   const first = reference.split('/')[0] ?? '';
   const named = reference.includes('/') && (/[.:]/.test(first) || first === 'localhost');
@@ -19,13 +19,13 @@ export function registryOf(reference: string): { name: string; url: string } {
   return { name, url: `https://${name === 'docker.io' ? 'registry-1.docker.io' : name}/v2/` };
 }
 
-/** Every image that has to be pulled, asked for by the engine: it has its own network, proxy and mirrors. */
+/** Asks the registry for every image to pull, through the engine, which has its own network, proxy and mirrors. */
 export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<Looked | undefined> {
   if (info instanceof Problem || pulls.length === 0) return undefined;
   const asked = await Promise.all(
     [...new Set(pulls)].map((reference) => askRegistry(engine, info, reference)),
   );
-  // A registry that is not reached is one finding for all of its images.
+  // Report an unreachable registry once for all of its images.
   const found = new Map<string, Finding>();
   for (const { reference, found: findings } of asked) {
     for (const finding of findings) {
@@ -60,9 +60,9 @@ async function askRegistry(
       seen.push(`${reference} is for ${platforms.join(', ')}`);
       found.push({
         level: 'blocker',
-        what: `The image ${reference} is not made for ${platform}, only for ${platforms.join(', ')}.`,
-        means: 'Its programs cannot run here.',
-        next: 'Use a machine with another processor, or name another image with --images-NAME.',
+        what: `The image ${reference} is not available for ${platform}, only for ${platforms.join(', ')}.`,
+        means: 'It cannot run here.',
+        next: 'Use a machine with another processor, or set another image with --images-NAME.',
       });
     }
     if (digest === undefined) return { reference, seen, found };
@@ -71,22 +71,22 @@ async function askRegistry(
     seen.push(`${tag} is ${now.digest}`);
     found.push({
       level: 'warning',
-      what: `The registry has another image by now under the name ${tag}.`,
-      means: `It took the place of the one that is known to work, which this site gets: ${digest}.`,
-      next: 'Ask its makers, if you like to know why: a version that was published does not change.',
+      what: `The registry now has another image under the name ${tag}.`,
+      means: `This site uses the original image, which was tested: ${digest}.`,
+      next: 'A published version should not change. Ask its maintainers why it did.',
     });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const { message: what, means = '', next = '' } = error;
     found.push({ level: 'blocker', what, means, next });
-    seen.push(`${name} does not give ${reference}`);
+    seen.push(`${name} did not return ${reference}`);
   }
   return { reference, seen, found };
 }
 
 /**
- * What containers of this site have to reach, and do not only for our curiosity; undefined: nothing. Behind a proxy that
- * is nothing we know by name, so the registry answers that Caddy's image came from.
+ * A URL that the site's containers must reach; undefined: none. Behind another proxy no such URL is known, so the
+ * registry of Caddy's image is used.
  */
 export function outsideOf({
   config,
@@ -98,7 +98,7 @@ export function outsideOf({
   return url === undefined || isReserved(new URL(url).hostname) ? undefined : url;
 }
 
-/** In Caddy's own container where it runs, else in one of its image on Docker's usual network. */
+/** Runs curl in Caddy's container or, if it does not run, in a new one of its image on Docker's default network. */
 async function curl(
   { engine, config, caddy }: CheckContext,
   ...words: string[]
@@ -114,10 +114,10 @@ async function curl(
 /** Exit codes of curl. */
 const NO_NAME = 6;
 const UNKNOWN_ROOT = 60;
-/** From here on they are Docker's: no container, or no curl in it. */
+/** From 125 on they are Docker's: no container, or no curl in it. */
 const NOT_RUN = 125;
 
-/** Docker's own words come before its advice. */
+/** The first line: Docker's advice follows it. */
 const reason = ({ code, stderr }: Output): string =>
   stderr
     .trim()
@@ -130,7 +130,7 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
   const { hostname } = new URL(url);
   const output = await curl(context, url);
   if (output === undefined) return undefined;
-  // Whether a root of the person's own is known is Caddy's business: its answer came, that is what counts here.
+  // A private CA is fine: Caddy trusts it by configuration, and here only reaching it matters.
   if (output.code === 0 || (output.code === UNKNOWN_ROOT && context.config.tls.mode === 'directory'))
     return { seen: `a container reaches ${hostname}`, found: [] };
   const seen = `in a container, curl ${url}: ${reason(output)}`;
@@ -140,9 +140,9 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
       found: [
         {
           level: 'warning',
-          what: 'Nobody could look whether containers get out.',
-          means: 'If they do not, the site gets no certificates and reaches no other server.',
-          next: 'The words below say why no container looked; the site’s own may meet the same.',
+          what: 'The outbound access of containers could not be checked.',
+          means: 'Without it, the site gets no certificates and reaches no other server.',
+          next: 'The error below shows why the container did not run; the site’s containers may fail the same way.',
         },
       ],
     };
@@ -153,9 +153,9 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
       found: [
         {
           level: 'blocker',
-          what: `Containers cannot look up names: ${hostname} is unknown to them.`,
+          what: `Containers cannot resolve ${hostname}.`,
           means: 'The site would get no certificates and reach no other server.',
-          next: `Does this host know it (\`getent hosts ${hostname}\`)? Then name DNS servers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, and restart Docker.`,
+          next: `If this host resolves it (\`getent hosts ${hostname}\`), set DNS servers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, and restart Docker.`,
         },
       ],
     };
@@ -165,9 +165,9 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
     found: [
       {
         level: 'blocker',
-        what: `Containers do not reach ${hostname} by HTTPS.`,
+        what: `Containers cannot reach ${hostname} over HTTPS.`,
         means: 'The site would get no certificates and reach no other server.',
-        next: 'Let containers out: look at the firewall (ufw and nftables rules for forwarding), at `sysctl net.ipv4.ip_forward`, and at the MTU of Docker’s networks.',
+        next: 'Check the firewall (ufw and nftables rules for forwarding), `sysctl net.ipv4.ip_forward`, and the MTU of Docker’s networks.',
       },
     ],
   };
@@ -176,22 +176,22 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
 export async function checkIPv6(context: CheckContext): Promise<Looked | undefined> {
   const url = outsideOf(context);
   const own = context.host.addresses().filter((address) => address.includes(':') && isPublic(address));
-  // Where the host has none there is nothing to mend.
+  // Without IPv6 on the host there is nothing to fix.
   if (url === undefined || own.length === 0 || context.info instanceof Problem) return undefined;
   const { hostname } = new URL(url);
   const output = await curl(context, '--ipv6', url);
   if (output === undefined) return undefined;
-  if (output.code >= NOT_RUN) return undefined; // said already
+  if (output.code >= NOT_RUN) return undefined; // checkOutside reports it
   if (output.code === 0 || output.code === UNKNOWN_ROOT)
-    return { seen: `a container reaches ${hostname} by IPv6`, found: [] };
+    return { seen: `a container reaches ${hostname} over IPv6`, found: [] };
   return {
     seen: `in a container, curl --ipv6 ${url}: ${reason(output)}`,
     found: [
       {
         level: 'warning',
-        what: 'This host has IPv6, its containers do not.',
-        means: 'The site does not reach servers that have IPv6 only; these are few.',
-        next: 'Leave it so, or turn IPv6 on in Docker: https://docs.docker.com/engine/daemon/ipv6/',
+        what: 'This host has IPv6, but its containers do not.',
+        means: 'The site cannot reach the few servers that have only IPv6.',
+        next: 'Ignore this, or enable IPv6 in Docker: https://docs.docker.com/engine/daemon/ipv6/',
       },
     ],
   };

@@ -1,4 +1,4 @@
-/** Whether the running containers keep to the policy, or have more rights than it gives them. */
+/** Checks the running containers against the policy. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { POLICY, violations } from '../docker/policy.ts';
@@ -35,7 +35,7 @@ export async function checkPolicy({
   let count = 0;
   for (const { service, rights } of await engine.containers(config.name)) {
     const allowed = exceptions[service];
-    // A service of compose.override.yaml is the person's own.
+    // Services from compose.override.yaml are not subject to the policy.
     if (allowed === undefined) {
       others.push(service);
       continue;
@@ -47,8 +47,8 @@ export async function checkPolicy({
     if (broken.length === 0) continue;
     found.push({
       level: 'warning',
-      what: `The container ${service} does not keep to the policy: ${broken.map(({ id }) => id).join(', ')}.`,
-      means: `By the policy a container ${broken.map(({ demand }) => demand).join('; ')}. This one has more rights, so a break-in reaches further.`,
+      what: `The container ${service} violates the policy: ${broken.map(({ id }) => id).join(', ')}.`,
+      means: `By the policy a container ${broken.map(({ demand }) => demand).join('; ')}. This one has more rights, so a break-in can do more harm.`,
       next: 'Remove the setting from compose.override.yaml if it is yours, then run `fedi-setup apply`.',
     });
   }
@@ -56,7 +56,7 @@ export async function checkPolicy({
   const rules = POLICY.map(({ demand }) => demand).join('; ');
   const list = [...reasons].map(([reason, services]) => `${services.join(', ')}: ${reason}`).join(' ');
   return {
-    seen: `${count} containers. Policy: each ${rules}. Exceptions: ${list || 'none'}${others.length === 0 ? '' : `. Not compared, since they are yours: ${others.join(', ')}`}`,
+    seen: `${count} containers. Policy: each ${rules}. Exceptions: ${list || 'none'}${others.length === 0 ? '' : `. Yours, not checked: ${others.join(', ')}`}`,
     found,
   };
 }

@@ -1,17 +1,17 @@
-/** Whether Caddy can have its ports, and who else gets to them. */
+/** Checks whether Caddy's ports are free, and whether the proxy port is open to others. */
 import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { Problem } from '../problem.ts';
 import { isPublic } from '../config/addresses.ts';
 import type { CheckContext, Looked } from './check.ts';
 
-/** Whether binding to `bind` fails because of somebody at `address`: `::` takes IPv4 too, `0.0.0.0` only that. */
+/** Whether binding to `bind` fails because of a listener at `address`. `::` includes IPv4. */
 export function collides(bind: string, address: string): boolean {
   if (bind === address || bind === '::' || address === '::') return true;
   return (bind === '0.0.0.0' || address === '0.0.0.0') && isIP(bind) === isIP(address);
 }
 
-/** Ports of this host that Caddy needs. */
+/** Host ports that Caddy needs. */
 export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
   if (tls.mode === 'proxy') return [{ protocol: 'tcp', port: tls.port }];
   return [
@@ -22,7 +22,7 @@ export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: n
 }
 
 export async function checkPorts({ config, engine, info, host }: CheckContext): Promise<Looked | undefined> {
-  // Without the engine our own containers would look like strangers.
+  // Without the engine, the site's own containers cannot be recognized.
   if (info instanceof Problem) return undefined;
   const containers = await engine.containers();
   const taken: string[] = [];
@@ -58,29 +58,29 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
         : [
             {
               level: 'blocker',
-              what: `Taken on ${config.bind}: ${taken.join('; ')}.`,
-              means: 'Caddy needs these ports: it is the door of the site.',
-              next: `Stop what holds them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
+              what: `In use on ${config.bind}: ${taken.join('; ')}.`,
+              means: 'Caddy needs these ports to serve the site.',
+              next: `Stop what uses them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
             },
           ],
   };
 }
 
-/** Docker's own proxy hands visitors on under a private address, whose word about a client counts by default. */
+/** Requests through Docker's userland proxy come from a private address, and private addresses are trusted by default. */
 export async function checkProxy({ config }: CheckContext): Promise<Looked | undefined> {
   const { bind, tls } = config;
   if (tls.mode !== 'proxy') return undefined;
   const isOpen = bind === '0.0.0.0' || bind === '::' || isPublic(bind);
   return {
-    seen: `on ${bind}:${tls.port}, ${tls.proxies} believed`,
+    seen: `on ${bind}:${tls.port}, ${tls.proxies} trusted`,
     found:
       isOpen && tls.proxies === 'private_ranges'
         ? [
             {
               level: 'warning',
-              what: `Port ${tls.port}, which is for your proxy, is open to everybody on ${bind}.`,
-              means: 'Who comes in there may claim any address: limits and bans do not hit them.',
-              next: 'Listen where only your proxy gets: --bind 127.0.0.1 or an inner address; or name the proxy with --tls-proxies.',
+              what: `Port ${tls.port}, meant for your proxy, is open to everyone on ${bind}.`,
+              means: 'Clients that connect to it can claim any address and evade limits and bans.',
+              next: 'Use --bind 127.0.0.1 or a private address that only your proxy reaches, or name the proxy with --tls-proxies.',
             },
           ]
         : [],

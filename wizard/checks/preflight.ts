@@ -1,4 +1,4 @@
-/** Runs the table: before a run writes anything, after its images are there, and for the doctor. */
+/** Runs the checks: before a run writes anything, once the images are there, and for `doctor`. */
 import type { Engine } from '../docker/engine.ts';
 import { Cancelled, EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
@@ -11,8 +11,8 @@ import { together } from './machine.ts';
 import { CHECKS } from './table.ts';
 
 /**
- * Asks once, after the warnings were said, whether to go on; absent: nobody is there to be asked.
- * @param swapGiB size of a swap file that would mend one of them and could be made now
+ * Asks once, after all warnings were shown, whether to continue; absent: there is no terminal.
+ * @param swapGiB size of a swap file that would fix one of them and could be created now
  */
 export type Accept = (swapGiB: number | undefined) => Promise<'go' | 'swap' | 'stop'>;
 
@@ -20,7 +20,7 @@ export interface PreflightOptions {
   readonly folder: string;
   readonly config: CheckContext['config'];
   readonly engine: Engine;
-  /** Ids of checks to leave out. */
+  /** Ids of checks to skip. */
   readonly skip: readonly string[];
   readonly progress: Progress;
   readonly now: () => Date;
@@ -35,7 +35,7 @@ function refuseUnknown(skip: readonly string[]): void {
   const unknown = skip.find((id) => !CHECKS.some((check) => check.id === id));
   if (unknown !== undefined) {
     throw new Problem(EXIT.USAGE, `There is no check ${unknown}.`, {
-      next: `There are:\n${CHECKS.map(({ id, about }) => `${id.padEnd(13)}${about}`).join('\n')}`,
+      next: `The checks are:\n${CHECKS.map(({ id, about }) => `${id.padEnd(13)}${about}`).join('\n')}`,
     });
   }
 }
@@ -50,10 +50,10 @@ async function contextOf(options: PreflightOptions): Promise<CheckContext> {
   return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, images, swapGiB, now };
 }
 
-/** A check that applies, with what it saw. */
+/** A check that applies, with its result. */
 type Result = Check & Looked;
 
-/** All at once, told one after the other. */
+/** Runs all checks concurrently and reports them in table order. */
 async function look(
   context: CheckContext,
   phases: readonly Check['phase'][],
@@ -85,7 +85,7 @@ const foundIn = (results: readonly Result[], level: Finding['level']): Found[] =
     found.filter((finding) => finding.level === level).map((finding) => ({ ...finding, id, title, seen })),
   );
 
-/** Every blocker, not the first one alone. */
+/** One Problem for all blockers. */
 function blocked(exit: ExitCode, blockers: readonly Found[], more: { log: string[]; hint: string }): Problem {
   const alone = blockers.length === 1;
   const lines = (key: 'what' | 'next'): string =>
@@ -97,12 +97,12 @@ function blocked(exit: ExitCode, blockers: readonly Found[], more: { log: string
   });
 }
 
-/** With the proofs, and how to go on regardless. */
+/** Adds the observations, and how to skip the checks. */
 function notReady(blockers: readonly Found[]): Problem {
   const skippable = new Set(blockers.filter(({ must }) => !must).map(({ id }) => id));
   return blocked(EXIT.PREFLIGHT, blockers, {
     log: blockers.flatMap(({ title, seen, what }) => (seen === what ? [] : [`${title}: ${seen}`])),
-    hint: skippable.size > 0 ? `\n(--skip-check ${[...skippable].join(',')} goes on regardless.)` : '',
+    hint: skippable.size > 0 ? `\n(--skip-check ${[...skippable].join(',')} skips this.)` : '',
   });
 }
 
@@ -113,7 +113,7 @@ function sayWarnings(progress: Progress, warnings: readonly Found[]): void {
   }
 }
 
-/** The phase in one line of progress; see {@link preflight}. */
+/** Runs a phase as one line of progress; see {@link preflight}. */
 async function inOneLine(
   options: PreflightOptions,
   phase: Check['phase'],
@@ -146,8 +146,8 @@ async function inOneLine(
 }
 
 /**
- * Before anything is written. Throws a Problem (exit 4) with every blocker, {@link Cancelled} when a warning was not accepted.
- * Resolves to the size of a swap file that was accepted, in GiB; 0: none.
+ * Runs before anything is written. Throws a Problem (exit 4) with every blocker, or {@link Cancelled} if a warning was not
+ * accepted. Resolves to the size of the accepted swap file in GiB; 0: none.
  */
 export const preflight = (options: PreflightOptions): Promise<number> =>
   inOneLine(options, 'before', {
@@ -160,7 +160,7 @@ export const preflight = (options: PreflightOptions): Promise<number> =>
     },
   });
 
-/** What the checks before a run see, a line each, good or bad; nothing is refused. */
+/** Runs the checks of phase `before` and returns one line for each result; never throws because of a blocker. */
 export async function inspect(options: PreflightOptions): Promise<string[]> {
   const context = await contextOf(options);
   const results = await look(context, ['before'], options, (_, running) => running);
@@ -171,17 +171,17 @@ export async function inspect(options: PreflightOptions): Promise<string[]> {
   );
 }
 
-/** After the images are there, out of a container; not a word where a site has no business outside. */
+/** Runs once the images are there, from inside a container; does nothing if the site needs no outbound access. */
 export async function preflightInside(options: PreflightOptions): Promise<void> {
   if (outsideOf(options) === undefined) return;
   await inOneLine(options, 'inside', {
     id: 'preflight.inside',
-    title: 'The world, as containers reach it',
+    title: 'Outbound access from containers',
     done: () => undefined,
   });
 }
 
-/** Mends what can be, and looks again. */
+/** Applies all fixes, and runs the fixed checks again. */
 async function mend(
   context: CheckContext,
   results: readonly Result[],
@@ -194,7 +194,7 @@ async function mend(
       after.push(result);
       continue;
     }
-    progress.start(`fix.${result.id}`, `${result.title} mended`);
+    progress.start(`fix.${result.id}`, `${result.title} fixed`);
     try {
       const done = new Set<string>();
       for (const fix of fixes) done.add(await fix());
@@ -214,7 +214,7 @@ async function mend(
 }
 
 /**
- * The whole table, a line a check; with `fix`, what can be mended is. Throws a Problem with every blocker that is left.
+ * Runs all checks, one line each, and with `fix` applies the fixes. Throws a Problem with every remaining blocker.
  */
 export async function doctor(options: PreflightOptions & { readonly fix: boolean }): Promise<void> {
   const { progress } = options;
@@ -232,11 +232,11 @@ export async function doctor(options: PreflightOptions & { readonly fix: boolean
   if (options.fix) {
     if (results.some(({ found }) => found.some(({ fix }) => fix !== undefined)))
       results = await mend(context, results, options);
-    else progress.say('  Nothing is wrong that this could mend.');
+    else progress.say('  Nothing to fix.');
   }
   const blockers = foundIn(results, 'blocker');
   if (blockers.length > 0)
-    // Proofs stand above, in the lines of the checks.
+    // The observations are above, in the lines of the checks.
     throw blocked(context.info instanceof Problem ? EXIT.PREFLIGHT : EXIT.FAILED, blockers, {
       log: blockers.flatMap(({ log }) => log?.split('\n') ?? []),
       hint: '',

@@ -1,4 +1,4 @@
-/** What only a site that exists can have: containers that are not well, certificates that run out. */
+/** Checks of an existing site: container health and certificates. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allNamesOf } from '../apps/index.ts';
@@ -17,10 +17,10 @@ import { parseYaml } from '../yaml.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
 const LOG_LINES = 10;
-/** A container that came back this often did not do so for an update. */
+/** More restarts than updates cause. */
 const RESTARTS = 3;
 
-/** Service → whether it does its work and ends. Undefined: nothing was written yet. */
+/** Service → whether it is a one-shot job. Undefined: no compose.yaml yet. */
 export async function servicesOf(folder: string): Promise<ReadonlyMap<string, boolean> | undefined> {
   try {
     const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as {
@@ -91,12 +91,12 @@ export async function checkContainers({
 
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
 
-/** Caddy renews when a third of the time is left. */
+/** Share of the lifetime that is left. Caddy renews at a third. */
 const LATE = 0.2;
 
-const LOOK = '`docker compose logs caddy` says why; `fedi-setup prove` has Caddy try again.';
+const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';
 
-/** PEM of the roots that visitors trust; undefined: the public ones. */
+/** PEM of the CA certificates that visitors trust; undefined: the public ones. */
 async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
   const file =
     tls.mode === 'internal'
@@ -107,7 +107,7 @@ async function rootsOf(folder: string, { tls }: Config): Promise<string | undefi
   return file === undefined ? undefined : readFile(file, 'utf8').catch(() => undefined);
 }
 
-/** Whether this site's Caddy answers there; undefined: it does not run, so there is nothing to compare with. */
+/** Whether this site's Caddy answers there; undefined: Caddy does not run. */
 async function isOurs(
   { config: { name: project }, engine }: CheckContext,
   url: string,
@@ -120,7 +120,7 @@ async function isOurs(
   return reply?.status === 200 && arrivedIn(reply.text()) !== undefined;
 }
 
-/** What is wrong with one certificate; undefined: nothing. */
+/** Returns the finding about one certificate; undefined if it is fine. */
 function wrongWith(
   name: string,
   where: string,
@@ -131,44 +131,43 @@ function wrongWith(
   if (left <= 0)
     return {
       level: 'blocker',
-      what: `The certificate of ${name} ran out on ${day(to)}.`,
-      means: 'Browsers and other servers refuse to talk to it.',
+      what: `The certificate of ${name} expired on ${day(to)}.`,
+      means: 'Browsers and other servers refuse to connect.',
       next: LOOK,
     };
   if (from.getTime() > now)
     return {
       level: 'blocker',
-      what: `The certificate of ${name} is valid from ${day(from)} only.`,
-      means:
-        'Browsers and other servers refuse to talk to it until then; or the clock of this host is wrong.',
-      next: 'Look at the check of the clock: `timedatectl set-ntp true` sets it.',
+      what: `The certificate of ${name} is not valid before ${day(from)}.`,
+      means: 'Browsers and other servers refuse to connect until then, or the clock of this host is wrong.',
+      next: 'See the clock check; `timedatectl set-ntp true` sets the clock.',
     };
   if (trouble === 'ERR_TLS_CERT_ALTNAME_INVALID')
     return {
       level: 'blocker',
-      what: `The certificate that ${where} serves for ${name} is one for ${names || 'no name'}.`,
-      means: 'Browsers and other servers refuse to talk to it.',
+      what: `The certificate that ${where} serves for ${name} is for ${names || 'no name'}.`,
+      means: 'Browsers and other servers refuse to connect.',
       next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
-  // Validity was compared with this check's own clock above.
+  // The validity period was checked above.
   if (trouble !== undefined && !isAboutTime(trouble))
     return {
       level: 'blocker',
-      what: `The certificate of ${name} was issued by ${issuer || 'nobody'}, which browsers do not trust (${trouble}).`,
-      means: 'Browsers show a warning, and other servers refuse to talk to it.',
+      what: `The certificate of ${name} was issued by ${issuer || 'an unnamed CA'}, which browsers do not trust (${trouble}).`,
+      means: 'Browsers show a warning, and other servers refuse to connect.',
       next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
   if (left < LATE * (to.getTime() - from.getTime()))
     return {
       level: 'warning',
-      what: `The certificate of ${name} runs out on ${day(to)}, and Caddy has not renewed it.`,
-      means: 'After that, browsers and other servers refuse to talk to it.',
+      what: `The certificate of ${name} expires on ${day(to)}, and Caddy has not renewed it.`,
+      means: 'After that, browsers and other servers refuse to connect.',
       next: LOOK,
     };
   return undefined;
 }
 
-/** As visitors see them: issuer, names, validity, and whether this site's Caddy serves them. @param port of HTTPS */
+/** Checks the served certificates: issuer, names, validity, and whether this site's Caddy serves them. @param port HTTPS port */
 export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
   const { config, folder, info, exists, now } = context;
   if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
@@ -181,7 +180,7 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
   for (const name of allNamesOf(config)) {
     try {
       const one = await served({ address, port, ca }, name);
-      seen.push(`${name} until ${day(one.to)}, from ${one.issuer || 'nobody'}`);
+      seen.push(`${name} until ${day(one.to)}, issued by ${one.issuer || 'an unnamed CA'}`);
       const wrong = wrongWith(name, where, one, now().getTime());
       if (wrong !== undefined) found.push(wrong);
       if (wrong?.level === 'blocker' || one.trouble !== undefined) continue;
@@ -197,7 +196,7 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
       found.push({
         level: 'blocker',
         what: `No certificate is served for ${name} on ${where}.`,
-        means: 'Nobody reaches it by HTTPS.',
+        means: 'HTTPS does not work.',
         next: LOOK,
       });
     }

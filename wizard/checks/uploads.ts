@@ -1,24 +1,24 @@
-/** What people uploaded: whether the app may work on it and whoever serves it read it. The one check that can mend. */
+/** Checks ownership and permissions of uploaded files. The only check with a fix. */
 import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 
-/** More than these are not counted. */
+/** Upper limit when counting. */
 const MANY = 1000;
 
-/** A disk of the person's own brings this, and it belongs to the disk. */
+/** A custom data directory may be a file system with its own lost+found. */
 const PRUNE = '-name lost+found -prune -o';
 const CLOSED_FOLDER = '-type d ! -perm -701';
 const CLOSED_FILE = '-type f ! -perm -604';
 
-/** In a directory of the person's own others may keep files too: only what root left there is taken for the app's. */
+/** In a custom data directory, only files of root and of the app count as the app's. */
 const OURS = String.raw`\( -uid 0 -o -uid "$1" \)`;
 
 /**
  * For `sh -c SCRIPT - UID GID SHOWN FROM FILE…` with the volume at /data. Prints `foreign PATH`, `others UID PATH`,
- * `closed PATH` and `missing FILE`. A folder of mode 0711, as the app makes it, is open enough.
- * @param ours what of `find` picks files that the app may be given
+ * `closed PATH` and `missing FILE`. Mode 0711, which the app gives to folders, counts as readable.
+ * @param ours `find` expression for files that may be given to the app
  */
 const look = (ours: string): string => `cd /data || exit 1
 tell() { head -n ${MANY} | sed "s|^\\(\\./\\)*||; s|^|$1 |"; }
@@ -28,7 +28,7 @@ find . ${PRUNE} ! -uid "$1" ${ours} -print | tell foreign
 shown=$3; shift 4
 for file; do [ -s "$shown/$file" ] || echo "missing $file"; done`;
 
-/** Takes the same. Owners are put right everywhere; only what everybody may see is opened. */
+/** Takes the same arguments. Fixes owners everywhere, but makes only public files readable. */
 const mending = (ours: string): string => `cd /data || exit 1
 find . ${PRUNE} ! -uid "$1" ${ours} -exec chown -h "$1:$2" {} + &&
 find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -exec chmod u+rwx,go+rx {} + &&
@@ -47,7 +47,7 @@ interface Place {
   readonly volume: string;
   readonly uploads: Uploads;
   readonly image: string;
-  /** The directory of the person's own that it is. */
+  /** The custom data directory behind the volume, if any. */
   readonly device: string | undefined;
 }
 
@@ -79,18 +79,18 @@ async function run(
   if (code === 0) return stdout;
   throw new Problem(
     EXIT.FAILED,
-    `The volume ${volume} could not be ${script === look ? 'looked at' : 'mended'}.`,
+    `The volume ${volume} could not be ${script === look ? 'checked' : 'fixed'}.`,
     {
-      means: 'It may lie on a file system that knows no owners, or that root may not write on.',
-      next: `Give everything in it to ${owner} where it is kept.`,
+      means: 'Its file system may not support owners, or may be read-only for root.',
+      next: `Change the owner of everything in it to ${owner}.`,
       log: stderr.trim().split('\n').slice(-10).join('\n'),
     },
   );
 }
 
-/** Paths by what is wrong with them. */
+/** Returns the affected paths by kind of problem. */
 async function wrongIn(context: CheckContext, place: Place): Promise<Record<Kind, string[]>> {
-  // What a terminal would obey is not shown: people name their files themselves.
+  // Remove control characters: file names come from users.
   const lines = (await run(context, place, look)).replaceAll(/[^\P{Cc}\n]/gu, '?').split('\n');
   const of = (kind: Kind): string[] =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
@@ -122,9 +122,9 @@ async function mend(context: CheckContext, place: Place): Promise<string> {
   };
   return (
     [
-      ...done('foreign', `given to ${owner}`),
-      ...done('closed', 'opened for reading'),
-      ...done('missing', 'put back'),
+      ...done('foreign', `owner set to ${owner}`),
+      ...done('closed', 'made readable'),
+      ...done('missing', 'restored'),
     ].join('; ') || 'nothing could be changed'
   );
 }
@@ -133,7 +133,7 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
   const { name, volume, uploads, device } = place;
   const { owner, shown } = uploads;
   const where = shown === '.' ? volume : `${shown} of ${volume}`;
-  // One repair for all of them, whichever it is asked for.
+  // One fix covers all findings.
   let mended: Promise<string> | undefined;
   const fix = (): Promise<string> => (mended ??= mend(context, place));
   const next = (does: string): string => `\`fedi-setup doctor --fix\` ${does}.`;
@@ -142,28 +142,28 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
       'foreign',
       {
         level: 'blocker',
-        means: `${name} works as ${owner}: it cannot change or delete them, nor perhaps read them. A command as root, or a copied directory, makes such files.`,
-        next: next(`gives them to ${owner}`),
+        means: `${name} runs as ${owner} and cannot change or delete them, and perhaps not read them. A command run as root or a copied directory can cause this.`,
+        next: next(`changes their owner to ${owner}`),
       },
-      (paths) => `Not all in ${volume} belongs to ${owner}: ${count(paths)} does not.`,
+      (paths) => `Files in ${volume} do not belong to ${owner}: ${count(paths)}.`,
     ],
     [
       'closed',
       {
         level: 'warning',
-        means: `This site still shows those that are ${owner}’s, and no others; another web server, a backup as another user, or a network disk shows none.`,
-        next: next('lets everybody read them, in that folder only'),
+        means: `This site serves only those of ${owner}; another web server, a backup by another user or a network disk cannot read them.`,
+        next: next('makes the files in that folder readable'),
       },
-      (paths) => `Not all in ${where} may be read by everybody: ${count(paths)} may not.`,
+      (paths) => `Files in ${where} are not readable for everyone: ${count(paths)}.`,
     ],
     [
       'missing',
       {
         level: 'warning',
-        means: `Pages of ${name} show them without asking whether they are there.`,
-        next: next('puts those of the image there'),
+        means: `Pages of ${name} show broken images instead.`,
+        next: next('restores them from the image'),
       },
-      (paths) => `Default pictures are missing in ${where}: ${count(paths)}.`,
+      (paths) => `Default images are missing in ${where}: ${count(paths)}.`,
     ],
   ];
   return [
@@ -181,9 +181,9 @@ function ofOthers(lines: readonly string[], { name, uploads: { owner } }: Place,
   const commands = uids.map((uid) => `\`sudo chown -hR --from=${uid} ${owner} ${device}\``);
   return {
     level: 'blocker',
-    what: `In ${device} ${count(paths)} belong to others than ${name}: to ${uids.join(', ')}.`,
-    means: `${name} works as ${owner} and cannot change or delete them. They may be somebody’s own, so \`doctor --fix\` leaves them alone.`,
-    next: `If they are ${name}’s, ${commands.join(', ')}; else move them out of there.`,
+    what: `Files in ${device} belong to other users (${uids.join(', ')}), not to ${name}: ${count(paths)}.`,
+    means: `${name} runs as ${owner} and cannot change or delete them. They may be somebody else’s, so \`doctor --fix\` does not touch them.`,
+    next: `If they are ${name}’s: ${commands.join(', ')}; otherwise move them elsewhere.`,
   };
 }
 
@@ -197,7 +197,7 @@ export async function checkUploads(context: CheckContext): Promise<Looked | unde
     const image = uploads && images[uploads.image];
     if (uploads === undefined || image === undefined) continue;
     const volume = `${config.name}_${uploads.volume}`;
-    // Naming one that is not there would make it.
+    // Docker creates a missing volume when a container names it.
     const there = await engine.volume(volume);
     if (there === undefined) continue;
     const place = { name, volume, uploads, image, device: there.device };
@@ -206,12 +206,12 @@ export async function checkUploads(context: CheckContext): Promise<Looked | unde
       const bad = Object.entries(wrong).flatMap(([kind, paths]) =>
         paths.length === 0 ? [] : [`${paths.length} ${kind}`],
       );
-      seen.push(`${name}: ${bad.join(', ') || `all of them ${uploads.owner}’s and readable`}`);
+      seen.push(`${name}: ${bad.join(', ') || `all owned by ${uploads.owner} and readable`}`);
       found.push(...findings(context, place, wrong));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const { message, means = '', next = '', log } = error;
-      seen.push(`${name}: not looked at`);
+      seen.push(`${name}: not checked`);
       found.push({ level: 'warning', what: message, means, next, ...(log ? { log } : {}) });
     }
   }

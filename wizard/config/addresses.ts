@@ -1,4 +1,4 @@
-/** Names and addresses: which of them the world can reach. */
+/** Tells public addresses and names from private and reserved ones. */
 import { BlockList, isIP } from 'node:net';
 import { shortIPv6 } from './parse.ts';
 
@@ -20,13 +20,13 @@ for (const [network, bits] of [
 ] as const)
   PRIVATE.addSubnet(network, bits, 'ipv6');
 
-/** Whether the address means the same machine everywhere. */
+/** Whether the address is globally routable. */
 export const isPublic = (address: string): boolean =>
   !PRIVATE.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
 
-/** One spelling an address. */
+/** The canonical spelling of an address. */
 export const spelled = (address: string): string => (isIP(address) === 6 ? shortIPv6(address) : address);
 
-/** Names that the public DNS never has (RFC 2606, 6761, 6762, 7686, 8375, 9476; ICANN's `internal`). */
+/** Names that never exist in the public DNS (RFC 2606, 6761, 6762, 7686, 8375, 9476; ICANN's `internal`). */
 export const isReserved = (name: string): boolean =>
   /(^|\.)(test|localhost|invalid|example|local|onion|alt|internal|home\.arpa)$/.test(name);

@@ -1,7 +1,7 @@
-/** The checked answers as everything behind `ask` sees them. */
+/** The validated answers as a typed structure. */
 import type { Answers } from './question.ts';
 
-/** proxy: another proxy ends TLS in front of Caddy. */
+/** proxy: another reverse proxy terminates TLS in front of Caddy. */
 export type TlsMode = 'acme' | 'directory' | 'internal' | 'proxy';
 export type MailMode = 'none' | 'smtp' | 'catcher';
 
@@ -25,28 +25,28 @@ export interface AppConfig {
 }
 
 export interface Config {
-  /** Compose project name: in front of every volume, network and container. */
+  /** Compose project name: the prefix of all volumes, networks and containers. */
   readonly name: string;
   readonly apps: readonly AppConfig[];
   readonly tls: {
     readonly mode: TlsMode;
     readonly email: string | undefined;
-    /** ACME directory and the file under caddy/custom with the root it is trusted by; mode directory. */
+    /** URL of the ACME directory, and the file in caddy/custom with its CA certificate; mode directory. */
     readonly directory: string | undefined;
     readonly directoryRoot: string | undefined;
-    /** Port of this host that the other proxy passes requests to, and whose word about clients counts; mode proxy. */
+    /** Host port that the other proxy sends requests to, and the addresses trusted for client IPs; mode proxy. */
     readonly port: number;
     readonly proxies: string;
   };
   readonly mail: Mail;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
-  /** Image name → reference, where the person chose another than ours. */
+  /** Image name → reference, only for images that were chosen explicitly. */
   readonly images: Readonly<Record<string, string>>;
   readonly answers: Answers;
 }
 
-/** Flat answers → config. They were checked when they were resolved, so a missing one is a bug. */
+/** Turns flat answers into a config. They were validated before, so a missing one is a bug. */
 export function configOf(answers: Answers): Config {
   const text = (key: string): string => {
     const value = answers[key];
@@ -80,7 +80,7 @@ export function configOf(answers: Answers): Config {
     },
     mail: {
       mode: mailMode,
-      // The catcher is a container of the site, named like this on its network.
+      // Host name of the catcher's container on the site's network.
       host: mailMode === 'catcher' ? 'mail' : (maybe('mail.host') ?? ''),
       port: mailMode === 'catcher' ? 1025 : Number(answers['mail.port'] ?? 0),
       security: mailMode === 'catcher' ? 'none' : ((maybe('mail.security') ?? 'none') as Mail['security']),
@@ -93,13 +93,13 @@ export function configOf(answers: Answers): Config {
   };
 }
 
-/** The app of that id; asking for one that the site does not run is a bug. */
+/** Returns the app with that id. Throws if the site does not have it: that is a bug. */
 export function appConfig(config: Config, id: string): AppConfig {
   const found = config.apps.find((app) => app.id === id);
   if (found === undefined) throw new Error(`the site has no ${id}`);
   return found;
 }
 
-/** Where Caddy listens, as seen from this host. */
+/** The address at which this host reaches Caddy. */
 export const doorOf = ({ bind }: Config): string =>
   bind === '0.0.0.0' || bind === '::' ? '127.0.0.1' : bind;

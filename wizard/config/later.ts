@@ -1,30 +1,30 @@
-/** What a changed answer means for a site that exists. */
+/** Rules for changing the answers of an existing site. */
 import { isOlder, numbersOf } from '../versions.ts';
 import type { Answers, Later, Question, Value } from './question.ts';
 
-/** A domain of a site that exists cannot change. */
+/** The domain of an existing site cannot change. */
 export const domainForEver = (before: Value | undefined, after: Value | undefined): Later => ({
   refused:
-    `The accounts of this site belong to ${before ?? 'its domain'}, not to ${after ?? 'no other'}. A domain is for ever: ` +
-    'other servers know every account and post by it. Under another one they would be strangers: followers, follows and conversations would be lost.',
+    `This site uses ${before ?? 'no separate web domain'}; the answers now say ${after ?? 'none'}. A domain cannot be changed: ` +
+    'other servers identify every account and post by it. Followers, follows and conversations would be lost.',
 });
 
-/** A version that cannot go back, since the newer one has changed the database. */
+/** Refuses an older version, because the newer one has migrated the database. */
 export const neverOlder = (before: Value | undefined, after: Value | undefined): Later | undefined =>
   isOlder(numbersOf(String(after)) ?? [], numbersOf(String(before)) ?? [])
     ? {
-        refused: `The database is the one of ${String(before)}, and ${String(after)} is older: it cannot work on it, and there is no way back but a backup.`,
+        refused: `The database is at version ${String(before)}. ${String(after)} is older and cannot use it. To go back, restore a backup.`,
       }
     : undefined;
 
 export interface Changed {
-  /** What would be lost, in sentences; the change cannot be made. */
+  /** Why changes are refused: sentences that say what would be lost. */
   readonly refused: readonly string[];
-  /** What stays behind as it was. */
+  /** Notices about what the changes leave behind. */
   readonly leaves: string[];
 }
 
-/** Compares the answers that a site runs on (none: it does not exist) with new ones. An app that comes or goes is no change of its answers. */
+/** Compares a site's current answers (empty: no site yet) with new ones. Skips apps that are added or removed. */
 export function changed(questions: readonly Question[], before: Answers, after: Answers): Changed {
   const refused: string[] = [];
   const leaves: string[] = [];

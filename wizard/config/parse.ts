@@ -1,4 +1,4 @@
-/** Text → value or a sentence. The same function serves prompt, flag, environment and file. */
+/** Parses answers: text → value or error message. Prompts, flags, environment and files use the same functions. */
 import { isIP } from 'node:net';
 import { normalize } from 'node:path';
 import { domainToASCII } from 'node:url';
@@ -7,7 +7,7 @@ import { partsOf } from './suffix.ts';
 
 export type Parsed<T> = { readonly value: T } | { readonly problem: string };
 
-/** The `problem` of a parse, or undefined when the text was fine. */
+/** Returns the error message, or undefined if the text is valid. */
 export function problemOf(parsed: Parsed<unknown>): string | undefined {
   return 'problem' in parsed ? parsed.problem : undefined;
 }
@@ -15,33 +15,33 @@ export function problemOf(parsed: Parsed<unknown>): string | undefined {
 const ok = <T>(value: T): Parsed<T> => ({ value });
 const no = (problem: string): Parsed<never> => ({ problem });
 
-/** One printable line, trimmed, not empty. */
+/** One line of printable text, trimmed and not empty. */
 export function parseLine(text: string, most = 500): Parsed<string> {
   const line = text.trim();
-  if (line === '') return no('Nothing was given.');
+  if (line === '') return no('A value is required.');
   if (INVISIBLE.test(line))
-    return no('It holds an invisible character (a line break, a tab, an escape code). Type it by hand.');
-  if (line.length > most) return no(`It is ${line.length} characters long; ${most} is the most.`);
+    return no('It contains an invisible character (a line break, a tab, an escape code). Type it by hand.');
+  if (line.length > most) return no(`Too long: ${line.length} characters; the limit is ${most}.`);
   return ok(line);
 }
 
 /**
- * A bare host name with at least two labels, lower case, IDN as punycode.
- * Node's domainToASCII is no validator (it takes `a/b`, `1.2.3`, `ex%41mple`), hence the checks around it.
+ * A bare host name with at least two labels, in lower case, IDN as punycode.
+ * Node's domainToASCII does not validate (it accepts `a/b`, `1.2.3`, `ex%41mple`), hence the checks around it.
  */
 export function parseDomain(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   const given = line.value.toLowerCase().replace(/\.$/, '');
   if (/^[a-z][a-z0-9+.-]*:\/\//.test(given)) {
-    return no(`Only the name, without ${given.slice(0, given.indexOf('//') + 2)} in front.`);
+    return no(`Enter only the name, without ${given.slice(0, given.indexOf('//') + 2)}.`);
   }
-  if (given.includes('/')) return no('Only the name, without a path.');
-  if (given.includes('@')) return no('Only the part behind the @.');
+  if (given.includes('/')) return no('Enter only the name, without a path.');
+  if (given.includes('@')) return no('Enter only the part after the @.');
   if (isIP(given.replace(/^\[|\]$/g, '')) !== 0) {
-    return no('This is an IP address. A fediverse server needs a name: it is half of every handle.');
+    return no('This is an IP address. A fediverse server needs a domain name: every handle contains it.');
   }
-  if (given.includes(':')) return no('Only the name, without a port.');
+  if (given.includes(':')) return no('Enter only the name, without a port.');
   if (/[\s%?#\\_*]/.test(given)) return no('Not a domain name. Example: social.example.org');
   const ascii = domainToASCII(given);
   const labels = ascii.split('.');
@@ -50,20 +50,20 @@ export function parseDomain(text: string): Parsed<string> {
   }
   if (labels.length < 2) return no(`A domain name has at least one dot. Did you mean ${ascii}.example.org?`);
   if (/^\d+$/.test(labels.at(-1) as string)) return no('Not a domain name: its last part is a number.');
-  if (ascii.length > 253) return no('It is longer than 253 characters.');
+  if (ascii.length > 253) return no('Too long: the limit is 253 characters.');
   return ok(ascii);
 }
 
-/** A domain for a server: one that somebody can own. */
+/** A domain for a server. Refuses a public suffix, which nobody can register. */
 export function parseSiteDomain(text: string): Parsed<string> {
   const domain = parseDomain(text);
   if ('problem' in domain || partsOf(domain.value).suffix !== domain.value) return domain;
   return no(
-    `${domain.value} belongs to everybody: names are registered below it. Example: social.example.${domain.value}`,
+    `${domain.value} is a public suffix. Use a domain registered under it, such as example.${domain.value}.`,
   );
 }
 
-/** An address as mail servers take it: no display name, no quoting, no spaces; nor # ` { }, which a Caddyfile cannot hold. */
+/** An e-mail address without display name, quoting or spaces, nor # ` { }, which a Caddyfile cannot contain. */
 export function parseEmail(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
@@ -76,12 +76,12 @@ export function parseEmail(text: string): Parsed<string> {
     local.endsWith('.') ||
     local.includes('..')
   ) {
-    return no('The part before the @ is not one that mail servers take.');
+    return no('The part before the @ is not valid in an e-mail address.');
   }
   const host = line.value.slice(at + 1);
   if (host === 'localhost') return ok(`${local}@localhost`);
   const domain = parseDomain(host);
-  return 'problem' in domain ? no(`Behind the @: ${domain.problem}`) : ok(`${local}@${domain.value}`);
+  return 'problem' in domain ? no(`After the @: ${domain.problem}`) : ok(`${local}@${domain.value}`);
 }
 
 /** A host to connect to: a name (one label is enough) or an IP address. */
@@ -93,13 +93,13 @@ export function parseHost(text: string): Parsed<string> {
   return parseDomain(host);
 }
 
-/** A host that containers connect to: to them localhost is the container itself. */
+/** A host that containers connect to. Refuses localhost, which is the container itself there. */
 export function parseOuterHost(text: string): Parsed<string> {
   const host = parseHost(text);
   if ('problem' in host || !/^(localhost|.+\.localhost|127\..+|0\.0\.0\.0|::1?)$/.test(host.value))
     return host;
   return no(
-    `To a container ${host.value} is the container itself. Give a name or address of this host (\`ip -4 address\`).`,
+    `In a container, ${host.value} is the container itself. Use a name or address of this host (\`ip -4 address\`).`,
   );
 }
 
@@ -113,17 +113,17 @@ export function parsePort(text: string): Parsed<number> {
   return ok(port);
 }
 
-/** An IPv6 address as RFC 5952 writes it. */
+/** Returns an IPv6 address in the form of RFC 5952. */
 export function shortIPv6(address: string): string {
   return new URL(`http://[${address}]`).hostname.slice(1, -1);
 }
 
-/** An address of this host to listen on. */
+/** An IP address of this host to listen on. */
 export function parseBind(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   if (isIP(line.value) === 0) return no('Not an IP address. 0.0.0.0 means every address of this host.');
-  // One spelling an address, so that two can be compared.
+  // Canonical spelling, so that addresses can be compared.
   return ok(isIP(line.value) === 6 ? shortIPv6(line.value) : line.value);
 }
 
@@ -143,24 +143,26 @@ export function parseFileName(text: string): Parsed<string> {
   if ('problem' in line) return line;
   return /^[\w-][\w.-]{0,99}$/.test(line.value)
     ? line
-    : no('Only the name of the file: letters, digits, dots, - and _.');
+    : no('Enter only the file name: letters, digits, dots, - and _.');
 }
 
-/** Whole trees, and directories in which others have theirs. */
+/** System directories: the first group with everything below them, the second only themselves. */
 const OF_THE_SYSTEM =
   /^\/(?:(?:bin|boot|dev|etc|lib\w*|proc|sbin|sys|usr|var\/lib\/(?:containerd|docker))(?:\/|$)|(?:home|opt|root|run|tmp|var|var\/(?:cache|lib|log|spool|tmp))$)/;
 
-/** An absolute path of this host as Docker takes it in a mount. */
+/** An absolute path of this host that Docker accepts as a mount source. */
 export function parseFolder(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  if (!line.value.startsWith('/')) return no('Not an absolute path: one begins with /.');
+  if (!line.value.startsWith('/')) return no('Not an absolute path: it must start with /.');
   if (/[:,"'\\$]/.test(line.value))
-    return no('Docker takes no path with a colon, comma, quote, $ or backslash.');
+    return no('Docker does not accept a colon, comma, quote, $ or backslash in a path.');
   const path = normalize(line.value).replace(/\/$/, '');
-  if (path === '') return no('The top of all directories is not a place for data.');
+  if (path === '') return no('Data cannot be stored in /.');
   if (OF_THE_SYSTEM.test(path))
-    return no(`${path} is the system’s and not a place for data: it would be given to the app’s user.`);
+    return no(
+      `Data cannot be stored in ${path}: the app’s user would become the owner of a system directory.`,
+    );
   return ok(path);
 }
 
@@ -168,8 +170,8 @@ export function parseFolder(text: string): Parsed<string> {
 export function parsePath(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  if (!line.value.startsWith('/')) return no('Not an absolute path: one begins with /.');
-  if (line.value.endsWith('/')) return no('It names a directory; a file is wanted.');
+  if (!line.value.startsWith('/')) return no('Not an absolute path: it must start with /.');
+  if (line.value.endsWith('/')) return no('This is a directory; enter the path of a file.');
   return ok(normalize(line.value));
 }
 
@@ -190,29 +192,27 @@ export function parseNetwork(text: string): Parsed<string> {
   return line;
 }
 
-/** registry/path:tag as Docker's own grammar has it (distribution/reference), without a digest. */
+/** registry/path:tag in Docker's grammar (distribution/reference), without a digest. */
 const IMAGE =
   /^(?:(?:localhost|[a-zA-Z0-9-]+(?:\.[a-zA-Z0-9-]+)+|[a-zA-Z0-9-]+(?=:\d))(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
-/** An image reference with a tag, as `docker pull` takes it. `latest` is refused: it moves by itself. */
+/** An image reference with a tag, as for `docker pull`. Refuses `latest`, which changes without notice. */
 export function parseImage(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   if (!IMAGE.test(line.value)) {
     return no('Not an image reference with a tag. Example: docker.io/library/caddy:2.11.4');
   }
-  if (line.value.endsWith(':latest')) return no('`latest` moves by itself. Name the version.');
+  if (line.value.endsWith(':latest')) return no('`latest` changes without notice. Name a version.');
   return ok(line.value);
 }
 
-/** A Compose project name. One letter is refused: engine 20.10 cannot name its volumes then. */
+/** A Compose project name. Refuses a single letter: engine 20.10 cannot name volumes with it. */
 export function parseName(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   if (!/^[a-z][a-z0-9_-]{1,39}$/.test(line.value)) {
-    return no(
-      '2 to 40 of a-z, 0-9, - and _, a letter first: it is in front of every volume and container name.',
-    );
+    return no('Use 2 to 40 characters: a-z, 0-9, - and _, starting with a letter.');
   }
   return ok(line.value);
 }
@@ -224,29 +224,29 @@ export function parseChoice<T extends string>(choices: readonly T[]): (text: str
     const hit = choices.find((choice) => choice === word);
     if (hit !== undefined) return ok(hit);
     const near = nearest(word, choices);
-    return no(`It is one of ${choices.join(', ')}.${near === undefined ? '' : ` Did you mean ${near}?`}`);
+    return no(`Choose one of ${choices.join(', ')}.${near === undefined ? '' : ` Did you mean ${near}?`}`);
   };
 }
 
-/** A password for an account here: what every log-in form takes. 72 bytes are what bcrypt looks at. */
+/** A password for an account here, valid in every login form. bcrypt uses at most 72 bytes. */
 export function parseNewPassword(text: string): Parsed<string> {
-  if (text === '') return no('Nothing was given.');
+  if (text === '') return no('A value is required.');
   if (INVISIBLE.test(text))
-    return no('It holds an invisible character (a line break, a tab, an escape code).');
-  if (text !== text.trim()) return no('It begins or ends with a space, which log-in forms may drop.');
-  if ([...text].length < 8) return no('8 characters at least.');
-  return Buffer.byteLength(text) > 72 ? no('72 bytes at most.') : ok(text);
+    return no('It contains an invisible character (a line break, a tab, an escape code).');
+  if (text !== text.trim()) return no('It starts or ends with a space, which login forms may remove.');
+  if ([...text].length < 8) return no('Use at least 8 characters.');
+  return Buffer.byteLength(text) > 72 ? no('Use at most 72 bytes.') : ok(text);
 }
 
-/** A password somebody else made: taken as it is. Only NUL cannot be carried by any environment. */
+/** A password of another service, unchanged. Refuses NUL, which environment variables cannot contain. */
 export function parsePassword(text: string): Parsed<string> {
-  if (text === '') return no('Nothing was given.');
-  if (text.includes('\0')) return no('It holds a NUL character, which no environment variable can.');
-  if (Buffer.byteLength(text) > 8192) return no('It is longer than 8 kB.');
+  if (text === '') return no('A value is required.');
+  if (text.includes('\0')) return no('It contains a NUL character, which environment variables cannot.');
+  if (Buffer.byteLength(text) > 8192) return no('Too long: the limit is 8 kB.');
   return ok(text);
 }
 
-/** The candidate most like a mistyped word, or undefined when none is close (optimal string alignment distance). */
+/** Returns the candidate closest to a mistyped word, or undefined if none is close (optimal string alignment). */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {

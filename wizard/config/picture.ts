@@ -1,4 +1,4 @@
-/** What a picture is, read from its own header: names and endings say nothing. */
+/** Detects an image's type and size from its header, not from its file name. */
 import { createHash } from 'node:crypto';
 
 export interface Picture {
@@ -13,11 +13,11 @@ export interface Picture {
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const JPEG_END = Buffer.from([0xff, 0xd9]);
 
-/** A line in place of what is no text. */
+/** A line that stands for binary content in text output. */
 export const aboutBytes = (file: Buffer): string =>
   `(${file.length} bytes, SHA-256 ${createHash('sha256').update(file).digest('hex')})\n`;
 
-/** JPEG (ITU T.81, B.1) or PNG (ISO 15948, 5.2), whole; undefined: neither, or cut short. */
+/** Parses a complete JPEG (ITU T.81, B.1) or PNG (ISO 15948, 5.2); undefined if it is neither or truncated. */
 export function parsePicture(file: Buffer): Picture | undefined {
   if (file.subarray(0, 8).equals(PNG)) {
     const whole =
@@ -30,7 +30,7 @@ export function parsePicture(file: Buffer): Picture | undefined {
   for (let at = 2; at + 9 < file.length;) {
     const marker = file[at + 1] as number;
     if (file[at] !== 0xff) return undefined;
-    // Any number of fill bytes, and markers that stand alone.
+    // Skip fill bytes and markers without a length.
     if (marker === 0xff) at += 1;
     else if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) at += 2;
     else if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {

@@ -1,66 +1,66 @@
-/** What a question is. One row gives the prompt, the flag, the variable, the key in fedi.yaml, the check and the help. */
+/** One question defines a prompt, flag, variable, key in fedi.yaml, validation and help text. */
 import type { Parsed } from './parse.ts';
 
-/** What an answer can be once it is checked. */
+/** A validated answer. */
 export type Value = string | number;
 
-/** Answers by key, checked; what does not apply is absent. */
+/** Validated answers by key; those that do not apply are absent. */
 export type Answers = Readonly<Record<string, Value>>;
 
 export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'tls' | 'size' | 'more';
 
-/** What changing an answer does to a site that exists. */
+/** The effect of changing an answer of an existing site. */
 export type Later =
-  /** It cannot be: what would be lost. */
+  /** The change is refused: why. */
   | { readonly refused: string }
-  /** It can, and something stays behind as it was. */
+  /** The change is possible: a notice about what it leaves behind. */
   | { readonly leaves: string };
 
-/** A part of a host. */
+/** A share of the host's resources. */
 export interface Share {
   readonly memoryMiB: number;
   readonly cores: number;
 }
 
 export interface Question {
-  /** Dotted place in fedi.yaml; flag and variable are made from it. */
+  /** Dotted path in fedi.yaml; flag and variable names derive from it. */
   readonly key: string;
   readonly topic: Topic;
-  /** The question in one line, without a question mark where it names a thing. */
+  /** Label of the prompt, one line. */
   readonly message: string;
-  /** One sentence: what it means and what the default does. */
+  /** Short help: the meaning and the default. */
   readonly help: string;
-  /** A paragraph for who asks for more. */
+  /** Longer help, shown for `?`. */
   readonly more?: string;
-  /** Text → value or a sentence. */
+  /** Text → value or error message. */
   readonly parse: (text: string) => Parsed<Value>;
-  /** For a choice: the words with what they mean. */
+  /** The values to choose from, with their labels. */
   readonly choices?: readonly { readonly value: string; readonly name: string }[];
-  /** Entry of the list behind which another answer can be typed. */
+  /** Label of the list entry for typing another answer. */
   readonly other?: string;
-  /** The default, from the answers above it; undefined: there is none and it has to be answered. */
+  /** The default, computed from earlier answers; undefined: none, so an answer is required. */
   readonly initial?: (answers: Answers) => Value | undefined;
-  /** Key of a row above: an answer to this one counts no longer once that one gets another from a stronger source. */
+  /** Key of the question that the default derives from. A new answer to it from a stronger source discards the answer here. */
   readonly follows?: string;
-  /** The default from the part of the host that the app may count on. */
+  /** The default, computed from the app's share of the host. */
   readonly byHost?: (share: Share) => Value;
-  /** Whether it applies at all; absent: always. */
+  /** Whether it applies; absent: always. */
   readonly when?: (answers: Answers) => boolean;
-  /** What is worth knowing once it is answered; sentences. The answers hold this one too. */
+  /** Notes to show after the answer, which is among the given answers. */
   readonly notes?: (answers: Answers) => readonly string[];
-  /** What it does to a site that exists to have this answer changed; undefined: nothing but what the plan says. */
+  /** The effect of changing this answer of an existing site; undefined: only what the plan shows. */
   readonly later?: (before: Value | undefined, after: Value | undefined) => Later | undefined;
   /** May stay unanswered. */
   readonly optional?: true;
-  /** Too long to type: a prompt asks for the file that holds it. */
+  /** Read from a file: the prompt asks for its path. */
   readonly file?: true;
-  /** Typed twice, since nobody sees it, and how hard it is to guess is said. */
+  /** Must be typed twice; the prompt also rates its strength. */
   readonly twice?: true;
-  /** Kept in secrets.json, never in fedi.yaml, never a plain flag. */
+  /** Stored in secrets.json, never in fedi.yaml, and never passed as a plain flag. */
   readonly secret?: true;
 }
 
-/** `apps.snac.domain` → `snac-domain`; a secret's flag names a file. */
+/** `apps.snac.domain` → `snac-domain`; the flag of a secret takes a file. */
 export function flagOf(question: Question): string {
   const flag = question.key.replace(/^apps\./, '').replaceAll('.', '-');
   return question.secret ? `${flag}-file` : flag;
@@ -75,8 +75,8 @@ export function variableOf(question: Question): string {
 }
 
 /**
- * The key without its app (`domain` for `apps.snac.domain`): how it may be called as long as the site has one app.
- * Undefined for rows of the site.
+ * The key without the app's name (`domain` for `apps.snac.domain`), usable if the site has a single app.
+ * Undefined for questions of the site itself.
  */
 export function shortKeyOf(question: Question): string | undefined {
   return /^apps\.[^.]+\.(.+)$/.exec(question.key)?.[1];

@@ -1,14 +1,14 @@
-/** What of a name is anybody's and what is somebody's, by the Public Suffix List. The only importer of tldts. */
+/** Splits a domain by the Public Suffix List. The only importer of tldts. */
 import { parse } from 'tldts';
 
 export interface Parts {
-  /** `co.uk`, `org`, `duckdns.org`: below it anybody can register a name. Undefined: not on the list (`test`, `localhost`). */
+  /** `co.uk`, `org`, `duckdns.org`: anyone can register a name under it. Undefined: not on the list (`test`, `localhost`). */
   readonly suffix: string | undefined;
-  /** What somebody registered: `example.co.uk`; undefined when the name is a suffix itself. */
+  /** The registered domain, such as `example.co.uk`; undefined if the name is itself a suffix. */
   readonly registered: string | undefined;
 }
 
-/** @param domain lower case, IDN as punycode. */
+/** @param domain in lower case, IDN as punycode */
 export function partsOf(domain: string): Parts {
   const {
     publicSuffix,

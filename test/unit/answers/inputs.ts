@@ -1,12 +1,12 @@
-/** Bad and good input for every kind of answer: what comes out, or a part of the sentence. */
+/** Valid and invalid input for every kind of answer, with the value or a part of the error message. */
 export interface Row {
   readonly key: string;
   readonly text: string;
   /** The value it becomes. */
   readonly value?: string | number;
-  /** A part of the sentence that refuses it. */
+  /** A part of the error message. */
   readonly says?: string;
-  /** Not right yet: why. */
+  /** A known bug. */
   readonly bug?: string;
 }
 
@@ -18,7 +18,7 @@ const good = (key: string, ...texts: (string | readonly [text: string, value: st
 const bad = (key: string, says: string, ...texts: string[]): Row[] =>
   texts.map((text) => ({ key, text, says }));
 
-const wrong = (_mended: string, rows: Row[]): Row[] => rows;
+const wrong = (_bug: string, rows: Row[]): Row[] => rows;
 
 const DOMAIN = 'apps.snac.domain';
 const EMAIL = 'apps.snac.email';
@@ -54,15 +54,15 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(
     DOMAIN,
-    'without https:// in front',
+    'without https://.',
     'https://social.example.org',
     'https://social.example.org/',
     'HTTPS://x.org',
   ),
-  ...bad(DOMAIN, 'without http:// in front', 'http://social.example.org'),
-  ...bad(DOMAIN, 'without gopher:// in front', 'gopher://x.org'),
+  ...bad(DOMAIN, 'without http://.', 'http://social.example.org'),
+  ...bad(DOMAIN, 'without gopher://.', 'gopher://x.org'),
   ...bad(DOMAIN, 'without a path', 'social.example.org/', 'example.org/@anna', '//example.org', 'a/b'),
-  ...bad(DOMAIN, 'behind the @', '@anna@example.org', 'anna@example.org', '@example.org'),
+  ...bad(DOMAIN, 'after the @', '@anna@example.org', 'anna@example.org', '@example.org'),
   ...bad(DOMAIN, 'This is an IP address', '1.2.3.4', '127.0.0.1', '::1', '[::1]', '2001:db8::1'),
   ...bad(DOMAIN, 'without a port', 'example.org:443', 'localhost:80'),
   ...bad(DOMAIN, 'at least one dot', 'localhost', 'example', 'no', 'null', 'true', '1e3', 'münchen'),
@@ -104,7 +104,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(
     DOMAIN,
-    'belongs to everybody',
+    'is a public suffix',
     'co.uk',
     'com.au',
     'github.io',
@@ -113,8 +113,8 @@ export const ROWS: readonly Row[] = [
     '公司.cn',
     'xn--55qx5d.cn',
   ),
-  ...bad(DOMAIN, 'longer than 253', `${long(126, 'a.')}org`),
-  ...bad(DOMAIN, '500 is the most', `${long(500)}.org`),
+  ...bad(DOMAIN, 'the limit is 253 characters', `${long(126, 'a.')}org`),
+  ...bad(DOMAIN, 'the limit is 500', `${long(500)}.org`),
   ...bad(
     DOMAIN,
     INVISIBLE,
@@ -128,7 +128,7 @@ export const ROWS: readonly Row[] = [
     'a.org\r\nb.org',
     '\u001b[Aexample.org',
   ),
-  ...bad(DOMAIN, 'Nothing was given', '', '   ', '\n', '\t'),
+  ...bad(DOMAIN, 'A value is required', '', '   ', '\n', '\t'),
   ...wrong('a soft hyphen is invisible, but taken and dropped', bad(DOMAIN, INVISIBLE, 'exam\u00adple.org')),
   ...wrong('a bidi isolate is not seen as invisible', bad(DOMAIN, INVISIBLE, 'exam\u2066ple.org')),
 
@@ -165,7 +165,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(
     EMAIL,
-    'Behind the @: ',
+    'After the @: ',
     'anna@',
     'anna@example',
     'anna@1.2.3.4',
@@ -182,7 +182,7 @@ export const ROWS: readonly Row[] = [
     'anna\u001b@example.org',
     'anna\u2028@example.org',
   ),
-  ...bad(EMAIL, 'Nothing was given', ' '),
+  ...bad(EMAIL, 'A value is required', ' '),
   ...wrong(
     'encodeCaddy refuses it as tls.email later, which ends as "an internal error"',
     bad(EMAIL, 'before the @', 'an#na@example.org', 'an{na}@example.org', 'an`na@example.org'),
@@ -246,7 +246,7 @@ export const ROWS: readonly Row[] = [
     '::1',
     '0.0.0.0',
   ),
-  ...bad('mail.host', 'without smtp:// in front', 'smtp://smtp.example.org', 'smtp://smtp.example.org:587'),
+  ...bad('mail.host', 'without smtp://.', 'smtp://smtp.example.org', 'smtp://smtp.example.org:587'),
   ...bad('mail.host', 'without a port', 'smtp.example.org:587'),
   ...bad(
     'mail.host',
@@ -285,13 +285,22 @@ export const ROWS: readonly Row[] = [
 
   ...good('mail.mode', 'none', 'smtp', 'catcher', ['SMTP', 'smtp'], [' none ', 'none']),
   ...bad('mail.mode', 'Did you mean smtp?', 'smpt', 'smtps', 'smt'),
-  ...bad('mail.mode', 'It is one of none, smtp, catcher.', 'no', 'off', 'true', '1', 'none smtp', 'sendmail'),
+  ...bad(
+    'mail.mode',
+    'Choose one of none, smtp, catcher.',
+    'no',
+    'off',
+    'true',
+    '1',
+    'none smtp',
+    'sendmail',
+  ),
   ...good('mail.security', 'tls', 'starttls', 'none', ['STARTTLS', 'starttls']),
-  ...bad('mail.security', 'It is one of tls, starttls, none.', 'ssl', 'yes'),
+  ...bad('mail.security', 'Choose one of tls, starttls, none.', 'ssl', 'yes'),
   ...bad('mail.security', 'Did you mean starttls?', 'startls', 'start-tls'),
   ...good('tls.mode', 'acme', 'internal'),
   ...bad('tls.mode', 'Did you mean internal?', 'interal'),
-  ...bad('tls.mode', 'It is one of acme, internal, proxy, directory.', 'letsencrypt', 'off'),
+  ...bad('tls.mode', 'Choose one of acme, internal, proxy, directory.', 'letsencrypt', 'off'),
   ...good('apps', 'snac', ['SNAC', 'snac'], ['snac, snac', 'snac'], [',snac,', 'snac']),
   ...bad('apps', 'Did you mean snac?', 'snacc', 'snca'),
   ...bad('apps', 'Name at least one of', ',', ' , '),
@@ -344,13 +353,13 @@ export const ROWS: readonly Row[] = [
     'a\ufeffb',
     '\u001b]0;title\u0007',
   ),
-  ...bad(USER, '500 is the most', long(501)),
+  ...bad(USER, 'the limit is 500', long(501)),
   ...wrong('bidi isolates are not seen', bad(USER, INVISIBLE, 'a\u2066b\u2069', 'a\u00adb')),
 
   ...good('name', 'fedi', 'my-site_2', 'ab', long(40), [' fedi ', 'fedi']),
   ...bad(
     'name',
-    '2 to 40 of a-z',
+    '2 to 40 characters: a-z',
     'a',
     'Fedi',
     '1site',
@@ -416,7 +425,7 @@ export const ROWS: readonly Row[] = [
     'caddy/:2',
     `caddy:${long(129)}`,
   ),
-  ...bad(IMAGE, 'moves by itself', 'caddy:latest', 'docker.io/library/caddy:latest'),
+  ...bad(IMAGE, 'changes without notice', 'caddy:latest', 'docker.io/library/caddy:latest'),
   ...wrong(
     'Docker calls it an invalid reference',
     bad(IMAGE, 'with a tag', 'caddy:2:3', 'a//b:1', 'a..b:1', 'a:b/c:d/e:1'),
@@ -457,9 +466,9 @@ export const ROWS: readonly Row[] = [
     long(72, 'k'),
     '12345678',
   ),
-  ...bad(PASSWORD, '8 characters at least', 'short', '1234567', '😀😀😀😀😀😀😀'),
-  ...bad(PASSWORD, '72 bytes at most', long(73), long(37, 'ä')),
-  ...bad(PASSWORD, 'begins or ends with a space', ' leading it', 'trailing it '),
+  ...bad(PASSWORD, 'at least 8 characters', 'short', '1234567', '😀😀😀😀😀😀😀'),
+  ...bad(PASSWORD, 'at most 72 bytes', long(73), long(37, 'ä')),
+  ...bad(PASSWORD, 'starts or ends with a space', ' leading it', 'trailing it '),
   ...bad(
     PASSWORD,
     INVISIBLE,
@@ -468,7 +477,7 @@ export const ROWS: readonly Row[] = [
     'with\ta tab in it',
     '\u001b[31mred red',
   ),
-  ...bad('mail.password', 'longer than 8 kB', long(8193), long(4097, 'ä')),
+  ...bad('mail.password', 'the limit is 8 kB', long(8193), long(4097, 'ä')),
   ...bad('mail.password', 'NUL', 'a\0b'),
-  ...bad('mail.password', 'Nothing was given', ''),
+  ...bad('mail.password', 'A value is required', ''),
 ];

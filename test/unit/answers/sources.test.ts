@@ -39,16 +39,16 @@ describe('fedi.yaml that is refused', () => {
     ['a flag’s name', 'snac-domain: x.org\n', ['line 1', 'no key snac-domain']],
     ['a prototype', '__proto__: 1\n', ['line 1', '__proto__']],
     ['a merge key', 'mail: &a\n  mode: none\ntls:\n  <<: *a\n', ['line 4', 'tls.<<']],
-    ['a list for a value', 'mail:\n  mode: [smtp]\n', ['line 2', 'mail.mode takes one value']],
-    ['a block list for a value', 'name:\n  - a\n  - b\n', ['line 1', 'name takes one value']],
-    ['keys for a value', 'name: { a: b }\n', ['line 1', 'name takes one value']],
-    ['a value for keys', 'apps: snac\n', ['line 1', 'apps takes keys of its own']],
-    ['a value for keys below', 'apps:\n  snac: x.org\n', ['line 2', 'apps.snac takes keys of its own']],
+    ['a list for a value', 'mail:\n  mode: [smtp]\n', ['line 2', 'mail.mode needs a single value']],
+    ['a block list for a value', 'name:\n  - a\n  - b\n', ['line 1', 'name needs a single value']],
+    ['keys for a value', 'name: { a: b }\n', ['line 1', 'name needs a single value']],
+    ['a value for keys', 'apps: snac\n', ['line 1', 'apps needs keys below it']],
+    ['a value for keys below', 'apps:\n  snac: x.org\n', ['line 2', 'apps.snac needs keys below it']],
     ['a list at the top', '- a\n- b\n', ['not a list of keys']],
     ['a word at the top', 'hello\n', ['not a list of keys']],
-    ['another version', 'version: 2\n', ['line 1', 'version has to be 1']],
-    ['a version in quotes', 'version: "1"\n', ['line 1', 'version has to be 1']],
-    ['a version of keys', 'version: {}\n', ['line 1', 'version has to be 1']],
+    ['another version', 'version: 2\n', ['line 1', 'version must be 1']],
+    ['a version in quotes', 'version: "1"\n', ['line 1', 'version must be 1']],
+    ['a version of keys', 'version: {}\n', ['line 1', 'version must be 1']],
     ['a duplicate key', 'name: a1\nbind: ::1\nname: b1\n', ['line 3', 'duplicate']],
     ['a tab', 'mail:\n\tmode: none\n', ['line 2']],
     ['an open quote', 'name: "fedi\nbind: 0.0.0.0\n', ['line']],
@@ -72,7 +72,7 @@ describe('fedi.yaml that is refused', () => {
     ['mail', 'mail: [smtp]\n'],
     ['tls', 'tls: []\n'],
   ])('a list for keys: %s in %j', async (key, text) => {
-    expect((await problemFrom(() => yamlSource(text))).message).toContain(`${key} takes keys`);
+    expect((await problemFrom(() => yamlSource(text))).message).toContain(`${key} needs keys`);
   });
 
   test('a folder in its place is not the same as none', async () => {

@@ -55,7 +55,7 @@ describe('an address of PostgreSQL', () => {
     ['postgresql://m:p@[::1]/mastodon', /the container itself/],
     ['postgresql://m:p@db.example.org', /lacks/],
     ['postgresql://m:p@db.example.org/a/b', /lacks/],
-    ['postgresql://m@db.example.org/mastodon', /password: Nothing was given/],
+    ['postgresql://m@db.example.org/mastodon', /password: A value is required/],
     ['postgresql://m:p@db.example.org/%E0%A4%A', /Not an address/],
     ['postgresql://m:%E0%A4%A@db.example.org/mastodon', /Not an address/],
     [
@@ -115,7 +115,7 @@ describe('an address of Redis', () => {
     'rediss://default:p@r.example.org',
   ])('%j is taken', (text) => expect(redis?.parse(text)).toHaveProperty('value'));
   test.each([
-    ['redis://r.example.org', /password: Nothing was given/],
+    ['redis://r.example.org', /password: A value is required/],
     ['redis://:p@r.example.org/cache', /lacks/],
     [
       'rediss://:p@r.example.org/0?ssl_cert_reqs=none',

@@ -83,7 +83,7 @@ test.each([
   ['contact-us', 'reserved'],
   ['ns3', 'reserved'],
   ['my2027', 'reserved'],
-  ['', 'Nothing'],
+  ['', 'A value is required'],
 ])('the name %j is refused: %s', (given, said) => {
   expect(appOf('pixelfed').parseAdmin(given)).toEqual({ problem: expect.stringContaining(said) });
 });

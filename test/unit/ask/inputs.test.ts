@@ -50,7 +50,7 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
     const begin = async (): Promise<void> => {
       const aside = topic === 'more' || topic === 'size';
       await run.answer('What now?', aside ? 'More' : `Change: ${message}`);
-      if (aside) await run.answer('Which one', `${message}:`);
+      if (aside) await run.answer('Which setting', `${message}:`);
       if (other !== undefined) await run.answer(message, other);
     };
     await begin();
@@ -67,7 +67,7 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
       if (ALL_QUESTIONS.some((one) => one.follows === key && one.message === now.message))
         await now.enter('');
       await run.asked('What now?');
-      const shown = run.written().slice(run.written().lastIndexOf('The answers:'));
+      const shown = run.written().slice(run.written().lastIndexOf('Your answers:'));
       const line = shown.split('\n').find((one) => one.startsWith(`  ${message}  `)) ?? '';
       // A name with other letters than ASCII is shown in both ways.
       expect(

@@ -46,7 +46,7 @@ const idOf = (turns: readonly Turn[]): string =>
 const reviewed = (run: Dialogue, message: string): string =>
   run
     .written()
-    .slice(run.written().lastIndexOf('The answers:'))
+    .slice(run.written().lastIndexOf('Your answers:'))
     .split('\n')
     .find((line) => line.startsWith(`  ${message}  `))
     ?.slice(message.length + 2)
@@ -128,10 +128,10 @@ describe.each(names)('%s', (name) => {
       const again = open();
       if (i === 0) {
         await again.asked(question);
-        expect(again.words()).not.toContain('are still here');
+        expect(again.words()).not.toContain('UTC were saved');
         return;
       }
-      await again.answer('Your answers of', 'Go on with them');
+      await again.answer('Your answers of', 'Continue with them');
       await again.turns(turns.slice(0, i).filter(isSecret));
       await again.asked(question);
       for (const turn of turns.slice(0, i))
@@ -144,8 +144,8 @@ describe.each(names)('%s', (name) => {
     await first.turns(turns.slice(0, 3));
     await first.leave();
     const again = open();
-    await again.answer('Your answers of', 'Begin anew');
-    await again.asked('Which server');
+    await again.answer('Your answers of', 'Start over');
+    await again.asked('Apps to install');
     expect(existsSync(folder)).toBe(false);
     await again.leave();
     expect(existsSync(folder)).toBe(false);
@@ -232,7 +232,7 @@ describe.each(names)('every change from the review: %s', (name) => {
       seen++;
       const pick = async (): Promise<void> => {
         await run.answer('What now?', inMore ? 'More' : `Change: ${row.message}`);
-        if (inMore) await run.answer('Which one', `${row.message}:`);
+        if (inMore) await run.answer('Which setting', `${row.message}:`);
         await run.asked(row.message);
       };
       await pick();
@@ -255,15 +255,15 @@ describe.each(names)('every change from the review: %s', (name) => {
     expect(readFileSync(join(folder, '.fedi/conversation.json'), 'utf8')).not.toContain('horse');
   });
 
-  test('another server, and several', async () => {
+  test('another app, and several', async () => {
     const run = open();
     await run.turns(turns);
-    await run.answer('What now?', 'Change: Which server');
-    await run.answer('Which server', 'Several of them');
-    expect(await run.answer('Which server', 'snac, mastodn')).toContain('mastodn: It is one of');
-    await run.answer('Which server', 'mastodon,snac');
+    await run.answer('What now?', 'Change: Apps to install');
+    await run.answer('Apps to install', 'More than one');
+    expect(await run.answer('Apps to install', 'snac, mastodn')).toContain('mastodn: Choose one of');
+    await run.answer('Apps to install', 'mastodon,snac');
     await untilReview(run);
-    expect(reviewed(run, 'Which server')).toBe(
+    expect(reviewed(run, 'Apps to install')).toBe(
       APP_IDS.filter((one) => ['snac', 'mastodon'].includes(one)).join(','),
     );
   });

@@ -113,14 +113,14 @@ describe('certificates', () => {
   test.each([
     [1, [], /^$/],
     [18, [], /^$/],
-    [20, ['warning'], /runs out on 20.*has not renewed it/],
-    [25, ['blocker'], /ran out on 20/],
-    [-2, ['blocker'], /is valid from 20.* only/],
+    [20, ['warning'], /expires on 20.*has not renewed it/],
+    [25, ['blocker'], /expired on 20/],
+    [-2, ['blocker'], /is not valid before 20/],
   ])('of one day, after %i hours', async (hours, levels, words) => {
     const { looked, ...seen } = await look(await listen(own), { hours });
     expect(seen.levels).toEqual(levels);
     expect(seen.what).toMatch(words);
-    expect(looked?.seen).toMatch(/^social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d, from social/);
+    expect(looked?.seen).toMatch(/^social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d, issued by social/);
   });
 
   test.each([
@@ -140,7 +140,7 @@ describe('certificates', () => {
       'one for another name',
       elsewhere,
       { trusts: elsewhere.cert },
-      /serves for social\.example\.org is one for other\.example\.org/,
+      /serves for social\.example\.org is for other\.example\.org/,
     ],
   ])('%s', async (_, with_, options, words) => {
     const seen = await look(await listen(with_), options);

@@ -1,4 +1,4 @@
-/** Every check of the table, on a host where all is well and on hosts where one thing is wrong. */
+/** Every check of the table, on a healthy host and on hosts with one defect. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CHECKS, checksInWords } from '../../../wizard/checks/table.ts';
@@ -88,7 +88,7 @@ type Row = [
 const ROWS: Row[] = [
   ['docker', 'all well', contextOf(), '', /28\.2\.2, Compose 2\.36\.0, at unix:/],
   ['docker', 'no engine', contextOf({}, { info: WITHOUT }), 'blocker', /not installed/],
-  ['docker', 'an old engine', contextOf({}, { info: { version: '19.03.15' } }), 'blocker', /19\.03\.15 is too old: 20\.10/],
+  ['docker', 'an old engine', contextOf({}, { info: { version: '19.03.15' } }), 'blocker', /19\.03\.15 is too old: at least 20\.10/],
   ['docker', 'Podman', contextOf({}, { info: { version: '5.4.2' } }), 'blocker', /5\.4\.2 is too old.*Podman/],
   ['docker', 'the oldest engine', contextOf({}, { info: { version: '20.10.0' } }), '', /20\.10\.0/],
   ['docker', 'another context', contextOf({}, { info: { chosenBy: 'the context other', socket: 'unix:///o' } }), 'warning', /the context other names unix:\/\/\/o/],
@@ -97,7 +97,7 @@ const ROWS: Row[] = [
   ['docker', 'a snap, and the site below /home', contextOf({}, { info: { dataRoot: '/var/snap/docker/x' }, folder: '/home/a/fedi' }), 'warning', /snap/],
   ['docker', 'IPv6 on an engine that hides it', contextOf({ bind: '::' }, { info: { version: '26.1.5' } }), 'warning', /26\.1\.5 hides the addresses.*27/],
   ['docker', 'IPv6 on one that does not', contextOf({ bind: '::' }), '', /28\.2\.2/],
-  ['docker', 'rootless', contextOf({}, { info: { rootless: true } }), 'blocker', /rootless.*port 80: 1024 is the lowest.*ip_unprivileged_port_start=80/],
+  ['docker', 'rootless', contextOf({}, { info: { rootless: true } }), 'blocker', /rootless.*port 80: the lowest is 1024.*ip_unprivileged_port_start=80/],
   ['docker', 'rootless, with low ports allowed', contextOf({}, { info: { rootless: true }, host: { firstFreePort: async () => 80 } }), 'warning', /rootless.*one address/],
   ['docker', 'rootless, behind a proxy', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { info: { rootless: true } }), 'warning', /rootless/],
 
@@ -109,77 +109,77 @@ const ROWS: Row[] = [
   ['system', 'another system', contextOf({}, { host: { platform: 'darwin' } }), 'warning', /darwin, not Linux/],
   ['system', 'Docker Desktop', contextOf({}, { info: { system: 'Docker Desktop' } }), 'warning', /virtual machine/],
 
-  ['proxy', 'on the host’s own address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), 'warning', /8080.*open to everybody on 0\.0\.0\.0.*--tls-proxies/],
-  ['proxy', 'on a public address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, bind: '203.0.113.9' }), 'warning', /open to everybody/],
-  ['proxy', 'the proxy is named', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, 'tls.proxies': '192.0.2.1' }), '', /192\.0\.2\.1 believed/],
+  ['proxy', 'on the host’s own address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), 'warning', /8080.*open to everyone on 0\.0\.0\.0.*--tls-proxies/],
+  ['proxy', 'on a public address', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, bind: '203.0.113.9' }), 'warning', /open to everyone/],
+  ['proxy', 'the proxy is named', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, 'tls.proxies': '192.0.2.1' }), '', /192\.0\.2\.1 trusted/],
   ['proxy', 'on loopback', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080, bind: '127.0.0.1' }), '', /on 127\.0\.0\.1:8080/],
 
   ['memory', 'enough', contextOf(), '', /^this host has 4\.0 GB of memory and 0 MB of swap; snac needs at least 256 MB$/],
   ['memory', 'too little', contextOf({}, { info: { memoryMiB: 200 } }), 'warning', /less memory than the site needs: 200 MB of memory and 0 MB of swap; snac needs at least 256 MB\..*--swap 1/],
   ['memory', 'too little, but swap', contextOf({}, { info: { memoryMiB: 200 }, host: { swapMiB: async () => 64 } }), '', /200 MB of memory and 64 MB of swap/],
   ['memory', 'too little, but swap will be made', contextOf({}, { info: { memoryMiB: 200 }, swapGiB: 1 }), '', /200 MB/],
-  ['memory', 'three that fit', contextOf(THREE, { info: { memoryMiB: 8192 } }), '', /snac, Mastodon, Pixelfed need at least 4\.0 GB\. When all are busy they take more: snac 256 MB, Mastodon 1\.9 GB, Pixelfed 3\.4 GB: together 5\.5 GB, at most 20 processes/],
-  ['memory', 'three with sizes for a bigger host', contextOf({ ...THREE, 'apps.mastodon.size': '8gb' }, { info: { memoryMiB: 8192 } }), 'warning', /When all are busy they take more memory than this host has: .*Mastodon 6\.8 GB.*together 10\.5 GB.*; it has 8\.0 GB\..*`fedi-setup apply --mastodon-size 4gb`; or add memory/],
+  ['memory', 'three that fit', contextOf(THREE, { info: { memoryMiB: 8192 } }), '', /snac, Mastodon, Pixelfed need at least 4\.0 GB\. Under load they use more: snac 256 MB, Mastodon 1\.9 GB, Pixelfed 3\.4 GB: together 5\.5 GB, at most 20 busy processes/],
+  ['memory', 'three with sizes for a bigger host', contextOf({ ...THREE, 'apps.mastodon.size': '8gb' }, { info: { memoryMiB: 8192 } }), 'warning', /Under load the apps use more memory than this host has: .*Mastodon 6\.8 GB.*together 10\.5 GB.*; it has 8\.0 GB\..*`fedi-setup apply --mastodon-size 4gb`; or add memory/],
   ['memory', 'three on a host for one', contextOf(THREE, { info: { memoryMiB: 2048 } }), 'warning', /less memory than the site needs.*--swap 2/],
-  ['cores', 'enough', contextOf(THREE), '', /2; 2 wanted/],
-  ['cores', 'one for two that compute', contextOf(THREE, { info: { cpus: 1 } }), 'warning', /1 processor core for Mastodon and Pixelfed \(.*20 processes.*2 cores/],
-  ['cores', 'one for snac', contextOf({}, { info: { cpus: 1 } }), '', /1; 0 wanted/],
+  ['cores', 'enough', contextOf(THREE), '', /2; 2 recommended/],
+  ['cores', 'one for two that compute', contextOf(THREE, { info: { cpus: 1 } }), 'warning', /1 processor core for Mastodon and Pixelfed \(.*20 busy processes.*2 cores/],
+  ['cores', 'one for snac', contextOf({}, { info: { cpus: 1 } }), '', /1; 0 recommended/],
   ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
-  ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB are free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
-  ['disk', 'no inodes', contextOf({}, space(100 * GIB, 12)), 'blocker', /Only 12 more files fit where the site directory lies/],
+  ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
+  ['disk', 'no inodes', contextOf({}, space(100 * GIB, 12)), 'blocker', /Only 12 inodes free for the site directory/],
   ['disk', 'inodes that are not counted', contextOf({}, space(100 * GIB, 0, 0)), '', /100\.0 GB free in/],
   ['disk', 'no room for the swap file', contextOf({}, { ...space(3 * GIB), swapGiB: 4 }), 'blocker', /the swap file \(\/\); 5\.0 GB/],
-  ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB are left.*docker system df/],
-  ['disk', 'a site that exists, and no space', contextOf({}, { ...space(GIB / 4), exists: true }), 'blocker', /Only 256 MB are free/],
-  ['disk', 'an engine whose disk we cannot see', contextOf({}, { host: { space: async () => undefined } }), '', /cannot be seen from here/],
+  ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB left.*docker system df/],
+  ['disk', 'a site that exists, and no space', contextOf({}, { ...space(GIB / 4), exists: true }), 'blocker', /Only 256 MB free/],
+  ['disk', 'an engine whose disk we cannot see', contextOf({}, { host: { space: async () => undefined } }), '', /is not accessible/],
 
   ['ports', 'free', contextOf(), '', /tcp 80 free, tcp 443 free, udp 443 free/],
   ['ports', 'taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'tcp', address: '::', port: 80, inode: '1' }], ownerOf: async () => 'nginx (process 812)' } }), 'blocker', /tcp 80: nginx \(process 812\)\./],
   ['ports', 'UDP taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'udp', address: '0.0.0.0', port: 443, inode: '1' }] } }), 'blocker', /udp 443: a process of another user.*sudo ss/],
   ['ports', 'taken on another address', contextOf({ bind: '192.0.2.7' }, { host: { listeners: async () => [{ protocol: 'tcp', address: '10.0.0.7', port: 80, inode: '1' }] } }), '', /tcp 80 free/],
   ['ports', 'taken by another project', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'tcp' }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
-  ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /Taken on [\d.]+: udp 443: the container caddy/],
+  ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /In use on [\d.]+: udp 443: the container caddy/],
   ['ports', 'our own', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port, protocol: 'tcp' })) }] } }), '', /tcp 80 ours/],
   ['ports', 'a proxy needs one only', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), '', /: tcp 8080 free$/],
 
-  ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time that acme-v02\.api\.letsencrypt\.org gives$/],
-  ['clock', 'a little fast', contextOf({}, { ...at(NOW - 60), now }), 'warning', /fast by 60 seconds/],
-  ['clock', 'far too slow', contextOf({}, { ...at(NOW + 3600), now }), 'blocker', /slow by 3600 seconds.*set-ntp/],
-  ['clock', 'asked of the registry, where something is pulled', contextOf({ 'tls.mode': 'internal' }, { ...at(NOW + 3600), now, pulls: PULLS }), 'blocker', /slow by 3600.*registry-1\.docker\.io/],
-  ['clock', 'nobody to ask, and NTP is off', contextOf({}, { host: { dateAt: async () => { throw new Error('unreachable'); }, isSynchronized: async () => false } }), 'warning', /Nothing keeps the clock.*gave no time \(unreachable\); the system says that its clock is not kept/],
-  ['clock', 'nobody to ask, and NTP is on', contextOf({ 'tls.mode': 'internal' }, { host: { isSynchronized: async () => true } }), '', /^the system says that its clock is kept by NTP$/],
-  ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^nothing to compare it with$/],
+  ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time of acme-v02\.api\.letsencrypt\.org$/],
+  ['clock', 'a little fast', contextOf({}, { ...at(NOW - 60), now }), 'warning', /60 seconds fast/],
+  ['clock', 'far too slow', contextOf({}, { ...at(NOW + 3600), now }), 'blocker', /3600 seconds slow.*set-ntp/],
+  ['clock', 'asked of the registry, where something is pulled', contextOf({ 'tls.mode': 'internal' }, { ...at(NOW + 3600), now, pulls: PULLS }), 'blocker', /3600 seconds slow.*registry-1\.docker\.io/],
+  ['clock', 'nobody to ask, and NTP is off', contextOf({}, { host: { dateAt: async () => { throw new Error('unreachable'); }, isSynchronized: async () => false } }), 'warning', /The clock of this host is not synchronized.*no time from acme-v02\.api\.letsencrypt\.org \(unreachable\); the system clock is not synchronized by NTP/],
+  ['clock', 'nobody to ask, and NTP is on', contextOf({ 'tls.mode': 'internal' }, { host: { isSynchronized: async () => true } }), '', /^the system clock is synchronized by NTP$/],
+  ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^not compared$/],
 
   ['registry', 'answers', contextOf({}, { pulls: PULLS, engine: { findInRegistry: async () => undefined } }), '', /^docker\.io answers; ghcr\.io answers$/],
   ['registry', 'has what is known, under its name too', contextOf({}, { pulls: ['a.example/b:1@sha256:1'], engine: { findInRegistry: async () => published('sha256:1') } }), '', /^a\.example answers$/],
-  ['registry', 'has another one under the name of a known one', contextOf({}, { pulls: [...PULLS, 'ghcr.io/c/d:1@sha256:1'], engine: { findInRegistry: async (reference) => published(reference.includes('@') ? 'sha256:1' : 'sha256:2') } }), 'warning', /another image by now under the name ghcr\.io\/c\/d:1\..*gets: sha256:1\..*ghcr\.io\/c\/d:1 is sha256:2$/],
-  ['registry', 'has an image for other processors only', contextOf({}, { pulls: PULLS, info: { architecture: 'arm64' }, engine: { findInRegistry: async (reference) => published('sha256:1', reference.includes('caddy') ? ['linux/amd64', 'linux/arm64'] : ['linux/amd64']) } }), 'blocker', /is not made for linux\/arm64, only for linux\/amd64.*another processor/],
+  ['registry', 'has another one under the name of a known one', contextOf({}, { pulls: [...PULLS, 'ghcr.io/c/d:1@sha256:1'], engine: { findInRegistry: async (reference) => published(reference.includes('@') ? 'sha256:1' : 'sha256:2') } }), 'warning', /now has another image under the name ghcr\.io\/c\/d:1\..*was tested: sha256:1\..*ghcr\.io\/c\/d:1 is sha256:2$/],
+  ['registry', 'has an image for other processors only', contextOf({}, { pulls: PULLS, info: { architecture: 'arm64' }, engine: { findInRegistry: async (reference) => published('sha256:1', reference.includes('caddy') ? ['linux/amd64', 'linux/arm64'] : ['linux/amd64']) } }), 'blocker', /is not available for linux\/arm64, only for linux\/amd64.*another processor/],
   ['registry', 'does not say for which processors', contextOf({}, { pulls: PULLS, info: { architecture: 'arm64' }, engine: { findInRegistry: async () => published('sha256:1', []) } }), '', /answers/],
   ['registry', 'is not reached: once for all of its images', contextOf({}, { pulls: ['ghcr.io/a/b:1', 'ghcr.io/c/d:2'], engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /^(?!.*could not.*could not).*ghcr\.io\/a\/b:1, ghcr\.io\/c\/d:2 could not be pulled/],
   ['registry', 'does not', contextOf({}, { pulls: PULLS.slice(0, 1), engine: { findInRegistry: async (reference) => { throw new Problem(EXIT.PREFLIGHT, `The image ${reference} could not be pulled: refused.`, { means: 'No.', next: 'Check the network.' }); } } }), 'blocker', /caddy:2\.11\.4 could not be pulled: refused\..*Check the network/],
 
   ['outside', 'all well', contextOf({}, curl(0)), '', /a container reaches acme-v02/],
-  ['outside', 'no DNS', contextOf({}, curl(6, 'curl: (6) Could not resolve host: acme-v02.api.letsencrypt.org')), 'blocker', /cannot look up names.*daemon\.json.*\(6\) Could not resolve/],
-  ['outside', 'no HTTPS', contextOf({}, curl(28, 'curl: (28) Connection timed out')), 'blocker', /do not reach acme-v02.*firewall/],
-  ['outside', 'no container starts', contextOf({}, curl(125, 'docker: Error response from daemon: could not find bridge docker0.\n\nRun docker --help')), 'warning', /Nobody could look.*could not find bridge docker0\.$/],
-  ['outside', 'a certificate that nobody knows', contextOf({}, curl(60, 'curl: (60) SSL certificate problem')), 'blocker', /by HTTPS/],
+  ['outside', 'no DNS', contextOf({}, curl(6, 'curl: (6) Could not resolve host: acme-v02.api.letsencrypt.org')), 'blocker', /cannot resolve acme-v02.*daemon\.json.*\(6\) Could not resolve/],
+  ['outside', 'no HTTPS', contextOf({}, curl(28, 'curl: (28) Connection timed out')), 'blocker', /cannot reach acme-v02.*firewall/],
+  ['outside', 'no container starts', contextOf({}, curl(125, 'docker: Error response from daemon: could not find bridge docker0.\n\nRun docker --help')), 'warning', /could not be checked.*could not find bridge docker0\.$/],
+  ['outside', 'a certificate that nobody knows', contextOf({}, curl(60, 'curl: (60) SSL certificate problem')), 'blocker', /over HTTPS/],
   ['outside', 'the same from a CA of one’s own', contextOf({ 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/d' }, curl(60)), '', /reaches ca\.example\.net/],
-  ['outside', 'behind a proxy, the registry is asked', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /registry-1\.docker\.io is unknown/],
+  ['outside', 'behind a proxy, the registry is asked', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /cannot resolve registry-1\.docker\.io/],
 
-  ['ipv6', 'all well', contextOf({}, curl(0)), '', /by IPv6/],
-  ['ipv6', 'none in containers', contextOf({}, curl(7, "curl: (7) Couldn't connect")), 'warning', /This host has IPv6, its containers do not.*\(7\)/],
+  ['ipv6', 'all well', contextOf({}, curl(0)), '', /over IPv6/],
+  ['ipv6', 'none in containers', contextOf({}, curl(7, "curl: (7) Couldn't connect")), 'warning', /This host has IPv6, but its containers do not.*\(7\)/],
 
-  ['uploads', 'all well', uploads(''), '', /^Pixelfed: all of them 33:33’s and readable$/],
-  ['uploads', 'files of root', uploads('foreign app/public/m\n'), 'blocker', /^Not all in fedi_pixelfed_storage belongs to 33:33: 1 \(app\/public\/m\).*doctor --fix/],
-  ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Not all in app\/public of .*: 1000 or more .* and others\)/],
-  ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
+  ['uploads', 'all well', uploads(''), '', /^Pixelfed: all owned by 33:33 and readable$/],
+  ['uploads', 'files of root', uploads('foreign app/public/m\n'), 'blocker', /^Files in fedi_pixelfed_storage do not belong to 33:33: 1 \(app\/public\/m\).*doctor --fix/],
+  ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Files in app\/public of .* are not readable for everyone: 1000 or more .* and others\)/],
+  ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /Default images are missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
-  ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /metadata service of .*: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
+  ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
   ['metadata', 'open by IPv6', metadata('0.001 http://[fd00:ec2::254]/\n'), 'warning', /ip6tables -I DOCKER-USER -d fd00:ec2::254 .*ip6 daddr fd00:ec2::254/],
-  ['metadata', 'no container starts', metadata(''), '', /^not looked at$/],
-  ['uploads', 'nobody could look', uploads('', 1), 'warning', /could not be looked at.*not looked at$/],
+  ['metadata', 'no container starts', metadata(''), '', /^not checked$/],
+  ['uploads', 'nobody could look', uploads('', 1), 'warning', /could not be checked\..*not checked$/],
 ];
 
 describe('the checks', () => {
@@ -251,7 +251,7 @@ describe('nothing is asked outside that the site has no business with', () => {
       const context = contextOf({ 'apps.snac.domain': domain }, deaf);
       const looked = await runCheck('dns', context);
       expect(looked?.found).toMatchObject([
-        { level: 'blocker', what: `${domain} is no name that the world can find.` },
+        { level: 'blocker', what: `${domain} is a reserved name, which the public DNS does not have.` },
       ]);
       expect(await runCheck('caa', context)).toBeUndefined();
     },

@@ -1,4 +1,4 @@
-/** What a changed answer does to a site that exists, and what a person is told once a question is answered. */
+/** Rules for changed answers of an existing site, and the notes shown after an answer. */
 import { describe, expect, test } from 'vitest';
 import { changed } from '../../../wizard/config/later.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
@@ -19,9 +19,13 @@ const to = (more: Readonly<Record<string, string | undefined>>) =>
 
 describe('refused', () => {
   test.each([
-    ['apps.snac.domain', 'c.example.org', 'belong to a.example.org, not to c.example.org'],
-    ['apps.mastodon.domain', 'c.example.org', 'belong to b.example.org, not to c.example.org'],
-    ['apps.mastodon.web-domain', 'c.example.org', 'A domain is for ever'],
+    ['apps.snac.domain', 'c.example.org', 'This site uses a.example.org; the answers now say c.example.org'],
+    [
+      'apps.mastodon.domain',
+      'c.example.org',
+      'This site uses b.example.org; the answers now say c.example.org',
+    ],
+    ['apps.mastodon.web-domain', 'c.example.org', 'A domain cannot be changed'],
     ['apps.mastodon.release', 'v4.7.5', 'v4.7.5 is older'],
     ['apps.mastodon.release', 'v4.6.9', 'v4.6.9 is older'],
     ['apps.pixelfed.release', 'v0.14.3', 'v0.14.3 is older'],
@@ -83,17 +87,17 @@ describe('a domain that is taken', () => {
     'snac.localhost',
     'fedi.test',
   ])('%s: the handle alone', (domain) =>
-    expect(notes('apps.snac.domain', domain)).toEqual([`Handles: @you@${domain}, for ever.`]),
+    expect(notes('apps.snac.domain', domain)).toEqual([`Handles: @you@${domain} (permanent).`]),
   );
   test.each(['example.org', 'example.co.uk', 'anna.duckdns.org'])('%s is a whole one', (domain) => {
     expect(notes('apps.snac.domain', domain)).toEqual([
-      `Handles: @you@${domain}, for ever.`,
-      expect.stringContaining(`${domain} is a whole domain`),
+      `Handles: @you@${domain} (permanent).`,
+      expect.stringContaining(`This server will provide the front page of ${domain}`),
     ]);
   });
   test('both forms of an international one', () => {
     expect(notes('apps.snac.domain', 'social.xn--mnchen-3ya.de')).toEqual([
-      'Handles: @you@social.münchen.de, for ever. Other servers write it social.xn--mnchen-3ya.de.',
+      'Handles: @you@social.münchen.de (permanent). Other servers show it as social.xn--mnchen-3ya.de.',
     ]);
   });
 });

@@ -163,7 +163,7 @@ describe('a directory for data', () => {
     '/proc/1',
   ];
   test.each(OF_THE_SYSTEM)('%s is the system’s, which would be given away', (path) => {
-    expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('not a place for data') });
+    expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('Data cannot be stored in ') });
   });
   test.each([
     '/srv',

@@ -69,8 +69,8 @@ test('rules: a semicolon between two, as many and as long as Pixelfed takes', ()
   for (const [text, said] of [
     [' ; ', 'Nothing was given.'],
     ['fine rule; no', 'Rule 2, “no”, is too short: 5 characters at least.'],
-    [`${long}y`, 'Rule 1: It is 1001 characters long; 1000 is the most.'],
-    ['a\tb rule', 'Rule 1: It holds an invisible character'],
+    [`${long}y`, 'Rule 1: Too long: 1001 characters; the limit is 1000.'],
+    ['a\tb rule', 'Rule 1: It contains an invisible character'],
     [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed takes 30 at most.'],
   ])
     expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(said as string) });
