@@ -27,8 +27,8 @@ export const LONG: readonly Turn[] = [
     question: 'Your user name on snac',
     text: 'anna',
     wrong: [
-      ['anna b', '1 to 30 of a-z, 0-9 and _.'],
-      ['oauth', 'is a part of snac’s own addresses'],
+      ['anna b', 'Use 1 to 30 characters: a-z, 0-9 and _.'],
+      ['oauth', 'snac uses oauth in its own URLs'],
     ],
   },
   {
@@ -70,9 +70,13 @@ export const SHORT: readonly Turn[] = [
 export const BUCKET: readonly Turn[] = [
   { question: 'Which server', entry: 'Mastodon' },
   { question: 'Domain of Mastodon', text: 'social.example.org', wrong: [['co.uk', 'belongs to everybody']] },
-  { question: 'Your user name on Mastodon', text: 'anna', wrong: [['an.na', '1 to 30 of a-z, 0-9 and _.']] },
+  {
+    question: 'Your user name on Mastodon',
+    text: 'anna',
+    wrong: [['an.na', 'Use 1 to 30 characters: a-z, 0-9 and _.']],
+  },
   { question: 'Your e-mail address', text: 'anna@example.org' },
-  { question: 'Where pictures and videos are kept', entry: 'In an S3 bucket' },
+  { question: 'Where to store pictures and videos', entry: 'In an S3 bucket' },
   {
     question: 'Address of the S3 interface',
     text: 'https://s3.example.org',
@@ -83,14 +87,14 @@ export const BUCKET: readonly Turn[] = [
   },
   { question: 'Region of the bucket', text: 'eu-1', wrong: [['eu 1', 'Not a region']] },
   { question: 'Name of the bucket', text: 'media-1', wrong: [['Media', '3 to 63 of a-z']] },
-  { question: 'Access key of the bucket', text: 'AK1', wrong: [['A K', 'It holds a space']] },
+  { question: 'Access key of the bucket', text: 'AK1', wrong: [['A K', 'It contains a space']] },
   {
     question: 'Secret key of the bucket',
     text: 'correct+horse',
-    wrong: [['correct horse', 'It holds a space']],
+    wrong: [['correct horse', 'It contains a space']],
   },
   { question: 'Public host of the bucket', text: '', wrong: [['https://m.example.org', 'without https://']] },
-  { question: 'Who makes an object public', entry: 'The bucket' },
+  { question: 'How objects become public', entry: 'By the bucket' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
   { question: 'Certificates', entry: 'None here' },
   { question: 'Port for your proxy', text: '8080', wrong: [['eight', 'A port is a whole number']] },
@@ -108,7 +112,7 @@ export const ANOTHER: readonly Turn[] = [
   { question: 'Domain of Pixelfed', text: 'pix.example.org' },
   { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', '2 to 30 of a-z']] },
   { question: 'Your e-mail address', text: 'anna@example.org' },
-  { question: 'Where pictures and videos are kept', entry: 'On this host' },
+  { question: 'Where to store pictures and videos', entry: 'On this host' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
   { question: 'Certificates', entry: 'From a root made here' },
   { question: 'What now?' },
