@@ -99,7 +99,7 @@ const ROWS: Row[] = [
   ['mastodon', 'streaming', 'not for strangers', (base) => on(`GET ${base}/p/5`, json(403, '')), /as other servers fetch it answered 403/],
   ['mastodon', 'streaming', 'not deleted', (base) => on(`GET ${base}/api/v1/statuses/5`, json(200, {})), /deleted post is still there/],
 
-  ['snac', 'mail', 'a wrong password', () => tells('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it does not take the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
+  ['snac', 'mail', 'a wrong password', () => tells('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it rejected the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
   ['snac', 'mail', 'no such host', () => tells('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /mail\.x\.org does not exist in the DNS/],
   ['snac', 'mail', 'nobody there', () => tells('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
   ['snac', 'mail', 'a refused sender', () => tells('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /does not take snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
