@@ -109,15 +109,11 @@ async function verifyCompose(
     services: Record<string, { environment?: Record<string, string> }>;
   };
   if (read.name !== site.compose.name) {
-    throw new Problem(
-      EXIT.REFUSED,
-      `Compose uses the project name ${read.name}, not ${site.compose.name}.`,
-      {
-        means:
-          'A `.env` or an override sets another name, so the data would not be found. Nothing was changed.',
-        next: 'Remove COMPOSE_PROJECT_NAME from `.env` and `name:` from compose.override.yaml.',
-      },
-    );
+    throw new Problem(EXIT.REFUSED, `Compose uses the project name ${read.name}, not ${site.compose.name}.`, {
+      means:
+        'A `.env` or an override sets another name, so the data would not be found. Nothing was changed.',
+      next: 'Remove COMPOSE_PROJECT_NAME from `.env` and `name:` from compose.override.yaml.',
+    });
   }
   // Overrides may change variables.
   if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return;
@@ -129,14 +125,10 @@ async function verifyCompose(
         // Compose shows a literal $ doubled.
         const shown = read.services[name]?.environment?.[variable]?.replaceAll('$$', '$');
         if (shown !== (typeof value === 'number' ? String(value) : reveal(value))) {
-          throw new Problem(
-            EXIT.FAILED,
-            `The value of ${variable} would arrive changed in the container.`,
-            {
-              means: 'Nothing was changed.',
-              next: 'This is a fault of fedi-setup: please report it, with the kinds of characters in the value.',
-            },
-          );
+          throw new Problem(EXIT.FAILED, `The value of ${variable} would arrive changed in the container.`, {
+            means: 'Nothing was changed.',
+            next: 'This is a fault of fedi-setup: please report it, with the kinds of characters in the value.',
+          });
         }
       }
     }
