@@ -82,7 +82,7 @@ export const BUCKET: readonly Turn[] = [
     text: 'https://s3.example.org',
     wrong: [
       ['http://s3.example.org', 'Not an https:// address.'],
-      ['https://s3.example.org/bucket', 'without /bucket behind it'],
+      ['https://s3.example.org/bucket', 'leave out /bucket'],
     ],
   },
   { question: 'Region of the bucket', text: 'eu-1', wrong: [['eu 1', 'Not a region']] },
@@ -110,7 +110,7 @@ export const BUCKET: readonly Turn[] = [
 export const ANOTHER: readonly Turn[] = [
   { question: 'Which server', entry: 'Pixelfed' },
   { question: 'Domain of Pixelfed', text: 'pix.example.org' },
-  { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', '2 to 30 of a-z']] },
+  { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', 'Use 2 to 30 characters: a-z']] },
   { question: 'Your e-mail address', text: 'anna@example.org' },
   { question: 'Where to store pictures and videos', entry: 'On this host' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
