@@ -32,7 +32,7 @@ describe.sequential('mail of snac', () => {
     const run = await site.apply(['--tls-root-file', '-'], { env, stdin: server.root });
     expect([run.code, proof(run)]).toMatchObject([5, { ok: false }]);
     expect(proof(run)?.['seen']).toBe(
-      `${MAIL_HOST}:587: the DNS knows no ${MAIL_HOST} (curl: (6) Could not resolve host: ${MAIL_HOST})`,
+      `${MAIL_HOST}:587: ${MAIL_HOST} does not exist in the DNS (curl: (6) Could not resolve host: ${MAIL_HOST})`,
     );
     await server.start(`${site.name}_snac_front`);
   });
@@ -54,9 +54,9 @@ describe.sequential('mail of snac', () => {
   test.each<[string, number, Record<string, string>, Partial<Mail>, string]>([
     [`smtps://${MAIL_HOST}:465`, 465, {}, { security: 'tls' }, 'accepted by'],
     [`smtp://${MAIL_HOST}:25`, 25, { smtp_username: '' }, { security: 'none' }, 'accepted by'],
-    [`smtp://${MAIL_HOST}:587`, 587, { smtp_password: 'wrong' }, {}, 'does not take the log-in of anna@'],
+    [`smtp://${MAIL_HOST}:587`, 587, { smtp_password: 'wrong' }, {}, 'rejected the log-in of anna@'],
     [`smtp://${MAIL_HOST}:587`, 587, { smtp_username: '' }, { user: undefined }, 'wants a log-in'],
-    [`smtps://${MAIL_HOST}:587`, 587, {}, { security: 'tls' }, 'port 587 begins in the clear'],
+    [`smtps://${MAIL_HOST}:587`, 587, {}, { security: 'tls' }, 'port 587 starts unencrypted'],
     [`smtp://${OTHER_HOST}:587`, 587, {}, { host: OTHER_HOST }, 'certificate is not trusted'],
     [`smtp://${MAIL_HOST}:2525`, 2525, {}, {}, 'nothing listens on port 2525'],
   ])('%s, %i, %j', (url, port, more, mail, words) => {

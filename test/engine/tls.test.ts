@@ -134,9 +134,9 @@ describe.sequential('certificates by ACME', () => {
       'the ports are closed',
       () => blocked,
       [
-        /^The CA gave no certificate for one\.fedi\.test\. It says: /,
-        /trying HTTP-01 \(port 80\) it saw: .*refused/,
-        /trying TLS-ALPN-01 \(port 443\) it saw: Failed to connect/,
+        /^The CA issued no certificate for one\.fedi\.test\. It says: /,
+        /by HTTP-01 \(port 80\): .*refused/,
+        /by TLS-ALPN-01 \(port 443\): Failed to connect/,
         /are ports 80 and 443 open/,
         /`fedi-setup prove`/,
       ],
@@ -144,13 +144,13 @@ describe.sequential('certificates by ACME', () => {
     [
       'the CA refuses the name',
       () => by443,
-      [/^The CA gave no certificate for one\.fedi\.test\. It says: .*forbidden/, /Take another CA/],
+      [/^The CA issued no certificate for one\.fedi\.test\. It says: .*forbidden/, /Use another CA/],
     ],
     [
       'the CA is not there',
       () => ({ directory: 'https://nobody.fedi.test/dir' }),
       [
-        /^Caddy got no certificate for one\.fedi\.test, since it could not talk to the CA: .*no such host/,
+        /^Caddy got no certificate for one\.fedi\.test, since it could not reach the CA: .*no such host/,
         /Is tls\.directory right/,
       ],
     ],
@@ -176,7 +176,7 @@ describe.sequential('certificates by ACME', () => {
     expect(failed.code).toBe(5);
     // Which challenge is tried first is chance, and Caddy takes Pebble's class of this error for final.
     expect(seenBy(failed, 'certificate')).toMatch(
-      /trying (HTTP-01 \(port 80\)|TLS-ALPN-01 \(port 443\)) it saw: .*no such host/,
+      /by (HTTP-01 \(port 80\)|TLS-ALPN-01 \(port 443\)): .*no such host/,
     );
     expect(seenBy(failed, 'certificate')).toContain('Give one.fedi.test an A record');
 

@@ -610,7 +610,7 @@ describe.sequential('containers', () => {
     const run = await again();
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/The container snac keeps restarting, with exit code 78/);
-    expect(run.stderr).toMatch(/\| snac: SNAC_PORT is "banana", which is no port/);
+    expect(run.stderr).toMatch(/\| snac: SNAC_PORT is "banana", which is not a port/);
     rmSync(inSite('env/snac.local.env'));
     expectProven(await again());
   });

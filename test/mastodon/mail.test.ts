@@ -138,13 +138,13 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     await change(smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'tls', ...LOGIN }));
     expect(prior.code).toBe(5);
     expect(open(prior)).toEqual(['mail']);
-    expect(seen()).toContain('port 587 begins in the clear. Set security to starttls');
+    expect(seen()).toContain('port 587 starts unencrypted. Set security to starttls');
     await change(
       smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'starttls', ...LOGIN, FEDI_MAIL_PASSWORD: 'wrong' }),
     );
     expect(prior.code).toBe(5);
     expect(open(prior)).toEqual(['mail']);
-    expect(seen()).toContain(`does not take the log-in of ${MAIL_USER}`);
+    expect(seen()).toContain(`rejected the log-in of ${MAIL_USER}`);
     expect(`${prior.stdout}${prior.stderr}`).not.toContain('half');
     expect(subjects()).toEqual([]);
     // Nothing was sent yet, so `prove` sends without being asked.
@@ -157,13 +157,13 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     const port = (number: number): Partial<Mail> => ({ port: number });
     const cases: readonly (readonly [Partial<Mail>, string])[] = [
       [{}, 'accepted by'],
-      [{ from: STRANGER }, `does not take ${STRANGER} as the sender`],
+      [{ from: STRANGER }, `rejected ${STRANGER} as the sender`],
       [port(2525), 'nothing listens on port 2525'],
-      [{ host: 'nowhere.invalid' }, 'the DNS knows no nowhere.invalid'],
+      [{ host: 'nowhere.invalid' }, 'nowhere.invalid does not exist in the DNS'],
       [{ host: OTHER_HOST }, 'certificate is not trusted'],
-      [{ security: 'none' }, 'wants encryption first'],
+      [{ security: 'none' }, 'it requires encryption'],
       [port(25), 'no STARTTLS on port 25'],
-      [port(465), 'waits for TLS on port 465'],
+      [port(465), 'expects TLS on port 465'],
       [{ user: undefined }, 'wants a log-in'],
     ];
     const mails = cases.map(([more]): Mail => ({

@@ -223,7 +223,7 @@ end
     const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
     const run = await site.apply(['--mastodon-s3-secret-key-file', '-'], { env, stdin: 'not-the-secret\n' });
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain('the secret key is not the one of this access key');
+    expect(run.stderr).toContain('the secret key does not belong to this access key');
     expect(run.stderr).toContain('SignatureDoesNotMatch');
     expect([site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()]).toEqual(before);
     expect(`${run.stdout}${run.stderr}`).not.toContain('not-the-secret');

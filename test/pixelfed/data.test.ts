@@ -198,7 +198,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
       url(postgresql('fedi', SECRET, 'none')),
       /"none" does not exist/,
     ],
-    ['PostgreSQL: no right to make tables', url(postgresql('guest', 'guest')), /may not make tables/],
+    ['PostgreSQL: no right to make tables', url(postgresql('guest', 'guest')), /may not create tables/],
     ['PostgreSQL: not Unicode', url(postgresql('fedi', SECRET, 'ascii')), /SQL_ASCII.*UTF8/],
     ['PostgreSQL: no TLS', url(`${postgresql()}?sslmode=require`), /does not support SSL/],
     ['Redis: a wrong password', redisUrl(redis('wrong')), /WRONGPASS/],

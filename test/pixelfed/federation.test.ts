@@ -128,7 +128,7 @@ echo $user->createToken('test', ['read', 'write', 'follow'])->accessToken, PHP_E
       expect(neighbours(run)['pixelfed']).toEqual([
         false,
         expect.stringMatching(
-          `to the container ${PHOTOS} is 1[\\d.]+, and Pixelfed drops .*to the container ${SMALL} is 1.*Name DNS servers`,
+          `in the container ${PHOTOS} resolves to 1[\\d.]+, and Pixelfed rejects .*in the container ${SMALL} resolves to 1.*Give the containers DNS servers`,
         ),
       ]);
       docker('network', 'disconnect', network, horizon);

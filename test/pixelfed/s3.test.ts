@@ -41,12 +41,12 @@ const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
 });
 /** What is wrong with it, and the words that say so. */
 const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
-  ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key is not the one of this access key/],
+  ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
   ['a key that nobody knows', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
   ['a key that may only read', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
   ['no bucket', { FEDI_PIXELFED_S3_BUCKET: 'elsewhere' }, /there is no bucket elsewhere/],
   ['a bucket in another region', { FEDI_PIXELFED_S3_REGION: 'eu-test-2' }, /It is in eu-test-1/],
-  ['a bucket that takes no ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket takes no ACLs/],
+  ['a bucket that takes no ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
   ['a bucket that browsers of other pages may not read', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
 ]; // prettier-ignore
 
@@ -218,7 +218,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
   test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
     const plan = await tool(['plan', '--dir', site.folder], { env: remote });
     expect(plan.stdout).toMatch(
-      /Note: What was uploaded so far stays on this host and is shown from here\..*media:migrate2cloud/,
+      /Note: Existing uploads stay on this host and are served from here\..*media:migrate2cloud/,
     );
     asked();
     const before = site.containers();
@@ -283,7 +283,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     const plan = await tool(['plan', '--dir', site.folder], {
       env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
     });
-    expect(plan.stdout).toContain('Note: What is in the bucket stays there and is shown from there');
+    expect(plan.stdout).toContain('Note: Existing uploads stay in the bucket and are served from there');
     const run = await site.apply([], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(site.read('env/pixelfed.env')).not.toContain('AWS_');

@@ -211,7 +211,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(await refused()).toMatch(/Banner: .*my banner\.png cannot be read: there is no such file\.[\s\S]*Default avatar: .*avatar is not a complete JPEG or PNG picture\./); // prettier-ignore
     writeFileSync(banner, picture(1920, 1081, 'png', 1));
     writeFileSync(avatar, picture(300, 200, 'jpeg', 1));
-    expect(await refused()).toMatch(/is 1920×1081; it has to be 1920×1080\.[\s\S]*is 300×200; it has to be as wide as high\./); // prettier-ignore
+    expect(await refused()).toMatch(/is 1920×1081; it must be 1920×1080\.[\s\S]*is 300×200; it must be square\./); // prettier-ignore
 
     const first = picture(1920, 1080, 'png', 1);
     writeFileSync(banner, first);

@@ -1,4 +1,4 @@
-/** What an app is: one object. Everything else in the wizard treats all apps alike. */
+/** The description of an app: one object. All other code treats all apps alike. */
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Picture } from '../config/picture.ts';
@@ -10,35 +10,35 @@ import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 
-/** Where an app's container finds the certificate of the internal root (`root.crt`). */
+/** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
 
-/** An image a stack runs. */
+/** An image of the stack. */
 export interface ImageSpec {
-  /** Reference with a tag, of the image we know to work; it may follow from an answer. */
+  /** Reference with the tag that is known to work; it may depend on an answer. */
   readonly reference: string | ((answers: Answers) => string);
   /**
-   * Reference → digest of exactly what was seen to work under it: pulled by that, whatever the name leads to by now. Only
-   * on the processors that it was seen on: the digest may be that of their image alone.
+   * Reference → digest that is known to work. It is pulled by digest, whatever the tag points to now, and only on the
+   * architectures `on`: the digest may be that of a single-platform image.
    */
   readonly known?: Readonly<
     Record<string, { readonly digest: string; readonly on: readonly NodeJS.Architecture[] }>
   >;
-  /** Folder under compose/ with a Dockerfile, for software that publishes no image: built on the host. */
+  /** Directory under compose/ with a Dockerfile, for software without an official image; built on the host. */
   readonly build?: string;
-  /** Whether the answers need it at all; absent: always. */
+  /** Whether these answers need it; absent: always. */
   readonly when?: (answers: Answers) => boolean;
   /**
-   * How many numbers of its version say which data it can work on: an older one is refused over data that exist. `fixed`: a
-   * newer one cannot read them either. Absent: it has no data, or any version reads them.
+   * How many numbers of its version decide which data it can use: an older version is refused over existing data. `fixed`:
+   * so is a newer one. Absent: it has no data, or every version can use them.
    */
   readonly data?: { readonly parts: number; readonly fixed?: true };
 }
 
-/** The answer that says where a folder of an app is. */
+/** Key of the answer with the path of an app's data directory. */
 export const folderKey = (app: string, { name }: DataFolder): string => `apps.${app}.${name}`;
 
-/** The answer that names a picture of an app. */
+/** Key of the answer with the path of an app's picture. */
 export const pictureKey = (app: string, { name }: AppPicture): string => `apps.${app}.${name}`;
 
 export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
@@ -46,34 +46,34 @@ export function referenceOf({ reference }: ImageSpec, answers: Answers): string 
 }
 
 /**
- * A step of the first run as data: it can be printed, and a killed run finishes what is left.
- * Order: `check`; if not so, `act`, then `check` again.
+ * A step of the first run, as data: it can be printed, and the run after a killed one does the remaining steps.
+ * Order: `check`; if it fails, `act`, then `check` again.
  */
 export interface AppStep {
   readonly id: string;
-  /** One line of progress, as a thing that will be so: "Account alice". */
+  /** One line of progress that names the result: "Account alice". */
   readonly title: string;
-  /** Compose service whose container runs the commands; it is up and healthy by then. */
+  /** Compose service whose container runs the commands; it is healthy by then. */
   readonly service: string;
   /** Done when this exits 0 and its last line is `prints`; absent: done when the captured secret is in the store. */
   readonly check?: Command & { readonly prints?: string };
   readonly act: Command | ((given: Secret) => Command);
-  /** Service that `act` runs in, where it is another than that of the check. */
+  /** Service that runs `act`, if not `service`. */
   readonly actIn?: string;
-  /** Puts what `act` prints into the store at once: group 1 of the pattern. */
+  /** Stores group 1 of the pattern, matched in the output of `act`, as this secret at once. */
   readonly capture?: { readonly pattern: RegExp; readonly secret: string };
   /**
-   * Puts a secret answer into the app, where the answer is given: `act` gets it, and from then on it is known as another
-   * secret, which counts as seen. Done once: later it is the app's to change.
+   * Sets a secret answer in the app, if it was given: `act` gets it, and it is stored as the secret `as`, which counts as
+   * shown. Done once: later it can be changed in the app.
    */
   readonly puts?: { readonly answer: string; readonly as: string };
-  /** What to do when it fails. */
+  /** What to do if it fails. */
   readonly hint: string;
 }
 
 /**
- * The mark that ties data to secrets and domain. It lies inside the data, so it travels with them, and is written before
- * the app first starts.
+ * The ownership marker, which ties data to secrets and domains. It is stored with the data, so that copies contain it, and
+ * is written before the app first starts.
  */
 export type Seal = VolumeSeal | ServerSeal;
 
@@ -81,56 +81,56 @@ export type Seal = VolumeSeal | ServerSeal;
 export interface VolumeSeal {
   /** Name of the image that `service` runs. */
   readonly image: string;
-  /** Compose service that has the volume mounted. */
+  /** Compose service that mounts the volume. */
   readonly service: string;
   /** Volume key in the app's Compose file. */
   readonly volume: string;
-  /** Where the service mounts it. */
+  /** Mount point. */
   readonly mount: string;
-  /** A file that exists there as soon as there are data. */
+  /** A file that exists as soon as there are data. */
   readonly data: string;
   /** `uid:gid` that owns the data. */
   readonly owner: string;
 }
 
-/** On a server of the person's own: three commands of a client. */
+/** On an external server: three commands of a client. */
 export interface ServerSeal {
   /**
-   * Last part of the place's name, where it is not that of the data but of what comes again by itself (queues, a cache):
-   * another place may be taken, and one that was emptied is sealed anew.
+   * Name of a disposable store (queues, a cache), as the last part of its key in `x-data`. It may move, and is marked again
+   * when it was emptied. Absent: the app's data.
    */
   readonly beside?: string;
   /** Name of the image that has the client. */
   readonly image: string;
-  /** Where the data are, for people. */
+  /** Place of the data, in words. compose.yaml records it (`x-data`), so its text must not change. */
   readonly place: (secret: (name: string) => Secret) => string;
-  /** How the client finds the server. */
+  /** Variables by which the client finds the server. */
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
-  /** Prints the seal, or nothing. */
+  /** Prints the marker, or nothing. */
   readonly read: readonly string[];
-  /** Prints `t` when the app has data there. */
+  /** Prints `t` if the app has data there. */
   readonly data: readonly string[];
-  /** Takes the seal on standard input. */
+  /** Writes the marker. */
   readonly write: (text: string) => Command;
 }
 
-/** Something the person named that is tried from inside a container before anything is written. */
+/** Connection check: an external server is tested from inside a container before anything is written. */
 export interface Trial {
   readonly id: string;
   /** One line of progress: "PostgreSQL at db.example.org". */
   readonly title: string;
-  /** Name of the image that the command is in. */
+  /** Name of the image that has the command. */
   readonly image: string;
   readonly argv: readonly string[];
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
-  /** What is wrong with what it printed, in a sentence; undefined: nothing. */
+  /** A sentence about what is wrong according to its output; undefined: nothing. */
   readonly problem: (stdout: string) => string | undefined;
-  /** What is worth knowing where nothing is wrong. */
+  /** A warning if nothing is wrong. */
   readonly note?: (stdout: string) => string | undefined;
   readonly hint: string;
 }
 
-/** The biggest preset for such a part of a host; they are in order, and the first fits every one. */
+/** The largest preset that fits a share of the host. Presets are in ascending order; the first fits every host. */
 export function biggestFor<Size extends string>(
   sizes: Readonly<Record<Size, { readonly memory: number; readonly cores: number }>>,
   { memoryMiB, cores }: Share,
@@ -140,8 +140,8 @@ export function biggestFor<Size extends string>(
 }
 
 /**
- * `${APP_PART_MEMORY}` for each part of a Compose file, from MiB. Valkey refuses writes at two thirds of it: the copy that it
- * makes when it rewrites its file takes the rest.
+ * `${APP_PART_MEMORY}` for each part of a Compose file, from MiB. Valkey's data limit is two thirds of its memory: rewriting
+ * its file needs the rest.
  */
 export function memoryVariables(
   app: string,
@@ -156,15 +156,15 @@ export function memoryVariables(
 
 export interface Load {
   readonly memoryMiB: number;
-  /** Most processes that compute at the same time. */
+  /** Maximum number of busy processes. */
   readonly processes: number;
 }
 
-/** A volume that can lie in a directory of the person's choosing instead of with Docker. */
+/** A volume that can be a directory of the administrator's choice. */
 export interface DataFolder {
-  /** Volume key in the app's Compose file; it may follow from an answer. */
+  /** Volume key in the app's Compose file; it may depend on an answer. */
   readonly volume: string | ((answers: Answers) => string);
-  /** What is in it: "the database". */
+  /** Its content: "the database". */
   readonly what: string;
   /** Last part of the answer's key. */
   readonly name: string;
@@ -173,111 +173,111 @@ export interface DataFolder {
   readonly when?: (answers: Answers) => boolean;
 }
 
-/** What an app keeps for everybody to see: for the doctor, who finds and mends files that somebody else made or closed. */
+/** An app's public files. `doctor` finds those with the wrong owner or mode, and `--fix` repairs them. */
 export interface Uploads {
   /** Volume key in the app's Compose file. */
   readonly volume: string;
-  /** Folder in the volume that everybody may read; what lies beside it may be secret. */
+  /** Directory in the volume that everybody may read; others may contain secrets. */
   readonly shown: string;
   /** `uid:gid` that the app writes as. */
   readonly owner: string;
   /** Name of the image that wrote them; it has `find` and the shipped files. */
   readonly image: string;
   readonly shipped?: {
-    /** Where the image has what is in the volume of a new site. */
+    /** Directory in the image with the initial content of the volume. */
     readonly from: string;
-    /** Files below `shown` that pages show without asking whether they are there. */
+    /** Files below `shown` that pages always refer to. */
     readonly files: readonly string[];
-    /** Makes those that the image lacks, in the service that has the volume. */
+    /** Creates those that the image lacks; runs in `service`. */
     readonly make: Command;
     readonly service: string;
   };
 }
 
-/** A password that a server of the app keeps itself, and how that is told another one. */
+/** A password that one of the app's servers stores, and the command that changes it there. */
 export interface Rotation {
   readonly service: string;
-  /** It may have been told already, by a run that was cut short. */
+  /** An interrupted run may have changed it already. */
   readonly tell: (given: Secret, secret: (name: string) => Secret) => Command;
 }
 
-/** A picture of the person's own that Caddy shows in place of one that comes with the app: `caddy/pictures/APP-NAME.TYPE`. */
+/** A picture of the administrator that Caddy serves in place of the app's: `caddy/pictures/APP-NAME.TYPE`. */
 export interface AppPicture {
   /** Last part of the answer's key. */
   readonly name: string;
   /** "Banner". */
   readonly what: string;
-  /** Why this one will not do, as a predicate: "is 800×600; …". */
+  /** Why it is rejected, as a predicate: "is 800×600; …". */
   readonly problem: (picture: Picture) => string | undefined;
 }
 
 export interface App {
   readonly id: string;
-  /** As its makers write it. */
+  /** Product name. */
   readonly name: string;
   /** One line for the choice of apps. */
   readonly about: string;
-  /** `cores`: what it wants for itself when it is busy. */
+  /** `cores`: how many it uses when it is busy. */
   readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number; readonly cores: number };
-  /** What it takes of the host, tuned by these answers; absent: its minimum, in one process. */
+  /** Its use of the host with these answers; absent: its minimum, in one process. */
   readonly load?: (answers: Answers) => Load;
-  /** Rows besides domain, admin and e-mail; keys start with `apps.ID.`. */
+  /** Questions besides domain, admin and e-mail; keys start with `apps.ID.`. */
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */
   readonly parseAdmin: (text: string) => Parsed<string>;
-  /** What is worth knowing about a name that is taken; sentences. */
+  /** Warnings about an accepted name; sentences. */
   readonly aboutAdmin?: (name: string) => readonly string[];
-  /** By image name, as it stands in `${IMAGE_…}` of the Compose file. */
+  /** By the name in `${IMAGE_…}` of the Compose file. */
   readonly images: Readonly<Record<string, ImageSpec>>;
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
-  /** By name of the secret; every other one that can change at all only has to be made anew. */
+  /** By name of the secret. Other secrets need no step in a server: generating a new value is enough. */
   readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
-  /** One for each place that has to be this app's alone; that of its data first. */
+  /** One for each place that must belong to this app only; its data first. */
   readonly seals: (answers: Answers) => readonly Seal[];
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
   readonly uploads?: Uploads;
   readonly pictures?: readonly AppPicture[];
-  /** `env/NAME.env` → its variables. Unset ones are left out: an empty line is not the same as none. */
+  /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */
   readonly env: (
     config: Config,
     app: AppConfig,
     secret: (name: string) => Secret,
-    /** What a secret was before, newest first. */
+    /** Earlier values of a secret, newest first. */
     previous: (name: string) => readonly Secret[],
   ) => Readonly<Record<string, EnvGroup>>;
   /** `${NAME}` of the Compose file and `{$NAME}` of the Caddy snippet. */
   readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;
-  /** Answers that are fine by themselves but that this app cannot do together; sentences. */
+  /** Conflicts between valid answers; sentences. */
   readonly problems?: (config: Config) => readonly string[];
   /** Volumes of the app that Caddy serves files from: `volume:target`, mounted read-only. */
   readonly caddyMounts?: readonly string[];
-  /** Names Caddy answers for, the app's domain first; they lead to Caddy on the app's own network too. Absent: the domain. */
+  /** Names that Caddy serves for the app, its domain first; they are Caddy's aliases on the app's network. Absent: the domain. */
   readonly names?: (config: Config, app: AppConfig) => readonly string[];
-  /** Caddy snippets of the app; absent: the one named like it. */
+  /** Caddy snippets of the app; absent: the one with its id. */
   readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
-  /** Network on which Caddy meets the app. */
+  /** Ingress network, which connects Caddy to the app. */
   readonly front: string;
   /**
-   * Takes no server at a private address, itself included: no name of the site leads it through Docker's own network,
-   * which in a lab has addresses that count as public.
+   * It rejects servers at private addresses, even its own. So Caddy has no aliases on its network, except in a lab, where
+   * that network has addresses that count as public.
    */
   readonly publicOnly?: boolean;
-  /** Files for `trust/`, beside the root of `internal` certificates, by name: for software that finds it through one. */
+  /** Name → text of further files in `trust/`, for software that needs one to find the CA certificate. */
   readonly trustFiles?: Readonly<Record<string, string>>;
-  /** Edits the parsed Compose file for the answers. */
+  /** Edits the parsed Compose file according to the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
   readonly proofs: (context: ProofContext, app: AppConfig) => readonly Proof[];
-  /** It shows things live over WebSockets, which a proxy in front has to pass on. */
+  /** It has live updates over WebSockets, which a reverse proxy in front must forward. */
   readonly webSockets?: true;
   /** `fedi-setup NAME …` runs this in a container of the app. */
   readonly cli: {
     readonly name: string;
     readonly service: string;
-    /** The person's words → the command inside. */
+    /** Arguments → command in the container. */
     readonly argv: (words: readonly string[]) => readonly string[];
   };
 }

@@ -1,4 +1,4 @@
-/** A database or Redis that somebody else runs: the rows that ask for it, and its address in parts. */
+/** External databases and Redis servers: their questions, and the parser of their URLs. */
 import { parseChoice, parsePassword } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { flagOf, variableOf } from '../config/question.ts';
@@ -6,26 +6,26 @@ import type { Answers, Question } from '../config/question.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { Secret } from '../secrets/secret.ts';
 
-/** A kind of server: its name for people and for keys, and which addresses lead to one. */
+/** A kind of external server: its names and its URLs. */
 export interface ServerKind {
   /** In keys: `apps.ID.KEY` and `apps.ID.KEY-url`. */
   readonly key: string;
   readonly name: string;
-  /** Schemes of its addresses, each with its usual port. */
+  /** URL schemes, each with its default port. */
   readonly schemes: Readonly<Record<string, number>>;
   readonly example: string;
-  /** What the path has to be: the name of a database, or (Redis) a number that may be left out. */
+  /** Pattern of the path: the name of a database; for Redis an optional database number. */
   readonly path: RegExp;
-  /** What there is instead, in a container of its own; the first is the default. Absent: `local`. */
+  /** Choices that run in a container; the first is the default. Absent: `local`. */
   readonly local?: NonNullable<Question['choices']>;
-  /** What may stand after the `?` of an address, and with which values; absent: nothing. */
+  /** Allowed query parameters of the URL and their values; absent: none. */
   readonly options?: (server: Server) => Readonly<Record<string, readonly string[]>>;
 }
 
-/** How libpq goes by TLS; only the last two check the certificate. */
+/** TLS modes of libpq; only the last two verify the certificate. */
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
-/** The public CAs, in the images of Debian that the apps have. */
+/** The public CAs, in Debian images. */
 export const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
 
 export const REDIS: ServerKind = {
@@ -36,19 +36,19 @@ export const REDIS: ServerKind = {
   path: /^\d{0,2}$/,
 };
 
-/** Which of its numbers an address of Redis names. */
+/** Database number in a Redis URL. */
 export const numberOf = ({ name }: Partial<Server>): number => Number(name || 0);
 
-/** One number of a Redis elsewhere, for people. */
+/** Name of a Redis database. compose.yaml records it (`x-data`), so its text must not change. */
 export const numberAt = ({ host, port }: Server, number: number): string =>
   `number ${number} of the Redis at ${host}:${port}`;
 
-/** The key that holds the seal in a number of a Redis elsewhere. */
+/** The Redis key that holds the ownership marker. */
 export const SEAL_KEY = 'fedi-setup';
 
-/** What to do when one is not reached. */
+/** What to do when the server cannot be reached. */
 export const SERVER_HINT =
-  'Check address, user and password. Containers reach this host by an address of its own (`ip -4 address`), not by localhost.';
+  'Check address, user and password. Containers reach this host by its IP address (`ip -4 address`), not by localhost.';
 
 export interface Server {
   readonly scheme: string;
@@ -61,7 +61,7 @@ export interface Server {
   readonly options: URLSearchParams;
 }
 
-/** An address in parts; undefined: it is none of this kind. */
+/** Parses a URL; undefined: not one of this kind. */
 function partsOf({ schemes }: ServerKind, text: string): Server | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const scheme = url?.protocol.slice(0, -1) ?? '';
@@ -88,10 +88,12 @@ function parseServer(kind: ServerKind, text: string): Parsed<string> {
   if (server === undefined) return { problem: `Not an address of ${name}. Example: ${example}` };
   if (['localhost', '127.0.0.1', '::1'].includes(server.host))
     return {
-      problem: `To a container ${server.host} is the container itself. Give a name or address of this host.`,
+      problem: `In a container ${server.host} is the container itself. Use a name or address of this host.`,
     };
   if (!path.test(server.name))
-    return { problem: `It lacks what stands behind the host. Example: ${example}` };
+    return {
+      problem: `The URL has no ${kind.key === REDIS.key ? 'valid database number' : 'database name'}. Example: ${example}`,
+    };
   const password = parsePassword(server.password.reveal());
   if ('problem' in password) return { problem: `Its password: ${password.problem} Example: ${example}` };
   const problem = optionProblem(server, kind.options?.(server) ?? {});
@@ -99,7 +101,7 @@ function parseServer(kind: ServerKind, text: string): Parsed<string> {
   return { value: text.trim() };
 }
 
-/** An option that nobody reads would be dropped without a word. */
+/** Rejects options that would be ignored silently. */
 function optionProblem(
   server: Server,
   known: Readonly<Record<string, readonly string[]>>,
@@ -108,50 +110,50 @@ function optionProblem(
   if (wrong === undefined) return undefined;
   const [name = ''] = wrong;
   const [option, words = []] = Object.entries(known)[0] ?? [];
-  if (option === undefined) return `Its option ${name} is not known here: nothing can stand after a ?.`;
-  return `${name === option ? 'Its' : `Its option ${name} is not known here, and its`} ${option} has to be one of ${words.join(', ')}: after the ? only ${option} can stand.`;
+  if (option === undefined) return `Unknown option ${name}: this URL takes no options after a ?.`;
+  return `${name === option ? '' : `Unknown option ${name}. `}The only option is ${option}, one of ${words.join(', ')}.`;
 }
 
-/** What a Redis says of itself when it is tried. */
+/** What a Redis reports in its connection check. */
 export interface RedisInfo {
   readonly version?: string | undefined;
-  /** What it removes when its memory is full, and how much memory that is; absent where it does not say. */
+  /** Eviction policy and memory limit; absent: not reported. */
   readonly policy?: string | undefined;
   readonly maxmemory?: string | number | undefined;
 }
 
-/** Whether a Redis may remove keys when its memory is full. Without a limit it never is. */
+/** Whether a Redis may evict keys. Without a memory limit it never does. */
 const evicts = ({ policy, maxmemory }: RedisInfo): boolean =>
   policy !== undefined && policy !== 'noeviction' && Number(maxmemory ?? 1) !== 0;
 
-/** What is wrong with a Redis for queues, in a sentence. */
+/** Why a Redis cannot be used for queues; a sentence. */
 export function redisProblem(info: RedisInfo, oldest: number): string | undefined {
   if (!(Number(info.version?.split('.')[0]) >= oldest))
-    return `it is older than ${oldest}.0 (${info.version || 'it does not say'}).`;
+    return `it is older than ${oldest}.0 (${info.version || 'unknown version'}).`;
   if (evicts(info) && !info.policy?.startsWith('volatile-'))
-    return `it removes any key when its memory is full (maxmemory-policy ${info.policy}), and queues with them. Set maxmemory-policy noeviction there.`;
+    return `it evicts any key when its memory is full (maxmemory-policy ${info.policy}), including queues. Set maxmemory-policy noeviction there.`;
   return undefined;
 }
 
-/** Queues have no time to live, so they stay; the rest is worth knowing. */
+/** A warning where only keys with an expiry are evicted: queues have none, so they stay. */
 export const redisNote = (info: RedisInfo): string | undefined =>
   evicts(info) && info.policy?.startsWith('volatile-')
-    ? `when its memory is full it removes keys that expire (${info.policy}); noeviction is better`
+    ? `when its memory is full it evicts keys that expire (${info.policy}); noeviction is better`
     : undefined;
 
 const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key}`;
 
-/** The address holds a password, so it is a secret; that there is one is an answer. */
+/** The URL contains a password, so it is a secret; whether a server is external is a normal answer. */
 export function serverQuestions(app: string, kind: ServerKind): Question[] {
-  const local = kind.local ?? [{ value: 'local', name: 'In a container of its own' }];
+  const local = kind.local ?? [{ value: 'local', name: 'In a container' }];
   const values = local.map(({ value }) => value);
   return [
     {
       key: modeKey(app, kind),
       topic: 'more',
       message: `${kind.name} for ${app}`,
-      help: `Default ${values.map((value) => `\`${value}\``).join(', or ')}: a container of its own. \`external\`: one that you run elsewhere.`,
-      choices: [...local, { value: 'external', name: 'One that I run elsewhere' }],
+      help: `Default ${values.map((value) => `\`${value}\``).join(', or ')}: in a container. \`external\`: a server that you run elsewhere.`,
+      choices: [...local, { value: 'external', name: 'An external server' }],
       parse: parseChoice([...values, 'external']),
       initial: () => values[0],
     },
@@ -159,10 +161,10 @@ export function serverQuestions(app: string, kind: ServerKind): Question[] {
       key: `${modeKey(app, kind)}-url`,
       topic: 'more',
       message: `Address of your ${kind.name}`,
-      help: `As a URL with user and password: ${kind.example}. It is tried before anything is written.`,
+      help: `A URL with user and password: ${kind.example}. It is tested before anything is written.`,
       parse: (text) => parseServer(kind, text),
       secret: true,
-      // What is in the store already need not be given again; serverOf says when there is none.
+      // A stored URL need not be given again; serverOf reports a missing one.
       optional: true,
       when: (answers) => isExternal(answers, app, kind),
     },
@@ -172,7 +174,7 @@ export function serverQuestions(app: string, kind: ServerKind): Question[] {
 export const isExternal = (answers: Answers, app: string, kind: ServerKind): boolean =>
   answers[modeKey(app, kind)] === 'external';
 
-/** The server of an app in parts; only where it is external. In words when nobody ever gave the address. */
+/** The external server of an app. Throws a Problem when its URL was never given. */
 export function serverOf(app: string, kind: ServerKind, secret: (name: string) => Secret): Server {
   const row = serverQuestions(app, kind).at(-1) as Question;
   let address: Secret;
@@ -186,6 +188,6 @@ export function serverOf(app: string, kind: ServerKind, secret: (name: string) =
     });
   }
   const server = partsOf(kind, address.reveal());
-  if (server === undefined) throw new Error(`the stored address of ${kind.name} is none`);
+  if (server === undefined) throw new Error(`the stored address of ${kind.name} is invalid`);
   return server;
 }

@@ -1,4 +1,4 @@
-/** The apps there are. A new one is a file beside this one and a line here. */
+/** All apps. A new one is a file in this directory and a line here. */
 import { totalmem, availableParallelism } from 'node:os';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Answers, Share } from '../config/question.ts';
@@ -7,23 +7,23 @@ import { mastodon } from './mastodon.ts';
 import { pixelfed } from './pixelfed.ts';
 import { snac } from './snac.ts';
 
-/** In the order they are offered; the first is the lab's. */
+/** In the order of the wizard; the first is the lab's. */
 export const APPS: readonly App[] = [snac, mastodon, pixelfed];
 
 export const APP_IDS: readonly string[] = APPS.map(({ id }) => id);
 
-/** The app of that id; one that there is not is a bug. */
+/** The app with this id; an unknown id is a bug. */
 export function appOf(id: string): App {
   const found = APPS.find((app) => app.id === id);
   if (found === undefined) throw new Error(`there is no app ${id}`);
   return found;
 }
 
-/** Every name that Caddy answers for an app, its domain first. */
+/** Every name that Caddy serves for an app, its domain first. */
 export const namesOf = (config: Config, app: AppConfig): readonly string[] =>
   appOf(app.id).names?.(config, app) ?? [app.domain];
 
-/** Every name that Caddy answers for. */
+/** Every name that Caddy serves. */
 export const allNamesOf = (config: Config): readonly string[] =>
   config.apps.flatMap((app) => namesOf(config, app));
 
@@ -32,7 +32,7 @@ const idsOf = (answers: Answers): string[] =>
     .split(',')
     .filter((id) => APP_IDS.includes(id));
 
-/** The part of this host that an app may count on: apps share its memory as their minimums do, its cores likewise. */
+/** An app's share of the host: memory and cores are divided in proportion to the apps' minimums. */
 export function shareOf(
   id: string,
   answers: Answers,
@@ -42,13 +42,13 @@ export function shareOf(
   const { minimum } = appOf(id);
   const part = (what: 'memoryMiB' | 'cores'): number => {
     const sum = (ids.length > 0 ? ids : [id]).reduce((total, one) => total + appOf(one).minimum[what], 0);
-    // What asks for nothing has the whole: it is in nobody's way.
+    // An app without a minimum may use everything.
     return minimum[what] === 0 ? host[what] : (host[what] * minimum[what]) / sum;
   };
   return { memoryMiB: part('memoryMiB'), cores: part('cores') };
 }
 
-/** What each app of the site takes of the host, as it is tuned. */
+/** Estimated use of the host by each app. */
 export function loadsOf(answers: Answers): (Load & { readonly id: string })[] {
   return idsOf(answers).map((id) => {
     const { load, minimum } = appOf(id);

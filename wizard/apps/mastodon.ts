@@ -1,4 +1,4 @@
-/** Mastodon. Facts on formats, traps and exit codes: upstream v4.6.5. */
+/** Mastodon. Formats, pitfalls and exit codes are those of upstream v4.6.5. */
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import type { AppConfig, Mail } from '../config/config.ts';
 import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
@@ -42,7 +42,7 @@ import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
 
-/** `[A-Za-z0-9]` × 32, each as likely as the other: what `rails db:encryption:init` makes. */
+/** `[A-Za-z0-9]` × 32, uniformly random, as `rails db:encryption:init` generates it. */
 function alphanumeric32(): string {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
   return Array.from({ length: 32 }, () => letters[randomInt(letters.length)]).join('');
@@ -51,8 +51,8 @@ function alphanumeric32(): string {
 const urlSafe = (bytes: Buffer): string => bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
 
 /**
- * The private half of a VAPID pair: P-256 scalar, url-safe base64 with padding, 44 characters. One with a leading zero
- * byte is thrown away: Ruby would write it shorter.
+ * Private VAPID key: P-256 scalar, url-safe base64 with padding, 44 characters. A key with a leading zero byte is
+ * discarded, since Ruby would write it shorter.
  */
 export async function makeVapid(): Promise<string> {
   for (;;) {
@@ -62,29 +62,31 @@ export async function makeVapid(): Promise<string> {
   }
 }
 
-/** The public half: uncompressed point, url-safe base64 with padding, 88 characters. */
+/** Public VAPID key: uncompressed point, url-safe base64 with padding, 88 characters. */
 export function vapidPublic(privateHalf: string): string {
   const pair = createECDH('prime256v1');
   pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
   return urlSafe(pair.getPublicKey(null, 'uncompressed'));
 }
 
-/** Letters, digits and _, 30 at most (Account::USERNAME_RE); lower case, as the web interface makes it. */
+/** Letters, digits and _, at most 30 (Account::USERNAME_RE); converted to lower case, as in the web interface. */
 function parseAdmin(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   const name = line.value.replace(/^@/, '').toLowerCase();
-  return /^[a-z0-9_]{1,30}$/.test(name) ? { value: name } : { problem: '1 to 30 of a-z, 0-9 and _.' };
+  return /^[a-z0-9_]{1,30}$/.test(name)
+    ? { value: name }
+    : { problem: 'Use 1 to 30 characters: a-z, 0-9 and _.' };
 }
 
-/** What sign-up refuses (db/seeds, 4.5 and later); `tootctl` takes it, so an owner may have it. */
+/** Names that sign-up rejects (db/seeds, 4.5 and later); `tootctl` accepts them, so the owner may have one. */
 const RESERVED =
   /^(?:abuse|accounts?|admin|administration|administrator|admins|help|helpdesk|instance|mods?|moderators?|owner|root|security|server|staff|support|webmaster)$|mastodon|mastadon/;
 
 const aboutAdmin = (name: string): string[] =>
   RESERVED.test(name)
     ? [
-        `Mastodon keeps ${name} from everybody who signs up. As the owner’s it works, but it is among the first that are tried by whoever guesses passwords.`,
+        `Mastodon reserves ${name}. The owner may use it, but it is one of the first names that attackers try.`,
       ]
     : [];
 
@@ -95,20 +97,20 @@ const QUESTIONS: readonly Question[] = [
     key: key('release'),
     topic: 'size',
     message: 'Version of Mastodon',
-    help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
+    help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
     parse: parseVersion,
     initial: () => VERSION,
     later: neverOlder,
   },
   titleQuestion('mastodon'),
-  registrationsQuestion('mastodon', 'Asked once; later in the web interface.'),
+  registrationsQuestion('mastodon', 'Used in the first run only; later, change it in the web interface.'),
   {
     key: key('single-user'),
     topic: 'more',
-    message: 'Only you',
+    message: 'Single-user mode',
     help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
     choices: [
-      { value: 'no', name: 'No: there may be others' },
+      { value: 'no', name: 'No: others may have accounts' },
       { value: 'yes', name: 'Yes: the front page is your profile' },
     ],
     parse: parseChoice(['no', 'yes']),
@@ -118,21 +120,17 @@ const QUESTIONS: readonly Question[] = [
     key: key('web-domain'),
     topic: 'more',
     message: 'Another domain for the pages',
-    help: 'Left out: the pages are where the handles are. It is for ever, like the domain.',
+    help: 'Default: the domain of the handles. It cannot be changed later.',
     parse: parseSiteDomain,
     optional: true,
     later: domainForEver,
   },
-  localeQuestion(
-    'mastodon',
-    'Language of the pages where the browser says none',
-    'the language of each person’s browser counts more.',
-  ),
+  localeQuestion('mastodon', 'Default language of the pages', 'the browser’s language takes precedence.'),
   {
     key: key('size'),
     topic: 'size',
     message: 'Size of Mastodon',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
+    help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
     byHost: sizeFor,
@@ -141,7 +139,7 @@ const QUESTIONS: readonly Question[] = [
     key: key('sidekiq'),
     topic: 'more',
     message: 'Background jobs',
-    help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to others cannot hold up your own people.',
+    help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to other servers do not delay your users.',
     choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
     parse: parseChoice(Object.keys(SIDEKIQ) as Layout[]),
     initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
@@ -152,9 +150,9 @@ const text = (answers: Answers, name: string): string => String(answers[key(name
 
 const webDomain = (app: AppConfig, answers: Answers): string => text(answers, 'web-domain') || app.domain;
 
-/** One security answer → the variables that go together (mail 2.9 refuses STARTTLS with implicit TLS). */
+/** Mail settings → consistent variables (mail 2.9 rejects STARTTLS with implicit TLS). */
 function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
-  // `test` drops every mail, so that nothing piles up in a queue that cannot be emptied.
+  // `test` discards every mail; otherwise mail would pile up in a queue.
   if (mail.mode === 'none')
     return { SMTP_DELIVERY_METHOD: 'test', SMTP_FROM_ADDRESS: `notifications@${app.domain}` };
   return {
@@ -163,7 +161,7 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
     SMTP_FROM_ADDRESS: mail.from || `notifications@${app.domain}`,
     SMTP_LOGIN: mail.user,
     SMTP_PASSWORD: mail.user === undefined ? undefined : password(),
-    // Without a user name every method but none is an error of net-smtp.
+    // Without a user name net-smtp fails with every method except none.
     SMTP_AUTH_METHOD: mail.user === undefined ? 'none' : 'plain',
     SMTP_TLS: mail.security === 'tls' ? 'true' : undefined,
     SMTP_ENABLE_STARTTLS: mail.security === 'starttls' ? 'always' : 'never',
@@ -173,7 +171,7 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
 
 /** The user of upstream's images. */
 const MASTODON = '991:991';
-/** postgres and valkey, in their images. */
+/** The user of the postgres and valkey images. */
 const SERVERS = '999:999';
 
 export const mastodon: App = {
@@ -220,25 +218,25 @@ export const mastodon: App = {
     {
       name: 'mastodon.encryption.deterministic',
       class: 'forever',
-      about: 'As the primary one.',
+      about: 'Like mastodon.encryption.primary.',
       make: alphanumeric32,
     },
     {
       name: 'mastodon.encryption.salt',
       class: 'forever',
-      about: 'As the primary one.',
+      about: 'Like mastodon.encryption.primary.',
       make: alphanumeric32,
     },
     {
       name: 'mastodon.secret-key-base',
       class: 'steps',
-      about: 'Signs sessions and links in mails: another one logs everybody out.',
+      about: 'Signs sessions and links in mails. A new one logs everybody out.',
       make: () => randomHex(64),
     },
     {
       name: 'mastodon.vapid',
       class: 'steps',
-      about: 'Signs push notifications: another one ends every subscription.',
+      about: 'Signs push notifications. A new one ends every subscription.',
       make: makeVapid,
     },
     { name: 'mastodon.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
@@ -283,7 +281,7 @@ export const mastodon: App = {
         ...streamingDataEnv(data),
         DB_POOL: SIZES[text(answers, 'size') as Size].pool,
       },
-      // Only what decides about the database: everything that waits for the gate is made anew with it.
+      // Only the settings of the database: when this job is recreated, so is every service that depends on it.
       'mastodon-gate': keys,
       mastodon: {
         ...keys,
@@ -293,13 +291,13 @@ export const mastodon: App = {
         VAPID_PUBLIC_KEY: vapidPublic(secret('mastodon.vapid').reveal()),
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...mastodonS3(config, secret),
-        // A lab's domains have no mail exchanger that Mastodon could look up.
+        // Domains of a lab have no MX record that Mastodon could look up.
         EMAIL_DOMAIN_ALLOWLIST:
           config.tls.mode === 'internal' ? app.email.slice(app.email.lastIndexOf('@') + 1) : undefined,
-        // The servers that a lab's domains lead to have addresses of its own, which Mastodon refuses otherwise.
+        // Domains of a lab resolve to private addresses, which Mastodon rejects by default.
         ALLOWED_PRIVATE_ADDRESSES:
           config.tls.mode === 'internal' ? '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7' : undefined,
-        // The one extra file; the system's own certificates are found by OpenSSL's folder all the same.
+        // An additional CA certificate; OpenSSL also reads the system's certificate directory.
         SSL_CERT_FILE: config.tls.mode === 'internal' ? `${TRUST_FOLDER}/root.crt` : undefined,
       },
     };
@@ -353,8 +351,8 @@ export const mastodon: App = {
     return [
       {
         id: 'mastodon.seeds',
-        title: 'Roles and the server’s own account',
-        // A kill between schema and seeds leaves a database that looks complete to db:prepare.
+        title: 'Roles and the server account',
+        // If a run is killed between schema and seeds, db:prepare takes the database for complete.
         ...ask("select count(*) from user_roles r join accounts a on a.id = -99 where r.name = 'Owner'", '1'),
         actIn: 'mastodon_web',
         act: { argv: ['bundle', 'exec', 'rails', 'db:seed'] },
@@ -386,7 +384,7 @@ export const mastodon: App = {
         hint: 'Is the name or the address in use already?',
       },
       {
-        // A run that was killed between the account and the store has lost the password: it gets a new one.
+        // If a run is killed before it stores the password, the password is lost: set a new one.
         id: 'mastodon.password',
         title: `Password of ${app.admin}`,
         service: 'mastodon_web',
@@ -407,7 +405,7 @@ export const mastodon: App = {
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
       {
-        // Once only: from then on these belong to the web interface.
+        // Only once: from then on the admin changes these in the web interface.
         id: 'mastodon.settings',
         title: 'Contact, name, registrations, remote media kept for 14 days',
         ...ask(

@@ -1,4 +1,4 @@
-/** Pixelfed. Facts on formats, traps and exit codes: upstream's source at 0.12.6, its images and schema at 0.14. */
+/** Pixelfed. Formats, pitfalls and exit codes are those of upstream's source 0.12.6, its images and schema at 0.14. */
 import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import type { AppConfig, Config, Mail } from '../config/config.ts';
 import { neverOlder } from '../config/later.ts';
@@ -43,20 +43,20 @@ import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion 
 import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
 import type { Moves } from './s3.ts';
 
-/** The version a new site gets: the newest stable one that was seen to run from its official image. */
+/** Version of a new site: the newest stable one whose official image is known to run. */
 const VERSION = 'v0.14.4';
 const IMAGE = 'ghcr.io/pixelfed/pixelfed';
-/** What others run as that version on amd64, pinned by its digest; never compared with a registry from here. */
+/** Digest that others run as that version on amd64; it was never compared with the registry. */
 const DIGEST = 'sha256:7d96925cb75c763878ab72a4e1a37c09fe64fffa8a0ad5ae68f90a3bacbab69e';
-/** The first whose official image is the one our stack is made for (FrankenPHP, no `bootstrap/cache` of its own). */
+/** The first version whose official image fits our stack (FrankenPHP, no `bootstrap/cache` in the image). */
 const OLDEST = [0, 12, 10] as const;
-/** Why some are not to be had at all, for people who know them by name. */
+/** Versions that are known to be broken, and why. */
 const BROKEN: Readonly<Record<string, string>> = {
   '0.12.2': 'Its migrations fail on a new database (upstream’s #5220).',
   '0.12.3': 'Its migrations fail on a new database (upstream’s #5220).',
   '0.12.4': 'Its storage settings do not save (upstream’s #5605).',
   '0.12.5': 'Each of its database drivers breaks something (upstream’s #6082).',
-  '0.12.7': 'Its access tokens cannot be made (upstream’s #6630).',
+  '0.12.7': 'It cannot create access tokens (upstream’s #6630).',
 };
 
 const parseVersion = versionParser(VERSION, OLDEST);
@@ -68,17 +68,17 @@ export function parsePixelfedVersion(given: string): Parsed<string> {
     : { problem: `${version} is known to be broken. ${BROKEN[version]}` };
 }
 
-/** A whole number between two others. */
+/** A whole number in a range. */
 const parseNumber =
   (least: number, most: number) =>
   (text: string): Parsed<number> => {
     const number = Number(text.trim());
     return /^\s*\d{1,6}\s*$/.test(text) && number >= least && number <= most
       ? { value: number }
-      : { problem: `A whole number from ${least} to ${most}.` };
+      : { problem: `Enter a whole number from ${least} to ${most}.` };
   };
 
-/** Answer → what may be uploaded (MIME types; upstream's default has the wrong image/jpg too). */
+/** Answer → allowed MIME types (upstream's default also has the invalid image/jpg). */
 const MEDIA_TYPES = {
   photos: 'image/jpeg,image/jpg,image/png,image/gif,image/webp',
   modern: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic',
@@ -98,7 +98,7 @@ const QUESTIONS: readonly Question[] = [
     key: key('release'),
     topic: 'size',
     message: 'Version of Pixelfed',
-    help: `Default ${VERSION}, the newest stable one known. Going back to an older one is not possible.`,
+    help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
     parse: parsePixelfedVersion,
     initial: () => VERSION,
     later: neverOlder,
@@ -107,8 +107,8 @@ const QUESTIONS: readonly Question[] = [
   {
     key: key('description'),
     topic: 'more',
-    message: 'What the server is about',
-    help: 'One sentence on its front page and in lists of servers.',
+    message: 'Description of the server',
+    help: 'One sentence, shown on the front page and in lists of servers.',
     parse: parseLine,
     optional: true,
   },
@@ -116,27 +116,27 @@ const QUESTIONS: readonly Question[] = [
   {
     key: key('photo-size'),
     topic: 'size',
-    message: 'Biggest photo or video, in MiB',
-    help: 'Default 15. The limits of PHP and Caddy follow from this and from the photos a post may have.',
+    message: 'Maximum size of a photo or video, in MiB',
+    help: 'Default 15. The limits of PHP and Caddy follow from this and from the photos per post.',
     parse: parseNumber(1, 2000),
     initial: () => 15,
   },
   {
     key: key('photos'),
     topic: 'size',
-    message: 'Most photos in one post',
-    help: `Default 4; ${MOST_PHOTOS} is the most that PHP takes at once.`,
+    message: 'Maximum number of photos in a post',
+    help: `Default 4; PHP accepts at most ${MOST_PHOTOS}.`,
     parse: parseNumber(1, MOST_PHOTOS),
     initial: () => 4,
   },
   {
     key: key('media-types'),
     topic: 'more',
-    message: 'What may be uploaded',
+    message: 'Files that may be uploaded',
     help: 'Default `photos`: JPEG, PNG, GIF, WebP; `modern`: AVIF and HEIC too; `video`: MP4 as well.',
     choices: [
       { value: 'photos', name: 'Photos' },
-      { value: 'modern', name: 'Photos, the formats of newer phones too' },
+      { value: 'modern', name: 'Photos, also in the formats of newer phones' },
       { value: 'video', name: 'Photos and videos' },
     ],
     parse: parseChoice(Object.keys(MEDIA_TYPES) as (keyof typeof MEDIA_TYPES)[]),
@@ -146,7 +146,7 @@ const QUESTIONS: readonly Question[] = [
     key: key('stories'),
     topic: 'more',
     message: 'Stories',
-    help: 'Default `no`. `yes`: pictures that are gone after a day.',
+    help: 'Default `no`. `yes`: photos that disappear after 24 hours.',
     choices: [
       { value: 'no', name: 'No' },
       { value: 'yes', name: 'Yes' },
@@ -154,38 +154,38 @@ const QUESTIONS: readonly Question[] = [
     parse: parseChoice(['no', 'yes']),
     initial: () => 'no',
   },
-  localeQuestion('pixelfed', 'Language of the pages', 'people choose their own in their settings.'),
+  localeQuestion('pixelfed', 'Language of the pages', 'users can choose another in their settings.'),
   {
     key: key('size'),
     topic: 'size',
     message: 'Size of Pixelfed',
-    help: 'How much memory it is tuned for. Default: by its share of this host’s memory and cores.',
+    help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
     choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
     parse: parseChoice(Object.keys(SIZES) as Size[]),
     byHost: sizeFor,
   },
 ];
 
-/** PEM as one line: Laravel Passport makes line breaks of `\n`. */
+/** PEM as one line: Laravel Passport turns `\n` into line breaks. */
 const oneLine = (pem: string): string => pem.trim().replaceAll('\n', String.raw`\n`);
 
-/** The public half of Passport's pair, SPKI PEM. */
+/** Passport's public key, SPKI PEM. */
 const publicPem = (privatePem: string): string =>
   createPublicKey(privatePem).export({ type: 'spki', format: 'pem' }).toString();
 
-/** The private half of a VAPID pair: P-256 scalar, base64url without padding, 43 characters. */
+/** Private VAPID key: P-256 scalar, base64url without padding, 43 characters. */
 async function makeVapid(): Promise<string> {
   return createPrivateKey(await makeKey()).export({ format: 'jwk' }).d ?? '';
 }
 
-/** The public half: uncompressed point, base64url without padding, 87 characters. */
+/** Public VAPID key: uncompressed point, base64url without padding, 87 characters. */
 function vapidPublic(privateHalf: string): string {
   const pair = createECDH('prime256v1');
   pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
   return pair.getPublicKey().toString('base64url');
 }
 
-/** One security answer → the variables that go together, in the spellings of both Laravels. */
+/** Mail settings → consistent variables, under the names of both Laravel versions. */
 function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
   const from = { MAIL_FROM_ADDRESS: mail.from || `notifications@${app.domain}` };
   if (mail.mode === 'none') return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
@@ -201,7 +201,7 @@ function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): 
         ? undefined
         : `smtp://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}?require_tls=true`,
     MAIL_SCHEME: mail.security === 'tls' ? 'smtps' : 'smtp',
-    // Older versions know only this one.
+    // Older versions read only this one.
     MAIL_ENCRYPTION: mail.security === 'none' ? undefined : 'tls',
     MAIL_AUTO_TLS: mail.security === 'none' ? 'false' : 'true',
     MAIL_USERNAME: mail.user,
@@ -217,7 +217,7 @@ const WWW_DATA = '33:33';
 const listOf = (secrets: readonly Secret[]): Secret | undefined =>
   secrets.length === 0 ? undefined : new Secret(secrets.map((one) => one.reveal()).join(','));
 
-/** Everything that decides whose data these are, and how Laravel starts. */
+/** Variables that identify the site's data, and those that Laravel needs to start. */
 function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => Secret): EnvGroup {
   return {
     APP_ENV: 'production',
@@ -230,7 +230,7 @@ function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => 
     LOG_CHANNEL: 'stderr',
     LOG_LEVEL: 'warning',
     ...dataEnv(answers, secret),
-    // Upstream makes them of the server's name: another name would lose what waits in the queues.
+    // Upstream derives these from the server's name: renaming it would lose queued jobs.
     REDIS_PREFIX: 'pixelfed-',
     CACHE_PREFIX: 'pixelfed-cache',
     HORIZON_PREFIX: 'pixelfed-horizon:',
@@ -260,7 +260,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     INSTANCE_CONTACT_EMAIL: app.email,
     APP_LOCALE: text(answers, 'locale'),
     APP_FALLBACK_LOCALE: 'en',
-    // Answers are in fedi.yaml: with upstream's cache of them in the database a changed one would be ignored.
+    // Upstream would store settings in the database and then ignore changes in fedi.yaml.
     ENABLE_CONFIG_CACHE: 'false',
     // Only Caddy reaches the app.
     TRUST_PROXIES: '*',
@@ -294,7 +294,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     MEMORY_LIMIT: `${image}M`,
     PHP_UPLOAD_MAX_FILE_SIZE: `${limits.photo}M`,
     PHP_POST_MAX_SIZE: `${postMiB(limits)}M`,
-    // Everything but the disk of this host breaks avatars and imports; a bucket is set up by its own variables.
+    // Anything but `local` breaks avatars and imports; a bucket has separate variables.
     DANGEROUSLY_SET_FILESYSTEM_DRIVER: 'local',
     FILESYSTEM_DRIVER: 'local',
 
@@ -306,12 +306,12 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
   };
 }
 
-/** Each photo knows where it is, and stays there until it is moved. */
+/** Pixelfed stores the place with each photo, so photos stay there until they are moved. */
 const MOVES: Moves = {
   toBucket:
-    'What was uploaded so far stays on this host and is shown from here. `fedi-setup artisan media:migrate2cloud` moves what is older than two days, 200 photos each time.',
-  fromBucket: 'What is in the bucket stays there and is shown from there: keep the bucket.',
-  between: (before) => `What is in the bucket ${before} stays there and is shown from there: keep it.`,
+    'Existing uploads stay on this host and are served from here. `fedi-setup artisan media:migrate2cloud` moves those older than two days, 200 photos at a time.',
+  fromBucket: 'Existing uploads stay in the bucket and are served from there: keep the bucket.',
+  between: (before) => `Existing uploads stay in the bucket ${before} and are served from there: keep it.`,
 };
 
 export const pixelfed: App = {
@@ -349,19 +349,19 @@ export const pixelfed: App = {
       class: 'steps',
       keepsPrevious: true,
       about:
-        'Encrypts sessions and links in mails: without it everybody logs in again. A new one still reads what earlier ones encrypted.',
+        'Encrypts sessions and links in mails: without it everybody must log in again. What earlier ones encrypted stays readable.',
       make: () => `base64:${randomBytes(32).toString('base64')}`,
     },
     {
       name: 'pixelfed.passport',
       class: 'steps',
-      about: 'Signs the tokens of apps: with another one all apps have to log in again.',
+      about: 'Signs the tokens of client apps. With a new one they must log in again.',
       make: () => makeRsaKey(4096),
     },
     {
       name: 'pixelfed.vapid',
       class: 'steps',
-      about: 'Signs push notifications: another one ends every subscription.',
+      about: 'Signs push notifications. A new one ends every subscription.',
       make: makeVapid,
     },
     { name: 'pixelfed.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
@@ -376,7 +376,7 @@ export const pixelfed: App = {
   adminSecret: PASSWORD,
   front: 'pixelfed_front',
   publicOnly: true,
-  // The system's own stay beside it: PHP looks into the folder too, and so does its curl.
+  // PHP and its curl also read the system's certificates from capath.
   trustFiles: {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
@@ -400,7 +400,7 @@ export const pixelfed: App = {
       pixelfed: {
         ...core,
         ...settingsEnv(config, app),
-        // What is encrypted with an earlier one stays readable.
+        // So that data encrypted with earlier keys stays readable.
         APP_PREVIOUS_KEYS: listOf(previous('pixelfed.app-key')),
         PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
         PASSPORT_PUBLIC_KEY: oneLine(publicPem(passport)),
@@ -408,9 +408,9 @@ export const pixelfed: App = {
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
-        // Else its pages tell the admin of a lab, which may reach nobody, that the look for a newer version failed.
+        // A lab may have no Internet access; without this the admin sees a warning that the update check failed.
         INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.mode === 'internal' ? 'true' : undefined,
-        // PHP's own folder, and this one.
+        // PHP's default directory, then this one.
         PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(config, secret),
@@ -430,13 +430,11 @@ export const pixelfed: App = {
   problems: (config) => [
     ...s3Problems(config, 'pixelfed'),
     ...(bucketOf(config.answers, 'pixelfed')?.acl === 'none'
-      ? [
-          'Pixelfed makes each object public by an ACL and cannot leave that out. Take a bucket that allows ACLs.',
-        ]
+      ? ['Pixelfed always sets an ACL on each object. Use a bucket that allows ACLs.']
       : []),
     ...(config.mail.mode === 'none' && text(config.answers, 'registrations') !== 'none'
       ? [
-          'Pixelfed checks the address of whoever signs up, which takes outgoing mail. Set up mail, or let nobody sign up.',
+          'Pixelfed confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up.',
         ]
       : []),
   ],

@@ -1,14 +1,14 @@
-/** A PostgreSQL in a container of an app's own, whose role and database are named like the app. */
+/** An app's PostgreSQL container, whose role and database have the app's name. */
 import type { Command } from '../docker/engine.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 
-/** Variables of the official image, read when it makes a new cluster. */
+/** Variables of the official image, read when it creates a cluster. */
 export const postgresEnv = (role: string, password: Secret): EnvGroup => ({
   POSTGRES_USER: role,
   POSTGRES_DB: role,
   POSTGRES_PASSWORD: password,
-  // A folder below the mount: the seal lies beside it, and initdb wants an empty one.
+  // A directory below the mount: initdb needs an empty one, and the ownership marker is in the mount.
   PGDATA: '/var/lib/postgresql/data/pgdata',
   POSTGRES_INITDB_ARGS: '--data-checksums --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8',
   POSTGRES_HOST_AUTH_METHOD: 'scram-sha-256',
@@ -17,7 +17,7 @@ export const postgresEnv = (role: string, password: Secret): EnvGroup => ({
 /** Text as an SQL literal. */
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-/** Tells it a new password: over its socket, as the role itself. */
+/** Sets a new password: over its socket, as the role itself. */
 export const tellPostgres =
   (role: string) =>
   (given: Secret): Command => ({

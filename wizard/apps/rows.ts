@@ -1,14 +1,14 @@
-/** Questions that several apps ask alike. */
+/** Questions that several apps share. */
 import { parseChoice, parseLine, parseNewPassword } from '../config/parse.ts';
 import type { Question } from '../config/question.ts';
 
-/** The admin's own choice of a password, for an app whose steps can put it in. */
+/** A password that the admin chooses, for apps with a step that can set it. */
 export function passwordQuestion(id: string, name: string): Question {
   return {
     key: `apps.${id}.password`,
     topic: 'more',
     message: `Your password on ${name}`,
-    help: 'Left out, one is made and shown once. It counts in the first run; later it is changed in the web interface.',
+    help: 'If empty, one is generated and shown once. Used in the first run only; later, change it in the web interface.',
     parse: parseNewPassword,
     secret: true,
     twice: true,
@@ -27,17 +27,17 @@ export function titleQuestion(id: string): Question {
   };
 }
 
-/** @param more what comes of the answer in this app; a sentence. */
+/** @param more what the answer means in this app; a sentence. */
 export function registrationsQuestion(id: string, more: string): Question {
   return {
     key: `apps.${id}.registrations`,
     topic: 'more',
     message: 'Who may sign up',
-    help: `Default \`none\`: nobody; \`approved\`: you approve each; \`open\`: anybody. ${more}`,
+    help: `Default \`none\`: nobody; \`approved\`: people you approve; \`open\`: anyone. ${more}`,
     choices: [
       { value: 'none', name: 'Nobody' },
-      { value: 'approved', name: 'Whom you approve' },
-      { value: 'open', name: 'Anybody' },
+      { value: 'approved', name: 'People you approve' },
+      { value: 'open', name: 'Anyone' },
     ],
     parse: parseChoice(['none', 'approved', 'open']),
     initial: () => 'none',

@@ -1,4 +1,4 @@
-/** snac: one small process, its data in plain files. Image and entry point are ours: compose/snac/. */
+/** snac: one small process that stores its data in plain files. We build its image: compose/snac/. */
 import type { Mail } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
@@ -11,21 +11,20 @@ import { snacProofs } from './snac/proofs.ts';
 
 const PASSWORD = 'snac.admin';
 
-/** First parts of paths that snac answers itself: a user of that name could not be reached. */
+/** First path segments that snac uses itself: a user of that name could not be reached. */
 const RESERVED = ['api', 'nodeinfo_2_0', 'nodeinfo_2_1', 'oauth', 'relay', 'share', 'users'];
 
-/** snac takes letters, digits and _ (validate_uid in utils.c) and has no list of reserved names; lower case as everywhere else. */
+/** snac accepts letters, digits and _ (validate_uid in utils.c) and reserves no names; converted to lower case. */
 function parseAdmin(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   const name = line.value.replace(/^@/, '').toLowerCase();
-  if (!/^[a-z0-9_]{1,30}$/.test(name)) return { problem: '1 to 30 of a-z, 0-9 and _.' };
-  if (RESERVED.includes(name))
-    return { problem: `${name} is a part of snac’s own addresses. Choose another name.` };
+  if (!/^[a-z0-9_]{1,30}$/.test(name)) return { problem: 'Use 1 to 30 characters: a-z, 0-9 and _.' };
+  if (RESERVED.includes(name)) return { problem: `snac uses ${name} in its own URLs. Choose another name.` };
   return { value: name };
 }
 
-/** smtps:// is TLS from the first byte. On smtp:// snac demands STARTTLS on port 587 and uses none on any other (measured on 2.96). */
+/** smtps:// is implicit TLS. With smtp:// snac requires STARTTLS on port 587 and never uses it on other ports (measured on 2.96). */
 function smtpUrl(mail: Mail): string {
   return `${mail.security === 'tls' ? 'smtps' : 'smtp'}://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}`;
 }
@@ -68,7 +67,7 @@ export const snac: App = {
     snac: {
       SNAC_HOST: app.domain,
       SNAC_ADMIN_EMAIL: app.email,
-      // Empty on purpose: the entry point then takes an earlier value out of server.json.
+      // Empty on purpose: the entry point then removes an earlier value from server.json.
       ...(config.mail.mode === 'none'
         ? { SNAC_SMTP_URL: '', SNAC_SMTP_USERNAME: '', SNAC_SMTP_PASSWORD: '' }
         : {
@@ -85,7 +84,7 @@ export const snac: App = {
   problems: (config) =>
     config.mail.mode === 'smtp' && config.mail.security === 'starttls' && config.mail.port !== 587
       ? [
-          'snac uses STARTTLS on port 587 only; on others the password would go in the clear. Take port 587, or 465 with tls.',
+          'snac uses STARTTLS on port 587 only; on other ports the password would be sent unencrypted. Use port 587, or 465 with tls.',
         ]
       : [],
 
@@ -109,7 +108,7 @@ export const snac: App = {
       hint: 'Look at `docker compose logs snac`.',
     },
     {
-      // A run that was killed between the account and the store has lost the password: it gets a new one.
+      // If a run is killed before it stores the password, the password is lost: set a new one.
       id: 'snac.password',
       title: `Password of ${app.admin}`,
       service: 'snac',
@@ -126,9 +125,9 @@ export const snac: App = {
       hint: 'Look at `docker compose logs snac`.',
     },
     {
-      // Without one snac mails no notifications. One that the person set in the web interface stays.
+      // Without an address snac sends no notifications. An address set in the web interface stays.
       id: 'snac.email',
-      title: 'An address for notifications by mail',
+      title: 'E-mail address for notifications',
       service: 'snac',
       check: {
         argv: [
@@ -148,7 +147,7 @@ export const snac: App = {
   cli: {
     name: 'snac',
     service: 'snac',
-    // Every command of snac takes the data directory first; it is always the same here.
+    // Every snac command takes the data directory first; here it is always /data.
     argv: ([command, ...words]) => ['snac', ...(command === undefined ? [] : [command, '/data']), ...words],
   },
 };

@@ -1,4 +1,4 @@
-/** Proofs that every fediverse server owes alike: how other servers find it and its people. */
+/** Proofs that all fediverse servers share: how other servers find the server and its accounts. */
 import { crc32, deflateSync } from 'node:zlib';
 import type { AppConfig } from '../config/config.ts';
 import { messageOf } from '../problem.ts';
@@ -7,14 +7,14 @@ import type { Client, Reply } from './http.ts';
 import { Down } from './proof.ts';
 import type { Proof } from './proof.ts';
 
-/** As other servers ask: a redirect to another HTTPS address is followed, as one from handles to pages is (RFC 7033, 4.2). */
+/** Follows one redirect to an HTTPS URL, as other servers do (RFC 7033, 4.2): the handles may have another domain than the pages. */
 async function discover(http: Client, url: string): Promise<Reply> {
   const reply = await http(url);
   const target = String(reply.headers['location'] ?? '');
   return reply.status >= 300 && reply.status <= 399 && target.startsWith('https://') ? http(target) : reply;
 }
 
-/** Where other servers find an account: the `self` link of its WebFinger record (RFC 7033). */
+/** URL of an account's actor: the `self` link of its WebFinger record (RFC 7033). */
 export async function actorOf(http: Client, app: AppConfig): Promise<string> {
   const reply = await discover(
     http,
@@ -26,17 +26,17 @@ export async function actorOf(http: Client, app: AppConfig): Promise<string> {
     (link) => link.rel === 'self' && link.type?.includes('activity+json'),
   )?.href;
   if (self === undefined)
-    throw new Error(`WebFinger names no actor: ${JSON.stringify(record).slice(0, 100)}`);
+    throw new Error(`the WebFinger record has no actor: ${JSON.stringify(record).slice(0, 100)}`);
   if (new URL(self).protocol !== 'https:') throw new Error(`the actor is at ${self}, which is not HTTPS`);
   return self;
 }
 
-/** @param service that answers for the app. */
+/** @param service that serves the app's pages */
 export function discoveryProofs(http: Client, app: AppConfig, software: string, service: string): Proof[] {
   return [
     {
       id: 'https',
-      title: 'HTTPS, and HTTP leads to it',
+      title: 'HTTPS, and HTTP redirects to it',
       needs: [service],
       run: async () => {
         const reply = await http(`https://${app.domain}/`).catch((error: unknown) => {
@@ -45,16 +45,16 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
         if (reply.status >= 500) throw new Down(`the front page answered ${reply.status}`);
         if (reply.status >= 400) throw new Error(`the front page answered ${reply.status}`);
         if (reply.status >= 300 && reply.headers['location'] === `https://${app.domain}/`)
-          throw new Error(`https://${app.domain}/ leads to itself`);
+          throw new Error(`https://${app.domain}/ redirects to itself`);
         if (reply.status === 200 && reply.body.length === 0) throw new Error('the front page is empty');
         const plain = await http(`http://${app.domain}/`);
         const target = String(plain.headers['location'] ?? '');
         if (plain.status < 300 || plain.status > 399 || !target.startsWith(`https://${app.domain}`)) {
           throw new Error(
-            `http://${app.domain} answered ${plain.status} ${target} instead of leading to HTTPS`,
+            `http://${app.domain} answered ${plain.status} ${target} instead of redirecting to HTTPS`,
           );
         }
-        return `https://${app.domain} answers ${reply.status}, http:// answers ${plain.status} to it`;
+        return `https://${app.domain} answers ${reply.status}, http:// redirects to it (${plain.status})`;
       },
     },
     {
@@ -74,7 +74,7 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
         expectStatus(reply, 200, 'the NodeInfo document');
         const info = reply.json<{ software?: { name?: string; version?: string } }>();
         if (info.software?.name !== software)
-          throw new Error(`it names itself ${info.software?.name ?? 'nothing'}, not ${software}`);
+          throw new Error(`it reports ${info.software?.name ?? 'no software'}, not ${software}`);
         return `${info.software.name} ${info.software.version ?? '?'}`;
       },
     },
@@ -86,7 +86,7 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
         const reply = await http(url, { headers: { Accept: 'application/activity+json' } });
         expectStatus(reply, 200, 'the actor');
         const actor = reply.json<{ id?: string; inbox?: string; publicKey?: { publicKeyPem?: string } }>();
-        if (actor.id !== url) throw new Error(`the actor at ${url} calls itself ${actor.id ?? 'nothing'}`);
+        if (actor.id !== url) throw new Error(`the actor at ${url} has the id ${actor.id ?? '(none)'}`);
         if (!actor.publicKey?.publicKeyPem?.includes('PUBLIC KEY'))
           throw new Error('the actor has no public key');
         if (actor.inbox === undefined) throw new Error('the actor has no inbox');
@@ -96,7 +96,7 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
   ];
 }
 
-/** A PNG of one colour, `size` × `size` pixels, for upload proofs. */
+/** A PNG in one colour, `size` × `size` pixels, for upload proofs. */
 export function png(size: number, [red, green, blue]: readonly [number, number, number]): Buffer {
   const chunk = (type: string, data: Buffer): Buffer => {
     const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);

@@ -1,4 +1,4 @@
-/** A browser in so far as it keeps cookies and answers forms. */
+/** A minimal browser: it keeps cookies and sends forms. */
 import type { Client, Reply, RequestOptions } from './http.ts';
 
 /** A form as a browser sends it. */
@@ -12,16 +12,16 @@ export class Browser {
   readonly #http: Client;
   readonly #origin: string;
   readonly #cookies = new Map<string, string>();
-  /** @param base of the one server it visits: cookies go nowhere else. */
+  /** @param base URL of the one server that it visits: cookies are sent to no other */
   constructor(http: Client, base: string) {
     this.#http = http;
     this.#origin = new URL(base).origin;
   }
-  /** Throws where the URL leads to another server. */
+  /** Throws if the URL is on another server. */
   async visit(url: string, options: RequestOptions = {}): Promise<Reply> {
     const { origin } = new URL(url);
     if (origin !== this.#origin)
-      throw new Error(`${this.#origin} leads to ${origin}, where a log-in has no business`);
+      throw new Error(`${this.#origin} redirects the log-in to another server, ${origin}`);
     const reply = await this.#http(url, {
       ...options,
       headers: {
@@ -37,7 +37,7 @@ export class Browser {
   }
 }
 
-/** What a page's first form of method POST sends along by itself: its hidden fields, against forgery and spam. */
+/** Hidden fields of a page's first POST form, such as a CSRF token. */
 export function hiddenFields(page: Reply): Record<string, string> {
   const html = page.text();
   const one = /<form[^>]*method="post"[\s\S]*?<\/form>/i.exec(html)?.[0];

@@ -1,4 +1,4 @@
-/** The API for client apps that Mastodon made and others speak too, as one such app uses it. */
+/** A client of Mastodon's API, which other servers implement too. */
 import { png } from './activitypub.ts';
 import { form } from './browser.ts';
 import { expectStatus, multipartFile } from './http.ts';
@@ -14,7 +14,7 @@ export interface ClientApp {
 }
 
 export class ClientApi {
-  /** Whom calls are made as; undefined: the log-in has not succeeded. */
+  /** Access token; undefined: the log-in has not succeeded. */
   token: string | undefined;
   readonly #http: Client;
   readonly #base: string;
@@ -32,11 +32,11 @@ export class ClientApi {
     const { client_id, client_secret } = registered.json<ClientApp>();
     return { client_id, client_secret };
   }
-  /** What a browser asks with for a code. */
+  /** Query of the authorization request. */
   consent({ client_id }: ClientApp): Record<string, string> {
     return { client_id, redirect_uri: OUT_OF_BAND, response_type: 'code', scope: SCOPES };
   }
-  /** The token that a code is good for. */
+  /** Exchanges an authorization code for a token. */
   async exchange(client: ClientApp, code: string): Promise<string> {
     const granted = await this.#http(
       `${this.#base}/oauth/token`,
@@ -69,21 +69,21 @@ export class ClientApi {
       body,
     });
   }
-  /** Asks as the token's account, which has to be nobody's by now. @param refusal how a reply says so, if it does */
+  /** Sends a request with the revoked token, which must be rejected. @param refusal describes the rejection in a reply, if there is one */
   async expectRevoked(refusal = refusedBy(401, 403, 422)): Promise<string> {
     const again = await this.call('GET', '/api/v1/accounts/verify_credentials');
     if (again.status === 200) throw new Error('the revoked token still works');
     const how = refusal(again);
-    if (how === undefined) throw new Error(`asked with the revoked token it answers ${again.status}`);
+    if (how === undefined) throw new Error(`with the revoked token it answers ${again.status}`);
     return `the old token is refused (${how})`;
   }
 }
 
-/** A reply that says by one of these codes that it does not know who asks. */
+/** Recognises a reply with one of these status codes as a rejected token. */
 export const refusedBy =
   (...statuses: number[]) =>
   ({ status }: Reply): string | undefined =>
     statuses.includes(status) ? String(status) : undefined;
 
-/** What is uploaded: Mastodon's blue. */
+/** The uploaded picture, in Mastodon's blue. */
 export const picture = (size: number): Buffer => png(size, [99, 100, 255]);

@@ -1,4 +1,4 @@
-/** The time of a server, to compare the clock of this host with. */
+/** Reads the time of a server, to compare this host's clock with it. */
 import { request } from 'node:https';
 import type { RequestOptions } from 'node:https';
 
@@ -25,9 +25,9 @@ export function dateAt(
     deadline.addEventListener('abort', late);
     sent.on('response', (reply) => {
       const date = new Date(reply.headers.date ?? '');
-      if (Number.isNaN(date.getTime())) reject(new Error('a reply without a date'));
+      if (Number.isNaN(date.getTime())) reject(new Error('the reply has no date'));
       else resolve(date);
-      // No body belongs to this answer, so none is read.
+      // A reply to HEAD has no body.
       sent.destroy();
     });
     sent.on('error', reject);
@@ -36,15 +36,15 @@ export function dateAt(
   });
 }
 
-/** Milliseconds by which a clock may differ before it is named as the cause. */
+/** Clock difference in milliseconds above which the clock is reported as the cause. */
 const SLACK_MS = 5 * 60_000;
 const DATE_MS = 5000;
 
-/** Errors of certificates that a wrong clock causes too. */
+/** Certificate errors that a wrong clock can cause. */
 export const isAboutTime = (code: string | undefined): boolean =>
   code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID';
 
-/** A sentence that names the clock of this host as the cause, if the server's clock differs; else ''. */
+/** A sentence that reports this host's clock as the cause, if the server's clock differs; else ''. */
 export async function clockHint(
   url: string,
   more: Parameters<typeof dateAt>[2] = {},

@@ -1,4 +1,4 @@
-/** HTTPS with our own look-up and trust: the receipt asks the server by its name, wherever that name points today. */
+/** HTTPS client with its own name resolution and CA certificates: the receipt uses the site's names, whatever DNS says. */
 import { lookup as dns } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { request as plainRequest } from 'node:http';
@@ -17,7 +17,7 @@ export interface Reply {
   readonly body: Buffer;
   /** Body as UTF-8. */
   text(): string;
-  /** Body as JSON; throws with the first characters of what it was. */
+  /** Body as JSON; otherwise throws an error that quotes the first characters. */
   json<T>(): T;
 }
 
@@ -25,22 +25,22 @@ export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
-  /** Bytes that the body of the answer may have; absent: {@link LIMITS}. */
+  /** Maximum body size of the reply in bytes; absent: {@link LIMITS}. */
   readonly most?: number;
 }
 
 export interface Client {
-  /** One request; redirects are not followed. Rejects when no answer came. */
+  /** One request; does not follow redirects. Rejects when there is no reply. */
   (url: string, options?: RequestOptions): Promise<Reply>;
   /** Opens a WebSocket; rejects with the status when the server does not upgrade. */
   socket(url: string, headers: Readonly<Record<string, string>>): Promise<{ socket: Duplex; head: Buffer }>;
 }
 
-/** Limits of time and memory for an answer. */
+/** Limits of time and memory for a reply. */
 export interface Limits {
   /** Longest pause between two bytes. */
   readonly idleMs: number;
-  /** From the first look-up to the last byte. */
+  /** From the DNS look-up to the last byte. */
   readonly wholeMs: number;
   readonly headerBytes: number;
   readonly bodyBytes: number;
@@ -54,17 +54,17 @@ export const LIMITS: Limits = {
   bodyBytes: 4 * MIB,
 };
 
-/** For `most`, where a picture is read back. */
+/** `most` for pictures that are read back. */
 export const PICTURE_BYTES = 64 * MIB;
 
 const inMiB = (bytes: number): string => (bytes < MIB ? `${bytes} bytes` : `${Math.floor(bytes / MIB)} MiB`);
 
 /**
- * @param address where to connect whatever the URL's host is; undefined: by DNS, as everybody does.
- * @param ca PEM of the only root to trust; undefined: the system's.
- * @param names hosts that `address` and `ca` are for; others are found by DNS, at `address` only where the DNS knows none,
- * and public roots count for them too. Absent: all hosts.
- * @param limits of each answer
+ * @param address to connect to, whatever the URL's host is; undefined: DNS
+ * @param ca PEM of the only trusted CA certificate; undefined: the system's
+ * @param names hosts that `address` and `ca` apply to; absent: all. Other hosts are resolved by DNS, with `address` as
+ * the fallback, and public CAs are trusted for them too
+ * @param limits of each reply
  */
 export function client(
   address: string | undefined,
@@ -88,13 +88,13 @@ export function client(
   ): { lookup?: LookupFunction; ca?: string | string[]; rejectUnauthorized: true } => {
     const own = names === undefined || names.includes(new URL(url).hostname);
     return {
-      // NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment would change the default.
+      // Set explicitly, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
       rejectUnauthorized: true,
       ...(lookup === undefined ? {} : { lookup }),
       ...(ca === undefined ? {} : { ca: own ? ca : [ca, ...rootCertificates] }),
     };
   };
-  /** Options of every request; no agent, so that no proxy of the environment stands between. */
+  /** Options of every request; no agent, so that no proxy from the environment is used. */
   const common = (url: string) => ({
     agent: false as const,
     timeout: limits.idleMs,
@@ -123,7 +123,7 @@ export function client(
           let length = 0;
           message.on('data', (chunk: Buffer) => {
             length += chunk.length;
-            if (length > most) stop(`its answer is larger than ${inMiB(most)}`);
+            if (length > most) stop(`its reply is larger than ${inMiB(most)}`);
             else chunks.push(chunk);
           });
           message.on('error', failed);
@@ -153,7 +153,7 @@ export function client(
         if (message.headers['sec-websocket-accept'] === accept) resolve({ socket: stream, head });
         else {
           stream.destroy();
-          reject(new Error('the upgrade was answered wrongly'));
+          reject(new Error('the server answered the upgrade incorrectly'));
         }
       });
       sent.on('response', (message) =>
@@ -164,13 +164,13 @@ export function client(
   return Object.assign(send, { socket });
 }
 
-/** Ends a request that takes too long, and reports that cause instead of the broken socket. */
+/** Aborts a request that takes too long, and reports the time-out instead of the broken socket. */
 function bounded(
   sent: ClientRequest,
   { idleMs, wholeMs }: Limits,
   reject: (error: unknown) => void,
 ): {
-  /** Ends it. */
+  /** Aborts the request. */
   readonly stop: (cause: string) => void;
   readonly failed: (error: unknown) => void;
   /** Cancels the deadline. */
@@ -184,7 +184,7 @@ function bounded(
     reject(cause);
   };
   const deadline = AbortSignal.timeout(wholeMs);
-  const late = (): void => stop(`no whole answer within ${wholeMs / 1000} s`);
+  const late = (): void => stop(`no complete answer within ${wholeMs / 1000} s`);
   deadline.addEventListener('abort', late);
   const done = (): void => deadline.removeEventListener('abort', late);
   sent.on('timeout', () => stop(`no answer within ${idleMs / 1000} s`));
@@ -210,7 +210,7 @@ function replyOf({ statusCode, headers }: IncomingMessage, body: Buffer): Reply 
   };
 }
 
-/** Throws unless the status is the wanted one. */
+/** Throws unless the reply has this status. */
 export function expectStatus(reply: Reply, status: number, what: string): void {
   if (reply.status !== status) {
     throw new Error(

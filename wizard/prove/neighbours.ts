@@ -1,43 +1,43 @@
-/** The other servers of the site as an app's container finds them: what federates with the world may not with its neighbour. */
+/** Proof that an app's container reaches the other apps of the site: federation with them can fail although all else works. */
 import { isPublic } from '../config/addresses.ts';
 import type { AppConfig } from '../config/config.ts';
 import type { Proof, ProofContext } from './proof.ts';
 
-/** How a container sees a name. */
+/** What a container found for a name. */
 export interface Sight {
   readonly addresses: readonly string[];
-  /** Why there was no way there by HTTPS; absent: there was one (to a server that may be down), or none was tried. */
+  /** Why the HTTPS connection failed; absent: it succeeded (the app may be down), or was not tried. */
   readonly error?: string;
 }
 
-/** Names that programs lead to themselves, whatever the DNS says (RFC 6761). */
+/** Names that programs resolve to the loopback address, whatever DNS says (RFC 6761). */
 const isLocal = (name: string): boolean => /(^|\.)localhost$/.test(name);
 
 const RESOLVERS =
-  'Name DNS servers that give the public address to the containers: {"dns": ["9.9.9.9"]} in /etc/docker/daemon.json and restart Docker, or `dns:` in compose.override.yaml';
+  'Give the containers DNS servers that return the public address: set {"dns": ["9.9.9.9"]} in /etc/docker/daemon.json and restart Docker, or set `dns:` in compose.override.yaml';
 
-/** What is wrong with how a name is seen; undefined: nothing. */
+/** What is wrong with a name as the container sees it; undefined: nothing. */
 export function problemOf(
   name: string,
   { addresses, error }: Sight,
   refusedBy: string | undefined,
 ): string | undefined {
   const inner = addresses.filter((address) => !isPublic(address));
-  if (addresses.length === 0) return `the container knows no address of ${name}. ${RESOLVERS}`;
+  if (addresses.length === 0) return `the container finds no address of ${name}. ${RESOLVERS}`;
   if (refusedBy !== undefined && inner.length > 0)
-    return `to the container ${name} is ${inner.join(', ')}, and ${refusedBy} drops what has to do with a server at a private address. ${RESOLVERS}`;
+    return `in the container ${name} resolves to ${inner.join(', ')}, and ${refusedBy} rejects servers at private addresses. ${RESOLVERS}`;
   if (error === undefined) return undefined;
-  return `${name} (${addresses.join(', ')}) does not answer the container: ${error}. ${
+  return `the container cannot reach ${name} (${addresses.join(', ')}): ${error}. ${
     inner.length > 0
-      ? 'Does that address lead to this site?'
-      : 'Many routers let nobody inside reach their own public address (“hairpin NAT”): allow it there, or these servers do not reach each other'
+      ? 'Is that an address of this site?'
+      : 'Many routers do not let internal hosts reach the public address (“hairpin NAT”): enable that, or these servers cannot reach each other'
   }`;
 }
 
 /**
- * @param look how the app's container sees names; `ask`: by HTTPS too.
- * @param own the app looks itself up as well.
- * @param refusedBy name of the app, where it refuses private addresses.
+ * @param look resolves names in the app's container; `ask`: and connects by HTTPS
+ * @param own the app also looks up its own name
+ * @param refusedBy name of the app, if it rejects private addresses
  */
 export function neighbourProofs(
   { config }: ProofContext,
@@ -54,8 +54,8 @@ export function neighbourProofs(
       inside: true,
       title:
         others.length === 0
-          ? 'Its own name, as its container finds it'
-          : 'The other servers here, as its container finds them',
+          ? 'Its own name, resolved in its container'
+          : 'The other servers here, reached from its container',
       run: async () => {
         const seen = {
           ...(itself.length > 0 ? await look(itself, false) : {}),
@@ -76,10 +76,10 @@ export function neighbourProofs(
   ];
 }
 
-/** Seconds for the way there. */
+/** Seconds to connect. */
 export const PATIENCE_S = 30;
 
-/** By curl, in a container that has it: the address it came to. Trust comes from the container's environment. */
+/** Uses curl in the container. Trusted CA certificates come from the container's environment. */
 export const byCurl =
   ({ inside }: ProofContext, service: string) =>
   async (names: readonly string[]): Promise<Record<string, Sight>> => {
@@ -96,7 +96,7 @@ export const byCurl =
           '/dev/null',
           '--max-time',
           String(PATIENCE_S),
-          // Such a request is refused at the door (RFC 9112, 3.2): nobody waits there for an app that is down.
+          // Caddy rejects a request without Host (RFC 9112, 3.2), so it does not wait for an app that is down.
           '--http1.1',
           '--header',
           'Host:',
@@ -106,7 +106,7 @@ export const byCurl =
         ],
       });
       const error = stderr.trim().split('\n').at(-1) || `curl ended with ${code}`;
-      // With a certificate that was believed the way is there, whether or not somebody answers at its end.
+      // After a verified TLS handshake the name is reachable, whatever the app answers.
       const reached = code === 0 || Number(stdout.replace(',', '.')) > 0;
       seen[name] = { addresses, ...(reached ? {} : { error }) };
     }

@@ -1,4 +1,4 @@
-/** What a proof is, and what it is given. */
+/** What a proof is, and the context it gets. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Config } from '../config/config.ts';
 import type { Command, Output } from '../docker/engine.ts';
@@ -7,39 +7,39 @@ import type { Client } from './http.ts';
 
 export interface ProofContext {
   readonly config: Config;
-  /** HTTPS as a visitor: by name, through Caddy, with certificates checked. */
+  /** HTTPS as a visitor: by name, through Caddy, with verified certificates. */
   readonly http: Client;
   readonly secret: (name: string) => Secret | undefined;
-  /** The app has never been proven: everything is tried, the password that was made included. */
+  /** The app was never proven: everything is tested, including the generated password. */
   readonly first: boolean;
-  /** A mail may be sent: in the first run, after a change of the mail answers, and when asked for. */
+  /** A mail may be sent: in the first run, after a change of the mail settings, and on request. */
   readonly mail: boolean;
-  /** Runs a command in an app's container, for what only the server itself can tell. */
+  /** Runs a command in an app's container. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
-  /** What an app's container printed in the last so many seconds. */
+  /** Log of an app's container in the last seconds. */
   readonly said: (service: string, seconds: number) => Promise<string>;
 }
 
-/** One thing that a user of the server would see work. Later proofs may build on earlier ones of the same app. */
+/** One function that a user of the server would see. Later proofs may depend on earlier ones of the same app. */
 export interface Proof {
   readonly id: string;
   readonly title: string;
-  /** Asks the web for nothing: it is tried where there is no answer from it, too. */
+  /** Sends no HTTPS request, so it is tried even if the site does not answer. */
   readonly inside?: boolean;
-  /** Services without which it cannot come out well: where one does not run, that is what was seen, and nothing is waited for. */
+  /** Services that it needs: if one is not running, the proof fails at once with that cause. */
   readonly needs?: readonly string[];
-  /** Resolves to the evidence in a few words; throws what was seen instead. */
+  /** Resolves to the evidence in a few words; throws an error that says what was found instead. */
   readonly run: () => Promise<string>;
 }
 
-/** A proof was not tried, since one that it builds on failed. */
+/** A proof was not tried, because one that it depends on failed. */
 export class Skipped extends Error {
   constructor(why: string) {
     super(`not tried: ${why}`);
   }
 }
 
-/** Nobody answers at all: whatever else is asked of the web would only find that out anew. */
+/** The site does not answer: every other HTTPS proof would fail for the same reason. */
 export class Down extends Error {}
 
 export interface ProofResult {
@@ -47,27 +47,27 @@ export interface ProofResult {
   readonly id: string;
   readonly title: string;
   readonly ok: boolean;
-  /** It was not tried, since a proof before it failed; `ok` is false. */
+  /** It was not tried, because an earlier proof failed; `ok` is false. */
   readonly skipped?: true;
   /** Milliseconds. */
   readonly ms: number;
-  /** The evidence, or what was seen instead. */
+  /** The evidence, or what was found instead. */
   readonly seen: string;
 }
 
 export interface Receipt {
   readonly version: 1;
-  /** Receipts of a site are counted, since a clock may be wrong; absent in those from before that, which are older. */
+  /** Receipts of a site are numbered, since the clock may be wrong. Older versions wrote no number. */
   readonly number?: number;
   readonly at: string;
   readonly generation: number;
   readonly proven: boolean;
-  /** Keyed hash of the mail settings that a mail was accepted with. */
+  /** Keyed hash of the mail settings that are proven to work. */
   readonly mail?: string;
   readonly proofs: readonly ProofResult[];
 }
 
-/** Asks until there is an answer. @param never what is wrong where none comes. */
+/** Polls until there is a result. @param never error message after the time-out */
 export async function until<T>(
   patienceMs: number,
   everyMs: number,

@@ -1,4 +1,4 @@
-/** Runs the proofs: what a user of the server would see, seen. */
+/** Runs the proofs: uses the site as its users do. */
 import { doorOf } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
@@ -15,7 +15,7 @@ import { answerProof, certificateProof, proxyProof, trustedHere } from './tls.ts
 import type { Visitor } from './tls.ts';
 
 const LOG_LINES = 100;
-/** For one command of a proof in a container: Rails starts slowly on a small host, and a mail server may let it wait. */
+/** Time for a proof's command in a container: Rails starts slowly on a small host, and a mail server may be slow. */
 const INSIDE_MS = 5 * 60_000;
 
 /** One app to prove. */
@@ -23,9 +23,9 @@ export interface Subject {
   readonly app: AppConfig;
   /** As its makers write it. */
   readonly name: string;
-  /** Every name that leads to it. */
+  /** All its names. */
   readonly names: readonly string[];
-  /** It has WebSockets. */
+  /** It uses WebSockets. */
   readonly live: boolean;
   /** See ProofContext. */
   readonly first: boolean;
@@ -40,8 +40,8 @@ export async function prove(
 ): Promise<ProofResult[]> {
   const containerOf = async (service: string): Promise<string> => {
     const container = (await engine.containers(config.name)).find((one) => one.service === service);
-    if (container === undefined) throw new Down(`the container of ${service} is gone`);
-    if (container.state !== 'running') throw new Down(`the container ${service} does not run`);
+    if (container === undefined) throw new Down(`the container of ${service} does not exist`);
+    if (container.state !== 'running') throw new Down(`the container ${service} is not running`);
     return container.id;
   };
   const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
@@ -50,7 +50,7 @@ export async function prove(
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
     config,
-    // An internal root goes with names that the DNS need not know: then the door itself is asked. Real certificates: by DNS.
+    // Names with `internal` certificates need not be in DNS, so connect to Caddy's address; otherwise use DNS.
     http: client(
       config.tls.mode === 'internal' ? door : undefined,
       ca,
@@ -96,7 +96,7 @@ export async function prove(
         else progress.fail(result.seen);
         const gate = gates.find((one) => one.proof === proof);
         if (gate !== undefined) closed ??= gate.closed;
-        // Caddy waits for an app a while before it says so: not once a proof.
+        // Caddy waits a while for an app that is down; do not wait in every proof.
         else if (proof.id === FIRST) isDown = error instanceof Down;
       }
       results.push(result);
@@ -106,23 +106,23 @@ export async function prove(
   return results;
 }
 
-/** Of {@link discoveryProofs}: whether there is anybody. */
+/** Of {@link discoveryProofs}: whether the site answers. */
 const FIRST = 'https';
 
-/** Proofs that run before all others of an app, and why the others are skipped when one of them fails. */
+/** Proofs that run before all others of an app, with the reason given for skipping those if one fails. */
 export function gatesOf(
   { name, tls }: Config,
   { names, live }: Pick<Subject, 'names' | 'live'>,
   { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
 ): { readonly proof: Proof; readonly closed: string }[] {
-  // There the client connects to Caddy's address, and only this site has a certificate of the internal root.
+  // In that mode the client connects to Caddy's address, and only this site has a certificate of the internal CA.
   if (tls.mode === 'internal') return [];
   const visitor: Visitor = {
     http,
     id: async () => {
       const caddy = await caddyOf(engine, name);
       const id = caddy === undefined ? undefined : await caddyRunsOn(engine, caddy);
-      if (id === undefined) throw new Error('Caddy does not run: `docker compose up --detach` starts it.');
+      if (id === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
       return id;
     },
   };
@@ -132,7 +132,7 @@ export function gatesOf(
         proof: noting(
           proxyProof(visitor, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`, live),
         ),
-        closed: 'your proxy does not lead here yet',
+        closed: 'your proxy does not forward to this site yet',
       },
     ];
   const certificate = certificateProof({ engine, project: name, address: door, ca }, names);
@@ -145,13 +145,13 @@ export function gatesOf(
   ];
 }
 
-/** Adds to the evidence which roots this run trusts that visitors do not. */
+/** Adds to the evidence the CA certificates that this run trusts and visitors do not. */
 const noting = (proof: Proof): Proof => ({
   ...proof,
   run: async () => `${await proof.run()}${trustedHere(process.env)}`,
 });
 
-/** PEM of the roots that visitors trust; undefined: the system's. */
+/** PEM of the CA certificates that visitors trust; undefined: the system's. */
 async function trusted(
   { tls }: Config,
   store: Store,
@@ -163,12 +163,12 @@ async function trusted(
   }
   if (tls.mode !== 'directory' || tls.directoryRoot === undefined) return undefined;
   try {
-    // As Caddy itself reads it. The CA's own address and its certificates may have different roots: the file holds both.
+    // The file as Caddy sees it. The CA's server and its certificates may have different roots; the file has both.
     const { code, stdout } = await inside('caddy', {
       argv: ['cat', `/etc/caddy/custom/${tls.directoryRoot}`],
     });
     return code === 0 ? stdout : undefined;
   } catch {
-    return undefined; // Caddy does not run, which the proofs will say
+    return undefined; // Caddy is not running; the proofs report that
   }
 }

@@ -1,4 +1,4 @@
-/** Proof of a bucket: written with the keys, read by a stranger as a browser reads it, not to be listed, deleted. The only importer of aws4fetch. */
+/** Proof of a bucket: writes an object, reads it anonymously, checks that nobody can list the bucket, deletes it. The only importer of aws4fetch. */
 import { createHash, randomUUID } from 'node:crypto';
 import { AwsV4Signer } from 'aws4fetch';
 import { codeOf, messageOf } from '../problem.ts';
@@ -11,7 +11,7 @@ export interface Bucket {
   readonly region: string;
   readonly name: string;
   readonly accessKey: string;
-  /** Public host (and path) that leads to the bucket's top, without `https://`; undefined: endpoint and bucket. */
+  /** Public host (and path) of the bucket's root, without `https://`; undefined: endpoint and bucket. */
   readonly alias: string | undefined;
   readonly acl: 'public-read' | 'none';
 }
@@ -20,11 +20,11 @@ export interface Bucket {
 export const bucketHost = ({ endpoint, region }: Bucket): string =>
   endpoint === undefined ? `s3.${region}.amazonaws.com` : new URL(endpoint).host;
 
-/** Where the S3 interface has an object. */
+/** URL of an object at the S3 interface. */
 export const objectUrl = (bucket: Bucket, key: string): string =>
   `https://${bucketHost(bucket)}/${bucket.name}/${key}`;
 
-/** Where everybody reads an object: what the app writes into its pages. */
+/** Public URL of an object, as the app uses it in its pages. */
 export const publicUrl = (bucket: Bucket, key: string): string =>
   bucket.alias === undefined ? objectUrl(bucket, key) : `https://${bucket.alias}/${key}`;
 
@@ -36,7 +36,7 @@ export interface BucketKeys {
   readonly origin: string;
 }
 
-/** Code and message of an S3 error; undefined when the answer is none. */
+/** Code and message of an S3 error; undefined if the reply is not one. */
 function errorOf(reply: Reply): { code: string; message: string; region: string | undefined } | undefined {
   const text = reply.text();
   const field = (name: string): string | undefined =>
@@ -61,30 +61,30 @@ function meaning(
     case 'InvalidAccessKeyId':
       return `there is no access key ${bucket.accessKey}. Was it copied whole, and is it one of this provider and region?`;
     case 'SignatureDoesNotMatch':
-      return 'the secret key is not the one of this access key. Copy it again; if it is right, the region may be wrong';
+      return 'the secret key does not belong to this access key. Copy it again; if it is right, the region may be wrong';
     case 'NoSuchBucket':
-      return `there is no bucket ${bucket.name}. Make it at your provider, or correct its name or the region`;
+      return `there is no bucket ${bucket.name}. Create it at your provider, or correct its name or the region`;
     case 'RequestTimeTooSkewed':
       return 'the clock of this host is wrong by more than 15 minutes. Set it: timedatectl set-ntp true';
     case 'AccessControlListNotSupported':
     case 'InvalidBucketAclWithObjectOwnership':
-      return 'the bucket takes no ACLs. Set acl to none and make the bucket readable by a policy';
+      return 'the bucket accepts no ACLs. Set acl to none and make the bucket readable by a policy';
     case 'AuthorizationHeaderMalformed':
     case 'PermanentRedirect':
     case 'TemporaryRedirect':
     case 'IllegalLocationConstraintException':
     case 'InvalidRegion':
-      return `the bucket is not in the region ${bucket.region}.${region === undefined ? ' Take the one your provider names' : ` It is in ${region}`}`;
+      return `the bucket is not in the region ${bucket.region}.${region === undefined ? ' Use the one that your provider states' : ` It is in ${region}`}`;
     case 'SlowDown':
     case 'ServiceUnavailable':
     case 'InternalError':
-      return 'the provider has a trouble of its own. Try again later';
+      return 'the provider has a problem. Try again later';
     default:
       return message || undefined;
   }
 }
 
-/** An answer that is not the hoped-for one, in words. */
+/** Error for an unexpected reply. */
 function refusal(bucket: Bucket, what: string, reply: Reply): Error {
   const error = errorOf(reply);
   const host = bucketHost(bucket);
@@ -96,16 +96,16 @@ function refusal(bucket: Bucket, what: string, reply: Reply): Error {
   return new Error(`${what}: ${words ?? `${host} answered ${reply.status}`} (${error.code})`);
 }
 
-/** Nobody answered. */
+/** There was no reply. */
 export class Unreached extends Error {}
 
-/** No answer at all, in words. */
+/** Error for a missing reply. */
 function unreached(what: string, url: string, error: unknown): Unreached {
   const { hostname, host } = new URL(url);
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   const code = codeOf(cause);
   const causes: Partial<Record<string, string>> = {
-    ENOTFOUND: `the DNS knows no ${hostname}`,
+    ENOTFOUND: `${hostname} does not exist in the DNS`,
     EAI_AGAIN: `the DNS did not answer for ${hostname}`,
     ECONNREFUSED: `nothing listens at ${host}`,
     ECONNRESET: `${host} ended the connection`,
@@ -114,7 +114,7 @@ function unreached(what: string, url: string, error: unknown): Unreached {
     ENETUNREACH: `${host} cannot be reached`,
     CERT_HAS_EXPIRED: `the certificate of ${host} has expired`,
     CERT_NOT_YET_VALID: `the certificate of ${host} is not valid yet`,
-    ERR_TLS_CERT_ALTNAME_INVALID: `the certificate of ${host} is one for another name`,
+    ERR_TLS_CERT_ALTNAME_INVALID: `the certificate of ${host} is for another name`,
     EPROTO: `${host} does not speak TLS there, or has no certificate for that name`,
     ERR_SSL_WRONG_VERSION_NUMBER: `${host} does not speak TLS there`,
     ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR: `${host} has no certificate for that name`,
@@ -124,7 +124,7 @@ function unreached(what: string, url: string, error: unknown): Unreached {
       ? undefined
       : (causes[code] ??
         (/CERT|ISSUER|SIGNATURE/.test(code) ? `the certificate of ${host} is not trusted` : undefined));
-  // The client says so where a wrong clock of this host is the cause.
+  // The client adds this if the clock of this host is wrong.
   const clock = /\. The clock of this host [\s\S]*/.exec(messageOf(error))?.[0] ?? '';
   const words = known === undefined ? messageOf(error) : `${known} (${code})${clock}`;
   return new Unreached(`${what}: ${words}`, {
@@ -132,12 +132,12 @@ function unreached(what: string, url: string, error: unknown): Unreached {
   });
 }
 
-/** Puts, reads, tries to list and deletes one small object; resolves to the evidence. */
+/** Writes, reads, tries to list and deletes one small object; resolves to the evidence. */
 export const proveBucket = (keys: BucketKeys): Promise<string> => writeAndRead(keys, true);
 
 /**
- * The same before the site is there: a public host of its own may lead through the site's own door, which does not stand
- * open yet, so only the provider is asked.
+ * The same before the site runs. A public host (`alias`) may be served by this site's Caddy, which is not running yet, so
+ * then only the S3 interface is tested.
  */
 export const tryBucket = (keys: BucketKeys): Promise<string> =>
   writeAndRead(keys, keys.bucket.alias === undefined);
@@ -146,7 +146,7 @@ async function writeAndRead(
   { http, bucket, secretKey, origin }: BucketKeys,
   stranger: boolean,
 ): Promise<string> {
-  if (secretKey === undefined) throw new Error('the secret key is not known here');
+  if (secretKey === undefined) throw new Error('the secret key is not in secrets.json');
   const key = `fedi-setup/${randomUUID()}.txt`;
   const content = `fedi-setup was here, ${key}`;
 
@@ -204,7 +204,7 @@ async function readAsStranger(
   send: (what: string, url: string, options: Parameters<Client>[1]) => Promise<Reply>,
 ): Promise<string> {
   const url = publicUrl(bucket, key);
-  const what = 'reading as a stranger';
+  const what = 'reading anonymously';
   const read = await send(what, url, { headers: { Origin: origin } });
   if (read.status !== 200) {
     const direct =
@@ -213,18 +213,18 @@ async function readAsStranger(
         : await send(what, objectUrl(bucket, key), {}).catch(() => undefined);
     if (direct?.status === 200 || (direct !== undefined && read.status !== 403))
       throw new Error(
-        `${what}: ${url} answered ${read.status}, though the object is in the bucket. ${bucket.alias} has to lead to the top of the bucket ${bucket.name}`,
+        `${what}: ${url} answered ${read.status}, though the object is in the bucket. ${bucket.alias} must point to the root of the bucket ${bucket.name}`,
       );
     throw new Error(
       `${what}: ${url} answered ${read.status}. ${
         bucket.acl === 'public-read'
-          ? 'The provider takes the ACL public-read but does not act on it: allow public ACLs for the bucket, or make it readable by a policy and set acl to none'
-          : 'The bucket is not public: give everybody the right s3:GetObject on its objects, and no other'
+          ? 'The provider accepts the ACL public-read but ignores it: allow public ACLs for the bucket, or make it readable by a policy and set acl to none'
+          : 'The bucket is not public: allow everybody s3:GetObject on its objects, and nothing else'
       }`,
     );
   }
   if (!read.body.equals(Buffer.from(content)))
-    throw new Error(`${what}: ${url} gave ${read.body.length} other bytes than were written`);
+    throw new Error(`${what}: ${url} returned ${read.body.length} bytes that differ from those written`);
   const allowed = String(read.headers['access-control-allow-origin'] ?? '');
   if (allowed !== '*' && allowed !== origin)
     throw new Error(
@@ -233,12 +233,12 @@ async function readAsStranger(
 
   const listings = [objectUrl(bucket, ''), ...(bucket.alias === undefined ? [] : [publicUrl(bucket, '')])];
   for (const top of listings) {
-    // A top that cannot be read is what is wanted.
+    // An error is fine: then nobody can list the bucket.
     const listed = await send('listing', top, {}).catch(() => undefined);
     if (listed?.text().includes('<ListBucketResult'))
-      return `${url} is public; WARNING: so is the list of all files at ${top}: take the right to list (s3:ListBucket) away from everybody`;
+      return `${url} is public; WARNING: so is the list of all files at ${top}: deny s3:ListBucket to everybody`;
   }
-  return `written, read by a stranger at ${new URL(url).host}, not listed, deleted`;
+  return `written, read anonymously at ${new URL(url).host}, not listed, deleted`;
 }
 
 /** Throws unless a picture's URL is in the bucket and the page's Content-Security-Policy lets browsers show it. */

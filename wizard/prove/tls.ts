@@ -1,4 +1,4 @@
-/** What has to be there before anything else can be proven: certificates, or the proxy in front that has them. */
+/** Proofs that all others depend on: certificates, or the administrator's own reverse proxy. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { arrivedIn, caddyOf, knownPath, reloadCaddy } from '../docker/caddy.ts';
@@ -8,28 +8,28 @@ import { codeOf, messageOf } from '../problem.ts';
 import type { Client, Reply } from './http.ts';
 import type { Proof } from './proof.ts';
 
-/** Longer than any CA takes; what ends the wait is a condition, this is for what never comes. */
+/** Longer than any CA takes. */
 const PATIENCE_MS = 5 * 60_000;
 const HANDSHAKE_MS = 30_000;
-/** An attempt writes about 15 lines a name. */
+/** An attempt writes about 15 lines per name. */
 const LOG_LINES = 2000;
 
 export interface Door {
   readonly engine: Engine;
   /** Compose project. */
   readonly project: string;
-  /** Where Caddy listens, as seen from here. */
+  /** Address at which this host reaches Caddy. */
   readonly address: string;
-  /** Of HTTPS; absent: 443. */
+  /** HTTPS port; absent: 443. */
   readonly port?: number;
-  /** PEM of the roots to trust; undefined: the system's. */
+  /** PEM of the trusted CA certificates; undefined: the system's. */
   readonly ca: string | undefined;
 }
 
 /**
- * One proof for all names of an app. Asks Caddy itself, not whoever the DNS names: an old server that is still in the
- * DNS has a certificate too. A failure that Caddy had before this run is not believed: it tries again at once, since
- * somebody has mended something in between, and Caddy by itself may wait for hours by now.
+ * One proof for all names of an app. Connects to Caddy's address, not by DNS: an old server that is still in DNS has a
+ * certificate too. Ignores failures from before this run and has Caddy retry at once: the cause may be fixed by now,
+ * and Caddy may otherwise wait for hours.
  */
 export function certificateProof(door: Door, names: readonly string[]): Proof {
   return {
@@ -54,7 +54,7 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
           throw new Error(known.map(explain).join('\n'));
         } else if (Date.now() > deadline) {
           throw new Error(
-            `Caddy has no certificate for ${open.join(', ')} after ${PATIENCE_MS / 60_000} minutes. It goes on asking for one. Look at \`docker compose logs caddy\`, then run \`fedi-setup prove\`.`,
+            `Caddy has no certificate for ${open.join(', ')} after ${PATIENCE_MS / 60_000} minutes. It keeps trying. Look at \`docker compose logs caddy\`, then run \`fedi-setup prove\`.`,
           );
         }
         await delay(500);
@@ -63,7 +63,7 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
   };
 }
 
-/** Asks for a name as visitors do, and identifies this site's Caddy by its answer. */
+/** Sends requests as visitors do, and identifies this site's Caddy by its reply. */
 export interface Visitor {
   readonly http: Client;
   /** Id of the configuration that this site's Caddy runs. */
@@ -83,20 +83,20 @@ async function ask(
 }
 
 /**
- * Visitors reach this site under its names: certificates are checked at Caddy's address, so only this finds an old server
- * that the DNS still points to.
+ * Visitors reach this site under its names. Certificates are checked at Caddy's address, so only this proof detects an
+ * old server that DNS still points to.
  */
 export function answerProof({ http, id: idOf }: Visitor, names: readonly string[]): Proof {
   return {
     id: 'answer',
-    title: `Who answers for ${names.join(', ')}`,
+    title: `Server that answers for ${names.join(', ')}`,
     run: async () => {
       const id = await idOf();
       for (const name of names) {
         const { status, arrived } = await ask(http, id, name, false);
         if (arrived?.host !== name)
           throw new Error(
-            `Another server answers for ${name} (${status}). Its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
+            `Another server answers for ${name} (${status}). Its A and AAAA records must point to this host only, without a proxy or CDN in between. Correct them, then run \`fedi-setup prove\`.`,
           );
       }
       return 'this site';
@@ -104,7 +104,7 @@ export function answerProof({ http, id: idOf }: Visitor, names: readonly string[
   };
 }
 
-/** Where the person's own proxy has the certificates: that every name leads through it to this site. @param live the site has WebSockets */
+/** For `proxy`: the administrator's reverse proxy forwards every name to this site. @param live the site uses WebSockets */
 export function proxyProof(
   { http, id: idOf }: Visitor,
   names: readonly string[],
@@ -131,42 +131,42 @@ export function proxyProof(
   };
 }
 
-const READY = 'front/nginx.conf and front/Caddyfile of the site directory are ready for that.';
+const READY = 'front/nginx.conf and front/Caddyfile in the site directory are examples.';
 
-/** Why an answer is not this site's. */
+/** Explains a reply that is not from this site. */
 function strangerAtProxy(name: string, { status, headers, body }: Reply, door: string): string {
   const target = String(headers['location'] ?? '');
   if (status >= 502 && status <= 504)
-    return `Your proxy answers ${status} for ${name}: it does not reach this site. It has to forward requests to http://${door}; ${READY}`;
+    return `Your proxy answers ${status} for ${name}: it does not reach this site. It must forward requests to http://${door}; ${READY}`;
   if (status === 401 || status === 403 || status === 407)
     return `Your proxy answers ${status} for ${name}: it requires a log-in or denies access before requests reach this site. Other servers cannot log in there: remove that for ${name}.`;
   if (status >= 300 && status <= 399 && URL.canParse(target, `https://${name}/`)) {
     const { protocol, host, href } = new URL(target, `https://${name}/`);
     if (host !== name)
-      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request has to reach http://${door}.`;
+      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request must reach http://${door}.`;
     return protocol === 'http:'
-      ? `Your proxy redirects https://${name} back to http://. It has to forward requests to http://${door}; ${READY}`
-      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It has to forward requests to http://${door}; ${READY}`;
+      ? `Your proxy redirects https://${name} back to http://. It must forward requests to http://${door}; ${READY}`
+      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It must forward requests to http://${door}; ${READY}`;
   }
   if (status === 404)
     return `Your proxy answers 404 below https://${name}/.well-known/: it answers that path itself, or forwards ${name} to another server. Other servers look up accounts there: forward all of it to http://${door} (certbot needs /.well-known/acme-challenge/ only).`;
-  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy has to forward requests for ${name} to http://${door}; ${READY}`;
+  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy must forward requests for ${name} to http://${door}; ${READY}`;
 }
 
-/** What the proxy does not forward; undefined: all is there. */
+/** What the proxy does not forward; undefined: nothing is missing. */
 function lostAtProxy(
   name: string,
   { host, proto, from, trusted, upgrade }: Arrived,
   live: boolean,
 ): string | undefined {
   if (host !== name)
-    return `Your proxy forwards requests for ${name} with the Host ${host}. It has to keep the original one: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
+    return `Your proxy forwards requests for ${name} with the Host ${host}. It must keep the original one: \`proxy_set_header Host $host;\` in nginx, \`ProxyPreserveHost On\` in Apache.`;
   if (proto !== 'https')
-    return `Your proxy forwards requests for ${name} ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server takes its visitors’ connections for unencrypted ones. It has to send X-Forwarded-Proto: https; ${READY}`;
+    return `Your proxy forwards requests for ${name} ${proto === '' ? 'without X-Forwarded-Proto' : `with X-Forwarded-Proto ${proto}`}, so the server thinks that visitors’ connections are unencrypted. It must send X-Forwarded-Proto: https; ${READY}`;
   if (!trusted)
     return `Your proxy connects from ${from}, which tls.proxies does not include, so its headers about visitors are not trusted. Add it there and run \`fedi-setup apply\`.`;
   if (live && upgrade.toLowerCase() !== 'websocket')
-    return `Your proxy does not forward WebSockets for ${name}, so live updates do not work. It has to forward the headers Upgrade and Connection; ${READY}`;
+    return `Your proxy does not forward WebSockets for ${name}, so live updates do not work. It must forward the headers Upgrade and Connection; ${READY}`;
   return undefined;
 }
 
@@ -174,24 +174,24 @@ function adviceForProxy(name: string, error: unknown, door: string): string {
   const code = codeOf(error instanceof Error ? error.cause : undefined);
   const again = 'Then run `fedi-setup prove`.';
   if (code === 'ENOTFOUND')
-    return `The DNS does not know the name: give it an A record with the address of your proxy. ${again}`;
+    return `The name does not exist in the DNS: add an A record with the address of your proxy. ${again}`;
   if (code?.startsWith('ERR_TLS') || /CERT|SIGNATURE|ISSUER/.test(code ?? ''))
-    return `Your proxy answers, but not with a certificate for ${name} that visitors know. Correct that there. ${again}`;
-  return `Your proxy has to answer for ${name} and to pass requests to http://${door}; ${READY} ${again}`;
+    return `Your proxy answers, but without a certificate for ${name} that visitors trust. Correct that there. ${again}`;
+  return `Your proxy must answer for ${name} and forward requests to http://${door}; ${READY} ${again}`;
 }
 
-/** A certificate as it is served, trusted or not. */
+/** The certificate that a server presents, trusted or not. */
 export interface Served {
   readonly issuer: string;
-  /** Names it is for. */
+  /** Names in the certificate. */
   readonly names: string;
   readonly from: Date;
   readonly to: Date;
-  /** Why a visitor would refuse it, as Node's error code; undefined: it is valid. */
+  /** Node's error code if it is not trusted; undefined: it is valid. */
   readonly trouble: string | undefined;
 }
 
-/** Rejects when there is none, or no answer. @param ca PEM of the roots to trust; undefined: the system's */
+/** Rejects if there is no certificate or no answer. @param ca PEM of the trusted CA certificates; undefined: the system's */
 export function served(
   { address, port = 443, ca }: { address: string; port?: number; ca: string | undefined },
   name: string,
@@ -202,7 +202,7 @@ export function served(
       host: address,
       port,
       servername: name,
-      // Verified below, to tell an untrusted one from a missing one.
+      // Verified below, to distinguish an untrusted certificate from a missing one.
       rejectUnauthorized: false,
       ...(ca === undefined ? {} : { ca }),
     });
@@ -218,19 +218,19 @@ export function served(
         names: subjectaltname.replaceAll('DNS:', ''),
         from: new Date(from),
         to: new Date(to),
-        // A code, for all that the types say.
+        // A code, although the type is Error.
         trouble: trouble ? String(trouble) : undefined,
       });
       socket.destroy();
     });
-    // Without a certificate for the name Caddy ends the handshake.
+    // Without a certificate for the name Caddy aborts the handshake.
     socket.on('error', reject);
   });
 }
 
 const day = (date: Date): string => date.toISOString().slice(0, 10);
 
-/** Evidence of a good certificate; undefined: none yet, or one that has run out. Throws when it is there but not trusted. */
+/** Evidence of a valid certificate; undefined: none yet, or expired. Throws if it is not trusted. */
 async function goodCertificate(door: Door, name: string): Promise<string | undefined> {
   const seen = await served(door, name).catch(() => undefined);
   if (seen === undefined) return undefined;
@@ -247,12 +247,12 @@ async function goodCertificate(door: Door, name: string): Promise<string | undef
       );
     default:
       throw new Error(
-        `The certificate of ${name} is from ${issuer}, which nobody here knows (${trouble}): visitors are warned, and other servers stay away. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
+        `The certificate of ${name} is from ${issuer}, which is not trusted here (${trouble}): browsers warn visitors, and other servers do not connect. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
       );
   }
 }
 
-/** Roots that this run trusts and visitors do not; '' if there are none. */
+/** CA certificates that this run trusts and visitors do not; '' if there are none. */
 export function trustedHere(env: NodeJS.ProcessEnv): string {
   const file = env['NODE_EXTRA_CA_CERTS'];
   return file ? `; this run also trusts ${file} (NODE_EXTRA_CA_CERTS), which visitors may not` : '';
@@ -260,7 +260,7 @@ export function trustedHere(env: NodeJS.ProcessEnv): string {
 
 async function runningCaddy({ engine, project }: Door): Promise<Container> {
   const caddy = await caddyOf(engine, project);
-  if (caddy === undefined) throw new Error('Caddy does not run: `docker compose up --detach` starts it.');
+  if (caddy === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
   return caddy;
 }
 
@@ -270,21 +270,21 @@ const logOf = async (door: Door): Promise<string> =>
 async function reload(door: Door): Promise<void> {
   const { code, stderr } = await reloadCaddy(door.engine, await runningCaddy(door));
   if (code !== 0)
-    throw new Error(`Caddy does not take its configuration: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+    throw new Error(`Caddy rejects its configuration: ${stderr.trim().split('\n').at(-1) ?? ''}`);
 }
 
-/** What the CA said about one challenge, or about the order as a whole. */
+/** The CA's error about one challenge, or about the whole order. */
 interface Refusal {
   readonly challenge: string | undefined;
-  /** Last part of the ACME error's URN; '' where it is none, as when the CA was not reached. */
+  /** Last part of the ACME error's URN; '' if there is none, as when the CA was not reached. */
   readonly type: string;
   readonly detail: string;
 }
 
-/** Caddy's last attempt at a name. */
+/** Caddy's last attempt to get a certificate for a name. */
 export interface Attempt {
   readonly name: string;
-  /** Milliseconds of its last line. */
+  /** Time of its last log line, in milliseconds. */
   readonly at: number;
   readonly failed: boolean;
   readonly refusals: readonly Refusal[];
@@ -312,7 +312,7 @@ function linesOf(log: string): LogLine[] {
   });
 }
 
-/** Reads attempts that are not through out of Caddy's log (JSON lines; names of its messages as of Caddy 2.11). */
+/** Reads unfinished and failed attempts from Caddy's log (JSON lines; messages as of Caddy 2.11). */
 export function attemptsIn(log: string): ReadonlyMap<string, Attempt> {
   const attempts = new Map<string, Attempt>();
   for (const { ts = 0, msg, uri, identifier = '', challenge_type: challenge, problem, error = '' } of linesOf(
@@ -327,7 +327,7 @@ export function attemptsIn(log: string): ReadonlyMap<string, Attempt> {
         refusals: refusal === undefined ? refusals : [...refusals, refusal],
       });
     };
-    // What the configuration before had begun is given up.
+    // A reload cancelled the attempts of the previous configuration.
     if (error.includes('context canceled')) continue;
     if (msg === 'using config from file' || (msg === 'received request' && uri === '/load')) attempts.clear();
     else if (msg === 'obtaining certificate' || msg === 'renewing certificate') {
@@ -343,7 +343,7 @@ export function attemptsIn(log: string): ReadonlyMap<string, Attempt> {
       add(identifier, false, {
         challenge: undefined,
         type: new RegExp(`${URN}(\\w+)`).exec(error)?.[1] ?? '',
-        // `HTTP 400 urn:… - what the CA said`
+        // `HTTP 400 urn:… - detail`
         detail: error.replace(new RegExp(`^HTTP \\d+ ${URN}\\w+ - `), ''),
       });
     } else if (msg === 'certificate obtained successfully' || msg === 'certificate renewed successfully') {
@@ -363,46 +363,46 @@ const CHALLENGES: Readonly<Record<string, string>> = {
   'dns-01': 'DNS-01',
 };
 
-/** What happened, what it means, what to do next; one line. */
+/** One line: what happened, what it means, what to do next. */
 export function explain({ name, refusals }: Attempt): string {
   const tried = refusals.filter(({ challenge }) => challenge !== undefined);
-  // Where the CA tried something, the error of the whole order only says so again.
+  // If a challenge failed, the error of the whole order only repeats it.
   const told = tried.length > 0 ? tried : refusals;
-  // With two CAs in turn both mostly see the same: the first one's words are enough.
+  // Caddy tries two CAs, which usually report the same: the first message is enough.
   const first = told.filter((one, i) => told.findIndex(({ challenge }) => challenge === one.challenge) === i);
   const said = first.map(({ challenge, detail }) =>
-    challenge === undefined ? detail : `trying ${CHALLENGES[challenge] ?? challenge} it saw: ${detail}`,
+    challenge === undefined ? detail : `by ${CHALLENGES[challenge] ?? challenge}: ${detail}`,
   );
   const reached = first.some(({ type }) => type !== '');
   const what = reached
-    ? `The CA gave no certificate for ${name}. It says: ${said.join('; ')}`
-    : `Caddy got no certificate for ${name}, since it could not talk to the CA: ${said.join('; ')}`;
+    ? `The CA issued no certificate for ${name}. It says: ${said.join('; ')}`
+    : `Caddy got no certificate for ${name}, since it could not reach the CA: ${said.join('; ')}`;
   return `${what.replace(/[.\s]+$/, '')}. ${adviceFor(name, first)}`;
 }
 
-/** CAs word and class the same trouble differently, so their words count before their classes. */
+/** CAs classify the same problem differently, so the message text counts as well as the type. */
 function adviceFor(name: string, refusals: readonly Refusal[]): string {
-  const again = 'Then run `fedi-setup prove`: Caddy tries again at once.';
+  const again = 'Then run `fedi-setup prove`: Caddy retries at once.';
   const has = (...types: string[]): boolean => refusals.some(({ type }) => types.includes(type));
   const says = (words: RegExp): boolean => refusals.some(({ detail }) => words.test(detail));
   if (refusals.every(({ type }) => type === '')) {
     return says(/x509|unknown authority/)
-      ? `It does not know who signed the CA’s own address. Put that root certificate into caddy/custom, name the file with tls.directory-root, and run \`fedi-setup apply\`.`
-      : `Is tls.directory right, and does this host reach that address? ${again}`;
+      ? `It does not trust the certificate of the CA’s server. Put the root certificate into caddy/custom, set tls.directory-root to its file name, and run \`fedi-setup apply\`.`
+      : `Is tls.directory right, and can this host reach that address? ${again}`;
   }
   if (has('rateLimited'))
-    return 'It limits how often a name may be tried, and its words say until when. Wait until then: Caddy goes on trying by itself.';
+    return 'This is a rate limit; the message says until when. Wait until then: Caddy retries automatically.';
   if (has('rejectedIdentifier'))
-    return `It gives none for such a name, however often it is asked. Take another CA (tls.mode, tls.directory) and run \`fedi-setup apply\`.`;
+    return `It never issues certificates for such a name. Use another CA (tls.mode, tls.directory) and run \`fedi-setup apply\`.`;
   if (has('caa'))
-    return `A CAA record of ${name}, or of a domain above it, names the CAs that may: add this one there, or remove the record. ${again}`;
+    return `A CAA record of ${name}, or of a parent domain, allows other CAs only: add this one, or remove the record. ${again}`;
   if (has('externalAccountRequired'))
-    return 'It wants an account that was made at its own website, which fedi-setup cannot hand over yet. Take another CA (tls.mode, tls.directory).';
+    return 'It requires an account created on its website (external account binding), which fedi-setup does not support yet. Use another CA (tls.mode, tls.directory).';
   if (has('dns') || says(/no such host|NXDOMAIN|SERVFAIL/i))
-    return `Give ${name} an A record (and an AAAA record, if this host has IPv6) with the address of this host. New records can take some minutes to be seen everywhere. ${again}`;
+    return `Give ${name} an A record (and an AAAA record, if this host has IPv6) with the address of this host. New records can take some minutes to spread. ${again}`;
   if (has('connection') || says(/refused|timeout|timed out|failed to connect|no route/i))
-    return `So it does not get through to this host. Are the A and AAAA records of ${name} addresses of this host, and are ports 80 and 443 open, in its firewall, at the provider, in the router? ${again}`;
+    return `So it cannot reach this host. Do the A and AAAA records of ${name} point to this host, and are ports 80 and 443 open in its firewall, at the provider and in the router? ${again}`;
   if (has('unauthorized', 'incorrectResponse', 'tls'))
-    return `So something else answers for ${name}. Its A and AAAA records have to be addresses of this host only, without a proxy or CDN in between. ${again}`;
-  return `\`docker compose logs caddy\` has the whole story. ${again}`;
+    return `So another server answers for ${name}. Its A and AAAA records must point to this host only, without a proxy or CDN in between. ${again}`;
+  return `Look at \`docker compose logs caddy\`. ${again}`;
 }

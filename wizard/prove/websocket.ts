@@ -1,10 +1,10 @@
-/** A WebSocket just large enough for a proof: opens, reads text frames (RFC 6455), closes. */
+/** A minimal WebSocket client for a proof: opens, reads text frames (RFC 6455), closes. */
 import { createHash, randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 
-/** Headers that ask for the upgrade, and the answer a server must give to them. */
+/** Headers that request the upgrade, and the accept value that the server must return. */
 export function handshake(): { headers: Record<string, string>; accept: string } {
   const key = randomBytes(16).toString('base64');
   return {
@@ -20,10 +20,10 @@ export function handshake(): { headers: Record<string, string>; accept: string }
   };
 }
 
-/** Bytes of one message: far more than a post has. */
+/** Maximum bytes of a message, far more than a post has. */
 const MOST = 1024 ** 2;
 
-/** Resolves to the first text message that `wanted` takes; rejects when the socket ends before, or a message is larger than `most`. */
+/** Resolves to the first text message that `wanted` accepts; rejects if the socket closes before, or a message is larger than `most`. */
 export function firstMessage(
   socket: Duplex,
   head: Buffer,
@@ -63,7 +63,7 @@ export function firstMessage(
   });
 }
 
-/** The first whole frame of a buffer; servers never mask theirs. */
+/** The first complete frame of a buffer; servers never mask their frames. */
 export function takeFrame(buffer: Buffer): { opcode: number; payload: Buffer; rest: Buffer } | undefined {
   if (buffer.length < 2) return undefined;
   let length = buffer.readUInt8(1) & 0x7f;

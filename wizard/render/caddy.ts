@@ -1,11 +1,10 @@
-/** Caddy's files: snippets of ours with `{$NAME}` filled in. One encoder; no value can become a directive. */
+/** Caddy's files: our snippets with `{$NAME}` filled in. One encoder; no value can become a directive. */
 
 const VARIABLE = /\{\$([A-Z][A-Z0-9_]*)(?::([^}]*))?\}/g;
 
 /**
- * One value as it may stand in a Caddyfile token: letters, digits and the marks of host names, addresses and e-mail
- * addresses. Nothing is encoded; everything else (quotes, braces, white space of any kind, comments) is refused, since
- * nothing that we put there needs it.
+ * Checks a value for a Caddyfile token: letters, digits and the punctuation of host names, URLs and e-mail addresses.
+ * Encodes nothing; throws on everything else (quotes, braces, white space, comments), which no value needs.
  */
 export function encodeCaddy(value: string): string {
   if (!/^[A-Za-z0-9._:/@+=~!$&'*?^|%[\]-]+$/.test(value) || value.includes('{$')) {
@@ -14,12 +13,12 @@ export function encodeCaddy(value: string): string {
   return value;
 }
 
-/** Fills in one of our snippets. */
+/** Fills in a snippet. */
 export function fillCaddy(text: string, variables: Readonly<Record<string, string>>): string {
   return text.replace(VARIABLE, (_, name: string) => {
     const value = variables[name];
     if (value === undefined) throw new Error(`a Caddy snippet uses {$${name}}, which nobody sets`);
-    // Where a domain belongs, an address with a scheme, port or path would mean something else.
+    // A value with a scheme, port or path would change the meaning of the site address.
     if (name.endsWith('_DOMAIN') && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(value)) {
       throw new Error(`not a domain for a Caddyfile: ${JSON.stringify(value)}`);
     }

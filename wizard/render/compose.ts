@@ -5,7 +5,7 @@ import type { Yaml } from '../yaml.ts';
 
 export interface Service {
   'x-about'?: string;
-  /** Rule of docker/policy.ts → why it does not hold here. */
+  /** Rule of docker/policy.ts → reason for the exception. */
   'x-exceptions'?: Record<string, string>;
   image: string;
   networks?: Record<string, { aliases?: string[] }>;
@@ -20,17 +20,17 @@ export interface Service {
 
 export interface ComposeFile {
   name: string;
-  /** App → where its data are: compared by the next run, so that no changed answer leaves data behind. */
+  /** App → place of its data. The next run compares it, so that no changed answer leaves data behind. */
   'x-data'?: Record<string, string>;
   services: Record<string, Service>;
   networks: Record<string, { internal?: boolean; [key: string]: unknown }>;
   volumes: Record<string, { name: string; [key: string]: unknown }>;
 }
 
-/** `$$` is Compose's own way to write one `$`. */
+/** `$$` is Compose's escape for one `$`. */
 const VARIABLE = /\$\$|\$\{([A-Z][A-Z0-9_]*)(?::-[^}]*)?\}/g;
 
-/** Parses one of our Compose files and fills in its `${NAME}`; filled-in text cannot become YAML, since it is parsed first. */
+/** Parses one of our Compose files, then fills in its `${NAME}`, so values cannot become YAML. */
 export function parseCompose(text: string, variables: Readonly<Record<string, string>>): ComposeFile {
   const fill = (node: Yaml): Yaml => {
     if (typeof node === 'string') {
@@ -56,7 +56,7 @@ export function parseCompose(text: string, variables: Readonly<Record<string, st
   };
 }
 
-/** Whether a service, volume or network is an app's: its name begins with the app's. */
+/** Whether a service, volume or network belongs to an app: its name starts with the app's id. */
 export const isOf = (app: string, name: string): boolean => name === app || name.startsWith(`${app}_`);
 
 /** Disjoint union: a name that two files use is an error, never an overlay. */
@@ -79,7 +79,7 @@ export function service(file: ComposeFile, name: string): Service {
   return found;
 }
 
-/** Takes a service out: what waited for it waits no more, or for the one instead of it, and its volumes go with it. */
+/** Removes a service and its volumes. Services that depend on it then depend on `instead`, if given. */
 export function dropService(file: ComposeFile, name: string, instead?: string): void {
   for (const mount of service(file, name).volumes ?? []) delete file.volumes[mount.split(':')[0] ?? ''];
   delete file.services[name];
@@ -91,7 +91,7 @@ export function dropService(file: ComposeFile, name: string, instead?: string): 
   }
 }
 
-/** Puts a service on a network, under further names if given. */
+/** Connects a service to a network, with aliases if given. */
 export function joinNetwork(
   file: ComposeFile,
   name: string,
@@ -101,7 +101,7 @@ export function joinNetwork(
   (service(file, name).networks ??= {})[network] = aliases.length > 0 ? { aliases: [...aliases] } : {};
 }
 
-/** Gives a network another name, and a configuration, for everybody on it. */
+/** Renames a network and replaces its configuration. */
 export function replaceNetwork(
   file: ComposeFile,
   from: string,
@@ -117,7 +117,7 @@ export function replaceNetwork(
     if (one.networks) one.networks = renamed(one.networks, (old) => old);
 }
 
-/** Every `$` doubled, once: Compose would take a single one for a variable of the shell. */
+/** Doubles every `$`: Compose would read a single one as a variable. */
 function escapeDollars(node: unknown): unknown {
   if (typeof node === 'string') return node.replaceAll('$', '$$$$');
   if (Array.isArray(node)) return node.map(escapeDollars);
@@ -150,7 +150,7 @@ export function printCompose(file: ComposeFile): string {
   ].join('');
 }
 
-/** Refuses a service that Compose would give another image or no restart policy: a slip of ours, found at once. */
+/** Throws on a service without an image or on an unknown network: a bug of fedi-setup. */
 export function assertComplete(file: ComposeFile): void {
   for (const [name, { image, networks }] of Object.entries(file.services)) {
     if (!image) throw new Problem(EXIT.FAILED, `The service ${name} has no image.`);

@@ -1,4 +1,4 @@
-/** Env files as Compose reads them. One encoder; what it writes is read back through Compose before it is used. */
+/** Env files for Compose. One encoder; its output is read back through Compose before it is used. */
 import { reveal } from '../secrets/secret.ts';
 import type { Secret } from '../secrets/secret.ts';
 
@@ -6,7 +6,7 @@ import type { Secret } from '../secrets/secret.ts';
 export type EnvGroup = Readonly<Record<string, string | number | Secret | undefined>>;
 
 /**
- * One value: bare if safe, else in single quotes, else in double quotes with escapes.
+ * Encodes one value: unquoted if safe, else in single quotes, else in double quotes with escapes.
  * Source of the rules: compose-go's dotenv parser, measured on Compose 2.26 and 2.40.
  */
 export function encodeEnv(value: string): string {
@@ -22,7 +22,7 @@ export function encodeEnv(value: string): string {
   return `"${escaped}"`;
 }
 
-/** The text of an env file. Unset variables are left out: `NAME=` is not the same as no line. */
+/** Text of an env file. Undefined variables are omitted: `NAME=` is not the same. */
 export function printEnv(group: EnvGroup): string {
   const lines = Object.entries(group).flatMap(([name, value]) => {
     if (value === undefined) return [];

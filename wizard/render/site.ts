@@ -1,4 +1,4 @@
-/** Config + secrets + lock → every file of the site. Same input, same bytes. */
+/** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import { folderKey } from '../apps/app.ts';
@@ -29,30 +29,30 @@ import {
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
 
-/** Where Caddy's container has the files of the internal CA. */
+/** Directory of the internal CA in Caddy's container. */
 export const ROOT_FOLDER = '/data/fedi-setup';
 
-/** The internal CA in Caddy's own volume. Caddy may not read files of the host's other users. */
+/** The internal CA, in Caddy's volume, since Caddy may not read files of other users of the host. */
 export interface RootFiles {
-  /** Path in the container, without `.crt` and `.key`. It contains a fingerprint, so another CA is another configuration. */
+  /** Path in the container, without `.crt` and `.key`. It contains a fingerprint, so a new CA changes Caddy's configuration. */
   readonly path: string;
   readonly certificate: string;
   readonly key: string;
 }
 
-/** Label by which a container says which settings it runs on. */
+/** Label with a hash of the settings that a container runs with. */
 export const CONFIG_LABEL = 'org.fedi-setup.config';
 
 export interface RenderedSite {
   readonly files: readonly PlannedFile[];
   readonly compose: ComposeFile;
-  /** Volume key → where its data lie, for volumes that Docker does not keep itself. */
+  /** Volume key → data directory, for volumes that are not stored by Docker. */
   readonly dataFolders: Readonly<Record<string, { readonly device: string; readonly owner: string }>>;
-  /** Env group → variables in clear, for reading back. */
+  /** Env group → variables in plain text, to read them back. */
   readonly env: Readonly<Record<string, EnvGroup>>;
-  /** Caddy answers with this once it runs this configuration. */
+  /** Id of the configuration, which Caddy returns once it runs it. */
   readonly caddyId: string;
-  /** Where certificates are `internal`. */
+  /** For `internal` certificates. */
   readonly root: RootFiles | undefined;
 }
 
@@ -62,11 +62,11 @@ export interface RenderInput {
   readonly lock: Lock;
   /** Text of fedi.yaml. */
   readonly answersText: string;
-  /** The person's own Caddy snippets, joined: a change there has to reach Caddy too. */
+  /** The administrator's Caddy snippets, joined: a change of them must cause a reload. */
   readonly customCaddy: string;
-  /** Pictures of the person's own, by path. */
+  /** The administrator's pictures, by path. */
   readonly pictures?: Readonly<Record<string, Buffer>>;
-  /** Where Docker's client gives a proxy to every container: what is reached without it. */
+  /** Hosts to reach without a proxy, if Docker's client sets a proxy in every container. */
   readonly noProxy?: readonly string[] | undefined;
 }
 
@@ -78,7 +78,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   };
   if (config.tls.email !== undefined) variables['TLS_EMAIL'] = config.tls.email;
   const image = (name: string): string => `IMAGE_${name.toUpperCase().replaceAll('-', '_')}`;
-  // The lock has none for a service that the answers leave out; one that stays without is refused.
+  // The lock has no image for services that the answers remove; assertComplete rejects others without one.
   for (const { id } of config.apps)
     for (const name of Object.keys(appOf(id).images)) variables[image(name)] = '';
   for (const [name, entry] of Object.entries(lock)) variables[image(name)] = lockedReference(entry);
@@ -89,7 +89,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
       : `/etc/caddy/custom/${config.tls.directoryRoot}`;
   variables['TRUSTED_PROXIES'] = config.tls.proxies;
   for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(config, app));
-  // A Caddy site's address says whether Caddy has certificates for it.
+  // The scheme of a site's address decides whether Caddy gets certificates for it.
   for (const [name, value] of Object.entries(variables)) {
     if (name.endsWith('_DOMAIN')) {
       variables[name.replace(/_DOMAIN$/, '_ADDRESS')] =
@@ -99,18 +99,18 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   return variables;
 }
 
-/** Where what a seal is for is, for people. */
+/** Place that an ownership marker is for, in words. Recorded in `x-data`, so its text must not change. */
 export const placeOf = ({ name }: Config, seal: Seal, secret: (name: string) => Secret): string =>
   'volume' in seal ? `the volume ${name}_${seal.volume}` : seal.place(secret);
 
-/** What compose.yaml calls it. */
+/** Its key in `x-data`. */
 export const placeKey = ({ id }: AppConfig, seal: Seal): string =>
   'volume' in seal || seal.beside === undefined ? id : `${id}.${seal.beside}`;
 
-/** What makes a named volume lead to a directory of the host. */
+/** Driver options that bind a named volume to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
 
-/** Volume key → directory and owner, where the person chose one. */
+/** Volume key → the administrator's data directory and its owner. */
 function dataFoldersOf({ answers }: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
     (appOf(id).folders ?? []).flatMap((folder) => {
@@ -122,23 +122,23 @@ function dataFoldersOf({ answers }: Config, { id }: AppConfig): RenderedSite['da
 }
 
 /**
- * A network with IPv6 for the door: without one Docker hands such visitors on under an address of its own. It has another
- * name than the one without, since Compose does not make a network anew whose IPv6 changed.
+ * Gives Caddy a network with IPv6: otherwise Docker replaces the addresses of IPv6 clients. It has another name than the
+ * IPv4 network, since Compose does not recreate a network when only its IPv6 setting changed.
  */
 function openIPv6(file: ComposeFile, { name, bind }: Config): void {
   const caddy = service(file, 'caddy');
   delete file.networks['edge'];
   delete caddy.networks?.['edge'];
-  // A prefix for networks inside (RFC 4193), the same at every run.
+  // A unique local prefix (RFC 4193), the same in every run.
   const [, a, b, c] = /^(..)(....)(....)/.exec(createHash('sha256').update(name).digest('hex')) ?? [];
   file.networks['edge6'] = { enable_ipv6: true, ipam: { config: [{ subnet: `fd${a}:${b}:${c}::/64` }] } };
   joinNetwork(file, 'caddy', 'edge6');
-  // To Docker `[::]` is IPv6 alone.
+  // For Docker `[::]` is IPv6 only.
   if (bind === '::')
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
-/** Each app meets the catcher on a network of its own: on a common one they would reach each other. */
+/** Connects each app to the mail catcher by a separate network: on a shared one the apps could reach each other. */
 function separateMail(file: ComposeFile, { apps }: Config): void {
   const { mail: shared = {}, ...others } = file.networks;
   file.networks = others;
@@ -156,8 +156,8 @@ function separateMail(file: ComposeFile, { apps }: Config): void {
 }
 
 /**
- * Where the names of a lab lead to the door on a network that counts as public, to PHP too (FILTER_FLAG_GLOBAL_RANGE): a
- * sixteenth of 192.88.99.0/24, the anycast addresses of 6to4 relays, which nobody may route any more (RFC 7526).
+ * A lab's network with addresses that count as public, even for PHP (FILTER_FLAG_GLOBAL_RANGE): a /28 of 192.88.99.0/24,
+ * the deprecated anycast prefix of 6to4 relays, which must not be routed any more (RFC 7526).
  */
 const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
   const [first = 0] = createHash('sha256').update(name).digest();
@@ -165,8 +165,8 @@ const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
 };
 
 /**
- * A proxy that Docker's client gives to every container is for the way out: containers of the site reach each other, and
- * themselves, without it. Programs read one spelling or the other.
+ * Docker's client may set an HTTP proxy in every container. Excludes the site's containers from it, in both spellings of
+ * the variable.
  */
 function bypassProxy(file: ComposeFile, noProxy: readonly string[]): void {
   const services = Object.entries(file.services);
@@ -200,12 +200,12 @@ async function renderCompose(
   }
   const joined = join(parts);
   for (const app of config.apps) {
-    // The app reaches its own domain through the door; no DNS knows the names of a lab, so there all of them lead to it.
+    // An app reaches its own domain through Caddy. A lab's names are in no DNS, so there Caddy has all of them as aliases.
     const { front, publicOnly = false, caddyMounts } = appOf(app.id);
     const lab = config.tls.mode === 'internal';
     const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
     joinNetwork(joined, 'caddy', front, names);
-    // Another name, as for IPv6.
+    // Another name, for the same reason as in openIPv6.
     if (lab && publicOnly) replaceNetwork(joined, front, `${front}_lab`, labNetwork(config));
     const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
@@ -218,7 +218,7 @@ async function renderCompose(
     for (const [serviceName, one] of Object.entries(joined.services)) {
       if (one.image === lockedReference(entry) && !('digest' in entry)) {
         service(joined, serviceName)['pull_policy'] = 'never';
-        // A tag can be moved to another image on the host; with the id in the label that is seen.
+        // The tag can be moved to another image on the host; the id in the label detects that.
         one.labels = { ...one.labels, [`org.fedi-setup.image.${name}`]: entry.id };
       }
     }
@@ -265,7 +265,7 @@ function rootFiles(secret: Secret): RootFiles {
   return { path: `${ROOT_FOLDER}/${fingerprint}`, ...root };
 }
 
-/** All files of a site. Pure but for reading the shipped files. */
+/** All files of a site. Pure, except that it reads the package's files. */
 export async function renderSite({
   config,
   store,
@@ -307,7 +307,7 @@ export async function renderSite({
     const used = (one.env_file ?? []).map(
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
     );
-    // Whose data a container runs on is a part of what it runs on.
+    // The identity of the data is part of the settings.
     const seals = config.apps
       .filter(({ id }) => isOf(id, name))
       .map(({ id }) => store.sealOf(appOf(id).secrets));

@@ -1,4 +1,4 @@
-/** Proves rendered files before they replace anything: by Compose, reading back every variable, and by Caddy. */
+/** Checks rendered files before they replace anything: with Compose, reading back every variable, and with Caddy. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { notStarted } from '../docker/engine.ts';
@@ -15,7 +15,7 @@ import type { RenderedSite } from './site.ts';
 
 const CUSTOM = 'caddy/custom';
 
-/** The person's own files that take part: looked at together with ours. */
+/** The administrator's files, which are checked together with ours. */
 export async function customFiles(folder: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const name of ['compose.override.yaml', 'compose.override.yml']) {
@@ -24,7 +24,7 @@ export async function customFiles(folder: string): Promise<Record<string, string
   }
   for (const [inner, ending] of [
     ['env', '.local.env'],
-    // Snippets, and what they and we name there: certificates of a CA of one's own.
+    // Snippets, and the files that they or tls.directory-root refer to.
     [CUSTOM, ''],
   ] as const) {
     for (const name of (await readdir(join(folder, inner)).catch(() => [] as string[])).toSorted()) {
@@ -36,7 +36,7 @@ export async function customFiles(folder: string): Promise<Record<string, string
   return found;
 }
 
-/** Throws in words when Compose or Caddy would not take the files. Writes only into a folder of its own. */
+/** Throws a Problem if Compose or Caddy rejects the files. Writes only into a temporary directory. */
 export async function verifySite(
   engine: Engine,
   folder: string,
@@ -55,7 +55,7 @@ export async function verifySite(
     } catch (error) {
       throw cannotWrite(folder, error);
     }
-    // Both to their end: a container that still begins would have Docker make its mount anew after the removal.
+    // Wait for both: a container that is still starting would have Docker recreate the removed directory for its mount.
     const ends = await Promise.allSettled([
       verifyCompose(engine, trial, site, custom),
       verifyCaddy(engine, folder, trial, lock, site),
@@ -66,7 +66,7 @@ export async function verifySite(
   }
 }
 
-/** The set as it will be, and beside it, as links, what else the person has there: an override may name files of its own. */
+/** Writes the future files, and links to the administrator's other files, which an override may refer to. */
 async function copyInto(
   trial: string,
   folder: string,
@@ -74,7 +74,7 @@ async function copyInto(
 ): Promise<void> {
   for (const { path, text, bytes } of files) {
     await mkdir(dirname(join(trial, path)), { recursive: true });
-    // The trial's own directory is closed to others; Caddy's container reads what is open to all.
+    // The temporary directory is closed to others; Caddy's container needs files that are readable for all.
     await writeFile(join(trial, path), bytes ?? text, { mode: path.startsWith('caddy/') ? 0o644 : 0o600 });
   }
   const ours = new Set([OWN, STORE_FILE, ...files.map(({ path }) => path.split('/')[0] ?? '')]);
@@ -94,7 +94,7 @@ async function verifyCompose(
     const theirs = Object.keys(custom).filter((name) => !name.startsWith('caddy/'));
     throw new Problem(
       EXIT.FAILED,
-      `Compose does not take the rendered files: ${stderr.trim().split('\n').at(-1)}`,
+      `Compose rejects the rendered files: ${stderr.trim().split('\n').at(-1)}`,
       {
         means: 'Nothing was changed.',
         next:
@@ -109,17 +109,13 @@ async function verifyCompose(
     services: Record<string, { environment?: Record<string, string> }>;
   };
   if (read.name !== site.compose.name) {
-    throw new Problem(
-      EXIT.REFUSED,
-      `Compose takes this for the project ${read.name}, not ${site.compose.name}.`,
-      {
-        means:
-          'A `.env` or an override here sets another name, under which the data would not be found. Nothing was changed.',
-        next: 'Take COMPOSE_PROJECT_NAME out of `.env`, and `name:` out of compose.override.yaml.',
-      },
-    );
+    throw new Problem(EXIT.REFUSED, `Compose uses the project name ${read.name}, not ${site.compose.name}.`, {
+      means:
+        'A `.env` or an override sets another name, so the data would not be found. Nothing was changed.',
+      next: 'Remove COMPOSE_PROJECT_NAME from `.env` and `name:` from compose.override.yaml.',
+    });
   }
-  // The person may override variables.
+  // Overrides may change variables.
   if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return;
   for (const [name, { env_file: files }] of Object.entries(site.compose.services)) {
     for (const file of files ?? []) {
@@ -129,21 +125,17 @@ async function verifyCompose(
         // Compose shows a literal $ doubled.
         const shown = read.services[name]?.environment?.[variable]?.replaceAll('$$', '$');
         if (shown !== (typeof value === 'number' ? String(value) : reveal(value))) {
-          throw new Problem(
-            EXIT.FAILED,
-            `The value of ${variable} would not arrive in the container as it is.`,
-            {
-              means: 'Nothing was changed.',
-              next: 'This is a fault of fedi-setup: please report it, with the kinds of characters in the value.',
-            },
-          );
+          throw new Problem(EXIT.FAILED, `The value of ${variable} would arrive changed in the container.`, {
+            means: 'Nothing was changed.',
+            next: 'This is a fault of fedi-setup: please report it, with the kinds of characters in the value.',
+          });
         }
       }
     }
   }
 }
 
-/** With the rights of the real one: what it may not read there, it may not read here. */
+/** Runs `caddy validate` with the permissions of the real container, so that it cannot read more. */
 async function verifyCaddy(
   engine: Engine,
   folder: string,
@@ -154,7 +146,7 @@ async function verifyCaddy(
   const entry = lock['caddy'];
   if (entry === undefined) throw new Error('no image for caddy');
   const mounts = [`${join(trial, 'caddy')}:/etc/caddy:ro`];
-  // Owners and modes of the person's own files count.
+  // Mount the administrator's files themselves, since their owners and modes count.
   if (await exists(join(trial, CUSTOM))) mounts.push(`${join(folder, CUSTOM)}:/etc/caddy/custom:ro`);
   if (root !== undefined) {
     const name = root.path.slice(ROOT_FOLDER.length + 1);
@@ -179,11 +171,11 @@ async function verifyCaddy(
         .trim()
         .split('\n')
         .findLast((one) => /error/i.test(one)) ?? stderr.trim();
-    throw new Problem(EXIT.FAILED, `Caddy does not take the rendered files: ${line}`, {
+    throw new Problem(EXIT.FAILED, `Caddy rejects the rendered files: ${line}`, {
       means: 'Nothing was changed.',
       next: /permission denied/.test(line)
-        ? 'Caddy runs without the right to read files of other users. Give that file to root (`sudo chown root FILE`), or make it readable for all.'
-        : 'If you have snippets in caddy/custom, look at them; otherwise this is a fault of fedi-setup: please report it.',
+        ? 'Caddy cannot read files of other users. Give that file to root (`sudo chown root FILE`), or make it readable for all.'
+        : 'Check your snippets in caddy/custom, if you have any; otherwise this is a fault of fedi-setup: please report it.',
     });
   }
 }

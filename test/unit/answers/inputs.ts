@@ -205,7 +205,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(
     ADMIN,
-    '1 to 30 of a-z',
+    'Use 1 to 30 characters: a-z',
     'anna@example.org',
     'an na',
     'an-na',
@@ -223,7 +223,7 @@ export const ROWS: readonly Row[] = [
     '&a',
     '😀',
   ),
-  ...bad(ADMIN, 'own addresses', 'api', 'oauth', 'users', 'API', '@relay'),
+  ...bad(ADMIN, 'in its own URLs', 'api', 'oauth', 'users', 'API', '@relay'),
   ...bad(ADMIN, INVISIBLE, 'an\u0007na', 'an\nna'),
 
   ...good(

@@ -54,5 +54,5 @@ test('a post that is being deleted is not asked for until it is', async () => {
   const run = (id: string) => proofs.find((proof) => proof.id === id)?.run();
   await run('login');
   await run('upload');
-  expect(await run('post')).toBe('/p/anna/5, gone again (404)');
+  expect(await run('post')).toBe('/p/anna/5, deleted (404)');
 });

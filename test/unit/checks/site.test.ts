@@ -137,7 +137,7 @@ describe('certificates', () => {
       /which browsers do not trust/,
     ],
     [
-      'one for another name',
+      'is for another name',
       elsewhere,
       { trusts: elsewhere.cert },
       /serves for social\.example\.org is for other\.example\.org/,

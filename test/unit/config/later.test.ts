@@ -64,14 +64,14 @@ describe('fine', () => {
 describe('what stays behind', () => {
   test('media', () => {
     expect(to({ 'apps.mastodon.media': 's3' }).leaves).toEqual([
-      expect.stringContaining('stays on this host'),
+      expect.stringContaining('Existing uploads stay on this host'),
     ]);
     const bucket: Answers = { ...SITE, 'apps.mastodon.media': 's3', 'apps.mastodon.s3.bucket': 'one' };
     expect(changed(ALL_QUESTIONS, bucket, { ...bucket, 'apps.mastodon.media': 'local' }).leaves).toEqual([
-      expect.stringContaining('in the bucket stays there'),
+      expect.stringContaining('Existing uploads stay in the bucket'),
     ]);
     expect(changed(ALL_QUESTIONS, bucket, { ...bucket, 'apps.mastodon.s3.bucket': 'two' }).leaves).toEqual([
-      expect.stringContaining('in the bucket one stays there'),
+      expect.stringContaining('Existing uploads stay in the bucket one'),
     ]);
   });
 });

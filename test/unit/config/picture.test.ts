@@ -54,11 +54,11 @@ test('what Pixelfed’s own form takes', () => {
   const problem = (name: string, width: number, height: number, bytes = 1): string | undefined =>
     pixelfedPictures.find((one) => one.name === name)?.problem({ type: 'png', width, height, bytes });
   expect(problem('banner', 1920, 1080, 5000 * 1024)).toBeUndefined();
-  expect(problem('banner', 1920, 1080, 5000 * 1024 + 1)).toBe('has 5001 KiB; it may have 5000');
-  expect(problem('banner', 800, 600)).toBe('is 800×600; it has to be 1920×1080');
+  expect(problem('banner', 1920, 1080, 5000 * 1024 + 1)).toBe('has 5001 KiB; the limit is 5000');
+  expect(problem('banner', 800, 600)).toBe('is 800×600; it must be 1920×1080');
   expect(problem('avatar', 200, 200)).toBeUndefined();
-  expect(problem('avatar', 199, 199)).toBe('is 199×199; 200×200 is the least');
-  expect(problem('avatar', 400, 401)).toBe('is 400×401; it has to be as wide as high');
+  expect(problem('avatar', 199, 199)).toBe('is 199×199; the minimum is 200×200');
+  expect(problem('avatar', 400, 401)).toBe('is 400×401; it must be square');
 });
 
 test('rules: a semicolon between two, as many and as long as Pixelfed takes', () => {
@@ -67,11 +67,11 @@ test('rules: a semicolon between two, as many and as long as Pixelfed takes', ()
   const long = 'x'.repeat(1000);
   expect(parseRules(long)).toEqual({ value: long });
   for (const [text, said] of [
-    [' ; ', 'Nothing was given.'],
-    ['fine rule; no', 'Rule 2, “no”, is too short: 5 characters at least.'],
+    [' ; ', 'Enter at least one rule.'],
+    ['fine rule; no', 'Rule 2, “no”, is too short: use at least 5 characters.'],
     [`${long}y`, 'Rule 1: Too long: 1001 characters; the limit is 1000.'],
     ['a\tb rule', 'Rule 1: It contains an invisible character'],
-    [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed takes 30 at most.'],
+    [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed accepts at most 30.'],
   ])
     expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(said as string) });
   const { config } = contextOf({ 'apps.pixelfed.rules': 'Be kind; No "spam"' });

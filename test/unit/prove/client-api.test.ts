@@ -16,7 +16,7 @@ test('refused is said so, in the code of each server', async () => {
   expect(await revoked(422, '')).toBe('the old token is refused (422)');
   expect(await revoked(401, NOBODY, refusal)).toBe('the old token is refused (401)');
   expect(await revoked(500, NOBODY, refusal)).toBe(
-    'the old token is refused (500, which is how Pixelfed says it)',
+    'the old token is refused (500, as this Pixelfed reports it)',
   );
 });
 

@@ -42,10 +42,10 @@ const drip =
 
 // prettier-ignore
 const HOSTILE: [what: string, behaviour: Behaviour, words: RegExp][] = [
-  ['an endless body in chunks', endless(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`, `400\r\n${KIB}\r\n`), /its answer is larger than 65536 bytes/],
-  ['an endless body without a length', endless(`${HEAD}\r\n`, KIB), /its answer is larger than 65536 bytes/],
-  ['a body that drips', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no whole answer within 0\.5 s/],
-  ['headers that drip', drip(HEAD, 'X-A: b\r\n'), /no whole answer within 0\.5 s/],
+  ['an endless body in chunks', endless(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`, `400\r\n${KIB}\r\n`), /its reply is larger than 65536 bytes/],
+  ['an endless body without a length', endless(`${HEAD}\r\n`, KIB), /its reply is larger than 65536 bytes/],
+  ['a body that drips', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no complete answer within 0\.5 s/],
+  ['headers that drip', drip(HEAD, 'X-A: b\r\n'), /no complete answer within 0\.5 s/],
   ['a header of 5 MB', (socket) => void socket.write(`${HEAD}X-A: ${'x'.repeat(5_000_000)}\r\n\r\n`), /Header overflow/],
   ['endless headers', endless(HEAD, `X-A: ${KIB}\r\n`), /Header overflow/],
   ['silence', () => undefined, /no answer within 0\.3 s/],
@@ -151,14 +151,14 @@ describe('a WebSocket', () => {
       endless('HTTP/1.1 404 Not Found\r\n\r\n', KIB),
       /answered 404 instead of opening/,
     ],
-    ['headers that drip', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no whole answer/],
+    ['headers that drip', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no complete answer/],
     [
       'an upgrade for somebody else',
       (socket) =>
         void socket.write(
           'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n',
         ),
-      /answered wrongly/,
+      /answered the upgrade incorrectly/,
     ],
   ])('%s', async (what, hostile, words) => {
     behaviour = hostile;

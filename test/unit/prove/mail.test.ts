@@ -26,28 +26,28 @@ describe('not accepted', () => {
     [
       'Net::SMTPAuthenticationError: 535 5.7.8 Error: authentication failed: authentication failure\n',
       {},
-      'does not take the log-in of anna',
+      'rejected the log-in of anna',
     ],
     ['Net::SMTPAuthenticationError: 534-5.7.9 Application-specific password required.', {}, 'app password'],
     [
       'Net::SMTPAuthenticationError: 530 5.7.0 Must issue a STARTTLS command first',
       { security: 'none' },
-      'wants encryption',
+      'requires encryption',
     ],
     [
       'Net::SMTPAuthenticationError: 530 5.7.1 Authentication required',
       { user: undefined },
-      'wants a log-in',
+      'requires a log-in',
     ],
     [
       'Net::SMTPFatalError: 554 5.7.1 <x[1.2.3.4]>: Client host rejected: Access denied',
       { user: undefined },
-      'wants a log-in',
+      'requires a log-in',
     ],
     [
       'OpenSSL::SSL::SSLError: SSL_connect returned=1 errno=0 peeraddr=172.18.0.9:587 state=error: wrong version number',
       { security: 'tls' },
-      'port 587 begins in the clear. Set security to starttls',
+      'port 587 starts unencrypted. Set security to starttls',
     ],
     [
       'OpenSSL::SSL::SSLError: SSL_connect returned=1 errno=0 peeraddr=172.18.0.9:465 state=error: certificate verify failed (self-signed certificate in certificate chain)',
@@ -67,18 +67,18 @@ describe('not accepted', () => {
     [
       'Net::ReadTimeout: Net::ReadTimeout with #<TCPSocket:(closed)>',
       { port: 465 },
-      'waits for TLS on port 465',
+      'expects TLS on port 465',
     ],
-    ['EOFError: end of file reached', { port: 465, security: 'none' }, 'waits for TLS on port 465'],
+    ['EOFError: end of file reached', { port: 465, security: 'none' }, 'expects TLS on port 465'],
     [
       'Net::ReadTimeout: Net::ReadTimeout',
       { port: 587 },
-      'took the connection on port 587 and then sent nothing',
+      'accepted the connection on port 587, then sent nothing',
     ],
     [
       'Net::SMTPAuthenticationError: 504 5.7.4 Unrecognized authentication type',
       {},
-      'never looked at the password',
+      'the password was not checked',
     ],
     ['Symfony\\TransportException: TLS required but neither TLS or STARTTLS are in use.', {}, 'no STARTTLS'],
     ['curl: (64) Requested SSL level failed', {}, 'no STARTTLS on port 587'],
@@ -89,7 +89,11 @@ describe('not accepted', () => {
       {},
       'nothing listens',
     ],
-    ['curl: (7) Failed to connect to smtp.example.org port 587: Timeout was reached', {}, 'no answer came'],
+    [
+      'curl: (7) Failed to connect to smtp.example.org port 587: Timeout was reached',
+      {},
+      'it did not answer',
+    ],
     ['curl: (28) Operation timed out after 60000 milliseconds with 0 bytes received', {}, 'sent nothing'],
     ['Net::OpenTimeout: execution expired', {}, 'try 465, 587 or 2525'],
     [
@@ -105,22 +109,22 @@ describe('not accepted', () => {
     [
       'Socket::ResolutionError: getaddrinfo(3): Name or service not known',
       {},
-      'the DNS knows no smtp.example.org',
+      'smtp.example.org does not exist in the DNS',
     ],
     [
       'Net::SMTPFatalError: 554 5.7.1 <notifications@example.org>: Sender address rejected: not owned by you',
       {},
-      'does not take notifications@example.org as the sender',
+      'rejected notifications@example.org as the sender',
     ],
     [
       'Net::SMTPFatalError: 550 5.1.1 <anna@example.org>: Recipient address rejected: User unknown',
       {},
-      'does not take mail for anna@example.org',
+      'rejected mail for anna@example.org',
     ],
     [
       'Net::SMTPFatalError: 554 5.7.1 <anna@example.org>: Relay access denied',
       {},
-      'does not take mail for anna@example.org',
+      'rejected mail for anna@example.org',
     ],
     ['Net::SMTPServerBusy: 450 4.2.0 <anna@example.org>: greylisted', {}, 'Try again later'],
   ])('%s', (error, more, words) => {

@@ -59,9 +59,9 @@ describe('a proxy', () => {
     ['another server', reply(200, '<h1>Welcome to nginx!</h1>'), /^Another server answers for social\.example\.org \(200\)/],
     ['another server’s fault', reply(500, 'x'), /^Another server answers/],
     ['nobody behind it', reply(502), /answers 502 .*does not reach this site.*127\.0\.0\.1:8080/],
-    ['no such name', failed('ENOTFOUND'), /DNS does not know the name/],
-    ['an untrusted certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /not with a certificate for/],
-    ['nobody', failed('ECONNREFUSED'), /has to answer for social\.example\.org/],
+    ['no such name', failed('ENOTFOUND'), /does not exist in the DNS/],
+    ['an untrusted certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /without a certificate for/],
+    ['nobody', failed('ECONNREFUSED'), /must answer for social\.example\.org/],
   ])('%s', async (_, answer, words) => {
     const message = await prove(answer).catch((error: Error) => error.message);
     expect(message).toMatch(words);

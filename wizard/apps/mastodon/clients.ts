@@ -1,6 +1,6 @@
-/** Programs in Ruby that go to a database or a Redis elsewhere as Mastodon does: out of its image, by its libraries. */
+/** Ruby programs that connect to an external database or Redis as Mastodon does: in its image, with its libraries. */
 
-/** What goes wrong is said on standard error, in one line. */
+/** Errors go to standard error, on one line. */
 const ruby = (script: string, ...words: readonly string[]): string[] => [
   'bundle',
   'exec',
@@ -16,14 +16,14 @@ end`,
   ...words,
 ];
 
-/** Prints the rows of a query, their values with `|` between them, as psql does. By libpq's variables. */
+/** Prints the rows of a query, with values separated by `|` as psql does. Reads libpq's variables. */
 export const sqlIn = (query: string): string[] =>
   ruby("  require 'pg'\n  puts PG.connect.exec(ARGV.first).values.map { |row| row.join('|') }", query);
 
-/** Executes what comes on standard input. */
+/** Executes the SQL on standard input. */
 export const sqlFromInput = (): string[] => ruby("  require 'pg'\n  PG.connect.exec($stdin.read)");
 
-/** With `redis`: connected as Rails is, by the same variables. */
+/** Ruby with `redis`: connected as Rails is, by the same variables. */
 export const redisRuby = (script: string, ...words: readonly string[]): string[] =>
   ruby(
     `  require 'redis'
@@ -35,7 +35,7 @@ export const redisRuby = (script: string, ...words: readonly string[]): string[]
     ...words,
   );
 
-/** Prints what redisProblem and redisNote read. */
+/** Prints RedisInfo as JSON. */
 export const TRY_REDIS = redisRuby(
   "memory = redis.info('memory')\n  puts({ version: redis.info('server')['redis_version'], policy: memory['maxmemory_policy'], maxmemory: memory['maxmemory'] }.compact.to_json)",
 );

@@ -1,4 +1,4 @@
-/** Where Mastodon's data live: in containers of its own or on servers that the person runs. */
+/** Mastodon's database and Redis: in containers or on external servers. */
 import type { Config } from '../../config/config.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
@@ -47,7 +47,7 @@ export const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP
 
 type Secrets = (name: string) => Secret;
 
-/** Variables that lead Rails and streaming alike to database and Redis. */
+/** Variables by which Rails and streaming find database and Redis. */
 export function dataEnv({ answers }: Config, secret: Secrets): EnvGroup {
   return { ...databaseEnv(answers, secret), ...redisEnv(answers, secret) };
 }
@@ -74,18 +74,18 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   };
 }
 
-/** Read by libpq itself, which looks for roots in a person's home directory otherwise. */
+/** Read by libpq, which otherwise looks for CA certificates in the home directory. */
 const rootsFor = ({ options }: Server): string | undefined =>
   options.get('sslmode')?.startsWith('verify') ? PUBLIC_CAS : undefined;
 
 /**
- * The same for streaming, whose words for TLS are others: its `require` checks the certificate too, which libpq's does not,
- * and it cannot try.
+ * The same for streaming, which has other TLS modes: its `require` verifies the certificate, libpq's does not, and it has
+ * no mode that tries TLS first.
  */
 export function streamingDataEnv(data: EnvGroup): EnvGroup {
   const mode = data['DB_SSLMODE'];
   const own = mode === 'require' ? 'no-verify' : mode === 'prefer' || mode === 'allow' ? undefined : mode;
-  // The driver is Ruby's own, and Node.js has roots of its own.
+  // The Redis driver is for Ruby only, and Node.js brings its own CA certificates.
   return { ...data, DB_SSLMODE: own, PGSSLROOTCERT: undefined, REDIS_DRIVER: undefined };
 }
 
@@ -98,7 +98,7 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
     };
   }
   const server = serverOf(APP, REDIS, secret);
-  // Only the address can say TLS, and only the driver written in Ruby can speak it.
+  // TLS needs the URL form, and the driver written in Ruby.
   return server.scheme === 'rediss'
     ? { REDIS_URL: secret(`apps.${APP}.${REDIS.key}-url`), REDIS_DRIVER: 'ruby' }
     : {
@@ -110,7 +110,7 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
       };
 }
 
-/** How libpq finds the database. */
+/** Variables by which libpq finds the database. */
 function clientEnv(secret: Secrets): EnvGroup {
   const server = serverOf(APP, DATABASE, secret);
   return {
@@ -132,7 +132,7 @@ export const mastodonSeals = (answers: Answers): Seal[] => [
   ...(hasValkey(answers) ? [] : [redisSeal(answers)]),
 ];
 
-/** In the volume of the database; in an external one the comment of an empty table, which every dump carries along. */
+/** A file in the database's volume; in an external database the comment of an empty table, which dumps include. */
 function databaseSeal(answers: Answers): Seal {
   if (hasDatabase(answers)) {
     return {
@@ -180,8 +180,8 @@ export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
   hasDatabase(answers) ? { 'mastodon.db': { service: 'mastodon_db', tell: tellPostgres('mastodon') } } : {};
 
 /**
- * A query that yields one value, and where it is asked: in the database's own container over TCP as the app's role (the
- * image trusts its own loopback), or through Rails where the database is elsewhere.
+ * A query with one value, and the service that runs it: the database's container, over TCP as the app's role (the image
+ * trusts its loopback address), or Rails if the database is external.
  */
 export function query(answers: Answers, sql: string): { service: string; check: Command } {
   return hasDatabase(answers)
@@ -215,10 +215,10 @@ export function mastodonTrials({ answers }: Config): Trial[] {
         if (Number(version) < MINIMUM.postgres.number)
           return `it is older than ${MINIMUM.postgres.words} (${version}).`;
         if (Number(connections) < needed)
-          return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --mastodon-size.`;
+          return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or use a smaller --mastodon-size.`;
         if (mayCreate !== 't')
-          return 'the user may not make tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
-        if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it has to be UTF8.`;
+          return 'the user may not create tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
+        if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it must be UTF8.`;
         return undefined;
       },
       hint: SERVER_HINT,

@@ -1,4 +1,4 @@
-/** One mail through Mastodon's own Action Mailer, with the settings that notifications have. */
+/** Sends one mail through Mastodon's Action Mailer, with the settings of its notifications. */
 import type { AppConfig } from '../../config/config.ts';
 import type { Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
@@ -23,6 +23,6 @@ end`,
 export function mastodonMailOutcome({ stdout, stderr }: Output): MailOutcome {
   const line = stdout.split('\n').findLast((one) => /^\{"(accepted|error)":/.test(one));
   return line === undefined
-    ? { error: stderr.trim().split('\n').at(-1) || 'Rails ended without a word' }
+    ? { error: stderr.trim().split('\n').at(-1) || 'Rails ended without a message' }
     : (JSON.parse(line) as MailOutcome);
 }

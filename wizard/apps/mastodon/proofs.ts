@@ -1,4 +1,4 @@
-/** The receipt of Mastodon: what its owner, a client app and other servers see. */
+/** Mastodon's proofs: what its owner, a client app and other servers see. */
 import type { AppConfig } from '../../config/config.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
@@ -19,7 +19,7 @@ import { bucketOf, secretKeyOf } from '../s3.ts';
 const MEDIA_PATIENCE_MS = 5 * 60_000;
 const STREAM_PATIENCE_MS = 2 * 60_000;
 
-/** The token that Rails wants back with a form. */
+/** The CSRF token of a Rails form. */
 const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'] ?? '';
 
 export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
@@ -27,16 +27,16 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const web = String(config.answers['apps.mastodon.web-domain'] ?? app.domain);
   const base = `https://${web}`;
   const bucket = bucketOf(config.answers, 'mastodon');
-  // What one proof leaves for the next.
+  // Passed from one proof to the next.
   const api = new ClientApi(http, base);
   let client: ClientApp | undefined;
   let media: string | undefined;
   let stored = bucket === undefined;
 
-  /** As a person with a browser: the log-in form, the consent form, the code. */
+  /** Logs in as in a browser: log-in form, consent form, code. */
   const passwordToken = async (made: ClientApp): Promise<string> => {
     const password = context.secret('mastodon.admin');
-    if (password === undefined) throw new Error('the password is not known here');
+    if (password === undefined) throw new Error('the password is not in secrets.json');
     const browser = new Browser(http, base);
     const page = await browser.visit(`${base}/auth/sign_in`);
     expectStatus(page, 200, 'the log-in page');
@@ -52,11 +52,11 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
       ![302, 303].includes(entered.status) ||
       String(entered.headers['location']).includes('/auth/sign_in')
     ) {
-      throw new Error(`the password is not taken (${entered.status})`);
+      throw new Error(`the password was rejected (${entered.status})`);
     }
     const ask = new URLSearchParams(api.consent(made));
     const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
-    expectStatus(consent, 200, 'the page that asks for consent');
+    expectStatus(consent, 200, 'the consent page');
     const agreed = await browser.visit(
       `${base}/oauth/authorize`,
       form({ ...Object.fromEntries(ask), authenticity_token: tokenOf(consent), state: '' }),
@@ -67,7 +67,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
       : agreed;
     const code = /[?&]code=([\w-]+)/.exec(location)?.[1] ?? /value="([\w-]{30,})"/.exec(shown.text())?.[1];
     if (code === undefined) throw new Error(`no code was granted (${agreed.status})`);
-    // A browser that stays logged in would stand in the owner's list of sessions.
+    // Otherwise the session would stay in the owner's list of sessions.
     const token = /<meta name="csrf-token" content="([^"]+)"/.exec(consent.text())?.[1] ?? '';
     const out = await browser.visit(`${base}/auth/sign_out`, {
       method: 'DELETE',
@@ -77,7 +77,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
     return api.exchange(made, code);
   };
 
-  /** On a server that is live the owner's password is the owner's: a short-lived token comes from the inside. */
+  /** After the first run the owner may have changed the password, so Rails creates a short-lived token. */
   const mintedToken = async (): Promise<{ token: string; client: ClientApp }> => {
     const { code, stdout, stderr } = await context.inside(
       'mastodon_web',
@@ -91,7 +91,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
     );
     const line = stdout.split('\n').findLast((one) => one.startsWith('{"token"'));
     if (code !== 0 || line === undefined)
-      throw new Error(`no token could be made: ${stderr.trim().split('\n').at(-1) ?? ''}`);
+      throw new Error(`no token could be created: ${stderr.trim().split('\n').at(-1) ?? ''}`);
     return JSON.parse(line) as Awaited<ReturnType<typeof mintedToken>>;
   };
 
@@ -108,7 +108,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         const reply = await http(`${base}/api/v2/instance`);
         expectStatus(reply, 200, 'the instance API');
         const { domain, version } = reply.json<{ domain: string; version: string }>();
-        if (domain !== app.domain) throw new Error(`it calls itself ${domain}`);
+        if (domain !== app.domain) throw new Error(`it reports the domain ${domain}`);
         return `${domain}, ${version}`;
       },
     },
@@ -134,7 +134,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       : [
           {
             id: 'storage',
-            title: `A file in the bucket ${bucket.name}, read by a stranger, and deleted`,
+            title: `A file in the bucket ${bucket.name}, read anonymously, and deleted`,
             run: async () => {
               const secretKey = context.secret(secretKeyOf('mastodon'));
               const seen = await proveBucket({ http, bucket, secretKey, origin: base });
@@ -147,7 +147,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
       id: 'upload',
       title: 'A picture, uploaded, processed and read back',
       run: async () => {
-        if (!stored) throw new Skipped('it would go to the bucket');
+        if (!stored) throw new Skipped('the bucket does not work');
         const sent = await api.upload('/api/v2/media', picture(64));
         if (sent.status !== 200 && sent.status !== 202) expectStatus(sent, 200, 'the upload');
         const { id } = sent.json<{ id: string }>();
@@ -160,7 +160,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         const read = await http(url, { most: PICTURE_BYTES });
         expectStatus(read, 200, url);
         if (!String(read.headers['content-type']).startsWith('image/png') || read.body.length < 50)
-          throw new Error(`${url} is no picture`);
+          throw new Error(`${url} is not a picture`);
         if (bucket !== undefined) expectShown(bucket, url, await http(`${base}/about`));
         media = id;
         return new URL(url).host === web
@@ -170,7 +170,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
     },
     {
       id: 'streaming',
-      title: 'A post, seen live over a WebSocket, read by a stranger, and deleted',
+      title: 'A post, seen live over a WebSocket, read anonymously, and deleted',
       needs: ['mastodon_streaming', 'mastodon_sidekiq'],
       run: async () => {
         const text = `fedi-setup was here at ${new Date().toISOString()}`;
@@ -188,13 +188,13 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
           await live;
           const read = await http(uri, { headers: { Accept: 'application/activity+json' } });
           expectStatus(read, 200, 'the post, as other servers fetch it');
-          if (!read.text().includes(text)) throw new Error('the post does not hold its text');
+          if (!read.text().includes(text)) throw new Error('the post does not contain its text');
         } finally {
           await api.call('DELETE', `/api/v1/statuses/${id}?delete_media=true`);
         }
         const gone = await api.call('GET', `/api/v1/statuses/${id}`);
         if (gone.status === 200) throw new Error('the deleted post is still there');
-        return `${new URL(uri).pathname}, gone again (${gone.status})`;
+        return `${new URL(uri).pathname}, deleted (${gone.status})`;
       },
     },
     ...(config.mail.mode === 'none' || !context.mail

@@ -1,7 +1,7 @@
-/** Ruby inside Mastodon's own Rails. */
+/** Runs Ruby in Mastodon's Rails environment. */
 import type { Command } from '../../docker/engine.ts';
 
-/** Ruby on standard input: no value is ever part of a command line. Values travel as JSON in base64. */
+/** Passes the script on standard input and its values as base64 JSON, so that no value is in a command line. */
 export function runner(script: string, values: Readonly<Record<string, string | number>>): Command {
   const json = Buffer.from(JSON.stringify(values)).toString('base64');
   return {

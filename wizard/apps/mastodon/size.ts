@@ -1,12 +1,12 @@
-/** How big Mastodon's parts are: presets by memory, Sidekiq layouts, and what both need of the database. */
+/** Sizes of Mastodon: presets by memory, Sidekiq layouts, and the database connections that they need. */
 import type { Share } from '../../config/question.ts';
 import { biggestFor } from '../app.ts';
 import type { Load } from '../app.ts';
 
 /**
- * From how many MiB and cores on → how much each part may use. The sum of what a preset uses idle is below its name.
- * `limits`: MiB that a container may take before the kernel stops it, well above what it needs (15
- * videos at once took 2.9 GiB in a Sidekiq of 25 threads); their sum may be above the name.
+ * Presets: `memory` (MiB) and `cores` are the minimums of the host; the rest is what each part may use. Idle, a preset uses
+ * less memory than its name says. `limits`: memory limits of the containers in MiB, well above what they need (15 videos
+ * at once took 2.9 GiB in a Sidekiq of 25 threads); their sum may exceed the name.
  */
 export const SIZES = {
   '2gb': {
@@ -49,7 +49,7 @@ export const SIZES = {
 
 export type Size = keyof typeof SIZES;
 
-/** Every queue of config/sidekiq.yml (v4.6) with its weight. */
+/** All queues of config/sidekiq.yml (v4.6) with their weights. */
 export const QUEUES = {
   default: 8,
   push: 6,
@@ -60,7 +60,7 @@ export const QUEUES = {
   fasp: 1,
 } as const;
 
-/** Suffix of the service that only starts jobs for others. */
+/** Suffix of the service that only enqueues scheduled jobs. */
 export const SCHEDULER = '_scheduler';
 
 /** Layout → suffix of the service → queues; each queue once, since `scheduler` in two processes runs every job twice. */
@@ -73,17 +73,17 @@ export const SIDEKIQ = {
   },
 } as const;
 
-/** Threads of a Sidekiq process; the scheduler only starts jobs for others. */
+/** Threads of the scheduler's process. */
 export const SCHEDULER_THREADS = 5;
 
 export const sizeFor = (share: Share): Size => biggestFor(SIZES, share);
 
 export type Layout = keyof typeof SIDEKIQ;
 
-/** Kept free: the gate, tootctl, a proof, a person with psql, and the three that PostgreSQL keeps for its superuser. */
+/** Reserved connections: migration job, tootctl, a proof, an admin with psql, and PostgreSQL's three for the superuser. */
 const RESERVE = 14;
 
-/** Connections to the database when every thread has one. */
+/** Database connections if every thread has one. */
 export function connectionsOf(size: Size, layout: Layout): number {
   const { web, sidekiq, pool } = SIZES[size];
   const jobs = Object.keys(SIDEKIQ[layout]).reduce(
@@ -93,13 +93,13 @@ export function connectionsOf(size: Size, layout: Layout): number {
   return web[0] * web[1] + jobs + pool + RESERVE;
 }
 
-/** Ruby computes in one thread a process, so a core is what each can keep busy; streaming and PostgreSQL take what is left. */
+/** A Ruby process keeps at most one core busy; streaming and PostgreSQL use the rest. */
 export const loadOf = (size: Size, layout: Layout, minimumMiB: number): Load => ({
   memoryMiB: Math.max(SIZES[size].memory, minimumMiB),
   processes: SIZES[size].web[0] + Object.keys(SIDEKIQ[layout]).length,
 });
 
-/** A size in words: what each part gets, and the sum. */
+/** A size in words. */
 export function describeSize(size: Size): string {
   const { web, sidekiq, db, pool } = SIZES[size];
   const most = Math.max(...(Object.keys(SIDEKIQ) as Layout[]).map((layout) => connectionsOf(size, layout)));

@@ -1,4 +1,4 @@
-/** What Pixelfed says of itself and shows at its door: rules, banner, default avatar. */
+/** Pixelfed's rules, banner, default avatar and instance information. */
 import { createHash } from 'node:crypto';
 import type { Config } from '../../config/config.ts';
 import type { Parsed } from '../../config/parse.ts';
@@ -14,7 +14,7 @@ import { php } from './php.ts';
 
 const key = (name: string): string => `apps.pixelfed.${name}`;
 
-/** As its own settings page takes them: so many, each of 5 to 1000 characters. */
+/** Limit of its settings page, which takes rules of 5 to 1000 characters. */
 const MOST_RULES = 30;
 
 /** `Be kind; no nudity`. */
@@ -23,13 +23,14 @@ export function parseRules(text: string): Parsed<string> {
     .split(';')
     .map((rule) => rule.trim())
     .filter(Boolean);
-  if (rules.length === 0) return { problem: 'Nothing was given.' };
+  if (rules.length === 0) return { problem: 'Enter at least one rule.' };
   if (rules.length > MOST_RULES)
-    return { problem: `${rules.length} rules; Pixelfed takes ${MOST_RULES} at most.` };
+    return { problem: `${rules.length} rules; Pixelfed accepts at most ${MOST_RULES}.` };
   for (const [i, rule] of rules.entries()) {
     const line = parseLine(rule, 1000);
     if ('problem' in line) return { problem: `Rule ${i + 1}: ${line.problem}` };
-    if (rule.length < 5) return { problem: `Rule ${i + 1}, “${rule}”, is too short: 5 characters at least.` };
+    if (rule.length < 5)
+      return { problem: `Rule ${i + 1}, “${rule}”, is too short: use at least 5 characters.` };
   }
   return { value: rules.join('; ') };
 }
@@ -48,9 +49,9 @@ export const rulesJson = (config: Config): string | undefined => {
 const BANNER = { width: 1920, height: 1080 } as const;
 const KIB = 1024;
 
-/** How it fails a limit in bytes that Pixelfed has for the same upload by its own form. */
+/** Applies the size limit of Pixelfed's own upload form. */
 const tooBig = ({ bytes }: Picture, most: number): string | undefined =>
-  bytes > most * KIB ? `has ${Math.ceil(bytes / KIB)} KiB; it may have ${most}` : undefined;
+  bytes > most * KIB ? `has ${Math.ceil(bytes / KIB)} KiB; the limit is ${most}` : undefined;
 
 export const pixelfedPictures: readonly AppPicture[] = [
   {
@@ -59,16 +60,16 @@ export const pixelfedPictures: readonly AppPicture[] = [
     problem: (picture) =>
       picture.width === BANNER.width && picture.height === BANNER.height
         ? tooBig(picture, 5000)
-        : `is ${picture.width}×${picture.height}; it has to be ${BANNER.width}×${BANNER.height}`,
+        : `is ${picture.width}×${picture.height}; it must be ${BANNER.width}×${BANNER.height}`,
   },
   {
     name: 'avatar',
     what: 'Default avatar',
     problem: (picture) =>
       picture.width !== picture.height
-        ? `is ${picture.width}×${picture.height}; it has to be as wide as high`
+        ? `is ${picture.width}×${picture.height}; it must be square`
         : picture.width < 200
-          ? `is ${picture.width}×${picture.height}; 200×200 is the least`
+          ? `is ${picture.width}×${picture.height}; the minimum is 200×200`
           : tooBig(picture, 2000),
   },
 ];
@@ -78,7 +79,7 @@ export const brandingQuestions: readonly Question[] = [
     key: key('rules'),
     topic: 'more',
     message: 'Rules of the server',
-    help: 'Shown to whoever signs up; a semicolon between two. Such as: Be kind; No advertising.',
+    help: 'Shown to people who sign up. Separate rules with semicolons: Be kind; No advertising.',
     parse: parseRules,
     optional: true,
   },
@@ -86,8 +87,8 @@ export const brandingQuestions: readonly Question[] = [
     key: key('banner'),
     topic: 'more',
     message: 'Banner of the server',
-    help: `Path of a JPEG or PNG of exactly ${BANNER.width}×${BANNER.height}, 5000 KiB at most: its front page, and previews of it elsewhere.`,
-    more: 'It is copied into the site. Change the file and run this again, and the new one is shown. Left out: Pixelfed’s own.',
+    help: `Path of a JPEG or PNG of exactly ${BANNER.width}×${BANNER.height}, at most 5000 KiB, for the front page and link previews.`,
+    more: 'It is copied into the site. If you change the file, run this again. Default: Pixelfed’s own.',
     parse: parsePath,
     optional: true,
   },
@@ -95,19 +96,19 @@ export const brandingQuestions: readonly Question[] = [
     key: key('avatar'),
     topic: 'more',
     message: 'Default avatar',
-    help: 'Path of a square JPEG or PNG, 2000 KiB at most, for people who have none. Left out: Pixelfed’s own.',
+    help: 'Path of a square JPEG or PNG, at most 2000 KiB, for users without an avatar. Default: Pixelfed’s own.',
     parse: parsePath,
     optional: true,
   },
 ];
 
-/** What it says of itself it keeps for up to a week in its cache; emptying all of that would log everybody out. */
+/** Cache keys of its instance information, kept for up to a week. Clearing the whole cache would log everybody out. */
 const KEPT = [
   'api:v1:instance-data:rules',
   'api:v1:instance-data-response-v1',
   'api:v2:instance-data-response-v2',
 ];
-/** Compares with what a page would say now. The second version keeps nothing about who may sign up. */
+/** Compares the cache with the current settings. Version 2 does not cache who may sign up. */
 const IS_CURRENT = `[$rules, $v1, $v2] = array_map(fn ($key) => $app['cache']->get($key), explode(',', $values['keys']));
 $config = $app['config'];
 $texts = fn ($rules) => array_column($rules ?? [], 'text');
@@ -131,20 +132,20 @@ const FORGET = `foreach (explode(',', $values['keys']) as $key) $app['cache']->f
 
 export const brandingStep = (hint: string): AppStep => ({
   id: 'pixelfed.said',
-  title: 'What it says of itself, as it is now',
+  title: 'Instance information up to date',
   service: 'pixelfed_web',
   check: { ...php(IS_CURRENT, { keys: KEPT.join(',') }), prints: 'current' },
   act: php(FORGET, { keys: KEPT.join(',') }),
   hint,
 });
 
-/** Of the instance API. */
+/** Answer of the instance API. */
 export interface Said {
   readonly title?: string;
   readonly rules?: readonly { readonly text: string }[];
 }
 
-/** Throws unless it says what was answered; returns the evidence. */
+/** Throws unless name and rules are those of the answers; returns the evidence. */
 export function expectSaid(config: Config, { title, rules }: Said): string {
   const name = String(config.answers[key('title')]);
   if (title !== name) throw new Error(`it is named ${title ?? 'nothing'}, not ${name}`);
@@ -155,7 +156,7 @@ export function expectSaid(config: Config, { title, rules }: Said): string {
   return wanted.length === 0 ? name : `${name}, ${wanted.length} rules`;
 }
 
-/** Where visitors and other servers find them, however the app writes the address. @param base `https://…` */
+/** URLs at which visitors and other servers find the pictures. @param base `https://…` */
 const SHOWN: Readonly<Record<string, (http: ProofContext['http'], base: string) => Promise<string>>> = {
   banner: async (http, base) => {
     const { thumbnail } = (await http(`${base}/api/v1/instance`)).json<{ thumbnail?: string }>();
@@ -169,7 +170,7 @@ export function pictureProofs({ config, http, inside }: ProofContext, base: stri
     .filter((spec) => config.answers[pictureKey('pixelfed', spec)] !== undefined)
     .map(({ name, what }) => ({
       id: name,
-      title: `${what}: the one that was given`,
+      title: `${what}: your file`,
       run: async () => {
         const url = (await SHOWN[name]?.(http, base)) ?? base;
         const reply = await http(url, { most: PICTURE_BYTES });
@@ -178,7 +179,7 @@ export function pictureProofs({ config, http, inside }: ProofContext, base: stri
           argv: ['sh', '-c', `cat /etc/${PICTURES}/pixelfed-${name}.* | sha256sum`],
         });
         if (stdout.split(' ')[0] !== createHash('sha256').update(reply.body).digest('hex'))
-          throw new Error(`another picture is at ${url}`);
+          throw new Error(`${url} shows another picture`);
         return `${reply.body.length} bytes, ${String(reply.headers['content-type'])}, at ${new URL(url).pathname}`;
       },
     }));

@@ -1,4 +1,4 @@
-/** Where Pixelfed's data live: MariaDB or PostgreSQL, and Valkey, in containers of its own or on servers that the person runs. */
+/** Pixelfed's database (MariaDB or PostgreSQL) and Redis: in containers or on external servers. */
 import type { Config } from '../../config/config.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import { dropService } from '../../render/compose.ts';
@@ -31,7 +31,7 @@ const APP = 'pixelfed';
 
 const isPostgres = ({ scheme }: Server): boolean => scheme.startsWith('postgres');
 
-/** Words for TLS in an address: PostgreSQL's own, and those of MySQL's that PHP can: it encrypts only where it checks the certificate. */
+/** TLS options of a URL: PostgreSQL's, and those of MySQL that PHP supports (it encrypts only if it verifies the certificate). */
 const TLS = { postgres: { sslmode: SSL_MODES }, mysql: { 'ssl-mode': ['DISABLED', 'VERIFY_IDENTITY'] } };
 
 const DATABASE: ServerKind = {
@@ -42,31 +42,31 @@ const DATABASE: ServerKind = {
     'mysql://pixelfed:PASSWORD@db.example.org:3306/pixelfed?ssl-mode=VERIFY_IDENTITY, or postgresql://…?sslmode=require',
   path: /^[^/]+$/,
   local: [
-    { value: 'mariadb', name: 'MariaDB in a container of its own' },
-    { value: 'postgresql', name: 'PostgreSQL in a container of its own' },
+    { value: 'mariadb', name: 'MariaDB in a container' },
+    { value: 'postgresql', name: 'PostgreSQL in a container' },
   ],
   options: (server) => (isPostgres(server) ? TLS.postgres : TLS.mysql),
 };
 
 const REDIS: ServerKind = {
   ...ANY_REDIS,
-  example: `${ANY_REDIS.example}, which takes the number after it too, for the cache`,
+  example: `${ANY_REDIS.example} (Pixelfed also uses the next number, for its cache)`,
 };
 
 export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kind) =>
   serverQuestions(APP, kind),
 );
 
-/** The services that can hold the database, with their image. */
+/** Image of the database → its service. */
 const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const;
 type Local = keyof typeof SERVICES;
 
-/** Undefined: it is elsewhere. */
+/** Undefined: the database is external. */
 const localOf = (answers: Answers): Local | undefined =>
   isExternal(answers, APP, DATABASE) ? undefined : ((answers[`apps.${APP}.database`] as Local) ?? 'mariadb');
 const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
 
-/** mariadb, postgres and valkey, in their images. */
+/** The user of the mariadb, postgres and valkey images. */
 const OWNER = '999:999';
 
 export const dataImages: Readonly<Record<string, ImageSpec>> = {
@@ -94,7 +94,7 @@ export const dataFolders: readonly DataFolder[] = [
   { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: OWNER, when: hasValkey },
 ];
 
-/** Leaves in the stack what holds the data here. */
+/** Removes the database and Valkey services that the answers do not use. */
 export function shapeData(compose: ComposeFile, answers: Answers): void {
   const local = localOf(answers);
   const kept = local === undefined ? undefined : SERVICES[local];
@@ -107,7 +107,7 @@ export function shapeData(compose: ComposeFile, answers: Answers): void {
 
 type Secrets = (name: string) => Secret;
 
-/** The variables of the services that hold the data here. */
+/** Variables of the database and Valkey services. */
 export function serverEnv(answers: Answers, secret: Secrets): Record<string, EnvGroup> {
   const local = localOf(answers);
   return {
@@ -119,7 +119,7 @@ export function serverEnv(answers: Answers, secret: Secrets): Record<string, Env
             MARIADB_PASSWORD: secret('pixelfed.db'),
             MARIADB_ROOT_PASSWORD: secret('pixelfed.db-root'),
             MARIADB_ROOT_HOST: 'localhost',
-            // After a new version of MariaDB, its own tables.
+            // Upgrades the system tables after an upgrade of MariaDB.
             MARIADB_AUTO_UPGRADE: 1,
           },
         }
@@ -133,7 +133,7 @@ export function serverEnv(answers: Answers, secret: Secrets): Record<string, Env
   };
 }
 
-/** Variables that lead Laravel to database and Redis. */
+/** Variables by which Laravel finds database and Redis. */
 export const dataEnv = (answers: Answers, secret: Secrets): EnvGroup => ({
   ...databaseEnv(answers, secret),
   ...redisEnv(answers, secret),
@@ -154,18 +154,18 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   const pgsql = local === 'postgresql' || (server.scheme?.startsWith('postgres') ?? false);
   const sslmode = server.options?.get('sslmode') ?? undefined;
   return {
-    // Of the drivers for MariaDB, the one that is named like it is stricter than Pixelfed's queries (upstream's #6082).
+    // Laravel's `mariadb` driver is too strict for Pixelfed's queries (upstream's #6082).
     DB_CONNECTION: pgsql ? 'pgsql' : 'mysql',
     DB_HOST: server.host,
     DB_PORT: server.port,
     DB_DATABASE: server.name,
     DB_USERNAME: server.user,
     DB_PASSWORD: server.password,
-    // Each database has a word of its own for the same.
+    // The name of UTF-8 differs.
     DB_CHARSET: pgsql ? 'utf8' : 'utf8mb4',
     DB_COLLATION: pgsql ? undefined : 'utf8mb4_unicode_ci',
     DB_SSLMODE: sslmode,
-    // Read by libpq itself.
+    // Read by libpq.
     PGSSLROOTCERT: sslmode?.startsWith('verify') ? PUBLIC_CAS : undefined,
     MYSQL_ATTR_SSL_CA: server.options?.get('ssl-mode') === 'VERIFY_IDENTITY' ? PUBLIC_CAS : undefined,
   };
@@ -180,7 +180,7 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
   return {
     REDIS_CLIENT: 'phpredis',
     REDIS_SCHEME: tls ? 'tls' : undefined,
-    // Not all of Pixelfed's connections look at the scheme; all of them take it before the host.
+    // Some of Pixelfed's connections ignore REDIS_SCHEME; all of them accept the scheme in the host.
     REDIS_HOST: `${tls ? 'tls://' : ''}${server.host}`,
     REDIS_PORT: server.port,
     REDIS_USERNAME: server.user || undefined,
@@ -188,12 +188,12 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
     // Renamed by 0.14; the second is the older name.
     REDIS_DB: number,
     REDIS_DATABASE: number,
-    // What `cache:clear` empties. By default it is number 1, which may be somebody else's.
+    // `cache:clear` empties this database. The default, number 1, may belong to another program.
     ...(hasValkey(answers) ? {} : { REDIS_CACHE_DB: number + 1, REDIS_DATABASE_SESSION: number + 1 }),
   };
 }
 
-/** Whether the address of a database elsewhere asks for TLS: older versions do not read that, and say nothing. */
+/** Whether the URL of an external database requires TLS: older versions ignore that silently. */
 export function wantsTls(answers: Answers, find: (name: string) => Secret | undefined): boolean {
   const address = find(`apps.${APP}.${DATABASE.key}-url`);
   if (localOf(answers) !== undefined || address === undefined) return false;
@@ -202,11 +202,11 @@ export function wantsTls(answers: Answers, find: (name: string) => Secret | unde
   return /^(require|verify)/i.test(mode);
 }
 
-/** Inside the app: prints the cipher of its own connection, or an empty line. */
+/** PHP in the app: prints the cipher of its database connection, or an empty line. */
 export const CIPHER = `$row = (array) $app['db']->selectOne($app['db']->getDriverName() === 'pgsql' ? 'select cipher from pg_stat_ssl where pid = pg_backend_pid()' : "show session status like 'Ssl_cipher'");
 echo end($row), PHP_EOL;`;
 
-/** PHP with `$db`: connected as Laravel connects, by the same variables. What goes wrong is said on standard error. */
+/** PHP with `$db`: connected as Laravel connects, by the same variables. Errors go to standard error. */
 const connected = (script: string): string => `
 error_reporting(0);
 try {
@@ -226,7 +226,7 @@ try {
 
 const php = (script: string): string[] => ['php', '-r', connected(script)];
 
-/** Preparing a statement asks for the rights that it takes, and does nothing. */
+/** Preparing a statement checks the required rights without executing it. */
 const EXAMINE = `
   $row = $pg
     ? $db->query("select current_setting('server_version'), current_setting('max_connections'), getdatabaseencoding(), '', has_schema_privilege('public', 'create')::int")->fetch(PDO::FETCH_NUM)
@@ -234,7 +234,7 @@ const EXAMINE = `
   if (!$pg) $db->exec("prepare fedi_setup from 'create table fedi_setup_trial (id int)'");
   echo json_encode($row);`;
 
-/** What upstream's documentation asks for. */
+/** Minimum versions, from upstream's documentation. */
 const MINIMUM = { postgres: '10', mysql: '5.7', mariadb: '10.3' } as const;
 
 function databaseProblem(stdout: string, needed: number): string | undefined {
@@ -243,21 +243,21 @@ function databaseProblem(stdout: string, needed: number): string | undefined {
   ).map(String);
   const mysql = collation !== '';
   const kind = !mysql ? 'postgres' : /mariadb/i.test(version) ? 'mariadb' : 'mysql';
-  // In front of its own version MariaDB may say one that old clients understand.
+  // MariaDB may prefix its version with 5.5.5- for old clients.
   if (isOlder(numbersOf(version.replace(/^5\.5\.5-/, '')) ?? [], numbersOf(MINIMUM[kind]) ?? []))
     return `it is older than ${MINIMUM[kind]} (${version}).`;
   if (Number(connections) < needed)
-    return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or take a smaller --pixelfed-size.`;
+    return `it allows ${connections} connections; this size needs ${needed}. Raise max_connections, or use a smaller --pixelfed-size.`;
   if (mayCreate !== '1')
-    return 'the user may not make tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
+    return 'the user may not create tables. Make it the owner of the database (ALTER DATABASE … OWNER TO …).';
   if (!mysql)
-    return encoding === 'UTF8' ? undefined : `the database is encoded as ${encoding}; it has to be UTF8.`;
+    return encoding === 'UTF8' ? undefined : `the database is encoded as ${encoding}; it must be UTF8.`;
   if (encoding !== 'utf8mb4' || collation.includes('uca1400'))
-    return `the database’s text is ${collation}; it has to be utf8mb4, in an order that Pixelfed knows: ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci.`;
+    return `the database’s collation is ${collation}; it must be utf8mb4, with a collation that Pixelfed supports: ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci.`;
   return undefined;
 }
 
-/** PHP with `$redis`: connected as Laravel connects. What goes wrong is said on standard error. */
+/** PHP with `$redis`: connected as Laravel connects. Errors go to standard error. */
 const redisPhp = (script: string): string[] => [
   'php',
   '-r',
@@ -281,7 +281,7 @@ const TRY_REDIS = `
   $memory = $redis->info('memory');
   echo json_encode(['version' => $redis->info('server')['redis_version'] ?? null, 'policy' => $memory['maxmemory_policy'] ?? null, 'maxmemory' => $memory['maxmemory'] ?? null]);`;
 
-/** As Horizon asks for it. */
+/** Horizon's minimum. */
 const OLDEST_REDIS = 5;
 
 export function dataTrials({ answers }: Config): Trial[] {
@@ -318,7 +318,7 @@ export const pixelfedSeals = (answers: Answers): Seal[] => [
   ...(hasValkey(answers) ? [] : [redisSeal(answers, 'redis', 0), redisSeal(answers, 'cache', 1)]),
 ];
 
-/** @param after how many numbers behind the one that the address names */
+/** @param after offset from the database number in the URL */
 function redisSeal(answers: Answers, beside: string, after: number): ServerSeal {
   const at = (script: string): string[] =>
     redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
@@ -341,7 +341,7 @@ function redisSeal(answers: Answers, beside: string, after: number): ServerSeal 
   };
 }
 
-/** In the volume of the database; in an external one the comment of a table, which every dump carries along. */
+/** A file in the database's volume; in an external database the comment of a table, which dumps include. */
 function databaseSeal(answers: Answers): Seal {
   const local = localOf(answers);
   if (local !== undefined) {
@@ -382,7 +382,7 @@ function databaseSeal(answers: Answers): Seal {
   };
 }
 
-/** As root, whose own new password may count already, though the container still has the one before. */
+/** As root, with the container's password or, if an interrupted run has changed that already, with the new one. */
 const tellMariadb =
   (account: string) =>
   (given: Secret, secret: Secrets): Command => ({
@@ -395,7 +395,7 @@ const tellMariadb =
     stdin: `${given.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
   });
 
-/** A password of a server here is changed in the server first. */
+/** Passwords of the database in a container must be changed in the database first. */
 export function pixelfedRotations(answers: Answers): Record<string, Rotation> {
   const local = localOf(answers);
   if (local === undefined) return {};

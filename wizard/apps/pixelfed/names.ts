@@ -1,8 +1,8 @@
-/** Pixelfed's rule for user names (RegisterController and RestrictedNames, 0.12.6): its own tool checks none of it. */
+/** Pixelfed's rules for user names (RegisterController and RestrictedNames, 0.12.6); its command line does not check them. */
 import { parseLine } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 
-/** Names that lead to pages of Pixelfed's own, or that could pass for the server's staff. Lower case. */
+/** Names of Pixelfed's pages, and names that look like staff. Lower case. */
 const RESERVED = new Set(
   `
 about about-us aboutus abuse account actor actors admin administrator admins api app assets audio
@@ -31,19 +31,19 @@ videos waiter wall web webmaster whatnew whats-new whats-news whatsnew wpad ws w
     .split(/\s+/),
 );
 
-/** Further ones that follow a pattern: name servers, and the pages of a year. */
+/** More reserved names: name servers, and yearly pages. */
 const PATTERN = /^(ns\d|my20\d\d)$/;
 
-/** 2 to 30 of a-z, 0-9 and at most one of . _ - in between; lower case, as everywhere else. */
+/** 2 to 30 of a-z, 0-9 and at most one of . _ - in between; converted to lower case. */
 export function parsePixelfedName(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
   const name = line.value.replace(/^@/, '').toLowerCase();
   if (!/^[a-z0-9]+([._-][a-z0-9]+)?$/.test(name) || name.length < 2 || name.length > 30)
-    return { problem: '2 to 30 of a-z and 0-9, with at most one dot, dash or _ in between.' };
-  if (!/[a-z]/.test(name)) return { problem: 'At least one letter.' };
-  if (/\.(php|js|css)$/.test(name)) return { problem: 'It may not end like the name of a script.' };
+    return { problem: 'Use 2 to 30 characters: a-z and 0-9, with at most one dot, dash or _ in between.' };
+  if (!/[a-z]/.test(name)) return { problem: 'Use at least one letter.' };
+  if (/\.(php|js|css)$/.test(name)) return { problem: 'It must not end in .php, .js or .css.' };
   if (RESERVED.has(name) || PATTERN.test(name))
-    return { problem: `${name} is reserved: Pixelfed’s pages or its staff go by it. Choose another name.` };
+    return { problem: `Pixelfed reserves ${name}. Choose another name.` };
   return { value: name };
 }

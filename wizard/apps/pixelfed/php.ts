@@ -1,9 +1,9 @@
-/** PHP inside Pixelfed's own Laravel. */
+/** Runs PHP in Pixelfed's Laravel environment. */
 import type { Command } from '../../docker/engine.ts';
 
 /**
- * PHP on standard input: no value is ever part of a command line. Values travel as JSON in base64; `$app` is Laravel's
- * container, `$kernel` runs artisan commands. What goes wrong is said on standard error, with exit code 1.
+ * Passes the script on standard input and its values as base64 JSON, so that no value is in a command line. `$app` is
+ * Laravel's container, `$kernel` runs artisan commands. Errors go to standard error, with exit code 1.
  */
 export function php(script: string, values: Readonly<Record<string, string | number>> = {}): Command {
   const json = Buffer.from(JSON.stringify(values)).toString('base64');
@@ -26,7 +26,7 @@ ${script}
   };
 }
 
-/** One value out of the database, as the app itself reaches it, printed on a line. \`?\` stands for the bindings. */
+/** Prints one value from the database, over the app's connection. \`?\` stands for a binding. */
 export const query = (sql: string, bindings: readonly (string | number)[] = []): Command =>
   php(
     "echo current((array) $app['db']->selectOne($values['sql'], json_decode($values['bindings']))), PHP_EOL;",

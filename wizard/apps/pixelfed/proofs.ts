@@ -1,4 +1,4 @@
-/** The receipt of Pixelfed: what its owner, a client app and other servers see. */
+/** Pixelfed's proofs: what its owner, a client app and other servers see. */
 import type { AppConfig, Config } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
@@ -19,29 +19,29 @@ import { CIPHER, wantsTls } from './data.ts';
 import { php, query } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
 
-/** For what Horizon does. */
+/** For Horizon's jobs. */
 const JOB_PATIENCE_MS = 5 * 60_000;
-/** The most frequent tasks come every five minutes; the clock looks every minute, and says what it found to do. */
+/** The most frequent tasks run every five minutes; the scheduler checks every minute, and logs what it runs. */
 const CLOCK_PATIENCE_MS = 6 * 60_000;
 const SNAPSHOT_AGE_S = 11 * 60;
 const TICK_S = 70;
 const TICK = /No scheduled commands are ready to run|Running \[[^\]]*\]/g;
 
-/** A short-lived token from the inside: on a server that is live the owner's password is the owner's. */
+/** Creates a short-lived token: after the first run the owner may have changed the password. */
 const MINT = `Laravel\\Passport\\Passport::personalAccessTokensExpireIn(new DateInterval('PT10M'));
 $model = $app['config']['auth.providers.users.model'];
 $user = $model::where('username', $values['name'])->firstOrFail();
 echo json_encode(['token' => $user->createToken('fedi-setup', ['read', 'write'])->accessToken]), PHP_EOL;`;
 
-/** Pixelfed has no way for an app to give its token back. */
+/** Pixelfed has no endpoint that revokes a token. */
 const REVOKE = `echo $app['db']->update('update oauth_access_tokens set revoked = true where id = ?', [$values['id']]), PHP_EOL;`;
 
 const UNDELETED = 'select count(*) from statuses where id = ? and deleted_at is null';
 
-/** When Horizon's statistics were last taken: a task of the scheduler's. Seconds since 1970, or nothing. */
+/** When the scheduler last ran the task that records Horizon's statistics. Unix time in seconds, or 0. */
 const SNAPSHOT = `echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`;
 
-/** Fails too if the mailer did not read MAIL_URL and so does not require TLS. */
+/** Also fails if the mailer ignored MAIL_URL and so does not require TLS. */
 const MAIL = `try {
   $transport = method_exists($app['mailer'], 'getSymfonyTransport') ? $app['mailer']->getSymfonyTransport() : null;
   if ($values['tls'] && $transport && method_exists($transport, 'isTlsRequired') && !$transport->isTlsRequired())
@@ -53,8 +53,7 @@ const MAIL = `try {
 }`;
 
 /**
- * As its ActivityPub\\Helpers::resolvePublicIps looks names up (0.12.9 and later). The way there is tried as it goes it:
- * by curl, at the address that was found.
+ * Resolves names as ActivityPub\\Helpers::resolvePublicIps does (0.12.9 and later), and connects by curl, as Pixelfed does.
  */
 const LOOK = `$seen = [];
 foreach (json_decode($values['names']) as $name) {
@@ -67,17 +66,17 @@ foreach (json_decode($values['names']) as $name) {
 }
 echo json_encode($seen), PHP_EOL;`;
 
-/** How the API says that it does not know who asks: 401, or, up to 0.12 at least, an error of its own. Undefined: it does not. */
+/** Describes a rejected token: 401, or in 0.12 and earlier an internal error. Undefined: it was not rejected. */
 export const refusal = (reply: Reply): string | undefined =>
   reply.status === 500 && reply.text().includes('Unauthenticated')
-    ? '500, which is how Pixelfed says it'
+    ? '500, as this Pixelfed reports it'
     : refusedBy(401, 403)(reply);
 
-/** @param cipher as the app's own connection says */
+/** @param cipher of the app's connection */
 export function expectCipher({ answers }: Config, cipher: string): string {
   if (cipher !== '') return cipher;
   throw new Error(
-    `${String(answers['apps.pixelfed.release'])} goes to it in the clear though its address asks for TLS: take a newer --pixelfed-release, or a network that nobody listens in on`,
+    `${String(answers['apps.pixelfed.release'])} connects unencrypted though the URL requires TLS: use a newer --pixelfed-release, or a network that you trust`,
   );
 }
 
@@ -92,12 +91,12 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const base = `https://${app.domain}`;
   const bucket = bucketOf(config.answers, 'pixelfed');
   const tls = wantsTls(config.answers, context.secret);
-  // What one proof leaves for the next.
+  // Passed from one proof to the next.
   const api = new ClientApi(http, base);
   let media: string | undefined;
   let stored = bucket === undefined;
 
-  /** The last line of what PHP prints. */
+  /** Last line of the output. */
   const inside = async (service: string, command: Command): Promise<string> => {
     const { code, stdout, stderr } = await context.inside(service, command);
     if (code !== 0)
@@ -105,10 +104,10 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     return stdout.trim().split('\n').at(-1) ?? '';
   };
 
-  /** As a person with a browser: the log-in form, the consent form, the code. */
+  /** Logs in as in a browser: log-in form, consent form, code. */
   const passwordToken = async (): Promise<string> => {
     const password = context.secret('pixelfed.admin');
-    if (password === undefined) throw new Error('the password is not known here');
+    if (password === undefined) throw new Error('the password is not in secrets.json');
     const client = await api.register();
     const browser = new Browser(http, base);
     const page = await browser.visit(`${base}/login`);
@@ -118,10 +117,10 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       form({ ...hiddenFields(page), email: app.email, password: password.reveal() }),
     );
     expectStatus(entered, 302, 'the log-in');
-    if (String(entered.headers['location']).endsWith('/login')) throw new Error('the password is not taken');
+    if (String(entered.headers['location']).endsWith('/login')) throw new Error('the password was rejected');
     const ask = new URLSearchParams(api.consent(client));
     const consent = await browser.visit(`${base}/oauth/authorize?${ask.toString()}`);
-    expectStatus(consent, 200, 'the page that asks for consent');
+    expectStatus(consent, 200, 'the consent page');
     const agreed = await browser.visit(`${base}/oauth/authorize`, form(hiddenFields(consent)));
     expectStatus(agreed, 200, 'the consent');
     return api.exchange(client, agreed.json<{ code: string }>().code);
@@ -140,37 +139,37 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     ),
     {
       id: 'server-actor',
-      title: 'The server’s own actor and its key',
+      title: 'The server’s actor and its key',
       run: async () => {
         const reply = await http(`${base}/i/actor`, { headers: { Accept: 'application/activity+json' } });
         expectStatus(reply, 200, 'the actor of the server');
         const actor = reply.json<{ id?: string; type?: string; publicKey?: { publicKeyPem?: string } }>();
-        if (actor.id !== `${base}/i/actor`) throw new Error(`it calls itself ${actor.id ?? 'nothing'}`);
+        if (actor.id !== `${base}/i/actor`) throw new Error(`its id is ${actor.id ?? '(none)'}`);
         if (!actor.publicKey?.publicKeyPem?.includes('PUBLIC KEY')) throw new Error('it has no public key');
         return `${actor.type ?? '?'} at ${new URL(actor.id).pathname}`;
       },
     },
     {
       id: 'instance',
-      title: 'Instance API: name and rules as answered',
+      title: 'Instance API, with name and rules as configured',
       run: async () => {
         const reply = await http(`${base}/api/v1/instance`);
         expectStatus(reply, 200, 'the instance API');
         const said = reply.json<Said & { uri: string; version: string }>();
-        if (said.uri !== app.domain) throw new Error(`it calls itself ${said.uri}`);
+        if (said.uri !== app.domain) throw new Error(`it reports the domain ${said.uri}`);
         return `${expectSaid(config, said)}, ${said.uri}, ${said.version}`;
       },
     },
     ...pictureProofs(context, base),
     {
       id: 'pictures',
-      title: 'The default picture, out of the volume',
+      title: 'The default picture, from the volume',
       run: async () => {
         const path = '/storage/avatars/default.jpg';
         const reply = await http(`${base}${path}`, { most: PICTURE_BYTES });
         expectStatus(reply, 200, path);
         if (!String(reply.headers['content-type']).startsWith('image/'))
-          throw new Error(`${path} is no picture`);
+          throw new Error(`${path} is not a picture`);
         return `${reply.body.length} bytes at ${path}`;
       },
     },
@@ -179,7 +178,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           {
             id: 'database-tls',
             inside: true,
-            title: 'Your database, by TLS',
+            title: 'Your database, over TLS',
             run: async () => expectCipher(config, await inside('pixelfed_horizon', php(CIPHER))),
           },
         ]
@@ -187,7 +186,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     {
       id: 'horizon',
       inside: true,
-      title: 'Horizon, by its own word',
+      title: 'Horizon’s own status',
       run: () => inside('pixelfed_horizon', { argv: ['php', 'artisan', 'horizon:status'] }),
     },
     {
@@ -203,7 +202,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
         if (refusal(me) !== undefined)
           throw new Error(
-            `the token is nobody’s (${me.status}): an app’s id is the same as the account’s, or the keys changed`,
+            `the token was rejected (${me.status}): a client app has the same id as the account, or the keys changed`,
           );
         expectStatus(me, 200, 'the account');
         const { acct } = me.json<{ acct: string }>();
@@ -216,7 +215,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       : [
           {
             id: 'storage',
-            title: `A file in the bucket ${bucket.name}, read by a stranger, and deleted`,
+            title: `A file in the bucket ${bucket.name}, read anonymously, and deleted`,
             run: async () => {
               const secretKey = context.secret(secretKeyOf('pixelfed'));
               const seen = await proveBucket({ http, bucket, secretKey, origin: base });
@@ -227,15 +226,15 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         ]),
     {
       id: 'upload',
-      title: 'A photo, uploaded, made small by Horizon, and both read back',
+      title: 'A photo, uploaded, resized by Horizon, and both read back',
       needs: ['pixelfed_horizon'],
       run: async () => {
-        if (!stored) throw new Skipped('it would go to the bucket');
+        if (!stored) throw new Skipped('the bucket does not work');
         const sent = await api.upload('/api/v2/media', picture(900));
         if (sent.status !== 202) expectStatus(sent, 200, 'the upload');
         const { id } = sent.json<Partial<Media>>();
-        if (id === undefined) throw new Error('the upload was not kept: the account counts as never used');
-        const made = await until(JOB_PATIENCE_MS, 500, 'Horizon did not make a small picture', async () => {
+        if (id === undefined) throw new Error('Pixelfed dropped the upload: it treats the account as unused');
+        const made = await until(JOB_PATIENCE_MS, 500, 'Horizon did not resize it', async () => {
           const reply = await api.call('GET', `/api/v1/media/${id}`);
           expectStatus(reply, 200, 'the photo');
           const one = reply.json<Media>();
@@ -248,7 +247,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           const read = await http(url, { most: PICTURE_BYTES });
           expectStatus(read, 200, url);
           if (!String(read.headers['content-type']).startsWith('image/') || read.body.length < 50)
-            throw new Error(`${url} is no picture`);
+            throw new Error(`${url} is not a picture`);
           sizes.push(read.body.length);
         }
         if (bucket !== undefined && !made.url.startsWith(publicUrl(bucket, '')))
@@ -272,17 +271,17 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           const read = await http(url, { headers: { Accept: 'application/activity+json' } });
           expectStatus(read, 200, 'the post, as other servers fetch it');
           const { attachment } = read.json<{ attachment?: { url?: string }[] }>();
-          if (attachment?.[0]?.url === undefined) throw new Error('the post does not hold its photo');
+          if (attachment?.[0]?.url === undefined) throw new Error('the post does not contain its photo');
         } finally {
           await api.call('DELETE', `/api/v1/statuses/${id}`);
         }
-        // Not by the web: whoever asks there amid the deletion has Pixelfed keep the post in its cache for six hours.
+        // Poll the database, not HTTP: a request during the deletion makes Pixelfed cache the post for six hours.
         await until(JOB_PATIENCE_MS, 500, 'the deleted post is still there', async () =>
           (await inside('pixelfed_web', query(UNDELETED, [id]))) === '0' ? true : undefined,
         );
         const { status: gone } = await api.call('GET', `/api/v1/statuses/${id}`);
         if (gone === 200) throw new Error('the deleted post is still shown');
-        return `${new URL(url).pathname}, gone again (${gone})`;
+        return `${new URL(url).pathname}, deleted (${gone})`;
       },
     },
     ...(config.mail.mode === 'none' || !context.mail
@@ -319,18 +318,18 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
     {
       id: 'scheduler',
       inside: true,
-      title: 'The clock, and the last task it ran',
+      title: 'The scheduler, and the last task it ran',
       needs: ['pixelfed_scheduler'],
       run: () =>
-        until(CLOCK_PATIENCE_MS, 1000, 'no task ran by the clock', async () => {
+        until(CLOCK_PATIENCE_MS, 1000, 'the scheduler ran no task', async () => {
           const at = Number(await inside('pixelfed_web', php(SNAPSHOT)));
           if (Date.now() / 1000 - at < SNAPSHOT_AGE_S)
-            return `Horizon’s statistics, taken at ${new Date(at * 1000).toISOString()}`;
-          // A clock that never ran has run nothing; one that just began waits for its first five minutes.
+            return `Horizon’s statistics, recorded at ${new Date(at * 1000).toISOString()}`;
+          // A scheduler that has just started waits up to five minutes for its first task.
           const tick = (await context.said('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
           return tick === undefined
             ? undefined
-            : `it looks every minute (“${tick}”); \`fedi-setup prove\` in five minutes tells of a task`;
+            : `it runs every minute (“${tick}”); \`fedi-setup prove\` in five minutes shows a task`;
         }),
     },
   ];

@@ -1,12 +1,12 @@
-/** How big Pixelfed's parts are: presets by memory. */
+/** Sizes of Pixelfed: presets by memory. */
 import type { Share } from '../../config/question.ts';
 import { biggestFor } from '../app.ts';
 import type { Load } from '../app.ts';
 
 /**
- * `memory`, `cores`: from how many MiB and cores of the host on. `db`: the database's own cache, in MiB. `image`: what one picture
- * job may use, in MiB. `horizon`: most processes for what is urgent, deliveries, pictures, the rest. `balance`: `auto` keeps one
- * process for each queue whatever their most (15 of 50 MiB, in 0.12); `false` lets every process take from all, in their order.
+ * `memory` (MiB), `cores`: minimums of the host. `db`: the database's cache, in MiB. `image`: memory of one picture job, in
+ * MiB. `horizon`: maximum processes for urgent jobs, deliveries, pictures, the rest. `balance`: `auto` keeps at least one
+ * process per queue (15 of 50 MiB, in 0.12); with `false` every process serves all its queues, in their order.
  */
 export const SIZES = {
   '2gb': {
@@ -53,16 +53,16 @@ export const sizeFor = (share: Share): Size => biggestFor(SIZES, share);
 
 const workersOf = (size: Size): number => SIZES[size].horizon.reduce<number>((sum, one) => sum + one, 0);
 
-/** Horizon's workers when all are busy, and the pages. */
+/** All workers of Horizon, and one process for the pages. */
 export const loadOf = (size: Size, minimumMiB: number): Load => ({
   memoryMiB: Math.max(SIZES[size].memory, minimumMiB),
   processes: workersOf(size) + 1,
 });
 
-/** Kept free: web, the gate, artisan, a proof, a person with a client. */
+/** Reserved connections: web, migration job, artisan, a proof, an admin with a client. */
 const RESERVE = 30;
 
-/** Connections to the database when every worker has one. */
+/** Database connections if every worker has one. */
 export const connectionsOf = (size: Size): number => workersOf(size) + RESERVE;
 
 export function describeSize(size: Size): string {
@@ -71,23 +71,23 @@ export function describeSize(size: Size): string {
   return `${size}: at most ${urgent + deliveries + pictures + rest} workers (${pictures} for pictures), ${db}M for the database’s cache`;
 }
 
-/** What one post may carry: photos of so many MiB each. The limits of PHP and Caddy follow from it. */
+/** Limits of a post. Those of PHP and Caddy follow from them. */
 export interface Limits {
-  /** MiB a photo. */
+  /** MiB per photo. */
   readonly photo: number;
-  /** Photos a post. */
+  /** Photos per post. */
   readonly photos: number;
 }
 
-/** PHP’s `post_max_size` in MiB: a whole post and a little for what is around it. */
+/** PHP’s `post_max_size` in MiB: a whole post and some overhead. */
 export const postMiB = ({ photo, photos }: Limits): number => photo * photos + 1;
 
-/** Bytes that Caddy lets through: a little more than PHP, whose refusal the app can put into words. */
+/** Caddy's body limit in bytes: a little above PHP's, since the app can explain PHP's refusal. */
 export const bodyBytes = (limits: Limits): number => (postMiB(limits) + 1) * 1024 ** 2;
 
-/** Minutes that Caddy waits for one: at 1 Mbit/s, and some for the answer. */
+/** Caddy's time limit for a body in minutes: at 1 Mbit/s, plus time for the response. */
 export const bodyMinutes = (limits: Limits): number =>
   Math.max(20, Math.ceil((bodyBytes(limits) * 8) / 1e6 / 60) + 5);
 
-/** Most parts that PHP takes in one request (`max_file_uploads`, fixed in the image). */
+/** Maximum files that PHP accepts in a request (`max_file_uploads`, fixed in the image). */
 export const MOST_PHOTOS = 20;

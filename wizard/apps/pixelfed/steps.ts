@@ -1,4 +1,4 @@
-/** The first run of Pixelfed. What a command did is read off the data: several exit with 0 when they did nothing. */
+/** Pixelfed's first run. Checks read the data, because several commands exit 0 although they did nothing. */
 import type { AppConfig } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { AppStep, Uploads } from '../app.ts';
@@ -8,17 +8,17 @@ import { php, query } from './php.ts';
 /** Secret that holds the admin's password. */
 export const PASSWORD = 'pixelfed.admin';
 
-/** Ids of client apps begin here: one that is equal to a user's makes that user's tokens nobody's. */
+/** First id of client apps: if a client has the same id as a user, Pixelfed rejects that user's tokens. */
 const FIRST_CLIENT = 1_000_000_000;
 
-/** Where the image has what comes into a new volume. */
+/** Directory in the image with the initial content of the volume. */
 const STORAGE = '/var/www/html/storage';
 const SHOWN = 'app/public';
-/** Files below it that come along, and that pages show without asking whether they are there. */
+/** Files below it that the image brings and that pages always refer to. */
 const SHIPPED = ['avatars/default.jpg', 'avatars/default.png', 'headers/default.jpg', 'no-preview.png'];
 const PUBLIC = `${STORAGE}/${SHOWN}`;
 
-/** In place of those that are missing: one plain colour. */
+/** Creates missing pictures in one plain colour. */
 const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
   $path = $values['folder'].'/'.$file;
   if (is_file($path) && filesize($path) > 0) continue;
@@ -30,7 +30,7 @@ const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
 
 const makePictures = (): Command => php(MAKE_PICTURES, { folder: PUBLIC, files: SHIPPED.join(',') });
 
-/** The media, for the doctor. @param owner `uid:gid` of the image's user */
+/** @param owner `uid:gid` of the image's user */
 export const pixelfedUploads = (owner: string): Uploads => ({
   volume: 'pixelfed_storage',
   shown: SHOWN,
@@ -44,7 +44,7 @@ $all = count(json_decode(file_get_contents('storage/app/cities.json')));
 $there = current((array) $app['db']->selectOne('select count(*) from places'));
 echo $there > 0 && $there >= $all ? 'all' : "$there of $all", PHP_EOL;`;
 
-/** Sets or tells where the ids of client apps go on. Ids that are no numbers cannot be a person's. */
+/** Sets or prints the next id of client apps. Ids that are not numbers cannot equal a user's. */
 const CLIENT_IDS = `$pg = $app['db']->getDriverName() === 'pgsql';
 if ($values['act']) {
   $app['db']->statement($pg ? "select setval('oauth_clients_id_seq', {$values['first']}, false)" : "alter table oauth_clients auto_increment = {$values['first']}");
@@ -65,8 +65,8 @@ const PERSONAL_CLIENT = `try {
 }`;
 
 /**
- * By the app's own command, but called from inside: as words of a command line everybody could read the password. It
- * makes the account, then its profile: what was cut off in between is in the way of another try, and nobody's yet.
+ * Calls the app's command inside PHP: as an argument the password would be visible to others. The command creates the
+ * account, then its profile. An account without a profile is left from a killed run; it blocks a retry, so delete it.
  */
 const CREATE_ADMIN = `$half = 'from users where lower(username) = ? and email = ? and profile_id is null';
 $whose = [$values['name'], $values['email']];
@@ -93,7 +93,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
   const hint = 'Look at `docker compose logs pixelfed_web`.';
   return [
     {
-      // Some of upstream's images came without them, and a directory of one's own comes without anything.
+      // Some of upstream's images lack them, and your own data directory starts empty.
       id: 'pixelfed.files',
       title: 'Default pictures',
       service,
@@ -111,31 +111,31 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
     brandingStep(hint),
     {
       id: 'pixelfed.actor',
-      title: 'The server’s own actor',
+      title: 'The server’s actor',
       service,
       check: { ...query('select count(*) from instance_actors where private_key is not null'), prints: '1' },
       act: { argv: ['php', 'artisan', 'instance:actor'] },
       hint,
     },
     {
-      // It ends well when it did nothing, and stops halfway when it is killed: the rows count.
+      // The command exits 0 although it did nothing, and can be killed halfway, so count the rows.
       id: 'pixelfed.cities',
-      title: 'Cities, for photos with a place',
+      title: 'Cities, for the location of photos',
       service,
       check: { ...php(COUNT_CITIES), prints: 'all' },
       act: { argv: ['php', 'artisan', 'import:cities'] },
-      hint: 'storage/app/cities.json has to be the one of this version; the image brings it.',
+      hint: 'storage/app/cities.json must be the file of this version’s image.',
     },
     {
       id: 'pixelfed.ids',
-      title: 'Ids of apps apart from those of people',
+      title: 'Separate ids for client apps and users',
       service,
       check: { ...php(CLIENT_IDS, { first: FIRST_CLIENT, act: 0 }), prints: 'apart' },
       act: php(CLIENT_IDS, { first: FIRST_CLIENT, act: 1 }),
       hint,
     },
     {
-      // Each call makes another one.
+      // Each call creates another client.
       id: 'pixelfed.client',
       title: 'Client for personal access tokens',
       service,
@@ -169,7 +169,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       hint: 'Is the name or the address in use already?',
     },
     {
-      // A run that was killed between the account and the store has lost the password: it gets a new one.
+      // If a run is killed before it stores the password, the password is lost: set a new one.
       id: 'pixelfed.password',
       title: `Password of ${app.admin}`,
       service,

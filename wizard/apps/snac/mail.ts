@@ -1,4 +1,4 @@
-/** One mail from snac's container with snac's own settings: snac has no command that sends one, and leaves that to libcurl. */
+/** Sends one mail from snac's container with snac's settings. snac has no command for that; it uses libcurl. */
 import type { AppConfig } from '../../config/config.ts';
 import type { Command, Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
@@ -8,8 +8,8 @@ import type { MailOutcome } from '../../prove/mail.ts';
 export const sender = ({ domain }: AppConfig): string => `snac-daemon@${domain}`;
 
 /**
- * server.json → a configuration of curl, which gets it by standard input: it may hold a password. As snac does it: STARTTLS
- * is demanded on port 587 and used on no other.
+ * server.json → a curl configuration, passed on standard input because it may contain a password. As in snac, STARTTLS is
+ * required on port 587 and not used on other ports.
  */
 const SETTINGS = `(.smtp_url // "smtp://localhost") as $url
 | (env.HOSTNAME // "localhost") as $here
@@ -38,7 +38,7 @@ export function snacMail(app: AppConfig, now: Date): Command {
   return { argv: ['sh', '-c', SEND, 'sh', SETTINGS, message, sender(app), app.email] };
 }
 
-/** The server's answer, from curl's verbose output. Only the server's side is read: ours contains the password. */
+/** The server's answer, from curl's verbose output. Only the server's lines are read: ours contain the password. */
 export function snacMailOutcome({ code, stderr }: Output): MailOutcome {
   const lines = stderr.split(/\r?\n/);
   const answers = lines.flatMap((line) => (line.startsWith('< ') ? [line.slice(2)] : []));

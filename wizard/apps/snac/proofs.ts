@@ -1,4 +1,4 @@
-/** The receipt of snac: what its owner and other servers see. Talks its Mastodon API, as every client app does. */
+/** snac's proofs: what its owner and other servers see. They use its Mastodon API, as client apps do. */
 import type { AppConfig } from '../../config/config.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { form } from '../../prove/browser.ts';
@@ -13,7 +13,7 @@ import { sender, snacMail, snacMailOutcome } from './mail.ts';
 export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http } = context;
   const base = `https://${app.domain}`;
-  // What one proof leaves for the next.
+  // Passed from one proof to the next.
   const api = new ClientApi(http, base);
   let client: ClientApp | undefined;
   let media: { id: string; file: string } | undefined;
@@ -26,7 +26,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
       title: `Log-in as ${app.admin}`,
       run: async () => {
         const password = context.secret('snac.admin');
-        if (password === undefined) throw new Error('the password is not known here');
+        if (password === undefined) throw new Error('the password is not in secrets.json');
         client = await api.register();
         const login = await http(
           `${base}/oauth/x-snac-login`,
@@ -39,10 +39,10 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
           }),
         );
         expectStatus(login, 200, 'the log-in');
-        // snac answers 200 to a wrong password too, and its token endpoint does not check the code.
+        // snac answers 200 even to a wrong password, and its token endpoint does not check the code.
         if (!/^[\w-]+$/.test(login.text().trim()))
           throw new Error(
-            `the password in secrets.json is not taken. Was it changed? Then: fedi-setup secrets set snac.admin FILE`,
+            `the password in secrets.json was rejected. If it was changed: fedi-setup secrets set snac.admin FILE`,
           );
         api.token = await api.exchange(client, login.text().trim());
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
@@ -64,13 +64,15 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         const read = await http(url, { most: PICTURE_BYTES });
         expectStatus(read, 200, url);
         if (!read.body.equals(sending))
-          throw new Error(`${url} gave ${read.body.length} other bytes than the ${sending.length} sent`);
-        return `${sending.length} bytes the same at ${new URL(url).pathname}`;
+          throw new Error(
+            `${url} returned ${read.body.length} bytes that differ from the ${sending.length} sent`,
+          );
+        return `${sending.length} identical bytes at ${new URL(url).pathname}`;
       },
     },
     {
       id: 'post',
-      title: 'A post, read by a stranger, and deleted',
+      title: 'A post, read anonymously, and deleted',
       run: async () => {
         const text = `fedi-setup was here at ${new Date().toISOString()}`;
         const sent = await api.call('POST', '/api/v1/statuses', {
@@ -82,12 +84,12 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         const { id, uri } = sent.json<{ id: string; uri: string }>();
         const read = await http(uri, { headers: { Accept: 'application/activity+json' } });
         expectStatus(read, 200, 'the post, as other servers fetch it');
-        if (!read.text().includes(text.slice(0, 20))) throw new Error('the post does not hold its text');
+        if (!read.text().includes(text.slice(0, 20))) throw new Error('the post does not contain its text');
         const removed = await api.call('DELETE', `/api/v1/statuses/${id}`);
         expectStatus(removed, 200, 'the deletion');
         const gone = await http(uri, { headers: { Accept: 'application/activity+json' } });
         if (gone.status === 200) throw new Error('the deleted post is still there');
-        return `${new URL(uri).pathname}, gone again (${gone.status})`;
+        return `${new URL(uri).pathname}, deleted (${gone.status})`;
       },
     },
     ...(context.config.mail.mode === 'none' || !context.mail
@@ -113,7 +115,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
       run: async () => {
         const token = api.signedIn();
         if (media !== undefined && /^[\w.-]+$/.test(media.file)) {
-          // snac deletes a post but keeps its files: the picture and its description.
+          // snac deletes the post but not its files: the picture and its description.
           const file = `/data/user/${app.admin}/static/${media.file}`;
           const removed = await context.inside('snac', { argv: ['rm', '-f', '--', file, `${file}.txt`] });
           if (removed.code !== 0) throw new Error(removed.stderr.trim());
