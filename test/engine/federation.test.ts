@@ -11,7 +11,7 @@ const NETWORK = 'test-federation';
 const a = testSite('fed-a', 21, 'a.fedi.test');
 const b = testSite('fed-b', 22, 'b.fedi.test');
 
-/** The two hosts' internet: a network of the test's own on which each site's door has its public name. */
+/** The two hosts' internet: a network of the test's own on which each site's ingress has its public name. */
 function connect(site: TestSite): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(

@@ -14,8 +14,8 @@ import { IMAGES, docker, testSite } from '../support/site.ts';
 
 const REGISTRY = 'test-registry';
 /** Docker takes a registry on the loopback without TLS. */
-const DOOR = '127.0.0.1:5057';
-const CADDY = `${DOOR}/fedi/caddy:1.0`;
+const REGISTRY_ADDRESS = '127.0.0.1:5057';
+const CADDY = `${REGISTRY_ADDRESS}/fedi/caddy:1.0`;
 
 const site = testSite('registry', 97);
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY };
@@ -28,7 +28,7 @@ const remove = (): void => {
     '--digests',
     '--format',
     '{{.Repository}}:{{.Tag}}@{{.Digest}}',
-    `${DOOR}/fedi/*`,
+    `${REGISTRY_ADDRESS}/fedi/*`,
   );
   for (const name of names.split('\n').filter(Boolean)) {
     const [, repository = '', tag = '', digest = ''] = /^(.+):([^:@]+)@(.+)$/.exec(name) ?? [];
@@ -52,14 +52,22 @@ const idOf = (image: string): string => docker('image', 'inspect', '--format', '
 beforeAll(async () => {
   needImages('registry', 'nginx');
   remove();
-  docker('run', '--detach', '--name', REGISTRY, '--publish', `${DOOR}:5000`, 'fedi-setup/registry:trixie');
+  docker(
+    'run',
+    '--detach',
+    '--name',
+    REGISTRY,
+    '--publish',
+    `${REGISTRY_ADDRESS}:5000`,
+    'fedi-setup/registry:trixie',
+  );
   await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
   push(IMAGES.FEDI_IMAGES_CADDY);
 });
 
 /** As of an app whose version is known by its digest. */
 describe.sequential('an image whose content is known', () => {
-  const NAME = `${DOOR}/fedi/known:1.0`;
+  const NAME = `${REGISTRY_ADDRESS}/fedi/known:1.0`;
   const OLD = 'fedi-setup/nginx:trixie';
   const NEW = 'fedi-setup/debian:trixie';
   let digest = '';
@@ -78,7 +86,7 @@ describe.sequential('an image whose content is known', () => {
     await fetchImages(engine, spec, {}, missing, jsonProgress());
     return (await lockOf(engine, spec, {})).lock;
   };
-  const forget = (): void => void attempt('rmi', `${DOOR}/fedi/known@${digest}`);
+  const forget = (): void => void attempt('rmi', `${REGISTRY_ADDRESS}/fedi/known@${digest}`);
   const check = (known = digest) =>
     runCheck('registry', contextOf({}, { engine, pulls: Object.values(wanted(known)).map(pullReference) }));
 
@@ -88,7 +96,7 @@ describe.sequential('an image whose content is known', () => {
   });
 
   test('is pulled by its digest', async () => {
-    expect(await check()).toEqual({ seen: `${DOOR} answers`, found: [] });
+    expect(await check()).toEqual({ seen: `${REGISTRY_ADDRESS} answers`, found: [] });
     expect(await fetch()).toEqual({ known: { tag: NAME, digest } });
     expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));
   });
@@ -139,7 +147,7 @@ describe.sequential('images of a registry', () => {
     docker('rmi', CADDY);
     expect(await site.apply([], { env })).toMatchObject({ code: 0, stderr: '' });
     docker('compose', '--project-directory', site.folder, 'down');
-    docker('rmi', `${DOOR}/fedi/caddy@${digest}`);
+    docker('rmi', `${REGISTRY_ADDRESS}/fedi/caddy@${digest}`);
     const run = await site.apply([], { env });
     expect(run.code, run.stderr).toBe(0);
     expect(locked()).toBe(digest);
@@ -164,10 +172,10 @@ describe.sequential('images of a registry', () => {
     const other = testSite('registry-other', 98);
     try {
       const run = await other.apply([], {
-        env: { ...other.env, FEDI_IMAGES_CADDY: `${DOOR}/fedi/caddy:2.0` },
+        env: { ...other.env, FEDI_IMAGES_CADDY: `${REGISTRY_ADDRESS}/fedi/caddy:2.0` },
       });
       expect(run.code).toBe(4);
-      expect(run.stderr).toContain(`${DOOR}/fedi/caddy:2.0`);
+      expect(run.stderr).toContain(`${REGISTRY_ADDRESS}/fedi/caddy:2.0`);
       expect(() => other.read('secrets.json')).toThrow();
     } finally {
       other.remove();

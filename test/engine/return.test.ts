@@ -130,7 +130,7 @@ describe.sequential('reset', () => {
 
   test('takes everything but the answers, and the site can be made anew, with another domain too', async () => {
     const yaml = site.read('fedi.yaml');
-    const seal = site.read('secrets.json');
+    const stored = site.read('secrets.json');
     writeFileSync(join(site.folder, 'compose.override.yaml'), '# mine\n');
     const reset = await run(['reset', '--confirm', site.name]);
     expect(reset.code, reset.stderr).toBe(0);
@@ -145,7 +145,7 @@ describe.sequential('reset', () => {
     const anew = await run(['apply', '--domain', 'anew.fedi.test', '--json']);
     expect(anew.code, anew.stderr).toBe(0);
     expect(anew.events.some(({ event }) => event === 'admin')).toBe(true);
-    expect(site.read('secrets.json')).not.toBe(seal);
+    expect(site.read('secrets.json')).not.toBe(stored);
     expect(site.read('fedi.yaml')).toContain('anew.fedi.test');
     expect(generation()).toBe(1);
     expect(existsSync(join(site.folder, '.fedi/generations/0002'))).toBe(false);

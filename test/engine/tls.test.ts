@@ -42,7 +42,7 @@ const proofs = (run: Run): Record<string, unknown>[] => run.events.filter(({ eve
 const seenBy = (run: Run, id: string): string =>
   String(proofs(run).find((proof) => proof['id'] === id)?.['seen']);
 
-/** Gives the site's door a name in the test's internet: under it the CA finds it. */
+/** Gives the site's ingress a name in the test's internet: under it the CA finds it. */
 function reachableAs(site: TestSite, name: string): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(
@@ -195,14 +195,14 @@ describe.sequential('behind a proxy of one’s own', () => {
   const domain = 'behind.fedi.test';
   const site = testSite('tls-behind', 26, domain);
   remove.push(site.remove);
-  const DOOR_PORT = 8080;
+  const PROXY_PORT = 8080;
   const CLAIMED = '203.0.113.9';
   const fronts = { nginx: '127.0.0.27', caddy: '127.0.0.28' } as const;
   let env: NodeJS.ProcessEnv = {};
   let acme: AcmeServer;
 
   beforeAll(async () => {
-    env = { ...site.env, FEDI_TLS_MODE: 'proxy', FEDI_BIND: GATEWAY, FEDI_TLS_PORT: String(DOOR_PORT) };
+    env = { ...site.env, FEDI_TLS_MODE: 'proxy', FEDI_BIND: GATEWAY, FEDI_TLS_PORT: String(PROXY_PORT) };
     acme = await pebble('front', NETWORK, ca, { httpPort: 80, tlsPort: 443 });
     writeFileSync(join(ca.folder, 'front-root.pem'), acme.root);
     container('client', CADDY, [], ['sleep', 'infinity']);
@@ -261,8 +261,8 @@ describe.sequential('behind a proxy of one’s own', () => {
     const run = await site.apply([], { env: through('nginx') });
     expect(run.code).toBe(5);
     expect(seenBy(run, 'proxy')).toContain('front/nginx.conf');
-    expect(site.read('front/nginx.conf')).toContain(`proxy_pass http://${GATEWAY}:${DOOR_PORT};`);
-    expect(site.read('front/Caddyfile')).toContain(`reverse_proxy ${GATEWAY}:${DOOR_PORT}`);
+    expect(site.read('front/nginx.conf')).toContain(`proxy_pass http://${GATEWAY}:${PROXY_PORT};`);
+    expect(site.read('front/Caddyfile')).toContain(`reverse_proxy ${GATEWAY}:${PROXY_PORT}`);
   });
 
   /** nginx with that configuration in front; certificates are ours. */
@@ -385,13 +385,13 @@ describe.sequential('behind a proxy of one’s own', () => {
 
   test('who is not the named proxy is not believed, on the published port neither', async () => {
     // Any private address counts, and the engine makes of every address on a published port one of its own, private one.
-    failLogIn(`http://${GATEWAY}:${DOOR_PORT}`);
+    failLogIn(`http://${GATEWAY}:${PROXY_PORT}`);
     expect(badLogins()).toEqual([held(CLAIMED)]);
 
     const run = await site.apply(['--tls-proxies', '198.51.100.250'], { env: through('nginx') });
     expect(seenBy(run, 'proxy')).toMatch(/^Your proxy connects from .*, which tls\.proxies does not include/);
     expect(run.code).toBe(5);
-    failLogIn(`http://${GATEWAY}:${DOOR_PORT}`);
+    failLogIn(`http://${GATEWAY}:${PROXY_PORT}`);
     expect(badLogins()).toHaveLength(1);
     expect(badLogins()).not.toEqual([held(CLAIMED)]);
   });
@@ -410,7 +410,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       );
       socket.pipe(socket);
     });
-    echo.listen(DOOR_PORT, GATEWAY);
+    echo.listen(PROXY_PORT, GATEWAY);
     await once(echo, 'listening');
     try {
       const { socket } = await client(fronts[front], rootOf(front)).socket(`wss://${domain}/streaming`, {

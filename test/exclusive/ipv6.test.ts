@@ -24,7 +24,7 @@ const networks = (): string[] =>
   ).toSorted();
 
 describe.sequential('every address', () => {
-  test('both families answer, over a network of the door’s own that has IPv6', async () => {
+  test('both families answer, over a network of the ingress’s own that has IPv6', async () => {
     const run = await site.apply([], { env: { ...site.env, FEDI_BIND: '::' } });
     expect(run.code, run.stderr).toBe(0);
     // A bridge that is just made has no address yet to answer IPv6 from: who came then waits for two minutes, the next does not.

@@ -370,7 +370,7 @@ describe.sequential('a disk that is full', () => {
     } while (pages < 120);
     expect(run.code).toBe(0);
     expect(run.events.at(-1)).toMatchObject({ proven: true });
-    // The first seal that reached the disk is the one that stayed.
+    // The first marker that reached the disk is the one that stayed.
     expect(new Set([...secrets, secretsOf(site.folder)['snac.seal']?.value]).size).toBe(1);
     expect(await logsIn(site, secretsOf(site.folder)['snac.admin']?.value ?? '')).toBe(true);
   });

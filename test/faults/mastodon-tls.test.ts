@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { resolve } from '../../wizard/answers/resolve.ts';
-import { checkSeals } from '../../wizard/apply/seal.ts';
+import { checkMarkers } from '../../wizard/apply/marker.ts';
 import { runTrials } from '../../wizard/apply/trials.ts';
 import { configOf } from '../../wizard/config/config.ts';
 import { connect } from '../../wizard/docker/docker.ts';
@@ -182,13 +182,13 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
 
   test('keep the seal, by TLS', async () => {
     const { config, store } = await site({ database: database(), redis: redis() });
-    const seals = async (): Promise<number> => {
-      const unsealed = await checkSeals(await connect(), config, store, () => TRUSTING, {});
-      for (const { write } of unsealed) await write();
-      return unsealed.length;
+    const markers = async (): Promise<number> => {
+      const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {});
+      for (const { write } of unmarked) await write();
+      return unmarked.length;
     };
-    expect(await seals()).toBe(2);
-    expect(await seals()).toBe(0);
+    expect(await markers()).toBe(2);
+    expect(await markers()).toBe(0);
   });
 
   test('a Redis that removes keys when it is full is refused, or said to', async () => {

@@ -396,7 +396,7 @@ describe.sequential('the directory', () => {
 
   test('renamed: the same volumes, the same data, proven', async () => {
     const renamed = join(parent, 'renamed');
-    const [volumes, seal] = [
+    const [volumes, secrets] = [
       docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_`),
       foreverOf(site.folder),
     ];
@@ -404,7 +404,7 @@ describe.sequential('the directory', () => {
     try {
       expectProven(await applyIn(renamed, environment()));
       expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_`)).toBe(volumes);
-      expect(foreverOf(renamed)).toEqual(seal);
+      expect(foreverOf(renamed)).toEqual(secrets);
       expect(accountsOf(site)).toEqual(['anna']);
       expect(existsSync(site.folder)).toBe(false);
     } finally {

@@ -209,7 +209,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(valkey(5, 'keys', '*')).toBe('mine');
   });
 
-  test('a Redis that kept nothing over a restart is sealed again', async () => {
+  test('a Redis that kept nothing over a restart is marked again', async () => {
     valkey(3, 'flushdb');
     valkey(3, 'set', 'queue', 'of the site');
     docker('stop', `${site.name}-caddy-1`);

@@ -39,7 +39,7 @@ const env: NodeJS.ProcessEnv = {
 };
 afterAll(() => site.remove());
 
-/** The provider: behind the site's own door, under names that the site's containers and the receipt find there. */
+/** The provider: behind the site's own ingress, under names that the site's containers and the receipt find there. */
 function addProvider(): void {
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   writeFileSync(

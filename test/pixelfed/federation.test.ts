@@ -116,7 +116,7 @@ echo $user->createToken('test', ['read', 'write', 'follow'])->accessToken, PHP_E
     async () => {
       const network = `${site.name}_inner`;
       docker('network', 'create', '--label', `com.docker.compose.project=${site.name}`, network);
-      // As behind a DNS that knows inner addresses: the same names lead to the same door by another network.
+      // As behind a DNS that knows inner addresses: the same names lead to the same ingress by another network.
       const horizon = `${site.name}-pixelfed_horizon-1`;
       const caddy = `${site.name}-caddy-1`;
       const lab = `${site.name}_pixelfed_front_lab`;

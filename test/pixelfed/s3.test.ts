@@ -103,7 +103,7 @@ describe.sequential('media in a bucket', () => {
     site.remove();
   });
 
-  /** The provider: behind the site's own door, under a name that the site's containers and the receipt find there. */
+  /** The provider: behind the site's own ingress, under a name that the site's containers and the receipt find there. */
   function addProvider(): void {
     mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
     writeFileSync(

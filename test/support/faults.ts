@@ -146,7 +146,7 @@ export function foreverOf(folder: string): Record<string, string> {
   return Object.fromEntries(forever.map(([name, { value }]) => [name, value]));
 }
 
-/** Whether snac takes a password, asked over HTTPS at the site's own door. */
+/** Whether snac takes a password, asked over HTTPS at the site's own ingress. */
 export async function logsIn(
   { bind, domain, folder }: TestSite,
   password: string,

@@ -27,7 +27,7 @@ export const accountsIn = (site: TestSite): string[] =>
     .split('\n')
     .filter(Boolean);
 
-/** Whether the log-in form at the site's own door takes anna's password. */
+/** Whether the log-in form at the site's own ingress takes anna's password. */
 export async function mastodonLogsIn(site: TestSite, password: string): Promise<boolean> {
   const http = client(site.bind, site.read('trust/root.crt'));
   const cookies = new Map<string, string>();

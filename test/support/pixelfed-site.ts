@@ -30,7 +30,7 @@ export const accountsIn = (site: TestSite): string[] =>
 export const openProofs = (run: Run): unknown[] =>
   run.events.filter(({ event, ok }) => event === 'proof' && ok !== true).map(({ id, seen }) => [id, seen]);
 
-/** Whether the log-in form at the site's own door takes anna's password. */
+/** Whether the log-in form at the site's own ingress takes anna's password. */
 export async function pixelfedLogsIn(site: TestSite, password: string): Promise<boolean> {
   const browser = new Browser(client(site.bind, site.read('trust/root.crt')), `https://${site.domain}`);
   const url = `https://${site.domain}/login`;

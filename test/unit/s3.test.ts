@@ -356,17 +356,17 @@ test('a picture has to be in the bucket, and the pages have to allow it', () => 
   );
 });
 
-test('hosts that are not the site’s are looked for in the DNS, and at its door only where the DNS knows none', async () => {
+test('hosts that are not the site’s are looked for in the DNS, and at its ingress only where the DNS knows none', async () => {
   const server = createServer((request, response) => response.end(request.headers.host));
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
   const ask = (http: Client, host: string): Promise<string> =>
     http(`http://${host}:${port}/`).then((reply) => reply.text());
   try {
-    const door = client('127.0.0.1', undefined, ['social.fedi.test']);
-    expect(await ask(door, 'social.fedi.test')).toBe(`social.fedi.test:${port}`);
-    expect(await ask(door, 'nowhere.invalid')).toBe(`nowhere.invalid:${port}`);
-    // A door where nobody is: the site's own name goes there, a name that the DNS knows does not.
+    const ingress = client('127.0.0.1', undefined, ['social.fedi.test']);
+    expect(await ask(ingress, 'social.fedi.test')).toBe(`social.fedi.test:${port}`);
+    expect(await ask(ingress, 'nowhere.invalid')).toBe(`nowhere.invalid:${port}`);
+    // An ingress where nobody is: the site's own name goes there, a name that the DNS knows does not.
     const closed = client('127.0.0.2', undefined, ['social.fedi.test']);
     await expect(ask(closed, 'social.fedi.test')).rejects.toThrow('ECONNREFUSED 127.0.0.2');
     expect(await ask(closed, 'localhost')).toBe(`localhost:${port}`);

@@ -44,7 +44,7 @@ import { fetchImages, lockOf, toMove } from './images.ts';
 import { refuseOlder } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { takeLock } from './runlock.ts';
-import { checkSeals } from './seal.ts';
+import { checkMarkers } from './marker.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap, swapIsThere } from './swap.ts';
 import { runTrials, tryBuckets } from './trials.ts';
@@ -127,11 +127,11 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
   const owners = new Map<string, string>();
   return config.apps.flatMap((app) =>
     appOf(app.id)
-      .seals(config.answers)
-      .flatMap((seal) => {
+      .markers(config.answers)
+      .flatMap((marker) => {
         let place: string;
         try {
-          place = placeOf(config, seal, secret);
+          place = placeOf(config, marker, secret);
         } catch (error) {
           if (error instanceof Problem) return []; // A missing address is reported later.
           throw error;
@@ -412,7 +412,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   const running = (await runningAnswers(folder)) ?? {};
   await tryBuckets(config, store, running, options.resolved.secrets, progress);
   const imageOf = (name: string): string => lockedReference(lock[name] as Lock[string]);
-  const unsealed = await checkSeals(engine, config, store, imageOf, await placesBefore(folder));
+  const unmarked = await checkMarkers(engine, config, store, imageOf, await placesBefore(folder));
   const keep = await decideEdited(options, changes);
   await withLine(progress, 'verify', 'Files rendered, checked by Compose and Caddy', () =>
     verifySite(engine, folder, lock, site),
@@ -428,7 +428,7 @@ async function applyLocked(options: ApplyOptions, engine: Engine, config: Config
   await makeDataFolders(engine, site, caddy);
   await installRoot(engine, site, caddy);
   for (const app of config.apps) {
-    const own = unsealed.filter((one) => one.app === app);
+    const own = unmarked.filter((one) => one.app === app);
     if (own.length === 0) continue;
     await withLine(progress, `seal.${app.id}`, `Ownership marker of ${appOf(app.id).name}`, async () => {
       for (const { write } of own) await write();

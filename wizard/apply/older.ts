@@ -62,8 +62,8 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
 /** Whether an app has data that an image could harm; assumed for an external server. */
 async function hasData({ name, answers }: Config, id: string, engine: Engine): Promise<boolean> {
   const volumes = appOf(id)
-    .seals(answers)
-    .flatMap((seal) => ('volume' in seal ? [`${name}_${seal.volume}`] : []));
+    .markers(answers)
+    .flatMap((marker) => ('volume' in marker ? [`${name}_${marker.volume}`] : []));
   if (volumes.length === 0) return true;
   return (await Promise.all(volumes.map((one) => engine.volume(one)))).some((one) => one !== undefined);
 }

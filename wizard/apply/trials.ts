@@ -3,7 +3,7 @@ import { appOf } from '../apps/index.ts';
 import { lookup } from 'node:dns/promises';
 import type { Trial } from '../apps/app.ts';
 import { bucketOf, secretKeyOf } from '../apps/s3.ts';
-import { doorOf } from '../config/config.ts';
+import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
 import type { Resolved } from '../answers/resolve.ts';
@@ -75,7 +75,7 @@ export async function tryBuckets(
       progress.done(
         await tryBucket({
           http: client(
-            internal ? doorOf(config) : undefined,
+            internal ? ingressAddress(config) : undefined,
             root !== undefined && 'certificate' in root ? root.certificate : undefined,
             [],
           ),

@@ -75,10 +75,10 @@ export interface AppStep {
  * The ownership marker, which ties data to secrets and domains. It is stored with the data, so that copies contain it, and
  * is written before the app first starts.
  */
-export type Seal = VolumeSeal | ServerSeal;
+export type DataMarker = VolumeMarker | ServerMarker;
 
 /** A file in the data volume. */
-export interface VolumeSeal {
+export interface VolumeMarker {
   /** Name of the image that `service` runs. */
   readonly image: string;
   /** Compose service that mounts the volume. */
@@ -94,7 +94,7 @@ export interface VolumeSeal {
 }
 
 /** On an external server: three commands of a client. */
-export interface ServerSeal {
+export interface ServerMarker {
   /**
    * Name of a disposable store (queues, a cache), as the last part of its key in `x-data`. It may move, and is marked again
    * when it was emptied. Absent: the app's data.
@@ -235,7 +235,7 @@ export interface App {
   /** By name of the secret. Other secrets need no step in a server: generating a new value is enough. */
   readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
   /** One for each place that must belong to this app only; its data first. */
-  readonly seals: (answers: Answers) => readonly Seal[];
+  readonly markers: (answers: Answers) => readonly DataMarker[];
   readonly trials?: (config: Config) => readonly Trial[];
   readonly folders?: readonly DataFolder[];
   readonly uploads?: Uploads;

@@ -44,7 +44,7 @@ export const numberAt = ({ host, port }: Server, number: number): string =>
   `number ${number} of the Redis at ${host}:${port}`;
 
 /** The Redis key that holds the ownership marker. */
-export const SEAL_KEY = 'fedi-setup';
+export const FINGERPRINT_KEY = 'fedi-setup';
 
 /** What to do when the server cannot be reached. */
 export const SERVER_HINT =

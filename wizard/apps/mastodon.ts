@@ -17,7 +17,7 @@ import {
   hasDatabase,
   hasValkey,
   mastodonRotations,
-  mastodonSeals,
+  mastodonMarkers,
   mastodonTrials,
   query,
   streamingDataEnv,
@@ -248,7 +248,7 @@ export const mastodon: App = {
     webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
-  seals: mastodonSeals,
+  markers: mastodonMarkers,
   trials: mastodonTrials,
   folders: [
     { volume: 'mastodon_db', what: 'the database', name: 'db-dir', owner: SERVERS, when: hasDatabase },

@@ -21,7 +21,7 @@ import {
   dataQuestions,
   dataTrials,
   pixelfedRotations,
-  pixelfedSeals,
+  pixelfedMarkers,
   serverEnv,
   shapeData,
 } from './pixelfed/data.ts';
@@ -380,7 +380,7 @@ export const pixelfed: App = {
   trustFiles: {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
-  seals: pixelfedSeals,
+  markers: pixelfedMarkers,
   trials: dataTrials,
   folders: [
     ...dataFolders,

@@ -51,7 +51,7 @@ export const snac: App = {
   ],
   adminSecret: PASSWORD,
   front: 'snac_front',
-  seals: () => [
+  markers: () => [
     {
       service: 'snac',
       image: 'snac',

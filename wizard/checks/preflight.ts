@@ -182,7 +182,7 @@ export async function preflightInside(options: PreflightOptions): Promise<void> 
 }
 
 /** Applies all fixes, and runs the fixed checks again. */
-async function mend(
+async function repair(
   context: CheckContext,
   results: readonly Result[],
   { progress }: PreflightOptions,
@@ -231,7 +231,7 @@ export async function doctor(options: PreflightOptions & { readonly fix: boolean
   });
   if (options.fix) {
     if (results.some(({ found }) => found.some(({ fix }) => fix !== undefined)))
-      results = await mend(context, results, options);
+      results = await repair(context, results, options);
     else progress.say('  Nothing to fix.');
   }
   const blockers = foundIn(results, 'blocker');

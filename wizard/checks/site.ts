@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allNamesOf } from '../apps/index.ts';
-import { doorOf } from '../config/config.ts';
+import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { arrivedIn, caddyOf, caddyRunsOn, knownPath } from '../docker/caddy.ts';
 import type { Container } from '../docker/engine.ts';
@@ -171,7 +171,7 @@ function wrongWith(
 export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
   const { config, folder, info, exists, now } = context;
   if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
-  const address = doorOf(config);
+  const address = ingressAddress(config);
   const where = `${address.includes(':') ? `[${address}]` : address}:${port}`;
   const ca = await rootsOf(folder, config);
   const http = client(address, ca);

@@ -103,7 +103,7 @@ const names = (paths: readonly string[]): string =>
   `${paths.slice(0, 3).join(', ')}${paths.length > 3 ? ' and others' : ''}`;
 const count = (paths: readonly string[]): string => `${howMany(paths)} (${names(paths)})`;
 
-async function mend(context: CheckContext, place: Place): Promise<string> {
+async function repair(context: CheckContext, place: Place): Promise<string> {
   const before = await wrongIn(context, place);
   await run(context, place, mending);
   let after = await wrongIn(context, place);
@@ -134,8 +134,8 @@ function findings(context: CheckContext, place: Place, wrong: Record<Kind, reado
   const { owner, shown } = uploads;
   const where = shown === '.' ? volume : `${shown} of ${volume}`;
   // One fix covers all findings.
-  let mended: Promise<string> | undefined;
-  const fix = (): Promise<string> => (mended ??= mend(context, place));
+  let repaired: Promise<string> | undefined;
+  const fix = (): Promise<string> => (repaired ??= repair(context, place));
   const next = (does: string): string => `\`fedi-setup doctor --fix\` ${does}.`;
   const rows: [Kind, Omit<Finding, 'what' | 'fix'>, (paths: readonly string[]) => string][] = [
     [

@@ -101,5 +101,5 @@ export function appConfig(config: Config, id: string): AppConfig {
 }
 
 /** The address at which this host reaches Caddy. */
-export const doorOf = ({ bind }: Config): string =>
+export const ingressAddress = ({ bind }: Config): string =>
   bind === '0.0.0.0' || bind === '::' ? '127.0.0.1' : bind;

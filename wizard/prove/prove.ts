@@ -1,5 +1,5 @@
 /** Runs the proofs: uses the site as its users do. */
-import { doorOf } from '../config/config.ts';
+import { ingressAddress } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -46,13 +46,13 @@ export async function prove(
   };
   const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
     engine.exec(await containerOf(service), argv, stdin, INSIDE_MS);
-  const door = doorOf(config);
+  const ingress = ingressAddress(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
     config,
     // Names with `internal` certificates need not be in DNS, so connect to Caddy's address; otherwise use DNS.
     http: client(
-      config.tls.mode === 'internal' ? door : undefined,
+      config.tls.mode === 'internal' ? ingress : undefined,
       ca,
       subjects.flatMap(({ names }) => names),
     ),
@@ -67,7 +67,7 @@ export async function prove(
     if (subjects.length > 1) progress.say(name);
     const context: ProofContext = { ...common, first };
     const proofs = [...proofsOf(context)];
-    const gates = gatesOf(config, { names, live }, { engine, door, ca, http: context.http });
+    const gates = gatesOf(config, { names, live }, { engine, ingress, ca, http: context.http });
     proofs.unshift(...gates.map(({ proof }) => proof));
     let closed: string | undefined;
     let isDown = false;
@@ -113,7 +113,7 @@ const FIRST = 'https';
 export function gatesOf(
   { name, tls }: Config,
   { names, live }: Pick<Subject, 'names' | 'live'>,
-  { engine, door, ca, http }: { engine: Engine; door: string; ca: string | undefined; http: Client },
+  { engine, ingress, ca, http }: { engine: Engine; ingress: string; ca: string | undefined; http: Client },
 ): { readonly proof: Proof; readonly closed: string }[] {
   // In that mode the client connects to Caddy's address, and only this site has a certificate of the internal CA.
   if (tls.mode === 'internal') return [];
@@ -130,12 +130,12 @@ export function gatesOf(
     return [
       {
         proof: noting(
-          proxyProof(visitor, names, `${door.includes(':') ? `[${door}]` : door}:${tls.port}`, live),
+          proxyProof(visitor, names, `${ingress.includes(':') ? `[${ingress}]` : ingress}:${tls.port}`, live),
         ),
         closed: 'your proxy does not forward to this site yet',
       },
     ];
-  const certificate = certificateProof({ engine, project: name, address: door, ca }, names);
+  const certificate = certificateProof({ engine, project: name, address: ingress, ca }, names);
   return [
     {
       proof: ca === undefined ? noting(certificate) : certificate,

@@ -14,7 +14,7 @@ const HANDSHAKE_MS = 30_000;
 /** An attempt writes about 15 lines per name. */
 const LOG_LINES = 2000;
 
-export interface Door {
+export interface Ingress {
   readonly engine: Engine;
   /** Compose project. */
   readonly project: string;
@@ -31,7 +31,7 @@ export interface Door {
  * certificate too. Ignores failures from before this run and has Caddy retry at once: the cause may be fixed by now,
  * and Caddy may otherwise wait for hours.
  */
-export function certificateProof(door: Door, names: readonly string[]): Proof {
+export function certificateProof(ingress: Ingress, names: readonly string[]): Proof {
   return {
     id: 'certificate',
     title: `Certificate${names.length === 1 ? '' : 's'} of ${names.join(', ')}`,
@@ -39,17 +39,17 @@ export function certificateProof(door: Door, names: readonly string[]): Proof {
       const deadline = Date.now() + PATIENCE_MS;
       let tryAgain = true;
       for (;;) {
-        const seen = await Promise.all(names.map((name) => goodCertificate(door, name)));
+        const seen = await Promise.all(names.map((name) => goodCertificate(ingress, name)));
         const open = names.filter((_, i) => seen[i] === undefined);
         if (open.length === 0) return seen.join('; ');
 
-        const attempts = attemptsIn(await logOf(door));
+        const attempts = attemptsIn(await logOf(ingress));
         const known = open.flatMap((name) => attempts.get(name) ?? []);
         const over = known.every(({ failed }) => failed);
         const fresh = known.length === open.length && known.every(({ at }) => at >= performance.timeOrigin);
         if (over && !fresh && tryAgain) {
           tryAgain = false;
-          await reload(door);
+          await reload(ingress);
         } else if (over && known.length === open.length) {
           throw new Error(known.map(explain).join('\n'));
         } else if (Date.now() > deadline) {
@@ -108,7 +108,7 @@ export function answerProof({ http, id: idOf }: Visitor, names: readonly string[
 export function proxyProof(
   { http, id: idOf }: Visitor,
   names: readonly string[],
-  door: string,
+  ingress: string,
   live: boolean,
 ): Proof {
   return {
@@ -118,11 +118,11 @@ export function proxyProof(
       const id = await idOf();
       for (const name of names) {
         const seen = await ask(http, id, name, live).catch((error: unknown) => {
-          throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, door)}`);
+          throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, ingress)}`);
         });
         const problem =
           seen.arrived === undefined
-            ? strangerAtProxy(name, seen, door)
+            ? strangerAtProxy(name, seen, ingress)
             : lostAtProxy(name, seen.arrived, live);
         if (problem !== undefined) throw new Error(`${problem} Then run \`fedi-setup prove\`.`);
       }
@@ -134,23 +134,23 @@ export function proxyProof(
 const READY = 'front/nginx.conf and front/Caddyfile in the site directory are examples.';
 
 /** Explains a reply that is not from this site. */
-function strangerAtProxy(name: string, { status, headers, body }: Reply, door: string): string {
+function strangerAtProxy(name: string, { status, headers, body }: Reply, ingress: string): string {
   const target = String(headers['location'] ?? '');
   if (status >= 502 && status <= 504)
-    return `Your proxy answers ${status} for ${name}: it does not reach this site. It must forward requests to http://${door}; ${READY}`;
+    return `Your proxy answers ${status} for ${name}: it does not reach this site. It must forward requests to http://${ingress}; ${READY}`;
   if (status === 401 || status === 403 || status === 407)
     return `Your proxy answers ${status} for ${name}: it requires a log-in or denies access before requests reach this site. Other servers cannot log in there: remove that for ${name}.`;
   if (status >= 300 && status <= 399 && URL.canParse(target, `https://${name}/`)) {
     const { protocol, host, href } = new URL(target, `https://${name}/`);
     if (host !== name)
-      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request must reach http://${door}.`;
+      return `Your proxy redirects ${name} to ${href} instead of forwarding requests to this site. Remove the redirect: every request must reach http://${ingress}.`;
     return protocol === 'http:'
-      ? `Your proxy redirects https://${name} back to http://. It must forward requests to http://${door}; ${READY}`
-      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It must forward requests to http://${door}; ${READY}`;
+      ? `Your proxy redirects https://${name} back to http://. It must forward requests to http://${ingress}; ${READY}`
+      : `Your proxy redirects ${name} in a loop (${status} to ${href}). It must forward requests to http://${ingress}; ${READY}`;
   }
   if (status === 404)
-    return `Your proxy answers 404 below https://${name}/.well-known/: it answers that path itself, or forwards ${name} to another server. Other servers look up accounts there: forward all of it to http://${door} (certbot needs /.well-known/acme-challenge/ only).`;
-  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy must forward requests for ${name} to http://${door}; ${READY}`;
+    return `Your proxy answers 404 below https://${name}/.well-known/: it answers that path itself, or forwards ${name} to another server. Other servers look up accounts there: forward all of it to http://${ingress} (certbot needs /.well-known/acme-challenge/ only).`;
+  return `Another server answers for ${name} (${status}${body.length === 0 ? ', an empty page' : ''}). Your proxy must forward requests for ${name} to http://${ingress}; ${READY}`;
 }
 
 /** What the proxy does not forward; undefined: nothing is missing. */
@@ -170,14 +170,14 @@ function lostAtProxy(
   return undefined;
 }
 
-function adviceForProxy(name: string, error: unknown, door: string): string {
+function adviceForProxy(name: string, error: unknown, ingress: string): string {
   const code = codeOf(error instanceof Error ? error.cause : undefined);
   const again = 'Then run `fedi-setup prove`.';
   if (code === 'ENOTFOUND')
     return `The name does not exist in the DNS: add an A record with the address of your proxy. ${again}`;
   if (code?.startsWith('ERR_TLS') || /CERT|SIGNATURE|ISSUER/.test(code ?? ''))
     return `Your proxy answers, but without a certificate for ${name} that visitors trust. Correct that there. ${again}`;
-  return `Your proxy must answer for ${name} and forward requests to http://${door}; ${READY} ${again}`;
+  return `Your proxy must answer for ${name} and forward requests to http://${ingress}; ${READY} ${again}`;
 }
 
 /** The certificate that a server presents, trusted or not. */
@@ -231,8 +231,8 @@ export function served(
 const day = (date: Date): string => date.toISOString().slice(0, 10);
 
 /** Evidence of a valid certificate; undefined: none yet, or expired. Throws if it is not trusted. */
-async function goodCertificate(door: Door, name: string): Promise<string | undefined> {
-  const seen = await served(door, name).catch(() => undefined);
+async function goodCertificate(ingress: Ingress, name: string): Promise<string | undefined> {
+  const seen = await served(ingress, name).catch(() => undefined);
   if (seen === undefined) return undefined;
   const { issuer, from, to, trouble } = seen;
   switch (trouble) {
@@ -258,17 +258,17 @@ export function trustedHere(env: NodeJS.ProcessEnv): string {
   return file ? `; this run also trusts ${file} (NODE_EXTRA_CA_CERTS), which visitors may not` : '';
 }
 
-async function runningCaddy({ engine, project }: Door): Promise<Container> {
+async function runningCaddy({ engine, project }: Ingress): Promise<Container> {
   const caddy = await caddyOf(engine, project);
   if (caddy === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
   return caddy;
 }
 
-const logOf = async (door: Door): Promise<string> =>
-  door.engine.logs((await runningCaddy(door)).id, LOG_LINES);
+const logOf = async (ingress: Ingress): Promise<string> =>
+  ingress.engine.logs((await runningCaddy(ingress)).id, LOG_LINES);
 
-async function reload(door: Door): Promise<void> {
-  const { code, stderr } = await reloadCaddy(door.engine, await runningCaddy(door));
+async function reload(ingress: Ingress): Promise<void> {
+  const { code, stderr } = await reloadCaddy(ingress.engine, await runningCaddy(ingress));
   if (code !== 0)
     throw new Error(`Caddy rejects its configuration: ${stderr.trim().split('\n').at(-1) ?? ''}`);
 }

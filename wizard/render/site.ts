@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import { folderKey } from '../apps/app.ts';
-import type { Seal } from '../apps/app.ts';
+import type { DataMarker } from '../apps/app.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from './env.ts';
 import { readAsset } from '../assets.ts';
@@ -100,12 +100,12 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
 }
 
 /** Place that an ownership marker is for, in words. Recorded in `x-data`, so its text must not change. */
-export const placeOf = ({ name }: Config, seal: Seal, secret: (name: string) => Secret): string =>
-  'volume' in seal ? `the volume ${name}_${seal.volume}` : seal.place(secret);
+export const placeOf = ({ name }: Config, marker: DataMarker, secret: (name: string) => Secret): string =>
+  'volume' in marker ? `the volume ${name}_${marker.volume}` : marker.place(secret);
 
 /** Its key in `x-data`. */
-export const placeKey = ({ id }: AppConfig, seal: Seal): string =>
-  'volume' in seal || seal.beside === undefined ? id : `${id}.${seal.beside}`;
+export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
+  'volume' in marker || marker.beside === undefined ? id : `${id}.${marker.beside}`;
 
 /** Driver options that bind a named volume to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
@@ -282,8 +282,8 @@ export async function renderSite({
   compose['x-data'] = Object.fromEntries(
     config.apps.flatMap((app) =>
       appOf(app.id)
-        .seals(config.answers)
-        .map((seal) => [placeKey(app, seal), placeOf(config, seal, (name) => store.get(name))]),
+        .markers(config.answers)
+        .map((marker) => [placeKey(app, marker), placeOf(config, marker, (name) => store.get(name))]),
     ),
   );
   const caddy = await renderCaddy(config, variables, customCaddy);
@@ -308,13 +308,13 @@ export async function renderSite({
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
     );
     // The identity of the data is part of the settings.
-    const seals = config.apps
+    const markers = config.apps
       .filter(({ id }) => isOf(id, name))
-      .map(({ id }) => store.sealOf(appOf(id).secrets));
+      .map(({ id }) => store.identityFingerprint(appOf(id).secrets));
     const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
     one.labels = {
       ...one.labels,
-      [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used, seals])),
+      [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used, markers])),
     };
   }
 
@@ -355,8 +355,10 @@ export async function renderSite({
   if (config.tls.mode === 'proxy') {
     for (const name of ['nginx.conf', 'Caddyfile']) {
       const template = await readAsset(`caddy/front/${name}`);
-      const door = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
-      const texts = allNamesOf(config).map((domain) => fillCaddy(template, { DOMAIN: domain, DOOR: door }));
+      const ingress = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
+      const texts = allNamesOf(config).map((domain) =>
+        fillCaddy(template, { DOMAIN: domain, INGRESS: ingress }),
+      );
       files.push(plain(`front/${name}`, texts.join('\n')));
     }
   }

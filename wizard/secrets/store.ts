@@ -252,7 +252,7 @@ export class Store {
   }
 
   /** One fingerprint over an app's permanent secrets, for its ownership marker. */
-  sealOf(specs: readonly SecretSpec[]): string {
+  identityFingerprint(specs: readonly SecretSpec[]): string {
     const forever = specs.filter((spec) => spec.class === 'forever').map((spec) => spec.name);
     return fingerprint(
       forever

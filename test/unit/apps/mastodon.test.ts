@@ -170,10 +170,10 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
       const [scalar, point] = [bytes(half), bytes(whole)];
       expect([scalar.length, point.length, point[0]]).toEqual([32, 65, 4]);
       const text = Buffer.from('a push message');
-      const seal = sign('sha256', text, keyOf(scalar));
+      const signature = sign('sha256', text, keyOf(scalar));
       const part = (from: number, to: number): string => point.subarray(from, to).toString('base64url');
       const key = { kty: 'EC', crv: 'P-256', x: part(1, 33), y: part(33, 65) };
-      expect(verify('sha256', text, createPublicKey({ key, format: 'jwk' }), seal)).toBe(true);
+      expect(verify('sha256', text, createPublicKey({ key, format: 'jwk' }), signature)).toBe(true);
     }
   });
 

@@ -24,7 +24,7 @@ test.each([
   ['it still works', 200, '{}', refusal, 'the revoked token still works'],
   ['a fault', 500, '{"error":"Server Error"}', refusal, 'answers 500'],
   ['a fault of another server', 500, NOBODY, undefined, 'answers 500'],
-  ['a door that is closed', 502, '', undefined, 'answers 502'],
+  ['an ingress that is closed', 502, '', undefined, 'answers 502'],
 ] as const)('%s fails', async (_, status, body, how, said) => {
   await expect(revoked(status, body, how)).rejects.toThrow(said);
 });

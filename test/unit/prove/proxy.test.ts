@@ -4,7 +4,7 @@ import type { Client, Reply, RequestOptions } from '../../../wizard/prove/http.t
 import { answerProof, proxyProof, trustedHere } from '../../../wizard/prove/tls.ts';
 
 const NAME = 'social.example.org';
-const DOOR = '127.0.0.1:8080';
+const INGRESS = '127.0.0.1:8080';
 
 const reply = (status: number, text = '', headers: Reply['headers'] = {}): Reply => ({
   status,
@@ -34,7 +34,7 @@ const visitor = (answer: Reply | Error) => ({
 const failed = (code: string): Error =>
   new Error(`${NAME}: x`, { cause: Object.assign(new Error('x'), { code }) });
 const prove = (answer: Reply | Error, live = false): Promise<string> =>
-  proxyProof(visitor(answer), [NAME], DOOR, live).run();
+  proxyProof(visitor(answer), [NAME], INGRESS, live).run();
 
 describe('a proxy', () => {
   test('leads here', async () => {
@@ -80,7 +80,7 @@ describe('a proxy', () => {
       return known();
     }) as unknown as Client;
     for (const live of [false, true])
-      await proxyProof({ http, id: async () => 'x' }, [NAME], DOOR, live).run();
+      await proxyProof({ http, id: async () => 'x' }, [NAME], INGRESS, live).run();
     expect(asked.map((one) => one?.headers?.['Upgrade'])).toEqual([undefined, 'websocket']);
   });
 
@@ -88,7 +88,7 @@ describe('a proxy', () => {
     const id = async (): Promise<string> => {
       throw new Error('Caddy does not run');
     };
-    await expect(proxyProof({ ...visitor(known()), id }, [NAME], DOOR, false).run()).rejects.toThrow(
+    await expect(proxyProof({ ...visitor(known()), id }, [NAME], INGRESS, false).run()).rejects.toThrow(
       /^Caddy does not run$/,
     );
   });

@@ -151,9 +151,9 @@ test('an untrusted certificate at Caddy’s address', async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const door = { engine: {} as Engine, project: 'fedi', address: '127.0.0.1', port, ca: undefined };
+  const ingress = { engine: {} as Engine, project: 'fedi', address: '127.0.0.1', port, ca: undefined };
   try {
-    await expect(certificateProof(door, ['social.example.org']).run()).rejects.toThrow(
+    await expect(certificateProof(ingress, ['social.example.org']).run()).rejects.toThrow(
       /which is not trusted here/,
     );
   } finally {
@@ -185,7 +185,7 @@ describe('each proof is broken at least once', () => {
       gatesOf(
         configWith({ 'tls.mode': mode }),
         { names: ['a.x.org'], live: false },
-        { engine: {} as Engine, door: '127.0.0.1', ca: undefined, http: {} as Client },
+        { engine: {} as Engine, ingress: '127.0.0.1', ca: undefined, http: {} as Client },
       ).map(({ proof }) => proof.id);
     expect(
       [...new Set((['acme', 'directory', 'internal', 'proxy'] as const).flatMap(of))].toSorted(),

@@ -232,16 +232,16 @@ describe('the file', () => {
 });
 
 describe('fingerprints', () => {
-  test('sealOf: forever secrets only, whatever the order', async () => {
+  test('identityFingerprint: forever secrets only, whatever the order', async () => {
     const { store } = await filled();
-    const seal = store.sealOf(SPECS);
-    expect(seal).toMatch(/^[0-9a-f]{16}$/);
-    expect(store.sealOf(SPECS.toReversed())).toBe(seal);
-    expect(store.sealOf(SPECS.filter((spec) => spec.class === 'forever'))).toBe(seal);
-    expect(store.sealOf(SPECS.slice(1))).not.toBe(seal);
+    const identity = store.identityFingerprint(SPECS);
+    expect(identity).toMatch(/^[0-9a-f]{16}$/);
+    expect(store.identityFingerprint(SPECS.toReversed())).toBe(identity);
+    expect(store.identityFingerprint(SPECS.filter((spec) => spec.class === 'forever'))).toBe(identity);
+    expect(store.identityFingerprint(SPECS.slice(1))).not.toBe(identity);
     store.put('a.token', 'free', 'other', LATER);
-    expect(store.sealOf(SPECS)).toBe(seal);
-    expect((await filled()).store.sealOf(SPECS)).not.toBe(seal);
+    expect(store.identityFingerprint(SPECS)).toBe(identity);
+    expect((await filled()).store.identityFingerprint(SPECS)).not.toBe(identity);
   });
 
   test('fingerprint and keyedHash tell values apart and give nothing away', async () => {

@@ -4,11 +4,11 @@ import type { Answers, Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { Rotation, Seal, ServerSeal, Trial } from '../app.ts';
+import type { Rotation, DataMarker, ServerMarker, Trial } from '../app.ts';
 import {
   PUBLIC_CAS,
   REDIS,
-  SEAL_KEY,
+  FINGERPRINT_KEY,
   SERVER_HINT,
   SSL_MODES,
   isExternal,
@@ -127,13 +127,13 @@ function clientEnv(secret: Secrets): EnvGroup {
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
-export const mastodonSeals = (answers: Answers): Seal[] => [
-  databaseSeal(answers),
-  ...(hasValkey(answers) ? [] : [redisSeal(answers)]),
+export const mastodonMarkers = (answers: Answers): DataMarker[] => [
+  databaseMarker(answers),
+  ...(hasValkey(answers) ? [] : [redisMarker(answers)]),
 ];
 
 /** A file in the database's volume; in an external database the comment of an empty table, which dumps include. */
-function databaseSeal(answers: Answers): Seal {
+function databaseMarker(answers: Answers): DataMarker {
   if (hasDatabase(answers)) {
     return {
       service: 'mastodon_db',
@@ -160,7 +160,7 @@ function databaseSeal(answers: Answers): Seal {
   };
 }
 
-const redisSeal = (answers: Answers): ServerSeal => ({
+const redisMarker = (answers: Answers): ServerMarker => ({
   beside: 'redis',
   image: APP,
   place: (secret) => {
@@ -168,10 +168,10 @@ const redisSeal = (answers: Answers): ServerSeal => ({
     return numberAt(server, numberOf(server));
   },
   env: (secret) => redisEnv(answers, secret),
-  read: redisRuby('puts redis.get(ARGV.first)', SEAL_KEY),
+  read: redisRuby('puts redis.get(ARGV.first)', FINGERPRINT_KEY),
   data: redisRuby("puts redis.dbsize.positive? ? 't' : 'f'"),
   write: (text) => ({
-    argv: redisRuby('redis.set(ARGV.first, $stdin.read.strip)', SEAL_KEY),
+    argv: redisRuby('redis.set(ARGV.first, $stdin.read.strip)', FINGERPRINT_KEY),
     stdin: text,
   }),
 });

@@ -6,11 +6,11 @@ import type { ComposeFile } from '../../render/compose.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { DataFolder, ImageSpec, Rotation, Seal, ServerSeal, Trial } from '../app.ts';
+import type { DataFolder, ImageSpec, Rotation, DataMarker, ServerMarker, Trial } from '../app.ts';
 import {
   PUBLIC_CAS,
   REDIS as ANY_REDIS,
-  SEAL_KEY,
+  FINGERPRINT_KEY,
   SSL_MODES,
   SERVER_HINT,
   isExternal,
@@ -313,13 +313,13 @@ export function dataTrials({ answers }: Config): Trial[] {
   return trials;
 }
 
-export const pixelfedSeals = (answers: Answers): Seal[] => [
-  databaseSeal(answers),
-  ...(hasValkey(answers) ? [] : [redisSeal(answers, 'redis', 0), redisSeal(answers, 'cache', 1)]),
+export const pixelfedMarkers = (answers: Answers): DataMarker[] => [
+  databaseMarker(answers),
+  ...(hasValkey(answers) ? [] : [redisMarker(answers, 'redis', 0), redisMarker(answers, 'cache', 1)]),
 ];
 
 /** @param after offset from the database number in the URL */
-function redisSeal(answers: Answers, beside: string, after: number): ServerSeal {
+function redisMarker(answers: Answers, beside: string, after: number): ServerMarker {
   const at = (script: string): string[] =>
     redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
   return {
@@ -330,11 +330,11 @@ function redisSeal(answers: Answers, beside: string, after: number): ServerSeal 
       return numberAt(server, numberOf(server) + after);
     },
     env: (secret) => redisEnv(answers, secret),
-    read: at(`echo $redis->get('${SEAL_KEY}') ?: '';`),
+    read: at(`echo $redis->get('${FINGERPRINT_KEY}') ?: '';`),
     data: at(`echo $redis->dbSize() > 0 ? 't' : 'f';`),
     write: (text) => ({
       argv: at(
-        `if (!$redis->set('${SEAL_KEY}', trim(stream_get_contents(STDIN)))) throw new Exception($redis->getLastError());`,
+        `if (!$redis->set('${FINGERPRINT_KEY}', trim(stream_get_contents(STDIN)))) throw new Exception($redis->getLastError());`,
       ),
       stdin: text,
     }),
@@ -342,7 +342,7 @@ function redisSeal(answers: Answers, beside: string, after: number): ServerSeal 
 }
 
 /** A file in the database's volume; in an external database the comment of a table, which dumps include. */
-function databaseSeal(answers: Answers): Seal {
+function databaseMarker(answers: Answers): DataMarker {
   const local = localOf(answers);
   if (local !== undefined) {
     const [image, mount, data] =

@@ -1,5 +1,5 @@
-/** The seal: an ownership marker inside an app's data. It is read before anything starts on the data. */
-import type { Seal as Kept, ServerSeal, VolumeSeal } from '../apps/app.ts';
+/** Ownership markers: each names, inside an app's data, the site they belong to. Read before anything starts on the data. */
+import type { DataMarker, ServerMarker, VolumeMarker } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { notStarted } from '../docker/engine.ts';
@@ -9,7 +9,7 @@ import { placeKey, placeOf } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
-interface Seal {
+interface Ownership {
   readonly app: string;
   /** Every domain of the app, the one of its handles first. */
   readonly names: readonly string[];
@@ -19,21 +19,25 @@ interface Seal {
 
 const FILE = '.fedi-setup.json';
 
-function parseSeal(text: string): Seal | undefined {
+function parseOwnership(text: string): Ownership | undefined {
   try {
-    return JSON.parse(text) as Seal;
+    return JSON.parse(text) as Ownership;
   } catch {
     return undefined;
   }
 }
 
-function sealFor(config: Config, app: AppConfig, store: Store): Seal {
+function ownershipOf(config: Config, app: AppConfig, store: Store): Ownership {
   const { names, secrets } = appOf(app.id);
-  return { app: app.id, names: names?.(config, app) ?? [app.domain], secrets: store.sealOf(secrets) };
+  return {
+    app: app.id,
+    names: names?.(config, app) ?? [app.domain],
+    secrets: store.identityFingerprint(secrets),
+  };
 }
 
 /** Reads and writes the ownership marker of one app. */
-interface Keeper {
+interface MarkerStore {
   /** Undefined: there is none. */
   read(): Promise<string | undefined>;
   /** Whether the app has data there. */
@@ -41,9 +45,9 @@ interface Keeper {
   write(text: string): Promise<void>;
 }
 
-function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: string): Keeper {
-  const { service, mount, owner } = seal;
-  const volume = `${project}_${seal.volume}`;
+function volumeMarkers(engine: Engine, project: string, marker: VolumeMarker, image: string): MarkerStore {
+  const { service, mount, owner } = marker;
+  const volume = `${project}_${marker.volume}`;
   /** Runs in the app's container; if that is stopped, in a new one without network. */
   const look = async (argv: string[]): Promise<Output> => {
     const running = (await engine.containers(project)).find(
@@ -62,10 +66,10 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
       return code === 0 ? stdout : undefined;
     },
     hasData: async () =>
-      (await engine.volume(volume)) !== undefined && (await look(['test', '-e', seal.data])).code === 0,
+      (await engine.volume(volume)) !== undefined && (await look(['test', '-e', marker.data])).code === 0,
     write: async (text) => {
       if ((await engine.volume(volume)) === undefined)
-        await engine.createVolume(volume, project, seal.volume);
+        await engine.createVolume(volume, project, marker.volume);
       const { code, stderr } = await engine.run({
         image,
         argv: ['install', '-m', '0644', '/dev/stdin', `${mount}/${FILE}`],
@@ -81,9 +85,15 @@ function volumeKeeper(engine: Engine, project: string, seal: VolumeSeal, image: 
   };
 }
 
-function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: string, place: string): Keeper {
+function serverMarkers(
+  engine: Engine,
+  marker: ServerMarker,
+  store: Store,
+  image: string,
+  place: string,
+): MarkerStore {
   const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
-    const env = revealAll(seal.env((name) => store.get(name)));
+    const env = revealAll(marker.env((name) => store.get(name)));
     const output = await engine.run({ image, argv, stdin, env, network: 'bridge' });
     const failed = notStarted(image, output);
     if (failed !== undefined) throw failed;
@@ -95,17 +105,17 @@ function serverKeeper(engine: Engine, seal: ServerSeal, store: Store, image: str
     });
   };
   return {
-    read: async () => (await ask(seal.read)) || undefined,
-    hasData: async () => (await ask(seal.data)) === 't',
+    read: async () => (await ask(marker.read)) || undefined,
+    hasData: async () => (await ask(marker.data)) === 't',
     write: async (text) => {
-      const { argv, stdin } = seal.write(text);
+      const { argv, stdin } = marker.write(text);
       await ask(argv, stdin);
     },
   };
 }
 
 /** A location of data without an ownership marker. */
-export interface Unsealed {
+export interface Unmarked {
   readonly app: AppConfig;
   readonly write: () => Promise<void>;
 }
@@ -116,43 +126,43 @@ export interface Unsealed {
  * @param imageOf reference of an image by its name
  * @param before locations according to the current compose.yaml
  */
-export async function checkSeals(
+export async function checkMarkers(
   engine: Engine,
   config: Config,
   store: Store,
   imageOf: (name: string) => string,
   before: Readonly<Record<string, string>>,
-): Promise<Unsealed[]> {
-  const unsealed: Unsealed[] = [];
+): Promise<Unmarked[]> {
+  const unmarked: Unmarked[] = [];
   for (const app of config.apps) {
-    for (const kept of appOf(app.id).seals(config.answers)) {
+    for (const kept of appOf(app.id).markers(config.answers)) {
       const place = placeOf(config, kept, (name) => store.get(name));
       const image = imageOf(kept.image);
-      const keeper =
+      const markerStore =
         'volume' in kept
-          ? volumeKeeper(engine, config.name, kept, image)
-          : serverKeeper(engine, kept, store, image, place);
-      const seal = sealFor(config, app, store);
-      if ((await check(keeper, seal, kept, place, before[placeKey(app, kept)])) === 'empty')
-        unsealed.push({ app, write: () => keeper.write(`${JSON.stringify(seal)}\n`) });
+          ? volumeMarkers(engine, config.name, kept, image)
+          : serverMarkers(engine, kept, store, image, place);
+      const ownership = ownershipOf(config, app, store);
+      if ((await check(markerStore, ownership, kept, place, before[placeKey(app, kept)])) === 'empty')
+        unmarked.push({ app, write: () => markerStore.write(`${JSON.stringify(ownership)}\n`) });
     }
   }
-  return unsealed;
+  return unmarked;
 }
 
 async function check(
-  keeper: Keeper,
-  wanted: Seal,
-  kept: Kept,
+  markerStore: MarkerStore,
+  wanted: Ownership,
+  kept: DataMarker,
   place: string,
   before: string | undefined,
-): Promise<'sealed' | 'empty'> {
+): Promise<'marked' | 'empty'> {
   const isServer = !('volume' in kept);
   const comesAgain = isServer && kept.beside !== undefined;
   const other = isServer
     ? 'choose another location for the new site'
     : 'choose another --name for the new site';
-  const found = parseSeal((await keeper.read()) ?? '');
+  const found = parseOwnership((await markerStore.read()) ?? '');
   if (found !== undefined) {
     const [theirs, ours] = [found.names.join(' and '), wanted.names.join(' and ')];
     if (theirs !== ours) {
@@ -168,11 +178,11 @@ async function check(
         next: `Restore the secrets.json of this site from a backup, or ${other}.`,
       });
     }
-    return 'sealed';
+    return 'marked';
   }
   // Disposable data of this site: a server without persistence lost the marker on a restart.
   if (comesAgain && before === place) return 'empty';
-  if (await keeper.hasData()) {
+  if (await markerStore.hasData()) {
     throw new Problem(EXIT.REFUSED, `There are data in ${place} that fedi-setup did not create.`, {
       means: 'They may belong to another server. Nothing was changed.',
       next: `Move them away, or ${other}.`,
