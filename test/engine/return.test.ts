@@ -35,7 +35,7 @@ describe.sequential('an answer changed later', () => {
     expect(plan.stdout).toMatch(/^Containers to create: mail$/m);
     expect(plan.stdout).toMatch(/^Containers to recreate \(.*\): snac$/m);
     expect(plan.stdout).not.toContain('Caddy is reloaded');
-    expect(plan.stdout).toContain('Nothing was changed.');
+    expect(plan.stdout).toContain('Dry run: nothing was changed.');
     expect([site.containers(), generation()]).toEqual([before, 1]);
   });
 

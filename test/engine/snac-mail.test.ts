@@ -42,7 +42,7 @@ describe.sequential('mail of snac', () => {
     const run = await prove();
     expect(proof(run)?.['seen']).toContain(`accepted by ${MAIL_HOST}:587 for ${TO}: 250 2.0.0 Ok`);
     expect(run.code).toBe(0);
-    expect(server.inbox()).toMatch(/^Subject: Mail from snac-mail\.fedi\.test arrives\r?$/m);
+    expect(server.inbox()).toMatch(/^Subject: Mail from snac-mail\.fedi\.test works\r?$/m);
     expect(server.inbox()).toMatch(/^From: snac-daemon@snac-mail\.fedi\.test\r?$/m);
     expect(server.inbox()).toContain(`(Authenticated sender: ${MAIL_USER})`);
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
@@ -55,7 +55,7 @@ describe.sequential('mail of snac', () => {
     [`smtps://${MAIL_HOST}:465`, 465, {}, { security: 'tls' }, 'accepted by'],
     [`smtp://${MAIL_HOST}:25`, 25, { smtp_username: '' }, { security: 'none' }, 'accepted by'],
     [`smtp://${MAIL_HOST}:587`, 587, { smtp_password: 'wrong' }, {}, 'rejected the log-in of anna@'],
-    [`smtp://${MAIL_HOST}:587`, 587, { smtp_username: '' }, { user: undefined }, 'wants a log-in'],
+    [`smtp://${MAIL_HOST}:587`, 587, { smtp_username: '' }, { user: undefined }, 'requires a log-in'],
     [`smtps://${MAIL_HOST}:587`, 587, {}, { security: 'tls' }, 'port 587 starts unencrypted'],
     [`smtp://${OTHER_HOST}:587`, 587, {}, { host: OTHER_HOST }, 'certificate is not trusted'],
     [`smtp://${MAIL_HOST}:2525`, 2525, {}, {}, 'nothing listens on port 2525'],

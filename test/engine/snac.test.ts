@@ -99,7 +99,7 @@ describe.sequential('a site with snac', () => {
     const yaml = site.read('fedi.yaml');
     const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_DOMAIN: 'other.fedi.test' } });
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain(`belong to ${site.domain}`);
+    expect(run.stderr).toContain(`This site uses ${site.domain}; the answers now say other.fedi.test`);
     expect(site.read('fedi.yaml')).toBe(yaml);
     expect(site.containers()).toEqual(before);
   });

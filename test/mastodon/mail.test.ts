@@ -82,7 +82,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(open(prior)).toEqual([]);
     expect(prior.code).toBe(0);
     expect(renewed).toEqual(SENDERS);
-    expect(await arrived()).toEqual([`Mail from ${site.domain} arrives`]);
+    expect(await arrived()).toEqual([`Mail from ${site.domain} works`]);
     expect(server.inbox()).toMatch(/^From: notifications@fedi\.test\r?$/m);
     expect(server.inbox()).toContain('(Authenticated sender: anna@fedi.test)');
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
@@ -164,7 +164,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       [{ security: 'none' }, 'it requires encryption'],
       [port(25), 'no STARTTLS on port 25'],
       [port(465), 'expects TLS on port 465'],
-      [{ user: undefined }, 'wants a log-in'],
+      [{ user: undefined }, 'requires a log-in'],
     ];
     const mails = cases.map(([more]): Mail => ({
       mode: 'smtp',

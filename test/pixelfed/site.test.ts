@@ -181,7 +181,7 @@ describe.sequential('a site with Pixelfed', () => {
     const run = await doctor('--fix');
     expect([run.code, run.stderr]).toEqual([0, '']);
     const note = String(run.events.findLast(({ id }) => id === 'fix.uploads')?.['note']);
-    expect(note).toMatch(/given to 33:33: 2 .*opened for reading: 2 .*put back: 1 \(avatars\/default\.jpg\)/);
+    expect(note).toMatch(/owner set to 33:33: 2 .*made readable: 2 .*restored: 1 \(avatars\/default\.jpg\)/);
     expect(await avatar()).toBe(200);
     expect(uploads(await doctor())).toEqual([]);
     asRoot('rmdir app/public/m/by-root; rm framework/views/by-root app/public/m/closed.png');
@@ -335,7 +335,7 @@ describe.sequential('a site with Pixelfed', () => {
     const before = site.containers();
     const run = await apply({ FEDI_PIXELFED_DOMAIN: 'other.fedi.test' });
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain(`belong to ${site.domain}`);
+    expect(run.stderr).toContain(`This site uses ${site.domain}; the answers now say other.fedi.test`);
     expect(site.containers()).toEqual(before);
   });
 });
