@@ -30,7 +30,7 @@ const GLOBAL_FLAGS = {
   check: { type: 'boolean', about: '        exit 1 if anything would change' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      skip a check of this host' },
-  swap: { type: 'string', about: 'GB      create a swap file of that size if there is none (as root)' },
+  swap: { type: 'string', about: 'GB      create a swap file if there is none (as root)' },
   data: { type: 'boolean', about: '        delete the data too' },
   mail: { type: 'boolean', about: '        send a mail too' },
   fix: { type: 'boolean', about: '        fix what it can' },

@@ -150,7 +150,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       // The account is the one from before: nothing is made, no password shown.
       expect(run.events.filter(({ event, id }) => event === 'act' && id === 'pixelfed.admin')).toEqual([]);
       expect(run.events.filter(({ event }) => event === 'admin')).toEqual([]);
-      expect((await command('add', 'pixelfed')).stderr).toContain('runs Pixelfed already');
+      expect((await command('add', 'pixelfed')).stderr).toContain('This site already runs Pixelfed.');
     }));
 
   test('removed, and its data later', () =>

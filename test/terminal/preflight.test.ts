@@ -109,7 +109,9 @@ describe('too little memory', () => {
       /\(Memory: this host has 100 MB of memory and .* of swap; snac needs at least 256 MB\)/,
     );
     await run.until('Stop without changes');
-    expect(run.screen().includes('Make a swap file of 1 GB first: /swapfile')).toBe(process.getuid?.() === 0);
+    expect(run.screen().includes('Create a swap file of 1 GB first: /swapfile')).toBe(
+      process.getuid?.() === 0,
+    );
     await run.choose(QUESTION, 'Stop without changes');
     expect((await run.exit).code).toBe(0);
     expect(absent(join(site.cwd, 'small'))).toBe(true);

@@ -14,10 +14,13 @@ export function wrap(text: string, width: number, indent = 0): string {
   return [...lines, line].map((one) => `${' '.repeat(indent)}${one}`.trimEnd()).join('\n');
 }
 
+/** Wraps `text` at the width of the screen. Some consoles report 0 columns. */
+export const wrapToScreen = (text: string, indent = 0): string =>
+  wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent);
+
 /** Prints one paragraph. */
 export function say(text = '', indent = 0): void {
-  // Some consoles report 0 columns.
-  writeText(process.stderr, wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent));
+  writeText(process.stderr, wrapToScreen(text, indent));
 }
 
 /** Prints two columns on one line. */

@@ -91,6 +91,7 @@ async function conversation(
   weakest: readonly Source[],
 ): Promise<Answered> {
   const { converse } = await import('../ask/wizard.ts');
+  const { wrapToScreen } = await import('../ask/say.ts');
   const after = (said: Source) => (): Promise<Answered> =>
     answersFor({ ...context, sources: [said, ...context.sources] }, folder, weakest, false);
   const running = await runningAnswers(folder);
@@ -106,7 +107,7 @@ async function conversation(
     earlier: draft && { ...draft, answers: new Map([...draft.answers].filter(([key]) => !isGiven(key))) },
     keep: async (answers) => {
       const kept = await keepDraft(folder, { at: context.now().toISOString(), answers });
-      context.onLeaving(kept ? KEPT : undefined);
+      context.onLeaving(kept ? wrapToScreen(KEPT) : undefined);
     },
     problemsOf: (answered) => problemsOf(folder, answered),
     together,
@@ -424,7 +425,10 @@ export const wizardCommand: Command = async (context) => {
   try {
     exit = await setUp(context, folder, answered);
   } catch (error) {
-    if (talks && (await hasDraft(folder))) context.progress.say(`\n  ${KEPT}`);
+    if (talks && (await hasDraft(folder))) {
+      const { wrapToScreen } = await import('../ask/say.ts');
+      context.progress.say(`\n${wrapToScreen(KEPT, 2)}`);
+    }
     throw error;
   }
   if (talks) await dropDraft(folder);
