@@ -58,7 +58,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     await run.answer('Your user name on Pixelfed', 'anna');
     await run.answer('Your e-mail address', 'anna@fedi.test');
     await run.until(
-      /^ {2}snac 256 MB, Pixelfed [\d.]+ GB: together [\d.]+ GB, at most \d+ processes at work\.$/m,
+      /^ {2}snac 256 MB, Pixelfed [\d.]+ GB: together [\d.]+ GB, at most \d+ busy processes\.$/m,
     );
     expect(run.screen()).not.toContain('✔ Domain of snac');
     for (const name of ['snac', 'Pixelfed'])
@@ -86,7 +86,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
       'Note: Pixelfed will be removed. Its data stay until `fedi-setup remove pixelfed --data`.',
     );
     run.key('enter');
-    await run.answer('Type pixelfed to go on', 'pixelfed');
+    await run.answer('Type pixelfed to continue', 'pixelfed');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(services()).toEqual(['caddy', 'snac']);
     expect(snac()).toBe(before);
