@@ -3,7 +3,8 @@ import type { DataMarker, ServerMarker, VolumeMarker } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { notStarted } from '../docker/engine.ts';
-import type { Engine, Output } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
+import { execOrRun } from '../docker/inside.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { placeKey, placeOf } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
@@ -48,25 +49,25 @@ interface MarkerStore {
 function volumeMarkers(engine: Engine, project: string, marker: VolumeMarker, image: string): MarkerStore {
   const { service, mount, owner } = marker;
   const volume = `${project}_${marker.volume}`;
-  /** Runs in the app's container; if that is stopped, in a new one without network. */
-  const look = async (argv: string[]): Promise<Output> => {
-    const running = (await engine.containers(project)).find(
-      (one) => one.service === service && one.state === 'running',
+  /** Whether it succeeded, and what it printed. Exit code 1 is a no; others mean that nothing is known. */
+  const look = async (...argv: string[]): Promise<{ ok: boolean; stdout: string }> => {
+    const shot = { image, argv, mounts: [`${volume}:${mount}`], user: owner };
+    const { code, stdout, stderr } = await execOrRun(engine, { project, service }, shot);
+    if (code <= 1) return { ok: code === 0, stdout };
+    throw new Problem(
+      EXIT.FAILED,
+      `The volume ${volume} cannot be read: ${stderr.trim() || `exit code ${code}`}`,
+      { next: 'Run this again. If it fails again, check the file system of the volume.' },
     );
-    return running
-      ? engine.exec(running.id, argv)
-      : engine.run({ image, argv, mounts: [`${volume}:${mount}`], user: owner });
   };
   return {
     read: async () => {
       if ((await engine.volume(volume)) === undefined) return undefined;
-      const { code, stdout, stderr } = await look(['cat', `${mount}/${FILE}`]);
-      // `cat` exits with 1 for a missing file; other codes are Docker's.
-      if (code > 1) throw new Problem(EXIT.FAILED, `The volume ${volume} cannot be read: ${stderr.trim()}`);
-      return code === 0 ? stdout : undefined;
+      const { ok, stdout } = await look('cat', `${mount}/${FILE}`);
+      return ok ? stdout : undefined;
     },
     hasData: async () =>
-      (await engine.volume(volume)) !== undefined && (await look(['test', '-e', marker.data])).code === 0,
+      (await engine.volume(volume)) !== undefined && (await look('test', '-e', marker.data)).ok,
     write: async (text) => {
       if ((await engine.volume(volume)) === undefined)
         await engine.createVolume(volume, project, marker.volume);

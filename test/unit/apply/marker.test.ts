@@ -1,0 +1,68 @@
+/** Ownership markers in a volume, while an interrupted run's container ends: what is not known is never taken for "no data". */
+import { expect, test } from 'vitest';
+import { checkMarkers } from '../../../wizard/apply/marker.ts';
+import { configOf } from '../../../wizard/config/config.ts';
+import type { Engine, Output } from '../../../wizard/docker/engine.ts';
+import { Store, randomToken } from '../../../wizard/secrets/store.ts';
+import { OK, failed, fakeContainer } from '../../support/fake-engine.ts';
+import { tempFolder } from '../../support/temp.ts';
+
+const CONFIG = configOf({
+  apps: 'snac',
+  'apps.snac.domain': 'social.example.org',
+  'apps.snac.admin': 'anna',
+  'apps.snac.email': 'anna@example.org',
+  'tls.mode': 'acme',
+  'mail.mode': 'none',
+  name: 'fedi',
+  bind: '127.0.0.1',
+});
+const KILLED = failed('', 137);
+const GONE = new Error('container is not running');
+
+/** @param inside what a command in the running container ends with; @param apart the same in a new one */
+async function check(
+  inside: (argv: readonly string[]) => Output | Error,
+  apart: (argv: readonly string[]) => Output,
+): Promise<number> {
+  const engine: Partial<Engine> = {
+    containers: async () => [fakeContainer('snac')],
+    volume: async () => ({}) as Awaited<ReturnType<Engine['volume']>>,
+    exec: async (_id, argv) => {
+      const result = inside(argv);
+      if (result instanceof Error) throw result;
+      return result;
+    },
+    run: async ({ argv }) => apart(argv),
+  };
+  const store = await Store.open(tempFolder());
+  for (const name of ['site.key', 'snac.seal']) store.put(name, 'forever', randomToken(), new Date());
+  return (await checkMarkers(engine as Engine, CONFIG, store, () => 'snac:1', {})).length;
+}
+const no = failed('', 1);
+const data = ([program]: readonly string[]): Output => (program === 'test' ? OK : no);
+
+test.each([
+  ['is killed', () => KILLED],
+  ['is gone', () => GONE],
+])('a container that %s during the call: a new one is asked', async (_, inside) => {
+  expect(await check(inside, () => no)).toBe(1);
+  await expect(check(inside, data)).rejects.toMatchObject({ exit: 3 });
+});
+
+test('an answer of the running container counts', async () => {
+  const never = (): Output => {
+    throw new Error('a new container was started');
+  };
+  expect(await check(() => no, never)).toBe(1);
+  await expect(check(data, never)).rejects.toMatchObject({ exit: 3 });
+});
+
+test('without an answer from either nothing is known, and it says so', async () => {
+  await expect(
+    check(
+      () => KILLED,
+      () => KILLED,
+    ),
+  ).rejects.toThrow('The volume fedi_snac_data cannot be read: exit code 137');
+});
