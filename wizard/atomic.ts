@@ -150,6 +150,10 @@ const REASONS: Readonly<Record<string, { what: string; next: string }>> = {
   ENAMETOOLONG: { what: 'the path is too long', next: 'Choose a shorter one with --dir.' },
 };
 
+/** A path as messages show it: a very long one would push the cause out of the line. */
+const short = (path: string): string =>
+  path.length <= 300 ? path : `${path.slice(0, 200)}…${path.slice(-60)}`;
+
 /** The Problem of a write error. The exit code is 1 for a disk, 4 for missing permission. */
 export function cannotWrite(
   path: string,
@@ -162,7 +166,7 @@ export function cannotWrite(
   const permission = ['EROFS', 'EACCES', 'EPERM'].includes(code);
   return new Problem(
     permission ? EXIT.PREFLIGHT : EXIT.FAILED,
-    `${path} cannot be written: ${reason?.what ?? messageOf(error)}.`,
+    `${short(path)} cannot be written: ${reason?.what ?? messageOf(error)}.`,
     {
       means,
       next: reason?.next ?? 'Fix that and run this again.',
@@ -174,10 +178,10 @@ export function cannotWrite(
 /** The Problem of a read error. */
 export function cannotRead(path: string, error: unknown): Problem {
   const code = codeOf(error) ?? '';
-  const tooLong = code === 'ENAMETOOLONG';
+  const wrongPath = ['ENAMETOOLONG', 'ENOTDIR'].includes(code);
   return new Problem(
-    tooLong ? EXIT.FAILED : EXIT.PREFLIGHT,
-    `${path} cannot be read: ${tooLong ? REASONS[code]?.what : messageOf(error)}.`,
+    wrongPath ? EXIT.FAILED : EXIT.PREFLIGHT,
+    `${short(path)} cannot be read: ${wrongPath ? REASONS[code]?.what : messageOf(error)}.`,
     {
       means: 'Nothing was changed.',
       next: REASONS[code]?.next ?? 'Run this as the owner of the site directory.',

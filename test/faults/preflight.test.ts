@@ -97,7 +97,7 @@ describe('names, by a DNS server and interfaces of our own', () => {
     ['AAAA elsewhere', { [NAME]: { ...here, AAAA: ['2001:db8::9'] } }, ['dns blocker'], /The AAAA record of social\.example\.org points elsewhere: 2001:db8::9.*\| DNS: .*this host has .*2001:db8:7::7/s],
     ['A elsewhere', { [NAME]: { A: ['198.51.100.1'] } }, ['dns blocker'], /The A record of social\.example\.org points elsewhere/],
     ['CAA', { [NAME]: here, 'example.org': { CAA: ['0 issue ca.example'] } }, ['caa blocker'], /CAA record of example\.org forbids/],
-    ['both, told at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa goes on/s],
+    ['both, told at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa skips/s],
   ])('%s: exit 4, and nothing is written', async (_, zone, expected, words) => {
     withLink();
     const run = await dryRun(zone);
@@ -143,7 +143,7 @@ describe('out of a real container', () => {
       },
       ['--skip-check', 'clock'],
     );
-    expect(run.stderr).toMatch(/Containers cannot look up names: ca\.fedi-setup-test\.example\.net/);
+    expect(run.stderr).toMatch(/Containers cannot resolve ca\.fedi-setup-test\.example\.net/);
     expect(run.stderr).toMatch(/\| Container network: in a container, curl https:.*\(6\)/);
     expect(run.code).toBe(4);
     const files = Object.values(snapshot(site.folder)).filter((text) => text.includes(' '));
@@ -186,7 +186,7 @@ describe('out of a real container', () => {
       };
       expect(await clock(0)).toEqual([]);
       expect(await clock(-100)).toEqual([
-        expect.stringMatching(/^warning The clock of this host is fast by (99|10[01]) s/),
+        expect.stringMatching(/^warning The clock of this host is (99|10[01]) seconds fast/),
       ]);
       expect(await clock(7200)).toEqual([
         expect.stringMatching(/^blocker The clock of this host is slow by 7(199|20[01]) s/),
@@ -315,8 +315,9 @@ describe('an engine of our own', () => {
 });
 
 describe('the doctor, on a site that runs', () => {
+  // A test machine in a cloud has a metadata service.
   const doctor = (...argv: string[]): Promise<Run> =>
-    tool(['doctor', '--dir', site.folder, '--json', ...argv]);
+    tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'metadata', ...argv]);
   const seenBy = ({ events }: Run): Record<string, unknown> =>
     Object.fromEntries(
       events.flatMap(({ event, id, state, note }) =>
@@ -376,7 +377,7 @@ describe('the doctor, on a site that runs', () => {
 
   test('a check that there is not', async () => {
     const run = await doctor('--skip-check', 'weather');
-    expect(run.stderr).toMatch(/There is no check weather\.[\s\S]*disk +bytes and inodes/);
+    expect(run.stderr).toMatch(/There is no check weather\.[\s\S]*disk +free bytes and inodes/);
     expect(run.code).toBe(2);
   });
 });

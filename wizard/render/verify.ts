@@ -150,9 +150,13 @@ async function verifyCaddy(
   if (await exists(join(trial, CUSTOM))) mounts.push(`${join(folder, CUSTOM)}:/etc/caddy/custom:ro`);
   if (root !== undefined) {
     const name = root.path.slice(ROOT_FOLDER.length + 1);
-    await mkdir(join(trial, 'root'));
-    await writeFile(join(trial, 'root', `${name}.crt`), root.certificate, { mode: 0o644 });
-    await writeFile(join(trial, 'root', `${name}.key`), root.key, { mode: 0o644 });
+    try {
+      await mkdir(join(trial, 'root'));
+      await writeFile(join(trial, 'root', `${name}.crt`), root.certificate, { mode: 0o644 });
+      await writeFile(join(trial, 'root', `${name}.key`), root.key, { mode: 0o644 });
+    } catch (error) {
+      throw cannotWrite(folder, error);
+    }
     mounts.push(`${join(trial, 'root')}:${ROOT_FOLDER}:ro`);
   }
   const image = lockedReference(entry);

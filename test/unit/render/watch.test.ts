@@ -31,12 +31,16 @@ describe.each(FILES)('%s', (name) => {
   });
 });
 
-/** Runs a check as Docker would. */
-function look(folder: string, check: string): { code: number | null; output: string } {
+/** Runs a check as Docker would. @param sleep in place of the pause between two rounds */
+function look(
+  folder: string,
+  check: string,
+  sleep = 'echo >>rounds',
+): { code: number | null; output: string } {
   const script = WATCH.replaceAll('$$', '$')
     .replace('/dev/shm/healthy', join(folder, 'healthy'))
     .replace('timeout 15', 'timeout 1')
-    .replace('sleep 45', 'echo >>rounds');
+    .replace('sleep 45', () => sleep);
   const { status, stdout } = spawnSync('sh', ['-c', script, check], { cwd: folder, encoding: 'utf8' });
   return { code: status, output: stdout };
 }
@@ -73,6 +77,15 @@ describe('the script', () => {
       output: 'gone',
     });
     expect(isHealthy(folder)).toBe(false);
+  });
+
+  // Docker takes the container for unhealthy until a call ends: after `docker pause`, and after its own restart.
+  test('is quick again if Docker ended the call that watched', () => {
+    const folder = tempFolder();
+    look(folder, 'true');
+    expect(look(folder, 'true', 'kill -KILL $$').code).toBe(null);
+    expect(look(folder, 'echo OK')).toEqual({ code: 0, output: 'OK' });
+    expect(existsSync(join(folder, 'rounds'))).toBe(false);
   });
 
   test('ends a check that hangs', () => {
