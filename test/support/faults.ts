@@ -101,8 +101,12 @@ export const applyIn = (folder: string, env: NodeJS.ProcessEnv, argv: readonly s
   tool(['apply', '--dir', folder, '--json', ...argv], { env });
 
 /** Waits for a condition. */
-export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 60_000;
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  patienceMs = 60_000,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`still not: ${what}`);
     await delay(50);
