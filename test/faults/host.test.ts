@@ -319,6 +319,18 @@ function fill(folder: string, pages: number): void {
 
 describe.sequential('a disk that is full', () => {
   const SKIP = ['--skip-check', 'disk'];
+  const WHOLE = [
+    'caddy/Caddyfile',
+    'caddy/sites/snac.caddy',
+    'caddy/tls/global.caddy',
+    'caddy/tls/known.caddy',
+    'caddy/tls/site.caddy',
+    'compose.yaml',
+    'env/snac.env',
+    'fedi.yaml',
+    'images.lock.yaml',
+    'trust/root.crt',
+  ];
   const clear = (): void => {
     wipe(site.name);
     unmountAll();
@@ -341,9 +353,10 @@ describe.sequential('a disk that is full', () => {
       expectWords(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
       // All or nothing of the site itself; secrets come first and may be there whole.
-      expect(
-        filesIn(site.folder).filter((path) => !path.startsWith('.fedi/') && path !== 'secrets.json'),
-      ).toEqual([]);
+      const files = filesIn(site.folder).filter(
+        (path) => !path.startsWith('.fedi/') && path !== 'secrets.json',
+      );
+      if (files.length > 0) expect(files).toEqual(WHOLE);
       if (existsSync(join(site.folder, 'secrets.json')))
         expect(Object.keys(secretsOf(site.folder))).toContain('snac.seal');
       expect(site.containers()).toEqual({});
