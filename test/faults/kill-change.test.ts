@@ -67,7 +67,8 @@ describe.sequential(`mail on and off, killed (seed ${SEED})`, () => {
       const wanted = other(modeNow() as Mode);
       const killed = await change(
         wanted,
-        fault({}, { dieAt: `any line #${1 + Math.floor(share * lines.length)}` }),
+        // Another run may have a few lines less: that depends on how long containers take.
+        fault({}, { dieAt: `any line #${1 + Math.floor(share * 0.9 * lines.length)}` }),
       );
       expect(killed.signal).toBe('SIGKILL');
       expect(modeNow()).toBeDefined();
