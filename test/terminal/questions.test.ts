@@ -144,7 +144,7 @@ describe('key by key', () => {
     });
   }
 
-  test('begun anew, nothing of it is left', async () => {
+  test('starting over leaves nothing of the saved answers', async () => {
     const run = open();
     await talk(run, turns.slice(0, 3));
     await run.until(asked(turns[3]?.question ?? ''));

@@ -58,9 +58,7 @@ export function parseDomain(text: string): Parsed<string> {
 export function parseSiteDomain(text: string): Parsed<string> {
   const domain = parseDomain(text);
   if ('problem' in domain || partsOf(domain.value).suffix !== domain.value) return domain;
-  return no(
-    `${domain.value} is a public suffix. Use a domain registered under it, such as example.${domain.value}.`,
-  );
+  return no(`${domain.value} is a public suffix. Use a domain under it, such as example.${domain.value}.`);
 }
 
 /** An e-mail address without display name, quoting or spaces, nor # ` { }, which a Caddyfile cannot contain. */

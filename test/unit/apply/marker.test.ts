@@ -1,22 +1,13 @@
 /** Ownership markers in a volume, while an interrupted run's container ends: what is not known is never taken for "no data". */
 import { expect, test } from 'vitest';
 import { checkMarkers } from '../../../wizard/apply/marker.ts';
-import { configOf } from '../../../wizard/config/config.ts';
 import type { Engine, Output } from '../../../wizard/docker/engine.ts';
 import { Store, randomToken } from '../../../wizard/secrets/store.ts';
+import { contextOf } from '../../support/checks.ts';
 import { OK, failed, fakeContainer } from '../../support/fake-engine.ts';
 import { tempFolder } from '../../support/temp.ts';
 
-const CONFIG = configOf({
-  apps: 'snac',
-  'apps.snac.domain': 'social.example.org',
-  'apps.snac.admin': 'anna',
-  'apps.snac.email': 'anna@example.org',
-  'tls.mode': 'acme',
-  'mail.mode': 'none',
-  name: 'fedi',
-  bind: '127.0.0.1',
-});
+const CONFIG = contextOf().config;
 const KILLED = failed('', 137);
 const GONE = new Error('container is not running');
 

@@ -139,7 +139,7 @@ describe.each(names)('%s', (name) => {
     },
   );
 
-  test('begun anew, nothing of it is left', async () => {
+  test('starting over leaves nothing of the saved answers', async () => {
     const first = open();
     await first.turns(turns.slice(0, 3));
     await first.leave();
@@ -165,7 +165,7 @@ const OTHER: Readonly<Record<string, string>> = {
   admin: 'berta',
   email: 'berta@example.net',
   'web-domain': 'web.example.net',
-  title: 'A name of its own',
+  title: 'Our server',
   locale: 'de',
   release: '4.9.9',
   host: 'mx.example.net',
