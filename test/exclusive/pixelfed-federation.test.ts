@@ -2,7 +2,9 @@
  * Pixelfed and snac on one host, each under its domain: follows, posts and pictures in both directions, though Pixelfed
  * takes no server at a private address.
  */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { php } from '../../wizard/apps/pixelfed/php.ts';
 import { secretsOf } from '../support/faults.ts';
@@ -10,6 +12,7 @@ import { Owners, snacToken, until } from '../support/federation.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
+import { tempFolder } from '../support/temp.ts';
 
 const START_MS = 15 * 60_000;
 const DELIVERY_MS = 3 * 60_000;
@@ -38,25 +41,45 @@ const neighbours = (run: Run): Record<string, unknown> =>
       .map(({ app, ok, seen }) => [app, [ok, seen]]),
   );
 
-describe.sequential('snac and Pixelfed on one host', () => {
-  test(
-    'addresses that another network has are said, and no harm is done',
-    { timeout: START_MS },
-    async () => {
-      const other = `${site.name}_other`;
-      docker('network', 'create', '--subnet', '192.88.99.0/24', other);
-      try {
-        const run = await site.apply([], { env });
-        expect(run.code).toBe(1);
-        expect(run.stderr).toMatch(/Another network on this host uses the addresses.*another --name/s);
-      } finally {
-        docker('network', 'rm', other);
-      }
-    },
+/** A directory with a `docker` that creates a network with the addresses of the site's before the first `up`. */
+function racing(): string {
+  const folder = tempFolder();
+  const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
+  writeFileSync(
+    join(folder, 'docker'),
+    `#!/bin/sh
+case " $* " in
+  *" up "*)
+    mkdir "${folder}/once" 2>/dev/null &&
+      "${real}" network create --label com.docker.compose.project=${site.name} --label com.docker.compose.network=race \\
+        --subnet "$(sed -n 's/.*subnet: *//p' compose.yaml)" ${site.name}_race >/dev/null ;;
+esac
+exec "${real}" "$@"
+`,
+    { mode: 0o755 },
   );
+  return folder;
+}
+
+describe.sequential('snac and Pixelfed on one host', () => {
+  test('without free addresses the run ends before it changes anything', { timeout: START_MS }, async () => {
+    const other = `${site.name}_other`;
+    docker('network', 'create', '--subnet', '192.88.99.0/24', other);
+    try {
+      const run = await site.apply([], { env });
+      expect(run.code).toBe(4);
+      expect(run.stderr).toMatch(/No addresses of 192\.88\.99\.0\/24 are free.*They are .*_other\./s);
+    } finally {
+      docker('network', 'rm', other);
+    }
+  });
 
   test('both are proven, and find each other', { timeout: START_MS }, async () => {
-    const run = await site.apply([], { env });
+    const run = await site.apply([], { env: { ...env, PATH: `${racing()}:${String(process.env['PATH'])}` } });
+    expect(run.stderr).toBe('');
+    const networks = docker('network', 'ls', '--format', '{{.Name}}').split('\n');
+    for (const name of [`${site.name}_race`, `${site.name}_pixelfed_front_lab`])
+      expect(networks).toContain(name);
     expect(run.events.filter(({ event, ok }) => event === 'proof' && ok !== true)).toEqual([]);
     expect(run.code).toBe(0);
     expect(neighbours(run)).toEqual({

@@ -30,7 +30,7 @@ import { Secret } from '../secrets/secret.ts';
 import { SITE_SECRETS, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { bringUp, ownFilesHash, leftovers, removeUnused, stale } from './containers.ts';
+import { AddressesTaken, bringUp, ownFilesHash, leftovers, removeUnused, stale } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
@@ -224,6 +224,7 @@ export async function prepare(
       .join('\n'),
     pictures: (await readPictures(folder, config)).files,
     noProxy: await engine.noProxy(),
+    networks: config.tls.mode === 'internal' ? await engine.networks() : [],
   });
   return { config, store, lock, missing, site, changes: await compare(folder, site.files), leaves };
 }
@@ -384,6 +385,17 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
 }
 
 async function applyLocked(options: ApplyOptions, engine: Engine, config: Config): Promise<Applied> {
+  try {
+    return await applyOnce(options, engine, config);
+  } catch (error) {
+    // Another program created the network after this site was rendered.
+    if (!(error instanceof AddressesTaken)) throw error;
+    options.progress.say('  Another network took the addresses of a network of this site. Selecting others.');
+    return await applyOnce({ ...options, ...(await options.reload()) }, engine, config);
+  }
+}
+
+async function applyOnce(options: ApplyOptions, engine: Engine, config: Config): Promise<Applied> {
   const { folder, progress, now } = options;
   const wanted = wantedImages(config);
   const locked = options.lock ?? (await readLock(folder));

@@ -306,14 +306,16 @@ async function withoutTemporary(engine: Engine, containers: readonly Container[]
   return containers.filter((container) => !isTemporary(container));
 }
 
+/** Another network has the addresses of one of the site's. Rendered again, the site gets others. */
+export class AddressesTaken extends Problem {}
+
 function upProblem(stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
   const port = /address already in use|port is already allocated/.test(stderr);
   if (/pool overlaps/i.test(stderr))
-    return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
-      means:
-        'Another network on this host uses the addresses that this site’s name selects for one of its networks.',
-      next: 'Remove that network if it is unused (`docker network ls`, `docker network inspect`), or create this site under another --name.',
+    return new AddressesTaken(EXIT.FAILED, `The containers did not start: ${last}`, {
+      means: 'Another network of this host uses the addresses of one of this site’s networks.',
+      next: 'Remove that network if it is unused (`docker network ls`, `docker network inspect`) and run this again.',
     });
   return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
     means: port

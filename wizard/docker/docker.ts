@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import { EngineGone } from './engine.ts';
-import type { Container, Engine, EngineInfo, Image, OneShot, Output, Published } from './engine.ts';
+import type { Container, Engine, EngineInfo, Image, Network, OneShot, Output, Published } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
 import { isOlder, numbersOf } from '../versions.ts';
@@ -435,6 +435,15 @@ export async function connect(): Promise<Engine> {
             // Removed already, or in use.
             if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
           });
+    },
+
+    async networks(): Promise<Network[]> {
+      return (await docker.listNetworks()).map(({ Name, Labels, IPAM }) => ({
+        name: Name,
+        project: Labels?.['com.docker.compose.project'],
+        key: Labels?.['com.docker.compose.network'],
+        subnets: (IPAM?.Config ?? []).flatMap(({ Subnet }) => (Subnet?.includes('.') ? [Subnet] : [])),
+      }));
     },
 
     async removeNetworks(project, isUnwanted): Promise<void> {

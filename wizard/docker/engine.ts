@@ -44,6 +44,16 @@ export interface Published {
   readonly platforms: readonly string[];
 }
 
+/** A network of the engine. */
+export interface Network {
+  readonly name: string;
+  /** Compose project and the network's key in it; undefined: Compose did not create it. */
+  readonly project: string | undefined;
+  readonly key: string | undefined;
+  /** IPv4 in CIDR notation. */
+  readonly subnets: readonly string[];
+}
+
 /** One health check as Docker ran it; exit code -1: Docker ended it, and the output says why. */
 export interface HealthCheck {
   readonly exitCode: number;
@@ -153,6 +163,8 @@ export interface Engine {
   removeVolumes(project: string): Promise<void>;
   /** Removes those of the volumes that no container uses. */
   removeUnused(volumes: readonly string[]): Promise<void>;
+  /** All networks, of every project and of none. */
+  networks(): Promise<Network[]>;
   /** Removes networks of a Compose project by their keys; one that is in use stays. */
   removeNetworks(project: string, isUnwanted: (key: string) => boolean): Promise<void>;
   /** Containers of a project, or of every Compose project. */

@@ -15,6 +15,7 @@ import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
+import type { Network } from '../docker/engine.ts';
 import { fillCaddy } from './caddy.ts';
 import {
   assertComplete,
@@ -28,6 +29,7 @@ import {
 } from './compose.ts';
 import type { ComposeFile } from './compose.ts';
 import { printEnv } from './env.ts';
+import { labSubnet } from './lab-network.ts';
 
 /** Directory of the internal CA in Caddy's container. */
 export const ROOT_FOLDER = '/data/fedi-setup';
@@ -68,6 +70,8 @@ export interface RenderInput {
   readonly pictures?: Readonly<Record<string, Buffer>>;
   /** Hosts to reach without a proxy, if Docker's client sets a proxy in every container. */
   readonly noProxy?: readonly string[] | undefined;
+  /** Networks of the engine: a lab's network needs addresses that no other one has. */
+  readonly networks?: readonly Network[];
 }
 
 /** Variables of every Compose file and Caddy snippet of the site. */
@@ -156,15 +160,6 @@ function separateMail(file: ComposeFile, { apps }: Config): void {
 }
 
 /**
- * A lab's network with addresses that count as public, even for PHP (FILTER_FLAG_GLOBAL_RANGE): a /28 of 192.88.99.0/24,
- * the deprecated anycast prefix of 6to4 relays, which must not be routed any more (RFC 7526).
- */
-const labNetwork = ({ name }: Config): ComposeFile['networks'][string] => {
-  const [first = 0] = createHash('sha256').update(name).digest();
-  return { ipam: { config: [{ subnet: `192.88.99.${(first % 16) * 16}/28` }] } };
-};
-
-/**
  * Docker's client may set an HTTP proxy in every container. Excludes the site's containers from it, in both spellings of
  * the variable.
  */
@@ -182,7 +177,7 @@ async function renderCompose(
   config: Config,
   lock: Lock,
   variables: Record<string, string>,
-  noProxy: readonly string[] | undefined,
+  { noProxy, networks = [] }: Pick<RenderInput, 'noProxy' | 'networks'>,
 ): Promise<ComposeFile> {
   const load = async (name: string): Promise<ComposeFile> =>
     parseCompose(await readAsset(`compose/${name}.yaml`), variables);
@@ -206,7 +201,11 @@ async function renderCompose(
     const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
     joinNetwork(joined, 'caddy', front, names);
     // Another name, for the same reason as in openIPv6.
-    if (lab && publicOnly) replaceNetwork(joined, front, `${front}_lab`, labNetwork(config));
+    if (lab && publicOnly) {
+      const key = `${front}_lab`;
+      const subnet = labSubnet(config.name, key, networks);
+      replaceNetwork(joined, front, key, { ipam: { config: [{ subnet }] } });
+    }
     const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
@@ -273,12 +272,12 @@ export async function renderSite({
   answersText,
   customCaddy,
   pictures = {},
-  noProxy,
+  ...engine
 }: RenderInput): Promise<RenderedSite> {
   const root = config.tls.mode === 'internal' ? rootFiles(store.get('tls.root')) : undefined;
   const variables = siteVariables(config, lock);
   if (root !== undefined) variables['ROOT_FILE'] = root.path;
-  const compose = await renderCompose(config, lock, variables, noProxy);
+  const compose = await renderCompose(config, lock, variables, engine);
   compose['x-data'] = Object.fromEntries(
     config.apps.flatMap((app) =>
       appOf(app.id)
