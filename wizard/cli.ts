@@ -28,6 +28,7 @@ const GLOBAL_FLAGS = {
   'dry-run': { type: 'boolean', about: '        show the plan only' },
   yes: { type: 'boolean', short: 'y', about: '        ask nothing, use the defaults' },
   check: { type: 'boolean', about: '        exit 1 if anything would change' },
+  diff: { type: 'boolean', about: '        show the differences of files too' },
   edited: { type: 'string', about: 'WORD    files changed by hand: keep, replace or abort' },
   'skip-check': { type: 'string', multiple: true, about: 'ID      skip a check of this host' },
   swap: { type: 'string', about: 'GB      create a swap file if there is none (as root)' },
@@ -45,7 +46,7 @@ type Flag = keyof typeof GLOBAL_FLAGS;
 /** Flags of every command. */
 const COMMON: readonly Flag[] = ['dir', 'json', 'yes', 'debug', 'help', 'version'];
 /** Flags of commands that apply answers to a site. */
-const APPLY: readonly Flag[] = ['dry-run', 'edited', 'skip-check', 'swap', 'confirm'];
+const APPLY: readonly Flag[] = ['dry-run', 'diff', 'edited', 'skip-check', 'swap', 'confirm'];
 
 const setup = () => import('./commands/setup.ts');
 const site = () => import('./commands/site.ts');
@@ -102,7 +103,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   secrets: {
     about: 'lists them; export [FILE]; set NAME FILE; rotate NAME',
     words: 3,
-    flags: APPLY.filter((flag) => flag !== 'dry-run'),
+    flags: APPLY.filter((flag) => flag !== 'dry-run' && flag !== 'diff'),
     load: async () => (await import('./commands/secrets.ts')).secretsCommand,
   },
   add: {
@@ -264,6 +265,7 @@ async function parse(
       yes: values['yes'] === true,
       debug: values['debug'] === true,
       check: values['check'] === true,
+      diff: values['diff'] === true,
       data: values['data'] === true,
       edited: edited as GlobalFlags['edited'],
       skipCheck: (values['skip-check'] as string[] | undefined) ?? [],

@@ -61,7 +61,10 @@ describe.sequential('a site with snac', () => {
     writeFileSync(override, 'services: { snac: { read_only: false } }\n');
     const changed = await plan();
     rmSync(override);
-    expect([changed.code, changed.stdout]).toEqual([1, expect.stringMatching(/Your own files changed/)]);
+    expect([changed.code, changed.stdout]).toEqual([
+      1,
+      expect.stringMatching(/^Your files  compose\.override\.yaml/m),
+    ]);
     expect((await plan()).code).toBe(0);
   });
 

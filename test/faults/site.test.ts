@@ -197,7 +197,11 @@ describe.sequential('fedi.yaml', () => {
     await withFile('fedi.yaml', edit(site.read('fedi.yaml')), async () => {
       const run = await tool(['plan', '--json', '--dir', site.folder], { env: environment() });
       expect([run.code, run.stderr]).toEqual([0, '']);
-      expect(run.events[0]).toMatchObject({ event: 'plan', files: [], containers: [] });
+      expect(run.events[0]).toMatchObject({
+        event: 'plan',
+        files: [],
+        containers: { create: [], recreate: [], remove: [] },
+      });
     });
   });
 

@@ -99,13 +99,13 @@ describe.sequential('met again', () => {
     await run.answer('Your e-mail address', 'berta@fedi.test');
     await run.until(/Your e-mail address +berta@fedi\.test/);
     await run.choose('What now?', 'Go');
-    await run.until(asked('Apply this'));
-    expect(run.screen()).toMatch(/^~ fedi\.yaml$|^ +~ fedi\.yaml$/m);
+    await run.choose('Apply this?', 'Show the differences');
+    await run.until(/^\+ +email: berta@fedi\.test$[^]*^\? Apply this/m);
+    expect(run.screen()).toMatch(/^(?:Files)? +~ fedi\.yaml$/m);
     expect(run.screen()).toMatch(/^-\s+email: anna@fedi\.test$/m);
     expect(run.screen()).toMatch(/^\+\s+email: berta@fedi\.test$/m);
     expect(run.screen()).toMatch(/env\/snac\.env:\n +~ SNAC_ADMIN_EMAIL \(hidden\)/);
-    expect(run.screen()).toMatch(/^Containers to recreate.*: snac$/m);
-    expect(run.screen()).toMatch(/^Last start took \(seconds\): snac \d+$/m);
+    expect(run.screen()).toMatch(/^Recreate +snac \(\d+ s last time\)$/m);
     run.key('enter');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(read('fedi.yaml')).toContain('email: berta@fedi.test');
@@ -121,9 +121,7 @@ describe.sequential('met again', () => {
     await run.choose('What now?', 'Change: Your e-mail address');
     await run.answer('Your e-mail address', 'carla@fedi.test');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Apply this'));
-    run.type('n');
-    run.key('enter');
+    await run.choose('Apply this?', 'No');
     await run.choose('What now?', 'Quit');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
@@ -250,14 +248,11 @@ describe.sequential('a change, seen in any terminal', () => {
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'To a mail catcher');
     await run.choose('What now?', 'Go');
-    await run.until(asked('Apply this'));
+    await run.choose('Apply this?', 'Show the differences');
+    await run.until(/SNAC_SMTP_URL[^]*^\? Apply this/m);
     run.key('ctrl-c');
     expect(await run.exit).toEqual({ code: 130, signal: 0 });
-    for (const words of [
-      /^\+ +mode: catcher$/m,
-      /^Containers to create: mail$/m,
-      /~ SNAC_SMTP_URL \(hidden\)$/m,
-    ])
+    for (const words of [/^\+ +mode: catcher$/m, /^Create +mail$/m, /~ SNAC_SMTP_URL \(hidden\)$/m])
       expect(run.screen()).toMatch(words);
     expect(run.screen()).toMatch(/^Cancelled\. Nothing was changed\.$/m);
     rmSync(join(site.folder, '.fedi/conversation.json'));
@@ -314,10 +309,9 @@ describe.sequential('a change, seen in any terminal', () => {
   test('rollback shows the difference and asks', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard(['rollback', '1']);
-    await run.until(asked('Apply this'));
-    expect(run.screen()).toMatch(/^\+ +email: anna@fedi\.test$/m);
-    run.type('n');
-    run.key('enter');
+    await run.choose('Apply this?', 'Show the differences');
+    await run.until(/^\+ +email: anna@fedi\.test$[^]*^\? Apply this/m);
+    await run.choose('Apply this?', 'No');
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);

@@ -135,6 +135,7 @@ const ALL = [
   'versions.ts',
   'progress.ts',
   'visible.ts',
+  'text.ts',
   'secrets/secret.ts',
   'docker/run.ts',
 ];

@@ -48,7 +48,8 @@ export async function stale(
   folder: string,
   site: RenderedSite,
 ): Promise<string[]> {
-  const here = await realpath(folder);
+  // A new site has no directory yet.
+  const here = await realpath(folder).catch(() => folder);
   return Object.keys(site.compose.services).filter(
     (service) =>
       !containers.some((one) => one.service === service && isCurrent(one, here, site)) ||
@@ -56,11 +57,9 @@ export async function stale(
   );
 }
 
-/** Services of removed apps, left by an interrupted run. Other services are the user's own. */
+/** Services of ours that the site does not have any more. Others are the administrator's own. */
 export const leftovers = (containers: readonly Container[], site: RenderedSite): string[] =>
-  containers
-    .map(({ service }) => service)
-    .filter((name) => !(name in site.compose.services) && APP_IDS.some((id) => isOf(id, name)));
+  containers.map(({ service }) => service).filter((name) => !(name in site.compose.services) && isOurs(name));
 
 /** Whether fedi-setup creates this service or network; others are the user's own. */
 const isOurs = (name: string): boolean =>

@@ -1,6 +1,6 @@
 /** All prompts. The only importer of @inquirer/prompts; loaded only on a terminal. */
 import { readFileSync } from 'node:fs';
-import { Separator, confirm, input, password, select } from '@inquirer/prompts';
+import { Separator, input, password, select } from '@inquirer/prompts';
 import { problemOf } from '../config/parse.ts';
 import type { Question, Value } from '../config/question.ts';
 import { Cancelled, EXIT, messageOf } from '../problem.ts';
@@ -115,10 +115,6 @@ export function strengthOf(text: string): string {
 }
 
 const read = (path: string): string => readFileSync(path.trim(), 'utf8');
-
-export function askYes(message: string, initial: boolean): Promise<boolean> {
-  return orCancelled(confirm({ message, default: initial }, SCREEN));
-}
 
 export interface Choice<T> {
   readonly value: T;

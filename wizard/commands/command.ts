@@ -25,6 +25,7 @@ export interface GlobalFlags {
   readonly yes: boolean;
   readonly debug: boolean;
   readonly check: boolean;
+  readonly diff: boolean;
   readonly data: boolean;
   readonly edited: 'keep' | 'replace' | 'abort' | undefined;
   readonly skipCheck: readonly string[];

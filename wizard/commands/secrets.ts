@@ -2,7 +2,7 @@
 import { join, resolve as resolvePath } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { secretSpecs } from '../apply/apply.ts';
+import { secretSpecs } from '../apply/prepare.ts';
 import { rotatable } from '../apply/rotate.ts';
 import { takeLock } from '../apply/runlock.ts';
 import type { Config } from '../config/config.ts';

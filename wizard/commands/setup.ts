@@ -1,18 +1,16 @@
 /** `apply`, `lab`, `plan`, `rollback` and the wizard. They differ in where the answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
-import { apply, ownFilesChanged, prepare, problemsOf, pullsOf, startsOf } from '../apply/apply.ts';
+import { apply } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
 import type { DataPlace } from '../apply/data.ts';
 import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
-import { readManifest } from '../apply/files.ts';
 import type { Change } from '../plan/diff.ts';
 import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
 import type { Generation } from '../apply/generations.ts';
-import { leftovers, stale } from '../apply/containers.ts';
-import { due } from '../apply/steps.ts';
-import { swapIsThere } from '../apply/swap.ts';
+import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
+import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -23,10 +21,12 @@ import { savedSource, yamlSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
 import { SWAP } from '../layout.ts';
-import { patch, summary } from '../plan/diff.ts';
+import { patch } from '../plan/diff.ts';
 import type { Lock } from '../plan/lock.ts';
+import { hasChanges, isEmpty } from '../plan/plan.ts';
+import { differenceLines, summaryLines } from '../plan/print.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
-import type { Event, Progress } from '../progress.ts';
+import type { Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { confirmed, out, ownFolder } from './command.ts';
@@ -59,6 +59,8 @@ export interface Answered {
   readonly renew?: SecretSpec;
   /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
+  /** The plan that the user accepted. */
+  readonly accepted?: Prepared | undefined;
 }
 
 export async function answersFor(
@@ -99,6 +101,7 @@ async function conversation(
   // Answers given to this run override saved ones.
   const isGiven = (key: string): boolean =>
     context.sources.some((source) => source.has(key) || source.has(key.replace(/^apps\.[^.]+\./, '')));
+  let accepted: Prepared | undefined;
   const { resolved, said } = await converse({
     sources,
     isNew: savedText === undefined,
@@ -112,12 +115,15 @@ async function conversation(
     problemsOf: (answered) => problemsOf(folder, answered),
     together,
     check: (answers) => checkFor(context, folder, answers),
-    agree: async (answered, by) =>
-      running === undefined ||
-      context.flags.dryRun ||
-      agreesTo(context, await planOf(context, folder, { resolved: answered, savedText, reload: after(by) })),
+    agree: async (answered) => {
+      if (running === undefined || context.flags.dryRun) return true;
+      const prepared = await planFor(context, folder, { resolved: answered, savedText });
+      if (!(await agreesTo(context, prepared))) return false;
+      accepted = prepared;
+      return true;
+    },
   });
-  return { resolved, savedText, reload: after(said) };
+  return { resolved, savedText, reload: after(said), accepted };
 }
 
 async function checkFor(
@@ -137,14 +143,29 @@ async function checkFor(
 
 const KEPT = 'Your answers (except passwords) are saved. Run this again to continue.';
 
-/** Shows a plan and asks whether to continue; does not ask about a plan without changes. */
-async function agreesTo({ progress }: CommandContext, plan: Plan): Promise<boolean> {
-  if (!plan.pending) return true;
-  for (const line of plan.lines) progress.say(line);
-  const { askYes } = await import('../ask/prompts.ts');
-  progress.say();
-  return askYes('Apply this', true);
+/** Shows a plan and asks whether to continue; does not ask about an empty plan. */
+async function agreesTo({ progress }: CommandContext, { plan, config, changes }: Prepared): Promise<boolean> {
+  if (isEmpty(plan)) return true;
+  const { askChoice } = await import('../ask/prompts.ts');
+  for (const line of summaryLines(plan, tuningOf(config), columns())) progress.say(line);
+  for (;;) {
+    progress.say();
+    const answer = await askChoice('Apply this?', [
+      { value: 'yes', name: 'Yes' },
+      ...(plan.files.length > 0 ? [{ value: 'diff' as const, name: 'Show the differences' }] : []),
+      { value: 'no', name: 'No' },
+    ]);
+    if (answer !== 'diff') return answer === 'yes';
+    for (const line of await differenceLines(plan, changes)) progress.say(line);
+  }
 }
+
+/** Columns of the screen; some consoles report 0. */
+const columns = (): number => process.stderr.columns || 80;
+
+/** What several apps are tuned for in sum; undefined: there is one app. */
+const tuningOf = ({ apps, answers }: Config): string | undefined =>
+  apps.length > 1 ? together(answers) : undefined;
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
   const { flags, progress, interactive } = context;
@@ -170,25 +191,22 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
   ]);
 }
 
-function optionsFor(
-  context: CommandContext,
+const inputOf = (
+  { flags, now }: CommandContext,
   folder: string,
-  { resolved, savedText, reload, lock, renew }: Answered,
-): ApplyOptions {
+  { resolved, savedText, lock, renew }: Omit<Answered, 'reload' | 'accepted'>,
+): PlanInput => ({ folder, resolved, savedText, lock, renew, swapGiB: flags.swapGiB, now });
+
+function optionsFor(context: CommandContext, folder: string, answered: Answered): ApplyOptions {
   return {
-    folder,
-    lock,
-    renew,
-    resolved,
-    savedText,
-    reload,
+    input: inputOf(context, folder, answered),
+    accepted: answered.accepted,
+    reload: answered.reload,
     connect,
     progress: context.progress,
     onEdited: (changes) => decideEdited(context, changes),
     skipChecks: context.flags.skipCheck,
     onWarnings: context.interactive && !context.flags.yes ? acceptWarnings : undefined,
-    swapGiB: context.flags.swapGiB,
-    now: context.now,
     onSetUp: (config, store) => showPasswords(context.progress, config, store),
     onLocked: context.onLocked,
   };
@@ -273,116 +291,15 @@ export async function setUp(
   return applied.exit;
 }
 
-interface Plan {
-  /** `apply` would change something. */
-  readonly pending: boolean;
-  /** For people. */
-  readonly lines: readonly string[];
-  /** For programs. */
-  readonly event: Event;
-}
-
-/** What `apply` would do with these answers. Changes nothing. */
-async function planOf(context: CommandContext, folder: string, answered: Answered): Promise<Plan> {
+/** The plan of a run with these answers. Changes nothing. */
+async function planFor(
+  context: CommandContext,
+  folder: string,
+  answered: Omit<Answered, 'reload' | 'accepted'>,
+): Promise<Prepared> {
   const engine = await connect();
   await engine.info();
-  const { changes, missing, site, config, leaves, store } = await prepare(
-    optionsFor(context, folder, answered),
-    engine,
-  );
-  const swapGiB = context.flags.swapGiB > 0 && !(await swapIsThere()) ? context.flags.swapGiB : 0;
-  if (context.flags.dryRun) {
-    await preflight({
-      folder,
-      config,
-      engine,
-      skip: context.flags.skipCheck,
-      progress: context.progress,
-      now: context.now,
-      pulls: await pullsOf(folder, config, engine),
-      swapGiB,
-    });
-  }
-  const files = summary(changes);
-  const isNew = (await readManifest(folder)).generation === 0;
-  const wanted = Object.keys(site.compose.services);
-  const running = await engine.containers(config.name);
-  const behind = isNew ? wanted : await stale(running, folder, site);
-  const there = running.map(({ service }) => service);
-  const containers = {
-    create: behind.filter((name) => !there.includes(name)),
-    replace: behind.filter((name) => there.includes(name)),
-    remove: there.filter((name) => !wanted.includes(name)),
-  };
-  const several = config.apps.length > 1;
-  const steps = config.apps.flatMap((app) =>
-    due(appOf(app.id).steps(config, app), store).map(({ id, title }) => ({
-      id,
-      title: several ? `${appOf(app.id).name}: ${title}` : title,
-    })),
-  );
-  const ownFiles = await ownFilesChanged(folder);
-  const pending =
-    ownFiles ||
-    files.length > 0 ||
-    behind.length > 0 ||
-    leftovers(running, site).length > 0 ||
-    missing.length > 0 ||
-    swapGiB > 0;
-  const reloads =
-    changes.some(({ path, kind }) => kind !== 'same' && path.startsWith('caddy/')) &&
-    !behind.includes('caddy');
-
-  const lines: string[] = [];
-  const list = (title: string, names: readonly string[]): void => {
-    if (names.length > 0) lines.push(`${title}: ${names.join(', ')}`);
-  };
-  if (pending) {
-    lines.push(`Site in ${folder}`, '');
-    if (swapGiB > 0) lines.push(`Swap file of ${swapGiB} GB: ${SWAP.file}, added to ${SWAP.fstab}`);
-    if (several) lines.push(`${together(config.answers)}.`, '');
-    list('Images to pull or build', missing);
-    if (files.length > 0) lines.push('Files:', ...files.map((line) => `  ${line}`));
-    for (const change of changes.filter(({ kind }) => kind === 'update' || kind === 'remove'))
-      lines.push('', await patch(change));
-    list('Containers to create', containers.create);
-    list('Containers to recreate (each is down while it restarts)', containers.replace);
-    const starts = await startsOf(folder);
-    list(
-      'Last start took (seconds)',
-      containers.replace.flatMap((name) => (starts[name] === undefined ? [] : [`${name} ${starts[name]}`])),
-    );
-    list('Containers to remove', containers.remove);
-    if (ownFiles)
-      lines.push(
-        'Your own files changed (compose.override.yaml, env/*.local.env, caddy/custom). Compose recreates the affected containers.',
-      );
-    if (reloads) lines.push('Caddy is reloaded, not restarted.');
-    for (const line of leaves) lines.push(`Note: ${line}`);
-    lines.push(
-      'Steps (completed ones are skipped):',
-      ...steps.map(({ title }) => `  ${title}`),
-      'Then the site is proven.',
-    );
-  }
-  return {
-    pending,
-    lines,
-    event: {
-      event: 'plan',
-      folder,
-      images: missing,
-      files: changes
-        .filter(({ kind }) => kind !== 'same')
-        .map(({ path, kind, edited }) => ({ path, kind, edited })),
-      containers: behind,
-      remove: containers.remove,
-      ownFiles,
-      leaves,
-      ...(swapGiB > 0 ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
-      steps,
-    },
-  };
+  return prepare(inputOf(context, folder, answered), engine);
 }
 
 async function showPlan(
@@ -390,10 +307,32 @@ async function showPlan(
   folder: string,
   answered: Answered,
 ): Promise<Applied['exit']> {
-  const { pending, lines, event } = await planOf(context, folder, answered);
-  if (context.flags.json) context.progress.emit(event);
-  else out(pending ? `${lines.join('\n')}\n\nDry run: nothing was changed.` : 'Nothing to change.');
-  return context.flags.check && pending ? EXIT.FAILED : EXIT.OK;
+  const { flags, progress, now } = context;
+  const { plan, config, changes } = await planFor(context, folder, answered);
+  if (flags.dryRun) {
+    const engine = await connect();
+    await preflight({
+      folder,
+      config,
+      engine,
+      skip: flags.skipCheck,
+      progress,
+      now,
+      pulls: await pullsOf(folder, config, engine),
+      swapGiB: plan.swap?.gib ?? 0,
+    });
+  }
+  if (flags.json) progress.emit({ event: 'plan', ...plan });
+  else if (isEmpty(plan)) out('Nothing to change.');
+  else {
+    for (const line of summaryLines(plan, tuningOf(config), columns())) out(line);
+    const differences = flags.diff ? await differenceLines(plan, changes) : [];
+    for (const line of differences) out(line);
+    out(
+      `\n${hasChanges(plan) ? '' : 'Nothing to change. '}Dry run: nothing was changed.${flags.diff || plan.files.length === 0 ? '' : ' --diff shows the differences.'}`,
+    );
+  }
+  return flags.check && hasChanges(plan) ? EXIT.FAILED : EXIT.OK;
 }
 
 export const applyCommand: Command = async (context) => {
@@ -473,16 +412,11 @@ export const rollbackCommand: Command = async (context) => {
     reload: () => Promise.resolve({ resolved, savedText: chosen.text }),
     lock: chosen.lock,
   };
-  if (
-    interactive &&
-    !flags.yes &&
-    !flags.dryRun &&
-    !(await agreesTo(context, await planOf(context, folder, answered)))
-  ) {
-    progress.say('Nothing was changed.');
-    return EXIT.OK;
-  }
-  return setUp(context, folder, answered);
+  if (!interactive || flags.yes || flags.dryRun) return setUp(context, folder, answered);
+  const accepted = await planFor(context, folder, answered);
+  if (await agreesTo(context, accepted)) return setUp(context, folder, { ...answered, accepted });
+  progress.say('Nothing was changed.');
+  return EXIT.OK;
 };
 
 /** One line a generation, newest first, with the answers that differ from the one before. */

@@ -15,14 +15,6 @@ export interface Change {
   readonly file: PlannedFile | undefined;
 }
 
-/** `+ create`, `~ update`, `- remove`, `= same`, one line each; edited files are marked. */
-export function summary(changes: readonly Change[]): string[] {
-  const sign = { create: '+', update: '~', remove: '-', same: '=' };
-  return changes
-    .filter((change) => change.kind !== 'same')
-    .map((change) => `${sign[change.kind]} ${change.path}${change.edited ? '   (changed by hand)' : ''}`);
-}
-
 /** The patch of one file from disk to plan. Secret texts are compared by key only. */
 export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';

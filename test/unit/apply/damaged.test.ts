@@ -1,7 +1,7 @@
 /** Files of ours that somebody damaged: each is named, and nothing is done. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startsOf } from '../../../wizard/apply/apply.ts';
+import { startsOf } from '../../../wizard/apply/prepare.ts';
 import { readDraft } from '../../../wizard/apply/draft.ts';
 import { readManifest, recover } from '../../../wizard/apply/files.ts';
 import { readGenerations, runningAnswers } from '../../../wizard/apply/generations.ts';

@@ -1,7 +1,7 @@
 /** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
 import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
-import { problemsOf } from '../../../wizard/apply/apply.ts';
+import { problemsOf } from '../../../wizard/apply/prepare.ts';
 import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
 import { redisNote, redisProblem } from '../../../wizard/apps/external.ts';
 import type { RedisInfo } from '../../../wizard/apps/external.ts';

@@ -84,6 +84,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     yes: true,
     debug: false,
     check: false,
+    diff: false,
     data: false,
     edited: undefined,
     skipCheck: [],

@@ -1,0 +1,368 @@
+/** Builds the plan of a run, with what it takes to execute it. */
+import { createHash } from 'node:crypto';
+import { readFile, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { APP_IDS, appOf } from '../apps/index.ts';
+import { exists, writeWhole } from '../atomic.ts';
+import { configOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { changed } from '../config/later.ts';
+import type { Answers } from '../config/question.ts';
+import { questionsFor } from '../answers/questions.ts';
+import type { Resolved } from '../answers/resolve.ts';
+import { saveInto, withoutApps, worthSaving } from '../answers/save.ts';
+import { CONFIG_FILE } from '../answers/sources.ts';
+import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
+import { EngineGone } from '../docker/engine.ts';
+import type { Container, Engine } from '../docker/engine.ts';
+import { OWN, STARTS, SWAP } from '../layout.ts';
+import type { Change } from '../plan/diff.ts';
+import { LOCK_FILE, pullReference, readLock, wantedImages } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { filesOf } from '../plan/plan.ts';
+import type { Plan } from '../plan/plan.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import { placeOf, renderSite } from '../render/site.ts';
+import type { RenderedSite } from '../render/site.ts';
+import { customFiles } from '../render/verify.ts';
+import { makeRoot } from '../secrets/openssl.ts';
+import { Secret } from '../secrets/secret.ts';
+import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
+import type { SecretSpec } from '../secrets/store.ts';
+import { leftovers, ownFilesHash, stale } from './containers.ts';
+import { compare, readManifest } from './files.ts';
+import { runningAnswers } from './generations.ts';
+import { lockOf } from './images.ts';
+import { refuseOlder } from './older.ts';
+import { readPictures } from './pictures.ts';
+import { lastReceipt } from './receipt.ts';
+import { renew } from './rotate.ts';
+import { due } from './steps.ts';
+import { swapIsThere } from './swap.ts';
+
+/** What a run starts from. `rollback` gives another lock, `secrets rotate` a secret. */
+export interface PlanInput {
+  /** Absolute path of the site directory. */
+  readonly folder: string;
+  readonly resolved: Resolved;
+  /** Text of the fedi.yaml that the answers came from; undefined: there was none. */
+  readonly savedText: string | undefined;
+  /** Image lock to use instead of the site's own. */
+  readonly lock?: Lock | undefined;
+  /** A secret to rotate. */
+  readonly renew?: SecretSpec | undefined;
+  /** Size of the swap file to create if there is none; 0: none. */
+  readonly swapGiB: number;
+  readonly now: () => Date;
+}
+
+/** A plan with what it takes to execute it. */
+export interface Prepared {
+  readonly plan: Plan;
+  readonly input: PlanInput;
+  readonly config: Config;
+  readonly store: Store;
+  readonly lock: Lock;
+  readonly site: RenderedSite;
+  readonly changes: readonly Change[];
+  /** Hash of the files that the plan was made from. */
+  readonly basis: string;
+}
+
+/** Secrets of a site; those that the user supplies have no `make`. */
+export function secretSpecs(config: Config): SecretSpec[] {
+  const specs: SecretSpec[] = [...SITE_SECRETS];
+  if (config.tls.mode === 'internal') {
+    specs.push({
+      name: 'tls.root',
+      class: 'steps',
+      about: 'The internal CA: certificate and key.',
+      make: () => makeRoot(`${config.name} internal CA`),
+    });
+  }
+  for (const { id } of config.apps) specs.push(...appOf(id).secrets);
+  return specs;
+}
+
+/** Builds the plan. Changes nothing on the disk or in the engine. */
+export async function prepare(input: PlanInput, engine: Engine): Promise<Prepared> {
+  const { folder, resolved, now } = input;
+  const config = configOf(resolved.answers);
+  const basis = await basisOf(folder);
+  const running = engine.containers(config.name);
+  running.catch(() => undefined);
+  const store = await Store.open(folder);
+  const classes = new Map(secretSpecs(config).map((spec) => [spec.name, spec.class]));
+  for (const [name, value] of Object.entries(resolved.secrets))
+    store.put(name, classes.get(name) ?? 'free', value, now());
+  if (config.mail.user !== undefined && !store.has('mail.password')) {
+    throw new Problem(EXIT.USAGE, 'Outgoing mail has a user name but no password.', {
+      means: 'Nothing was changed.',
+      next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
+    });
+  }
+  await refuseProblems(folder, resolved);
+  const notes = notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {});
+  await refuseOlder(folder, config, engine);
+  const generate = await store.ensure(secretSpecs(config), now());
+  if (input.renew !== undefined) await renew(config, store, input.renew, now());
+  const rotate = new Set([...store.coming(), ...(input.renew === undefined ? [] : [input.renew.name])]);
+  await refuseForeign(folder, config, await running);
+  return render(
+    { input, config, store, basis },
+    { secrets: { generate, rotate: [...rotate] }, notes },
+    engine,
+  );
+}
+
+/**
+ * Renders the site of a plan again, with images that the host has now. Secrets are those of the plan.
+ * @param pulled names of the images that this run pulled
+ */
+export const prepareWithImages = (
+  { plan: { secrets, notes }, ...prepared }: Prepared,
+  engine: Engine,
+  pulled: ReadonlySet<string>,
+): Promise<Prepared> => render(prepared, { secrets, notes }, engine, pulled);
+
+/** Whether files that the plan was made from have changed since. */
+export async function isOutdated({ input: { folder }, site, changes, basis }: Prepared): Promise<boolean> {
+  if ((await basisOf(folder)) !== basis) return true;
+  const found = await compare(folder, site.files);
+  return JSON.stringify(found.map(stateOf)) !== JSON.stringify(changes.map(stateOf));
+}
+
+const stateOf = ({ path, kind, edited, found }: Change): unknown[] => [path, kind, edited, found];
+
+/** Hash of the files that a plan is made from, besides the generated ones. */
+async function basisOf(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  for (const name of [CONFIG_FILE, LOCK_FILE, STORE_FILE, join(OWN, 'manifest.json')])
+    hash.update(name).update(await readFile(join(folder, name)).catch(() => ''));
+  for (const [name, text] of Object.entries(await customFiles(folder))) hash.update(name).update(text);
+  return hash.digest('hex');
+}
+
+/** What a change leaves behind, in sentences. Throws a Problem (exit 3) if answers changed that cannot change. */
+function notesOn(config: Config, answers: Answers, running: Answers): string[] {
+  const { refused, leaves } = changed(questionsFor(config.apps.map(({ id }) => id)), running, answers);
+  if (refused.length > 0) {
+    throw new Problem(EXIT.REFUSED, refused.join('\n'), {
+      means: 'Nothing was changed.',
+      next: 'Change it back, or create a new site in another directory. `fedi-setup reset` empties a site that was never live.',
+    });
+  }
+  const before = String(running['apps'] ?? '').split(',');
+  const removed = APP_IDS.filter((id) => before.includes(id) && !config.apps.some((app) => app.id === id));
+  return [
+    ...leaves,
+    ...removed.map(
+      (id) => `${appOf(id).name} will be removed. Its data stay until \`fedi-setup remove ${id} --data\`.`,
+    ),
+  ];
+}
+
+async function render(
+  prepared: Pick<Prepared, 'input' | 'config' | 'store' | 'basis'>,
+  known: Pick<Plan, 'secrets' | 'notes'>,
+  engine: Engine,
+  pulled?: ReadonlySet<string>,
+): Promise<Prepared> {
+  const { input, config, store } = prepared;
+  const { folder, resolved, savedText } = input;
+  const wanted = wantedImages(config);
+  const { lock, missing } = await lockOf(engine, wanted, input.lock ?? (await readLock(folder)), pulled);
+  // A missing image is shown by its tag; the lock is written after the pull.
+  const shown: Lock = {
+    ...lock,
+    ...Object.fromEntries(
+      missing.map((name) => [name, { tag: wanted[name]?.reference ?? '', id: '', source: 'built' as const }]),
+    ),
+  };
+  const gone = APP_IDS.filter((id) => !config.apps.some((app) => app.id === id));
+  const questions = questionsFor(config.apps.map(({ id }) => id));
+  const site = await renderSite({
+    config,
+    store,
+    lock: shown,
+    answersText: saveInto(savedText && withoutApps(savedText, gone), worthSaving(questions, resolved)),
+    customCaddy: Object.entries(await customFiles(folder))
+      .filter(([name]) => name.startsWith('caddy/'))
+      .map(([name, text]) => `${name}\n${text}`)
+      .join('\n'),
+    pictures: (await readPictures(folder, config)).files,
+    noProxy: await engine.noProxy(),
+    networks: config.tls.mode === 'internal' ? await engine.networks() : [],
+  });
+  const changes = await compare(folder, site.files);
+  const images = missing.map((name) => ({
+    name,
+    reference: wanted[name]?.reference ?? '',
+    action: wanted[name]?.build === undefined ? ('pull' as const) : ('build' as const),
+  }));
+  const plan: Plan = { ...(await planOf({ ...prepared, site, changes }, engine)), ...known, images };
+  return { ...prepared, lock, site, changes, plan };
+}
+
+/** The part of a plan that follows from the rendered site, the disk and the containers. */
+async function planOf(
+  { input, config, store, site, changes }: Omit<Prepared, 'plan' | 'lock'>,
+  engine: Engine,
+): Promise<Omit<Plan, 'images' | 'secrets' | 'notes'>> {
+  const { folder, swapGiB } = input;
+  const { generation } = await readManifest(folder);
+  const containers = await engine.containers(config.name);
+  const behind = await stale(containers, folder, site);
+  const there = new Set(containers.map(({ service }) => service));
+  const files = filesOf(changes);
+  const several = config.apps.length > 1;
+  const receipt = await lastReceipt(folder);
+  return {
+    folder,
+    generation,
+    ...(swapGiB > 0 && !(await swapIsThere()) ? { swap: { file: SWAP.file, gib: swapGiB } } : {}),
+    files,
+    ownFiles: await ownFilesChanged(folder),
+    containers: {
+      create: behind.filter((name) => !there.has(name)),
+      recreate: behind.filter((name) => there.has(name)),
+      remove: leftovers(containers, site),
+    },
+    starts: await startsOf(folder),
+    reload:
+      generation > 0 &&
+      !behind.includes('caddy') &&
+      (files.some(({ path }) => path.startsWith('caddy/')) || !(await isCaddyCurrent(engine, folder, site))),
+    steps: config.apps.flatMap((app) =>
+      due(appOf(app.id).steps(config, app), store).map(({ id, title }) => ({
+        id,
+        title: several ? `${appOf(app.id).name}: ${title}` : title,
+      })),
+    ),
+    passwords: config.apps.filter(({ id }) => !store.wasShown(appOf(id).adminSecret)).map(({ id }) => id),
+    prove: files.length > 0 || receipt?.proven !== true || receipt.generation !== generation,
+  };
+}
+
+/** Conflicts between answers, and unusable pictures, in sentences. */
+export async function problemsOf(
+  folder: string,
+  { answers, secrets }: Pick<Resolved, 'answers' | 'secrets'>,
+): Promise<string[]> {
+  const config = configOf(answers);
+  const store = await Store.open(folder);
+  return [
+    ...config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []),
+    ...samePlaces(config, (name) =>
+      secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
+    ),
+    ...(await readPictures(folder, config)).problems,
+  ];
+}
+
+/** Finds apps that share a database or a Redis database number. */
+function samePlaces(config: Config, secret: (name: string) => Secret): string[] {
+  const owners = new Map<string, string>();
+  return config.apps.flatMap((app) =>
+    appOf(app.id)
+      .markers(config.answers)
+      .flatMap((marker) => {
+        let place: string;
+        try {
+          place = placeOf(config, marker, secret);
+        } catch (error) {
+          if (error instanceof Problem) return []; // A missing address is reported later.
+          throw error;
+        }
+        const other = owners.get(place);
+        owners.set(place, appOf(app.id).name);
+        return other === undefined
+          ? []
+          : [`${other} and ${appOf(app.id).name} would both use ${place}. Each needs its own.`];
+      }),
+  );
+}
+
+/** Throws a Problem (exit 2) with every conflict between answers. */
+async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 'secrets'>): Promise<void> {
+  const cannot = await problemsOf(folder, given);
+  if (cannot.length > 0)
+    throw gather(
+      EXIT.USAGE,
+      'These answers conflict:',
+      cannot,
+      'Change them and run this again. Nothing was changed.',
+    );
+}
+
+/** Refuses a Compose project that belongs to another site directory. */
+async function refuseForeign(
+  folder: string,
+  config: Config,
+  containers: readonly Container[],
+): Promise<void> {
+  const here = await realpath(folder).catch(() => folder);
+  for (const { labels } of containers) {
+    const there = labels['com.docker.compose.project.working_dir'];
+    if (there === undefined || there === here || !(await exists(join(there, 'compose.yaml')))) continue;
+    throw new Problem(
+      EXIT.REFUSED,
+      `The Compose project ${config.name} on this engine belongs to ${there}.`,
+      {
+        means: 'Two sites with the same name would share containers and volumes. Nothing was changed.',
+        next: 'Choose another --name for this site, or work in that directory with --dir.',
+      },
+    );
+  }
+}
+
+/** File with the hash of the administrator's own files at the last start. */
+const PRIOR_FILE = join(OWN, 'own-files');
+
+const priorHash = (folder: string): Promise<string | undefined> =>
+  readFile(join(folder, PRIOR_FILE), 'utf8').catch(() => undefined);
+
+/** Whether the administrator's own files for Compose or Caddy changed since the last start; false before the first one. */
+export async function ownFilesChanged(folder: string): Promise<boolean> {
+  const prior = await priorHash(folder);
+  return prior !== undefined && prior !== (await ownFilesHash(folder));
+}
+
+/** Records that the containers run with the administrator's own files as they are. */
+export const keepOwnFilesHash = async (folder: string): Promise<void> =>
+  writeWhole(join(folder, PRIOR_FILE), await ownFilesHash(folder), 0o600);
+
+/** The id in the Caddyfile on the disk, which the user may have edited and kept. */
+async function caddyId(folder: string, site: RenderedSite): Promise<string> {
+  const text = await readFile(join(folder, 'caddy/Caddyfile'), 'utf8').catch(() => '');
+  return /^\s*respond (\w+)$/m.exec(text)?.[1] ?? site.caddyId;
+}
+
+/** Asks Caddy which configuration it runs. */
+export async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
+  const caddy = await caddyOf(engine, site.compose.name);
+  return caddy !== undefined && (await caddyRunsOn(engine, caddy)) === (await caddyId(folder, site));
+}
+
+/** References of the images to pull; none if the engine does not answer. */
+export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
+  const wanted = wantedImages(config);
+  const { missing } = await lockOf(engine, wanted, await readLock(folder)).catch((error: unknown) => {
+    if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
+    return { missing: [] };
+  });
+  return missing.flatMap((name) => {
+    const spec = wanted[name];
+    return spec === undefined || spec.build !== undefined ? [] : pullReference(spec);
+  });
+}
+
+/** Seconds that each service was down when it was last recreated, as far as known. */
+export async function startsOf(folder: string): Promise<Readonly<Record<string, number>>> {
+  try {
+    const starts: unknown = JSON.parse(await readFile(join(folder, OWN, STARTS), 'utf8'));
+    return typeof starts === 'object' ? ((starts ?? {}) as Record<string, number>) : {};
+  } catch {
+    return {}; // only for display
+  }
+}
