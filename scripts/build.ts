@@ -67,7 +67,7 @@ const suffixes = async (): Promise<string> =>
 await rm(join(root, 'dist'), { recursive: true, force: true });
 const cli = await build({
   ...shared,
-  entryPoints: ['wizard/cli.ts'],
+  entryPoints: { cli: 'wizard/cli/main.ts' },
   outdir: 'dist',
   target: 'node20',
   define: { ...shared.define, SUFFIXES: JSON.stringify(await suffixes()) },
@@ -89,12 +89,11 @@ await build({
   entryPoints: ['wizard/bin.ts'],
   outfile: 'dist/fedi-setup.js',
   target: 'node14',
-  external: ['./cli.ts'],
   plugins: [
     {
       name: 'cli',
       setup: ({ onResolve }) =>
-        onResolve({ filter: /^\.\/cli\.ts$/ }, () => ({ path: './cli.js', external: true })),
+        onResolve({ filter: /^\.\/cli\/main\.ts$/ }, () => ({ path: './cli.js', external: true })),
     },
   ],
 });

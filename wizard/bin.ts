@@ -8,10 +8,15 @@ if (major < 20 || (major === 20 && minor < 15)) {
     `Error: fedi-setup needs Node.js 20.15 or newer; this is ${process.versions.node}.\n  Next: install a newer version (https://nodejs.org), then run this again.\n`,
   );
   process.exitCode = 4;
-} else if (process.argv.length === 3 && (process.argv[2] === '--version' || process.argv[2] === '-v')) {
+} else if (
+  // Only the bundle knows it here.
+  typeof VERSION === 'string' &&
+  process.argv.length === 3 &&
+  /^(--version|-[vV]|version)$/.test(process.argv[2] || '')
+) {
   process.stdout.write(`${VERSION}\n`);
 } else {
-  void import('./cli.ts').then(async ({ main }) => {
+  void import('./cli/main.ts').then(async ({ main }) => {
     process.exitCode = await main(process.argv.slice(2));
     // An open prompt or socket must not keep a finished run alive.
     process.stdin.unref?.();

@@ -16,7 +16,11 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** An error for the user; only cli.ts prints it. */
+/** The name of an exit code in events: `usage`, `preflight`, … */
+export const codeOfExit = (exit: ExitCode): string =>
+  (Object.keys(EXIT) as (keyof typeof EXIT)[]).find((name) => EXIT[name] === exit)?.toLowerCase() ?? '';
+
+/** An error for the user; only cli/print-error.ts prints it. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly exit: ExitCode;

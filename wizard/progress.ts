@@ -1,4 +1,4 @@
-/** Progress output, as text or JSON. The only importer of ora. */
+/** All output of commands, as text or JSON. The only importer of ora. */
 import { messageOf } from './problem.ts';
 import { LONGEST_LINE, shortLines, visible, visibleJson } from './visible.ts';
 
@@ -16,8 +16,10 @@ export interface Progress {
   fail(note?: string): void;
   /** Ends the line: not tried. */
   skip(note: string): void;
-  /** A plain line, for people only. */
+  /** A plain line about the run, for people only, on standard error. */
   say(line?: string): void;
+  /** A result that was asked for, for people only, on standard output. */
+  print(text?: string): void;
   /** For programs only. */
   emit(event: Event): void;
 }
@@ -54,15 +56,20 @@ export function jsonProgress(): Progress {
     fail: (note) => end('failed', note),
     skip: (note) => end('skipped', note),
     say: () => undefined,
+    print: () => undefined,
     emit,
   };
 }
 
-/** Lines for people on standard error, so that standard output stays free; a spinner only on a real terminal. */
-export async function textProgress(): Promise<Progress> {
+/**
+ * Lines for people on standard error, so that standard output stays free; a spinner only on a real terminal.
+ * @param plain never a spinner
+ */
+export async function textProgress(plain = false): Promise<Progress> {
   const { stderr } = process;
   // ora divides by the width, which a console may report as 0; CI logs need plain lines.
-  const live = stderr.isTTY && stderr.columns > 0 && !process.env['CI'] && process.env['TERM'] !== 'dumb';
+  const live =
+    !plain && stderr.isTTY && stderr.columns > 0 && !process.env['CI'] && process.env['TERM'] !== 'dumb';
   const ora = live ? (await import('ora')).default : undefined;
   let spinner: Spinner | undefined;
   let title = '';
@@ -102,6 +109,9 @@ export async function textProgress(): Promise<Progress> {
     skip: (note) => end('–', note),
     say(text = '') {
       writeText(stderr, text);
+    },
+    print(text = '') {
+      writeText(process.stdout, text);
     },
     emit: () => undefined,
   };

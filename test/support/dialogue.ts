@@ -1,7 +1,7 @@
 /** The wizard in this process, its prompts answered by calls ({@link file://./prompts.ts}): milliseconds instead of a terminal. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { vi } from 'vitest';
-import { main } from '../../wizard/cli.ts';
+import { main } from '../../wizard/cli/main.ts';
 import type { Turn } from './conversations.ts';
 import { answered, forgetPrompts, pendingQuestion } from './prompts.ts';
 import type { Pending } from './prompts.ts';

@@ -100,6 +100,7 @@ export function fakeProgress(): Progress & { readonly updates: string[] } {
     fail: nothing,
     skip: nothing,
     say: nothing,
+    print: nothing,
     emit: nothing,
   };
 }

@@ -152,8 +152,8 @@ describe('plain output', () => {
 
 describe('help and version', () => {
   test.for([
-    ['--help', ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain']],
-    ['-h', ['apply', 'doctor', 'snac', '--dir', '--json', '--snac-domain']],
+    ['--help', ['apply', 'doctor', 'snac', '--dir', '--json']],
+    ['-h', ['apply', 'doctor', 'snac', '--dir', '--json']],
     ['apply --help', ['apply', '--dir', '--json', '--edited', '--snac-domain']],
     ['--help apply', ['apply', '--dir', '--json', '--edited', '--snac-domain']],
     ['help doctor', ['doctor', '--fix', '--json']],
@@ -166,11 +166,11 @@ describe('help and version', () => {
     expect(run.stdout).toMatch(NO_CODES);
   });
 
-  test.for(['--version', '-v'])('%s', (flag) => {
+  test.for(['--version', '-v', '-V', 'version'])('%s', (flag) => {
     expect(sh(`"$0" ${flag}`)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  // wizard/bin.ts answers it only when it is the one word; wizard/cli.ts parses it and does nothing.
+  // wizard/bin.ts answers it only when it is the one word; wizard/cli/ parses it and does nothing.
   test.for(['--debug --version', 'apply --version', '--version --json'])('%s', (words) => {
     expect(sh(`"$0" ${words}`)).toMatchObject({
       code: 0,
@@ -183,6 +183,7 @@ describe('words that do not exist', () => {
   test.for([
     ['aply', 'Unknown command: aply. Did you mean apply?'],
     ['docter', 'Did you mean doctor?'],
+    ['help docter', 'Did you mean doctor?'],
     ['apply now', 'Unexpected argument: now'],
     ['--domian x.example.org', 'There is no --domian. Did you mean --domain?'],
     ['--snac-domian=x.example.org', 'Did you mean --snac-domain?'],
@@ -215,14 +216,13 @@ describe('words that do not exist', () => {
     expect(sh(`"$0" ${words}`).stderr).toContain(said);
   });
 
-  // wizard/cli.ts toolOf(): the value of any flag but --dir is taken for an app's tool.
+  // wizard/cli/argv.ts firstWord(): the value of any flag but --dir is taken for an app's tool.
   test('--apps snac is an answer, not the tool of snac', () => {
     const run = sh('"$0" --apps snac');
     expect(run.code).toBe(2);
     saysWhatIsMissing(run.stderr);
   });
 
-  // wizard/cli.ts: there is only --help.
   test('help', () => {
     expect(sh('"$0" help').stdout).toContain('Usage: fedi-setup');
   });

@@ -70,7 +70,7 @@ const cursorIsShown = (run: Terminal): boolean =>
 const brokenWords = (run: Terminal, cols: number): string[] =>
   run.rows().filter((row, i, rows) => row.length >= cols && /^\w/.test(rows[i + 1] ?? '') && /\w$/.test(row));
 
-// wizard/cli.ts main(): `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
 // kills the process at once; and Node aborts at the end when its terminal is gone. Change to `test` when both are fixed.
 const unfixed = test;
 

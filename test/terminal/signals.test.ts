@@ -88,7 +88,7 @@ function saidSo(run: Terminal): void {
   expect(run.raw().lastIndexOf('\u001b[?25h')).toBeGreaterThanOrEqual(run.raw().lastIndexOf('\u001b[?25l'));
 }
 
-// wizard/cli.ts main(): `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
 // kills the process at once. Flip to `test` when it is `process.on`.
 const unfixed = test;
 

@@ -4,7 +4,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { main } from '../../wizard/cli.ts';
+import { main } from '../../wizard/cli/main.ts';
+import { flagsOf, readArgv, refuseSurplus } from '../../wizard/cli/argv.ts';
+import { ALL_QUESTIONS } from '../../wizard/answers/questions.ts';
+import { COMMON } from '../../wizard/commands/flags.ts';
+import { COMMANDS } from '../../wizard/commands/index.ts';
+import { flagOf } from '../../wizard/config/question.ts';
 import { Store } from '../../wizard/secrets/store.ts';
 import { tempFolder, writeTree } from '../support/temp.ts';
 
@@ -29,6 +34,7 @@ const exits = async (...argv: string[]): Promise<number> => main(argv);
 
 test.each([
   [['aply'], 2, 'Unknown command: aply. Did you mean apply?'],
+  [['tootclt'], 2, 'Did you mean tootctl?'],
   [['quux'], 2, 'Unknown command: quux.'],
   [['apply', 'more'], 2, 'Unexpected argument: more'],
   [['apply', '--dir'], 2, '--dir takes a value'],
@@ -48,7 +54,7 @@ test.each([
   [
     ['status', '--swap', '4'],
     2,
-    'It belongs to: `fedi-setup` alone, apply, plan, rollback, lab, secrets, add',
+    'It belongs to: `fedi-setup` alone, apply, plan, lab, add, remove, rollback, secrets.',
   ],
   [['status', '--check'], 2, 'It belongs to: plan.'],
   [['prove', '--data'], 2, 'It belongs to: remove, reset, uninstall.'],
@@ -65,31 +71,90 @@ test.each([
   [['--snac-domain', 'x', 'snac', 'adduser'], 2, '`snac` takes no --snac-domain'],
   [['--swap', '1', 'snac', 'adduser'], 2, '`snac` takes no --swap'],
   [['--help'], 0, 'Usage: fedi-setup'],
-  [['--help', 'snac'], 0, 'Usage: fedi-setup [COMMAND]'],
-  [['help', 'prove'], 0, 'Usage: fedi-setup prove [FLAGS]'],
-  [['apply', '-h'], 0, 'Usage: fedi-setup'],
+  [['help'], 0, 'Usage: fedi-setup [COMMAND]'],
+  [['--help', 'snac'], 0, 'Usage: fedi-setup snac [ARGUMENT…]'],
+  [['help', 'snac'], 0, 'Usage: fedi-setup snac [ARGUMENT…]'],
+  [['help', 'prove'], 0, 'Usage: fedi-setup prove [FLAG…]'],
+  [['apply', '-h'], 0, 'Usage: fedi-setup apply [FLAG…]'],
+  [['rollback', '--help'], 0, 'Usage: fedi-setup rollback [NUMBER] [FLAG…]'],
+  [['help', 'aply'], 2, 'Unknown command: aply. Did you mean apply?'],
+  [['aply', '--help'], 2, 'Unknown command: aply. Did you mean apply?'],
+  [['help', 'apply', 'plan'], 2, 'Unexpected argument: plan'],
+  [['help', '--data'], 2, '`help` takes no --data'],
+  [['-x'], 2, 'There is no -x.'],
+  [['-V'], 0, '0.0.0-source'],
+  [['version'], 0, '0.0.0-source'],
+  [['apply', '--version'], 0, '0.0.0-source'],
+  [['version', '--json'], 0, '{"event":"version","version":"0.0.0-source"}'],
 ])('%j → %i, %s', async (argv, code, part) => {
   expect(await exits(...argv)).toBe(code);
   expect(said).toContain(part);
 });
 
-test('the help of a command shows its flags only', async () => {
-  expect(await exits('doctor', '--help')).toBe(0);
-  expect([...said.matchAll(/^ {2}(--[\w-]+)/gm)].map(([, flag]) => flag)).toEqual([
-    '--dir',
-    '--json',
-    '--yes',
-    '--skip-check',
-    '--fix',
-    '--debug',
-    '--help',
-    '--version',
-  ]);
-  said = '';
-  await exits('plan', '--help');
-  for (const flag of ['--check', '--answers', '--snac-domain', '--mail-mode']) expect(said).toContain(flag);
-  for (const flag of ['--data', '--fix', '--mail ']) expect(said).not.toContain(`  ${flag}`);
+/** Names of the flags in a help text. */
+const flagsIn = (text: string): string[] =>
+  [...text.matchAll(/^ {2}(?:-\w, )* *--([\w-]+)/gm)].map(([, flag = '']) => flag);
+
+describe('help', () => {
+  test('of a command shows its flags only', async () => {
+    expect(await exits('doctor', '--help')).toBe(0);
+    expect(flagsIn(said)).toEqual(['skip-check', 'fix', ...COMMON.map(({ name }) => name)]);
+    said = '';
+    await exits('plan', '--help');
+    const flags = flagsIn(said);
+    expect(flags).toEqual(
+      expect.arrayContaining(['check', 'answers', 'snac-domain', 'mail-mode', 'dry-run']),
+    );
+    for (const flag of ['data', 'fix', 'mail']) expect(flags).not.toContain(flag);
+  });
+
+  test('lists the answers of the site, then those of each app, with what may be chosen', async () => {
+    await exits('help', 'apply');
+    for (const question of ALL_QUESTIONS) expect(flagsIn(said)).toContain(flagOf(question));
+    const text = said.replaceAll(/\s+/g, ' ');
+    expect(text).toContain('--mail-mode WORD Outgoing mail: none, smtp or catcher (default: none)');
+    expect(text).toContain('--apps WORD,… Apps to install: one or more of snac,mastodon,pixelfed');
+    expect(said.indexOf('--mail-mode')).toBeLessThan(said.indexOf('Answers of snac:'));
+    expect(said.indexOf('Answers of Pixelfed:')).toBeLessThan(said.indexOf('--pixelfed-domain'));
+  });
+
+  test('names the allowed values of a flag and of an argument', async () => {
+    await exits('add', '--help');
+    const text = said.replaceAll(/\s+/g, ' ');
+    expect(text).toContain('One of keep, replace or abort.');
+    expect(text).toContain('APP App to add. One of snac, mastodon or pixelfed.');
+  });
+
+  test('needs no valid environment', async () => {
+    vi.stubEnv('FEDI_SNAC_DOMIAN', 'x');
+    expect([await exits('help'), await exits('version')]).toEqual([0, 0]);
+    vi.unstubAllEnvs();
+  });
 });
+
+describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] as const))(
+  '%s',
+  (_, command) => {
+    test('its help fits 80 columns', async () => {
+      // `fedi-setup` alone has no name: its flags are those of `apply`, and the overview is its help.
+      expect(await exits('help', ...(command.name === '' ? [] : [command.name]))).toBe(0);
+      expect(said.split('\n').filter((line) => line.length > 80)).toEqual([]);
+      expect(command.summary).toMatch(/^[A-Z].{5,70}\.$/);
+      expect(command.examples.length).toBeGreaterThan(0);
+      expect(command.examples.length).toBeLessThan(4);
+    });
+
+    test('takes its own examples', async () => {
+      for (const { line } of command.examples) {
+        const argv = line.replaceAll('{app}', 'mastodon').replace(' …', '').split(' ').slice(1);
+        const read = await readArgv(argv, flagsOf(COMMANDS));
+        const words = command.name === '' ? read.words : read.words.slice(1);
+        expect(command.name === '' ? '' : read.words[0]).toBe(command.name);
+        await refuseSurplus(command, read, words, COMMANDS);
+      }
+    });
+  },
+);
 
 test('a reader that goes away does not end a run', async () => {
   const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
@@ -103,7 +168,7 @@ test('a reader that goes away does not end a run', async () => {
 test('reports all missing answers at once, as JSON too', async () => {
   expect(await exits('apply', '--json', '--dir', tempFolder())).toBe(2);
   for (const flag of ['--snac-domain', '--snac-admin', '--snac-email']) expect(said).toContain(flag);
-  expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', exit: 2 });
+  expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', code: 'usage', exit: 2 });
 });
 
 // Tables are plain objects, so names of Object.prototype are found in them.

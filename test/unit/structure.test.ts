@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { referenceOf } from '../../wizard/apps/app.ts';
 import { APP_IDS, appOf } from '../../wizard/apps/index.ts';
+import { flagsOf } from '../../wizard/cli/argv.ts';
+import { COMMANDS } from '../../wizard/commands/index.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
 import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../wizard/answers/questions.ts';
@@ -17,7 +19,7 @@ interface Module {
   readonly path: string;
   /** Text without comments. */
   readonly code: string;
-  readonly imports: readonly { readonly from: string; readonly types: boolean }[];
+  readonly imports: readonly { readonly from: string; readonly types: boolean; readonly lazy: boolean }[];
 }
 
 const MODULES: readonly Module[] = readdirSync(WIZARD, { recursive: true, encoding: 'utf8' })
@@ -36,6 +38,7 @@ const MODULES: readonly Module[] = readdirSync(WIZARD, { recursive: true, encodi
       return {
         from: name.startsWith('.') ? relative(WIZARD, join(WIZARD, dirname(path), name)) : name,
         types: type !== undefined,
+        lazy: lazy !== undefined,
       };
     });
     return { path, code, imports };
@@ -101,6 +104,7 @@ test('only docker/run.ts starts programs', () => {
  * render/ has two floors: site.ts joins what apps say, which know the other files.
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
+  cli: ['commands', 'answers', 'config'],
   commands: [
     'apply',
     'ask',
@@ -135,7 +139,7 @@ const ALL = [
   'versions.ts',
   'progress.ts',
   'visible.ts',
-  'text.ts',
+  'wrap.ts',
   'secrets/secret.ts',
   'docker/run.ts',
 ];
@@ -195,13 +199,60 @@ test('only files of an app name it', () => {
   expect(named()).toEqual([]);
 });
 
-test('only cli.ts ends the process, and bin.ts says how', () => {
+test('only cli/ ends the process, and bin.ts says how', () => {
   const uses = (pattern: RegExp): string[] =>
     MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
-  expect(uses(/process\.(exit|abort)\(/)).toEqual(['cli.ts']);
+  expect(uses(/process\.(exit|abort)\(/)).toEqual(['cli/signals.ts']);
   // The run lock ends what a killed run left at work.
-  expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli.ts']);
+  expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli/signals.ts']);
   expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);
+});
+
+describe('the commands', () => {
+  /** Modules that load at start, before a command is known: those that main.ts imports, types and `import()` aside. */
+  function atStart(): Set<string> {
+    const seen = new Set<string>();
+    const next = ['cli/main.ts'];
+    for (let path = next.pop(); path !== undefined; path = next.pop()) {
+      if (seen.has(path)) continue;
+      seen.add(path);
+      const { imports } = MODULES.find((one) => one.path === path) ?? { imports: [] };
+      for (const { from, types, lazy } of imports) if (!types && !lazy) next.push(from);
+    }
+    return seen;
+  }
+  test('are one file each, and the registry has them all', () => {
+    const files = MODULES.filter(
+      ({ path, code }) => /^commands\/[\w-]+\.ts$/.test(path) && /^export const \w+: Command = /m.test(code),
+    );
+    expect(files.length).toBe(COMMANDS.length);
+    for (const { path } of files) {
+      const name = path.slice('commands/'.length, -'.ts'.length);
+      expect(COMMANDS.filter((one) => (one.name || 'wizard') === name).map((one) => one.name)).toHaveLength(
+        1,
+      );
+    }
+  });
+  test('no flag means two things', () => {
+    const all = flagsOf(COMMANDS);
+    for (const { flags } of COMMANDS)
+      for (const flag of flags) {
+        const { about: _, ...shape } = flag;
+        expect(all.get(flag.name)).toMatchObject(shape);
+      }
+    const shorts = [...all.values()].flatMap(({ short }) => short ?? []);
+    expect(new Set(shorts).size).toBe(shorts.length);
+  });
+  test('load nothing but themselves at start', () => {
+    const loaded = [...atStart()].filter((path) => !path.startsWith('node:'));
+    expect(
+      loaded.filter(
+        (path) => !/^(cli|commands)\/[\w-]+\.ts$|^(problem|progress|visible|wrap)\.ts$/.test(path),
+      ),
+    ).toEqual([]);
+    expect(loaded).toContain('commands/status.ts');
+    expect(loaded).not.toContain('commands/setup.ts');
+  });
 });
 
 test('nothing waits for a while, but for a condition', () => {
@@ -237,14 +288,12 @@ describe('the question table', () => {
   });
 
   test('no flag is one of the command line’s own', () => {
-    const own = [
-      ...(MODULES.find(({ path }) => path === 'cli.ts')?.code ?? '').matchAll(
-        /^ {2}'?([a-z-]+)'?: \{ type: '(?:string|boolean)'/gm,
-      ),
-    ].map(([, name]) => name);
+    const own = [...flagsOf(COMMANDS).keys()];
     expect(own).toContain('dir');
     expect(
-      ALL_QUESTIONS.flatMap((row) => [flagOf(row), shortKeyOf(row)]).filter((flag) => own.includes(flag)),
+      ALL_QUESTIONS.flatMap((row) => [flagOf(row), shortKeyOf(row) ?? '']).filter((flag) =>
+        own.includes(flag),
+      ),
     ).toEqual([]);
   });
 

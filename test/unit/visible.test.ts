@@ -1,7 +1,7 @@
 /** Text from outside on the terminal: no escape code is obeyed, no character is hidden, no line floods the screen. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
-import { problemInWords } from '../../wizard/cli.ts';
+import { problemInWords } from '../../wizard/cli/print-error.ts';
 import { parseLine } from '../../wizard/config/parse.ts';
 import { EXIT, Problem } from '../../wizard/problem.ts';
 import { writeText } from '../../wizard/progress.ts';

@@ -1,10 +1,10 @@
 /** Prints text of the wizard, wrapped at words. */
 import { writeText } from '../progress.ts';
-import { wrap } from '../text.ts';
+import { columns, wrap } from '../wrap.ts';
 
 /** Wraps `text` at the width of the screen. Some consoles report 0 columns. */
 export const wrapToScreen = (text: string, indent = 0): string =>
-  wrap(text, Math.max(20, (process.stderr.columns || 80) - 1), indent);
+  wrap(text, columns(process.stderr) - 1, indent);
 
 /** Prints one paragraph. */
 export function say(text = '', indent = 0): void {

@@ -1,141 +1,23 @@
-/** `secrets`: lists, exports, sets and rotates the secrets of a site. */
-import { join, resolve as resolvePath } from 'node:path';
-import { appOf } from '../apps/index.ts';
-import { exists, writeWhole } from '../atomic.ts';
-import { secretSpecs } from '../apply/prepare.ts';
-import { rotatable } from '../apply/rotate.ts';
-import { takeLock } from '../apply/runlock.ts';
-import type { Config } from '../config/config.ts';
-import { readNamed } from '../answers/sources.ts';
-import { EXIT, Problem } from '../problem.ts';
-import type { ExitCode } from '../problem.ts';
-import { Store } from '../secrets/store.ts';
-import { confirmed, existingSite, out } from './command.ts';
-import type { Command, CommandContext, Site } from './command.ts';
-import { answersFor, setUp } from './setup.ts';
+import { lazily } from './command.ts';
+import type { Command } from './command.ts';
+import { CHANGE } from './flags.ts';
 
-/** `secrets` lists, `secrets export FILE` writes a recovery file, `secrets set NAME FILE` stores an admin's new password. */
-export const secretsCommand: Command = async (context) => {
-  const site = await existingSite(context);
-  const { folder, config } = site;
-  const [action = 'list', first, second] = context.words;
-  const store = await Store.open(folder);
-  if (action === 'export')
-    return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
-  if (action === 'set') return setSecret(context, site, first, second);
-  if (action === 'rotate') return rotateSecret(context, site, first);
-  if (action !== 'list')
-    throw new Problem(EXIT.USAGE, `There is no \`secrets ${action}\`.`, {
-      next: 'Use list, export [FILE], set NAME FILE or rotate NAME.',
-    });
-  listSecrets(context, store, config);
-  return EXIT.OK;
+const ACTIONS = ['list', 'export', 'set', 'rotate'];
+
+export const secrets: Command = {
+  name: 'secrets',
+  summary: 'List, export, set or rotate the secrets of the site.',
+  usage: '[list | export [FILE] | set NAME FILE | rotate NAME]',
+  args: [
+    { name: 'ACTION', optional: true, about: 'What to do (default: list).', choices: async () => ACTIONS },
+    { name: 'NAME', optional: true, about: 'Name of a secret, as `list` shows it.' },
+    { name: 'FILE', optional: true, about: 'File to write, or to read; - is standard input.' },
+  ],
+  flags: CHANGE,
+  examples: [
+    { line: 'fedi-setup secrets export recovery.json', does: 'Write a recovery file.' },
+    { line: 'fedi-setup secrets set {app}.admin FILE', does: 'Store a password you changed in the app.' },
+    { line: 'fedi-setup secrets rotate NAME --confirm NAME', does: 'Generate a new value and set it.' },
+  ],
+  run: lazily(async () => (await import('./run/index.ts')).secrets),
 };
-
-function listSecrets({ flags, progress }: CommandContext, store: Store, config: Config): void {
-  const able = new Set(rotatable(config).map(({ name }) => name));
-  const about = new Map(secretSpecs(config).map((spec) => [spec.name, spec.about]));
-  const list = store.list().map((one) => ({
-    ...one,
-    about: about.get(one.name),
-    rotates: able.has(one.name),
-  }));
-  progress.emit({ event: 'secrets', secrets: list });
-  if (flags.json) return;
-  const width = Math.max(0, ...list.map(({ name }) => name.length));
-  for (const { name, class: kind, created, fingerprint, about: meaning } of list) {
-    out(`${name.padEnd(width)}  ${kind.padEnd(7)}  ${created.slice(0, 10)}  ${fingerprint}`);
-    if (meaning !== undefined) out(`  ${meaning}`);
-  }
-  out('');
-  out('forever  the data depend on it; it never changes');
-  out('steps    changing it takes more than a new value');
-  out('free     can be changed at any time');
-  out('');
-  out(`\`fedi-setup secrets rotate NAME\` replaces one of: ${[...able].join(', ')}`);
-}
-
-/** `secrets rotate NAME`: sets a new value in its server, and recreates the containers that use it. */
-async function rotateSecret(
-  context: CommandContext,
-  { folder, config, engine }: Site,
-  name: string | undefined,
-): Promise<ExitCode> {
-  await engine.info();
-  const able = rotatable(config);
-  const spec = able.find((one) => one.name === name);
-  if (spec === undefined) {
-    const known = secretSpecs(config).find((one) => one.name === name);
-    if (known?.class === 'forever')
-      throw new Problem(EXIT.REFUSED, `${known.name} can never change.`, {
-        means: `${known.about} Nothing was changed.`,
-      });
-    throw new Problem(
-      EXIT.USAGE,
-      `\`secrets rotate\` takes one of: ${able.map((one) => one.name).join(', ')}.`,
-      {
-        means:
-          'You supply the others (give new values to `fedi-setup apply`), or they are trusted elsewhere.',
-      },
-    );
-  }
-  await confirmed(context, spec.name, `replaces ${spec.name}. ${spec.about}`);
-  return setUp(context, folder, { ...(await answersFor(context, folder, [], false)), renew: spec });
-}
-
-async function exportSecrets(
-  { progress }: CommandContext,
-  store: Store,
-  folder: string,
-  name: string,
-): Promise<ExitCode> {
-  const path = resolvePath(name);
-  if (await exists(path))
-    throw new Problem(EXIT.USAGE, `${path} already exists.`, {
-      means: 'It was not touched.',
-      next: 'Choose another file.',
-    });
-  await writeWhole(path, store.recoveryText(), 0o600);
-  progress.say(`${path} holds every secret of this site, readable by you only.`);
-  progress.say(
-    `Store it with your backups, not on this host. To use it, copy it to ${join(folder, 'secrets.json')}.`,
-  );
-  progress.emit({ event: 'exported', path });
-  return EXIT.OK;
-}
-
-/** An admin's password that was changed in the app: only `prove` uses it, nothing else depends on it. */
-async function setSecret(
-  { progress, now, onLocked }: CommandContext,
-  { folder, config }: Site,
-  name: string | undefined,
-  file: string | undefined,
-): Promise<ExitCode> {
-  const names = config.apps.map(({ id }) => appOf(id).adminSecret);
-  if (name === undefined || !names.includes(name)) {
-    throw new Problem(EXIT.USAGE, `\`secrets set\` takes one of: ${names.join(', ')}.`, {
-      means: 'Others are generated, or given to `fedi-setup apply`.',
-      next: `fedi-setup secrets set ${names[0] ?? ''} FILE (or - for standard input)`,
-    });
-  }
-  if (file === undefined)
-    throw new Problem(EXIT.USAGE, 'The value cannot be an argument: other users could read it.', {
-      next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
-    });
-  const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
-  if (value === '')
-    throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
-  const release = await takeLock(folder);
-  onLocked(release);
-  try {
-    // Opened only now: another run may have changed secrets while this one waited for input.
-    const store = await Store.open(folder);
-    store.put(name, 'free', value, now());
-    store.markShown(name);
-    await store.save();
-  } finally {
-    await release();
-  }
-  progress.say(`${name} is set.`);
-  return EXIT.OK;
-}

@@ -1,14 +1,13 @@
-/** `apply`, `lab`, `plan`, `rollback` and the wizard. They differ in where the answers come from. */
+/** What `apply`, `lab`, `plan`, `rollback`, `add`, `remove` and the wizard share. They differ in where the answers come from. */
 import { relative } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { apply } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
 import type { DataPlace } from '../apply/data.ts';
-import { dropDraft, hasDraft, keepDraft, readDraft } from '../apply/draft.ts';
+import { keepDraft, readDraft } from '../apply/draft.ts';
 import type { Change } from '../plan/diff.ts';
-import { answersOf, readGenerations, runningAnswers } from '../apply/generations.ts';
-import type { Generation } from '../apply/generations.ts';
+import { runningAnswers } from '../apply/generations.ts';
 import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { together } from '../checks/machine.ts';
@@ -16,8 +15,8 @@ import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
-import type { Given, Resolved, Source } from '../answers/resolve.ts';
-import { savedSource, yamlSource } from '../answers/sources.ts';
+import type { Resolved, Source } from '../answers/resolve.ts';
+import { savedSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
 import { SWAP } from '../layout.ts';
@@ -29,26 +28,9 @@ import { EXIT, Problem, gather } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
-import { confirmed, out, ownFolder } from './command.ts';
-import type { Command, CommandContext } from './command.ts';
-
-/** Default answers of the lab: everything stays on this host. */
-function labSource(apps: string): Source {
-  const given = (text: string): Given => ({ text, from: 'the lab' });
-  const source = new Map<string, Given>([
-    ['apps', given(apps)],
-    ['name', given('fedi-lab')],
-    ['bind', given('127.0.0.1')],
-    ['tls.mode', given('internal')],
-    ['mail.mode', given('catcher')],
-  ]);
-  for (const id of apps.split(',')) {
-    source.set(`apps.${id}.domain`, given(`${id}.localhost`));
-    source.set(`apps.${id}.admin`, given('anna'));
-    source.set(`apps.${id}.email`, given('anna@localhost'));
-  }
-  return source;
-}
+import { columns } from '../wrap.ts';
+import type { CommandContext } from './command.ts';
+import { confirmed } from './confirm.ts';
 
 export interface Answered {
   readonly resolved: Resolved;
@@ -141,13 +123,16 @@ async function checkFor(
   }
 }
 
-const KEPT = 'Your answers (except passwords) are saved. Run this again to continue.';
+export const KEPT = 'Your answers (except passwords) are saved. Run this again to continue.';
 
 /** Shows a plan and asks whether to continue; does not ask about an empty plan. */
-async function agreesTo({ progress }: CommandContext, { plan, config, changes }: Prepared): Promise<boolean> {
+export async function agreesTo(
+  { progress }: CommandContext,
+  { plan, config, changes }: Prepared,
+): Promise<boolean> {
   if (isEmpty(plan)) return true;
   const { askChoice } = await import('../ask/prompts.ts');
-  for (const line of summaryLines(plan, tuningOf(config), columns())) progress.say(line);
+  for (const line of summaryLines(plan, tuningOf(config), columns(process.stderr))) progress.say(line);
   for (;;) {
     progress.say();
     const answer = await askChoice('Apply this?', [
@@ -159,9 +144,6 @@ async function agreesTo({ progress }: CommandContext, { plan, config, changes }:
     for (const line of await differenceLines(plan, changes)) progress.say(line);
   }
 }
-
-/** Columns of the screen; some consoles report 0. */
-const columns = (): number => process.stderr.columns || 80;
 
 /** What several apps are tuned for in sum; undefined: there is one app. */
 const tuningOf = ({ apps, answers }: Config): string | undefined =>
@@ -292,7 +274,7 @@ export async function setUp(
 }
 
 /** The plan of a run with these answers. Changes nothing. */
-async function planFor(
+export async function planFor(
   context: CommandContext,
   folder: string,
   answered: Omit<Answered, 'reload' | 'accepted'>,
@@ -302,7 +284,7 @@ async function planFor(
   return prepare(inputOf(context, folder, answered), engine);
 }
 
-async function showPlan(
+export async function showPlan(
   context: CommandContext,
   folder: string,
   answered: Answered,
@@ -322,131 +304,15 @@ async function showPlan(
       swapGiB: plan.swap?.gib ?? 0,
     });
   }
-  if (flags.json) progress.emit({ event: 'plan', ...plan });
-  else if (isEmpty(plan)) out('Nothing to change.');
+  progress.emit({ event: 'plan', ...plan });
+  if (isEmpty(plan)) progress.print('Nothing to change.');
   else {
-    for (const line of summaryLines(plan, tuningOf(config), columns())) out(line);
+    for (const line of summaryLines(plan, tuningOf(config), columns(process.stderr))) progress.print(line);
     const differences = flags.diff ? await differenceLines(plan, changes) : [];
-    for (const line of differences) out(line);
-    out(
+    for (const line of differences) progress.print(line);
+    progress.print(
       `\n${hasChanges(plan) ? '' : 'Nothing to change. '}Dry run: nothing was changed.${flags.diff || plan.files.length === 0 ? '' : ' --diff shows the differences.'}`,
     );
   }
   return flags.check && hasChanges(plan) ? EXIT.FAILED : EXIT.OK;
-}
-
-export const applyCommand: Command = async (context) => {
-  const folder = await ownFolder(context.flags, 'fedi');
-  return setUp(context, folder, await answersFor(context, folder, [], false));
-};
-
-export const planCommand: Command = async (context) => {
-  const folder = await ownFolder(context.flags, 'fedi');
-  return showPlan(context, folder, await answersFor(context, folder, [], false));
-};
-
-export const labCommand: Command = async (context) => {
-  const folder = await ownFolder(context.flags, 'fedi-lab');
-  const asked = context.sources.map((source) => source.get('apps')?.text).find((text) => text !== undefined);
-  return setUp(
-    context,
-    folder,
-    await answersFor(context, folder, [labSource(asked ?? (APP_IDS[0] as string))], false),
-  );
-};
-
-/** `fedi-setup` alone. */
-export const wizardCommand: Command = async (context) => {
-  const folder = await ownFolder(context.flags, 'fedi');
-  const talks = context.interactive && !context.flags.yes;
-  const answered = await answersFor(context, folder, [], talks);
-  let exit: Applied['exit'];
-  try {
-    exit = await setUp(context, folder, answered);
-  } catch (error) {
-    if (talks && (await hasDraft(folder))) {
-      const { wrapToScreen } = await import('../ask/say.ts');
-      context.progress.say(`\n${wrapToScreen(KEPT, 2)}`);
-    }
-    throw error;
-  }
-  if (talks) await dropDraft(folder);
-  if (context.interactive) {
-    const { unattendedTwin } = await import('../ask/wizard.ts');
-    context.progress.say(
-      `\n  The same without questions:\n    ${unattendedTwin(answered.resolved, relative(process.cwd(), folder) || '.')}`,
-    );
-  }
-  return exit;
-};
-
-/** `rollback` lists earlier versions of the site, `rollback N` restores one: answers, image lock and the files from them. */
-export const rollbackCommand: Command = async (context) => {
-  const { progress, flags, interactive, words } = context;
-  const folder = await ownFolder(flags, 'fedi');
-  const all = await readGenerations(folder);
-  if (words[0] === undefined) {
-    await listGenerations(context, folder, all);
-    return EXIT.OK;
-  }
-  const chosen = all.find(({ number }) => String(number) === words[0]);
-  if (chosen === undefined) {
-    throw new Problem(EXIT.USAGE, `There is no generation ${words[0]}.`, {
-      next:
-        all.length === 0
-          ? 'The site has none yet.'
-          : `There are: ${all.map(({ number }) => number).join(', ')}.`,
-    });
-  }
-  const resolved = await resolve([yamlSource(chosen.text)]);
-  if (resolved.problems.length > 0)
-    throw gather(
-      EXIT.USAGE,
-      `The answers of generation ${chosen.number} are no longer valid:`,
-      resolved.problems,
-      'Nothing was changed.',
-    );
-  const answered: Answered = {
-    resolved,
-    savedText: chosen.text,
-    reload: () => Promise.resolve({ resolved, savedText: chosen.text }),
-    lock: chosen.lock,
-  };
-  if (!interactive || flags.yes || flags.dryRun) return setUp(context, folder, answered);
-  const accepted = await planFor(context, folder, answered);
-  if (await agreesTo(context, accepted)) return setUp(context, folder, { ...answered, accepted });
-  progress.say('Nothing was changed.');
-  return EXIT.OK;
-};
-
-/** One line a generation, newest first, with the answers that differ from the one before. */
-async function listGenerations(
-  { progress, flags }: CommandContext,
-  folder: string,
-  all: readonly Generation[],
-): Promise<void> {
-  if (all.length === 0) {
-    throw new Problem(EXIT.USAGE, `There is no earlier version of a site in ${folder}.`, {
-      next: 'Give its directory with --dir.',
-    });
-  }
-  const answers = await Promise.all(all.map(answersOf));
-  for (const [i, { number, at }] of [...all.entries()].toReversed()) {
-    const [before, now] = [answers[i - 1], answers[i] as Answers];
-    const differs =
-      before === undefined
-        ? []
-        : [...new Set([...Object.keys(before), ...Object.keys(now)])].filter(
-            (key) => before[key] !== now[key],
-          );
-    progress.emit({ event: 'generation', number, at: at.toISOString(), changed: differs });
-    if (flags.json) continue;
-    const what = differs.map((key) => `${key} ${now[key] === undefined ? 'unset' : String(now[key])}`);
-    out(
-      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first version' : 'the same answers')}`,
-    );
-  }
-  progress.say(
-    '`fedi-setup rollback NUMBER` restores one: answers, images and files. Data and secrets stay as they are.',
-  );
 }

@@ -1,5 +1,5 @@
 /** A plan as text: a summary that fits on one screen; the differences of files on request. */
-import { wrap } from '../text.ts';
+import { wrap } from '../wrap.ts';
 import { patch } from './diff.ts';
 import type { Change } from './diff.ts';
 import { hasChanges, isEmpty } from './plan.ts';

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { main } from '../../../wizard/cli.ts';
+import { main } from '../../../wizard/cli/main.ts';
 import { flagOf } from '../../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../../wizard/answers/questions.ts';
 import { resolve } from '../../../wizard/answers/resolve.ts';

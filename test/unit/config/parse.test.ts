@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { applyCommand } from '../../../wizard/commands/setup.ts';
+import { apply } from '../../../wizard/commands/apply.ts';
 import type { CommandContext } from '../../../wizard/commands/command.ts';
 import { nearest, parseDomain, parseEmail, parseFolder } from '../../../wizard/config/parse.ts';
 import { flagOf, variableOf } from '../../../wizard/config/question.ts';
@@ -76,6 +76,7 @@ const EVERYWHERE: Record<string, (row: Row, folder: string) => Promise<Source | 
 
 /** What `apply` is given; it ends before it needs an engine when an answer is bad. */
 const contextOf = (sources: readonly Source[], dir: string): CommandContext => ({
+  commands: [],
   flags: {
     dir,
     answers: undefined,
@@ -140,7 +141,7 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
       expect(
         problems.filter((problem) => problem.startsWith(from) && problem.includes(row.says as string)),
       ).toHaveLength(1);
-      const { exit, message } = await problemFrom(() => applyCommand(contextOf([source, REST], folder)));
+      const { exit, message } = await problemFrom(() => apply.run(contextOf([source, REST], folder)));
       expect({ exit, message }).toEqual({ exit: 2, message: expect.stringContaining(row.says) });
     });
   }

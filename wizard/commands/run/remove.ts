@@ -1,54 +1,22 @@
-/** `add` and `remove`: add or remove one app of an existing site, without touching the others. */
-import { APP_IDS, appOf } from '../apps/index.ts';
-import { dataOf, dataStay, placesIn } from '../apply/data.ts';
-import { readManifest } from '../apply/files.ts';
-import { takeLock } from '../apply/runlock.ts';
-import { nearest, parseChoice } from '../config/parse.ts';
-import { EXIT, Problem } from '../problem.ts';
-import { lastReceipt } from '../apply/receipt.ts';
-import { isOf } from '../render/compose.ts';
-import { confirmed, existingSite } from './command.ts';
-import type { Command, CommandContext } from './command.ts';
-import { answersFor, setUp } from './setup.ts';
+import { APP_IDS, appOf } from '../../apps/index.ts';
+import { dataOf, dataStay, placesIn } from '../../apply/data.ts';
+import { takeLock } from '../../apply/runlock.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import { isOf } from '../../render/compose.ts';
+import { chosenApp } from '../chosen-app.ts';
+import { confirmed } from '../confirm.ts';
+import { answersFor, setUp } from '../setup.ts';
+import { existingSite } from '../find-site.ts';
+import type { Run } from '../command.ts';
 
-function chosen({ words }: CommandContext, ids: readonly string[], command: string): string {
-  const word = words[0];
-  const parsed = parseChoice(ids)(word ?? '');
-  if ('value' in parsed) return parsed.value;
-  const near = word === undefined ? undefined : nearest(word, ids);
-  throw new Problem(
-    EXIT.USAGE,
-    word === undefined
-      ? 'Which app?'
-      : `There is no ${word} to ${command}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
-    { next: `\`fedi-setup ${command} ${near ?? ids.join('|')}\`` },
-  );
-}
-
-export const addCommand: Command = async (context) => {
-  const { folder, config } = await existingSite(context);
-  const there = config.apps.map(({ id }) => id);
-  const id = chosen(context, APP_IDS, 'add');
-  // An interrupted run may continue.
-  const isDone = (await lastReceipt(folder))?.generation === (await readManifest(folder)).generation;
-  if (there.includes(id) && isDone)
-    throw new Problem(EXIT.USAGE, `This site already runs ${appOf(id).name}.`, {
-      next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
-    });
-  const apps = { text: [...new Set([...there, id])].join(','), from: `add ${id}` };
-  const more = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
-  const talks = context.interactive && !context.flags.yes;
-  return setUp(more, folder, await answersFor(more, folder, [], talks));
-};
-
-export const removeCommand: Command = async (context) => {
+export const run: Run = async (context) => {
   const { flags, progress } = context;
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   const ids = config.apps.map((app) => app.id);
   // A removed app may have left its data, and an interrupted removal its containers.
   const left = await dataOf(engine, config.name);
-  const id = chosen(
+  const id = chosenApp(
     context,
     APP_IDS.filter((one) => ids.includes(one) || left.has(one)),
     'remove',

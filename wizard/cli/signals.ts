@@ -1,0 +1,66 @@
+/** Signals, closed pipes and lost terminals: ends the programs of the run, releases the lock, exits. */
+import { isatty } from 'node:tty';
+import { EXIT } from '../problem.ts';
+import type { ExitCode } from '../problem.ts';
+
+export interface Ending {
+  /** Releases the run lock; undefined: the run has none. */
+  release: (() => Promise<void>) | undefined;
+  /** An extra message for a user who cancels. */
+  note: string | undefined;
+  /** A signal ends the process. */
+  leaving: boolean;
+}
+
+/** Prints that the user left before anything changed. */
+export const sayNothingChanged = ({ note }: Ending, word = 'Cancelled. '): void =>
+  void process.stderr.write(`\n${word}Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`);
+
+/** Listens until the process ends. */
+export function onSignals(ending: Ending): void {
+  const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
+    if (ending.leaving) return;
+    ending.leaving = true;
+    const { startNoMore, stopChildren } = await import('../docker/run.ts');
+    startNoMore();
+    await stopChildren(signal);
+    if (ending.release === undefined) sayNothingChanged(ending);
+    else process.stderr.write('\nCancelled. Completed steps are kept; run this again to finish.\n');
+    // An interrupted prompt has hidden the cursor.
+    if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
+    // Release and exit at once, so that our own work, which still runs, writes nothing in between.
+    const isHungUp = process.stdin.isTTY && !isatty(0);
+    void ending.release?.().catch(() => undefined);
+    if (isHungUp) await unlessHungUp();
+    process.exit(code);
+  };
+  // Not `once`: prompts and spinners end the process if they find no other listener.
+  process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
+  process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
+  process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      // A closed pipe (`| head`) must not leave a site half done.
+      if (error.code === 'EPIPE') return;
+      if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
+      else throw error;
+    });
+  }
+
+  // readline reports a lost terminal by its own error.
+  process.on('uncaughtException', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
+    else {
+      process.removeAllListeners('uncaughtException');
+      throw error;
+    }
+  });
+}
+
+/** Node aborts when it cannot restore the modes of a lost terminal, so the process ends by the signal instead. */
+export async function unlessHungUp(): Promise<void> {
+  if (!process.stdin.isTTY || isatty(0)) return;
+  process.removeAllListeners('SIGHUP');
+  process.kill(process.pid, 'SIGHUP');
+  await new Promise<never>(() => undefined);
+}

@@ -1,0 +1,79 @@
+/** How a command finds the directory of its site. */
+import { realpath } from 'node:fs/promises';
+import { join, resolve as resolvePath } from 'node:path';
+import { refuseStrangers } from '../apply/owner.ts';
+import { exists } from '../atomic.ts';
+import { configOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
+import { resolve } from '../answers/resolve.ts';
+import { CONFIG_FILE, savedSource, savedText } from '../answers/sources.ts';
+import { connect } from '../docker/docker.ts';
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import { CONFIG_LABEL } from '../render/site.ts';
+import type { CommandContext, GlobalFlags } from './command.ts';
+
+/** Directory of a site, existing or new: --dir, this directory if it has one, else `fallback` below it. */
+async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<string> {
+  const folder =
+    dir === undefined
+      ? (await exists(join(process.cwd(), CONFIG_FILE)))
+        ? process.cwd()
+        : join(process.cwd(), fallback)
+      : resolvePath(dir);
+  if (folder.includes(':')) {
+    throw new Problem(EXIT.USAGE, `The directory ${folder} has a colon in its name.`, {
+      means: 'In a mount, Docker reads a colon as the end of the path.',
+      next: 'Choose another directory with --dir.',
+    });
+  }
+  return (await exists(folder)) ? realpath(folder) : folder;
+}
+
+/** The same; refuses a directory that others can change. */
+export async function ownFolder(flags: GlobalFlags, fallback: string): Promise<string> {
+  const folder = await siteFolder(flags, fallback);
+  await refuseStrangers(folder);
+  return folder;
+}
+
+export interface Site {
+  readonly folder: string;
+  readonly config: Config;
+  readonly engine: Engine;
+}
+
+/** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the directory that running containers name. */
+export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Promise<Site> {
+  const engine = await connect();
+  const candidates = [await siteFolder(flags, 'fedi')];
+  if (flags.dir === undefined) {
+    candidates.push(join(process.cwd(), 'fedi-lab'));
+    const running = await engine.containers().catch(() => []);
+    const folders = new Set(
+      running
+        .filter(({ labels }) => labels[CONFIG_LABEL] !== undefined)
+        .map(({ labels }) => labels['com.docker.compose.project.working_dir'] ?? ''),
+    );
+    if (folders.size === 1) candidates.push(...folders);
+  }
+  for (const folder of candidates) {
+    // Only looks for the file: one that cannot be read throws its own Problem.
+    if ((await savedText(folder)) === undefined) continue;
+    await refuseStrangers(folder);
+    const saved = await savedSource(folder);
+    if (saved === undefined) continue;
+    const resolved = await resolve([saved.source]);
+    if (resolved.problems.length > 0)
+      throw gather(
+        EXIT.USAGE,
+        `${CONFIG_FILE} in ${folder} cannot be used:`,
+        resolved.problems,
+        'Fix it and run this again.',
+      );
+    return { folder, config: configOf(resolved.answers), engine };
+  }
+  throw new Problem(EXIT.USAGE, `There is no site in ${candidates[0] ?? '.'}: it has no ${CONFIG_FILE}.`, {
+    next: 'Give its directory with --dir, or create a site with `fedi-setup`.',
+  });
+}

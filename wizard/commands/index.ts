@@ -1,0 +1,37 @@
+/** All commands, in the order of the help. A new one is a file in this directory and a line here. */
+import { add } from './add.ts';
+import { apply } from './apply.ts';
+import type { Command } from './command.ts';
+import { doctor } from './doctor.ts';
+import { help } from './help.ts';
+import { lab } from './lab.ts';
+import { mail } from './mail.ts';
+import { plan } from './plan.ts';
+import { prove } from './prove.ts';
+import { remove } from './remove.ts';
+import { reset } from './reset.ts';
+import { rollback } from './rollback.ts';
+import { secrets } from './secrets.ts';
+import { status } from './status.ts';
+import { uninstall } from './uninstall.ts';
+import { versionCommand } from './version.ts';
+import { wizard } from './wizard.ts';
+
+export const COMMANDS: readonly Command[] = [
+  wizard,
+  apply,
+  plan,
+  lab,
+  add,
+  remove,
+  rollback,
+  status,
+  doctor,
+  prove,
+  mail,
+  secrets,
+  reset,
+  uninstall,
+  help,
+  versionCommand,
+];

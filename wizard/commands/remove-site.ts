@@ -1,0 +1,107 @@
+/** `reset` and `uninstall`: removes containers, data and files. */
+import { readdir, realpath, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bucketOf } from '../apps/s3.ts';
+import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
+import { readManifest } from '../apply/files.ts';
+import { takeLock } from '../apply/runlock.ts';
+import { exists } from '../atomic.ts';
+import type { Config } from '../config/config.ts';
+import { OWN, PICTURES } from '../layout.ts';
+import { LOCK_FILE } from '../plan/lock.ts';
+import { CONFIG_FILE } from '../answers/sources.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { STORE_FILE } from '../secrets/store.ts';
+import type { CommandContext } from './command.ts';
+import type { Site } from './find-site.ts';
+
+/**
+ * Removes the containers, their volumes if `data` is set, then the files. Names what stays: the user's own directories, servers
+ * and files.
+ */
+export async function removeSite(
+  context: CommandContext,
+  { folder, engine, config }: Site,
+  what: string,
+  data: boolean,
+  files: () => Promise<void>,
+): Promise<void> {
+  const { progress } = context;
+  const elsewhere = data ? await dataElsewhere(folder, config) : [];
+  const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
+  const devices = places.flatMap(({ device }) => device ?? []);
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  progress.start('down', `Removing ${what}`);
+  try {
+    // Later nothing shows which anonymous volumes were theirs.
+    const anonymous = (await engine.containers(config.name)).flatMap((one) => one.anonymous ?? []);
+    // Without a Compose file there were no containers.
+    if (await exists(join(folder, 'compose.yaml'))) {
+      const result = await engine.compose(
+        folder,
+        ['down', '--remove-orphans', ...(data ? ['--volumes'] : [])],
+        (line) => progress.update(line),
+      );
+      if (result.code !== 0)
+        throw new Problem(
+          EXIT.FAILED,
+          `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+          { next: 'Fix that and run this again.' },
+        );
+    }
+    // Networks of earlier settings are not in the Compose file.
+    await engine.removeNetworks(config.name, () => true);
+    if (data) {
+      await engine.removeUnused(anonymous);
+      await engine.removeVolumes(config.name);
+    }
+    await files();
+    progress.done();
+  } catch (error) {
+    progress.fail();
+    throw error;
+  } finally {
+    await release();
+  }
+  for (const device of devices) progress.say(`  ${dataStay(device).replace(/^d/, 'D')}`);
+  for (const place of elsewhere) progress.say(`  Data stay in ${place}.`);
+  progress.emit({ event: 'left', directories: devices, servers: elsewhere });
+}
+
+/** External databases, Redis servers and buckets with data of the site, for messages. */
+async function dataElsewhere(folder: string, config: Config): Promise<string[]> {
+  const servers = Object.values(await placesBefore(folder)).filter((one) => !one.startsWith('the volume '));
+  const buckets = config.apps.flatMap(({ id }) => bucketOf(config.answers, id) ?? []);
+  return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
+}
+
+/** Removes generated files, secrets last, and empty directories. Keeps `stay` and the user's own files. */
+export async function removeOurs(folder: string, stay: readonly string[] = []): Promise<void> {
+  const { files } = await readManifest(folder);
+  const remove = async (path: string): Promise<void> => {
+    if (stay.includes(path)) return;
+    const target = await realpath(join(folder, path)).catch(() => undefined);
+    // If the user replaced our file by a link, its target is ours too.
+    if (target !== undefined && target !== join(folder, path) && (await stat(target)).isFile())
+      await rm(target);
+    await rm(join(folder, path), { recursive: true, force: true });
+  };
+  for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
+  // Deepest first; a directory with files of the user is not empty and stays.
+  for (const inner of [
+    'caddy/sites',
+    'caddy/tls',
+    'caddy/pki',
+    PICTURES,
+    'caddy',
+    'env',
+    'front',
+    'trust',
+    '.',
+  ]) {
+    const path = join(folder, inner);
+    const left = await readdir(path).catch(() => ['?']);
+    if (left.length === 0) await rm(path, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,12 @@
+import { lazily } from './command.ts';
+import type { Command } from './command.ts';
+import { CONFIRM, DATA } from './flags.ts';
+
+export const reset: Command = {
+  name: 'reset',
+  summary: 'Delete containers, data and secrets; keep the answers.',
+  details: ['A site that was proven with public certificates is refused unless you give --data.'],
+  flags: [CONFIRM, DATA],
+  examples: [{ line: 'fedi-setup reset --confirm fedi', does: 'Go back to before the first run.' }],
+  run: lazily(async () => (await import('./run/index.ts')).reset),
+};
