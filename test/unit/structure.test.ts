@@ -117,17 +117,19 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'prove',
     'secrets',
     'docker',
+    'ingress',
   ],
   apply: ['checks', 'render', 'plan', 'answers', 'apps', 'prove', 'config', 'secrets', 'docker'],
   ask: ['answers', 'apps', 'config'],
-  checks: ['apps', 'prove', 'config', 'docker'],
-  render: ['plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
+  checks: ['apps', 'prove', 'config', 'docker', 'ingress'],
+  render: ['plan', 'answers', 'apps', 'config', 'secrets', 'docker', 'ingress'],
   plan: ['answers', 'apps', 'config', 'docker'],
-  answers: ['apps', 'config', 'secrets'],
+  answers: ['apps', 'config', 'secrets', 'ingress'],
   apps: ['render/compose.ts', 'render/env.ts', 'prove', 'config', 'secrets', 'docker'],
   prove: ['config', 'secrets', 'docker'],
   secrets: [],
-  config: [],
+  config: ['ingress'],
+  ingress: [],
   docker: [],
 };
 const ALL = [
@@ -344,6 +346,16 @@ test('secrets and checks have names of their own', () => {
   const names = [...SITE_SECRETS, ...APP_IDS.flatMap((id) => appOf(id).secrets)].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);
+});
+
+test('only ingress/ compares TLS modes', () => {
+  expect(
+    MODULES.filter(
+      ({ path, code }) =>
+        layerOf(path) !== 'ingress' &&
+        /tls\.mode'?\]?\s*[!=]==|[!=]==\s*'(?:acme|internal|proxy|directory)'/.test(code),
+    ).map(({ path }) => path),
+  ).toEqual([]);
 });
 
 test('test files that may run at the same time have different names and addresses', () => {

@@ -7,6 +7,7 @@ import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { partsOf } from '../config/suffix.ts';
+import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { domainForEver } from '../config/later.ts';
 import type { Answers, Question } from '../config/question.ts';
 
@@ -190,14 +191,9 @@ const TLS_QUESTIONS: readonly Question[] = [
     message: 'Certificates',
     help: 'Default `acme`: Caddy gets them from Let’s Encrypt. `internal`: a CA on this host issues them, for testing.',
     more: 'Let’s Encrypt needs the domain to point to this host, and ports 80 and 443 to be reachable from outside. Other servers do not trust a CA generated here, so nobody there can follow you.',
-    choices: [
-      { value: 'acme', name: 'From Let’s Encrypt or ZeroSSL, renewed by Caddy' },
-      { value: 'internal', name: 'Self-signed by a CA generated on this host (for testing)' },
-      { value: 'proxy', name: 'None: my own reverse proxy handles HTTPS' },
-      { value: 'directory', name: 'From another ACME CA, such as my own' },
-    ],
-    parse: parse.parseChoice(['acme', 'internal', 'proxy', 'directory']),
-    initial: () => 'acme',
+    choices: TLS_MODES.map(({ id, title }) => ({ value: id, name: title })),
+    parse: parse.parseChoice(TLS_MODES.map(({ id }) => id)),
+    initial: () => TLS_MODES[0]?.id,
   },
   {
     key: 'tls.email',
@@ -206,7 +202,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     help: 'Contact address for the certificate authority. Default: the first admin’s.',
     parse: parse.parseEmail,
     initial: (answers) => answers[`apps.${String(answers['apps']).split(',')[0]}.email`],
-    when: (answers) => answers['tls.mode'] === 'acme' || answers['tls.mode'] === 'directory',
+    when: (answers) => appliesTls('tls.email', answers),
   },
   {
     key: 'tls.directory',
@@ -214,7 +210,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     message: 'ACME directory',
     help: 'URL of the CA’s directory, such as https://ca.example.org/acme/directory.',
     parse: parse.parseHttps,
-    when: (answers) => answers['tls.mode'] === 'directory',
+    when: (answers) => appliesTls('tls.directory', answers),
   },
   {
     key: 'tls.directory-root',
@@ -223,7 +219,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     help: 'Name of a PEM file that you put into caddy/custom. Default: the system’s CA certificates.',
     parse: parse.parseFileName,
     optional: true,
-    when: (answers) => answers['tls.mode'] === 'directory',
+    when: (answers) => appliesTls('tls.directory-root', answers),
   },
   {
     key: 'tls.port',
@@ -232,7 +228,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     help: 'Default 8080. Your proxy sends its requests there, as plain HTTP. front/ has snippets for nginx and Caddy.',
     parse: parse.parsePort,
     initial: () => 8080,
-    when: (answers) => answers['tls.mode'] === 'proxy',
+    when: (answers) => appliesTls('tls.port', answers),
   },
   {
     key: 'tls.proxies',
@@ -240,8 +236,8 @@ const TLS_QUESTIONS: readonly Question[] = [
     message: 'Address of your proxy',
     help: 'Default: any private address. The site trusts the client address it sends, so close that port to everyone else.',
     parse: parse.parseNetwork,
-    initial: () => 'private_ranges',
-    when: (answers) => answers['tls.mode'] === 'proxy',
+    initial: () => PRIVATE_RANGES,
+    when: (answers) => appliesTls('tls.proxies', answers),
   },
   {
     key: 'tls.root',
@@ -255,7 +251,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     file: true,
     secret: true,
     optional: true,
-    when: (answers) => answers['tls.mode'] === 'internal',
+    when: (answers) => appliesTls('tls.root', answers),
   },
 ];
 
@@ -294,7 +290,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     message: 'Address to listen on',
     help: 'Default 0.0.0.0: all IPv4 addresses of this host; behind your own proxy 127.0.0.1. `::` includes IPv6.',
     parse: parse.parseBind,
-    initial: (answers) => (answers['tls.mode'] === 'proxy' ? '127.0.0.1' : '0.0.0.0'),
+    initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
   },
   ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec)),
 ];

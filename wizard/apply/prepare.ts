@@ -72,7 +72,7 @@ export interface Prepared {
 /** Secrets of a site; those that the user supplies have no `make`. */
 export function secretSpecs(config: Config): SecretSpec[] {
   const specs: SecretSpec[] = [...SITE_SECRETS];
-  if (config.tls.mode === 'internal') {
+  if (config.tls.isLab) {
     specs.push({
       name: 'tls.root',
       class: 'steps',
@@ -192,7 +192,7 @@ async function render(
       .join('\n'),
     pictures: (await readPictures(folder, config)).files,
     noProxy: await engine.noProxy(),
-    networks: config.tls.mode === 'internal' ? await engine.networks() : [],
+    networks: config.tls.isLab ? await engine.networks() : [],
   });
   const changes = await compare(folder, site.files);
   const images = missing.map((name) => ({

@@ -67,7 +67,7 @@ export async function tryBuckets(
         (secrets[key] !== undefined || before[key] !== config.answers[key]),
     );
     if (!isNew) continue;
-    const internal = config.tls.mode === 'internal';
+    const internal = config.tls.isLab;
     const root = internal ? splitRoot(store.get('tls.root').reveal()) : undefined;
     const title = `The bucket ${bucket.name} at ${bucketHost(bucket)}`;
     progress.start(`trial.${app.id}.bucket`, title);

@@ -292,13 +292,15 @@ export const mastodon: App = {
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...mastodonS3(config, secret),
         // Domains of a lab have no MX record that Mastodon could look up.
-        EMAIL_DOMAIN_ALLOWLIST:
-          config.tls.mode === 'internal' ? app.email.slice(app.email.lastIndexOf('@') + 1) : undefined,
+        EMAIL_DOMAIN_ALLOWLIST: config.tls.isLab
+          ? app.email.slice(app.email.lastIndexOf('@') + 1)
+          : undefined,
         // Domains of a lab resolve to private addresses, which Mastodon rejects by default.
-        ALLOWED_PRIVATE_ADDRESSES:
-          config.tls.mode === 'internal' ? '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7' : undefined,
+        ALLOWED_PRIVATE_ADDRESSES: config.tls.isLab
+          ? '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7'
+          : undefined,
         // An additional CA certificate; OpenSSL also reads the system's certificate directory.
-        SSL_CERT_FILE: config.tls.mode === 'internal' ? `${TRUST_FOLDER}/root.crt` : undefined,
+        SSL_CERT_FILE: config.tls.isLab ? `${TRUST_FOLDER}/root.crt` : undefined,
       },
     };
   },
@@ -326,8 +328,7 @@ export const mastodon: App = {
     if (!hasDatabase(config.answers)) dropService(compose, 'mastodon_db');
     if (!hasValkey(config.answers)) dropService(compose, 'mastodon_valkey');
     for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
-      if (config.tls.mode === 'internal')
-        (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
+      if (config.tls.isLab) (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     if (config.mail.mode === 'catcher') joinNetwork(compose, 'mastodon_sidekiq', 'mail');
     const layout = SIDEKIQ[text(config.answers, 'sidekiq') as Layout];

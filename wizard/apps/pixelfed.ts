@@ -409,9 +409,9 @@ export const pixelfed: App = {
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: text(config.answers, 'title'),
         // A lab may have no Internet access; without this the admin sees a warning that the update check failed.
-        INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.mode === 'internal' ? 'true' : undefined,
+        INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.isLab ? 'true' : undefined,
         // PHP's default directory, then this one.
-        PHP_INI_SCAN_DIR: config.tls.mode === 'internal' ? `:${TRUST_FOLDER}` : undefined,
+        PHP_INI_SCAN_DIR: config.tls.isLab ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(config, secret),
       },
@@ -443,7 +443,7 @@ export const pixelfed: App = {
     shapeData(compose, config.answers);
     if (config.mail.mode === 'catcher')
       for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
-    if (config.tls.mode === 'internal')
+    if (config.tls.isLab)
       for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
         const one = service(compose, name);
         // The three share one list in the Compose file.

@@ -75,7 +75,7 @@ export const snac: App = {
             SNAC_SMTP_USERNAME: config.mail.user ?? '',
             SNAC_SMTP_PASSWORD: config.mail.user === undefined ? '' : secret('mail.password'),
           }),
-      ...(config.tls.mode === 'internal' ? { SNAC_CA_FILE: `${TRUST_FOLDER}/root.crt` } : {}),
+      ...(config.tls.isLab ? { SNAC_CA_FILE: `${TRUST_FOLDER}/root.crt` } : {}),
     },
   }),
 
@@ -89,7 +89,7 @@ export const snac: App = {
       : [],
 
   shape: (compose, config) => {
-    if (config.tls.mode === 'internal') {
+    if (config.tls.isLab) {
       (service(compose, 'snac').volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     if (config.mail.mode === 'catcher') {

@@ -11,7 +11,7 @@ import { isOlder, numbersOf } from '../versions.ts';
 import { isReserved } from '../config/addresses.ts';
 import { gib } from './check.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
-import { acmeDirectory, registryOf } from './outside.ts';
+import { registryOf } from './outside.ts';
 import { neededPorts } from './ports.ts';
 
 const GIB = 1024 ** 3;
@@ -293,7 +293,7 @@ const TIME_FIX =
 
 /** Asks only servers that the site needs anyway; otherwise uses the system's NTP status. */
 export async function checkClock({ host, config, pulls, now }: CheckContext): Promise<Looked | undefined> {
-  const directory = acmeDirectory(config);
+  const directory = config.tls.ca?.directory;
   const urls = [
     ...(directory === undefined || isReserved(new URL(directory).hostname) ? [] : [directory]),
     ...pulls.slice(0, 1).map((reference) => registryOf(reference).url),
@@ -332,7 +332,7 @@ export async function checkClock({ host, config, pulls, now }: CheckContext): Pr
       ? 'not compared'
       : `the system clock is ${synchronized ? '' : 'not '}synchronized by NTP`,
   ].join('; ');
-  if (synchronized !== false || config.tls.mode === 'internal') return { seen, found: [] };
+  if (synchronized !== false || config.tls.isLab) return { seen, found: [] };
   return {
     seen,
     found: [

@@ -22,17 +22,17 @@ function ownAddresses({ config, host }: CheckContext): string[] {
 /** Applies only if a CA looks the names up: not for internal certificates or behind another proxy. */
 export async function checkDns(context: CheckContext): Promise<Looked | undefined> {
   const { config, host } = context;
-  const { mode } = config.tls;
-  if (mode !== 'acme' && mode !== 'directory') return undefined;
+  const { ca } = config.tls;
+  if (ca === undefined) return undefined;
   // A private CA may see other addresses than the public DNS.
-  const level = mode === 'acme' ? 'blocker' : 'warning';
+  const level = ca.isPublic ? 'blocker' : 'warning';
   const own = ownAddresses(context);
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const name of allNamesOf(config)) {
     if (isReserved(name)) {
       seen.push(`${name} is not looked up: a reserved name`);
-      if (mode === 'acme') {
+      if (ca.isPublic) {
         found.push({
           level,
           what: `${name} is a reserved name, which the public DNS does not have.`,
@@ -159,7 +159,7 @@ async function relevantCaa(
 const KNOWN = ['critical', 'issue', 'issuewild', 'iodef', 'issuemail', 'contactemail', 'contactphone'];
 
 export async function checkCaa({ config, host }: CheckContext): Promise<Looked | undefined> {
-  if (config.tls.mode !== 'acme') return undefined;
+  if (config.tls.ca?.isPublic !== true) return undefined;
   const names = allNamesOf(config).filter((name) => !isReserved(name));
   const found: Finding[] = [];
   const seen: string[] = [];

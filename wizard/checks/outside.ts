@@ -1,15 +1,8 @@
 /** Connectivity checks: registry access from the engine, outbound access from containers. */
-import type { Config } from '../config/config.ts';
 import type { EngineInfo, Output } from '../docker/engine.ts';
 import { Problem } from '../problem.ts';
 import { isPublic, isReserved } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
-
-const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
-
-/** URL of the ACME directory; undefined if no external CA is used. */
-export const acmeDirectory = ({ tls }: Config): string | undefined =>
-  tls.mode === 'acme' ? LETS_ENCRYPT : tls.mode === 'directory' ? tls.directory : undefined;
 
 /** Name and URL of an image's registry; Docker Hub if the reference names none. */
 export function registryOf(reference: string): { name: string; url: string } {
@@ -93,8 +86,8 @@ export function outsideOf({
   caddy = '',
 }: Pick<CheckContext, 'config'> & { readonly caddy?: string | undefined }): string | undefined {
   const url =
-    acmeDirectory(config) ??
-    (config.tls.mode === 'proxy' && caddy.includes('@') ? registryOf(caddy).url : undefined);
+    config.tls.ca?.directory ??
+    (config.tls.proxy !== undefined && caddy.includes('@') ? registryOf(caddy).url : undefined);
   return url === undefined || isReserved(new URL(url).hostname) ? undefined : url;
 }
 
@@ -131,7 +124,7 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
   const output = await curl(context, url);
   if (output === undefined) return undefined;
   // A private CA is fine: Caddy trusts it by configuration, and here only reaching it matters.
-  if (output.code === 0 || (output.code === UNKNOWN_ROOT && context.config.tls.mode === 'directory'))
+  if (output.code === 0 || (output.code === UNKNOWN_ROOT && context.config.tls.ca?.isPublic === false))
     return { seen: `a container reaches ${hostname}`, found: [] };
   const seen = `in a container, curl ${url}: ${reason(output)}`;
   if (output.code >= NOT_RUN) {

@@ -1,6 +1,7 @@
 /** Checks whether Caddy's ports are free, and whether the proxy port is open to others. */
 import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
+import { PRIVATE_RANGES } from '../ingress/tls.ts';
 import { Problem } from '../problem.ts';
 import { isPublic } from '../config/addresses.ts';
 import type { CheckContext, Looked } from './check.ts';
@@ -13,7 +14,7 @@ export function collides(bind: string, address: string): boolean {
 
 /** Host ports that Caddy needs. */
 export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
-  if (tls.mode === 'proxy') return [{ protocol: 'tcp', port: tls.port }];
+  if (tls.proxy !== undefined) return [{ protocol: 'tcp', port: tls.proxy.port }];
   return [
     { protocol: 'tcp', port: 80 },
     { protocol: 'tcp', port: 443 },
@@ -68,17 +69,18 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
 
 /** Requests through Docker's userland proxy come from a private address, and private addresses are trusted by default. */
 export async function checkProxy({ config }: CheckContext): Promise<Looked | undefined> {
-  const { bind, tls } = config;
-  if (tls.mode !== 'proxy') return undefined;
+  const { bind } = config;
+  const { proxy } = config.tls;
+  if (proxy === undefined) return undefined;
   const isOpen = bind === '0.0.0.0' || bind === '::' || isPublic(bind);
   return {
-    seen: `on ${bind}:${tls.port}, ${tls.proxies} trusted`,
+    seen: `on ${bind}:${proxy.port}, ${proxy.trusted} trusted`,
     found:
-      isOpen && tls.proxies === 'private_ranges'
+      isOpen && proxy.trusted === PRIVATE_RANGES
         ? [
             {
               level: 'warning',
-              what: `Port ${tls.port}, meant for your proxy, is open to everyone on ${bind}.`,
+              what: `Port ${proxy.port}, meant for your proxy, is open to everyone on ${bind}.`,
               means: 'Clients that connect to it can claim any address and evade limits and bans.',
               next: 'Use --bind 127.0.0.1 or a private address that only your proxy reaches, or name the proxy with --tls-proxies.',
             },

@@ -98,12 +98,11 @@ const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Ca
 
 /** PEM of the CA certificates that visitors trust; undefined: the public ones. */
 async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
-  const file =
-    tls.mode === 'internal'
-      ? join(folder, 'trust/root.crt')
-      : tls.mode === 'directory' && tls.directoryRoot !== undefined
-        ? join(folder, 'caddy/custom', tls.directoryRoot)
-        : undefined;
+  const file = tls.isLab
+    ? join(folder, 'trust/root.crt')
+    : tls.ca?.root === undefined
+      ? undefined
+      : join(folder, 'caddy/custom', tls.ca.root);
   return file === undefined ? undefined : readFile(file, 'utf8').catch(() => undefined);
 }
 
@@ -170,7 +169,7 @@ function wrongWith(
 /** Checks the served certificates: issuer, names, validity, and whether this site's Caddy serves them. @param port HTTPS port */
 export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
   const { config, folder, info, exists, now } = context;
-  if (info instanceof Problem || config.tls.mode === 'proxy' || !exists) return undefined;
+  if (info instanceof Problem || config.tls.proxy !== undefined || !exists) return undefined;
   const address = ingressAddress(config);
   const where = `${address.includes(':') ? `[${address}]` : address}:${port}`;
   const ca = await rootsOf(folder, config);

@@ -266,7 +266,7 @@ export async function setUp(
   progress.say('');
   const root = ` (your browser will warn; the CA certificate is ${where}/trust/root.crt)`;
   progress.say(
-    `  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}${config.tls.mode === 'internal' ? root : ''}`,
+    `  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}${config.tls.isLab ? root : ''}`,
   );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);

@@ -1,8 +1,8 @@
 /** The validated answers as a typed structure. */
+import { tlsOf } from '../ingress/tls.ts';
+import type { Tls } from '../ingress/tls.ts';
 import type { Answers } from './question.ts';
 
-/** proxy: another reverse proxy terminates TLS in front of Caddy. */
-export type TlsMode = 'acme' | 'directory' | 'internal' | 'proxy';
 export type MailMode = 'none' | 'smtp' | 'catcher';
 
 export interface Mail {
@@ -28,16 +28,7 @@ export interface Config {
   /** Compose project name: the prefix of all volumes, networks and containers. */
   readonly name: string;
   readonly apps: readonly AppConfig[];
-  readonly tls: {
-    readonly mode: TlsMode;
-    readonly email: string | undefined;
-    /** URL of the ACME directory, and the file in caddy/custom with its CA certificate; mode directory. */
-    readonly directory: string | undefined;
-    readonly directoryRoot: string | undefined;
-    /** Host port that the other proxy sends requests to, and the addresses trusted for client IPs; mode proxy. */
-    readonly port: number;
-    readonly proxies: string;
-  };
+  readonly tls: Tls;
   readonly mail: Mail;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
@@ -70,14 +61,7 @@ export function configOf(answers: Answers): Config {
         admin: text(`apps.${id}.admin`),
         email: text(`apps.${id}.email`),
       })),
-    tls: {
-      mode: text('tls.mode') as TlsMode,
-      email: maybe('tls.email'),
-      directory: maybe('tls.directory'),
-      directoryRoot: maybe('tls.directory-root'),
-      port: Number(answers['tls.port'] ?? 8080),
-      proxies: maybe('tls.proxies') ?? 'private_ranges',
-    },
+    tls: tlsOf(answers),
     mail: {
       mode: mailMode,
       // Host name of the catcher's container on the site's network.

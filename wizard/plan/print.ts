@@ -105,15 +105,13 @@ export function summaryLines(plan: Plan, tuning: string | undefined, width: numb
         plan.passwords.map((app) => `password of ${app}`),
       ),
     );
-  lines.push(
-    ...entry(
-      'Then',
-      hasChanges(plan)
-        ? `${plan.steps.length} steps of the apps (completed ones are skipped); the site is proven`
-        : 'the site is proven again',
-    ),
-  );
-  return lines;
+  if (!hasChanges(plan)) return [...lines, ...entry('Then', 'the site is proven again')];
+  const steps = plan.steps.map(({ title }) => title).join('; ');
+  return [
+    ...lines,
+    ...entry('Steps', steps === '' ? '' : `${steps} (completed ones are skipped)`),
+    ...entry('Then', 'the site is proven'),
+  ];
 }
 
 /** Every changed file in full, env files by variable name without values. */

@@ -52,7 +52,7 @@ export async function prove(
     config,
     // Names with `internal` certificates need not be in DNS, so connect to Caddy's address; otherwise use DNS.
     http: client(
-      config.tls.mode === 'internal' ? ingress : undefined,
+      config.tls.isLab ? ingress : undefined,
       ca,
       subjects.flatMap(({ names }) => names),
     ),
@@ -116,7 +116,7 @@ export function gatesOf(
   { engine, ingress, ca, http }: { engine: Engine; ingress: string; ca: string | undefined; http: Client },
 ): { readonly proof: Proof; readonly closed: string }[] {
   // In that mode the client connects to Caddy's address, and only this site has a certificate of the internal CA.
-  if (tls.mode === 'internal') return [];
+  if (tls.isLab) return [];
   const visitor: Visitor = {
     http,
     id: async () => {
@@ -126,11 +126,16 @@ export function gatesOf(
       return id;
     },
   };
-  if (tls.mode === 'proxy')
+  if (tls.proxy !== undefined)
     return [
       {
         proof: noting(
-          proxyProof(visitor, names, `${ingress.includes(':') ? `[${ingress}]` : ingress}:${tls.port}`, live),
+          proxyProof(
+            visitor,
+            names,
+            `${ingress.includes(':') ? `[${ingress}]` : ingress}:${tls.proxy.port}`,
+            live,
+          ),
         ),
         closed: 'your proxy does not forward to this site yet',
       },
@@ -157,15 +162,15 @@ async function trusted(
   store: Store,
   inside: ProofContext['inside'],
 ): Promise<string | undefined> {
-  if (tls.mode === 'internal') {
+  if (tls.isLab) {
     const root = splitRoot(store.get('tls.root').reveal());
     return 'certificate' in root ? root.certificate : undefined;
   }
-  if (tls.mode !== 'directory' || tls.directoryRoot === undefined) return undefined;
+  if (tls.ca?.root === undefined) return undefined;
   try {
     // The file as Caddy sees it. The CA's server and its certificates may have different roots; the file has both.
     const { code, stdout } = await inside('caddy', {
-      argv: ['cat', `/etc/caddy/custom/${tls.directoryRoot}`],
+      argv: ['cat', `/etc/caddy/custom/${tls.ca.root}`],
     });
     return code === 0 ? stdout : undefined;
   } catch {

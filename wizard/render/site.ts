@@ -15,6 +15,7 @@ import type { Lock } from '../plan/lock.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
+import { PRIVATE_RANGES } from '../ingress/tls.ts';
 import type { Network } from '../docker/engine.ts';
 import { fillCaddy } from './caddy.ts';
 import {
@@ -86,18 +87,17 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   for (const { id } of config.apps)
     for (const name of Object.keys(appOf(id).images)) variables[image(name)] = '';
   for (const [name, entry] of Object.entries(lock)) variables[image(name)] = lockedReference(entry);
-  if (config.tls.directory !== undefined) variables['TLS_DIRECTORY'] = config.tls.directory;
+  const { ca, proxy } = config.tls;
+  if (ca !== undefined) variables['TLS_DIRECTORY'] = ca.directory;
   variables['TLS_DIRECTORY_ROOT'] =
-    config.tls.directoryRoot === undefined
-      ? '/etc/ssl/certs/ca-certificates.crt'
-      : `/etc/caddy/custom/${config.tls.directoryRoot}`;
-  variables['TRUSTED_PROXIES'] = config.tls.proxies;
+    ca?.root === undefined ? '/etc/ssl/certs/ca-certificates.crt' : `/etc/caddy/custom/${ca.root}`;
+  variables['TRUSTED_PROXIES'] = proxy?.trusted ?? PRIVATE_RANGES;
   for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(config, app));
   // The scheme of a site's address decides whether Caddy gets certificates for it.
   for (const [name, value] of Object.entries(variables)) {
     if (name.endsWith('_DOMAIN')) {
       variables[name.replace(/_DOMAIN$/, '_ADDRESS')] =
-        `${config.tls.mode === 'proxy' ? 'http' : 'https'}://${value}`;
+        `${config.tls.proxy !== undefined ? 'http' : 'https'}://${value}`;
     }
   }
   return variables;
@@ -197,7 +197,7 @@ async function renderCompose(
   for (const app of config.apps) {
     // An app reaches its own domain through Caddy. A lab's names are in no DNS, so there Caddy has all of them as aliases.
     const { front, publicOnly = false, caddyMounts } = appOf(app.id);
-    const lab = config.tls.mode === 'internal';
+    const lab = config.tls.isLab;
     const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
     joinNetwork(joined, 'caddy', front, names);
     // Another name, for the same reason as in openIPv6.
@@ -210,8 +210,8 @@ async function renderCompose(
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
   if (config.mail.mode === 'catcher') separateMail(joined, config);
-  if (config.tls.mode === 'proxy')
-    service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.port}:80`];
+  if (config.tls.proxy !== undefined)
+    service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.proxy.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);
   for (const [name, entry] of Object.entries(lock)) {
     for (const [serviceName, one] of Object.entries(joined.services)) {
@@ -274,7 +274,7 @@ export async function renderSite({
   pictures = {},
   ...engine
 }: RenderInput): Promise<RenderedSite> {
-  const root = config.tls.mode === 'internal' ? rootFiles(store.get('tls.root')) : undefined;
+  const root = config.tls.isLab ? rootFiles(store.get('tls.root')) : undefined;
   const variables = siteVariables(config, lock);
   if (root !== undefined) variables['ROOT_FILE'] = root.path;
   const compose = await renderCompose(config, lock, variables, engine);
@@ -351,10 +351,10 @@ export async function renderSite({
       ),
     );
   }
-  if (config.tls.mode === 'proxy') {
+  if (config.tls.proxy !== undefined) {
     for (const name of ['nginx.conf', 'Caddyfile']) {
       const template = await readAsset(`caddy/front/${name}`);
-      const ingress = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.port}`;
+      const ingress = `${['0.0.0.0', '::'].includes(config.bind) ? '127.0.0.1' : (variables['BIND'] ?? '')}:${config.tls.proxy.port}`;
       const texts = allNamesOf(config).map((domain) =>
         fillCaddy(template, { DOMAIN: domain, INGRESS: ingress }),
       );

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { APP_IDS } from '../../../wizard/apps/index.ts';
-import type { TlsMode } from '../../../wizard/config/config.ts';
+import { TLS_MODES } from '../../../wizard/ingress/tls.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
 import type { Client } from '../../../wizard/prove/http.ts';
 import { gatesOf } from '../../../wizard/prove/prove.ts';
@@ -181,15 +181,13 @@ describe('each proof is broken at least once', () => {
   });
 
   test('gates', () => {
-    const of = (mode: TlsMode): string[] =>
+    const of = (mode: string): string[] =>
       gatesOf(
-        configWith({ 'tls.mode': mode }),
+        configWith({ 'tls.mode': mode, 'tls.directory': 'https://ca.example.org/directory' }),
         { names: ['a.x.org'], live: false },
         { engine: {} as Engine, ingress: '127.0.0.1', ca: undefined, http: {} as Client },
       ).map(({ proof }) => proof.id);
-    expect(
-      [...new Set((['acme', 'directory', 'internal', 'proxy'] as const).flatMap(of))].toSorted(),
-    ).toEqual(GATES.toSorted());
+    expect([...new Set(TLS_MODES.flatMap(({ id }) => of(id)))].toSorted()).toEqual(GATES.toSorted());
   });
 
   test('the site above has every proof that there is', () => {

@@ -99,7 +99,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
     ...discoveryProofs(http, app, 'mastodon', 'mastodon_web'),
     ...neighbourProofs(context, app, byCurl(context, 'mastodon_sidekiq'), {
       own: false,
-      refusedBy: config.tls.mode === 'internal' ? undefined : 'Mastodon',
+      refusedBy: config.tls.isLab ? undefined : 'Mastodon',
     }),
     {
       id: 'instance',

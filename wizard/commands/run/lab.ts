@@ -1,3 +1,4 @@
+import { LAB_MODE } from '../../ingress/tls.ts';
 import { APP_IDS } from '../../apps/index.ts';
 import type { Given, Source } from '../../answers/resolve.ts';
 import { ownFolder } from '../find-site.ts';
@@ -11,7 +12,7 @@ function labSource(apps: string): Source {
     ['apps', given(apps)],
     ['name', given('fedi-lab')],
     ['bind', given('127.0.0.1')],
-    ['tls.mode', given('internal')],
+    ['tls.mode', given(LAB_MODE)],
     ['mail.mode', given('catcher')],
   ]);
   for (const id of apps.split(',')) {

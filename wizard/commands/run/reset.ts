@@ -1,3 +1,4 @@
+import { isLab } from '../../ingress/tls.ts';
 import { ALL_QUESTIONS } from '../../answers/questions.ts';
 import { CONFIG_FILE } from '../../answers/sources.ts';
 import { answersOf, readGeneration } from '../../apply/generations.ts';
@@ -49,7 +50,7 @@ async function wasLive(folder: string): Promise<string | undefined> {
     if (!proven) continue;
     const then = await readGeneration(folder, generation);
     // A generation that cannot be read may have been live.
-    if (then === undefined || (await answersOf(then))['tls.mode'] !== 'internal') return at;
+    if (then === undefined || !isLab(await answersOf(then))) return at;
   }
   return undefined;
 }
