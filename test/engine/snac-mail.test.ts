@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { sender, snacMail, snacMailOutcome } from '../../wizard/apps/snac/mail.ts';
-import type { Mail } from '../../wizard/config/config.ts';
+import type { SmtpSettings } from '../../wizard/config/mail.ts';
 import { mailEvidence } from '../../wizard/prove/mail.ts';
 import { MAIL_HOST, MAIL_PASSWORD, MAIL_USER, OTHER_HOST, postfix } from '../support/postfix.ts';
 import { docker, testSite, tool } from '../support/site.ts';
@@ -42,7 +42,7 @@ describe.sequential('mail of snac', () => {
     const run = await prove();
     expect(proof(run)?.['seen']).toContain(`accepted by ${MAIL_HOST}:587 for ${TO}: 250 2.0.0 Ok`);
     expect(run.code).toBe(0);
-    expect(server.inbox()).toMatch(/^Subject: Mail from snac-mail\.fedi\.test works\r?$/m);
+    expect(server.inbox()).toMatch(/^Subject: SmtpSettings from snac-mail\.fedi\.test works\r?$/m);
     expect(server.inbox()).toMatch(/^From: snac-daemon@snac-mail\.fedi\.test\r?$/m);
     expect(server.inbox()).toContain(`(Authenticated sender: ${MAIL_USER})`);
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
@@ -51,7 +51,7 @@ describe.sequential('mail of snac', () => {
     expect(`${run.stdout}${run.stderr}`).not.toContain('half');
   });
 
-  test.each<[string, number, Record<string, string>, Partial<Mail>, string]>([
+  test.each<[string, number, Record<string, string>, Partial<SmtpSettings>, string]>([
     [`smtps://${MAIL_HOST}:465`, 465, {}, { security: 'tls' }, 'accepted by'],
     [`smtp://${MAIL_HOST}:25`, 25, { smtp_username: '' }, { security: 'none' }, 'accepted by'],
     [`smtp://${MAIL_HOST}:587`, 587, { smtp_password: 'wrong' }, {}, 'rejected the log-in of anna@'],
@@ -80,8 +80,7 @@ describe.sequential('mail of snac', () => {
       { input: file, encoding: 'utf8' },
     );
     const outcome = snacMailOutcome({ code: status ?? 1, stdout, stderr });
-    const settings: Mail = {
-      mode: 'smtp',
+    const settings: SmtpSettings = {
       host: MAIL_HOST,
       port,
       security: 'starttls',

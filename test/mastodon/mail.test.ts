@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonMail, mastodonMailOutcome } from '../../wizard/apps/mastodon/mail.ts';
-import type { Mail } from '../../wizard/config/config.ts';
+import type { SmtpSettings } from '../../wizard/config/mail.ts';
 import { mailEvidence } from '../../wizard/prove/mail.ts';
 import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
 import { MAIL_HOST, MAIL_PASSWORD, MAIL_USER, OTHER_HOST, STRANGER, postfix } from '../support/postfix.ts';
@@ -154,8 +154,8 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
   });
 
   test('what each refusal is called in net-smtp, and what we say', () => {
-    const port = (number: number): Partial<Mail> => ({ port: number });
-    const cases: readonly (readonly [Partial<Mail>, string])[] = [
+    const port = (number: number): Partial<SmtpSettings> => ({ port: number });
+    const cases: readonly (readonly [Partial<SmtpSettings>, string])[] = [
       [{}, 'accepted by'],
       [{ from: STRANGER }, `rejected ${STRANGER} as the sender`],
       [port(2525), 'nothing listens on port 2525'],
@@ -166,8 +166,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       [port(465), 'expects TLS on port 465'],
       [{ user: undefined }, 'requires a log-in'],
     ];
-    const mails = cases.map(([more]): Mail => ({
-      mode: 'smtp',
+    const mails = cases.map(([more]): SmtpSettings => ({
       host: MAIL_HOST,
       port: 587,
       security: 'starttls',
@@ -212,7 +211,7 @@ end
     const said = lines.map((line, i) => {
       try {
         return mailEvidence(
-          mails[i] as Mail,
+          mails[i] as SmtpSettings,
           ADDRESS,
           mastodonMailOutcome({ code: 0, stdout: line, stderr }),
         );

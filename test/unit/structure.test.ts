@@ -119,12 +119,24 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
-  apply: ['checks', 'render', 'plan', 'answers', 'apps', 'prove', 'config', 'secrets', 'docker'],
+  apply: [
+    'checks',
+    'render',
+    'plan',
+    'answers',
+    'apps',
+    'components',
+    'prove',
+    'config',
+    'secrets',
+    'docker',
+  ],
   ask: ['answers', 'apps', 'config'],
   checks: ['apps', 'prove', 'config', 'docker', 'ingress'],
-  render: ['plan', 'answers', 'apps', 'config', 'secrets', 'docker', 'ingress'],
-  plan: ['answers', 'apps', 'config', 'docker'],
-  answers: ['apps', 'config', 'secrets', 'ingress'],
+  render: ['plan', 'answers', 'apps', 'components', 'config', 'secrets', 'docker', 'ingress'],
+  plan: ['answers', 'apps', 'components', 'config', 'docker'],
+  answers: ['apps', 'components', 'config', 'secrets', 'ingress'],
+  components: ['apps/app.ts', 'render/compose.ts', 'config'],
   apps: ['render/compose.ts', 'render/env.ts', 'prove', 'config', 'secrets', 'docker'],
   prove: ['config', 'secrets', 'docker'],
   secrets: [],
@@ -346,6 +358,15 @@ test('secrets and checks have names of their own', () => {
   const names = [...SITE_SECRETS, ...APP_IDS.flatMap((id) => appOf(id).secrets)].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);
+});
+
+test('only config/mail.ts compares mail modes', () => {
+  expect(
+    MODULES.filter(
+      ({ path, code }) =>
+        path !== 'config/mail.ts' && /mail\.mode'?\]?\s*[!=]==|[!=]==\s*'(?:smtp|catcher)'/.test(code),
+    ).map(({ path }) => path),
+  ).toEqual([]);
 });
 
 test('only ingress/ compares TLS modes', () => {

@@ -8,6 +8,8 @@ import * as parse from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
+import { COMPONENTS } from '../components/index.ts';
+import { MAIL_MODES, hasServer } from '../config/mail.ts';
 import { domainForEver } from '../config/later.ts';
 import type { Answers, Question } from '../config/question.ts';
 
@@ -101,8 +103,6 @@ function appQuestions(id: string): Question[] {
   ];
 }
 
-const isMail = (answers: Answers): boolean => answers['mail.mode'] === 'smtp';
-
 const MAIL_QUESTIONS: readonly Question[] = [
   {
     key: 'mail.mode',
@@ -110,13 +110,9 @@ const MAIL_QUESTIONS: readonly Question[] = [
     message: 'Outgoing mail',
     help: 'How the server sends e-mail. `none` is fine to start with; `catcher` keeps all mail in a container, for testing.',
     more: 'Without mail, users cannot reset their passwords or confirm their address when they sign up. Most hosting providers block port 25, so use the SMTP server of a mail provider. You can set it later; a test mail proves that it works.',
-    choices: [
-      { value: 'none', name: 'No mail yet' },
-      { value: 'smtp', name: 'Through a mail provider (SMTP)' },
-      { value: 'catcher', name: 'To a mail catcher on this host (for testing)' },
-    ],
-    parse: parse.parseChoice(['none', 'smtp', 'catcher']),
-    initial: () => 'none',
+    choices: MAIL_MODES.map(({ id, title }) => ({ value: id, name: title })),
+    parse: parse.parseChoice(MAIL_MODES.map(({ id }) => id)),
+    initial: () => MAIL_MODES[0]?.id,
   },
   {
     key: 'mail.host',
@@ -124,7 +120,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     message: 'Mail server',
     help: 'Host name of the provider’s SMTP server.',
     parse: parse.parseOuterHost,
-    when: isMail,
+    when: hasServer,
   },
   {
     key: 'mail.port',
@@ -133,7 +129,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     help: 'Default 465, which uses TLS; 587 uses STARTTLS.',
     parse: parse.parsePort,
     initial: () => 465,
-    when: isMail,
+    when: hasServer,
   },
   {
     key: 'mail.security',
@@ -149,7 +145,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     follows: 'mail.port',
     initial: (answers) =>
       answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
-    when: isMail,
+    when: hasServer,
   },
   {
     key: 'mail.user',
@@ -158,7 +154,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     help: 'Leave empty if the server needs no login.',
     parse: parse.parseLine,
     optional: true,
-    when: isMail,
+    when: hasServer,
   },
   {
     key: 'mail.password',
@@ -168,7 +164,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     parse: parse.parsePassword,
     secret: true,
     optional: true,
-    when: (answers) => isMail(answers) && answers['mail.user'] !== undefined,
+    when: (answers) => hasServer(answers) && answers['mail.user'] !== undefined,
   },
   {
     key: 'mail.from',
@@ -180,7 +176,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
       const domain = answers[`apps.${String(answers['apps']).split(',')[0]}.domain`];
       return domain === undefined ? undefined : `notifications@${String(domain)}`;
     },
-    when: isMail,
+    when: hasServer,
   },
 ];
 
@@ -256,10 +252,10 @@ const TLS_QUESTIONS: readonly Question[] = [
 ];
 
 /** Images of the site; apps define their own. */
-export const SITE_IMAGES = {
+export const SITE_IMAGES: Readonly<Record<string, ImageSpec>> & { readonly caddy: ImageSpec } = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
-  mail: { reference: 'docker.io/axllent/mailpit:v1.30.5' },
-} as const;
+  ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
+};
 
 function imageQuestion(name: string, spec: ImageSpec): Question {
   return {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { healthLines } from '../docker/health.ts';
 import { APP_IDS } from '../apps/index.ts';
+import { COMPONENTS } from '../components/index.ts';
 import type { Container, Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { keptFiles } from './files.ts';
@@ -63,7 +64,8 @@ export const leftovers = (containers: readonly Container[], site: RenderedSite):
 
 /** Whether fedi-setup creates this service or network; others are the user's own. */
 const isOurs = (name: string): boolean =>
-  ['caddy', 'mail', 'edge', 'edge6'].includes(name) || APP_IDS.some((id) => isOf(id, name));
+  ['caddy', 'edge', 'edge6', ...COMPONENTS.map(({ id }) => id)].includes(name) ||
+  APP_IDS.some((id) => isOf(id, name));
 
 /** Removes networks and anonymous volumes of earlier settings. */
 export async function removeUnused(

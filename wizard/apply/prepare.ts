@@ -95,7 +95,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   const classes = new Map(secretSpecs(config).map((spec) => [spec.name, spec.class]));
   for (const [name, value] of Object.entries(resolved.secrets))
     store.put(name, classes.get(name) ?? 'free', value, now());
-  if (config.mail.user !== undefined && !store.has('mail.password')) {
+  if (config.mail.server?.user !== undefined && !store.has('mail.password')) {
     throw new Problem(EXIT.USAGE, 'Outgoing mail has a user name but no password.', {
       means: 'Nothing was changed.',
       next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',

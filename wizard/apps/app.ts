@@ -267,6 +267,8 @@ export interface App {
   readonly publicOnly?: boolean;
   /** Name → text of further files in `trust/`, for software that needs one to find the CA certificate. */
   readonly trustFiles?: Readonly<Record<string, string>>;
+  /** Compose services that send mail. */
+  readonly mailClients: readonly string[];
   /** Edits the parsed Compose file according to the answers. */
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];

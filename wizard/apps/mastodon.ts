@@ -1,11 +1,12 @@
 /** Mastodon. Formats, pitfalls and exit codes are those of upstream v4.6.5. */
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
-import type { AppConfig, Mail } from '../config/config.ts';
+import type { AppConfig } from '../config/config.ts';
+import type { Mail } from '../config/mail.ts';
 import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
 import { domainForEver, neverOlder } from '../config/later.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { dropService, joinNetwork, service } from '../render/compose.ts';
+import { dropService, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
@@ -151,21 +152,21 @@ const text = (answers: Answers, name: string): string => String(answers[key(name
 const webDomain = (app: AppConfig, answers: Answers): string => text(answers, 'web-domain') || app.domain;
 
 /** Mail settings → consistent variables (mail 2.9 rejects STARTTLS with implicit TLS). */
-function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
+function mailEnv({ server, from }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
   // `test` discards every mail; otherwise mail would pile up in a queue.
-  if (mail.mode === 'none')
+  if (server === undefined)
     return { SMTP_DELIVERY_METHOD: 'test', SMTP_FROM_ADDRESS: `notifications@${app.domain}` };
   return {
-    SMTP_SERVER: mail.host,
-    SMTP_PORT: mail.port,
-    SMTP_FROM_ADDRESS: mail.from || `notifications@${app.domain}`,
-    SMTP_LOGIN: mail.user,
-    SMTP_PASSWORD: mail.user === undefined ? undefined : password(),
+    SMTP_SERVER: server.host,
+    SMTP_PORT: server.port,
+    SMTP_FROM_ADDRESS: from || `notifications@${app.domain}`,
+    SMTP_LOGIN: server.user,
+    SMTP_PASSWORD: server.user === undefined ? undefined : password(),
     // Without a user name net-smtp fails with every method except none.
-    SMTP_AUTH_METHOD: mail.user === undefined ? 'none' : 'plain',
-    SMTP_TLS: mail.security === 'tls' ? 'true' : undefined,
-    SMTP_ENABLE_STARTTLS: mail.security === 'starttls' ? 'always' : 'never',
-    SMTP_OPENSSL_VERIFY_MODE: mail.mode === 'catcher' ? 'none' : 'peer',
+    SMTP_AUTH_METHOD: server.user === undefined ? 'none' : 'plain',
+    SMTP_TLS: server.security === 'tls' ? 'true' : undefined,
+    SMTP_ENABLE_STARTTLS: server.security === 'starttls' ? 'always' : 'never',
+    SMTP_OPENSSL_VERIFY_MODE: server.isCatcher ? 'none' : 'peer',
   };
 }
 
@@ -324,13 +325,14 @@ export const mastodon: App = {
 
   problems: (config) => s3Problems(config, 'mastodon'),
 
+  mailClients: ['mastodon_sidekiq'],
+
   shape: (compose, config) => {
     if (!hasDatabase(config.answers)) dropService(compose, 'mastodon_db');
     if (!hasValkey(config.answers)) dropService(compose, 'mastodon_valkey');
     for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
       if (config.tls.isLab) (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
-    if (config.mail.mode === 'catcher') joinNetwork(compose, 'mastodon_sidekiq', 'mail');
     const layout = SIDEKIQ[text(config.answers, 'sidekiq') as Layout];
     const whole = service(compose, 'mastodon_sidekiq');
     for (const [suffix, queues] of Object.entries(layout)) {

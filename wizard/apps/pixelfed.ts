@@ -1,11 +1,12 @@
 /** Pixelfed. Formats, pitfalls and exit codes are those of upstream's source 0.12.6, its images and schema at 0.14. */
 import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import type { AppConfig, Config, Mail } from '../config/config.ts';
+import type { AppConfig, Config } from '../config/config.ts';
+import type { Mail } from '../config/mail.ts';
 import { neverOlder } from '../config/later.ts';
 import { parseChoice, parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
-import { joinNetwork, service } from '../render/compose.ts';
+import { service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
@@ -186,26 +187,26 @@ function vapidPublic(privateHalf: string): string {
 }
 
 /** Mail settings → consistent variables, under the names of both Laravel versions. */
-function mailEnv(mail: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
-  const from = { MAIL_FROM_ADDRESS: mail.from || `notifications@${app.domain}` };
-  if (mail.mode === 'none') return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
+function mailEnv({ server, from: sender }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
+  const from = { MAIL_FROM_ADDRESS: sender || `notifications@${app.domain}` };
+  if (server === undefined) return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
   return {
     MAIL_MAILER: 'smtp',
     MAIL_DRIVER: 'smtp',
-    MAIL_HOST: mail.host,
-    MAIL_PORT: mail.port,
+    MAIL_HOST: server.host,
+    MAIL_PORT: server.port,
     // Only this requires TLS (symfony/mailer 7.3 and later). Otherwise STARTTLS is used if offered, and an attacker can
     // remove the offer.
     MAIL_URL:
-      mail.security === 'none'
+      server.security === 'none'
         ? undefined
-        : `smtp://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}?require_tls=true`,
-    MAIL_SCHEME: mail.security === 'tls' ? 'smtps' : 'smtp',
+        : `smtp://${server.host.includes(':') ? `[${server.host}]` : server.host}:${server.port}?require_tls=true`,
+    MAIL_SCHEME: server.security === 'tls' ? 'smtps' : 'smtp',
     // Older versions read only this one.
-    MAIL_ENCRYPTION: mail.security === 'none' ? undefined : 'tls',
-    MAIL_AUTO_TLS: mail.security === 'none' ? 'false' : 'true',
-    MAIL_USERNAME: mail.user,
-    MAIL_PASSWORD: mail.user === undefined ? undefined : password(),
+    MAIL_ENCRYPTION: server.security === 'none' ? undefined : 'tls',
+    MAIL_AUTO_TLS: server.security === 'none' ? 'false' : 'true',
+    MAIL_USERNAME: server.user,
+    MAIL_PASSWORD: server.user === undefined ? undefined : password(),
     MAIL_EHLO_DOMAIN: app.domain,
     ...from,
   };
@@ -271,7 +272,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
 
     OPEN_REGISTRATION: registrations === 'open' ? 'true' : 'false',
     INSTANCE_CUR_REG: registrations === 'approved' ? 'true' : 'false',
-    ENFORCE_EMAIL_VERIFICATION: mail.mode === 'none' ? 'false' : 'true',
+    ENFORCE_EMAIL_VERIFICATION: mail.server === undefined ? 'false' : 'true',
 
     ACTIVITY_PUB: 'true',
     AP_REMOTE_FOLLOW: 'true',
@@ -432,17 +433,17 @@ export const pixelfed: App = {
     ...(bucketOf(config.answers, 'pixelfed')?.acl === 'none'
       ? ['Pixelfed always sets an ACL on each object. Use a bucket that allows ACLs.']
       : []),
-    ...(config.mail.mode === 'none' && text(config.answers, 'registrations') !== 'none'
+    ...(config.mail.server === undefined && text(config.answers, 'registrations') !== 'none'
       ? [
           'Pixelfed confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up.',
         ]
       : []),
   ],
 
+  mailClients: ['pixelfed_web', 'pixelfed_horizon'],
+
   shape: (compose, config) => {
     shapeData(compose, config.answers);
-    if (config.mail.mode === 'catcher')
-      for (const name of ['pixelfed_web', 'pixelfed_horizon']) joinNetwork(compose, name, 'mail');
     if (config.tls.isLab)
       for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
         const one = service(compose, name);

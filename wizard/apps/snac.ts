@@ -1,8 +1,8 @@
 /** snac: one small process that stores its data in plain files. We build its image: compose/snac/. */
-import type { Mail } from '../config/config.ts';
+import type { SmtpServer } from '../config/mail.ts';
 import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
-import { joinNetwork, service } from '../render/compose.ts';
+import { service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
@@ -25,8 +25,8 @@ function parseAdmin(text: string): Parsed<string> {
 }
 
 /** smtps:// is implicit TLS. With smtp:// snac requires STARTTLS on port 587 and never uses it on other ports (measured on 2.96). */
-function smtpUrl(mail: Mail): string {
-  return `${mail.security === 'tls' ? 'smtps' : 'smtp'}://${mail.host.includes(':') ? `[${mail.host}]` : mail.host}:${mail.port}`;
+function smtpUrl({ host, port, security }: SmtpServer): string {
+  return `${security === 'tls' ? 'smtps' : 'smtp'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** The user of the image: compose/snac/Dockerfile. */
@@ -68,12 +68,12 @@ export const snac: App = {
       SNAC_HOST: app.domain,
       SNAC_ADMIN_EMAIL: app.email,
       // Empty on purpose: the entry point then removes an earlier value from server.json.
-      ...(config.mail.mode === 'none'
+      ...(config.mail.server === undefined
         ? { SNAC_SMTP_URL: '', SNAC_SMTP_USERNAME: '', SNAC_SMTP_PASSWORD: '' }
         : {
-            SNAC_SMTP_URL: smtpUrl(config.mail),
-            SNAC_SMTP_USERNAME: config.mail.user ?? '',
-            SNAC_SMTP_PASSWORD: config.mail.user === undefined ? '' : secret('mail.password'),
+            SNAC_SMTP_URL: smtpUrl(config.mail.server),
+            SNAC_SMTP_USERNAME: config.mail.server.user ?? '',
+            SNAC_SMTP_PASSWORD: config.mail.server.user === undefined ? '' : secret('mail.password'),
           }),
       ...(config.tls.isLab ? { SNAC_CA_FILE: `${TRUST_FOLDER}/root.crt` } : {}),
     },
@@ -82,18 +82,17 @@ export const snac: App = {
   variables: (_config, app) => ({ SNAC_DOMAIN: app.domain }),
 
   problems: (config) =>
-    config.mail.mode === 'smtp' && config.mail.security === 'starttls' && config.mail.port !== 587
+    config.mail.server?.security === 'starttls' && config.mail.server.port !== 587
       ? [
           'snac uses STARTTLS on port 587 only; on other ports the password would be sent unencrypted. Use port 587, or 465 with tls.',
         ]
       : [],
 
+  mailClients: ['snac'],
+
   shape: (compose, config) => {
     if (config.tls.isLab) {
       (service(compose, 'snac').volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
-    }
-    if (config.mail.mode === 'catcher') {
-      joinNetwork(compose, 'snac', 'mail');
     }
   },
 

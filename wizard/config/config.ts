@@ -1,19 +1,9 @@
 /** The validated answers as a typed structure. */
 import { tlsOf } from '../ingress/tls.ts';
 import type { Tls } from '../ingress/tls.ts';
+import { mailOf } from './mail.ts';
+import type { Mail } from './mail.ts';
 import type { Answers } from './question.ts';
-
-export type MailMode = 'none' | 'smtp' | 'catcher';
-
-export interface Mail {
-  readonly mode: MailMode;
-  /** Set when mode is smtp. */
-  readonly host: string;
-  readonly port: number;
-  readonly security: 'tls' | 'starttls' | 'none';
-  readonly user: string | undefined;
-  readonly from: string;
-}
 
 /** One app of the site. */
 export interface AppConfig {
@@ -44,13 +34,10 @@ export function configOf(answers: Answers): Config {
     if (value === undefined) throw new Error(`no answer for ${key}`);
     return String(value);
   };
-  const maybe = (key: string): string | undefined =>
-    answers[key] === undefined ? undefined : String(answers[key]);
   const images: Record<string, string> = {};
   for (const [key, value] of Object.entries(answers)) {
     if (key.startsWith('images.')) images[key.slice('images.'.length)] = String(value);
   }
-  const mailMode = text('mail.mode') as MailMode;
   return {
     name: text('name'),
     apps: text('apps')
@@ -62,15 +49,7 @@ export function configOf(answers: Answers): Config {
         email: text(`apps.${id}.email`),
       })),
     tls: tlsOf(answers),
-    mail: {
-      mode: mailMode,
-      // Host name of the catcher's container on the site's network.
-      host: mailMode === 'catcher' ? 'mail' : (maybe('mail.host') ?? ''),
-      port: mailMode === 'catcher' ? 1025 : Number(answers['mail.port'] ?? 0),
-      security: mailMode === 'catcher' ? 'none' : ((maybe('mail.security') ?? 'none') as Mail['security']),
-      user: maybe('mail.user'),
-      from: maybe('mail.from') ?? '',
-    },
+    mail: mailOf(answers),
     bind: text('bind'),
     images,
     answers,

@@ -5,6 +5,7 @@ import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
+import { COMPONENTS } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
 import type { Image } from '../docker/engine.ts';
 import { cannotRead } from '../atomic.ts';
@@ -34,7 +35,7 @@ export function wantedImages(
   arch: NodeJS.Architecture = process.arch,
 ): Record<string, WantedImage> {
   const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
-  if (config.mail.mode === 'catcher') specs['mail'] = SITE_IMAGES.mail;
+  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
   for (const { id } of config.apps) {
     for (const [name, spec] of Object.entries(appOf(id).images))
       if (spec.when?.(config.answers) ?? true) specs[name] = spec;

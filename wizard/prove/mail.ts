@@ -1,5 +1,5 @@
 /** Proof of outgoing mail: the app sends one real mail with its own settings. Its text, and what errors mean. */
-import type { Mail } from '../config/config.ts';
+import type { SmtpSettings } from '../config/mail.ts';
 
 /** What an app reports back about the mail it tried to send. */
 export type MailOutcome =
@@ -14,13 +14,13 @@ export const mailText = (domain: string): { subject: string; text: string } => (
 });
 
 /** Returns the evidence; throws with the cause if the mail failed. @param sender of an app with a fixed sender */
-export function mailEvidence(mail: Mail, to: string, outcome: MailOutcome, sender?: string): string {
+export function mailEvidence(mail: SmtpSettings, to: string, outcome: MailOutcome, sender?: string): string {
   if ('error' in outcome) throw new Error(mailTrouble(mail, to, outcome.error, sender));
   return `accepted by ${mail.host}:${mail.port} for ${to}: ${outcome.accepted.trim().replaceAll(/\s+/g, ' ').slice(0, 80)}`;
 }
 
 /** Error messages of mail libraries (Ruby's net-smtp, PHP's mailers, libcurl) and servers → causes, most specific first. */
-const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: string) => string])[] = [
+const CAUSES: readonly (readonly [RegExp, (mail: SmtpSettings, to: string, sender?: string) => string])[] = [
   [
     /wrong version number|unknown protocol|packet length too long|http request/i,
     ({ port }) =>
@@ -92,7 +92,7 @@ const CAUSES: readonly (readonly [RegExp, (mail: Mail, to: string, sender?: stri
 ];
 
 /** Error of a mail library → its meaning and what to do, followed by the original message. */
-export function mailTrouble(mail: Mail, to: string, error: string, sender?: string): string {
+export function mailTrouble(mail: SmtpSettings, to: string, error: string, sender?: string): string {
   const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to, sender);
   const said = error.trim().replaceAll(/\s+/g, ' ').slice(0, 160);
   return `${mail.host}:${mail.port}: ${cause === undefined ? said : `${cause} (${said})`}`;

@@ -6,6 +6,7 @@ import type { DataMarker } from '../apps/app.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from './env.ts';
 import { readAsset } from '../assets.ts';
+import { COMPONENTS } from '../components/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../answers/schema.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
@@ -142,23 +143,6 @@ function openIPv6(file: ComposeFile, { name, bind }: Config): void {
     caddy.ports = (caddy.ports ?? []).flatMap((port) => [port.replace('[::]', '0.0.0.0'), port]);
 }
 
-/** Connects each app to the mail catcher by a separate network: on a shared one the apps could reach each other. */
-function separateMail(file: ComposeFile, { apps }: Config): void {
-  const { mail: shared = {}, ...others } = file.networks;
-  file.networks = others;
-  delete service(file, 'mail').networks?.['mail'];
-  for (const { id } of apps) {
-    const own = `${id}_mail`;
-    for (const [name, { networks = {} }] of Object.entries(file.services)) {
-      if (!isOf(id, name) || networks['mail'] === undefined) continue;
-      delete networks['mail'];
-      networks[own] = {};
-      file.networks[own] = { ...shared };
-    }
-    if (own in file.networks) joinNetwork(file, 'mail', own);
-  }
-}
-
 /**
  * Docker's client may set an HTTP proxy in every container. Excludes the site's containers from it, in both spellings of
  * the variable.
@@ -181,10 +165,13 @@ async function renderCompose(
 ): Promise<ComposeFile> {
   const load = async (name: string): Promise<ComposeFile> =>
     parseCompose(await readAsset(`compose/${name}.yaml`), variables);
+  const components = COMPONENTS.filter(({ isWanted }) => isWanted(config));
   const parts = [await load('caddy')];
-  if (config.mail.mode === 'catcher') parts.push(await load('mail'));
+  for (const { id } of components) parts.push(await load(id));
   for (const app of config.apps) {
     const file = await load(app.id);
+    for (const { id, clients } of components)
+      for (const name of clients(appOf(app.id))) joinNetwork(file, name, id);
     appOf(app.id).shape(file, config, app);
     for (const [volume, { device }] of Object.entries(dataFoldersOf(config, app))) {
       const one = file.volumes[volume];
@@ -209,7 +196,7 @@ async function renderCompose(
     const mounts = (caddyMounts ?? []).map((mount) => `${mount}:ro`);
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
-  if (config.mail.mode === 'catcher') separateMail(joined, config);
+  for (const { shape } of components) shape?.(joined, config);
   if (config.tls.proxy !== undefined)
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.proxy.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);

@@ -44,7 +44,7 @@ test('a post that is being deleted is not asked for until it is', async () => {
   const proofs = pixelfedProofs(
     {
       ...pixelfed(),
-      config: { answers: {}, apps: [], mail: { mode: 'none' } },
+      config: { answers: {}, apps: [], mail: { server: undefined, from: '' } },
       secret: () => undefined,
       first: false,
       mail: false,

@@ -1,10 +1,9 @@
 /** The words of a mail that does not leave; the errors are what Ruby's net-smtp, Postfix and providers really said. */
 import { describe, expect, test } from 'vitest';
-import type { Mail } from '../../../wizard/config/config.ts';
+import type { SmtpSettings } from '../../../wizard/config/mail.ts';
 import { mailEvidence, mailTrouble } from '../../../wizard/prove/mail.ts';
 
-const MAIL: Mail = {
-  mode: 'smtp',
+const MAIL: SmtpSettings = {
   host: 'smtp.example.org',
   port: 587,
   security: 'starttls',
@@ -22,7 +21,7 @@ test('accepted', () => {
 });
 
 describe('not accepted', () => {
-  test.each<[string, Partial<Mail>, string]>([
+  test.each<[string, Partial<SmtpSettings>, string]>([
     [
       'Net::SMTPAuthenticationError: 535 5.7.8 Error: authentication failed: authentication failure\n',
       {},

@@ -24,6 +24,7 @@ const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'
 
 export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
+  const { server, from } = config.mail;
   const web = String(config.answers['apps.mastodon.web-domain'] ?? app.domain);
   const base = `https://${web}`;
   const bucket = bucketOf(config.answers, 'mastodon');
@@ -197,7 +198,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
         return `${new URL(uri).pathname}, deleted (${gone.status})`;
       },
     },
-    ...(config.mail.mode === 'none' || !context.mail
+    ...(server === undefined || !context.mail
       ? []
       : [
           {
@@ -206,7 +207,7 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
             title: `A mail to ${app.email}`,
             run: async () =>
               mailEvidence(
-                config.mail,
+                { ...server, from },
                 app.email,
                 mastodonMailOutcome(await context.inside('mastodon_sidekiq', mastodonMail(app))),
               ),

@@ -88,6 +88,7 @@ interface Media {
 
 export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http, config } = context;
+  const { server, from } = config.mail;
   const base = `https://${app.domain}`;
   const bucket = bucketOf(config.answers, 'pixelfed');
   const tls = wantsTls(config.answers, context.secret);
@@ -284,7 +285,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         return `${new URL(url).pathname}, deleted (${gone})`;
       },
     },
-    ...(config.mail.mode === 'none' || !context.mail
+    ...(server === undefined || !context.mail
       ? []
       : [
           {
@@ -296,11 +297,11 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
                 'pixelfed_horizon',
                 php(MAIL, {
                   to: app.email,
-                  tls: config.mail.security === 'none' ? 0 : 1,
+                  tls: server.security === 'none' ? 0 : 1,
                   ...mailText(app.domain),
                 }),
               );
-              return mailEvidence(config.mail, app.email, JSON.parse(said) as MailOutcome);
+              return mailEvidence({ ...server, from }, app.email, JSON.parse(said) as MailOutcome);
             },
           },
         ]),

@@ -12,6 +12,7 @@ import { sender, snacMail, snacMailOutcome } from './mail.ts';
 
 export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
   const { http } = context;
+  const { server, from } = context.config.mail;
   const base = `https://${app.domain}`;
   // Passed from one proof to the next.
   const api = new ClientApi(http, base);
@@ -92,7 +93,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
         return `${new URL(uri).pathname}, deleted (${gone.status})`;
       },
     },
-    ...(context.config.mail.mode === 'none' || !context.mail
+    ...(server === undefined || !context.mail
       ? []
       : [
           {
@@ -102,7 +103,7 @@ export function snacProofs(context: ProofContext, app: AppConfig): Proof[] {
             needs: ['snac'],
             run: async () =>
               mailEvidence(
-                context.config.mail,
+                { ...server, from },
                 app.email,
                 snacMailOutcome(await context.inside('snac', snacMail(app, new Date()))),
                 sender(app),

@@ -1,3 +1,4 @@
+import { LAB_MAIL } from '../../config/mail.ts';
 import { LAB_MODE } from '../../ingress/tls.ts';
 import { APP_IDS } from '../../apps/index.ts';
 import type { Given, Source } from '../../answers/resolve.ts';
@@ -13,7 +14,7 @@ function labSource(apps: string): Source {
     ['name', given('fedi-lab')],
     ['bind', given('127.0.0.1')],
     ['tls.mode', given(LAB_MODE)],
-    ['mail.mode', given('catcher')],
+    ['mail.mode', given(LAB_MAIL)],
   ]);
   for (const id of apps.split(',')) {
     source.set(`apps.${id}.domain`, given(`${id}.localhost`));

@@ -1,0 +1,73 @@
+/** Where outgoing mail goes. Only this file knows the modes by name. */
+import type { Answers, Value } from './question.ts';
+
+/** A way to send mail, as the wizard offers it. */
+interface MailMode {
+  readonly id: string;
+  /** Entry in the wizard. */
+  readonly title: string;
+  readonly server?: (answers: Answers) => SmtpServer;
+}
+
+/** The server that apps deliver mail to. */
+export interface SmtpServer {
+  readonly host: string;
+  readonly port: number;
+  readonly security: 'tls' | 'starttls' | 'none';
+  readonly user: string | undefined;
+  /** The site's own catcher: it delivers nothing and has no certificate. */
+  readonly isCatcher: boolean;
+}
+
+export interface Mail {
+  /** Undefined: no mail is sent. */
+  readonly server: SmtpServer | undefined;
+  /** Sender; empty: each app has its own. */
+  readonly from: string;
+}
+
+/** Settings that a mail is sent with. */
+export type SmtpSettings = Omit<SmtpServer, 'isCatcher'> & Pick<Mail, 'from'>;
+
+/** Compose service of the catcher, and its port. */
+const CATCHER = { host: 'mail', port: 1025 } as const;
+
+const text = (value: Value | undefined): string | undefined =>
+  value === undefined ? undefined : String(value);
+
+/** In the order of the wizard; the first is the default. */
+const MODES = [
+  { id: 'none', title: 'No mail yet' },
+  {
+    id: 'smtp',
+    title: 'Through a mail provider (SMTP)',
+    server: (answers) => ({
+      host: text(answers['mail.host']) ?? '',
+      port: Number(answers['mail.port'] ?? 0),
+      security: (text(answers['mail.security']) ?? 'none') as SmtpServer['security'],
+      user: text(answers['mail.user']),
+      isCatcher: false,
+    }),
+  },
+  {
+    id: 'catcher',
+    title: 'To a mail catcher on this host (for testing)',
+    server: () => ({ ...CATCHER, security: 'none', user: undefined, isCatcher: true }),
+  },
+] as const satisfies readonly MailMode[];
+
+export type MailModeId = (typeof MODES)[number]['id'];
+
+/** The value of `mail.mode` for a trial server on this host. */
+export const LAB_MAIL = 'catcher' satisfies MailModeId;
+
+export const MAIL_MODES: readonly { readonly id: MailModeId; readonly title: string }[] = MODES;
+
+/** Whether the person names a server. */
+export const hasServer = (answers: Answers): boolean => answers['mail.mode'] === 'smtp';
+
+export function mailOf(answers: Answers): Mail {
+  const mode: MailMode | undefined = MODES.find(({ id }) => id === answers['mail.mode']);
+  if (mode === undefined) throw new Error(`no mail mode ${String(answers['mail.mode'])}`);
+  return { server: mode.server?.(answers), from: text(answers['mail.from']) ?? '' };
+}
