@@ -318,8 +318,14 @@ describe('bodies for snac, which reads one only by its length', () => {
   });
 
   test('few at a time, so that they fill neither memory nor its threads', async () => {
-    const long = await refused(5, { authorization: 'Bearer x', 'content-length': 2 * MB });
-    expect([long, await refused(40, {})]).toEqual([3, 8]);
+    // On a busy host the first bodies may time out before the last requests arrive, which then are accepted.
+    await vi.waitFor(
+      async () => {
+        const long = await refused(5, { authorization: 'Bearer x', 'content-length': 2 * MB });
+        expect([long, await refused(40, {})]).toEqual([3, 8]);
+      },
+      { timeout: 60_000 },
+    );
     expect((await ask(SNAC, '/x', { body: Buffer.from('a') })).status).toBe(200);
   });
 });

@@ -54,6 +54,25 @@ describe.sequential('a site with snac', () => {
     expect(site.containers()).toEqual(before);
   });
 
+  test('stop, start, restart and logs pass services to Compose', async () => {
+    const of = (...words: string[]) => tool([...words, '--dir', site.folder], { env: site.env });
+    const running = (): string[] =>
+      docker('ps', '--filter', `label=com.docker.compose.project=${site.name}`, '--format', '{{.Names}}')
+        .split('\n')
+        .toSorted();
+    const all = running();
+    const before = site.containers();
+    expect((await of('stop', 'snac')).code).toBe(0);
+    expect(running()).toEqual(all.filter((name) => !name.includes('-snac-')));
+    expect((await of('start')).code).toBe(0);
+    expect((await of('restart', 'caddy')).code).toBe(0);
+    expect([running(), site.containers()]).toEqual([all, before]);
+    const logs = await of('logs', 'caddy', '--tail', '1');
+    expect([logs.code, logs.stdout]).toEqual([0, expect.stringMatching(/caddy-1 +\| \{/)]);
+    const wrong = await of('logs', 'snak');
+    expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('Did you mean snac?')]);
+  });
+
   test('a plan shows that files of the person’s own changed', async () => {
     const override = join(site.folder, 'compose.override.yaml');
     const plan = () => tool(['plan', '--check', '--dir', site.folder], { env: site.env });

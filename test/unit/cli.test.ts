@@ -42,6 +42,8 @@ test.each([
   [['apply', '--domian', 'x'], 2, 'Did you mean --domain?'],
   [['apply', '--domian=x'], 2, 'Did you mean --domain?'],
   [['apply', '--domain'], 2, '--domain takes a value'],
+  [['apply', '--password-file', '/nonexistent'], 2, '--password-file /nonexistent cannot be read'],
+  [['apply', '--password', '/nonexistent'], 2, 'There is no --password. Did you mean --password-file?'],
   [['apply', '--edited', 'maybe'], 2, '--edited must be'],
   [['apply', '--answers', '/nonexistent'], 2, '/nonexistent cannot be read'],
   [['uninstall', '--data', '--confirm', 'x', '--dry-run'], 2, '`uninstall` takes no --dry-run'],
@@ -146,7 +148,8 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
 
     test('takes its own examples', async () => {
       for (const { line } of command.examples) {
-        const argv = line.replaceAll('{app}', 'mastodon').replace(' …', '').split(' ').slice(1);
+        const [call = ''] = /fedi-setup[^>)…]*/.exec(line.replaceAll('{app}', 'mastodon')) ?? [];
+        const argv = call.trim().split(' ').slice(1);
         const read = await readArgv(argv, flagsOf(COMMANDS));
         const words = command.name === '' ? read.words : read.words.slice(1);
         expect(command.name === '' ? '' : read.words[0]).toBe(command.name);

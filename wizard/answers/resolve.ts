@@ -122,7 +122,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
 function keyBy(
   name: string,
   nameOf: (question: Question) => string,
-  shorten: (name: string) => string,
+  shorten: (name: string, question: Question) => string,
   others: readonly string[] = [],
 ): { key: string; question: Question } | { problem: string } {
   for (const question of ALL_QUESTIONS) {
@@ -130,15 +130,16 @@ function keyBy(
   }
   for (const question of ALL_QUESTIONS) {
     const short = shortKeyOf(question);
-    if (short !== undefined && shorten(short) === name) return { key: short, question };
+    if (short !== undefined && shorten(short, question) === name) return { key: short, question };
   }
-  const near = nearest(name, [
+  const names = [
     ...others,
     ...ALL_QUESTIONS.flatMap((question) => {
       const short = shortKeyOf(question);
-      return [nameOf(question), ...(short === undefined ? [] : [shorten(short)])];
+      return [nameOf(question), ...(short === undefined ? [] : [shorten(short, question)])];
     }),
-  ]);
+  ];
+  const near = names.find((one) => one === `${name}-file`) ?? nearest(name, names);
   return { problem: `There is no ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}` };
 }
 
@@ -152,5 +153,10 @@ export function keyOfFlag(
   name: string,
   others: readonly string[] = [],
 ): { key: string; question: Question } | { problem: string } {
-  return keyBy(name, flagOf, (short) => short.replaceAll('.', '-'), others);
+  return keyBy(
+    name,
+    flagOf,
+    (short, { secret }) => `${short.replaceAll('.', '-')}${secret ? '-file' : ''}`,
+    others,
+  );
 }

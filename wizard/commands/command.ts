@@ -12,6 +12,8 @@ export interface Flag {
   readonly value?: string;
   /** Allowed values. */
   readonly choices?: readonly string[];
+  /** Its value is a path: shells complete it. */
+  readonly path?: 'file' | 'dir';
   /** May be given several times, or with values separated by commas. */
   readonly multiple?: true;
   /** Which texts are allowed, and the end of the error message `--NAME must be …`. */
@@ -88,6 +90,9 @@ export interface GlobalFlags {
   readonly confirm: string | undefined;
   readonly mail: boolean;
   readonly fix: boolean;
+  readonly follow: boolean;
+  readonly tail: string | undefined;
+  readonly since: string | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }

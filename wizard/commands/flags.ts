@@ -3,7 +3,7 @@ import type { Flag } from './command.ts';
 
 /** Flags of every command. */
 export const COMMON: readonly Flag[] = [
-  { name: 'dir', value: 'DIR', about: 'Site directory (default: this one, or ./fedi).' },
+  { name: 'dir', value: 'DIR', path: 'dir', about: 'Site directory (default: this one, or ./fedi).' },
   { name: 'json', about: 'Print events as JSON lines.' },
   { name: 'yes', short: ['y'], about: 'Ask nothing; use the defaults.' },
   { name: 'debug', about: 'Show stack traces.' },
@@ -15,6 +15,7 @@ export const COMMON: readonly Flag[] = [
 export const ANSWERS: Flag = {
   name: 'answers',
   value: 'FILE',
+  path: 'file',
   about: 'Read answers from a file in the form of env.example; - is standard input.',
 };
 

@@ -2,9 +2,11 @@
 import { add } from './add.ts';
 import { apply } from './apply.ts';
 import type { Command } from './command.ts';
+import { completion } from './completion.ts';
 import { doctor } from './doctor.ts';
 import { help } from './help.ts';
 import { lab } from './lab.ts';
+import { logs } from './logs.ts';
 import { mail } from './mail.ts';
 import { plan } from './plan.ts';
 import { prove } from './prove.ts';
@@ -12,7 +14,10 @@ import { remove } from './remove.ts';
 import { reset } from './reset.ts';
 import { rollback } from './rollback.ts';
 import { secrets } from './secrets.ts';
+import { restart } from './restart.ts';
+import { start } from './start.ts';
 import { status } from './status.ts';
+import { stop } from './stop.ts';
 import { uninstall } from './uninstall.ts';
 import { versionCommand } from './version.ts';
 import { wizard } from './wizard.ts';
@@ -26,12 +31,17 @@ export const COMMANDS: readonly Command[] = [
   remove,
   rollback,
   status,
+  logs,
+  start,
+  stop,
+  restart,
   doctor,
   prove,
   mail,
   secrets,
   reset,
   uninstall,
+  completion,
   help,
   versionCommand,
 ];

@@ -1,6 +1,7 @@
 /** The code of the commands that use a site. It loads as a whole when one of them runs: most of it is shared. */
 export { run as add } from './add.ts';
 export { run as apply } from './apply.ts';
+export { logs, restart, start, stop } from './compose.ts';
 export { run as doctor } from './doctor.ts';
 export { run as lab } from './lab.ts';
 export { run as mail } from './mail.ts';

@@ -1,0 +1,70 @@
+/** Commands that `docker compose` does: in the directory of the site, with the user's terminal. */
+import { join } from 'node:path';
+import { takeLock } from '../../apply/runlock.ts';
+import { exists } from '../../atomic.ts';
+import { nearest } from '../../config/parse.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import { existingSite } from '../find-site.ts';
+import type { Site } from '../find-site.ts';
+import type { CommandContext, Run } from '../command.ts';
+
+/** Finds the site, which must have a Compose file, and refuses services that it does not have. */
+async function siteWith(context: CommandContext): Promise<Site> {
+  const site = await existingSite(context);
+  await site.engine.info();
+  if (!(await exists(join(site.folder, 'compose.yaml'))))
+    throw new Problem(EXIT.USAGE, `The site in ${site.folder} has not been set up yet.`, {
+      next: `Run \`fedi-setup apply --dir ${site.folder}\`.`,
+    });
+  const { code, stdout, stderr } = await site.engine.compose(site.folder, ['config', '--services']);
+  if (code !== 0)
+    throw new Problem(
+      EXIT.FAILED,
+      `Compose rejects the files of the site: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+      {
+        next: 'Fix the file that it names, or run `fedi-setup apply` to write the generated files again.',
+      },
+    );
+  const services = stdout.trim().split('\n').toSorted();
+  for (const word of context.words) {
+    if (services.includes(word)) continue;
+    const near = nearest(word, services);
+    throw new Problem(
+      EXIT.USAGE,
+      `This site has no service ${word}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+      { next: `It has: ${services.join(', ')}.` },
+    );
+  }
+  return site;
+}
+
+export const logs: Run = async (context) => {
+  const { folder, engine } = await siteWith(context);
+  const { follow, tail = '100', since } = context.flags;
+  return engine.composeAttached(folder, [
+    'logs',
+    ...(follow ? ['--follow'] : []),
+    `--tail=${tail}`,
+    ...(since === undefined ? [] : [`--since=${since}`]),
+    ...context.words,
+  ]);
+};
+
+/** Runs a command of Compose that changes containers, under the run lock. */
+const changing =
+  (...argv: readonly string[]): Run =>
+  async (context) => {
+    const { folder, engine } = await siteWith(context);
+    const release = await takeLock(folder);
+    context.onLocked(release);
+    try {
+      return await engine.composeAttached(folder, [...argv, ...context.words]);
+    } finally {
+      await release();
+    }
+  };
+
+// `docker compose start` fails if a container is missing, as after `docker compose down`.
+export const start = changing('up', '--detach', '--no-recreate', '--pull=never');
+export const stop = changing('stop');
+export const restart = changing('restart');
