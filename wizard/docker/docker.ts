@@ -195,7 +195,7 @@ async function isSystemd(): Promise<boolean> {
   }
 }
 
-const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT']);
+const NO_ANSWER = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT']);
 const NO_DAEMON =
   /^(error during connect|cannot connect to the docker daemon)|: cannot connect to the docker daemon|connect (ECONNREFUSED|ENOENT) \S+\.sock/im;
 
@@ -210,6 +210,22 @@ export function isGone(error: unknown): boolean {
 
 const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 
+/** Time limit for calls that only ask. An overloaded host may take a minute to answer. */
+const ANSWER_MS = 2 * 60_000;
+/** Methods that only ask. The others may take long: they wait for containers, volumes or a network. */
+const QUICK = new Set(['image', 'volume', 'createVolume', 'networks', 'containers', 'logs']);
+
+/** Rejects if there is no result in time. The work itself continues. */
+async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(Object.assign(new Error(`no answer within ${ms / 1000} s`), { code: 'ETIMEDOUT' }));
+    }, ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 /** Wraps every method of an engine: one Problem if it stops answering. `info` has its own, more precise ones. */
 export function watched({ info, ...methods }: Engine, socket: string): Engine {
   const gone = (cause: unknown): EngineGone =>
@@ -217,19 +233,20 @@ export function watched({ info, ...methods }: Engine, socket: string): Engine {
       EXIT.PREFLIGHT,
       `The Docker engine at ${socket.replace(/^unix:\/\//, '')} stopped answering.`,
       {
-        means: 'It stopped or crashed while this command used it. Completed steps are kept.',
-        next: 'Start it (`sudo systemctl start docker`), then run the same command again.',
+        means: `It stopped, crashed or hangs (${messageOf(cause)}). Completed steps are kept.`,
+        next: 'Start or restart it (`sudo systemctl restart docker`), then run the same command again.',
         cause,
       },
     );
   const isOutput = (result: unknown): result is Output =>
     typeof result === 'object' && result !== null && 'code' in result && 'stderr' in result;
   const wrap =
-    (method: (...argv: unknown[]) => unknown) =>
+    (name: string, method: (...argv: unknown[]) => unknown) =>
     async (...argv: unknown[]): Promise<unknown> => {
       let result: unknown;
       try {
-        result = await method(...argv);
+        const work = Promise.resolve(method(...argv));
+        result = await (QUICK.has(name) ? inTime(work, ANSWER_MS) : work);
       } catch (error) {
         if (error instanceof Problem ? isSilent(error) : isGone(error)) throw gone(error);
         throw error;
@@ -239,7 +256,10 @@ export function watched({ info, ...methods }: Engine, socket: string): Engine {
       return result;
     };
   const wrapped = Object.fromEntries(
-    Object.entries(methods).map(([name, method]) => [name, wrap(method as (...argv: unknown[]) => unknown)]),
+    Object.entries(methods).map(([name, method]) => [
+      name,
+      wrap(name, method as (...argv: unknown[]) => unknown),
+    ]),
   );
   return { info, ...wrapped } as Engine;
 }
@@ -294,8 +314,8 @@ export async function connect(): Promise<Engine> {
       // The client first: if it is missing, that is the error to report.
       const compose = await cli(['compose', 'version', '--short']);
       try {
-        info = await docker.info();
-        architecture = (await docker.version()).Arch;
+        info = (await inTime(docker.info(), ANSWER_MS)) as typeof info;
+        architecture = (await inTime(docker.version(), ANSWER_MS)).Arch;
       } catch (error) {
         throw await unreachable(end, error);
       }

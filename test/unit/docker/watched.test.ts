@@ -1,5 +1,5 @@
 /** An engine that goes away while it is used: one Problem, whatever was asked of it. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { watched } from '../../../wizard/docker/docker.ts';
 import { EngineGone } from '../../../wizard/docker/engine.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
@@ -16,6 +16,7 @@ const METHODS = [
   'createVolume',
   'removeVolume',
   'removeVolumes',
+  'networks',
   'removeNetworks',
   'removeContainer',
   'containers',
@@ -49,6 +50,27 @@ test.each(METHODS)('%s', async (method) => {
     'The Docker engine at /var/run/docker.sock stopped answering.',
   ]);
 });
+
+test.each(['image', 'volume', 'createVolume', 'networks', 'containers', 'logs'] as const)(
+  '%s of an engine that hangs ends with the same Problem',
+  async (method) => {
+    vi.useFakeTimers();
+    try {
+      const asked = problemFrom(() =>
+        ask(
+          engineThat(() => new Promise(() => undefined)),
+          method,
+        ),
+      );
+      await vi.advanceTimersByTimeAsync(10 * 60_000);
+      const problem = await asked;
+      expect(problem).toBeInstanceOf(EngineGone);
+      expect(problem.means).toMatch(/hangs \(no answer within 120 s\)/);
+    } finally {
+      vi.useRealTimers();
+    }
+  },
+);
 
 describe('what it looks like', () => {
   test.each([
