@@ -17,8 +17,12 @@ if (major < 20 || (major === 20 && minor < 15)) {
   process.stdout.write(`${VERSION}\n`);
 } else {
   void import('./cli/main.ts').then(async ({ main }) => {
-    process.exitCode = await main(process.argv.slice(2));
-    // An open prompt or socket must not keep a finished run alive.
-    process.stdin.unref?.();
+    const code = await main(process.argv.slice(2));
+    // An open prompt, or a call that an engine never answers, must not keep a finished run alive. First all output is written.
+    for (const stream of [process.stdout, process.stderr])
+      await new Promise((resolve) => {
+        stream.write('', resolve);
+      });
+    process.exit(code);
   });
 }

@@ -168,6 +168,14 @@ test('a reader that goes away does not end a run', async () => {
   expect(exit).not.toHaveBeenCalled();
 });
 
+test('a full disk behind the output does not end a run, and is reported once', async () => {
+  const run = exits('apply', '--dir', tempFolder());
+  for (let times = 0; times < 2; times++)
+    process.stdout.emit('error', Object.assign(new Error('ENOSPC: no space left'), { code: 'ENOSPC' }));
+  expect(await run).toBe(2);
+  expect(said.match(/Standard output cannot be written: ENOSPC/g)).toHaveLength(1);
+});
+
 test('reports all missing answers at once, as JSON too', async () => {
   expect(await exits('apply', '--json', '--dir', tempFolder())).toBe(2);
   for (const flag of ['--snac-domain', '--snac-admin', '--snac-email']) expect(said).toContain(flag);

@@ -1,6 +1,6 @@
 /** Signals, closed pipes and lost terminals: ends the programs of the run, releases the lock, exits. */
 import { isatty } from 'node:tty';
-import { EXIT } from '../problem.ts';
+import { EXIT, messageOf } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 
 export interface Ending {
@@ -38,12 +38,18 @@ export function onSignals(ending: Ending): void {
   process.on('SIGINT', () => void leave('SIGINT', EXIT.INT));
   process.on('SIGTERM', () => void leave('SIGTERM', EXIT.TERM));
   process.on('SIGHUP', () => void leave('SIGHUP', EXIT.HUP));
-  for (const stream of [process.stdout, process.stderr]) {
+  for (const [name, stream] of [
+    ['Standard output', process.stdout],
+    ['Standard error', process.stderr],
+  ] as const) {
+    let warned = false;
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      // A closed pipe (`| head`) must not leave a site half done.
-      if (error.code === 'EPIPE') return;
       if (error.code === 'EIO') void leave('SIGHUP', EXIT.HUP);
-      else throw error;
+      // Neither a closed pipe (`| head`) nor a full disk (`> file`) must leave a site half done.
+      else if (error.code !== 'EPIPE' && !warned) {
+        warned = true;
+        process.stderr.write(`\n${name} cannot be written: ${messageOf(error)}. The command continues.\n`);
+      }
     });
   }
 
