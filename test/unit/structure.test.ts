@@ -59,7 +59,7 @@ test.each([
   ['aws4fetch', 'prove/s3.ts'],
   ['dotenv', 'answers/envfile.ts'],
   ['openssl-wrapper', 'secrets/openssl.ts'],
-  ['diff', 'plan/diff.ts'],
+  ['diff', 'plan/patch.ts'],
   ['tldts', 'config/suffix.ts'],
 ])('%s is imported by %s alone', (name, path) => {
   expect(
@@ -216,7 +216,7 @@ test('only files of an app name it', () => {
 test('only cli/ ends the process, and bin.ts says how', () => {
   const uses = (pattern: RegExp): string[] =>
     MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
-  expect(uses(/process\.(exit|abort)\(/)).toEqual(['cli/signals.ts']);
+  expect(uses(/process\.(exit|abort)\(/)).toEqual(['bin.ts', 'cli/signals.ts']);
   // The run lock ends what a killed run left at work.
   expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli/signals.ts']);
   expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);

@@ -1,4 +1,4 @@
-/** Shows changes: text as a patch, env files by key without values. The only importer of diff. */
+/** Shows changes: text as a patch, env files by key without values. */
 import type { PlannedFile } from '../layout.ts';
 
 /** One file of the site, as it is and as it should be. */
@@ -26,7 +26,7 @@ export async function patch(change: Change): Promise<string> {
       ? `${change.path}:\n${envPatch(before, after)}`
       : `~ ${change.path} (hidden)`;
   }
-  const { createTwoFilesPatch } = await import('diff');
+  const { createTwoFilesPatch } = await import('./patch.ts');
   return createTwoFilesPatch(change.path, change.path, before, after, 'now', 'planned', { context: 2 });
 }
 
