@@ -1,4 +1,5 @@
 /** A plan as data and as text. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { Change } from '../../../wizard/plan/diff.ts';
 import { filesOf, hasChanges, isEmpty } from '../../../wizard/plan/plan.ts';
@@ -38,6 +39,12 @@ const CHANGES: Readonly<Record<string, Partial<Plan>>> = {
   'a reload of Caddy': { reload: true },
 };
 const shown = (plan: Plan): string[] => summaryLines(plan, undefined, 80);
+
+test('docs/plan.md has every field', () => {
+  const text = readFileSync(new URL('../../../docs/plan.md', import.meta.url), 'utf8');
+  const fields = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
+  expect(fields.toSorted()).toEqual(Object.keys({ ...EMPTY, swap: {} }).toSorted());
+});
 
 describe('whether there is something to do', () => {
   test('nothing: no line', () => {
