@@ -42,7 +42,7 @@ describe.sequential('mail of snac', () => {
     const run = await prove();
     expect(proof(run)?.['seen']).toContain(`accepted by ${MAIL_HOST}:587 for ${TO}: 250 2.0.0 Ok`);
     expect(run.code).toBe(0);
-    expect(server.inbox()).toMatch(/^Subject: SmtpSettings from snac-mail\.fedi\.test works\r?$/m);
+    expect(server.inbox()).toMatch(/^Subject: Mail from snac-mail\.fedi\.test works\r?$/m);
     expect(server.inbox()).toMatch(/^From: snac-daemon@snac-mail\.fedi\.test\r?$/m);
     expect(server.inbox()).toContain(`(Authenticated sender: ${MAIL_USER})`);
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
