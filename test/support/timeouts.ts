@@ -66,7 +66,7 @@ export async function expectTimeoutsAreHarmless(site: TestSite): Promise<void> {
         }
         expect(checked.filter((name) => !orphans.has(name))).toEqual([]);
       },
-      { timeout: 180_000, interval: 500 },
+      { timeout: 600_000, interval: 500 },
     );
     await vi.waitFor(() => expect([...orphans].filter(([, pid]) => existsSync(`/proc/${pid}`))).toEqual([]), {
       timeout: 90_000,
