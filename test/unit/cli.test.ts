@@ -38,6 +38,7 @@ test.each([
   [['quux'], 2, 'Unknown command: quux.'],
   [['apply', 'more'], 2, 'Unexpected argument: more'],
   [['apply', '--dir'], 2, '--dir takes a value'],
+  [['uninstall', '--dir', '--data'], 2, '--dir takes a value'],
   [['apply', '--json=x'], 2, '--json takes no value'],
   [['apply', '--domian', 'x'], 2, 'Did you mean --domain?'],
   [['apply', '--domian=x'], 2, 'Did you mean --domain?'],

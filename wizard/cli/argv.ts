@@ -87,6 +87,9 @@ export async function readArgv(
       continue;
     }
     let { value } = token;
+    // parseArgs takes `--json` as the value in `--dir --json`.
+    if (token.inlineValue === false && /^-./.test(value ?? ''))
+      throw misused(`--${token.name} takes a value.`);
     const next = argv[token.index + 1];
     if (value === undefined && next !== undefined && (next === '-' || !next.startsWith('-'))) {
       value = next;

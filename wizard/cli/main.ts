@@ -71,10 +71,11 @@ async function prepare(argv: readonly string[], ending: Ending): Promise<[Comman
 export async function main(argv: readonly string[]): Promise<number> {
   // Known before the flags are parsed, since parsing may fail too.
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
-  const ending: Ending = { release: undefined, note: undefined, leaving: false };
+  const ending: Ending = { release: undefined, note: undefined, quiet: false, leaving: false };
   onSignals(ending);
   try {
     const [command, context] = await prepare(argv, ending);
+    ending.quiet = command.endsByCtrlC === true;
     return await command.run(context);
   } catch (error) {
     // An interruption by a signal is not reported as an error.

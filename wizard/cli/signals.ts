@@ -8,6 +8,8 @@ export interface Ending {
   release: (() => Promise<void>) | undefined;
   /** An extra message for a user who cancels. */
   note: string | undefined;
+  /** Says nothing about a signal: it is how the command ends. */
+  quiet: boolean;
   /** A signal ends the process. */
   leaving: boolean;
 }
@@ -24,7 +26,8 @@ export function onSignals(ending: Ending): void {
     const { startNoMore, stopChildren } = await import('../docker/run.ts');
     startNoMore();
     await stopChildren(signal);
-    if (ending.release === undefined) sayNothingChanged(ending);
+    if (ending.quiet) process.stderr.write('\n');
+    else if (ending.release === undefined) sayNothingChanged(ending);
     else process.stderr.write('\nCancelled. Completed steps are kept; run this again to finish.\n');
     // An interrupted prompt has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');

@@ -57,6 +57,8 @@ export interface Command {
   readonly answers?: true;
   /** Everything after its name belongs to another program. */
   readonly passes?: true;
+  /** It may run until Ctrl-C, which therefore needs no message. */
+  readonly endsByCtrlC?: true;
   /** It prints something about fedi-setup itself: it reads no answers and draws no progress. */
   readonly printsOnly?: true;
   readonly examples: readonly Example[];

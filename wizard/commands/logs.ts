@@ -16,6 +16,7 @@ export const logs: Command = {
     },
     { name: 'since', value: 'TIME', about: 'Only lines since then, such as 2026-11-29T12:00:00 or 30m.' },
   ],
+  endsByCtrlC: true,
   examples: [
     { line: 'fedi-setup logs caddy --since 1h', does: 'Show the last hour of Caddy.' },
     { line: 'fedi-setup logs -f', does: 'Follow all containers.' },

@@ -1,0 +1,133 @@
+/** `logs`, `start`, `stop`, `restart`: which services, under which lock, with which exit code. Compose is a small model of it. */
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { main } from '../../../wizard/cli/main.ts';
+import { takeLock } from '../../../wizard/apply/runlock.ts';
+import { EXIT } from '../../../wizard/problem.ts';
+import { OK, failed } from '../../support/fake-engine.ts';
+import { tempFolder, writeTree } from '../../support/temp.ts';
+
+const SERVICES = ['caddy', 'snac', 'my_own'];
+/** Running services, and what `logs` printed. */
+let running = new Set<string>();
+let shown: string[] = [];
+let isLocked: boolean[] = [];
+let config = OK;
+let exit = 0;
+let folder = '';
+
+vi.mock('../../../wizard/docker/docker.ts', () => ({
+  connect: () =>
+    Promise.resolve({
+      info: () => Promise.resolve({}),
+      containers: () => Promise.resolve([]),
+      compose: () => Promise.resolve(config),
+      composeAttached: (_folder: string, argv: readonly string[]) => {
+        isLocked.push(existsSync(join(folder, '.fedi/lock')));
+        const [action = '', ...rest] = argv;
+        const named = rest.filter((word) => SERVICES.includes(word));
+        for (const service of named.length > 0 ? named : SERVICES) {
+          if (action === 'logs') shown.push(service);
+          else if (action === 'stop') running.delete(service);
+          else running.add(service);
+        }
+        if (action === 'logs') shown.push(...rest.filter((word) => !SERVICES.includes(word)));
+        return Promise.resolve(exit);
+      },
+    }),
+}));
+
+let said = '';
+beforeEach(() => {
+  [running, shown, isLocked, exit, said] = [new Set(SERVICES), [], [], 0, ''];
+  config = { ...OK, stdout: `${SERVICES.join('\n')}\n` };
+  folder = tempFolder();
+  writeTree(folder, {
+    'fedi.yaml': 'apps: { snac: { domain: a.example.org, admin: anna, email: anna@example.org } }\n',
+    'compose.yaml': 'services: {}\n',
+  });
+  mkdirSync(join(folder, '.fedi'));
+  for (const stream of [process.stdout, process.stderr])
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      said += String(text);
+      return true;
+    });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'])
+    process.removeAllListeners(signal);
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
+});
+
+const run = (...argv: string[]): Promise<number> => main([...argv, '--dir', folder]);
+
+test('stop and start are for all services, or those that are named', async () => {
+  expect(await run('stop', 'snac')).toBe(0);
+  expect([...running]).toEqual(['caddy', 'my_own']);
+  expect(await run('stop')).toBe(0);
+  expect([...running]).toEqual([]);
+  expect(await run('start', 'caddy', 'my_own')).toBe(0);
+  expect([...running]).toEqual(['caddy', 'my_own']);
+  expect(await run('restart')).toBe(0);
+  expect([...running].toSorted()).toEqual(SERVICES.toSorted());
+  // Each held the lock while Compose worked, and released it.
+  expect(isLocked).toEqual([true, true, true, true]);
+  expect(existsSync(join(folder, '.fedi/lock'))).toBe(false);
+});
+
+test('logs take services and flags in any order, and no lock', async () => {
+  const release = await takeLock(folder);
+  expect(await run('logs', '-f', 'snac', '--tail', '5', '--since', '10m')).toBe(0);
+  expect(shown).toEqual(['snac', '--follow', '--tail=5', '--since=10m']);
+  await release();
+});
+
+test.each(['start', 'stop', 'restart'])('%s waits for no other run: it is refused', async (action) => {
+  const release = await takeLock(folder);
+  expect(await run(action)).toBe(EXIT.LOCKED);
+  expect([...running]).toEqual(SERVICES);
+  await release();
+});
+
+test.each(['logs', 'start', 'stop', 'restart'])('%s passes the exit code of Compose on', async (action) => {
+  exit = 17;
+  expect(await run(action)).toBe(17);
+});
+
+describe('refused', () => {
+  test.each(['logs', 'start', 'stop', 'restart'])('%s: a service that does not exist', async (action) => {
+    expect(await run(action, 'snac', 'cady')).toBe(2);
+    expect(said).toContain('This site has no service cady. Did you mean caddy?');
+    expect(said).toContain('It has: caddy, my_own, snac.');
+    expect([...running, ...shown]).toEqual(SERVICES);
+  });
+  test.each(['logs', 'start', 'stop', 'restart'])('%s: a site that was never set up', async (action) => {
+    folder = tempFolder();
+    writeTree(folder, {
+      'fedi.yaml': 'apps: { snac: { domain: a.example.org, admin: anna, email: anna@example.org } }\n',
+    });
+    expect(await run(action)).toBe(2);
+    expect(said).toContain(`The site in ${folder} has not been set up yet.`);
+    expect(said).toContain('Run `fedi-setup apply --dir');
+  });
+  test('an override that Compose cannot read', async () => {
+    config = failed('services.snac.ports must be a list\n');
+    expect(await run('stop', 'snac')).toBe(1);
+    expect(said).toContain('Compose rejects the files of the site: services.snac.ports must be a list');
+  });
+  test.each([
+    ['--tail', 'ten', '--tail must be a number of lines, or all.'],
+    ['--tail', '-5', '--tail takes a value'],
+    ['--follow=yes', '', '--follow takes no value.'],
+  ])('logs %s %s', async (flag, value, message) => {
+    expect(await run('logs', flag, ...(value === '' ? [] : [value]))).toBe(2);
+    expect(said).toContain(message);
+  });
+  test('flags of logs elsewhere', async () => {
+    expect(await run('stop', '-f')).toBe(2);
+    expect(said).toContain('`stop` takes no --follow, so nothing was done.');
+    expect(said).toContain('It belongs to: logs.');
+  });
+});
