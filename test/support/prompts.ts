@@ -9,7 +9,7 @@ type Validate = (text: string) => string | boolean | Promise<string | boolean>;
 
 /** A question that waits for its answer. */
 export interface Pending {
-  readonly kind: 'input' | 'password' | 'select' | 'confirm';
+  readonly kind: 'input' | 'password' | 'select';
   readonly message: string;
   /** What enter alone answers, as text; empty: nothing. */
   readonly initial: string;
@@ -138,14 +138,3 @@ export const select = (config: {
     },
   });
 };
-
-export const confirm = (config: { message: string; default?: boolean }): Promise<boolean> =>
-  ask({
-    kind: 'confirm',
-    message: config.message,
-    initial: config.default === false ? 'n' : 'y',
-    take: (text) => {
-      const yes = text === '' ? config.default !== false : /^y/i.test(text);
-      return Promise.resolve({ value: yes, shown: yes ? 'Yes' : 'No' });
-    },
-  });

@@ -286,6 +286,24 @@ describe.sequential('a change, seen in any terminal', () => {
     await plan(run);
   });
 
+  test('a file that changes while the question waits: the run is refused', async () => {
+    const [before, yaml] = [containers(), read('fedi.yaml')];
+    const compose = read('compose.yaml');
+    const run = wizard();
+    await run.choose('What now?', 'Change: Outgoing mail');
+    await run.choose('Outgoing mail', 'To a mail catcher');
+    await run.choose('What now?', 'Go');
+    await run.until(asked('Apply this?'));
+    const mine = `${compose}# mine\n`;
+    writeFileSync(join(site.folder, 'compose.yaml'), mine);
+    run.key('enter');
+    expect(await run.exit).toEqual({ code: 3, signal: 0 });
+    expect(run.screen()).toContain('The site has changed since this plan was shown.');
+    expect([containers(), read('fedi.yaml'), read('compose.yaml')]).toEqual([before, yaml, mine]);
+    writeFileSync(join(site.folder, 'compose.yaml'), compose);
+    rmSync(join(site.folder, '.fedi/conversation.json'));
+  });
+
   test('the connection breaks at the plan', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard();

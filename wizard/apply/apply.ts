@@ -1,5 +1,6 @@
 /** Executes the plan of a site and proves it. Every command that changes a site runs through here. */
-import { appOf, APP_IDS } from '../apps/index.ts';
+import { join } from 'node:path';
+import { APP_IDS, appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -11,7 +12,7 @@ import type { Engine } from '../docker/engine.ts';
 import type { Change } from '../plan/diff.ts';
 import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
-import { isEmpty } from '../plan/plan.ts';
+import { isEmpty, pullsIn } from '../plan/plan.ts';
 import { fileLines } from '../plan/print.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
@@ -50,7 +51,6 @@ import type { PlanInput, Prepared } from './prepare.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap } from './swap.ts';
 import { runTrials, tryBuckets } from './trials.ts';
-import { join } from 'node:path';
 
 /** What to do with generated files that were changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -183,7 +183,7 @@ async function checkHost(
 ): Promise<number> {
   const { folder } = options.input;
   const swapGiB = planned?.plan.swap?.gib ?? 0;
-  const pulls = await pullsOf(folder, config, engine);
+  const pulls = planned === undefined ? await pullsOf(folder, config, engine) : pullsIn(planned.plan);
   const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB });
   return options.input.swapGiB || offered;
 }

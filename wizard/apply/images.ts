@@ -92,6 +92,12 @@ export async function lockOf(
 export const toMove = (names: readonly string[]): string =>
   `To use ${names.length > 1 ? 'them' : 'it'}, remove the ${names.length > 1 ? 'entries' : 'entry'} ${names.join(', ')} from images.lock.yaml and run this again.`;
 
+/** What to pull for a missing image: by the locked digest if there is one. */
+export function referenceToPull(lock: Lock, name: string, spec: WantedImage): string {
+  const locked = lockedOf(lock, name, spec);
+  return locked !== undefined && 'digest' in locked ? lockedReference(locked) : pullReference(spec);
+}
+
 /** Pulls or builds missing images. Resolves to the names of the pulled ones. */
 export async function fetchImages(
   engine: Engine,
@@ -103,17 +109,13 @@ export async function fetchImages(
   const pulled = new Set<string>();
   for (const name of missing) {
     const spec = wanted[name] as WantedImage;
-    const locked = lockedOf(lock, name, spec);
     progress.start(`image.${name}`, `Image ${spec.reference}`);
     try {
       const onLine = (line: string): void => progress.update(line);
       if (spec.build !== undefined)
         await engine.build(spec.reference, assetPath(`compose/${spec.build}`), onLine);
       else {
-        await engine.pull(
-          locked !== undefined && 'digest' in locked ? lockedReference(locked) : pullReference(spec),
-          onLine,
-        );
+        await engine.pull(referenceToPull(lock, name, spec), onLine);
         pulled.add(name);
       }
       progress.done();

@@ -17,10 +17,10 @@ import { EngineGone } from '../docker/engine.ts';
 import type { Container, Engine } from '../docker/engine.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
-import { LOCK_FILE, pullReference, readLock, wantedImages } from '../plan/lock.ts';
+import { LOCK_FILE, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { filesOf } from '../plan/plan.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { ImageAction, Plan } from '../plan/plan.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import { placeOf, renderSite } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
@@ -32,7 +32,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
 import { compare, readManifest } from './files.ts';
 import { runningAnswers } from './generations.ts';
-import { lockOf } from './images.ts';
+import { lockOf, referenceToPull } from './images.ts';
 import { refuseOlder } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { lastReceipt } from './receipt.ts';
@@ -171,7 +171,8 @@ async function render(
   const { input, config, store } = prepared;
   const { folder, resolved, savedText } = input;
   const wanted = wantedImages(config);
-  const { lock, missing } = await lockOf(engine, wanted, input.lock ?? (await readLock(folder)), pulled);
+  const locked = input.lock ?? (await readLock(folder));
+  const { lock, missing } = await lockOf(engine, wanted, locked, pulled);
   // A missing image is shown by its tag; the lock is written after the pull.
   const shown: Lock = {
     ...lock,
@@ -195,11 +196,13 @@ async function render(
     networks: config.tls.isLab ? await engine.networks() : [],
   });
   const changes = await compare(folder, site.files);
-  const images = missing.map((name) => ({
-    name,
-    reference: wanted[name]?.reference ?? '',
-    action: wanted[name]?.build === undefined ? ('pull' as const) : ('build' as const),
-  }));
+  const images = missing.flatMap((name): ImageAction[] => {
+    const spec = wanted[name];
+    if (spec === undefined) return [];
+    return spec.build === undefined
+      ? [{ name, reference: referenceToPull(locked, name, spec), action: 'pull' }]
+      : [{ name, reference: spec.reference, action: 'build' }];
+  });
   const plan: Plan = { ...(await planOf({ ...prepared, site, changes }, engine)), ...known, images };
   return { ...prepared, lock, site, changes, plan };
 }
@@ -344,16 +347,17 @@ export async function isCaddyCurrent(engine: Engine, folder: string, site: Rende
   return caddy !== undefined && (await caddyRunsOn(engine, caddy)) === (await caddyId(folder, site));
 }
 
-/** References of the images to pull; none if the engine does not answer. */
+/** References of the images to pull, without a plan; none if the engine does not answer. */
 export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
   const wanted = wantedImages(config);
-  const { missing } = await lockOf(engine, wanted, await readLock(folder)).catch((error: unknown) => {
+  const locked = await readLock(folder);
+  const { missing } = await lockOf(engine, wanted, locked).catch((error: unknown) => {
     if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
     return { missing: [] };
   });
   return missing.flatMap((name) => {
     const spec = wanted[name];
-    return spec === undefined || spec.build !== undefined ? [] : pullReference(spec);
+    return spec === undefined || spec.build !== undefined ? [] : referenceToPull(locked, name, spec);
   });
 }
 

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
 import { refuseStrangers } from '../apply/owner.ts';
 import { exists } from '../atomic.ts';
+import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
@@ -42,6 +43,12 @@ export interface Site {
   readonly config: Config;
   readonly engine: Engine;
 }
+
+/** What every run of the checks needs. */
+export const checkOptions = (
+  { flags, progress, now }: Pick<CommandContext, 'flags' | 'progress' | 'now'>,
+  site: Site,
+): PreflightOptions => ({ ...site, skip: flags.skipCheck, progress, now });
 
 /** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the directory that running containers name. */
 export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Promise<Site> {

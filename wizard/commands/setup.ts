@@ -19,10 +19,11 @@ import type { Resolved, Source } from '../answers/resolve.ts';
 import { savedSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
 import { connect } from '../docker/docker.ts';
+import type { Engine } from '../docker/engine.ts';
 import { SWAP } from '../layout.ts';
 import { patch } from '../plan/diff.ts';
 import type { Lock } from '../plan/lock.ts';
-import { hasChanges, isEmpty } from '../plan/plan.ts';
+import { hasChanges, isEmpty, pullsIn } from '../plan/plan.ts';
 import { differenceLines, summaryLines } from '../plan/print.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import type { Progress } from '../progress.ts';
@@ -31,6 +32,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { columns } from '../wrap.ts';
 import type { CommandContext } from './command.ts';
 import { confirmed } from './confirm.ts';
+import { checkOptions } from './find-site.ts';
 
 export interface Answered {
   readonly resolved: Resolved;
@@ -108,15 +110,11 @@ async function conversation(
   return { resolved, savedText, reload: after(said), accepted };
 }
 
-async function checkFor(
-  { flags, progress, now }: CommandContext,
-  folder: string,
-  answers: Answers,
-): Promise<string[]> {
+async function checkFor(context: CommandContext, folder: string, answers: Answers): Promise<string[]> {
   try {
     const [config, engine] = [configOf(answers), await connect()];
     const pulls = await pullsOf(folder, config, engine).catch(() => []);
-    return await inspect({ folder, config, engine, skip: flags.skipCheck, progress, now, pulls });
+    return await inspect({ ...checkOptions(context, { folder, config, engine }), pulls });
   } catch (error) {
     if (error instanceof Problem) return [`✖ ${error.message} ${error.next ?? ''}`];
     throw error;
@@ -278,10 +276,11 @@ export async function planFor(
   context: CommandContext,
   folder: string,
   answered: Omit<Answered, 'reload' | 'accepted'>,
+  engine?: Engine,
 ): Promise<Prepared> {
-  const engine = await connect();
-  await engine.info();
-  return prepare(inputOf(context, folder, answered), engine);
+  const used = engine ?? (await connect());
+  await used.info();
+  return prepare(inputOf(context, folder, answered), used);
 }
 
 export async function showPlan(
@@ -289,21 +288,15 @@ export async function showPlan(
   folder: string,
   answered: Answered,
 ): Promise<Applied['exit']> {
-  const { flags, progress, now } = context;
-  const { plan, config, changes } = await planFor(context, folder, answered);
-  if (flags.dryRun) {
-    const engine = await connect();
+  const { flags, progress } = context;
+  const engine = await connect();
+  const { plan, config, changes } = await planFor(context, folder, answered, engine);
+  if (flags.dryRun)
     await preflight({
-      folder,
-      config,
-      engine,
-      skip: flags.skipCheck,
-      progress,
-      now,
-      pulls: await pullsOf(folder, config, engine),
+      ...checkOptions(context, { folder, config, engine }),
+      pulls: pullsIn(plan),
       swapGiB: plan.swap?.gib ?? 0,
     });
-  }
   progress.emit({ event: 'plan', ...plan });
   if (isEmpty(plan)) progress.print('Nothing to change.');
   else {

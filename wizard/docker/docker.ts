@@ -213,7 +213,7 @@ const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 /** Time limit for calls that only ask. An overloaded host may take a minute to answer. */
 const ANSWER_MS = 2 * 60_000;
 /** Methods that only ask. The others may take long: they wait for containers, volumes or a network. */
-const QUICK = new Set(['image', 'volume', 'createVolume', 'networks', 'containers', 'logs']);
+const QUICK = new Set(['image', 'volume', 'networks', 'containers', 'logs']);
 
 /** Rejects if there is no result in time. The work itself continues. */
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {

@@ -1,2 +1,2 @@
-/** Differences of texts. A module of its own, loaded when needed, so that only the used part of the library is bundled. */
+/** Differences of texts. Loaded on demand through this file: the bundle then has only the part of the library that is used. */
 export { createTwoFilesPatch } from 'diff';

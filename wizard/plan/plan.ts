@@ -39,6 +39,7 @@ export interface Plan {
 
 export interface ImageAction {
   readonly name: string;
+  /** What is pulled, with the digest if it is known, or the name that the built image gets. */
   readonly reference: string;
   readonly action: 'pull' | 'build';
 }
@@ -53,6 +54,10 @@ export interface FileAction {
 
 export const filesOf = (changes: readonly Change[]): FileAction[] =>
   changes.flatMap(({ path, kind, edited }) => (kind === 'same' ? [] : [{ path, kind, edited }]));
+
+/** References of the images that the plan pulls. */
+export const pullsIn = ({ images }: Plan): string[] =>
+  images.filter(({ action }) => action === 'pull').map(({ reference }) => reference);
 
 /** Whether executing the plan changes the host, the directory or a container. */
 export const hasChanges = (plan: Plan): boolean =>

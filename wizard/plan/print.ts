@@ -61,7 +61,9 @@ export function summaryLines(plan: Plan, tuning: string | undefined, width: numb
     lines.push(
       ...row(
         label,
-        plan.images.filter((image) => image.action === action).map(({ reference }) => reference),
+        plan.images
+          .filter((image) => image.action === action)
+          .map(({ reference }) => reference.replace(/@sha256:.*$/, '')),
       ),
     );
   lines.push(...row('Rotate', plan.secrets.rotate));
@@ -96,15 +98,10 @@ export function summaryLines(plan: Plan, tuning: string | undefined, width: numb
   if (containers.recreate.length > 0)
     lines.push(...entry('', 'Each of these containers is down while it restarts.'));
   lines.push(...row('Remove', containers.remove));
-  if (plan.reload) lines.push(...entry('Caddy', 'is reloaded without downtime'));
+  if (plan.reload) lines.push(...entry('Caddy', 'reload, without downtime'));
   for (const note of plan.notes) lines.push(...entry('Note', note));
   if (plan.passwords.length > 0)
-    lines.push(
-      ...row(
-        'Show',
-        plan.passwords.map((app) => `password of ${app}`),
-      ),
-    );
+    lines.push(...entry('Passwords', `${plan.passwords.join(', ')} (shown once, at the end)`));
   if (!hasChanges(plan)) return [...lines, ...entry('Then', 'the site is proven again')];
   const steps = plan.steps.map(({ title }) => title).join('; ');
   return [

@@ -1,7 +1,7 @@
 /** When the start of the containers waits, repeats `up`, and when it ends with an error. */
 import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { bringUp, stale } from '../../../wizard/apply/containers.ts';
+import { bringUp, leftovers, stale } from '../../../wizard/apply/containers.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import {
@@ -55,6 +55,16 @@ test('all healthy at once: one `up`, and the time of each', async () => {
   expect(Object.keys(await one.start())).toEqual(['web', 'mail']);
   expect(ups(one)).toBe(1);
   expect(seconds(one)).toBe(0);
+});
+
+test('leftovers are services of ours that the site no longer has, never the administrator’s', () => {
+  const without = {
+    compose: { name: 'fedi', services: { caddy: {}, snac: {} } },
+  } as unknown as RenderedSite;
+  const containers = ['caddy', 'snac', 'mail', 'pixelfed_web', 'edge-proxy', 'backup'].map((name) =>
+    fakeContainer(name),
+  );
+  expect(leftovers(containers, without)).toEqual(['mail', 'pixelfed_web']);
 });
 
 describe('unhealthy', () => {

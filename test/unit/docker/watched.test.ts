@@ -51,7 +51,7 @@ test.each(METHODS)('%s', async (method) => {
   ]);
 });
 
-test.each(['image', 'volume', 'createVolume', 'networks', 'containers', 'logs'] as const)(
+test.each(['image', 'volume', 'networks', 'containers', 'logs'] as const)(
   '%s of an engine that hangs ends with the same Problem',
   async (method) => {
     vi.useFakeTimers();

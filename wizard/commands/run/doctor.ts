@@ -2,27 +2,18 @@ import { takeLock } from '../../apply/runlock.ts';
 import { doctor } from '../../checks/preflight.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
 import { EXIT } from '../../problem.ts';
-import { existingSite } from '../find-site.ts';
+import { checkOptions, existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
 export const run: Run = async (context) => {
-  const { flags, progress, now } = context;
-  const { folder, config, engine } = await existingSite(context);
+  const { flags } = context;
+  const site = await existingSite(context);
+  const { folder } = site;
   const images = Object.fromEntries(
     Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
   );
   const look = (fix: boolean): Promise<void> =>
-    doctor({
-      folder,
-      config,
-      engine,
-      skip: flags.skipCheck,
-      progress,
-      now,
-      images,
-      caddy: images['caddy'],
-      fix,
-    });
+    doctor({ ...checkOptions(context, site), images, caddy: images['caddy'], fix });
   if (!flags.fix) {
     await look(false);
     return EXIT.OK;
