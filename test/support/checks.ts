@@ -37,7 +37,11 @@ export const INFO: EngineInfo = {
 };
 
 /** An engine without anything; what a check must not call is not there. */
-export const ENGINE = { containers: async () => [], logs: async () => '' } as unknown as Engine;
+export const ENGINE = {
+  containers: async () => [],
+  listed: async () => [],
+  logs: async () => '',
+} as unknown as Engine;
 
 export function contextOf(
   answers: Answers = {},

@@ -37,7 +37,6 @@ export function fakeContainer(service: string, more: Partial<Container> = {}): C
     restarts: 0,
     labels: {},
     rights: STRICT,
-    ports: [],
     ...more,
   };
 }

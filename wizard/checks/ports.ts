@@ -25,20 +25,16 @@ export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: n
 export async function checkPorts({ config, engine, info, host }: CheckContext): Promise<Looked | undefined> {
   // Without the engine, the site's own containers cannot be recognized.
   if (info instanceof Problem) return undefined;
-  const containers = await engine.containers();
+  const containers = await engine.listed();
   const taken: string[] = [];
   const seen: string[] = [];
   const all = await host.listeners();
   for (const { protocol, port } of neededPorts(config)) {
-    const container = containers.find(
-      (one) =>
-        one.state === 'running' &&
-        one.ports.some(
-          (other) =>
-            other.port === port &&
-            other.protocol === protocol &&
-            collides(config.bind, other.ip || '0.0.0.0'),
-        ),
+    const container = containers.find((one) =>
+      one.ports.some(
+        (other) =>
+          other.port === port && other.protocol === protocol && collides(config.bind, other.ip || '0.0.0.0'),
+      ),
     );
     const listener = all.find(
       (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),

@@ -56,9 +56,9 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
   const candidates = [await siteFolder(flags, 'fedi')];
   if (flags.dir === undefined) {
     candidates.push(join(process.cwd(), 'fedi-lab'));
-    const running = await engine.containers().catch(() => []);
+    const listed = await engine.listed().catch(() => []);
     const folders = new Set(
-      running
+      listed
         .filter(({ labels }) => labels[CONFIG_LABEL] !== undefined)
         .map(({ labels }) => labels['com.docker.compose.project.working_dir'] ?? ''),
     );

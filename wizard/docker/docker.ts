@@ -8,7 +8,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, Problem, codeOf, messageOf } from '../problem.ts';
 import { EngineGone } from './engine.ts';
-import type { Container, Engine, EngineInfo, Image, Network, OneShot, Output, Published } from './engine.ts';
+import type {
+  Container,
+  Engine,
+  EngineInfo,
+  Image,
+  ListedContainer,
+  Network,
+  OneShot,
+  Output,
+  Published,
+} from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
 import { isOlder, numbersOf } from '../versions.ts';
@@ -213,7 +223,7 @@ const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 /** Time limit for calls that only ask. An overloaded host may take a minute to answer. */
 const ANSWER_MS = 2 * 60_000;
 /** Methods that only ask. The others may take long: they wait for containers, volumes or a network. */
-const QUICK = new Set(['image', 'volume', 'networks', 'containers', 'logs']);
+const QUICK = new Set(['image', 'volume', 'networks', 'containers', 'listed', 'logs']);
 
 /** Rejects if there is no result in time. The work itself continues. */
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
@@ -482,9 +492,10 @@ export async function connect(): Promise<Engine> {
     },
 
     async containers(project): Promise<Container[]> {
-      const label =
-        project === undefined ? 'com.docker.compose.project' : `com.docker.compose.project=${project}`;
-      const listed = await docker.listContainers({ all: true, filters: { label: [label] } });
+      const listed = await docker.listContainers({
+        all: true,
+        filters: { label: [`com.docker.compose.project=${project}`] },
+      });
       const inspected = await Promise.all(
         listed.map(async ({ Id }) => {
           try {
@@ -520,19 +531,24 @@ export async function connect(): Promise<Engine> {
           anonymous: container.Mounts.flatMap(({ Type, Name = '' }) =>
             Type === 'volume' && /^[0-9a-f]{64}$/.test(Name) ? [Name] : [],
           ),
-          ports: Object.entries(
-            (container.HostConfig.PortBindings ?? {}) as Record<
-              string,
-              { HostIp?: string; HostPort: string }[] | null
-            >,
-          ).flatMap(([inner, bindings]) =>
-            (bindings ?? []).map(({ HostIp, HostPort }) => ({
-              ip: HostIp ?? '',
-              port: Number(HostPort),
-              protocol: inner.split('/')[1] ?? 'tcp',
-            })),
-          ),
         }));
+    },
+
+    async listed(): Promise<ListedContainer[]> {
+      return (
+        await docker.listContainers({ all: true, filters: { label: ['com.docker.compose.project'] } })
+      ).map(({ Labels, State, Ports }) => ({
+        service: Labels['com.docker.compose.service'] ?? '',
+        project: Labels['com.docker.compose.project'] ?? '',
+        state: State as Container['state'],
+        labels: Labels,
+        // Without a public port: one that is only declared.
+        ports: Ports.filter(({ PublicPort }) => PublicPort > 0).map(({ IP, PublicPort, Type }) => ({
+          ip: IP ?? '',
+          port: PublicPort,
+          protocol: Type,
+        })),
+      }));
     },
 
     async logs(id, lines, seconds): Promise<string> {

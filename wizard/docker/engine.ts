@@ -83,7 +83,11 @@ export interface Container {
   readonly rights: Rights;
   /** Anonymous volumes, which the image declares. */
   readonly anonymous?: readonly string[];
-  /** Published ports of the host. */
+}
+
+/** What the engine's list of containers says about one. */
+export interface ListedContainer extends Pick<Container, 'service' | 'project' | 'state' | 'labels'> {
+  /** Published ports of the host, while it runs. `ip` is empty for every address. */
   readonly ports: readonly { readonly ip: string; readonly port: number; readonly protocol: string }[];
 }
 
@@ -167,8 +171,12 @@ export interface Engine {
   networks(): Promise<Network[]>;
   /** Removes networks of a Compose project by their keys; one that is in use stays. */
   removeNetworks(project: string, isUnwanted: (key: string) => boolean): Promise<void>;
-  /** Containers of a project, or of every Compose project. */
-  containers(project?: string): Promise<Container[]>;
+  containers(project: string): Promise<Container[]>;
+  /**
+   * Containers of every Compose project, from the engine's list alone. To inspect a container can hang: Docker 20.10 never
+   * answers about one whose health check timed out while it started.
+   */
+  listed(): Promise<ListedContainer[]>;
   /** The last lines, within the last `seconds` if given. */
   logs(id: string, lines: number, seconds?: number): Promise<string>;
   /** @param wholeMs time limit, then a Problem; absent: two hours. The command in the container continues. */

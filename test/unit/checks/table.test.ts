@@ -139,9 +139,9 @@ const ROWS: Row[] = [
   ['ports', 'taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'tcp', address: '::', port: 80, inode: '1' }], ownerOf: async () => 'nginx (process 812)' } }), 'blocker', /tcp 80: nginx \(process 812\)\./],
   ['ports', 'UDP taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'udp', address: '0.0.0.0', port: 443, inode: '1' }] } }), 'blocker', /udp 443: a process of another user.*sudo ss/],
   ['ports', 'taken on another address', contextOf({ bind: '192.0.2.7' }, { host: { listeners: async () => [{ protocol: 'tcp', address: '10.0.0.7', port: 80, inode: '1' }] } }), '', /tcp 80 free/],
-  ['ports', 'taken by another project', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'tcp' }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
-  ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /In use on [\d.]+: udp 443: the container caddy/],
-  ['ports', 'our own', contextOf({}, { engine: { containers: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port, protocol: 'tcp' })) }] } }), '', /tcp 80 ours/],
+  ['ports', 'taken by another project', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'tcp' }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
+  ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /In use on [\d.]+: udp 443: the container caddy/],
+  ['ports', 'our own', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port, protocol: 'tcp' })) }] } }), '', /tcp 80 ours/],
   ['ports', 'a proxy needs one only', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), '', /: tcp 8080 free$/],
 
   ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time of acme-v02\.api\.letsencrypt\.org$/],

@@ -45,6 +45,40 @@ test('every question names a version of the API that the engine has', async () =
   expect(engine.paths).toEqual(['/_ping', '/v1.47/images/a:1/json']);
 });
 
+test('an engine that does not answer about one container still lists all', async () => {
+  const listed = [
+    {
+      Id: '1',
+      State: 'running',
+      Labels: { 'com.docker.compose.project': 'other', 'com.docker.compose.service': 'web' },
+      Ports: [
+        { IP: '0.0.0.0', PrivatePort: 8080, PublicPort: 80, Type: 'tcp' },
+        { PrivatePort: 9000, Type: 'tcp' },
+      ],
+    },
+  ];
+  const server = createServer((request, response) => {
+    if (/\/containers\/1\//.test(request.url ?? '')) return;
+    response.setHeader('Api-Version', '1.41');
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify(listed));
+  });
+  const socket = join(tempFolder(), 's');
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  vi.stubEnv('DOCKER_HOST', `unix://${socket}`);
+  expect(await (await connect()).listed()).toEqual([
+    {
+      service: 'web',
+      project: 'other',
+      state: 'running',
+      labels: listed[0]?.Labels,
+      ports: [{ ip: '0.0.0.0', port: 80, protocol: 'tcp' }],
+    },
+  ]);
+  server.closeAllConnections();
+  server.close();
+});
+
 describe('Docker’s client', () => {
   /** A `docker` that prints its environment. */
   const seen = async (): Promise<string> => {

@@ -20,6 +20,7 @@ const METHODS = [
   'removeNetworks',
   'removeContainer',
   'containers',
+  'listed',
   'logs',
   'exec',
   'run',
@@ -51,7 +52,7 @@ test.each(METHODS)('%s', async (method) => {
   ]);
 });
 
-test.each(['image', 'volume', 'networks', 'containers', 'logs'] as const)(
+test.each(['image', 'volume', 'networks', 'containers', 'listed', 'logs'] as const)(
   '%s of an engine that hangs ends with the same Problem',
   async (method) => {
     vi.useFakeTimers();
