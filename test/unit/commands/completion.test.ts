@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../../wizard/cli/main.ts';
 import { COMMANDS } from '../../../wizard/commands/index.ts';
+import { closeTerminals, terminal } from '../../support/terminal.ts';
+import type { Terminal } from '../../support/terminal.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'fedi-completion-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -70,66 +72,132 @@ const LINES: readonly Line[] = (
   ] as [string, string[], string[]?][]
 ).map(([line, wanted, not = []]) => ({ line, wanted, not }));
 
-describe.skipIf(!has('bash'))('bash', () => {
-  const SIMULATE = `source "$1"; compopt() { :; }
-COMP_WORDS=("\${@:2}"); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _fedi_setup; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const offered = (...words: string[]): string[] =>
-    execFileSync('bash', ['-c', SIMULATE, 'bash', fileOf('bash'), 'fedi-setup', ...words], {
-      cwd: folder,
-      encoding: 'utf8',
-    })
-      .trim()
-      .split('\n');
+/** Lines that complete the value of --flag=value. */
+const EQUALS: readonly Line[] = [
+  { line: 'apply --mail-mode=s', wanted: ['smtp'] },
+  { line: 'apply --mail-mode=', wanted: ['none', 'smtp', 'catcher'] },
+  { line: '--mail-mode=none pl', wanted: ['plan'] },
+];
 
-  test.each(LINES)('fedi-setup $line', ({ line, wanted, not = [] }) => {
-    const found = offered(...line.split(' '));
+/** Runs the shell once for all lines; the program prints what is offered, and a line with --- after each. */
+function offers(shell: string, argv: readonly string[]): string[][] {
+  const text = execFileSync(shell, argv, {
+    cwd: folder,
+    encoding: 'utf8',
+    env: { ...process.env, HOME: folder },
+  });
+  return text.split('---\n').map((part) => part.trim().split('\n'));
+}
+
+describe.skipIf(!has('bash'))('bash', () => {
+  const lines = [...LINES, ...EQUALS];
+  /** bash splits words at =. */
+  const split = (line: string): string =>
+    line
+      .replaceAll('=', ' = ')
+      .split(/ /)
+      .filter((word, i, all) => word !== '' || i === all.length - 1)
+      .map((word) => `'${word}'`)
+      .join(' ');
+  let offered: string[][] = [];
+  beforeAll(() => {
+    const program = `source "$1"; compopt() { :; }
+${lines
+  .map(
+    ({ line }) =>
+      `COMP_WORDS=(fedi-setup ${split(line)}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _fedi_setup; printf '%s\\n' "\${COMPREPLY[@]}" ---`,
+  )
+  .join('\n')}`;
+    offered = offers('bash', ['-c', program, 'bash', fileOf('bash')]);
+  });
+
+  test.each(lines.map((line, i) => ({ ...line, i })))('fedi-setup $line', ({ wanted, not = [], i }) => {
+    const found = offered[i] ?? [];
     for (const one of wanted) expect(found).toContain(one);
     for (const one of not) expect(found).not.toContain(one);
   });
-  // bash splits words at =.
-  test('--flag=value', () => {
-    expect(offered('apply', '--mail-mode', '=', 's')).toEqual(['smtp']);
-    expect(offered('apply', '--mail-mode', '=')).toEqual(['none', 'smtp', 'catcher']);
-    expect(offered('--mail-mode', '=', 'none', 'pl')).toEqual(['plan']);
-  });
-  test('is found by the shell as the function of fedi-setup', () => {
-    const said = execFileSync('bash', ['-c', `source ${fileOf('bash')}; complete -p fedi-setup`], {
-      encoding: 'utf8',
-    });
-    expect(said).toBe('complete -F _fedi_setup fedi-setup\n');
+  test('is the function that the shell calls for fedi-setup', () => {
+    expect(offers('bash', ['-c', `source ${fileOf('bash')}; complete -p fedi-setup`])).toEqual([
+      ['complete -F _fedi_setup fedi-setup'],
+    ]);
   });
 });
 
 describe.skipIf(!has('fish'))('fish', () => {
-  const offered = (line: string): string[] =>
-    execFileSync(
-      'fish',
-      ['--no-config', '-c', `source ${fileOf('fish')}; complete -C 'fedi-setup ${line}'`],
-      {
-        cwd: folder,
-        encoding: 'utf8',
-        env: { ...process.env, HOME: folder },
-      },
-    )
-      .trim()
-      .split('\n')
-      .map((one) => one.split('\t')[0] ?? '');
+  const lines = [
+    ...LINES,
+    // It offers the whole word.
+    ...EQUALS.map(({ line, wanted }) => ({
+      line,
+      wanted: line.endsWith('pl') ? wanted : wanted.map((one) => `--mail-mode=${one}`),
+      not: [],
+    })),
+  ];
+  let offered: string[][] = [];
+  beforeAll(() => {
+    const program = lines.map(({ line }) => `complete -C 'fedi-setup ${line}'; echo ---`).join('\n');
+    offered = offers('fish', ['--no-config', '-c', `source ${fileOf('fish')}\n${program}`]).map((found) =>
+      found.map((one) => one.split('\t')[0] ?? ''),
+    );
+  });
 
-  // fish offers flags only after a dash.
-  test.each(LINES)('fedi-setup $line', ({ line, wanted, not = [] }) => {
-    const found = offered(line);
+  test.each(lines.map((line, i) => ({ ...line, i })))('fedi-setup $line', ({ wanted, not = [], i }) => {
+    const found = offered[i] ?? [];
     for (const one of wanted) expect(found).toContain(one);
     for (const one of not) expect(found).not.toContain(one);
-  });
-  test('--flag=value', () => {
-    expect(offered('apply --mail-mode=s')).toContain('--mail-mode=smtp');
   });
 });
 
 describe.skipIf(!has('zsh'))('zsh', () => {
-  test('takes the script', () => {
-    const { status, stderr } = spawnSync('zsh', ['-f', '-n', fileOf('zsh')], { encoding: 'utf8' });
-    expect([status, stderr]).toEqual([0, '']);
+  let run: Terminal;
+  let lines = 0;
+  beforeAll(async () => {
+    run = terminal(['-f', '-i'], {
+      program: execFileSync('sh', ['-c', 'command -v zsh'], { encoding: 'utf8' }).trim(),
+      cwd: folder,
+      env: { PATH: process.env['PATH'], HOME: folder },
+      rows: 200,
+      cols: 160,
+    });
+    run.type(
+      `PS1='> '; autoload -U compinit && compinit -u -D; LISTMAX=1000; source ${fileOf('zsh')}; echo rea''dy\r`,
+    );
+    await run.until(/^ready$/m);
+  });
+  afterAll(closeTerminals);
+
+  /** The screen after Tab. */
+  async function offered(line: string, until: (screen: string) => boolean): Promise<string> {
+    run.key('ctrl-u');
+    run.type(`clear; echo rea''dy ${++lines}\r`);
+    await run.until(() => run.screen().startsWith(`ready ${lines}\n`));
+    run.type(`fedi-setup ${line}\t`);
+    await run.until(() => until(run.screen()));
+    return run.screen();
+  }
+
+  test.each(LINES.filter(({ wanted }) => wanted.length === 1))(
+    'fedi-setup $line',
+    async ({ line, wanted: [one = ''] }) => {
+      const whole = `fedi-setup ${line.split(' ').slice(0, -1).concat(one).join(' ')}`;
+      await offered(line, (screen) => screen.includes(whole));
+    },
+  );
+  test.each(LINES.filter(({ wanted }) => wanted.length > 1))(
+    'fedi-setup $line',
+    async ({ line, wanted, not = [] }) => {
+      const listed = (screen: string): string[] =>
+        screen
+          .slice(screen.lastIndexOf('> fedi-setup'))
+          .split('\n')
+          .slice(1)
+          .flatMap((row) => row.split(/\s+/));
+      const screen = await offered(line, (text) => wanted.every((one) => listed(text).includes(one)));
+      for (const one of not) expect(listed(screen)).not.toContain(one);
+    },
+  );
+  test('--flag=value', async () => {
+    await offered('apply --mail-mode=s', (screen) => screen.includes('--mail-mode=smtp'));
   });
 });
 
