@@ -11,18 +11,23 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
 
 /**
- * dockerode loads these at start for BuildKit, remote engines, Swarm and build contexts, which we never use: 1.5 MB and
- * 40 ms. readable-stream duplicates Node's stream module.
+ * dockerode loads these at start for BuildKit, remote engines, Swarm, build contexts and traces, which we never use: 1.5 MB
+ * and 40 ms. readable-stream duplicates Node's stream module.
  */
 const unused: Plugin = {
   name: 'unused',
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(@grpc\/|protobufjs|ssh2|cpu-features|tar-fs|split-ca)/ }, ({ path }) => ({
-      path,
-      namespace: 'unused',
-    }));
-    onResolve({ filter: /^\.\/(service|plugin|secret|config|task|node|session)$/ }, ({ path, importer }) =>
-      importer.includes('/node_modules/dockerode/') ? { path, namespace: 'unused' } : undefined,
+    onResolve(
+      { filter: /^(@grpc\/|protobufjs|ssh2|cpu-features|tar-fs|split-ca|@balena\/dockerignore$|debug$)/ },
+      ({ path }) => ({
+        path,
+        namespace: 'unused',
+      }),
+    );
+    onResolve(
+      { filter: /^\.\/(service|plugin|secret|config|task|node|session|buildkit)$/ },
+      ({ path, importer }) =>
+        importer.includes('/node_modules/dockerode/') ? { path, namespace: 'unused' } : undefined,
     );
     onResolve({ filter: /^readable-stream$/ }, () => ({ path: 'node:stream', external: true }));
     onLoad({ filter: /.*/, namespace: 'unused' }, () => ({
