@@ -5,13 +5,15 @@ export interface Turn {
   /** Text to type, or list entry to choose. */
   readonly text?: string;
   readonly entry?: string;
+  /** Entries to check in a list of several. */
+  readonly entries?: readonly string[];
   /** Invalid texts with a part of their error message. */
   readonly wrong?: readonly (readonly [text: string, said: string])[];
 }
 
 /** All questions for a new snac site with a mail provider and Let’s Encrypt. */
 export const LONG: readonly Turn[] = [
-  { question: 'Apps to install', entry: 'snac' },
+  { question: 'Apps to install', entries: ['snac'] },
   {
     question: 'Domain of snac',
     text: 'social.example.org',
@@ -68,7 +70,7 @@ export const SHORT: readonly Turn[] = [
 
 /** Mastodon with its media in a bucket: all questions that snac does not have. */
 export const BUCKET: readonly Turn[] = [
-  { question: 'Apps to install', entry: 'Mastodon' },
+  { question: 'Apps to install', entries: ['Mastodon'] },
   { question: 'Domain of Mastodon', text: 'social.example.org', wrong: [['co.uk', 'is a public suffix']] },
   {
     question: 'Your user name on Mastodon',
@@ -112,7 +114,7 @@ export const BUCKET: readonly Turn[] = [
 
 /** Pixelfed, in the shortest session. */
 export const ANOTHER: readonly Turn[] = [
-  { question: 'Apps to install', entry: 'Pixelfed' },
+  { question: 'Apps to install', entries: ['Pixelfed'] },
   { question: 'Domain of Pixelfed', text: 'pix.example.org' },
   { question: 'Your user name on Pixelfed', text: 'anna', wrong: [['-', 'Use 2 to 30 characters: a-z']] },
   { question: 'Your e-mail address', text: 'anna@example.org' },

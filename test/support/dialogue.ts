@@ -69,8 +69,8 @@ export function dialogue(argv: readonly string[], env: NodeJS.ProcessEnv = {}): 
     asked,
     answer,
     turns: async (turns) => {
-      for (const { question, text: typed, entry } of turns) {
-        const given = typed ?? entry;
+      for (const { question, text: typed, entry, entries } of turns) {
+        const given = typed ?? entry ?? entries?.join(',');
         if (given === undefined) continue;
         const refusal = await answer(question, given);
         if (refusal !== undefined) throw new Error(`${question}: ${refusal}`);

@@ -9,13 +9,16 @@ type Validate = (text: string) => string | boolean | Promise<string | boolean>;
 
 /** A question that waits for its answer. */
 export interface Pending {
-  readonly kind: 'input' | 'password' | 'select';
+  readonly kind: 'input' | 'password' | 'select' | 'checkbox';
   readonly message: string;
   /** What enter alone answers, as text; empty: nothing. */
   readonly initial: string;
   /** Names of the entries of a list, in its order. */
   readonly entries: readonly string[];
-  /** Text and enter; of a list the first entry whose name contains it. Resolves to the refusal, where there is one. */
+  /**
+   * Text and enter; of a list the first entry whose name contains it. In a checkbox the texts between commas are the entries to
+   * leave checked, and `-` is none. Resolves to the refusal, where there is one.
+   */
   readonly enter: (text: string) => Promise<string | undefined>;
   readonly cancel: () => void;
 }
@@ -36,11 +39,13 @@ interface Asked<T> {
   readonly message: string;
   readonly initial: string;
   readonly entries?: readonly string[];
+  /** Whether the text is a key that ends the prompt at once. */
+  readonly ends?: (text: string) => boolean;
   /** What the text stands for, or why it is refused. */
   readonly take: (text: string) => Promise<{ value: T; shown: string } | { refusal: string }>;
 }
 
-function ask<T>({ kind, message, initial, entries = [], take }: Asked<T>): Promise<T> {
+function ask<T>({ kind, message, initial, entries = [], ends, take }: Asked<T>): Promise<T> {
   if (pending !== undefined) throw new Error(`${message}: asked while ${pending.message} waits`);
   return new Promise((resolve, reject) => {
     pending = {
@@ -49,6 +54,12 @@ function ask<T>({ kind, message, initial, entries = [], take }: Asked<T>): Promi
       initial,
       entries,
       enter: async (text) => {
+        if (ends?.(text) === true) {
+          pending = undefined;
+          reject(Object.assign(new Error('Prompt was aborted'), { name: 'AbortPromptError' }));
+          await turn();
+          return undefined;
+        }
         const result = await take(text);
         if ('refusal' in result) return result.refusal;
         pending = undefined;
@@ -135,6 +146,53 @@ export const select = (config: {
       if (entry === undefined)
         throw new Error(`no entry ${text}: ${entries.map(({ name }) => name).join(' | ')}`);
       return Promise.resolve({ value: entry.value, shown: entry.short ?? entry.name });
+    },
+  });
+};
+
+interface Box extends Entry {
+  readonly checked?: boolean;
+}
+
+export const checkbox = (
+  config: {
+    message: string;
+    choices: readonly Box[];
+    required?: boolean;
+    validate?: (chosen: readonly Box[]) => string | boolean | Promise<string | boolean>;
+  },
+  context: { signal?: AbortSignal } = {},
+): Promise<string[]> => {
+  const { choices, required = false, validate } = config;
+  const names = (boxes: readonly Box[]): string => boxes.map(({ name }) => name).join(', ');
+  const before = choices.filter(({ checked }) => checked === true);
+  return ask({
+    kind: 'checkbox',
+    message: config.message,
+    initial: names(before),
+    entries: choices.map(({ name }) => name),
+    // A key without a meaning for the prompt itself: a listener on the keyboard may abort it.
+    ends: (text) => {
+      if (text.length === 1) process.stdin.emit('keypress', text, { sequence: text });
+      return context.signal?.aborted === true;
+    },
+    take: async (text) => {
+      const wanted = text
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '' && part !== '-');
+      for (const part of wanted)
+        if (!choices.some(({ name }) => name.includes(part)))
+          throw new Error(`no entry ${part}: ${names(choices)}`);
+      const chosen =
+        text === '' ? before : choices.filter(({ name }) => wanted.some((part) => name.includes(part)));
+      const valid = (await validate?.(chosen)) ?? true;
+      if (required && chosen.length === 0) return { refusal: 'At least one choice must be selected' };
+      if (valid !== true) return { refusal: valid === false ? 'You must select a valid value' : valid };
+      return {
+        value: chosen.map(({ value }) => value),
+        shown: chosen.map(({ name, short }) => short ?? name).join(', '),
+      };
     },
   });
 };

@@ -49,6 +49,8 @@ export interface Terminal {
   answer(question: string, text: string): Promise<void>;
   /** Waits for that list and goes down to the entry with this text. */
   choose(question: string, entry: string): Promise<void>;
+  /** Waits for that list of several, checks the entries with these texts and no others, and presses enter. */
+  check(question: string, entries: readonly string[]): Promise<void>;
   /** Scrollback and screen as rows. */
   rows(): string[];
   /** The same as text: rows that the terminal itself broke are whole again. */
@@ -127,6 +129,20 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     return all;
   };
 
+  /** The current entry of the list that is there: while it is redrawn it has none, and an older list may stand above. */
+  const pointer = (): string =>
+    self
+      .screen()
+      .split(/^\? /m)
+      .at(-1)
+      ?.split('\n')
+      .find((line) => line.startsWith('❯')) ?? '';
+  const down = async (): Promise<void> => {
+    const before = pointer();
+    self.key('down');
+    await self.until(() => pointer() !== before && pointer() !== '');
+  };
+
   const self: Terminal = {
     pid: pty.pid,
     type: (text) => pty.write(text),
@@ -165,22 +181,31 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     },
     async choose(question, entry) {
       await self.until(asked(question));
-      // Of the list that is there: in the middle of being drawn anew it has none, and an older one may stand above.
-      const pointer = (): string =>
-        self
-          .screen()
-          .split(/^\? /m)
-          .at(-1)
-          ?.split('\n')
-          .find((line) => line.startsWith('❯')) ?? '';
       await self.until(() => pointer() !== '');
       const first = pointer();
       while (!pointer().includes(entry)) {
-        const before = pointer();
-        self.key('down');
-        await self.until(() => pointer() !== before && pointer() !== '');
+        await down();
         if (pointer() === first) throw new Error(`no entry ${entry}:\n${self.screen()}`);
       }
+      self.key('enter');
+    },
+    async check(question, entries) {
+      await self.until(asked(question));
+      await self.until(() => /^❯[◉◯]/.test(pointer()));
+      const seen = new Set<string>();
+      for (let row = pointer().slice(2); !seen.has(row); row = pointer().slice(2)) {
+        seen.add(row);
+        const wanted = entries.some((entry) => row.includes(entry));
+        if (pointer().startsWith('❯◉') !== wanted) {
+          const before = pointer();
+          self.type(' ');
+          await self.until(() => pointer() !== before && pointer().slice(2) === row);
+        }
+        await down();
+      }
+      for (const entry of entries)
+        if (![...seen].some((row) => row.includes(entry)))
+          throw new Error(`no entry ${entry}:\n${self.screen()}`);
       self.key('enter');
     },
     rows: () => lines().map(({ text }) => text),

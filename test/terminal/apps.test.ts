@@ -51,9 +51,8 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');
-    await run.choose('Apps to install', 'More than one');
-    await run.until('✔ Apps to install More than one');
-    await run.answer('Apps to install', 'snac,pixelfed');
+    await run.check('Apps to install', ['snac:', 'Pixelfed:']);
+    await run.until('✔ Apps to install snac, pixelfed');
     await run.answer('Domain of Pixelfed', DOMAIN);
     await run.answer('Your user name on Pixelfed', 'anna');
     await run.answer('Your e-mail address', 'anna@fedi.test');
@@ -78,7 +77,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');
-    await run.choose('Apps to install', 'snac:');
+    await run.check('Apps to install', ['snac:']);
     await run.choose('What now?', 'Go');
     await run.until(asked('Apply this'));
     expect(run.screen()).toMatch(/^Remove .*(?:\n .*)*pixelfed_web/m);

@@ -11,8 +11,9 @@ import type { Terminal } from '../support/terminal.ts';
 export const DRY = ['--dry-run', '--skip-check', 'dns,caa,clock'];
 
 export async function talk(to: Terminal, turns: readonly Turn[]): Promise<void> {
-  for (const { question, text, entry } of turns) {
+  for (const { question, text, entry, entries } of turns) {
     if (text !== undefined) await to.answer(question, text);
+    else if (entries !== undefined) await to.check(question, entries);
     else if (entry !== undefined) await to.choose(question, entry);
   }
 }

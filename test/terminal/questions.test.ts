@@ -36,8 +36,10 @@ const rowOf = (message: string): Question =>
 const words = (run: Terminal): string => run.screen().replaceAll(/\s+/g, ' ');
 
 /** Types a key that stands for something else than an answer; in a list it leads to its entry first. */
-async function press(run: Terminal, { entry }: Turn, key: '<' | '?'): Promise<void> {
+async function press(run: Terminal, { entry, entries }: Turn, key: '<' | '?'): Promise<void> {
   run.type(key);
+  // In a list of several it works at once.
+  if (entries !== undefined) return;
   if (entry !== undefined) await run.until(new RegExp(`^❯ \\${key} `, 'm'));
   run.key('enter');
 }
@@ -163,11 +165,10 @@ describe('key by key', () => {
     const run = open([], { rows: 60 });
     await talk(run, turns);
     await run.choose('What now?', 'Change: Apps to install');
-    await run.choose('Apps to install', 'More than one');
-    await run.until('✔ Apps to install More than one');
-    await run.answer('Apps to install', 'snac, mastodn');
-    await run.until('mastodn: Choose one of');
-    await run.answer('Apps to install', 'snac');
-    await run.until('✔ Apps to install snac');
+    await run.check('Apps to install', []);
+    await run.until('Name at least one of snac, mastodon, pixelfed.');
+    await run.check('Apps to install', ['snac', 'Mastodon']);
+    await run.until('✔ Apps to install snac, mastodon');
+    await run.until(asked('Domain of Mastodon'));
   });
 });

@@ -33,7 +33,7 @@ const APPS_QUESTION: Question = {
   message: 'Apps to install',
   help: `One or more of: ${APP_IDS.join(', ')}. Each needs its own domain.`,
   choices: APP_IDS.map((id) => ({ value: id, name: `${appOf(id).name}: ${appOf(id).about}` })),
-  other: 'More than one: names separated by commas',
+  several: true,
   parse: parseApps,
   initial: () => APP_IDS[0],
 };

@@ -1,6 +1,6 @@
 /** All prompts. The only importer of @inquirer/prompts; loaded only on a terminal. */
 import { readFileSync } from 'node:fs';
-import { Separator, input, password, select } from '@inquirer/prompts';
+import { Separator, checkbox, input, password, select } from '@inquirer/prompts';
 import { problemOf } from '../config/parse.ts';
 import type { Question, Value } from '../config/question.ts';
 import { Cancelled, EXIT, messageOf } from '../problem.ts';
@@ -9,7 +9,7 @@ import { say } from './say.ts';
 /** Prompts use standard error; standard output is for results such as a plan. */
 const SCREEN = { output: process.stderr };
 
-/** Can be typed instead of any answer. In a list, the key selects the entry that starts with it. */
+/** Can be typed instead of any answer. In a list of one, the key selects the entry that starts with it. */
 const BACK = '<';
 const MORE = '?';
 export const HOW = 'At every question: ? shows more help, < goes back. Ctrl-C quits.';
@@ -66,30 +66,28 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
       return `Cannot read the file: ${messageOf(error)}`;
     }
   };
-  const text = (preset = initial): Promise<string> =>
+  const text = (): Promise<string> =>
     orCancelled(
       input(
         {
           message: question.file ? `${message} (file)` : message,
           validate,
-          ...(preset === undefined || preset === '' || question.file ? {} : { default: String(preset) }),
+          ...(initial === undefined || initial === '' || question.file ? {} : { default: String(initial) }),
         },
         SCREEN,
       ),
     );
+  if (question.several) return askSeveral(question, initial, back);
   if (question.choices) {
-    const isListed = question.choices.some(({ value }) => value === initial);
-    const taken = await askChoice(
+    return askChoice(
       message,
       [
         ...question.choices.map(({ value, name }) => ({ value, name, short: value })),
-        ...(question.other === undefined ? [] : [{ value: '', name: question.other }]),
         { value: MORE, name: `${MORE} Help`, short: MORE },
         ...(back ? [{ value: BACK, name: `${BACK} Back`, short: BACK }] : []),
       ],
-      isListed ? String(initial) : '',
+      String(initial ?? ''),
     );
-    return taken === '' ? text(isListed ? '' : initial) : taken;
   }
   if (question.secret && !question.file) {
     const typed = (what: string, check: (given: string) => string | true): Promise<string> =>
@@ -104,6 +102,65 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     return again === BACK ? askOnce(question, initial, back) : first;
   }
   return text();
+}
+
+/**
+ * Asks for some of the choices, at least one. The keys for help and back work at once, without Enter, since an entry for them
+ * could be checked like an answer.
+ */
+async function askSeveral(
+  { message, choices = [], parse }: Question,
+  initial: Value | undefined,
+  back: boolean,
+): Promise<string> {
+  const checked = String(initial ?? '').split(',');
+  const ending = new AbortController();
+  const context = { ...SCREEN, signal: ending.signal, clearPromptOnDone: false };
+  let pressed: string | undefined;
+  const onKey = (text: string | undefined): void => {
+    if (text !== MORE && !(text === BACK && back)) return;
+    pressed = text;
+    context.clearPromptOnDone = true;
+    ending.abort();
+  };
+  process.stdin.on('keypress', onKey);
+  try {
+    const values = await orCancelled(
+      checkbox<string>(
+        {
+          message,
+          choices: choices.map(({ value, name }) => ({
+            value,
+            name,
+            short: value,
+            checked: checked.includes(value),
+          })),
+          validate: (chosen) => problemOf(parse(chosen.map(({ value }) => value).join(','))) ?? true,
+          shortcuts: { all: null, invert: null },
+          theme: {
+            style: {
+              // The most needed first: a narrow screen wraps this line.
+              keysHelpTip: () =>
+                [
+                  'space select',
+                  `${MORE} help`,
+                  ...(back ? [`${BACK} back`] : []),
+                  '⏎ submit',
+                  '↑↓ navigate',
+                ].join(' • '),
+            },
+          },
+        },
+        context,
+      ),
+    );
+    return values.join(',');
+  } catch (error) {
+    if (pressed !== undefined) return pressed;
+    throw error;
+  } finally {
+    process.stdin.off('keypress', onKey);
+  }
 }
 
 /** Rates a password by length and variety; it is not compared with any list. */

@@ -36,8 +36,8 @@ export interface Question {
   readonly parse: (text: string) => Parsed<Value>;
   /** The values to choose from, with their labels. */
   readonly choices?: readonly { readonly value: string; readonly name: string }[];
-  /** Label of the list entry for typing another answer. */
-  readonly other?: string;
+  /** Several of the choices may be given, separated by commas. */
+  readonly several?: true;
   /** The default, computed from earlier answers; undefined: none, so an answer is required. */
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of the question that the default derives from. A new answer to it from a stronger source discards the answer here. */

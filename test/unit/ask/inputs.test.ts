@@ -33,8 +33,7 @@ const ANSWERED = {
 const typed = ({ text }: Row): boolean => text.trim() !== '' && !/[\r\n]/.test(text);
 
 const questions = ALL_QUESTIONS.filter(
-  ({ key, choices }) =>
-    ROWS.some((row) => row.key === key && typed(row)) && (choices === undefined || key === 'apps'),
+  ({ key, choices }) => choices === undefined && ROWS.some((row) => row.key === key && typed(row)),
 );
 
 let tried = 0;
@@ -44,14 +43,13 @@ afterAll(() => {
 
 test.for(questions.map((question) => ({ question, key: question.key })))(
   '$key',
-  async ({ question: { message, topic, other, twice, secret, key } }) => {
+  async ({ question: { message, topic, twice, secret, key } }) => {
     const rows = ROWS.filter((row) => row.key === key && typed(row));
     const run = dialogue(['--dir', join(tempFolder(), 'fedi')], ANSWERED);
     const begin = async (): Promise<void> => {
       const aside = topic === 'more' || topic === 'size';
       await run.answer('What now?', aside ? 'More' : `Change: ${message}`);
       if (aside) await run.answer('Which setting', `${message}:`);
-      if (other !== undefined) await run.answer(message, other);
     };
     await begin();
     for (const { text, says } of rows.filter((row) => row.says !== undefined)) {

@@ -61,16 +61,11 @@ function defaultOf({ initial, byHost, follows, optional, secret }: Question): st
 }
 
 function answerRow(question: Question): string {
-  const { message, choices, other, secret } = question;
+  const { message, choices, several, secret } = question;
   const words = choices?.map(({ value: word }) => word) ?? [];
-  // Of a list with another answer, several may be given.
   const values =
-    words.length === 0
-      ? ''
-      : other === undefined
-        ? `: ${list(words)}`
-        : `: one or more of ${words.join(',')}`;
-  const value = secret ? 'FILE' : choices === undefined ? 'TEXT' : other === undefined ? 'WORD' : 'WORD,…';
+    words.length === 0 ? '' : several ? `: one or more of ${words.join(',')}` : `: ${list(words)}`;
+  const value = secret ? 'FILE' : choices === undefined ? 'TEXT' : several ? 'WORD,…' : 'WORD';
   return row(`--${flagOf(question)} ${value}`, `${message}${values}${defaultOf(question)}`, 30);
 }
 
