@@ -1,9 +1,7 @@
 /** All output of commands, as text or JSON. The only importer of ora. */
+import type { Event } from './events.ts';
 import { messageOf } from './problem.ts';
 import { LONGEST_LINE, shortLines, visible, visibleJson } from './visible.ts';
-
-/** Event of --json: one object per line on standard output. */
-export type Event = { readonly event: string; readonly [key: string]: unknown };
 
 export interface Progress {
   /** Starts a line of progress. */
@@ -43,7 +41,7 @@ export function writeText(stream: NodeJS.WritableStream, text: string): void {
 export function jsonProgress(): Progress {
   let current = { id: '', title: '', since: 0 };
   const emit = (event: Event): void => void process.stdout.write(`${visibleJson(event)}\n`);
-  const end = (state: string, note?: string): void =>
+  const end = (state: 'done' | 'already' | 'failed' | 'skipped', note?: string): void =>
     emit({ event: 'step', id: current.id, state, ms: Date.now() - current.since, ...(note ? { note } : {}) });
   return {
     start(id, title) {

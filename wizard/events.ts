@@ -1,0 +1,221 @@
+/** The events of --json. Programs depend on them: names, fields and codes stay as they are; new ones may be added. */
+
+/** The fields of each event besides `event`. */
+interface Fields {
+  begin: { folder: string };
+  step: {
+    id: string;
+    state: 'start' | 'done' | 'already' | 'failed' | 'skipped';
+    title?: string;
+    note?: string;
+    ms?: number;
+  };
+  act: { id: string };
+  acted: { id: string };
+  finding: {
+    id: string;
+    seen: string;
+    level: 'warning' | 'blocker';
+    what: string;
+    means: string;
+    next: string;
+    log?: string;
+  };
+  proof: {
+    app: string;
+    id: string;
+    title: string;
+    ok: boolean;
+    skipped?: true;
+    seen: string;
+    ms: number;
+  };
+  admin: { app: string; url: string; user: string; password: string };
+  unchanged: Record<never, never>;
+  end: { exit: number; proven: boolean };
+  plan: { [field: string]: unknown };
+  generation: { number: number; at: string; changed: readonly string[] };
+  status: {
+    folder: string;
+    containers: readonly {
+      service: string;
+      state: string;
+      health: string | undefined;
+      restarts: number;
+    }[];
+    proven: boolean;
+    at: string | undefined;
+  };
+  mail: { from: string; to: string; subject: string; at: string; text: string };
+  secrets: {
+    secrets: readonly {
+      name: string;
+      class: string;
+      created: string;
+      fingerprint: string;
+      about: string | undefined;
+      rotates: boolean;
+    }[];
+  };
+  exported: { path: string };
+  left: { directories: readonly string[]; servers: readonly string[] };
+  help: { text: string };
+  completion: { shell: string; script: string };
+  version: { version: string };
+  problem: {
+    code: string;
+    exit: number;
+    what: string;
+    means: string | undefined;
+    next: string | undefined;
+    log: string | undefined;
+  };
+}
+
+export type EventName = keyof Fields;
+
+/** One line of --json. */
+export type Event = {
+  readonly [Name in EventName]: { readonly event: Name } & Readonly<Fields[Name]>;
+}[EventName];
+
+/** When each event is printed, and what its fields are; for docs/json-events.md. */
+export const EVENTS: {
+  readonly [Name in EventName]: {
+    readonly when: string;
+    readonly fields: { readonly [Field in keyof Fields[Name]]-?: string };
+  };
+} = {
+  begin: {
+    when: 'A run that may change the site begins.',
+    fields: { folder: 'absolute path of the site directory' },
+  },
+  step: {
+    when: 'A line of progress begins (`state` is `start`) and ends (any other state).',
+    fields: {
+      id: 'what is done: `check.docker`, `write`, `up`, `prove.APP.https`, …',
+      state: '`start`, `done`, `already` (it was done before), `failed` or `skipped` (it was not tried)',
+      title: 'the line that people see; only with `start`',
+      note: 'what was found or done; absent: nothing to say',
+      ms: 'how long it took, in milliseconds; not with `start`',
+    },
+  },
+  act: {
+    when: 'A step of the first run, such as creating an account, is about to change the app.',
+    fields: { id: 'id of the step' },
+  },
+  acted: { when: 'The change of that step was made.', fields: { id: 'id of the step' } },
+  finding: {
+    when: 'A check of the host or of the site found a fault; once per fault.',
+    fields: {
+      id: 'id of the check, as for `--skip-check`',
+      seen: 'what the check observed',
+      level: '`blocker` ends a run; `warning` does not',
+      what: 'the cause',
+      means: 'what follows from it',
+      next: 'what to do',
+      log: 'last lines of the container; absent: none',
+    },
+  },
+  proof: {
+    when: 'A proof was tried, or skipped.',
+    fields: {
+      app: 'id of the app',
+      id: 'id of the proof',
+      title: 'what is proven',
+      ok: 'true: it is proven',
+      skipped: 'true: it was not tried, because an earlier proof failed; else absent',
+      seen: 'the evidence, or what was found instead',
+      ms: 'how long it took, in milliseconds',
+    },
+  },
+  admin: {
+    when: 'A password of an owner is shown, once in the life of a site. **It is a secret.**',
+    fields: {
+      app: 'id of the app',
+      url: 'address of the server',
+      user: 'name to log in with',
+      password: 'password to log in with',
+    },
+  },
+  unchanged: { when: 'There was nothing to change.', fields: {} },
+  end: {
+    when: 'A run is complete. A run that fails ends with `problem` instead.',
+    fields: { exit: 'the exit code', proven: 'true: every proof succeeded' },
+  },
+  plan: {
+    when: '`plan` and `--dry-run`: what `apply` would do.',
+    fields: {} as Record<string, string>,
+  },
+  generation: {
+    when: '`rollback` without a number: once per generation, newest first.',
+    fields: {
+      number: 'number for `rollback NUMBER`',
+      at: 'when it was written, in ISO 8601',
+      changed: 'keys of the answers that differ from the generation before',
+    },
+  },
+  status: {
+    when: '`status`.',
+    fields: {
+      folder: 'absolute path of the site directory',
+      containers:
+        'one object per container: `service`, `state`, `health` (absent: no health check), `restarts`',
+      proven: 'true: the last receipt is complete',
+      at: 'when it was proven last, in ISO 8601; absent: never',
+    },
+  },
+  mail: {
+    when: '`mail`: once per mail in the catcher, oldest first.',
+    fields: {
+      from: 'address of the sender',
+      to: 'addresses of the recipients, separated by commas',
+      subject: 'subject',
+      at: 'when it arrived, in ISO 8601',
+      text: 'the mail as text',
+    },
+  },
+  secrets: {
+    when: '`secrets`. It has no value of a secret.',
+    fields: {
+      secrets:
+        'one object per secret: `name`, `class` (`forever`, `steps` or `free`), `created`, `fingerprint`, `about`, `rotates` (true: `secrets rotate` replaces it)',
+    },
+  },
+  exported: {
+    when: '`secrets export` has written the recovery file.',
+    fields: { path: 'absolute path of the file' },
+  },
+  left: {
+    when: '`uninstall` and `reset`: what they do not remove.',
+    fields: {
+      directories: 'your own directories with data',
+      servers: 'external databases, Redis servers and buckets with data of the site',
+    },
+  },
+  help: { when: '`help` and `--help`.', fields: { text: 'the help' } },
+  completion: { when: '`completion`.', fields: { shell: 'its argument', script: 'the script' } },
+  version: { when: '`version` and `--version`.', fields: { version: 'version of fedi-setup' } },
+  problem: {
+    when: 'The command failed. It is the last event, and standard error says the same.',
+    fields: {
+      code: 'the kind of error, see below',
+      exit: 'the exit code',
+      what: 'what happened',
+      means: 'what follows from it; absent: nothing more',
+      next: 'what to do; absent: nothing',
+      log: 'last lines of the program or container that failed; absent: none',
+    },
+  },
+};
+
+/** What the exit codes mean; the codes of `problem`. */
+export const CODES = {
+  failed:
+    'A step failed; completed steps are kept. `doctor`: there is a blocker. `plan --check`: something would change.',
+  usage: 'The command line, an answer or a file of the site is wrong.',
+  refused: 'The change would lose or expose data, or was not confirmed.',
+  preflight: 'The host or its Docker engine is not ready.',
+  unproven: 'The site runs, but a proof failed. The events `proof` and `end` say so; there is no `problem`.',
+  locked: 'Another run works on this site.',
+} as const;
