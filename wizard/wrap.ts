@@ -17,15 +17,14 @@ export function wrap(text: string, width: number, indent = 0): string {
   return [...lines, line].map((one) => `${' '.repeat(indent)}${one}`.trimEnd()).join('\n');
 }
 
-/** Wraps lines that are too long. What follows in the next line is below the text, or `hang` characters further right. */
-export function wrapLines(text: string, width: number, hang = 0): string {
+/** Wraps each line that is too long; the rest of it goes below its text, which is indented and may be an item of a list. */
+export function wrapLines(text: string, width: number): string {
   return text
     .split('\n')
     .map((line) => {
       if (line.length <= width) return line;
       const [, start = '', rest = ''] = /^( *(?:- )?)(.*)$/.exec(line) ?? [];
-      const indent = start.length + hang;
-      return `${start}${wrap(rest, width, indent).slice(indent)}`;
+      return `${start}${wrap(rest, width, start.length).slice(start.length)}`;
     })
     .join('\n');
 }

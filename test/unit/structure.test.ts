@@ -269,6 +269,18 @@ describe('the commands', () => {
   });
 });
 
+test('commands print by progress.ts alone: --json must not be mixed with text', () => {
+  expect(
+    MODULES.filter(({ code }) => /process\.(stdout|stderr)\.write|console\.|\bstderr\.write/.test(code)).map(
+      ({ path }) => path,
+    ),
+  ).toEqual(['bin.ts', 'cli/print-error.ts', 'cli/signals.ts', 'progress.ts']);
+  expect(MODULES.filter(({ code }) => /\bwriteText\(/.test(code)).map(({ path }) => path)).toEqual([
+    'ask/say.ts',
+    'progress.ts',
+  ]);
+});
+
 test('nothing waits for a while, but for a condition', () => {
   expect(MODULES.filter(({ code }) => /setTimeout|setInterval/.test(code)).map(({ path }) => path)).toEqual([
     'apply/containers.ts',

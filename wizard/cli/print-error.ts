@@ -4,7 +4,7 @@ import { codeOfExit } from '../problem.ts';
 import type { Problem } from '../problem.ts';
 import { jsonProgress } from '../progress.ts';
 import { LONGEST_LINE, shortLines, visible } from '../visible.ts';
-import { columns, wrapLines } from '../wrap.ts';
+import { columns, wrap, wrapLines } from '../wrap.ts';
 
 /** Also as an event, with --json. */
 export function printError(problem: Problem, { json, debug }: { json: boolean; debug: boolean }): void {
@@ -21,8 +21,13 @@ export function printError(problem: Problem, { json, debug }: { json: boolean; d
  * @param width of a terminal: sentences are broken at words. Infinity: other readers (files, `grep`) get each on one line
  */
 export function problemInWords(problem: Problem, debug: boolean, width = Infinity): string {
-  const mark = 'Error: ';
-  const lines = [wrapLines(`${mark}${problem.message}`, width, mark.length).slice(mark.length)];
+  const [first = '', ...others] = problem.message.split('\n');
+  const mark = 'Error: '.length;
+  const next = 'Next: ';
+  const lines = [
+    first.length + mark <= width ? first : wrap(first, width, mark).slice(mark),
+    ...others.map((line) => wrapLines(line, width)),
+  ];
   if (problem.means) lines.push(wrapLines(`  ${problem.means}`, width));
   if (problem.log)
     lines.push(
@@ -32,8 +37,10 @@ export function problemInWords(problem: Problem, debug: boolean, width = Infinit
         .map((line) => `  | ${line}`),
       '',
     );
-  if (problem.next)
-    lines.push(wrapLines(`  Next: ${problem.next}`, width, 6).replaceAll(/\n(?! {8})/g, '\n        '));
+  if (problem.next) {
+    const below = ' '.repeat(2 + next.length);
+    lines.push(`  ${next}${wrapLines(problem.next, width - below.length).replaceAll('\n', `\n${below}`)}`);
+  }
   if (debug && problem.stack) lines.push('', problem.stack);
   return shortLines(visible(lines.join('\n')), LONGEST_LINE);
 }
