@@ -166,7 +166,7 @@ describe.sequential('fedi.yaml', () => {
     ['a key twice', (text) => `${text}bind: 127.0.0.99\n`, /fedi\.yaml line \d+: .*(duplicate|twice)/i],
     ['an unresolved merge', (text) => `<<<<<<< HEAD\n${text}=======\n>>>>>>> b\n`, /fedi\.yaml line \d+: /],
     ['a list', () => '- snac\n', /fedi\.yaml is not a list of keys and values/],
-    ['another version', replace('version: 1', 'version: 2'), /fedi\.yaml line \d+: version must be 1/],
+    ['another version', replace('version: 1', 'version: 0'), /fedi\.yaml line \d+: version must be 1/],
     [
       'a choice that is none',
       replace('mode: none', 'mode: non'),

@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly stdin?: string;
+  /** Path of another version of the tool. */
+  readonly program?: string;
   /** Sees every event as it comes; may kill. */
   readonly onEvent?: (event: Run['events'][number], child: ChildProcess) => void;
 }
@@ -43,7 +45,7 @@ export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 /** Runs the installed tool to its end. */
 export function tool(argv: readonly string[], options: RunOptions = {}): Promise<Run> {
   return new Promise((resolve, reject) => {
-    const child = spawn(inject('tool'), argv, {
+    const child = spawn(options.program ?? inject('tool'), argv, {
       cwd: options.cwd ?? tmpdir(),
       env: options.env ?? environment(),
       stdio: ['pipe', 'pipe', 'pipe'],

@@ -5,7 +5,7 @@ import { parseYaml, places, printYaml } from '../yaml.ts';
 import type { Yaml } from '../yaml.ts';
 import type { Question, Value } from '../config/question.ts';
 import type { Resolved } from './resolve.ts';
-import { CONFIG_FILE } from './sources.ts';
+import { CONFIG_FILE, FORMAT } from './sources.ts';
 
 const HEADER = `# yaml-language-server: $schema=.fedi/fedi.schema.json
 # The answers of this site. Edit them, then run \`fedi-setup apply\`. This file contains no secrets.
@@ -33,7 +33,7 @@ export function saveInto(text: string | undefined, saved: readonly (readonly [st
     ([key, value]) => value !== '' || (getIn(there, key.split('.')) ?? undefined) !== undefined,
   );
   if (text === undefined || text.trim() === '') {
-    const tree: Record<string, Yaml> = { version: 1 };
+    const tree: Record<string, Yaml> = { version: FORMAT };
     for (const [key, value] of values) setIn(tree, key.split('.'), value);
     return HEADER + printYaml(tree);
   }

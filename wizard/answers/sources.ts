@@ -105,6 +105,18 @@ export async function savedSource(folder: string): Promise<{ source: Source; tex
   return text === undefined ? undefined : { source: yamlSource(text), text };
 }
 
+/**
+ * Format of a site directory, `version` in fedi.yaml. Raise it when a site can no longer be read by earlier versions of this tool:
+ * they refuse it then. The version that raises it converts a site of every earlier format.
+ */
+export const FORMAT = 1;
+
+const newerSite = (what: string): Problem =>
+  new Problem(EXIT.REFUSED, `${what}, and this fedi-setup reads version ${FORMAT}.`, {
+    means: 'A newer fedi-setup wrote this site. Nothing was changed.',
+    next: 'Use that version of fedi-setup or a later one.',
+  });
+
 /** Parses the text of a fedi.yaml. Throws a {@link Problem} that names every invalid line. */
 export function yamlSource(text: string): Source {
   let tree: unknown;
@@ -144,9 +156,9 @@ export function yamlSource(text: string): Source {
     const from = `${CONFIG_FILE} line ${place.line}`;
     if (wrong.some((prefix) => key.startsWith(`${prefix}.`))) continue;
     if (key === 'version') {
-      if (place.value === undefined || text.slice(place.value.start, place.value.end) !== '1') {
-        problems.push(`${from}: version must be 1.`);
-      }
+      const version = place.value && text.slice(place.value.start, place.value.end);
+      if (Number(version) > FORMAT) throw newerSite(`${from}: version is ${version}`);
+      if (version !== String(FORMAT)) problems.push(`${from}: version must be ${FORMAT}.`);
       continue;
     }
     const value = place.path.reduce<unknown>(

@@ -46,7 +46,7 @@ describe('fedi.yaml that is refused', () => {
     ['a value for keys below', 'apps:\n  snac: x.org\n', ['line 2', 'apps.snac needs keys below it']],
     ['a list at the top', '- a\n- b\n', ['not a list of keys']],
     ['a word at the top', 'hello\n', ['not a list of keys']],
-    ['another version', 'version: 2\n', ['line 1', 'version must be 1']],
+    ['another version', 'version: 0\n', ['line 1', 'version must be 1']],
     ['a version in quotes', 'version: "1"\n', ['line 1', 'version must be 1']],
     ['a version of keys', 'version: {}\n', ['line 1', 'version must be 1']],
     ['a duplicate key', 'name: a1\nbind: ::1\nname: b1\n', ['line 3', 'duplicate']],
@@ -80,6 +80,14 @@ describe('fedi.yaml that is refused', () => {
     mkdirSync(join(folder, 'fedi.yaml'));
     expect((await problemFrom(() => savedSource(folder))).exit).toBe(4);
   });
+});
+
+test('a site of a newer fedi-setup is refused, whatever else it has', async () => {
+  const problem = await problemFrom(() => yamlSource('backup:\n  target: elsewhere\nversion: 2\n'));
+  expect([problem.exit, problem.message]).toEqual([
+    3,
+    'fedi.yaml line 3: version is 2, and this fedi-setup reads version 1.',
+  ]);
 });
 
 describe('fedi.yaml that is taken', () => {
