@@ -1,6 +1,6 @@
 /** A site of all apps that an earlier version of the tool set up: one `apply` of this one takes it over, and nothing is lost. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { STORE_FILE } from '../../wizard/secrets/store.ts';
@@ -44,8 +44,8 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       });
     const secrets = (): Record<string, unknown> =>
       JSON.parse(site.read(STORE_FILE)) as Record<string, unknown>;
-    /** Volume → when it was created. */
-    const volumes = (): Record<string, string> => {
+    /** Volume → when its directory was created. Docker's `CreatedAt` is when that directory last changed. */
+    const volumes = (): Record<string, number> => {
       const names = docker(
         'volume',
         'ls',
@@ -53,10 +53,10 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
         '--filter',
         `label=com.docker.compose.project=${site.name}`,
       ).split('\n');
-      const all = JSON.parse(docker('volume', 'inspect', ...names)) as { Name: string; CreatedAt: string }[];
-      return Object.fromEntries(all.map(({ Name, CreatedAt }) => [Name, CreatedAt]));
+      const all = JSON.parse(docker('volume', 'inspect', ...names)) as { Name: string; Mountpoint: string }[];
+      return Object.fromEntries(all.map(({ Name, Mountpoint }) => [Name, statSync(Mountpoint).birthtimeMs]));
     };
-    let before: { secrets: Record<string, unknown>; volumes: Record<string, string>; yaml: string };
+    let before: { secrets: Record<string, unknown>; volumes: Record<string, number>; yaml: string };
     let services: string[];
 
     test('that version sets it up', async () => {
