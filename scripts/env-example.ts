@@ -1,16 +1,12 @@
-/** Regenerates env.example, docs/json-events.md and the table of checks in the README. Tests fail if they are out of date. */
+/** Regenerates env.example, the generated pages of docs/reference and parts of README.md. Tests fail if they are out of date. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { checksInWords } from '../wizard/checks/table.ts';
-import { exampleText } from '../wizard/answers/example.ts';
-import { eventsText } from './json-events.ts';
+import { pages } from './docs/pages.ts';
+import { readmeText } from './docs/readme.ts';
 
-await writeFile(new URL('../env.example', import.meta.url), exampleText());
-await writeFile(new URL('../docs/json-events.md', import.meta.url), eventsText());
-const readme = new URL('../README.md', import.meta.url);
-await writeFile(
-  readme,
-  (await readFile(readme, 'utf8')).replace(
-    /(<!-- checks: .*-->\n)[^]*?(<!-- \/checks -->)/,
-    (_, begin: string, end: string) => `${begin}${checksInWords()}${end}`,
-  ),
+const at = (path: string): URL => new URL(`../${path}`, import.meta.url);
+
+for (const [path, text] of Object.entries(await pages())) await writeFile(at(path), text);
+const [readme, transcript] = await Promise.all(
+  ['README.md', 'docs/transcript.md'].map((path) => readFile(at(path), 'utf8')),
 );
+await writeFile(at('README.md'), await readmeText(readme ?? '', transcript ?? ''));

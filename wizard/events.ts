@@ -79,7 +79,7 @@ export type Event = {
   readonly [Name in EventName]: { readonly event: Name } & Readonly<Fields[Name]>;
 }[EventName];
 
-/** When each event is printed, and what its fields are; for docs/json-events.md. */
+/** When each event is printed, and what its fields are; for docs/reference/json-events.md. */
 export const EVENTS: {
   readonly [Name in EventName]: {
     readonly when: string;
@@ -216,6 +216,6 @@ export const CODES = {
   usage: 'The command line, an answer or a file of the site is wrong.',
   refused: 'The change would lose or expose data, or was not confirmed.',
   preflight: 'The host or its Docker engine is not ready.',
-  unproven: 'The site runs, but a proof failed. The events `proof` and `end` say so; there is no `problem`.',
+  unproven: 'The site runs, but a proof failed.',
   locked: 'Another run works on this site.',
 } as const;

@@ -1,6 +1,6 @@
 /**
- * The shortest run there is, 80×24, from the first question to the receipt; README.md shows it.
- * UPDATE_TRANSCRIPT=1 writes it there anew.
+ * The shortest run there is, 80×24, from the first question to the receipt; docs/transcript.md shows it.
+ * UPDATE_TRANSCRIPT=1 writes it there; then `npm run env-example` puts its short form into README.md.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import type { Exit, Terminal } from '../support/terminal.ts';
 import { SHORT } from '../support/conversations.ts';
 import { place, talk } from './place.ts';
 
-const README = fileURLToPath(new URL('../../README.md', import.meta.url));
+const PAGE = fileURLToPath(new URL('../../docs/transcript.md', import.meta.url));
 const BLOCK = /(?<=<!-- transcript -->\n)[^]*?(?=<!-- \/transcript -->)/;
 
 const site = place('transcript', 40);
@@ -81,16 +81,16 @@ describe('the shortest run', () => {
     );
   });
 
-  test('is what README.md shows', ({ skip }) => {
-    const readme = existsSync(README) ? readFileSync(README, 'utf8') : '';
-    const shown = BLOCK.exec(readme)?.[0];
-    if (shown === undefined) return skip('README.md has no <!-- transcript --> block');
+  test('is what docs/transcript.md shows', ({ skip }) => {
+    const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
+    const shown = BLOCK.exec(page)?.[0];
+    if (shown === undefined) return skip('docs/transcript.md has no <!-- transcript --> block');
     // A run that went wrong is nothing to show.
     expect(exit.code).toBe(0);
     if (process.env['UPDATE_TRANSCRIPT'] === '1') {
       writeFileSync(
-        README,
-        readme.replace(BLOCK, () => transcript()),
+        PAGE,
+        page.replace(BLOCK, () => transcript()),
       );
       return;
     }

@@ -51,7 +51,7 @@ export interface Looked {
 export interface Check {
   readonly id: string;
   readonly title: string;
-  /** What it looks at, for the README and the list of checks. */
+  /** What it looks at, for docs/reference/checks.md. */
   readonly about: string;
   /** before: before anything is written. inside: from inside a container, once there are images. site: on an existing site. */
   readonly phase: 'before' | 'inside' | 'site';

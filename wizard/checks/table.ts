@@ -30,7 +30,3 @@ export const CHECKS: readonly Check[] = [
   { id: 'metadata', phase: 'site', title: 'Cloud metadata', about: 'whether containers can read the cloud’s metadata service, often with credentials', run: checkMetadata },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
 ];
-
-/** The table for the README. */
-export const checksInWords = (): string =>
-  `| check | looks at |\n|---|---|\n${CHECKS.map(({ id, about }) => `| \`${id}\` | ${about} |`).join('\n')}\n`;

@@ -1,7 +1,6 @@
 /** Every check of the table, on a healthy host and on hosts with one defect. */
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { CHECKS, checksInWords } from '../../../wizard/checks/table.ts';
+import { CHECKS } from '../../../wizard/checks/table.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
@@ -206,11 +205,6 @@ describe('the checks', () => {
       expect(about.length).toBeGreaterThan(5);
     }
   });
-});
-
-test('the README has the table as it is', () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-  expect(readme).toContain(`<!-- checks: npm run env-example -->\n${checksInWords()}<!-- /checks -->`);
 });
 
 describe('nothing is asked outside that the site has no business with', () => {

@@ -40,8 +40,8 @@ const CHANGES: Readonly<Record<string, Partial<Plan>>> = {
 };
 const shown = (plan: Plan): string[] => summaryLines(plan, undefined, 80);
 
-test('docs/plan.md has every field', () => {
-  const text = readFileSync(new URL('../../../docs/plan.md', import.meta.url), 'utf8');
+test('docs/reference/plan.md has every field', () => {
+  const text = readFileSync(new URL('../../../docs/reference/plan.md', import.meta.url), 'utf8');
   const fields = [...text.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name);
   expect(fields.toSorted()).toEqual(Object.keys({ ...EMPTY, swap: {} }).toSorted());
 });

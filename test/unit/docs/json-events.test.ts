@@ -1,12 +1,12 @@
-/** docs/json-events.md says what --json prints. Types check the fields of every event where it is emitted. */
+/** docs/reference/json-events.md says what --json prints. Types check the fields of every event where it is emitted. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { eventsText } from '../../../scripts/json-events.ts';
+import { eventsText } from '../../../scripts/docs/json-events.ts';
 import { CODES } from '../../../wizard/events.ts';
 import { EXIT, codeOfExit } from '../../../wizard/problem.ts';
 
 test('the page is up to date: npm run env-example', () => {
-  const page = new URL('../../../docs/json-events.md', import.meta.url);
+  const page = new URL('../../../docs/reference/json-events.md', import.meta.url);
   expect(readFileSync(page, 'utf8')).toBe(eventsText());
 });
 

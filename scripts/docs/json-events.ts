@@ -1,6 +1,6 @@
-/** The text of docs/json-events.md, from the table of events. */
-import { CODES, EVENTS } from '../wizard/events.ts';
-import { EXIT } from '../wizard/problem.ts';
+/** The text of docs/reference/json-events.md, from the table of events. */
+import { CODES, EVENTS } from '../../wizard/events.ts';
+import { EXIT } from '../../wizard/problem.ts';
 
 export function eventsText(): string {
   const events = Object.entries(EVENTS).map(([name, { when, fields }]) => {
@@ -29,6 +29,7 @@ ${events.join('\n\n')}
 |---|---|---|
 ${codes.join('\n')}
 
-0 is success. A signal ends a command with 128 + its number and without an event: 129 (hang-up), 130 (Ctrl-C), 143 (SIGTERM).
+If a proof fails there is no event \`problem\`: the events \`proof\` have the details, and the exit code is 5. 0 is success. A
+signal ends a command with 128 + its number and without an event: 129 (hang-up), 130 (Ctrl-C), 143 (SIGTERM).
 `;
 }
