@@ -1,5 +1,6 @@
 /** Accounts of people on a server, for `fedi-setup user`: what an app can do about them, with its own tool. */
 import type { Command, Output } from '../docker/engine.ts';
+import type { Secret } from '../secrets/secret.ts';
 
 export type Role = 'admin' | 'moderator' | 'user';
 
@@ -41,7 +42,7 @@ export interface People {
   /** The first command creates the account and prints its password. */
   readonly add: (person: NewPerson) => readonly [Call, ...Call[]];
   /** Sets a password; absent: generates one and prints it. */
-  readonly password: (name: string, chosen?: string) => Call;
+  readonly password: (name: string, chosen?: Secret) => Call;
   /** Group 1 is the password in what these commands print. */
   readonly generated: RegExp;
   /** `means`: what a disabled account can no longer do. `instead`: it cannot disable one; sentences with NAME. */

@@ -331,6 +331,7 @@ describe.each(ALL)('on %s', (id) => {
     [['password', 'x;y'], 'x;y is not a user name.'],
     [['password', 'gotosocial', 'anna'], 'This site has no app gotosocial.'],
     [['list', 'gotosocial'], 'This site has no app gotosocial.'],
+    [['constructor'], 'There is no `user constructor`.'],
     [['lst'], 'There is no `user lst`. Did you mean list?'],
     [['password', 'anna', '--email', 'b@example.org'], '`user password` takes no --email'],
     [['list', '--role', 'admin'], '`user list` takes no --role'],

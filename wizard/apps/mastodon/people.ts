@@ -1,6 +1,7 @@
 /** Accounts on Mastodon, by `tootctl accounts`. */
 import type { Config } from '../../config/config.ts';
 import type { Output } from '../../docker/engine.ts';
+import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People, Role } from '../people.ts';
 import { rowsIn } from '../people.ts';
 import { literal } from '../postgres.ts';
@@ -24,14 +25,14 @@ export const createAccount = (name: string, email: string, role?: string): Call 
   );
 
 /** `tootctl` can only generate a password. Both end the sessions and revoke the tokens of the account. */
-export const setPassword = (name: string, chosen?: string): Call =>
+export const setPassword = (name: string, chosen?: Secret): Call =>
   chosen === undefined
     ? accounts('modify', name, '--reset-password')
     : {
         service,
         ...runner("Account.find_local!(values['name']).user.change_password!(values['password'])", {
           name,
-          password: chosen,
+          password: chosen.reveal(),
         }),
       };
 

@@ -1,5 +1,6 @@
 /** Accounts on Pixelfed, by `artisan user:…`. Several of these commands exit 0 although they did nothing. */
 import type { Output } from '../../docker/engine.ts';
+import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People } from '../people.ts';
 import { rowsIn } from '../people.ts';
 import { php } from './php.ts';
@@ -38,11 +39,11 @@ export const createAccount = (name: string, email: string, isAdmin: boolean): Ca
   ...php(CREATE, { name, email, admin: String(isAdmin) }),
 });
 
-export const setPassword = (name: string, chosen?: string): Call => ({
+export const setPassword = (name: string, chosen?: Secret): Call => ({
   service,
   ...php(SET_PASSWORD, {
     name: name.toLowerCase(),
-    ...(chosen === undefined ? {} : { password: chosen }),
+    ...(chosen === undefined ? {} : { password: chosen.reveal() }),
   }),
 });
 

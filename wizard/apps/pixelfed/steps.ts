@@ -158,7 +158,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       id: 'pixelfed.chosen',
       title: `Password of ${app.admin}, as chosen`,
       service,
-      act: (given) => setPassword(app.admin, given.reveal()),
+      act: (given) => setPassword(app.admin, given),
       puts: { answer: 'apps.pixelfed.password', as: PASSWORD },
       hint,
     },

@@ -1,4 +1,5 @@
 /** Accounts on snac, by its own commands; it has none for e-mail addresses and chosen passwords (compose/snac/). */
+import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People } from '../people.ts';
 import { rowsIn } from '../people.ts';
 
@@ -8,10 +9,10 @@ export const addUser = (name: string): Call => inSnac('snac', 'adduser', '/data'
 
 export const setEmail = (name: string, email: string): Call => inSnac('set-email', name, email);
 
-export const setPassword = (name: string, chosen?: string): Call =>
+export const setPassword = (name: string, chosen?: Secret): Call =>
   chosen === undefined
     ? inSnac('snac', 'resetpwd', '/data', name)
-    : { ...inSnac('set-password', name), stdin: chosen };
+    : { ...inSnac('set-password', name), stdin: chosen.reveal() };
 
 /** As `adduser` and `resetpwd` print it. */
 export const NEW_PASSWORD = /password(?: for user \S+)? is (\S+)/;

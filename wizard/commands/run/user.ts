@@ -53,7 +53,11 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 export const run: Run = async (context) => {
   const [name = 'list', ...words] = context.words;
   const action: Action | undefined =
-    name === 'list' ? { words: [], check: () => async () => undefined } : ACTIONS[name];
+    name === 'list'
+      ? { words: [], check: () => async () => undefined }
+      : Object.hasOwn(ACTIONS, name)
+        ? ACTIONS[name]
+        : undefined;
   if (action === undefined) {
     const near = nearest(name, ['list', ...Object.keys(ACTIONS)]);
     throw misused(
@@ -133,9 +137,9 @@ function valid<T>(parsed: Parsed<T>, what: string): T {
 }
 
 /** A password from --password-file; undefined: it is generated. */
-function chosenPassword({ context }: Target): string | undefined {
+function chosenPassword({ context }: Target): Secret | undefined {
   const text = flagText(context, 'password');
-  return text === undefined ? undefined : valid(parseNewPassword(text), 'The password');
+  return text === undefined ? undefined : new Secret(valid(parseNewPassword(text), 'The password'));
 }
 
 /** The name of an account that exists, perhaps against the app's rules for new ones. */
@@ -196,7 +200,7 @@ function refuseOwner(target: Target, name: string, does: string): void {
   if (!isOwner(target, name)) return;
   throw new Problem(EXIT.REFUSED, `${name} owns this server, so this ${does} is refused.`, {
     means: 'fedi-setup proves the server with this account. Nothing was changed.',
-    next: `Change it with the app’s own tool if you must: \`fedi-setup ${appOf(target.app.id).cli.name} …\`.`,
+    next: 'Choose another account.',
   });
 }
 
@@ -215,6 +219,12 @@ function rejected({ people, product }: Target, failure: string, output: Output, 
     next: 'Correct the cause and run this again.',
     log: tail(isSecret ? stderr : `${stdout}\n${stderr}`),
   });
+}
+
+/** The password that the app generated. */
+function passwordIn({ people }: Target, { stdout }: Output): Secret | undefined {
+  const found = people.generated.exec(stdout)?.[1];
+  return found === undefined ? undefined : new Secret(found);
 }
 
 /** Changes an account, as one line of progress, unless it is so already. The list decides whether it worked, not the exit code. */
@@ -301,11 +311,11 @@ function checkAdd(target: Target, [word = '']: readonly string[]): Change {
         `${product} has an account ${there.name} already.`,
         `Choose another name, or set a new password: \`fedi-setup user password ${app.id} ${there.name}\`.`,
       );
-    let generated: string | undefined;
+    let generated: Secret | undefined;
     await withLine(context.progress, 'user.add', `Account ${name} on ${product}`, async () => {
       const [create, ...more] = people.add({ name, email, role });
       const output = await act(target, create, failure, true);
-      generated = people.generated.exec(output.stdout)?.[1];
+      generated = passwordIn(target, output);
       if (generated === undefined) throw rejected(target, failure, output, true);
       try {
         for (const one of more) await act(target, one, `did not complete the account ${name}`, true);
@@ -325,8 +335,8 @@ function checkAdd(target: Target, [word = '']: readonly string[]): Change {
         });
       }
     });
-    if (password === undefined)
-      showPassword(context.progress, 'password', app, name, new Secret(generated ?? ''));
+    if (password === undefined && generated !== undefined)
+      showPassword(context.progress, 'password', app, name, generated);
     const made = withName(await accounts(target, name), name);
     if (made?.role !== role) throw rejected(target, `did not give ${name} the role ${role}`, NOTHING, true);
     report(target, made);
@@ -348,23 +358,23 @@ function checkPassword(target: Target, [word = '']: readonly string[]): Change {
       `Password of ${person.name} on ${product}`,
       async () => {
         const output = await act(target, people.password(person.name, password), failure, true);
-        value ??= people.generated.exec(output.stdout)?.[1];
+        value ??= passwordIn(target, output);
         if (value === undefined) throw rejected(target, failure, output, true);
         if (isOwner(target, person.name)) await keep(site, app, value, context.now());
       },
     );
-    if (password === undefined)
-      showPassword(context.progress, 'password', app, person.name, new Secret(value ?? ''));
+    if (password === undefined && value !== undefined)
+      showPassword(context.progress, 'password', app, person.name, value);
     report(target, person);
   };
 }
 
 /** The owner's password is a secret of the site: `prove` logs in with it. */
-async function keep({ folder }: Site, app: AppConfig, value: string, now: Date): Promise<void> {
+async function keep({ folder }: Site, app: AppConfig, password: Secret, now: Date): Promise<void> {
   const store = await Store.open(folder);
   const { adminSecret } = appOf(app.id);
   if (!store.has(adminSecret)) return;
-  store.put(adminSecret, 'free', value, now);
+  store.put(adminSecret, 'free', password.reveal(), now);
   store.markShown(adminSecret);
   await store.save();
 }
@@ -373,7 +383,7 @@ function checkNewRole(target: Target, [word = '', text = '']: readonly string[])
   const { people, product } = target;
   const given = existingName(word);
   const role = checkRole(target, text);
-  refuseOwner(target, given, 'change of its role');
+  refuseOwner(target, given, 'change of role');
 
   return async () => {
     const person = await existing(target, given);
