@@ -31,6 +31,8 @@ interface Fields {
     ms: number;
   };
   admin: { app: string; url: string; user: string; password: string };
+  user: { app: string; name: string; email: string | undefined; role: string; state: string };
+  password: { app: string; url: string; user: string; password: string };
   unchanged: Record<never, never>;
   end: { exit: number; proven: boolean };
   plan: { [field: string]: unknown };
@@ -136,6 +138,25 @@ export const EVENTS: {
       url: 'address of the server',
       user: 'name to log in with',
       password: 'password to log in with',
+    },
+  },
+  user: {
+    when: '`user list`: once per account. The other actions of `user`: the account as it is then.',
+    fields: {
+      app: 'id of the app',
+      name: 'user name',
+      email: 'e-mail address; absent: none',
+      role: '`admin`, `moderator`, `user`, or another role of the app',
+      state: '`active`, `disabled`, or why it cannot be used: `pending`, `unconfirmed`, `suspended`, …',
+    },
+  },
+  password: {
+    when: '`user add` and `user password`: the generated password of an account, shown once. **It is a secret.**',
+    fields: {
+      app: 'id of the app',
+      url: 'address of the server',
+      user: 'user name',
+      password: 'its new password',
     },
   },
   unchanged: { when: 'There was nothing to change.', fields: {} },

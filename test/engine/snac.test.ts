@@ -1,5 +1,6 @@
 /** snac from nothing to the receipt, and every way of coming back, on the real engine. */
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -102,6 +103,55 @@ describe.sequential('a site with snac', () => {
     const bad = await tool(['--dir', site.folder, 'snac', 'adduser', 'not valid'], { env: site.env });
     expect(bad.code).toBe(1);
     expect(`${bad.stdout}${bad.stderr}`).toMatch(/only alphanumeric/);
+  });
+
+  test('accounts: listed, added, given another password; what snac lacks is refused', async () => {
+    const user = (words: readonly string[], stdin = '') =>
+      tool(['user', ...words, '--dir', site.folder, '--json'], { env: site.env, stdin });
+    const opens = (name: string, password: unknown): boolean => {
+      const file = docker('exec', site.containers()['snac'] ?? 'none', 'cat', `/data/user/${name}/user.json`);
+      const [nonce = '', hash] = (JSON.parse(file) as { passwd: string }).passwd.split(':');
+      return (
+        hash ===
+        createHash('sha1')
+          .update(`${nonce}:${name}:${String(password)}`)
+          .digest('hex')
+      );
+    };
+    const shown = (run: Awaited<ReturnType<typeof user>>): unknown =>
+      run.events.find(({ event }) => event === 'password')?.['password'];
+
+    const added = await user(['add', 'carla', '--email', 'carla@fedi.test']);
+    expect([added.code, added.stderr]).toEqual([0, '']);
+    expect(opens('carla', shown(added))).toBe(true);
+    const twice = await user(['add', 'Carla']);
+    expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('has an account carla already')]);
+
+    const chosen = await user(['password', 'carla', '--password-file', '-'], 'it\'s "my" $own\n');
+    expect([chosen.code, chosen.stderr, shown(chosen)]).toEqual([0, '', undefined]);
+    expect(opens('carla', 'it\'s "my" $own')).toBe(true);
+    const another = await user(['password', 'snac', 'carla']);
+    expect(opens('carla', shown(another))).toBe(true);
+
+    const listed = await user(['list']);
+    expect(listed.events.map(({ name, email, role, state }) => [name, email, role, state])).toEqual([
+      ['anna', 'anna@fedi.test', 'user', 'active'],
+      ['berta', undefined, 'user', 'active'],
+      ['carla', 'carla@fedi.test', 'user', 'active'],
+    ]);
+    for (const words of [
+      ['disable', 'carla'],
+      ['role', 'carla', 'admin'],
+    ]) {
+      const refused = await user(words);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Nothing was changed.')]);
+    }
+
+    // The owner's new password is that of the next receipt.
+    const owner = await user(['password', 'anna']);
+    expect(opens('anna', shown(owner))).toBe(true);
+    const proven = await tool(['prove', '--dir', site.folder, '--json'], { env: site.env });
+    expect(proven.code).toBe(0);
   });
 
   test('a changed answer touches only what it changes', async () => {

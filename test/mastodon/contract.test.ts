@@ -429,6 +429,19 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       stdout: NEW_PASSWORD,
     }),
     tootctl('accounts modify admin --role Moderator', { code: 0, stdout: 'OK' }),
+    [
+      '`tootctl accounts modify` takes the role away, disables and enables',
+      () => {
+        const after = (flag: string): string => {
+          expectEnd(on.exec('mastodon_web', ['tootctl', 'accounts', 'modify', 'admin', flag]), {
+            code: 0,
+            stdout: 'OK',
+          });
+          return on.sql(`select role_id is null, disabled from users where email = 'admin@${MAIL_DOMAIN}'`);
+        };
+        expect(['--remove-role', '--disable', '--enable'].map(after)).toEqual(['t|f', 't|t', 't|f']);
+      },
+    ],
     tootctl('accounts modify admin --role Nope', { code: 1, stderr: 'Cannot find user role with that name' }),
     tootctl('accounts modify nobody --reset-password', { code: 1, stderr: 'No user with such username' }),
     [

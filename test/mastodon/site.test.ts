@@ -290,6 +290,72 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
   });
 });
 
+describe.sequential('fedi-setup user', { timeout: PATIENCE_MS }, () => {
+  const user = (words: readonly string[], stdin = ''): Promise<Run> =>
+    tool(['user', ...words, '--dir', site.folder, '--json'], { env: environment(), stdin });
+  const shown = (run: Run): string =>
+    String(run.events.find(({ event }) => event === 'password')?.['password']);
+  const EMAIL = 'berta@fedi.test';
+  /** Role, disabled, approved, confirmed. */
+  const berta = (): string =>
+    sqlIn(
+      site,
+      `select coalesce(r.name, '-'), u.disabled, u.approved, u.confirmed_at is not null from users u left join user_roles r on r.id = u.role_id where u.email = '${EMAIL}'`,
+    );
+
+  test('adds an account that can log in, and says why it adds none', async () => {
+    const run = await user(['add', 'berta', '--email', EMAIL, '--role', 'moderator']);
+    expect([run.code, run.stderr]).toEqual([0, '']);
+    expect(berta()).toBe('Moderator|f|t|t');
+    expect(await mastodonLogsIn(site, shown(run), EMAIL)).toBe(true);
+    for (const [words, message] of [
+      [['add', 'Berta', '--email', 'other@fedi.test'], 'has an account berta already'],
+      [['add', 'carla', '--email', EMAIL], 'the e-mail address is in use'],
+      [['add', 'carla', '--email', 'carla@nowhere.invalid'], 'the domain of the e-mail address'],
+    ] as const) {
+      const refused = await user(words);
+      expect(refused.stderr).toContain(message);
+      expect(refused.code).toBeGreaterThan(0);
+    }
+    expect(accountsIn(site)).toEqual(['anna', 'berta']);
+  });
+
+  test('sets a password, chosen or generated', async () => {
+    const chosen = await user(['password', 'berta', '--password-file', '-'], 'it\'s "my" $own\n');
+    expect([chosen.code, chosen.stderr]).toEqual([0, '']);
+    expect(await mastodonLogsIn(site, 'it\'s "my" $own', EMAIL)).toBe(true);
+    const generated = await user(['password', 'berta']);
+    expect(await mastodonLogsIn(site, shown(generated), EMAIL)).toBe(true);
+    expect(await mastodonLogsIn(site, 'it\'s "my" $own', EMAIL)).toBe(false);
+  });
+
+  test('changes role and state, and lists them', async () => {
+    const after = async (...words: string[]): Promise<unknown> => {
+      const run = await user(words);
+      expect([run.code, run.stderr]).toEqual([0, '']);
+      const found = run.events.findLast(({ event, name }) => event === 'user' && name === 'berta');
+      return [found?.['role'], found?.['state'], berta()];
+    };
+    expect(await after('role', 'berta', 'admin')).toEqual(['admin', 'active', 'Admin|f|t|t']);
+    expect(await after('role', 'berta', 'user')).toEqual(['user', 'active', '-|f|t|t']);
+    expect(await after('disable', 'berta')).toEqual(['user', 'disabled', '-|t|t|t']);
+    expect(await after('list')).toEqual(['user', 'disabled', '-|t|t|t']);
+    expect(await after('enable', 'berta')).toEqual(['user', 'active', '-|f|t|t']);
+    const { events } = await user(['list']);
+    expect(events.map(({ name, role }) => [name, role])).toEqual([
+      ['anna', 'owner'],
+      ['berta', 'user'],
+    ]);
+  });
+
+  test('the owner stays the owner, and the receipt has the new password', async () => {
+    await expectRefused(() => user(['disable', 'anna']), 3, /anna owns this server/);
+    const run = await user(['password', 'anna']);
+    expect(await mastodonLogsIn(site, shown(run))).toBe(true);
+    expectProven(await prove());
+  });
+});
+
 describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
   test('another domain over the same data: exit 3', async () => {
     await expectRefused(
@@ -401,7 +467,7 @@ describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
       'rm -rf /data/*',
     );
     expectProven(await again());
-    expect(accountsIn(site)).toEqual(['anna']);
+    expect(accountsIn(site)).toEqual(['anna', 'berta']);
   });
 
   test('the volume gone: Compose alone brings the site up, and it proves itself', async () => {

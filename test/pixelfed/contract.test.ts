@@ -366,6 +366,53 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         expect(on.sql("select is_admin from users where username = 'berta'")).toBe('0');
       },
     ],
+    [
+      '`user:admin` toggles when its question is answered',
+      () => {
+        const isAdmin = (answer: string): string => {
+          expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:admin', 'berta'], answer), {
+            code: 0,
+            says: /Found username: berta/,
+          });
+          return on.sql("select is_admin from users where username = 'berta'");
+        };
+        expect(['', 'no\n', 'yes\n', 'yes\n'].map(isAdmin)).toEqual(['0', '0', '1', '0']);
+      },
+    ],
+    [
+      '`user:suspend` and `user:unsuspend` ask too, and set the state of account and profile',
+      () => {
+        const state = (command: string, answer: string): string => {
+          expectEnd(on.exec('pixelfed_web', ['php', 'artisan', command, 'berta'], answer), {
+            code: 0,
+            says: /Found user, username: berta/,
+          });
+          return on.sql(
+            "select users.status, profiles.status from users join profiles on profiles.id = users.profile_id where users.username = 'berta'",
+          );
+        };
+        expect([
+          state('user:suspend', ''),
+          state('user:suspend', 'yes\n'),
+          state('user:unsuspend', 'no\n'),
+          state('user:unsuspend', 'yes\n'),
+        ]).toEqual(['NULL\tNULL', 'suspended\tsuspended', 'suspended\tsuspended', 'NULL\tNULL']);
+      },
+    ],
+    ...['user:admin', 'user:suspend', 'user:unsuspend'].map((command) =>
+      artisan(`${command} nobody`, { code: 0, says: /Could not find any user with that username or id/ }),
+    ),
+    [
+      '`user:verifyemail` confirms an address',
+      () => {
+        create('dora', { '--confirm_email': '0' });
+        expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:verifyemail', 'dora']), {
+          code: 0,
+          says: /Successfully verified email address for dora/,
+        });
+        expect(on.sql("select email_verified_at is not null from users where username = 'dora'")).toBe('1');
+      },
+    ],
   ],
 
   'what strangers see': [

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { client, multipartFile } from '../../wizard/prove/http.ts';
 import { isOfficial, pixelfedAnswers } from '../support/pixelfed-images.ts';
+import { accountsIn, pixelfedLogsIn } from '../support/pixelfed-site.ts';
 import { expectPolicy } from '../support/policy.ts';
 import { composeUp, docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
@@ -292,6 +293,55 @@ describe.sequential('a site with Pixelfed', () => {
     );
     expect(owner).toBe('33:33 600');
     expect((await artisan('passport:keys')).code).toBe(1);
+  });
+
+  test('accounts: added, given another password, another role, disabled, enabled, listed', async () => {
+    const user = (words: readonly string[], stdin = ''): Promise<Run> =>
+      tool(['user', ...words, '--dir', site.folder, '--json'], { env, stdin });
+    const shown = (run: Run): string =>
+      String(run.events.find(({ event }) => event === 'password')?.['password']);
+    const EMAIL = 'berta@fedi.test';
+    const logsIn = (password: string): Promise<boolean> => pixelfedLogsIn(site, password, EMAIL);
+
+    const added = await user(['add', 'berta', '--email', EMAIL]);
+    expect([added.code, added.stderr]).toEqual([0, '']);
+    expect(await logsIn(shown(added))).toBe(true);
+    for (const [words, message] of [
+      [['add', 'Berta', '--email', 'other@fedi.test'], 'has an account berta already'],
+      [['add', 'carla', '--email', EMAIL], 'the name or the e-mail address is in use'],
+      [['add', 'support', '--email', 'support@fedi.test'], 'Pixelfed reserves support'],
+      [['role', 'berta', 'moderator'], 'no moderators'],
+    ] as const) {
+      const refused = await user(words);
+      expect(refused.stderr).toContain(message);
+      expect(refused.code).toBeGreaterThan(0);
+    }
+    expect(accountsIn(site)).toEqual(['anna', 'berta']);
+
+    expect((await user(['password', 'berta', '--password-file', '-'], 'it\'s "my" $own\n')).code).toBe(0);
+    expect(await logsIn('it\'s "my" $own')).toBe(true);
+    expect(await logsIn(shown(await user(['password', 'pixelfed', 'berta'])))).toBe(true);
+
+    const after = async (...words: string[]): Promise<unknown> => {
+      const run = await user(words);
+      expect([run.code, run.stderr]).toEqual([0, '']);
+      const found = run.events.findLast(({ event, name }) => event === 'user' && name === 'berta');
+      return [found?.['role'], found?.['state']];
+    };
+    expect(await after('role', 'berta', 'admin')).toEqual(['admin', 'active']);
+    // The command of Pixelfed toggles.
+    expect(await after('role', 'berta', 'admin')).toEqual(['admin', 'active']);
+    expect(await after('role', 'berta', 'user')).toEqual(['user', 'active']);
+    expect(await after('disable', 'berta')).toEqual(['user', 'disabled']);
+    expect(sql("select status from profiles where username = 'berta'")).toBe('suspended');
+    expect(await after('list')).toEqual(['user', 'disabled']);
+    expect(await after('enable', 'berta')).toEqual(['user', 'active']);
+
+    const owner = await user(['disable', 'anna']);
+    expect([owner.code, owner.stderr]).toEqual([3, expect.stringContaining('anna owns this server')]);
+    expect(await pixelfedLogsIn(site, shown(await user(['password', 'anna'])))).toBe(true);
+    const proven = await tool(['prove', '--dir', site.folder, '--json'], { env });
+    expect(proven.code).toBe(0);
   });
 
   test('a changed answer touches only what it changes', async () => {

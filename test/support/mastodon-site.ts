@@ -27,8 +27,12 @@ export const accountsIn = (site: TestSite): string[] =>
     .split('\n')
     .filter(Boolean);
 
-/** Whether the log-in form at the site's own ingress takes anna's password. */
-export async function mastodonLogsIn(site: TestSite, password: string): Promise<boolean> {
+/** Whether the log-in form at the site's own ingress takes a password. */
+export async function mastodonLogsIn(
+  site: TestSite,
+  password: string,
+  email = 'anna@fedi.test',
+): Promise<boolean> {
   const http = client(site.bind, site.read('trust/root.crt'));
   const cookies = new Map<string, string>();
   const browse = async (options: RequestOptions = {}): Promise<Reply> => {
@@ -49,7 +53,7 @@ export async function mastodonLogsIn(site: TestSite, password: string): Promise<
     headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({
       authenticity_token: /value="([^"]+)"/.exec(form)?.[1] ?? '',
-      'user[email]': 'anna@fedi.test',
+      'user[email]': email,
       'user[password]': password,
     }).toString(),
   });

@@ -30,11 +30,15 @@ export const accountsIn = (site: TestSite): string[] =>
 export const openProofs = (run: Run): unknown[] =>
   run.events.filter(({ event, ok }) => event === 'proof' && ok !== true).map(({ id, seen }) => [id, seen]);
 
-/** Whether the log-in form at the site's own ingress takes anna's password. */
-export async function pixelfedLogsIn(site: TestSite, password: string): Promise<boolean> {
+/** Whether the log-in form at the site's own ingress takes a password. */
+export async function pixelfedLogsIn(
+  site: TestSite,
+  password: string,
+  email = 'anna@fedi.test',
+): Promise<boolean> {
   const browser = new Browser(client(site.bind, site.read('trust/root.crt')), `https://${site.domain}`);
   const url = `https://${site.domain}/login`;
   const fields = hiddenFields(await browser.visit(url));
-  const reply = await browser.visit(url, form({ ...fields, email: 'anna@fedi.test', password }));
+  const reply = await browser.visit(url, form({ ...fields, email, password }));
   return reply.status === 302 && !String(reply.headers['location']).endsWith('/login');
 }

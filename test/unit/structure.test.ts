@@ -7,6 +7,7 @@ import { referenceOf } from '../../wizard/apps/app.ts';
 import { APP_IDS, appOf } from '../../wizard/apps/index.ts';
 import { flagsOf } from '../../wizard/cli/argv.ts';
 import { COMMANDS } from '../../wizard/commands/index.ts';
+import { configOf } from '../../wizard/config/config.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
 import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../wizard/answers/questions.ts';
@@ -357,6 +358,35 @@ describe.each(APP_IDS)('the app %s', (id) => {
     for (const { name } of app.secrets) expect(name.startsWith(`${id}.`)).toBe(true);
     expect(app.adminSecret.startsWith(`${id}.`)).toBe(true);
     expect(app.secrets.some((secret) => secret.class === 'forever')).toBe(true);
+  });
+  test('says what it can do with accounts, and what it offers instead', () => {
+    const {
+      roles,
+      disabling,
+      needsEmail,
+      states = {},
+    } = app.people(
+      configOf({
+        apps: id,
+        name: 'fedi',
+        bind: '0.0.0.0',
+        'mail.mode': 'none',
+        'tls.mode': 'acme',
+        [`apps.${id}.domain`]: 'x.org',
+        [`apps.${id}.admin`]: 'anna',
+        [`apps.${id}.email`]: 'anna@x.org',
+      }),
+    );
+    expect(roles.names).toContain('user');
+    expect(roles.set !== undefined).toBe(roles.names.length > 1);
+    expect(roles.others === '').toBe(roles.names.length === 3);
+    expect(typeof needsEmail).toBe('boolean');
+    for (const text of [
+      roles.others,
+      'instead' in disabling ? disabling.instead : disabling.means,
+      ...Object.values(states),
+    ].filter(Boolean))
+      expect(text).toMatch(/\.$/);
   });
   test('pins its images', () => {
     for (const spec of Object.values(app.images)) {

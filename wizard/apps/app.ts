@@ -9,6 +9,7 @@ import type { ComposeFile } from '../render/compose.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
+import type { People } from './people.ts';
 
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
@@ -273,6 +274,8 @@ export interface App {
   readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
   readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
   readonly proofs: (context: ProofContext, app: AppConfig) => readonly Proof[];
+  /** Its accounts, for `fedi-setup user`. */
+  readonly people: (config: Config) => People;
   /** It has live updates over WebSockets, which a reverse proxy in front must forward. */
   readonly webSockets?: true;
   /** `fedi-setup NAME …` runs this in a container of the app. */

@@ -24,6 +24,7 @@ import {
   streamingDataEnv,
 } from './mastodon/data.ts';
 import { postgresEnv, literal } from './postgres.ts';
+import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { runner } from './mastodon/runner.ts';
 import {
@@ -369,21 +370,8 @@ export const mastodon: App = {
           '1',
         ),
         actIn: 'mastodon_web',
-        act: {
-          argv: [
-            'tootctl',
-            'accounts',
-            'create',
-            app.admin,
-            '--email',
-            app.email,
-            '--confirmed',
-            '--approve',
-            '--role',
-            'Owner',
-          ],
-        },
-        capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+        act: createAccount(app.admin, app.email, 'Owner'),
+        capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
         hint: 'Is the name or the address in use already?',
       },
       {
@@ -391,19 +379,15 @@ export const mastodon: App = {
         id: 'mastodon.password',
         title: `Password of ${app.admin}`,
         service: 'mastodon_web',
-        act: { argv: ['tootctl', 'accounts', 'modify', app.admin, '--reset-password'] },
-        capture: { pattern: /^New password: (\S+)$/m, secret: PASSWORD },
+        act: setPassword(app.admin),
+        capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
       {
         id: 'mastodon.chosen',
         title: `Password of ${app.admin}, as chosen`,
         service: 'mastodon_web',
-        act: (given) =>
-          runner("Account.find_local!(values['name']).user.change_password!(values['password'])", {
-            name: app.admin,
-            password: given.reveal(),
-          }),
+        act: (given) => setPassword(app.admin, given),
         puts: { answer: key('password'), as: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
@@ -429,6 +413,7 @@ export const mastodon: App = {
   },
 
   proofs: mastodonProofs,
+  people: mastodonPeople,
   webSockets: true,
 
   cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },

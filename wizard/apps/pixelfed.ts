@@ -27,6 +27,7 @@ import {
   shapeData,
 } from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
+import { pixelfedPeople } from './pixelfed/people.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import {
   MOST_PHOTOS,
@@ -455,6 +456,7 @@ export const pixelfed: App = {
   steps: (_config, app) => pixelfedSteps(app),
 
   proofs: pixelfedProofs,
+  people: pixelfedPeople,
 
   cli: { name: 'artisan', service: 'pixelfed_web', argv: (words) => ['php', 'artisan', ...words] },
 };

@@ -7,6 +7,7 @@ import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
 import { passwordQuestion } from './rows.ts';
+import { NEW_PASSWORD, addUser, setEmail, setPassword, snacPeople } from './snac/people.ts';
 import { snacProofs } from './snac/proofs.ts';
 
 const PASSWORD = 'snac.admin';
@@ -102,8 +103,8 @@ export const snac: App = {
       title: `Account ${app.admin}`,
       service: 'snac',
       check: { argv: ['test', '-s', `/data/user/${app.admin}/user.json`] },
-      act: { argv: ['snac', 'adduser', '/data', app.admin] },
-      capture: { pattern: /password is (\S+)/, secret: PASSWORD },
+      act: addUser(app.admin),
+      capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },
     {
@@ -111,15 +112,15 @@ export const snac: App = {
       id: 'snac.password',
       title: `Password of ${app.admin}`,
       service: 'snac',
-      act: { argv: ['snac', 'resetpwd', '/data', app.admin] },
-      capture: { pattern: /password for user \S+ is (\S+)/, secret: PASSWORD },
+      act: setPassword(app.admin),
+      capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },
     {
       id: 'snac.chosen',
       title: `Password of ${app.admin}, as chosen`,
       service: 'snac',
-      act: (given) => ({ argv: ['set-password', app.admin], stdin: given.reveal() }),
+      act: (given) => setPassword(app.admin, given),
       puts: { answer: 'apps.snac.password', as: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },
@@ -136,12 +137,13 @@ export const snac: App = {
           `/data/user/${app.admin}/user.json`,
         ],
       },
-      act: { argv: ['set-email', app.admin, app.email] },
+      act: setEmail(app.admin, app.email),
       hint: 'Look at `docker compose logs snac`.',
     },
   ],
 
   proofs: snacProofs,
+  people: snacPeople,
 
   cli: {
     name: 'snac',

@@ -132,6 +132,7 @@ export async function readArgv(
       swapGiB: Number(text('swap') ?? 0),
       confirm: text('confirm'),
       mail: is('mail'),
+      role: text('role'),
       fix: is('fix'),
       follow: is('follow'),
       tail: text('tail'),
@@ -177,7 +178,9 @@ export async function refuseSurplus(
     throw refusal(flag, `It belongs to: ${having((one) => takes(one, flag))}.`);
   }
   if (command.answers === true) return;
-  const names = Object.keys(answers);
+  const names = Object.keys(answers).filter(
+    (name) => !command.answerFlags?.some((flag) => flag.name === name),
+  );
   if (names.length === 0) return;
   const { keyOfFlag } = await import('../answers/resolve.ts');
   const all = [...flagsOf(commands).keys()];

@@ -53,6 +53,8 @@ export interface Command {
   readonly usage?: string;
   /** Flags besides those of every command. */
   readonly flags: readonly Flag[];
+  /** Flags of answers, without an app's name, that mean something else here: `--email` of a new person. */
+  readonly answerFlags?: readonly Flag[];
   /** It accepts answers, as flags and by --answers. */
   readonly answers?: true;
   /** Everything after its name belongs to another program. */
@@ -91,6 +93,7 @@ export interface GlobalFlags {
   readonly swapGiB: number;
   readonly confirm: string | undefined;
   readonly mail: boolean;
+  readonly role: string | undefined;
   readonly fix: boolean;
   readonly follow: boolean;
   readonly tail: string | undefined;

@@ -19,6 +19,7 @@ import { start } from './start.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
 import { uninstall } from './uninstall.ts';
+import { user } from './user.ts';
 import { versionCommand } from './version.ts';
 import { wizard } from './wizard.ts';
 
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   restart,
   doctor,
   prove,
+  user,
   mail,
   secrets,
   reset,

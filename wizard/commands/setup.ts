@@ -32,6 +32,7 @@ import type { SecretSpec } from '../secrets/store.ts';
 import { columns } from '../wrap.ts';
 import type { CommandContext } from './command.ts';
 import { confirmed } from './confirm.ts';
+import { showPassword } from './show-password.ts';
 import { checkOptions } from './find-site.ts';
 
 export interface Answered {
@@ -198,17 +199,7 @@ async function showPasswords(progress: Progress, config: Config, store: Store): 
     const name = appOf(app.id).adminSecret;
     const password = store.find(name);
     if (password === undefined || store.wasShown(name)) continue;
-    progress.say(`\n  ${appOf(app.id).name}: https://${app.domain}`);
-    progress.say(`    user      ${app.admin}`);
-    progress.say(`    password  ${password.reveal()}`);
-    progress.say('    It is shown only once. Save it now, or change it in the app.');
-    progress.emit({
-      event: 'admin',
-      app: app.id,
-      url: `https://${app.domain}`,
-      user: app.admin,
-      password: password.reveal(),
-    });
+    showPassword(progress, 'admin', app, app.admin, password);
     store.markShown(name);
   }
   await store.save();

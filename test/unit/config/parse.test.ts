@@ -94,6 +94,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     help: false,
     version: false,
     mail: false,
+    role: undefined,
     fix: false,
     follow: false,
     tail: undefined,

@@ -3,6 +3,7 @@ import type { AppConfig } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { AppStep, Uploads } from '../app.ts';
 import { brandingStep } from './branding.ts';
+import { NEW_PASSWORD, createAccount, setPassword } from './people.ts';
 import { php, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
@@ -63,30 +64,6 @@ const PERSONAL_CLIENT = `try {
 } catch (RuntimeException) {
   echo 'none', PHP_EOL;
 }`;
-
-/**
- * Calls the app's command inside PHP: as an argument the password would be visible to others. The command creates the
- * account, then its profile. An account without a profile is left from a killed run; it blocks a retry, so delete it.
- */
-const CREATE_ADMIN = `$half = 'from users where lower(username) = ? and email = ? and profile_id is null';
-$whose = [$values['name'], $values['email']];
-$app['db']->update("delete from profiles where user_id in (select id $half)", $whose);
-$app['db']->update("delete $half", $whose);
-$password = bin2hex(random_bytes(16));
-$code = $kernel->call('user:create', [
-  '--name' => $values['name'], '--username' => $values['name'], '--email' => $values['email'], '--password' => $password,
-  '--is_admin' => 'true', '--confirm_email' => '1',
-]);
-if ($code !== 0 || !str_contains($kernel->output(), 'Successfully created user!')) throw new RuntimeException(trim($kernel->output()));
-echo 'New password: ', $password, PHP_EOL;`;
-
-/** Pixelfed has no command for it. */
-const RESET_PASSWORD = `$password = $values['password'] ?? bin2hex(random_bytes(16));
-$hash = password_hash($password, PASSWORD_BCRYPT, ['cost' => 12]);
-if ($app['db']->update('update users set password = ? where lower(username) = ?', [$hash, $values['name']]) !== 1) throw new RuntimeException('there is no such user');
-if (!isset($values['password'])) echo 'New password: ', $password, PHP_EOL;`;
-
-const NEW_PASSWORD = /^New password: (\S+)$/m;
 
 export function pixelfedSteps(app: AppConfig): AppStep[] {
   const service = 'pixelfed_web';
@@ -164,7 +141,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
         ),
         prints: '1',
       },
-      act: php(CREATE_ADMIN, { name: app.admin, email: app.email }),
+      act: createAccount(app.admin, app.email, true),
       capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
       hint: 'Is the name or the address in use already?',
     },
@@ -173,7 +150,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       id: 'pixelfed.password',
       title: `Password of ${app.admin}`,
       service,
-      act: php(RESET_PASSWORD, { name: app.admin }),
+      act: setPassword(app.admin),
       capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
       hint,
     },
@@ -181,7 +158,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       id: 'pixelfed.chosen',
       title: `Password of ${app.admin}, as chosen`,
       service,
-      act: (given) => php(RESET_PASSWORD, { name: app.admin, password: given.reveal() }),
+      act: (given) => setPassword(app.admin, given),
       puts: { answer: 'apps.pixelfed.password', as: PASSWORD },
       hint,
     },

@@ -64,6 +64,9 @@ async function wordsOf(context: CommandContext): Promise<Words> {
     flags: [
       ...COMMON.map((flag) => ({ ...flag, commands: everywhere })),
       ...[...special.values()].map((flag) => ({ ...flag, commands: taking(flag) })),
+      ...own.flatMap(({ name, answerFlags: theirs = [] }) =>
+        theirs.map((flag) => ({ ...flag, commands: [name] })),
+      ),
       ...[ANSWERS, ...answerFlags()].map((flag) => ({ ...flag, commands: answering })),
     ],
     args,

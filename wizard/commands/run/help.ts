@@ -84,8 +84,18 @@ function answerRows(): string[] {
 }
 
 function detailsOf(command: Command, choices: ReadonlyMap<Argument, readonly string[]>): string[] {
-  const { name, summary, details = [], args = [], flags, answers, passes, examples } = command;
-  const own = [...(answers ? [ANSWERS] : []), ...flags];
+  const {
+    name,
+    summary,
+    details = [],
+    args = [],
+    flags,
+    answerFlags = [],
+    answers,
+    passes,
+    examples,
+  } = command;
+  const own = [...(answers ? [ANSWERS] : []), ...answerFlags, ...flags];
   return [
     ...wrap(`${name === '' ? 'fedi-setup' : `fedi-setup ${name}`}: ${summary}`, WIDTH).split('\n'),
     ...details.flatMap((text) => ['', wrap(text, WIDTH)]),

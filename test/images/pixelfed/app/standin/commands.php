@@ -251,8 +251,7 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
 
             return;
         }
-        echo "\n Are you sure you want to proceed? (yes/no) [no]:\n > ";
-        if (isset($o['--no-interaction']) || ! in_array(strtolower(trim((string) fgets(STDIN))), ['y', 'yes'], true)) {
+        if (! $this->confirm('Are you sure you want to proceed?', $o)) {
             return;
         }
         $limit = (int) ($o['--limit'] ?? 200);
@@ -304,10 +303,79 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
         echo "User ID: $user->id\nUsername: $user->username\nEmail: $user->email\nAdmin: ", $user->is_admin ? 'true' : 'false', "\n";
     }
 
+    /** Without an answer it is a no, as at the end of standard input. */
+    private function confirm(string $question, array $o): bool
+    {
+        echo "\n $question (yes/no) [no]:\n > ";
+        $answer = isset($o['--no-interaction']) ? '' : trim((string) fgets(STDIN));
+        echo "\n";
+
+        return preg_match('/^y/i', $answer) === 1;
+    }
+
+    /** The user with a name or id; these commands end with 0 when there is none. */
+    private function userNamed(string $what, array $arguments): ?object
+    {
+        $name = $arguments[0] ?? throw new \RuntimeException("Not enough arguments (missing: \"$what\").");
+        $user = $what === 'id' && ctype_digit($name)
+            ? db()->selectOne('select * from users where id = ?', [(int) $name])
+            : db()->selectOne('select * from users where username = ?', [$name]);
+        if (! $user) {
+            echo "Could not find any user with that username or id.\n";
+        }
+
+        return $user;
+    }
+
+    /** Toggles. */
     private function doUserAdmin(array $o, array $arguments): void
     {
-        // Asks for confirmation; without a terminal the answer is no, and nothing changes.
-        echo "Found username: {$arguments[0]}\n\n Add admin privileges to this user? (yes/no) [no]:\n > \n";
+        if (! $user = $this->userNamed('username', $arguments)) {
+            return;
+        }
+        echo "Found username: $user->username\n";
+        if (! $this->confirm($user->is_admin ? 'Remove admin privileges from this user?' : 'Add admin privileges to this user?', $o)) {
+            return;
+        }
+        db()->update('update users set is_admin = ? where id = ?', [! $user->is_admin, $user->id]);
+        echo "Successfully changed permissions!\n";
+    }
+
+    private function setStatus(?string $status, array $o, array $arguments): void
+    {
+        $does = $status === null ? 'unsuspend' : 'suspend';
+        if (! $user = $this->userNamed('id', $arguments)) {
+            return;
+        }
+        echo "Found user, username: $user->username\n";
+        if (! $this->confirm("Are you sure you want to $does this user?", $o)) {
+            return;
+        }
+        db()->update('update users set status = ? where id = ?', [$status, $user->id]);
+        db()->update('update profiles set status = ? where id = ?', [$status, $user->profile_id]);
+        echo "User account has been {$does}ed.\n";
+    }
+
+    private function doUserSuspend(array $o, array $arguments): void
+    {
+        $this->setStatus('suspended', $o, $arguments);
+    }
+
+    private function doUserUnsuspend(array $o, array $arguments): void
+    {
+        $this->setStatus(null, $o, $arguments);
+    }
+
+    private function doUserVerifyemail(array $o, array $arguments): void
+    {
+        $user = db()->selectOne('select * from users where username = ?', [$arguments[0] ?? throw new \RuntimeException('Not enough arguments (missing: "username").')]);
+        if (! $user || $user->email_verified_at) {
+            echo $user ? "Email already verified\n" : "Username not found\n";
+
+            return;
+        }
+        db()->update('update users set email_verified_at = ? where id = ?', [now(), $user->id]);
+        echo "Successfully verified email address for $user->username\n";
     }
 
     private function doHorizon(): int
