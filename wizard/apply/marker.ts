@@ -195,7 +195,7 @@ async function check(
       `The data of ${appOf(wanted.app).name} are in ${before}, but the answers name ${place}, which is empty.`,
       {
         means: 'The app would start without its accounts. Nothing was changed.',
-        next: 'Change the answer back. Or stop the site (`docker compose down`), move the data there with a dump and a restore, and run this again.',
+        next: 'Change the answer back. fedi-setup cannot move data to another place yet.',
       },
     );
   }

@@ -100,7 +100,7 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
       help: 'Default `local`: on this host. `s3`: in a bucket, for big servers. Existing files are not moved.',
       choices: [
         { value: 'local', name: 'On this host' },
-        { value: 's3', name: 'In an S3 bucket (AWS, R2, B2, Hetzner, Scaleway, Garage, …)' },
+        { value: 's3', name: 'In an S3 bucket' },
       ],
       parse: parseChoice(['local', 's3']),
       initial: () => 'local',

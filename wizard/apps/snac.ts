@@ -36,7 +36,7 @@ const OWNER = '990:990';
 export const snac: App = {
   id: 'snac',
   name: 'snac',
-  about: 'tiny; for you and a few friends; 15 MB of memory',
+  about: 'tiny; for you and a few friends',
   minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
   parseAdmin,

@@ -4,7 +4,7 @@ import type { Command } from './command.ts';
 export const completion: Command = {
   name: 'completion',
   summary: 'Print a script that completes commands, flags and values.',
-  details: ['The shell must find fedi-setup by that name: `npm install --global fedi-setup`.'],
+  details: ['The shell must find fedi-setup by that name, as after `npm install --global`.'],
   args: [
     {
       name: 'SHELL',

@@ -96,7 +96,7 @@ export interface Tls {
 export interface Proxy {
   /** Port of this host that it sends requests to, as plain HTTP. */
   readonly port: number;
-  /** Addresses that are trusted for the client's: `private_ranges` or networks separated by spaces. */
+  /** Addresses that are trusted for the client's: `private_ranges` or one network. */
   readonly trusted: string;
 }
 
