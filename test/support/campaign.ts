@@ -67,7 +67,9 @@ async function expectWhole(
   const run = await again();
   // Whole, since it is what has to be known about a rare failure.
   if (run.code !== 0 || run.stderr !== '')
-    throw new Error(`the next run ended with ${run.code}:\n${run.stderr}`);
+    throw new Error(
+      `the next run ended with ${run.code}:\n${run.stderr}\n${run.events.map((event) => JSON.stringify(event)).join('\n')}`,
+    );
   expect(run.events.at(-1)).toMatchObject(
     run.events.some(({ event }) => event === 'unchanged') ? {} : { event: 'end', proven: true },
   );
