@@ -228,7 +228,7 @@ export function proofsOf(app: string, broken: Broken = {}): Proof[] {
       broken.inside?.(service, command) ??
       healthy.inside(service, command) ??
       output('', 1, 'nobody answers'),
-    said: async () => '',
+    recentLogs: async () => '',
   };
   const found = config.apps.find(({ id }) => id === app);
   if (found === undefined) throw new Error(`there is no ${app}`);

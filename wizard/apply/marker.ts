@@ -159,7 +159,7 @@ async function check(
   before: string | undefined,
 ): Promise<'marked' | 'empty'> {
   const isServer = !('volume' in kept);
-  const comesAgain = isServer && kept.beside !== undefined;
+  const isDisposable = isServer && kept.storeName !== undefined;
   const other = isServer
     ? 'choose another location for the new site'
     : 'choose another --name for the new site';
@@ -182,14 +182,14 @@ async function check(
     return 'marked';
   }
   // Disposable data of this site: a server without persistence lost the marker on a restart.
-  if (comesAgain && before === place) return 'empty';
+  if (isDisposable && before === place) return 'empty';
   if (await markerStore.hasData()) {
     throw new Problem(EXIT.REFUSED, `There are data in ${place} that fedi-setup did not create.`, {
       means: 'They may belong to another server. Nothing was changed.',
       next: `Move them away, or ${other}.`,
     });
   }
-  if (before !== undefined && before !== place && !comesAgain) {
+  if (before !== undefined && before !== place && !isDisposable) {
     throw new Problem(
       EXIT.REFUSED,
       `The data of ${appOf(wanted.app).name} are in ${before}, but the answers name ${place}, which is empty.`,

@@ -287,8 +287,11 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
 }
 
 /** Throws a Problem (exit 2) with every conflict between answers. */
-async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 'secrets'>): Promise<void> {
-  const cannot = await problemsOf(folder, given);
+async function refuseProblems(
+  folder: string,
+  resolved: Pick<Resolved, 'answers' | 'secrets'>,
+): Promise<void> {
+  const cannot = await problemsOf(folder, resolved);
   if (cannot.length > 0)
     throw gather(
       EXIT.USAGE,

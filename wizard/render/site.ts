@@ -110,7 +110,7 @@ export const placeOf = ({ name }: Config, marker: DataMarker, secret: (name: str
 
 /** Its key in `x-data`. */
 export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
-  'volume' in marker || marker.beside === undefined ? id : `${id}.${marker.beside}`;
+  'volume' in marker || marker.storeName === undefined ? id : `${id}.${marker.storeName}`;
 
 /** Driver options that bind a named volume to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });

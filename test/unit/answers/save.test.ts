@@ -266,7 +266,7 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
     'mail.password': 'hush',
   };
   expect(
-    worthSaving(ALL_QUESTIONS, { answers, given: new Set(['bind']), left: new Set(['mail.user']) }),
+    worthSaving(ALL_QUESTIONS, { answers, provided: new Set(['bind']), cleared: new Set(['mail.user']) }),
   ).toEqual([
     ['apps.snac.domain', 'x.org'],
     ['mail.mode', 'none'],

@@ -266,7 +266,7 @@ describe('which source counts', () => {
   });
 
   test('a default is the last resort, and is not "given"', async () => {
-    const { answers, given } = await resolve([yamlSource('bind: ::1\n')]);
+    const { answers, provided } = await resolve([yamlSource('bind: ::1\n')]);
     expect(answers).toMatchObject({
       name: 'fedi',
       bind: '::1',
@@ -274,7 +274,7 @@ describe('which source counts', () => {
       'tls.mode': 'acme',
       apps: 'snac',
     });
-    expect([...given]).toEqual(['bind']);
+    expect([...provided]).toEqual(['bind']);
   });
 
   test('within one source the full name goes before the short one', async () => {

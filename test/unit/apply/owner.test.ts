@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { deepest, refuseStrangers, strangersOn } from '../../../wizard/apply/owner.ts';
+import { deepest, refuseOtherWriters, otherWritersOf } from '../../../wizard/apply/owner.ts';
 import type { Caller } from '../../../wizard/apply/owner.ts';
 import { problemFrom } from '../../support/problem.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
@@ -34,7 +34,7 @@ const caller = (more: Partial<Caller> = {}): Caller => ({
 });
 const stranger = caller({ uids: new Set([5001]) });
 const saysOf = async (who = caller()): Promise<string> =>
-  (await problemFrom(() => refuseStrangers(folder, who))).message;
+  (await problemFrom(() => refuseOtherWriters(folder, who))).message;
 
 beforeEach(() => {
   folder = join(tempFolder(), 'site');
@@ -46,7 +46,7 @@ beforeEach(() => {
 describe('refused', () => {
   test('refuses files of another user, except root', async () => {
     expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
-    const problem = await problemFrom(() => refuseStrangers(folder, stranger));
+    const problem = await problemFrom(() => refuseOtherWriters(folder, stranger));
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
   });
 
@@ -75,12 +75,13 @@ describe('refused', () => {
 });
 
 describe('fine', () => {
-  test('what is the caller’s, below a sticky /tmp', async () => refuseStrangers(folder, caller()));
-  test('a directory that is not there yet', async () => refuseStrangers(join(folder, 'not/yet'), caller()));
+  test('what is the caller’s, below a sticky /tmp', async () => refuseOtherWriters(folder, caller()));
+  test('a directory that is not there yet', async () =>
+    refuseOtherWriters(join(folder, 'not/yet'), caller()));
   test('files that the site does not read', async () => {
     writeTree(folder, { 'notes/mine.txt': 'x' });
     chmodSync(join(folder, 'notes'), 0o777);
-    await refuseStrangers(folder, caller());
+    await refuseOtherWriters(folder, caller());
   });
 });
 
@@ -103,7 +104,7 @@ describe.runIf(ME === 0)('a group that may write', () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 0, TEAM);
     chmodSync(folder, 0o2775);
-    const run = refuseStrangers(folder, caller(more));
+    const run = refuseOtherWriters(folder, caller(more));
     if (fine) await run;
     else await expect(run).rejects.toThrow(/^The group \S+ can change /);
   });
@@ -112,7 +113,7 @@ describe.runIf(ME === 0)('a group that may write', () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 5001, 5001);
     expect(await saysOf()).toBe(`${folder} belongs to berta.`);
-    await refuseStrangers(folder, caller({ uids: new Set([0, 5001]) }));
+    await refuseOtherWriters(folder, caller({ uids: new Set([0, 5001]) }));
   });
 });
 
@@ -122,11 +123,11 @@ test('the way to a directory, its links resolved', async () => {
   chmodSync(join(real, 'open'), 0o777);
   symlinkSync(join(real, 'open'), join(folder, 'link'));
   expect(await deepest(join(folder, 'link/a/b'))).toEqual({ there: join(real, 'open'), rest: '/a/b' });
-  expect(await strangersOn(join(folder, 'link/a/b'), caller())).toEqual([
+  expect(await otherWritersOf(join(folder, 'link/a/b'), caller())).toEqual([
     expect.stringContaining(join(real, 'open')),
   ]);
   // The directory itself may be anybody's: it is given away.
-  expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
+  expect(await otherWritersOf(join(folder, 'link'), caller(), true)).toEqual([]);
 });
 
 test.runIf(ME === 0)('refuses another user’s link, whatever its target', async () => {
@@ -134,13 +135,13 @@ test.runIf(ME === 0)('refuses another user’s link, whatever its target', async
   const [mine, theirs] = [tempFolder(), tempFolder()];
   chownSync(theirs, 5001, 5001);
   symlinkSync(mine, join(theirs, 'link'));
-  expect(await strangersOn(join(theirs, 'link/data'), caller(), true)).toEqual([
+  expect(await otherWritersOf(join(theirs, 'link/data'), caller(), true)).toEqual([
     `${theirs} belongs to berta.`,
   ]);
   // As in /tmp, where anybody may put one.
   symlinkSync(mine, join(mine, 'link'));
   lchownSync(join(mine, 'link'), 5001, 5001);
-  expect(await strangersOn(join(mine, 'link'), caller())).toEqual([
+  expect(await otherWritersOf(join(mine, 'link'), caller())).toEqual([
     `${join(mine, 'link')} belongs to berta.`,
   ]);
 });
@@ -148,5 +149,5 @@ test.runIf(ME === 0)('refuses another user’s link, whatever its target', async
 test('links in a circle end', async () => {
   symlinkSync('b', join(folder, 'a'));
   symlinkSync('a', join(folder, 'b'));
-  expect(await strangersOn(join(folder, 'a/x'), caller())).toEqual([]);
+  expect(await otherWritersOf(join(folder, 'a/x'), caller())).toEqual([]);
 });

@@ -134,11 +134,11 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
         if (row.bug !== undefined) throw new Error('cannot be written in this form');
         return;
       }
-      const { answers, secrets, problems, given } = await resolve([source, REST]);
+      const { answers, secrets, problems, provided } = await resolve([source, REST]);
       if (row.says === undefined) {
         expect(problems).toEqual([]);
         expect({ ...answers, ...secrets }[row.key]).toBe(row.value);
-        expect(given).toContain(row.key);
+        expect(provided).toContain(row.key);
         return;
       }
       const from = [...source.values()][0]?.from ?? 'nowhere';
@@ -240,9 +240,9 @@ describe('YAML tricks, unquoted', () => {
   );
 
   test.each(['~', 'null', '""', '', 'Null', "''"])('%s counts as not given', async (text) => {
-    const { answers, given } = await resolve([yamlSource(`mail:\n  user: ${text}\n`)]);
+    const { answers, provided } = await resolve([yamlSource(`mail:\n  user: ${text}\n`)]);
     expect(answers['mail.user']).toBeUndefined();
-    expect(given).not.toContain('mail.user');
+    expect(provided).not.toContain('mail.user');
   });
 
   test.each([

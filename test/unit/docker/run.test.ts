@@ -172,8 +172,8 @@ test('a file descriptor that programs share is their number 3', async () => {
 });
 
 test('when no more may start, who asks for a program waits', async () => {
-  const script = bundle(`import { run, startNoMore } from ${RUN};
-startNoMore();
+  const script = bundle(`import { run, refuseNewPrograms } from ${RUN};
+refuseNewPrograms();
 void run('/nonexistent').then(() => console.log('ran'), () => console.log('tried'));
 setTimeout(() => process.exit(7), 50);`);
   expect(await endOf(startProgram(script, []))).toMatchObject({ code: 7, stdout: '' });
