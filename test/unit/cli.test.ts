@@ -147,7 +147,7 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
       expect(command.examples.length).toBeLessThan(4);
     });
 
-    test('takes its own examples', async () => {
+    test('accepts its own examples', async () => {
       for (const { line } of command.examples) {
         const [call = ''] = /fedi-setup[^>)…]*/.exec(line.replaceAll('{app}', 'mastodon')) ?? [];
         const argv = call.trim().split(' ').slice(1);
@@ -160,7 +160,7 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
   },
 );
 
-test('a reader that goes away does not end a run', async () => {
+test('a closed pipe does not end a run', async () => {
   const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
   const run = exits('apply', '--dir', tempFolder());
   for (const stream of [process.stdout, process.stderr])
@@ -212,7 +212,7 @@ describe('secrets set', () => {
     return folder;
   };
 
-  test('what another run made while the value was waited for stays', async () => {
+  test('keeps secrets that another run created while it waited for the value', async () => {
     const folder = siteOf();
     const value = join(folder, 'value');
     execFileSync('mkfifo', [value]);
@@ -236,7 +236,7 @@ describe('secrets set', () => {
   });
 });
 
-describe('removing a server needs its name', () => {
+describe('removing an app needs its name', () => {
   const BOTH = `version: 1
 apps:
   snac: { domain: a.example.org, admin: anna, email: anna@example.org }

@@ -85,7 +85,7 @@ test.each([
 });
 
 // The first key breaks the text, and reading it again for the second throws YamlError: "an internal error".
-test('two new keys in a flow mapping are refused in words', async () => {
+test('refuses two new keys in a flow mapping with an explanation', async () => {
   const { exit } = await problemFrom(() =>
     saveInto('mail: { mode: smtp }\n', [
       ['mail.user', 'a'],
@@ -95,7 +95,7 @@ test('two new keys in a flow mapping are refused in words', async () => {
   expect(exit).toBe(2);
 });
 
-describe('what it keeps', () => {
+describe('preserves', () => {
   test.each([
     [
       'a value',
@@ -109,7 +109,7 @@ describe('what it keeps', () => {
   });
 
   // A new line gets a bare \n: one file with two kinds of line ends.
-  test('CRLF, for a new key too', () => {
+  test('CRLF, also for a new key', () => {
     expect(saveInto('name: a1\r\n', [['bind', '::1']])).toBe('name: a1\r\nbind: ::1\r\n');
   });
 });
@@ -126,7 +126,7 @@ describe('a new file', () => {
   });
 });
 
-describe('a form that cannot be edited is refused, with what to set by hand', () => {
+describe('refuses a form that it cannot edit, and lists what to set by hand', () => {
   test.each([
     [
       'a new key in a flow mapping',
@@ -217,8 +217,8 @@ const values = fc
 
 const TEXTS = [undefined, '# mine\nversion: 1\n', ...EDITS.map(([, before]) => before)];
 
-describe('any answers, into any text', () => {
-  test('are read back, and a second time changes nothing', () => {
+describe('any answers, saved into any text', () => {
+  test('are read back, and saving again changes nothing', () => {
     fc.assert(
       fc.property(fc.constantFrom(...TEXTS), values, (before, given) => {
         let once: string;
@@ -245,7 +245,7 @@ describe('any answers, into any text', () => {
     );
   });
 
-  test('block style is never refused', () => {
+  test('never refuses block style', () => {
     fc.assert(
       fc.property(values, values, (first, second) => {
         const text = saveInto(undefined, first);
@@ -256,7 +256,7 @@ describe('any answers, into any text', () => {
   });
 });
 
-test('worthSaving: what was asked, and of the rest what somebody set; never a secret', () => {
+test('worthSaving: answers to questions that are asked, others only if set; never a secret', () => {
   const answers = {
     apps: 'snac',
     'apps.snac.domain': 'x.org',
@@ -275,18 +275,18 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
   ]);
 });
 
-test('what was left out on purpose is emptied where it stood, and written nowhere else', () => {
+test('a cleared answer is emptied if its key exists, and not written otherwise', () => {
   const text = 'version: 1\nmail:\n  user: anna # me\n';
   expect(saveInto(text, [['mail.user', '']])).toBe('version: 1\nmail:\n  user: "" # me\n');
   expect(saveInto('version: 1\n', [['mail.user', '']])).toBe('version: 1\n');
   expect(saveInto(undefined, [['mail.user', '']])).not.toContain('user');
 });
 
-describe('an app that is no more', () => {
+describe('a removed app', () => {
   const TWO =
     'apps:\n  # mine\n  snac:\n    domain: a.org # one\n  pixelfed:\n    domain: b.org\n\n    size: 2gb\nname: a1\n';
 
-  test('its answers stay to be read, all else stays as it is', () => {
+  test('keeps its answers as comments, and everything else unchanged', () => {
     const text = withoutApps(TWO, ['mastodon', 'pixelfed']);
     expect(text).toBe(
       'apps:\n  # mine\n  snac:\n    domain: a.org # one\n# Removed. `fedi-setup add pixelfed` asks for these again.\n#   pixelfed:\n#     domain: b.org\n\n#     size: 2gb\nname: a1\n',
@@ -295,7 +295,7 @@ describe('an app that is no more', () => {
     expect(withoutApps(text, ['pixelfed'])).toBe(text);
   });
 
-  test('in a form that cannot be edited it is refused in words', async () => {
+  test('is refused with an explanation if the form cannot be edited', async () => {
     expect(
       await problemFrom(() =>
         withoutApps('apps: { snac: { domain: a.org }, pixelfed: { domain: b.org } }\n', ['snac']),

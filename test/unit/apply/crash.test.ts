@@ -124,7 +124,7 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
     outcomes = await everyOperation(await before(), 'commit', fault);
   }, 240_000);
 
-  test('hits what it should', () => {
+  test('covers every operation', () => {
     expect(outcomes.length).toBeGreaterThan(fault === 'TORN' ? 10 : 40);
     const ended = ({ signal, code }: Outcome): boolean =>
       ['KILL', 'TORN'].includes(fault) ? signal === 'SIGKILL' : code !== null;
@@ -138,20 +138,20 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
     expect(except(outcomes, whole)).toEqual([]);
   });
 
-  test('no secret ever lies in .fedi', () => {
+  test('writes no secret to .fedi', () => {
     expect(except(outcomes, ({ litter }) => !litter.some((path) => path.startsWith('secret in ')))).toEqual(
       [],
     );
   });
 
   // discardNew does not look into .fedi/generations, where writeWhole was at work.
-  test('nothing is left over', () => {
+  test('leaves no temporary file', () => {
     expect(except(outcomes, ({ litter }) => litter.length === 0)).toEqual([]);
   });
 
   if (!['KILL', 'TORN'].includes(fault)) {
     // Errors of finish() are no Problem: they end as "an internal error".
-    test('words, never a crash', () => {
+    test('an explanation, never a crash', () => {
       expect(
         except(
           outcomes,
@@ -160,7 +160,7 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
       ).toEqual([]);
     });
 
-    test('an error before the commit is decided leaves the old set as it was, and says why', () => {
+    test('an error before the commit leaves the old set unchanged, and reports the cause', () => {
       const early = outcomes.filter(({ recovered }) => recovered === 'old');
       expect(early.length).toBeGreaterThan(20);
       expect(

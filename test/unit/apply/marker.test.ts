@@ -36,12 +36,12 @@ const data = ([program]: readonly string[]): Output => (program === 'test' ? OK 
 test.each([
   ['is killed', () => KILLED],
   ['is gone', () => GONE],
-])('a container that %s during the call: a new one is asked', async (_, inside) => {
+])('a container that %s during the call: uses a new container', async (_, inside) => {
   expect(await check(inside, () => no)).toBe(1);
   await expect(check(inside, data)).rejects.toMatchObject({ exit: 3 });
 });
 
-test('an answer of the running container counts', async () => {
+test('uses the output of the running container', async () => {
   const never = (): Output => {
     throw new Error('a new container was started');
   };
@@ -49,7 +49,7 @@ test('an answer of the running container counts', async () => {
   await expect(check(data, never)).rejects.toMatchObject({ exit: 3 });
 });
 
-test('without an answer from either nothing is known, and it says so', async () => {
+test('reports that neither container returned a result', async () => {
   await expect(
     check(
       () => KILLED,

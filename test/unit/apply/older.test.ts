@@ -73,11 +73,11 @@ describe('refused', () => {
   test('snac', async () => {
     expect(await refusal({ snac: 'fedi-setup/snac:2.80' }, 'snac')).toContain('snac:2.80 is older');
   });
-  test('what an earlier generation ran counts too, and a tag without a number hides nothing', async () => {
+  test('earlier generations count too, also behind a tag without a number', async () => {
     ran(2, { ...IMAGES, pixelfed: 'mine/pixelfed:main' });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
-  test('an app that was away in between', async () => {
+  test('an app that was removed in between', async () => {
     ran(2, { snac: IMAGES.snac, caddy: IMAGES.caddy });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
@@ -101,8 +101,9 @@ describe('fine', () => {
     ['a tag without a number', { pixelfed: 'mine/pixelfed:main' }],
     ['an older Caddy, which keeps nothing an older one could not read', { caddy: 'mine/caddy:2.10.0' }],
   ])('%s', async (_, images) => isFine(images as Record<string, string>));
-  test('no data are left', async () => isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));
-  test('a site that never was', async () => {
+  test('no data exist any more', async () =>
+    isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));
+  test('no site yet', async () => {
     folder = tempFolder();
     await isFine({ pixelfed: 'mine/pixelfed:v0.12.10' });
   });

@@ -50,22 +50,25 @@ describe('refused', () => {
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
   });
 
-  test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])('everybody may write %s', async (path) => {
-    chmodSync(join(folder, path), 0o777);
-    expect(await saysOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
-  });
+  test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])(
+    'refuses %s that everybody can write to',
+    async (path) => {
+      chmodSync(join(folder, path), 0o777);
+      expect(await saysOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
+    },
+  );
 
-  test('a parent that everybody may write', async () => {
+  test('refuses a parent directory that everybody can write to', async () => {
     chmodSync(join(folder, '..'), 0o777);
     expect(await saysOf()).toContain('Every user of this host can change');
   });
 
-  test('a site directory with the sticky bit: others may put an override there', async () => {
+  test('refuses a site directory with the sticky bit: others could create an override there', async () => {
     chmodSync(folder, 0o1777);
     expect(await saysOf()).toContain('Every user of this host can change');
   });
 
-  test('a link into what others may write', async () => {
+  test('refuses a link to a place that others can write to', async () => {
     const theirs = tempFolder();
     writeTree(theirs, { 'open/o.yaml': 'services: {}\n' });
     chmodSync(join(theirs, 'open'), 0o777);
@@ -75,17 +78,18 @@ describe('refused', () => {
 });
 
 describe('fine', () => {
-  test('what is the caller’s, below a sticky /tmp', async () => refuseOtherWriters(folder, caller()));
-  test('a directory that is not there yet', async () =>
+  test('accepts the caller’s own directory below a sticky /tmp', async () =>
+    refuseOtherWriters(folder, caller()));
+  test('accepts a directory that does not exist yet', async () =>
     refuseOtherWriters(join(folder, 'not/yet'), caller()));
-  test('files that the site does not read', async () => {
+  test('accepts files that the site does not read', async () => {
     writeTree(folder, { 'notes/mine.txt': 'x' });
     chmodSync(join(folder, 'notes'), 0o777);
     await refuseOtherWriters(folder, caller());
   });
 });
 
-describe.runIf(ME === 0)('a group that may write', () => {
+describe.runIf(ME === 0)('a group with write access', () => {
   const GROUPS: [string, Partial<Caller>, boolean][] = [
     ['only root is in it', { group: `team:x:${TEAM}:root\n` }, true],
     ['nobody is in it', { group: `staff:x:${TEAM}:\n` }, true],
@@ -117,7 +121,7 @@ describe.runIf(ME === 0)('a group that may write', () => {
   });
 });
 
-test('the way to a directory, its links resolved', async () => {
+test('checks all directories of a path, with links resolved', async () => {
   const real = tempFolder();
   mkdirSync(join(real, 'open'));
   chmodSync(join(real, 'open'), 0o777);
@@ -146,7 +150,7 @@ test.runIf(ME === 0)('refuses another user’s link, whatever its target', async
   ]);
 });
 
-test('links in a circle end', async () => {
+test('circular links end', async () => {
   symlinkSync('b', join(folder, 'a'));
   symlinkSync('a', join(folder, 'b'));
   expect(await otherWritersOf(join(folder, 'a/x'), caller())).toEqual([]);

@@ -70,7 +70,7 @@ const startOf = (pid: number): string =>
 const owner = (more: object = {}): string =>
   JSON.stringify({ pid: process.ppid, boot, start: startOf(process.ppid), since: 'then', ...more });
 
-test('taken, held against everybody, given back; nothing stays', async () => {
+test('is taken, refused to others, released, and leaves no file', async () => {
   const { folder, lock } = site();
   const release = await takeLock(folder);
   expect(modeOf(lock)).toBe(0o600);
@@ -84,7 +84,7 @@ test('taken, held against everybody, given back; nothing stays', async () => {
   )();
 });
 
-test('two processes: one wins, the other ends with 6 and names the first', async () => {
+test('of two processes one gets it, the other exits with 6 and names the first', async () => {
   const { folder } = site();
   const [one, two] = [startProgram(scripts.holder, [folder]), startProgram(scripts.holder, [folder])];
   const ends = [endOf(one), endOf(two)];
@@ -98,7 +98,7 @@ test('two processes: one wins, the other ends with 6 and names the first', async
 });
 
 test.each(['SIGKILL', 'an end without giving it back'])(
-  'an owner that died by %s is taken over',
+  'takes over the lock of a holder killed by %s',
   async (how) => {
     const { folder, lock } = site();
     const dying = startProgram(scripts.holder, [folder, 'die']);
@@ -116,7 +116,7 @@ test.each(['SIGKILL', 'an end without giving it back'])(
   },
 );
 
-describe('what lies there', () => {
+describe('a lock file', () => {
   test.each([
     ['an owner that lives', () => owner(), false],
     ['its number, given to another process', () => owner({ start: '1' }), true],
@@ -149,7 +149,7 @@ describe('what lies there', () => {
   });
 });
 
-describe('programs of a run that was killed', () => {
+describe('programs of a killed run', () => {
   /** Takes the lock, starts a program under a name like Docker's that lives on, and is killed. */
   const PARENT = `import { takeLock } from ${RUNLOCK};
 import { run } from ${RUN};
@@ -181,7 +181,7 @@ setInterval(() => undefined, 1e6);`;
   test.each([
     ['one that ends at SIGTERM', '0'],
     ['one that tidies up first', `process.on('SIGTERM', () => setTimeout(() => process.exit(), 300))`],
-  ])('%s is ended before the lock is ours', async (_, body) => {
+  ])('ends %s before it takes the lock', async (_, body) => {
     const { folder } = site();
     const pid = await orphanOf(folder, 'docker', body);
     expect(isThere(pid)).toBe(true);
@@ -190,7 +190,7 @@ setInterval(() => undefined, 1e6);`;
     await release();
   });
 
-  test('a program of another name that has the lock is left alone, and the lock is its', async () => {
+  test('does not end a program of another name that holds the lock, and is refused', async () => {
     const { folder } = site();
     const pid = await orphanOf(folder, 'other', '0');
     expect((await problemFrom(() => takeLock(folder))).exit).toBe(6);
@@ -198,7 +198,7 @@ setInterval(() => undefined, 1e6);`;
     process.kill(pid, 'SIGKILL');
   });
 
-  test('one of a run that lives where we do not see its number is left alone', async () => {
+  test('does not end a program of a live run in another PID namespace', async () => {
     const { folder, lock } = site();
     const holder = startProgram(scripts.holder, [folder]);
     const end = endOf(holder);
@@ -210,7 +210,7 @@ setInterval(() => undefined, 1e6);`;
   });
 });
 
-test('who may not enter the folder cannot hold the lock', async () => {
+test('a user without access to the directory cannot hold the lock', async () => {
   const { folder } = site();
   // Until now, a name in the kernel that every user may take.
   const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
@@ -238,7 +238,7 @@ test('without `flock` the error names the package to install', async () => {
   }
 });
 
-test('a folder that cannot be written is said in words', async () => {
+test('reports a directory that is not writable', async () => {
   expect((await problemFrom(() => takeLock(join(tempFolder(), 'none')))).message).toContain(
     'cannot be written',
   );
@@ -255,6 +255,6 @@ async function contend(): Promise<string[]> {
   return (await Promise.all(ends)).map(({ code, stdout, stderr }) => `${code} ${stdout}${stderr}`);
 }
 
-test('20 processes over a dead lock, and over each other’s: never two at once, and each has its turn', async () => {
+test('20 processes compete for a dead lock: never two at once, and each gets it', async () => {
   for (let round = 0; round < 2; round++) expect(new Set(await contend())).toEqual(new Set(['0 ready\n']));
 }, 120_000);

@@ -59,7 +59,7 @@ function listening({ services }: ComposeFile): Record<string, Record<string, num
   return found;
 }
 
-test('the choices are found', () => {
+test('finds the choices', () => {
   expect(SIZES).toEqual(['2gb', '4gb', '8gb', '16gb']);
   expect(LAYOUTS).toEqual(Object.keys(SIDEKIQ));
   expect(LAYOUTS.length).toBeGreaterThan(1);
@@ -69,7 +69,7 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
   const rendered = (): Promise<RenderedSite> =>
     site({ 'apps.mastodon.size': size, 'apps.mastodon.sidekiq': layout });
 
-  test('every queue has a listener, with its weight, and no other is made up', async () => {
+  test('every queue has a worker, with its weight, and no other queue is listed', async () => {
     const all = Object.values(listening((await rendered()).compose)).flatMap((queues) =>
       Object.entries(queues),
     );
@@ -78,12 +78,12 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
   });
 
   // In two processes every periodic job would run twice, in none never.
-  test('scheduler is with exactly one process', async () => {
+  test('exactly one process has the scheduler queue', async () => {
     const services = Object.values(listening((await rendered()).compose));
     expect(services.filter((queues) => 'scheduler' in queues)).toHaveLength(1);
   });
 
-  test('all that Sidekiq runs sees the same variables, files and networks', async () => {
+  test('all Sidekiq processes have the same variables, files and networks', async () => {
     const { compose } = await rendered();
     const same = Object.keys(listening(compose)).map((name) => {
       const { env_file, volumes, networks, image, healthcheck } = compose.services[name] as Service;
@@ -130,7 +130,7 @@ function keyOf(scalar: Buffer): string {
   return createPrivateKey({ key, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
-describe('secrets, in the formats of upstream’s own tasks', () => {
+describe('secrets, in the formats of Mastodon’s own tasks', () => {
   test.each([
     ['mastodon.encryption.primary', /^[A-Za-z0-9]{32}$/, 'forever'],
     ['mastodon.encryption.deterministic', /^[A-Za-z0-9]{32}$/, 'forever'],
@@ -147,11 +147,11 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
     expect(new Set(made).size).toBe(made.length);
   });
 
-  test('no others are made', () => {
+  test('generates no other secrets', () => {
     expect(SPECS.size).toBe(7);
   });
 
-  test('all 62 letters and digits, none more often by far', async () => {
+  test('all 62 letters and digits, evenly distributed', async () => {
     const counts = new Map<string, number>();
     for (let i = 0; i < 1000; i++)
       for (const letter of await make('mastodon.encryption.primary'))
@@ -161,7 +161,7 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
     for (const count of counts.values()) expect(Math.abs(count - 32_000 / 62)).toBeLessThan(136);
   });
 
-  test('VAPID: the halves belong together, and sign', async () => {
+  test('VAPID: the two keys are a pair and can sign', async () => {
     for (let i = 0; i < 20; i++) {
       const half = await makeVapid();
       const whole = vapidPublic(half);
@@ -178,7 +178,7 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
   });
 
   // Ruby writes such a scalar with 31 bytes: 44 characters that end with ==, which are not the ones Rails would make.
-  test('VAPID: a scalar that begins with a zero byte is thrown away', async () => {
+  test('VAPID: rejects a scalar that begins with a zero byte', async () => {
     const short = Buffer.concat([Buffer.from([0]), Buffer.alloc(31, 7)]);
     const good = Buffer.alloc(32, 7);
     vi.mocked(makeKey)
@@ -218,7 +218,7 @@ const STREAMING =
   /^(DATABASE_URL|DB_(HOST|PORT|NAME|USER|PASS|POOL|SSLMODE)|REDIS_(URL|HOST|PORT|DB|USER|PASSWORD)|TRUSTED_PROXY_IP|LOG_LEVEL)$/;
 
 describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const))('%s', (_, answers) => {
-  test('no variable is empty, but the one that means something', async () => {
+  test('no variable is empty, except the one where it has a meaning', async () => {
     const { files } = await site(answers);
     const lines = files
       .filter(({ path }) => path.startsWith('env/'))
@@ -229,7 +229,7 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
     expect(empty).toEqual(answers['apps.mastodon.s3.acl'] === 'none' ? ["S3_PERMISSION=''"] : []);
   });
 
-  test('no variable that a process alone decides on, or that stops it', async () => {
+  test('sets no variable that a process sets itself, or that prevents its start', async () => {
     const { env, compose } = await site(answers);
     for (const name of ['PORT', 'BIND', 'SOCKET', 'RAILS_ENV', 'NODE_ENV', 'REDIS_NAMESPACE', 'OTP_SECRET'])
       expect(env['mastodon']).not.toHaveProperty(name);
@@ -237,14 +237,14 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
       for (const value of Object.values(environment ?? {})) expect(value).not.toBe('');
   });
 
-  test('streaming gets only what it reads', async () => {
+  test('streaming gets only variables that it reads', async () => {
     const { env, compose } = await site(answers);
     const set = Object.entries(env['mastodon-streaming'] ?? {}).filter(([, value]) => value !== undefined);
     expect(set.map(([name]) => name).filter((name) => !STREAMING.test(name))).toEqual([]);
     expect(compose.services['mastodon_streaming']?.env_file).toEqual(['env/mastodon-streaming.env']);
   });
 
-  test('whoever logs in does so with one password', async () => {
+  test('all clients of the database use the same password', async () => {
     const { env } = await site(answers);
     if (env['mastodon-db'] === undefined) return expect(answers['apps.mastodon.database']).toBe('external');
     const clear = (group: string, name: string): unknown => {
@@ -313,7 +313,7 @@ describe('mail', () => {
     expect(await mail(answers)).toEqual(variables);
   });
 
-  test('the catcher is reached by whoever sends, and by nobody else', async () => {
+  test('only services that send mail reach the catcher', async () => {
     for (const layout of LAYOUTS) {
       const { compose } = await site({ 'mail.mode': 'catcher', 'apps.mastodon.sidekiq': layout });
       const senders = Object.entries(compose.services)
@@ -348,10 +348,10 @@ describe('answers', () => {
     ['admin', "anna'; drop table users"],
     ['locale', 'english'],
     ['locale', '../x'],
-  ] as const)('%s %j is none', (name, text) => expect(parse(name, text)).toHaveProperty('problem'));
+  ] as const)('%s %j is refused', (name, text) => expect(parse(name, text)).toHaveProperty('problem'));
 });
 
-test('its words are those of tootctl', () => {
+test('exec passes its arguments to tootctl', () => {
   expect(appOf('mastodon').cli.argv(['accounts', 'modify', 'an na', '$HOME'])).toEqual([
     'tootctl',
     'accounts',

@@ -40,7 +40,7 @@ function pixelfed() {
   return { http, inside };
 }
 
-test('a post that is being deleted is not asked for until it is', async () => {
+test('does not request a post before its deletion is complete', async () => {
   const proofs = pixelfedProofs(
     {
       ...pixelfed(),

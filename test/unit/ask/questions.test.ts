@@ -52,7 +52,7 @@ const reviewed = (run: Dialogue, message: string): string =>
     ?.slice(message.length + 2)
     .trim() ?? '';
 
-test('the conversations reach every question that is asked', () => {
+test('the sessions reach every question', () => {
   const reached = new Set(
     Object.values(CONVERSATIONS).flatMap((turns) => turns.map(({ question }) => question)),
   );
@@ -67,7 +67,7 @@ describe.each(names)('%s', (name) => {
   const turns: readonly Turn[] = CONVERSATIONS[name];
   const questions = turns.filter(({ question }) => question !== 'What now?');
 
-  test('back from every question, and on again', async () => {
+  test('goes back from every question, and forward again', async () => {
     const run = open();
     for (const [i, turn] of questions.entries()) {
       await run.asked(turn.question);
@@ -89,7 +89,7 @@ describe.each(names)('%s', (name) => {
         expect(reviewed(run, question)).toBe(text);
   });
 
-  test('help at every question', async () => {
+  test('shows help at every question', async () => {
     const run = open();
     for (const turn of questions) {
       const row = rowOf(turn.question, idOf(turns));
@@ -107,7 +107,7 @@ describe.each(names)('%s', (name) => {
     await run.asked('What now?');
   });
 
-  test('wrong input at every question', async () => {
+  test('refuses invalid input at every question', async () => {
     const run = open();
     for (const turn of questions) {
       for (const [text, refusal] of turn.wrong ?? [])
@@ -118,7 +118,7 @@ describe.each(names)('%s', (name) => {
   });
 
   test.for(turns.map((turn, i) => ({ ...turn, i })))(
-    'left at "$question", and continued there',
+    'interrupted at "$question", and continued there',
     async ({ question, i }) => {
       const first = open();
       await first.turns(turns.slice(0, i));
@@ -139,7 +139,7 @@ describe.each(names)('%s', (name) => {
     },
   );
 
-  test('starting over leaves nothing of the saved answers', async () => {
+  test('starting over discards the saved answers', async () => {
     const first = open();
     await first.turns(turns.slice(0, 3));
     await first.leave();
@@ -152,7 +152,7 @@ describe.each(names)('%s', (name) => {
   });
 });
 
-test('there is nothing before the first', async () => {
+test('the first question offers no way back', async () => {
   const run = open(['--apps', 'snac']);
   expect(await run.answer('Domain of snac', '<')).toBe('This is the first question.');
   await run.answer('Domain of snac', 'social.example.org');
@@ -220,7 +220,7 @@ describe.each(names)('every change from the review: %s', (name) => {
       Object.keys(appOf(id).images).some((image) => key === `images.${image}`),
   ).filter(({ key, file }) => key !== 'apps' && !file);
 
-  test('is there, can be left, and is done', async () => {
+  test('is offered, can be cancelled, and takes effect', async () => {
     const run = open([], {});
     await run.turns(turns);
     await run.asked('What now?');

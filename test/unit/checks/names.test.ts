@@ -70,18 +70,18 @@ describe('A and AAAA', () => {
     expect(found.words).toMatch(/listens only on IPv4.*--bind ::/);
   });
 
-  test('the address to listen on is the one that counts', async () => {
+  test('compares with the address that the site listens on', async () => {
     const own = ['192.0.2.7', '192.0.2.8'];
     const found = await find('dns', { [NAME]: { A: ['192.0.2.8'] } }, own, { bind: '192.0.2.7' });
     expect(found.levels).toEqual(['blocker']);
   });
 
-  test('a CA of one’s own may see it otherwise: warnings', async () => {
+  test('a custom CA may resolve names differently: warnings', async () => {
     const answers = { 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/dir' };
     expect((await find('dns', {}, OUTER, answers)).levels).toEqual(['warning']);
   });
 
-  test('a DNS server that is not there', async () => {
+  test('an unreachable DNS server', async () => {
     const host = dnsAt(['127.0.0.1:1']);
     const looked = await runCheck('dns', contextOf({}, { host }));
     expect(looked?.found).toMatchObject([
@@ -118,7 +118,7 @@ describe('CAA', () => {
     expect(found.words).toMatch(words);
   });
 
-  test('asked from the name upwards, and no further than the first', async () => {
+  test('is looked up from the name upwards, and ends at the first record', async () => {
     expect((await find('caa', { [NAME]: here })).asked).toEqual([
       `CAA ${NAME}`,
       'CAA example.org',
@@ -127,13 +127,13 @@ describe('CAA', () => {
     expect((await find('caa', caa('0 issue letsencrypt.org'))).asked).toEqual([`CAA ${NAME}`]);
   });
 
-  test('other CAs have rules of their own', async () => {
+  test('other CAs have their own rules', async () => {
     const answers = { 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/dir' };
     expect((await find('caa', caa('0 issue ;'), OUTER, answers)).asked).toEqual([]);
   });
 });
 
-test('which addresses the world reaches', () => {
+test('which addresses are public', () => {
   const inner = [
     '10.1.2.3',
     '172.16.0.1',
@@ -150,7 +150,7 @@ test('which addresses the world reaches', () => {
   expect([...inner, ...outer].filter(isPublic)).toEqual(outer);
 });
 
-test('which names the DNS never has', () => {
+test('which names are reserved and never in DNS', () => {
   const reserved = [
     'test',
     'a.test',

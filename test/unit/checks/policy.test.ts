@@ -36,7 +36,7 @@ test.each(rows)('%s', async (_, containers, what) => {
   expect(looked?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
 });
 
-test('services of the person’s own are named', async () => {
+test('names the administrator’s own services', async () => {
   const containers = [container('web'), container('backup', { privileged: true })];
   const looked = await runCheck(
     'policy',
@@ -46,5 +46,5 @@ test('services of the person’s own are named', async () => {
   expect(looked?.seen).toMatch(/Yours, not checked: backup$/);
 });
 
-test('a site that was never set up has none', async () =>
+test('a site that was never set up', async () =>
   expect(await runCheck('policy', contextOf({}, { folder: '/nonexistent' }))).toBeUndefined());

@@ -57,7 +57,7 @@ describe('containers', () => {
     expect([...said, looked?.seen].join(' ')).toMatch(words);
   });
 
-  test('a site that was never written has none', async () => {
+  test('a site that was never written', async () => {
     expect(await runCheck('containers', contextOf({}, { folder: '/nonexistent' }))).toBeUndefined();
   });
 });
@@ -116,7 +116,7 @@ describe('certificates', () => {
     [20, ['warning'], /expires on 20.*has not renewed it/],
     [25, ['blocker'], /expired on 20/],
     [-2, ['blocker'], /is not valid before 20/],
-  ])('of one day, after %i hours', async (hours, levels, words) => {
+  ])('valid for one day, after %i hours', async (hours, levels, words) => {
     const { looked, ...seen } = await look(await listen(own), { hours });
     expect(seen.levels).toEqual(levels);
     expect(seen.what).toMatch(words);
@@ -148,23 +148,26 @@ describe('certificates', () => {
     expect(seen.what).toMatch(words);
   });
 
-  test.each(['', 'Welcome to nginx', '<html>'])('a good one, and another server: %j', async (body) => {
-    const seen = await look(await listen(own, body));
-    expect(seen.levels).toEqual(['blocker']);
-    expect(seen.what).toMatch(
-      /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
-    );
-  });
+  test.each(['', 'Welcome to nginx', '<html>'])(
+    'a valid certificate, but another server: %j',
+    async (body) => {
+      const seen = await look(await listen(own, body));
+      expect(seen.levels).toEqual(['blocker']);
+      expect(seen.what).toMatch(
+        /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
+      );
+    },
+  );
 
-  test('a Caddy that does not run is not asked who it is', async () => {
+  test('does not identify a Caddy that does not run', async () => {
     expect((await look(await listen(own, ''), { containers: async () => [] } as object)).levels).toEqual([]);
   });
 
-  test('none at all', async () => {
+  test('no certificate', async () => {
     expect((await look(1)).what).toBe('No certificate is served for social.example.org on 127.0.0.1:1.');
   });
 
-  test('not looked for before there is a site, nor where a proxy has them', async () => {
+  test('is not checked before there is a site, or behind a proxy', async () => {
     expect(await runCheck('certificates', contextOf())).toBeUndefined();
     expect(
       await runCheck('certificates', contextOf({ 'tls.mode': 'proxy' }, { exists: true })),

@@ -192,13 +192,13 @@ describe('the checks', () => {
     for (const sentence of said) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
   });
 
-  test('each is broken at least once, here or beside this file', () => {
+  test('each fails at least once, here or in another test file', () => {
     const elsewhere = ['dns', 'caa', 'containers', 'policy', 'certificates'];
     const broken = new Set(ROWS.filter(([, , , level]) => level !== '').map(([id]) => id));
     expect(CHECKS.map(({ id }) => id).filter((id) => !broken.has(id))).toEqual(elsewhere);
   });
 
-  test('rows have a title and say what they look at', () => {
+  test('rows have a title and a description', () => {
     for (const { id, title, about } of CHECKS) {
       expect(id).toMatch(/^[a-z0-9]{3,13}$/);
       expect(title).toMatch(/^[A-Z][^.]{2,30}$/);
@@ -207,7 +207,7 @@ describe('the checks', () => {
   });
 });
 
-describe('nothing is asked outside that the site has no business with', () => {
+describe('sends no request that the site does not need', () => {
   /** Throws whatever is asked of the outside. */
   const forbidden = async (): Promise<never> => {
     throw new Error('was asked');
@@ -240,7 +240,7 @@ describe('nothing is asked outside that the site has no business with', () => {
   });
 
   test.each(['a.fedi.test', 'snac.localhost', 'a.home.arpa', 'x.internal', 'a.onion'])(
-    'Let’s Encrypt and %s: said at once, without a look-up',
+    'Let’s Encrypt and %s: reported at once, without a look-up',
     async (domain) => {
       const context = contextOf({ 'apps.snac.domain': domain }, deaf);
       const looked = await runCheck('dns', context);
@@ -252,7 +252,7 @@ describe('nothing is asked outside that the site has no business with', () => {
   );
 });
 
-test('without the engine the other checks still look', async () => {
+test('without the engine the other checks still run', async () => {
   const context = contextOf({ bind: '::' }, { info: WITHOUT, ...space(1024) });
   const found = (await Promise.all(CHECKS.map(({ id }) => runCheck(id, context)))).flatMap(
     (one) => one?.found ?? [],

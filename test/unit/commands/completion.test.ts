@@ -217,7 +217,7 @@ describe('the command', () => {
     vi.restoreAllMocks();
     return text;
   };
-  test('needs a shell it knows', async () => {
+  test('needs a supported shell', async () => {
     expect(await refused('completion')).toContain('Which shell?');
     expect(await refused('completion', 'bsh')).toContain(
       'There is no completion for bsh. Did you mean bash?',

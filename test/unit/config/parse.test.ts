@@ -112,7 +112,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
 const title = ({ key, text, value, says }: Row): string =>
   `${key} ${JSON.stringify(text.length > 40 ? `${text.slice(0, 20)}…${text.length}` : text)} ${says === undefined ? `→ ${JSON.stringify(value).slice(0, 40)}` : `✗ ${says}`}`;
 
-test('the table is as large as it claims', () => {
+test('the table has the expected size', () => {
   expect(ROWS.length).toBeGreaterThan(300);
   const keys = new Set(ROWS.map(({ key }) => key));
   expect([...keys].every((key) => ALL_QUESTIONS.some((question) => question.key === key))).toBe(true);
@@ -168,7 +168,7 @@ describe('a directory for data', () => {
     '/tmp',
     '/proc/1',
   ];
-  test.each(OF_THE_SYSTEM)('%s is the system’s, which would be given away', (path) => {
+  test.each(OF_THE_SYSTEM)('refuses the system directory %s', (path) => {
     expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('Data cannot be stored in ') });
   });
   test.each([
@@ -179,7 +179,7 @@ describe('a directory for data', () => {
     '/opt/pixelfed',
     '/home/anna/media',
     '/etcetera',
-  ])('%s may be', (path) => {
+  ])('accepts %s', (path) => {
     expect(parseFolder(path)).toEqual({ value: path });
   });
 });
@@ -239,7 +239,7 @@ describe('YAML tricks, unquoted', () => {
     },
   );
 
-  test.each(['~', 'null', '""', '', 'Null', "''"])('%s counts as not given', async (text) => {
+  test.each(['~', 'null', '""', '', 'Null', "''"])('%s counts as not provided', async (text) => {
     const { answers, provided } = await resolve([yamlSource(`mail:\n  user: ${text}\n`)]);
     expect(answers['mail.user']).toBeUndefined();
     expect(provided).not.toContain('mail.user');
@@ -267,7 +267,7 @@ describe('YAML tricks, unquoted', () => {
 });
 
 describe('properties', () => {
-  test('a domain that is taken is one for every parser, and is its own fixed point', () => {
+  test('an accepted domain is valid for every parser, and parses to itself', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.domain(), fc.string({ unit: 'grapheme', maxLength: 30 }), fc.webUrl()),
@@ -282,7 +282,7 @@ describe('properties', () => {
     );
   });
 
-  test('an address that is taken has one @, no space, and is its own fixed point', () => {
+  test('an accepted address has one @, no space, and parses to itself', () => {
     fc.assert(
       fc.property(fc.oneof(fc.emailAddress(), fc.string({ maxLength: 30 })), (text) => {
         const parsed = parseEmail(text);
@@ -294,7 +294,7 @@ describe('properties', () => {
     );
   });
 
-  test('no parser throws, and none takes a control character', () => {
+  test('no parser throws or accepts a control character', () => {
     fc.assert(
       fc.property(fc.constantFrom(...ALL_QUESTIONS), fc.string({ unit: 'binary' }), (question, text) => {
         const parsed = question.parse(text);

@@ -34,8 +34,8 @@ const JPEG = Buffer.from([
   0xff, 0xd9, 0x0a,
 ]); // prettier-ignore
 
-describe('what a picture is', () => {
-  test('JPEG and PNG, by their own headers', () => {
+describe('the type of a picture', () => {
+  test('JPEG and PNG, recognised by their headers', () => {
     expect(parsePicture(png(1920, 1080))).toMatchObject({ type: 'png', width: 1920, height: 1080 });
     expect(parsePicture(JPEG)).toEqual({ type: 'jpg', width: 1920, height: 1080, bytes: JPEG.length });
   });
@@ -50,7 +50,7 @@ describe('what a picture is', () => {
   ])('not %s', (_, file) => expect(parsePicture(file)).toBeUndefined());
 });
 
-test('what Pixelfed’s own form takes', () => {
+test('the limits of Pixelfed’s own form', () => {
   const problem = (name: string, width: number, height: number, bytes = 1): string | undefined =>
     pixelfedPictures.find((one) => one.name === name)?.problem({ type: 'png', width, height, bytes });
   expect(problem('banner', 1920, 1080, 5000 * 1024)).toBeUndefined();
@@ -61,7 +61,7 @@ test('what Pixelfed’s own form takes', () => {
   expect(problem('avatar', 400, 401)).toBe('is 400×401; it must be square');
 });
 
-test('rules: a semicolon between two, as many and as long as Pixelfed takes', () => {
+test('rules: separated by semicolons, within Pixelfed’s limits', () => {
   expect(parseRules(' Be kind ;; No "spam"; ')).toEqual({ value: 'Be kind; No "spam"' });
   expect(parseRules(Array.from({ length: 30 }, (_, i) => `rule ${i}`).join(';'))).toHaveProperty('value');
   const long = 'x'.repeat(1000);
@@ -79,7 +79,7 @@ test('rules: a semicolon between two, as many and as long as Pixelfed takes', ()
   expect(rulesJson(contextOf().config)).toBeUndefined();
 });
 
-test('a path is absolute and of a file', () => {
+test('a path is absolute and names a file', () => {
   expect(parsePath('/home/anna//our banner.png ')).toEqual({ value: '/home/anna/our banner.png' });
   for (const text of ['', 'banner.png', './x', '~/x', 'https://a/b.png', '/home/', '/a\nb'])
     expect(parsePath(text)).toHaveProperty('problem');

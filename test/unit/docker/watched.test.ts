@@ -53,7 +53,7 @@ test.each(METHODS)('%s', async (method) => {
 });
 
 test.each(['image', 'volume', 'networks', 'containers', 'listed', 'logs'] as const)(
-  '%s of an engine that hangs ends with the same Problem',
+  '%s ends with the same Problem if the engine hangs',
   async (method) => {
     vi.useFakeTimers();
     try {
@@ -73,7 +73,7 @@ test.each(['image', 'volume', 'networks', 'containers', 'listed', 'logs'] as con
   },
 );
 
-describe('what it looks like', () => {
+describe('errors that mean the engine is gone', () => {
   test.each([
     ['the socket is gone', thrower(system('ENOENT'))],
     ['nobody listens', thrower(system('ECONNREFUSED'))],
@@ -110,8 +110,8 @@ describe('what it looks like', () => {
   });
 });
 
-describe('what it is not', () => {
-  test('a failure of what was run', async () => {
+describe('errors that do not', () => {
+  test('a failure of the program', async () => {
     const output = { code: 1, stdout: '', stderr: 'curl: (7) connection refused' };
     expect(
       await ask(
@@ -126,7 +126,7 @@ describe('what it is not', () => {
       await expect(ask(engineThat(thrower(error)), 'containers')).rejects.toBe(error);
   });
 
-  test('what `info` says has its own words', async () => {
+  test('errors of `info` keep their own message', async () => {
     const error = system('ECONNREFUSED');
     await expect(engineThat(thrower(error)).info()).rejects.toBe(error);
   });

@@ -62,13 +62,13 @@ async function refusal(argv: readonly string[]): Promise<string | undefined> {
   }
 }
 
-test('there are pages and calls', () => {
+test('finds pages and calls', () => {
   expect(PAGES).toEqual(expect.arrayContaining(['README.md', 'docs/guides/mail.md', 'docs/decisions.md']));
   expect(PAGES.map(read).flatMap(callsOf).length).toBeGreaterThan(60);
 });
 
 describe.each(PAGES)('%s', (page) => {
-  test('calls fedi-setup as it can be called', async () => {
+  test('contains only valid calls of fedi-setup', async () => {
     const refused = await Promise.all(
       callsOf(read(page)).map(async (argv) => {
         const why = await refusal(argv);
@@ -78,7 +78,7 @@ describe.each(PAGES)('%s', (page) => {
     expect(refused.flat()).toEqual([]);
   });
 
-  test('names flags and keys that exist', () => {
+  test('names only flags and keys that exist', () => {
     const spans = spansOf(read(page));
     const flags = spans.flatMap((span) => /^--([a-z0-9-]+)(?= |$)/.exec(span)?.[1] ?? []);
     expect(flags.filter((flag) => !all.has(flag) && 'problem' in keyOfFlag(flag))).toEqual([]);

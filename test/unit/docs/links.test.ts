@@ -53,7 +53,7 @@ const linksOf = (page: string): Link[] =>
       return { target, path: path === '' ? page : normalize(join(dirname(page), path)), anchor };
     });
 
-test('there are pages with links', () => {
+test('finds pages with links', () => {
   expect(PAGES).toEqual(
     expect.arrayContaining(['README.md', 'docs/guides/mail.md', 'docs/reference/options.md']),
   );
@@ -62,7 +62,7 @@ test('there are pages with links', () => {
 });
 
 describe.each(PAGES)('%s', (page) => {
-  test('links to files and headings that exist', () => {
+  test('links only to files and headings that exist', () => {
     const broken = linksOf(page).filter(
       ({ path, anchor }) =>
         !existsSync(join(ROOT, path)) || (anchor !== undefined && !anchorsOf(path).includes(anchor)),

@@ -46,8 +46,8 @@ test('docs/reference/plan.md has every field', () => {
   expect(fields.toSorted()).toEqual(Object.keys({ ...EMPTY, swap: {} }).toSorted());
 });
 
-describe('whether there is something to do', () => {
-  test('nothing: no line', () => {
+describe('whether a plan has work', () => {
+  test('no work: no line', () => {
     expect([isEmpty(EMPTY), hasChanges(EMPTY), shown(EMPTY)]).toEqual([true, false, []]);
   });
 

@@ -11,7 +11,7 @@ function revoked(status: number, body: string, how?: typeof refusal): Promise<st
 }
 const NOBODY = '{"error":"Unauthenticated."}';
 
-test('refused is said so, in the code of each server', async () => {
+test('recognises a rejected token by the status code of each server', async () => {
   expect(await revoked(401, '')).toBe('the old token is refused (401)');
   expect(await revoked(422, '')).toBe('the old token is refused (422)');
   expect(await revoked(401, NOBODY, refusal)).toBe('the old token is refused (401)');

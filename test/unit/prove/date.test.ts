@@ -25,7 +25,7 @@ afterAll(() => server.close());
 
 const http = client('127.0.0.1', expired.cert);
 
-test('the server’s time is ours: the certificate has expired, and that is all', async () => {
+test('the server’s time is ours: reports only the expired certificate', async () => {
   says = new Date();
   await expect(http(url)).rejects.toThrow(/^localhost:\d+: certificate has expired$/);
 });
@@ -40,11 +40,11 @@ test.each([
   );
 });
 
-test('a server without a time, or none at all, says nothing about the clock', async () => {
+test('a server without a date, or no server, gives no hint about the clock', async () => {
   expect(await clockHint('https://127.0.0.1:1/')).toBe('');
 });
 
-test('other troubles of certificates have nothing to do with the clock', () => {
+test('other certificate errors have nothing to do with the clock', () => {
   expect(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'].every(isAboutTime)).toBe(true);
   expect([undefined, 'SELF_SIGNED_CERT_IN_CHAIN', 'ECONNREFUSED'].some(isAboutTime)).toBe(false);
 });

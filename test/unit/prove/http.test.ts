@@ -105,7 +105,7 @@ describe.each(['http', 'https'] as const)('by %s', (scheme) => {
   });
 });
 
-test('no more is read than may be: what comes after the bound stays in the pipe', async () => {
+test('reads no more than the limit: the rest stays in the pipe', async () => {
   const written = new Promise<number>((resolve) => {
     behaviour = (socket) => {
       socket.on('close', () => resolve(socket.bytesWritten));
@@ -117,7 +117,7 @@ test('no more is read than may be: what comes after the bound stays in the pipe'
   expect(await written).toBeLessThan(16 * 1024 ** 2);
 });
 
-test('a larger answer where one is asked for, and no larger than that', async () => {
+test('reads a larger answer if allowed, up to that limit', async () => {
   const size = 100 * 1024;
   behaviour = (socket) => socket.end(`${HEAD}Content-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
   const url = `http://localhost:${plain}/`;
@@ -165,7 +165,7 @@ describe('a WebSocket', () => {
     await expect(ask(what.includes('drip') ? DRIPPING : LIMITS)).rejects.toThrow(words);
   });
 
-  test('a message without an end', async () => {
+  test('an endless message', async () => {
     const port = await serve(
       // A text frame of 2^53 bytes.
       createServer(endless(Buffer.from([0x81, 127, 0, 0x20, 0, 0, 0, 0, 0, 0]), KIB)),
@@ -187,7 +187,7 @@ describe('the date of a reply', () => {
     behaviour = what;
     await expect(ask(300)).rejects.toThrow('no answer within 0.3 s');
   });
-  test('an endless body is not read', async () => {
+  test('does not read an endless body', async () => {
     behaviour = endless(`${HEAD}Date: Sat, 01 Jan 2028 00:00:00 GMT\r\n\r\n`, KIB);
     expect((await ask()).getUTCFullYear()).toBe(2028);
   });

@@ -133,7 +133,7 @@ describe('not accepted', () => {
     expect(said).toContain(error.trim().slice(0, 60));
   });
 
-  test('what nobody foresaw is passed on', () => {
+  test('passes an unknown error on', () => {
     expect(mailTrouble(MAIL, 'anna@example.org', 'Errno::EPROTO: odd')).toBe(
       'smtp.example.org:587: Errno::EPROTO: odd',
     );

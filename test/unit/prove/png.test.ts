@@ -15,7 +15,7 @@ function chunks(picture: Buffer): { type: string; data: Buffer }[] {
   return found;
 }
 
-test.each([1, 2, 32, 300])('%i × itself, of one colour', (size) => {
+test.each([1, 2, 32, 300])('%i × the same, in one colour', (size) => {
   const picture = png(size, [99, 100, 255]);
   expect(picture.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
   const [header, data, end, ...more] = chunks(picture);

@@ -37,7 +37,7 @@ const prove = (answer: Reply | Error, live = false): Promise<string> =>
   proxyProof(visitor(answer), [NAME], INGRESS, live).run();
 
 describe('a proxy', () => {
-  test('leads here', async () => {
+  test('forwards to this site', async () => {
     expect(await prove(known())).toBe(`https://${NAME}: your proxy forwards to this site`);
     expect(await prove(known({ upgrade: '' }))).toContain('to this site');
   });
@@ -68,12 +68,12 @@ describe('a proxy', () => {
     expect(message).toMatch(/`fedi-setup (prove|apply)`\.$/);
   });
 
-  test('WebSockets lost, where the site has them', async () => {
+  test('WebSockets lost, if the site uses them', async () => {
     await expect(prove(known({ upgrade: '' }), true)).rejects.toThrow(/does not forward WebSockets/);
     expect(await prove(known(), true)).toContain('to this site');
   });
 
-  test('only then it is asked for one', async () => {
+  test('tries a WebSocket only if the site uses them', async () => {
     const asked: (RequestOptions | undefined)[] = [];
     const http = (async (_: string, options?: RequestOptions) => {
       asked.push(options);
@@ -84,7 +84,7 @@ describe('a proxy', () => {
     expect(asked.map((one) => one?.headers?.['Upgrade'])).toEqual([undefined, 'websocket']);
   });
 
-  test('a Caddy that does not run is what was seen', async () => {
+  test('reports a Caddy that does not run', async () => {
     const id = async (): Promise<string> => {
       throw new Error('Caddy does not run');
     };
@@ -94,7 +94,7 @@ describe('a proxy', () => {
   });
 });
 
-describe('who answers', () => {
+describe('the server that answers', () => {
   const answers = (answer: Reply) => answerProof(visitor(answer), [NAME]).run();
   test('this site', async () =>
     expect(await answers(known({ proto: '', trusted: false }))).toBe('this site'));
@@ -109,7 +109,7 @@ describe('who answers', () => {
   });
 });
 
-test('the evidence names roots that only this run trusts', () => {
+test('the evidence names CA certificates that only this run trusts', () => {
   expect(trustedHere({})).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '' })).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '/etc/ca.pem' })).toBe(

@@ -118,7 +118,7 @@ afterEach(() => {
 });
 
 describe.each(APP_IDS)('%s', (app) => {
-  test('all is well', async () => {
+  test('every proof succeeds', async () => {
     expect(await failures(proofsOf(app))).toEqual({});
   });
 
@@ -131,7 +131,7 @@ describe.each(APP_IDS)('%s', (app) => {
   );
 });
 
-test('Pixelfed’s clock: no task ran, and none is looked for', async () => {
+test('Pixelfed’s scheduler: no task has run', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   const proofs = proofsOf('pixelfed', {
     inside: (_, { stdin = '' }) => {
@@ -166,10 +166,10 @@ const GATES = ['proxy', 'certificate', 'answer'];
 /** Broken above, outside of the table. */
 const ALONE = ['pixelfed scheduler'];
 
-describe('each proof is broken at least once', () => {
+describe('each proof fails at least once', () => {
   const proven = APP_IDS.flatMap((app) => proofsOf(app).map(({ id }) => `${app} ${id}`));
 
-  test('in the table', () => {
+  test('in this table', () => {
     const broken = new Set([
       ...ROWS.flatMap(([app, id]) =>
         app === 'all' ? APP_IDS.map((one) => `${one} ${id}`) : [`${app} ${id}`],
@@ -190,7 +190,7 @@ describe('each proof is broken at least once', () => {
     expect([...new Set(TLS_MODES.flatMap(({ id }) => of(id)))].toSorted()).toEqual(GATES.toSorted());
   });
 
-  test('the site above has every proof that there is', () => {
+  test('the site above has every proof', () => {
     const root = new URL('../../../wizard/', import.meta.url);
     const written = readdirSync(root, { recursive: true, encoding: 'utf8' })
       .filter((path) => /^(prove\/.*|apps\/.*\/(proofs|branding))\.ts$/.test(path))

@@ -45,7 +45,7 @@ describe('addresses of a lab’s network', () => {
     expect(ALL).toContain(select([network('fedi_x', ['172.20.0.0/16'], 'fedi')]));
   });
 
-  test('none is free: the networks that use them are named', async () => {
+  test('none is free: names the networks that use them', async () => {
     const problem = await problemFrom(async () =>
       select([network('wide', ['192.88.0.0/16']), network('bridge', ['172.17.0.0/16'])]),
     );

@@ -24,7 +24,7 @@ describe.each(FILES)('%s', (name) => {
 
   test('has the same script as the others', () => expect(watch).toBe(WATCH));
 
-  test.each(Object.entries(services))('%s is checked by it', (_, { restart, healthcheck }) => {
+  test.each(Object.entries(services))('%s uses it', (_, { restart, healthcheck }) => {
     if (restart === 'no') return;
     expect(healthcheck?.test.slice(0, 4)).toEqual(['CMD', 'sh', '-c', WATCH]);
     expect(healthcheck).toMatchObject({ timeout: '30m', retries: 2, start_period: '10m' });
@@ -60,7 +60,7 @@ describe('the script', () => {
     expect(existsSync(join(folder, 'rounds'))).toBe(false);
   });
 
-  test('then watches, and succeeds after many rounds', () => {
+  test('then keeps checking, and succeeds after many rounds', () => {
     const folder = tempFolder();
     look(folder, 'true');
     expect(look(folder, 'echo OK')).toEqual({ code: 0, output: 'OK' });
@@ -68,7 +68,7 @@ describe('the script', () => {
     expect(isHealthy(folder)).toBe(true);
   });
 
-  test('fails in the round in which the service does, and is quick again from then on', () => {
+  test('fails in the round in which the service fails, and returns at once from then on', () => {
     const folder = tempFolder();
     look(folder, 'true');
     writeFileSync(join(folder, 'rounds'), '');
@@ -80,7 +80,7 @@ describe('the script', () => {
   });
 
   // Docker takes the container for unhealthy until a call ends: after `docker pause`, and after its own restart.
-  test('is quick again if Docker ended the call that watched', () => {
+  test('returns at once if Docker ended the long call', () => {
     const folder = tempFolder();
     look(folder, 'true');
     expect(look(folder, 'true', 'kill -KILL $$').code).toBe(null);

@@ -21,7 +21,7 @@ function namesIn(text: string): string[] {
   return names;
 }
 
-test('gives the answers of tldts for every rule, below it and two below it', async () => {
+test('returns the results of tldts for every rule, one and two levels below it', async () => {
   const text = await suffixText();
   const ours = parserOf(() => text);
   const names = namesIn(text);

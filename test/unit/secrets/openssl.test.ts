@@ -27,7 +27,7 @@ test('makeKey: P-256, PKCS#8', async () => {
   expect(await makeKey()).not.toBe(pem);
 });
 
-test('makeRoot: a CA that signs itself, for ten years', () => {
+test('makeRoot: a self-signed CA, valid for ten years', () => {
   const certificate = new X509Certificate(root);
   expect(certificate.ca).toBe(true);
   expect(certificate.subject).toBe('CN=test internal CA');
@@ -38,7 +38,7 @@ test('makeRoot: a CA that signs itself, for ten years', () => {
   expect(years).toBe(10);
 });
 
-test('the key’s folder is gone afterwards', async () => {
+test('removes the key’s directory afterwards', async () => {
   const left = (): string[] => readdirSync(tmpdir()).filter((name) => /^fedi-setup-\w{6}$/.test(name));
   const before = left();
   await makeRoot('x');
@@ -46,7 +46,7 @@ test('the key’s folder is gone afterwards', async () => {
 });
 
 describe('splitRoot', () => {
-  test.each(['certificate first', 'key first', 'text around', 'CRLF'])('takes %s', (how) => {
+  test.each(['certificate first', 'key first', 'text around', 'CRLF'])('accepts %s', (how) => {
     const [certificate, key] = [part(root, 'CERTIFICATE'), part(root, 'PRIVATE KEY')];
     const text = {
       'certificate first': root,
@@ -95,7 +95,7 @@ describe('splitRoot', () => {
   });
 });
 
-test('without openssl: words and exit 4, not the end of the process', async () => {
+test('without openssl: an error with exit code 4, not a crash', async () => {
   process.env['PATH'] = tempFolder();
   for (const work of [makeKey, () => makeRoot('x')]) {
     const { exit, message, next } = await problemFrom(work);
