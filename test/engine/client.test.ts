@@ -7,7 +7,7 @@ import { docker, testSite } from '../support/site.ts';
 const site = testSite('client', 96);
 afterAll(() => site.remove());
 
-test('a proxy for containers, and variables for an engine elsewhere, are not in the way of a site', async () => {
+test('a site works despite a proxy for containers and variables for a remote engine', async () => {
   const config = join(dirname(site.folder), 'docker');
   mkdirSync(config);
   // Nobody listens there: whatever goes by it is lost.

@@ -40,7 +40,7 @@ afterAll(() => {
 describe.sequential('two sites', () => {
   let password = '';
 
-  test('both are proven, the second with the CA of the first', async () => {
+  test('both are proven, the second one with the CA of the first', async () => {
     connect(a);
     const first = await a.apply();
     expect(first.code).toBe(0);
@@ -78,7 +78,7 @@ describe.sequential('two sites', () => {
     expect(followed.account.acct).toContain('a.fedi.test');
   });
 
-  test('the followed one gets a mail', async () => {
+  test('the followed account gets a mail', async () => {
     const mail = await until('the mail', async () => {
       const run = await tool(['mail', '--dir', b.folder, '--json'], { env: b.env });
       expect(run.code).toBe(0);
@@ -91,7 +91,7 @@ describe.sequential('two sites', () => {
     expect(mail['text']).toContain('https://a.fedi.test/anna');
   });
 
-  test('a post of the followed one is delivered', async () => {
+  test('a post of the followed account is delivered', async () => {
     const text = `hello across servers, ${process.pid}`;
     const run = await tool(['--dir', b.folder, 'snac', 'note', 'anna', text], { env: b.env });
     expect(run.code).toBe(0);

@@ -25,7 +25,7 @@ const logsIn = (text: string): boolean => {
 };
 
 describe.sequential('a chosen password', () => {
-  test('is what the first run sets, and what its receipt logs in with', async () => {
+  test('is set by the first run, and used by its receipt to log in', async () => {
     const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_PASSWORD: CHOSEN } });
     expect(run.code, run.stderr).toBe(0);
     expect(run.events).toContainEqual(
@@ -40,12 +40,12 @@ describe.sequential('a chosen password', () => {
     expect(site.read('fedi.yaml')).not.toContain('böse');
   });
 
-  test('nothing is left to do', async () => {
+  test('the next run has nothing to do', async () => {
     const again = await tool(['apply', '--dir', site.folder], { env: site.env });
     expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
   });
 
-  test('another one later is not put over what the person may have set there', async () => {
+  test('a different one later does not replace the password in the app', async () => {
     const run = await site.apply(['--email', 'berta@fedi.test'], {
       env: { ...site.env, FEDI_SNAC_PASSWORD: 'quite another one' },
     });
@@ -55,7 +55,7 @@ describe.sequential('a chosen password', () => {
   });
 });
 
-describe.sequential('a secret made anew', () => {
+describe.sequential('a rotated secret', () => {
   const rotate = (...more: string[]): Promise<Run> =>
     tool(['secrets', 'rotate', 'site.key', '--confirm', 'site.key', '--dir', site.folder, ...more], {
       env: site.env,
@@ -65,7 +65,7 @@ describe.sequential('a secret made anew', () => {
       'site.key'
     ]?.value ?? '';
 
-  test('a run that is refused made none', async () => {
+  test('a refused run creates none', async () => {
     const before = key();
     appendFileSync(join(site.folder, 'compose.yaml'), '# mine\n');
     const run = await rotate();
@@ -73,7 +73,7 @@ describe.sequential('a secret made anew', () => {
     expect(key()).toBe(before);
   });
 
-  test('one that goes through replaces the containers', async () => {
+  test('a successful run recreates the containers', async () => {
     const [before, containers] = [key(), site.containers()];
     const run = await rotate('--edited', 'replace');
     expect(run.code, run.stderr).toBe(0);

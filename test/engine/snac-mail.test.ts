@@ -28,7 +28,7 @@ const proof = (run: Run): Run['events'][number] | undefined =>
   run.events.find((event) => event.event === 'proof' && event['id'] === 'mail');
 
 describe.sequential('mail of snac', () => {
-  test('a server that is not there: not proven', async () => {
+  test('an unreachable server: not proven', async () => {
     const run = await site.apply(['--tls-root-file', '-'], { env, stdin: server.root });
     expect([run.code, proof(run)]).toMatchObject([5, { ok: false }]);
     expect(proof(run)?.['seen']).toBe(
@@ -37,7 +37,7 @@ describe.sequential('mail of snac', () => {
     await server.start(`${site.name}_snac_front`);
   });
 
-  test('`prove` tries again until one was accepted, then only when asked', async () => {
+  test('`prove` sends a mail until one was accepted, then only on request', async () => {
     const prove = (...argv: string[]) => tool(['prove', '--dir', site.folder, '--json', ...argv], { env });
     const run = await prove();
     expect(proof(run)?.['seen']).toContain(`accepted by ${MAIL_HOST}:587 for ${TO}: 250 2.0.0 Ok`);

@@ -154,7 +154,7 @@ describe.sequential('certificates by ACME', () => {
         /Is tls\.directory right/,
       ],
     ],
-  ] as const)('%s: up, not proven, and why', async (_what, acme, words) => {
+  ] as const)('%s: running, not proven, with the reason', async (_what, acme, words) => {
     reachableAs(one, one.domain);
     const run = await one.apply([], { env: env(one, acme()) });
     expect(run.code).toBe(5);
@@ -165,7 +165,7 @@ describe.sequential('certificates by ACME', () => {
     );
   });
 
-  test('the name does not lead here: the CA’s words; once it does, `prove` has Caddy try again', async () => {
+  test('the name points elsewhere: the CA’s error; once fixed, `prove` has Caddy try again', async () => {
     const lead = (name: string): void => {
       const caddy = one.containers()['caddy'] ?? '';
       docker('network', 'disconnect', NETWORK, caddy);
@@ -191,7 +191,7 @@ describe.sequential('certificates by ACME', () => {
   });
 });
 
-describe.sequential('behind a proxy of one’s own', () => {
+describe.sequential('behind your own proxy', () => {
   const domain = 'behind.fedi.test';
   const site = testSite('tls-behind', 26, domain);
   remove.push(site.remove);
@@ -257,7 +257,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       .split('\n')
       .filter(Boolean);
 
-  test('until the proxy leads here the site is up, not proven, and says where its snippets are', async () => {
+  test('until the proxy forwards here, the site runs, is not proven, and names its snippets', async () => {
     const run = await site.apply([], { env: through('nginx') });
     expect(run.code).toBe(5);
     expect(seenBy(run, 'proxy')).toContain('front/nginx.conf');
@@ -295,7 +295,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       'return 200 "";',
       /^Another server answers .*an empty page/,
     ],
-  ])('nginx that %s is not accepted', async (_, from, to, words) => {
+  ])('refuses nginx that %s', async (_, from, to, words) => {
     const text = site.read('front/nginx.conf');
     expect(text).toContain(from);
     const conf = join(ca.folder, 'broken.conf');
@@ -308,7 +308,7 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(proofs(run).filter(({ skipped }) => skipped === true)).toHaveLength(proofs(run).length - 1);
   });
 
-  test('with front/nginx.conf as it is, nginx leads to a proven site', async () => {
+  test('with front/nginx.conf unchanged, nginx forwards to a proven site', async () => {
     await nginx(join(site.folder, 'front/nginx.conf'));
     const run = await prove();
     expect(proofs(run).filter(({ ok }) => ok !== true)).toEqual([]);
@@ -316,7 +316,7 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(seenBy(run, 'proxy')).toContain('(NODE_EXTRA_CA_CERTS), which visitors may not');
   });
 
-  test('with front/Caddyfile as it is, another Caddy leads to a proven site', async () => {
+  test('with front/Caddyfile unchanged, another Caddy forwards to a proven site', async () => {
     const main = join(ca.folder, 'front.Caddyfile');
     writeFileSync(main, `{\n\tacme_ca ${acme.directory}\n\tacme_ca_root /etc/caddy/ca.pem\n}\nimport fedi\n`);
     container('caddy', CADDY, [
@@ -341,7 +341,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       `${NETWORK}-${name}`,
     );
 
-  test.each(['nginx', 'caddy'] as const)('%s: HTTP leads to HTTPS, and that to no loop', async (front) => {
+  test.each(['nginx', 'caddy'] as const)('%s: HTTP redirects to HTTPS, without a loop', async (front) => {
     const http = client(fronts[front], rootOf(front));
     const plain = await http(`http://${domain}/anna`);
     expect([plain.status, plain.headers['location']]).toEqual([
@@ -351,39 +351,42 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect((await http(`https://${domain}/anna`)).status).toBe(200);
   });
 
-  test.each(['nginx', 'caddy'] as const)('%s: a file of 20 MB goes up and comes back', async (front) => {
-    const http = client(fronts[front], rootOf(front));
-    const { secrets } = JSON.parse(site.read('secrets.json')) as {
-      secrets: Record<string, { value: string }>;
-    };
-    const granted = await http(`https://${domain}/oauth/x-snac-get-token`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({ login: 'anna', passwd: secrets['snac.admin']?.value ?? '' }).toString(),
-    });
-    // Noise, so that nothing on the way can make it smaller.
-    const file = Buffer.concat([png(8, [1, 2, 3]), randomBytes(20 * 1024 * 1024)]);
-    const { headers, body } = multipartFile('file', 'large.png', 'image/png', file);
-    const sent = await http(`https://${domain}/api/v1/media`, {
-      method: 'POST',
-      headers: { ...headers, Authorization: `Bearer ${granted.text().trim()}` },
-      body,
-    });
-    expect(sent.status).toBe(200);
-    const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
-    expect(read.status).toBe(200);
-    expect(read.body.equals(file)).toBe(true);
-  });
+  test.each(['nginx', 'caddy'] as const)(
+    '%s: a file of 20 MB can be uploaded and downloaded',
+    async (front) => {
+      const http = client(fronts[front], rootOf(front));
+      const { secrets } = JSON.parse(site.read('secrets.json')) as {
+        secrets: Record<string, { value: string }>;
+      };
+      const granted = await http(`https://${domain}/oauth/x-snac-get-token`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ login: 'anna', passwd: secrets['snac.admin']?.value ?? '' }).toString(),
+      });
+      // Noise, so that nothing on the way can make it smaller.
+      const file = Buffer.concat([png(8, [1, 2, 3]), randomBytes(20 * 1024 * 1024)]);
+      const { headers, body } = multipartFile('file', 'large.png', 'image/png', file);
+      const sent = await http(`https://${domain}/api/v1/media`, {
+        method: 'POST',
+        headers: { ...headers, Authorization: `Bearer ${granted.text().trim()}` },
+        body,
+      });
+      expect(sent.status).toBe(200);
+      const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
+      expect(read.status).toBe(200);
+      expect(read.body.equals(file)).toBe(true);
+    },
+  );
 
   test.each(['nginx', 'caddy'] as const)(
-    '%s: snac holds a failed log-in against its visitor, whoever that one claims to be',
+    '%s: snac counts a failed log-in for the client’s address, whatever headers it sends',
     (front) => {
       failLogIn(`https://${domain}`, '--resolve', `${domain}:443:${addressOf(front)}`);
       expect(badLogins()).toEqual([held(addressOf('client'))]);
     },
   );
 
-  test('who is not the named proxy is not believed, on the published port neither', async () => {
+  test('headers of other clients than the proxy are ignored, also on the published port', async () => {
     // Any private address counts, and the engine makes of every address on a published port one of its own, private one.
     failLogIn(`http://${GATEWAY}:${PROXY_PORT}`);
     expect(badLogins()).toEqual([held(CLAIMED)]);
@@ -396,39 +399,42 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(badLogins()).not.toEqual([held(CLAIMED)]);
   });
 
-  test.each(['nginx', 'caddy'] as const)('%s: a WebSocket opens and carries both ways', async (front) => {
-    // In the place of the site: snac has no WebSocket, and this tells what the snippet hands over.
-    docker('stop', site.containers()['caddy'] ?? '');
-    let asked: IncomingHttpHeaders = {};
-    const echo = createServer((_request, response) => response.end()).on('upgrade', (request, socket) => {
-      asked = request.headers;
-      const accept = createHash('sha1')
-        .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-        .digest('base64');
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
-      );
-      socket.pipe(socket);
-    });
-    echo.listen(PROXY_PORT, GATEWAY);
-    await once(echo, 'listening');
-    try {
-      const { socket } = await client(fronts[front], rootOf(front)).socket(`wss://${domain}/streaming`, {
-        'X-Forwarded-For': CLAIMED,
+  test.each(['nginx', 'caddy'] as const)(
+    '%s: a WebSocket opens and works in both directions',
+    async (front) => {
+      // In the place of the site: snac has no WebSocket, and this tells what the snippet hands over.
+      docker('stop', site.containers()['caddy'] ?? '');
+      let asked: IncomingHttpHeaders = {};
+      const echo = createServer((_request, response) => response.end()).on('upgrade', (request, socket) => {
+        asked = request.headers;
+        const accept = createHash('sha1')
+          .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64');
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+        socket.pipe(socket);
       });
-      const sent = 'there and back';
-      socket.write(sent);
-      let back = '';
-      for await (const piece of socket) {
-        back += String(piece);
-        if (back.length >= sent.length) break;
+      echo.listen(PROXY_PORT, GATEWAY);
+      await once(echo, 'listening');
+      try {
+        const { socket } = await client(fronts[front], rootOf(front)).socket(`wss://${domain}/streaming`, {
+          'X-Forwarded-For': CLAIMED,
+        });
+        const sent = 'there and back';
+        socket.write(sent);
+        let back = '';
+        for await (const piece of socket) {
+          back += String(piece);
+          if (back.length >= sent.length) break;
+        }
+        expect(back).toBe(sent);
+        expect(asked).toMatchObject({ host: domain, 'x-forwarded-proto': 'https' });
+        expect(asked['x-forwarded-for']).not.toContain(CLAIMED);
+      } finally {
+        echo.close();
+        echo.closeAllConnections();
       }
-      expect(back).toBe(sent);
-      expect(asked).toMatchObject({ host: domain, 'x-forwarded-proto': 'https' });
-      expect(asked['x-forwarded-for']).not.toContain(CLAIMED);
-    } finally {
-      echo.close();
-      echo.closeAllConnections();
-    }
-  });
+    },
+  );
 });

@@ -57,12 +57,12 @@ const fix = async (context: CheckContext): Promise<string[]> => [
 ];
 
 describe.sequential('uploads', () => {
-  test('a site that has no volume yet: nothing is looked at, and none is made', async () => {
+  test('a site without a volume: checks nothing and creates none', async () => {
     expect(await found(pixelfed())).toEqual(['no volume']);
     expect(docker('volume', 'ls', '--quiet', '--filter', `name=${STORAGE}`)).toBe('');
   });
 
-  test('as the image made it: all is well', async () => {
+  test('as the image created it: no finding', async () => {
     await engine.createVolume(STORAGE, NAME, 'pixelfed_storage');
     docker(
       'run',
@@ -126,7 +126,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(pixelfed())).toEqual([]);
   });
 
-  test('a name that a terminal would obey is not shown to one', async () => {
+  test('escape codes in a file name are not printed', async () => {
     inVolume(STORAGE, 'touch app/public/m/"$(printf "red\\033[31m\\nmissing x")"');
     const [said = '', ...more] = await found(pixelfed());
     expect(said).toContain('app/public/m/red?[31m');
@@ -135,7 +135,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(pixelfed())).toEqual([]);
   });
 
-  test('a picture that the image does not bring is made by the app', async () => {
+  test('the app creates a picture that the image lacks', async () => {
     inVolume(STORAGE, 'rm app/public/headers/default.jpg');
     const bare = siteOf('pixelfed', 'fedi-setup/debian:trixie');
     expect(await fix(bare)).toEqual(['nothing could be changed']);
@@ -145,7 +145,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(bare)).toEqual([]);
   });
 
-  test('a disk of one’s own that somebody copied as root, and Mastodon’s', async () => {
+  test('a data directory that was copied as root, and Mastodon’s volume', async () => {
     mkdirSync(join(disk, 'accounts'), { mode: 0o700 });
     writeFileSync(join(disk, 'accounts/a.png'), 'a', { mode: 0o600 });
     mkdirSync(join(disk, 'lost+found'), { mode: 0o700 });
@@ -165,7 +165,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(siteOf('mastodon'))).toEqual([]);
   });
 
-  test('files of others in a disk of one’s own are named, and neither given to the app nor opened', async () => {
+  test('names files of other users in a data directory, and changes neither owner nor mode', async () => {
     mkdirSync(join(disk, 'private'), { mode: 0o700 });
     writeFileSync(join(disk, 'private/key'), 'k', { mode: 0o600 });
     for (const path of ['private', 'private/key']) chownSync(join(disk, path), 1000, 1000);

@@ -24,7 +24,7 @@ const networks = (): string[] =>
   ).toSorted();
 
 describe.sequential('every address', () => {
-  test('both families answer, over a network of the ingress’s own that has IPv6', async () => {
+  test('both families answer, over a separate ingress network with IPv6', async () => {
     const run = await site.apply([], { env: { ...site.env, FEDI_BIND: '::' } });
     expect(run.code, run.stderr).toBe(0);
     // A bridge that is just made has no address yet to answer IPv6 from: who came then waits for two minutes, the next does not.
@@ -37,7 +37,7 @@ describe.sequential('every address', () => {
     expect(docker('network', 'inspect', '--format', '{{.EnableIPv6}}', `${site.name}_edge6`)).toBe('true');
   });
 
-  test('back to one address: the other family is closed, the app’s container stays', async () => {
+  test('back to one address: the other family is closed, the app keeps its container', async () => {
     const before = site.containers();
     const run = await site.apply();
     expect(run.code, run.stderr).toBe(0);

@@ -57,7 +57,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, 120_000);
 
-test('a lab is proven, and its loaded images are locked by what they are', { timeout: PATIENCE_MS }, () => {
+test('proves a lab, and locks its loaded images by id', { timeout: PATIENCE_MS }, () => {
   expect(docker('info', '--format', '{{.DriverStatus}}')).toContain('io.containerd.snapshotter');
   const { status, stderr } = tool('lab', '--apps', 'snac', '--mail-mode', 'none');
   expect(status, stderr).toBe(0);
@@ -67,7 +67,7 @@ test('a lab is proven, and its loaded images are locked by what they are', { tim
   expect(readFileSync(join(site, 'compose.yaml'), 'utf8').match(/pull_policy: never/g)).toHaveLength(2);
 });
 
-test('it comes back without us, and the doctor finds nothing', { timeout: PATIENCE_MS }, async () => {
+test('starts again without fedi-setup, and doctor finds no fault', { timeout: PATIENCE_MS }, async () => {
   docker('compose', '--project-directory', site, 'down');
   docker('compose', '--project-directory', site, 'up', '--detach', '--wait');
   const doctor = tool('doctor');
@@ -75,7 +75,7 @@ test('it comes back without us, and the doctor finds nothing', { timeout: PATIEN
   expect(tool('apply').stdout).toContain('"event":"unchanged"');
 });
 
-test('another image under the same name is refused, with what to do', { timeout: PATIENCE_MS }, () => {
+test('refuses another image under the same name, and says what to do', { timeout: PATIENCE_MS }, () => {
   const [, name = ''] = IMAGES;
   docker('create', '--name', 'other', name);
   docker('commit', '--change', 'LABEL other=yes', 'other', name);

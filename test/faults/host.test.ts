@@ -92,7 +92,7 @@ const withCompose = (name: string, answer: string): NodeJS.ProcessEnv => {
 
 const removeFolder = (): void => rmSync(site.folder, { recursive: true, force: true });
 
-describe('without what it needs, it says so with exit 4 and writes nothing', () => {
+describe('without a requirement: reports it with exit 4 and writes nothing', () => {
   afterEach(removeFolder);
   const plainFile = join(scratch, 'no-socket');
   writeFileSync(plainFile, '');
@@ -147,7 +147,7 @@ describe('without what it needs, it says so with exit 4 and writes nothing', () 
     });
   }
 
-  test('an engine that answers every question with an error', async () => {
+  test('an engine that answers every request with an error', async () => {
     const socket = join(scratch, 'sick.sock');
     const engine = createServer((_, reply) =>
       reply
@@ -194,12 +194,12 @@ describe('as another user', () => {
   const as = (group: 'docker' | 'none'): Promise<Run> =>
     asNobody(scratch, group, ['apply', '--dir', site.folder], site.env);
 
-  test('who may not use Docker', async () => {
+  test('without access to Docker', async () => {
     expectWords(await as('none'), 4, /You may not use the Docker socket/);
     expectNothing();
   });
 
-  test('who may use Docker, but not write the directory', async () => {
+  test('with access to Docker, but not to the directory', async () => {
     mkdirSync(site.folder);
     expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
     expectNothing();
@@ -212,7 +212,7 @@ describe('as another user', () => {
 
 describe('ports', () => {
   afterEach(removeFolder);
-  test('taken by a process: named with its number', async () => {
+  test('used by a process: names it with its PID', async () => {
     const child = spawn(
       process.execPath,
       ['-e', `require('net').createServer().listen(443, '${site.bind}', () => console.log('up'))`],
@@ -226,7 +226,7 @@ describe('ports', () => {
     expect(existsSync(site.folder)).toBe(false);
   });
 
-  test('taken by a container: named by service and project', async () => {
+  test('used by a container: names its service and project', async () => {
     const project = 'test-host-other';
     const id = docker(
       'run',
@@ -255,7 +255,7 @@ describe('ports', () => {
   });
 });
 
-describe('directories that cannot be written', () => {
+describe('directories without write access', () => {
   afterEach(() => {
     unmountAll();
     removeFolder();
@@ -275,7 +275,7 @@ describe('directories that cannot be written', () => {
     expect(readFileSync(site.folder, 'utf8')).toBe('mine');
   });
 
-  test('little space and few inodes are found before anything is written', async () => {
+  test('detects low disk space and few inodes before it writes anything', async () => {
     tmpfs(site.folder, 'size=1m');
     expectWords(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
     expectNothing();
@@ -285,7 +285,7 @@ describe('directories that cannot be written', () => {
     expectNothing();
   });
 
-  test('a path longer than any can be', async () => {
+  test('a path that exceeds the limit', async () => {
     expectWords(
       await applyIn(join(parent, ...Array.from({ length: 30 }, () => 'x'.repeat(200))), site.env),
       1,
@@ -294,7 +294,7 @@ describe('directories that cannot be written', () => {
     expect(readdirSync(parent)).toEqual([]);
   });
 
-  test('a foreign compose.yaml is kept', async () => {
+  test('keeps a foreign compose.yaml', async () => {
     mkdirSync(site.folder);
     writeFileSync(join(site.folder, 'compose.yaml'), 'services: { mine: { image: mine } }\n');
     expectWords(
@@ -317,7 +317,7 @@ function fill(folder: string, pages: number): void {
   writeFileSync(join(folder, 'mine.bin'), Buffer.alloc(Math.max(0, (free - 4 * pages) * 1024)));
 }
 
-describe.sequential('a disk that is full', () => {
+describe.sequential('a full disk', () => {
   const SKIP = ['--skip-check', 'disk'];
   const WHOLE = [
     'caddy/Caddyfile',
@@ -346,7 +346,7 @@ describe.sequential('a disk that is full', () => {
     { options: 'size=256k,nr_inodes=20' },
     { options: 'size=256k,nr_inodes=40' },
   ])
-    test(`from the beginning: ${options}`, async () => {
+    test(`from the start: ${options}`, async () => {
       clear();
       tmpfs(site.folder, options);
       const run = await applyIn(site.folder, site.env, SKIP);
@@ -389,7 +389,7 @@ describe.sequential('a disk that is full', () => {
     expect(await logsIn(site, secretsOf(site.folder)['snac.admin']?.value ?? '')).toBe(true);
   });
 
-  test('during a change: the old files stay, and with room it completes', async () => {
+  test('during a change: the old files stay, and with free space it completes', async () => {
     const settled = (): Record<string, string> =>
       snapshot(site.folder, (path) => path === 'mine.bin' || path.startsWith('.fedi'));
     const before = settled();
@@ -412,7 +412,7 @@ describe.sequential('a disk that is full', () => {
   });
 });
 
-test('a lock that could not be written leaves nothing', async () => {
+test('a failed write of the lock leaves no file', async () => {
   tmpfs(site.folder, 'size=16k');
   try {
     mkdirSync(join(site.folder, '.fedi'));
@@ -425,7 +425,7 @@ test('a lock that could not be written leaves nothing', async () => {
   }
 });
 
-describe.sequential('odd hosts on which a first run goes well', () => {
+describe.sequential('unusual hosts on which a first run succeeds', () => {
   afterEach(() => {
     wipe(site.name);
     for (const name of readdirSync(parent)) rmSync(join(parent, name), { recursive: true, force: true });
@@ -450,7 +450,7 @@ describe.sequential('odd hosts on which a first run goes well', () => {
     expect(lstatSync(join(site.folder, '.fedi')).mode & 0o7777).toBe(0o700);
   };
 
-  test('a path with spaces, quotes, $, #, % and letters of elsewhere', async () => {
+  test('a path with spaces, quotes, $, #, % and non-ASCII letters', async () => {
     const odd = join(parent, `it's "my" sïte №1 $HOME \${PATH} #x %41 & ;`);
     expectProven(await applyIn(odd, site.env));
     expect((await applyIn(odd, site.env)).events.map(({ event }) => event)).toEqual([
@@ -464,7 +464,7 @@ describe.sequential('odd hosts on which a first run goes well', () => {
     );
   });
 
-  test('a path with a colon works, or is refused in words', async () => {
+  test('a path with a colon works, or is refused with an explanation', async () => {
     const odd = join(parent, 'a:b');
     const run = await applyIn(odd, site.env);
     if (run.code === 0) return expectProven(run);
@@ -525,7 +525,7 @@ describe.sequential('odd hosts on which a first run goes well', () => {
   });
 });
 
-test('plan and --dry-run write nothing: not even the directory appears', async () => {
+test('plan and --dry-run write nothing and do not create the directory', async () => {
   await until('the engine is free of the site', () => Object.keys(site.containers()).length === 0);
   for (const words of [
     ['plan'],

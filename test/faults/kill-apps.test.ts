@@ -127,11 +127,11 @@ async function expectWhole(
   await until('one-shot containers are gone', () => oneShots(site).length === 0);
 }
 
-describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject) => {
+describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
   const { id, create, addresses, steps, acts, databases } = subject;
 
   test(
-    'at each step of the app in turn: every run continues, the last one is proven',
+    'at each step of the app: every run continues, the last one is proven',
     { timeout: PATIENCE_MS },
     async () => {
       const site = create(`${id}-killed`, addresses[0]);

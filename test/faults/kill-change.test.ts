@@ -84,7 +84,7 @@ describe.sequential(`mail on and off, killed (seed ${SEED})`, () => {
     { point: 'rename compose.yaml #2', decided: true },
     { point: 'rename manifest.json #1', decided: true },
   ]) {
-    test(`at ${point} the ${decided ? 'new' : 'old'} answers are what the next run completes`, async () => {
+    test(`at ${point}: the next run completes the ${decided ? 'new' : 'old'} answers`, async () => {
       const before = modeNow() as Mode;
       expect(points).toContain(point);
       const killed = await change(other(before), fault({}, { dieAt: point }));
@@ -93,7 +93,7 @@ describe.sequential(`mail on and off, killed (seed ${SEED})`, () => {
     });
   }
 
-  test('a run that finds nothing to change clears what a killed one left', async () => {
+  test('a run without changes removes the temporary files of a killed one', async () => {
     const now = modeNow() as Mode;
     await change(other(now), fault({}, { dieAt: 'rename commit.json #1' }));
     const run = await change(now);

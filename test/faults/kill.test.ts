@@ -84,7 +84,7 @@ async function expectWhole(
   await until('one-shot containers are gone', () => oneShots(site).length === 0);
 }
 
-test('a first run has the points we think of', () => {
+test('a first run has the known points', () => {
   expect(points).toEqual(
     expect.arrayContaining([
       'line begin #1',
@@ -103,7 +103,7 @@ test('a first run has the points we think of', () => {
 });
 
 describe.concurrent('killed, and run again', () => {
-  test('each proof in turn', () =>
+  test('at each proof', () =>
     withAddress(async (address) => {
       const site = testSite('kill-proofs', address);
       try {
@@ -142,7 +142,7 @@ describe.concurrent('killed, and run again', () => {
     );
   }
 
-  test('while Compose creates containers: the orphaned `up` and the next run do not get in each other’s way', () =>
+  test('while Compose creates containers: the orphaned `up` does not disturb the next run', () =>
     withAddress(async (address) => {
       const site = testSite('kill-up', address);
       try {
@@ -162,7 +162,7 @@ describe.concurrent('killed, and run again', () => {
     }));
 });
 
-test('nothing of these sites is left on the engine', () => {
+test('the engine has no leftovers of these sites', () => {
   expect(docker('ps', '--all', '--quiet', '--filter', 'name=test-kill-')).toBe('');
   expect(docker('volume', 'ls', '--quiet', '--filter', 'name=test-kill-')).toBe('');
 });

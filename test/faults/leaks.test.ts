@@ -127,7 +127,7 @@ describe.sequential('a site with many secrets', () => {
   });
 
   test.for(Object.entries(PASSWORDS))(
-    'a mail password with every %s character arrives byte by byte',
+    'a mail password with every %s character arrives unchanged',
     async ([name, password]) => {
       // By a file as a person would give it: the last newline is not part of it.
       const file = join(scratch, name);
@@ -180,7 +180,7 @@ describe.sequential('a site with many secrets', () => {
     expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({ password: passwordNow() });
   });
 
-  test('looking, changing and failing', async () => {
+  test('commands that read, change and fail', async () => {
     const dir = ['--dir', site.folder, '--debug'];
     const mail = withMail(PASSWORDS.control);
     const rows: [string, string[], NodeJS.ProcessEnv, number][] = [
@@ -220,7 +220,7 @@ describe.sequential('a site with many secrets', () => {
     expect([repaired.code, repaired.stderr]).toEqual([5, '']);
   });
 
-  test('nothing of it was to be seen', () => {
+  test('no secret was visible', () => {
     const words = secretWords();
     expect(Object.keys(words).map((name) => name.split(' ')[0])).toEqual(
       expect.arrayContaining(['site.key', 'snac.seal', 'snac.admin', 'mail.password', 'tls.root']),
@@ -273,7 +273,7 @@ describe.sequential('a site with many secrets', () => {
     expect(passwords).toHaveLength(2);
   });
 
-  test('the search would have found them', () => {
+  test('the search finds secrets', () => {
     expect([...seenArguments].some((line) => line.includes('fedi-setup') && line.includes(site.folder))).toBe(
       true,
     );

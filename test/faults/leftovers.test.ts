@@ -48,7 +48,7 @@ beforeAll(() => {
   before = listed();
 });
 
-describe.sequential('a site of all servers', { timeout: PATIENCE_MS }, () => {
+describe.sequential('a site with all apps', { timeout: PATIENCE_MS }, () => {
   test.each([
     ['set up, with a mail catcher', ['apply'], { FEDI_MAIL_MODE: 'catcher' }],
     ['without mail', ['apply'], { FEDI_MAIL_MODE: 'none' }],
@@ -61,7 +61,7 @@ describe.sequential('a site of all servers', { timeout: PATIENCE_MS }, () => {
     expect(run.code, run.stderr).toBe(0);
   });
 
-  test('uninstall --data leaves nothing but the directory that is named', async () => {
+  test('uninstall --data leaves only the directory that it names', async () => {
     const run = await command(['uninstall', '--data', '--confirm', site.name]);
     expect(run.code, run.stderr).toBe(0);
     expect(listed()).toEqual(before);

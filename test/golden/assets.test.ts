@@ -29,7 +29,7 @@ interface Shipped {
   readonly volumes?: Record<string, { name: string }>;
 }
 
-test('there is a Compose file and a Caddy snippet for every app', () => {
+test('every app has a Compose file and a Caddy snippet', () => {
   for (const id of APP_IDS) {
     expect(composeFiles).toContain(`${id}.yaml`);
     expect(readdirSync(assetPath('caddy'))).toContain(`${id}.caddy`);
@@ -40,7 +40,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
   const text = readFileSync(assetPath(`compose/${name}`), 'utf8');
   const file = parseYaml(text) as unknown as Shipped;
 
-  test('Compose takes it alone, without a word', () => {
+  test('Compose accepts it alone, without a warning', () => {
     const folder = tempFolder();
     const envs = Object.values(file.services).flatMap(({ env_file: paths = [] }) =>
       paths.map((one) => (typeof one === 'string' ? one : one.path)),
@@ -68,7 +68,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
   });
 
   test.each(Object.entries(file.services))(
-    'service %s explains, checks and confines itself',
+    'service %s has a description, a health check and limits',
     (_, service) => {
       expect(service['x-about']).toMatch(/^\S.*\.$/);
       expect(service.image).toMatch(/^\$\{IMAGE_[A-Z_]+:-\S+:[\w.-]+\}$/);
@@ -84,7 +84,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
     },
   );
 
-  test('volumes are named by the project', () => {
+  test('volumes have the project’s name', () => {
     for (const [key, { name: volume }] of Object.entries(file.volumes ?? {}))
       expect(volume).toBe(`\${PROJECT:-fedi}_${key}`);
   });
@@ -97,7 +97,7 @@ describe('caddy/', () => {
     return folder;
   };
 
-  test('every file is as `caddy fmt` would have it', () => {
+  test('every file is formatted as by `caddy fmt`', () => {
     expect(
       inCaddy(
         tree(),
@@ -106,7 +106,7 @@ describe('caddy/', () => {
     ).toBe('');
   });
 
-  test.each(['acme', 'internal'])('valid alone with tls/%s, by its own defaults', (mode) => {
+  test.each(['acme', 'internal'])('valid alone with tls/%s, with its own defaults', (mode) => {
     const folder = tree();
     const said = inCaddy(
       folder,
@@ -120,7 +120,7 @@ describe('caddy/', () => {
 });
 
 /** Of every reverse_proxy in caddy/, its first line; a snippet of one app stands for its own first line. */
-test('every reverse_proxy to an app leaves out what a client must not say', () => {
+test('every reverse_proxy to an app removes headers that a client must not set', () => {
   const texts = readTree(assetPath('caddy'));
   const blocks = Object.entries(texts)
     .filter(([path]) => !path.startsWith('front/'))
@@ -139,7 +139,7 @@ test('every reverse_proxy to an app leaves out what a client must not say', () =
   expect(blocks.filter((one) => !(one.line?.endsWith('{') && clean(one))).map(({ path, line }) => `${path}: ${line}`)).toEqual([]); // prettier-ignore
 });
 
-test('every site of an app has the answers of all', () => {
+test('every site of an app imports the common snippet', () => {
   for (const [path, text] of Object.entries(readTree(assetPath('caddy'))))
     for (const [, address, first] of text.matchAll(/^(\{\$[A-Z_]*ADDRESS.*) \{\n\s*(.*)$/gm))
       expect([path, address, first]).toEqual([path, address, 'import site']);

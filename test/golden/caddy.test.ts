@@ -51,7 +51,7 @@ const taken = (value: string): boolean => {
 const valueOf = (parsed: { value: string } | { problem: string }): string =>
   'value' in parsed ? parsed.value : '';
 
-describe('what our parsers let through', () => {
+describe('text that our parsers accept', () => {
   test('domains', () => {
     const domains = fc
       .sample(fc.oneof(fc.domain(), nastyText), { numRuns: 200 })
@@ -113,7 +113,7 @@ const tokens = fc
   )
   .map((pieces) => pieces.join(''));
 
-describe('any text at all', () => {
+describe('any text', () => {
   test('as an e-mail address', () => {
     const values = [...new Set(fc.sample(fc.oneof(tokens, nastyText), { numRuns: 400 }))]
       .filter((value) => taken(value) && !value.includes('\u0085'))
@@ -164,12 +164,12 @@ describe('encodeCaddy', () => {
     expect(() => encodeCaddy(value)).toThrow('Caddyfile');
   });
 
-  test.each(['x.org', 'xn--mnchen-3ya.de', 'a+b@x.org', '0123abcdef'])('takes %s as it is', (value) => {
+  test.each(['x.org', 'xn--mnchen-3ya.de', 'a+b@x.org', '0123abcdef'])('accepts %s unchanged', (value) => {
     expect(encodeCaddy(value)).toBe(value);
   });
 });
 
-test('fillCaddy: named variables only, each once; defaults never count', () => {
+test('fillCaddy: replaces only named variables, each once; never uses defaults', () => {
   expect(fillCaddy('{$A} {$B:x} {args[0]} {$a} $A ${A}', { A: '1', B: '2' })).toBe(
     '1 2 {args[0]} {$a} $A ${A}',
   );

@@ -71,7 +71,7 @@ describe('parseCompose', () => {
     expect(service(parsed, 's').image).toBe(wanted);
   });
 
-  test('a variable that nobody sets is a bug, default or not', () => {
+  test('an unset variable is a bug, with or without a default', () => {
     for (const text of ['${NOPE}', '${NOPE:-x}'])
       expect(() => parseCompose(`services: { s: { image: "${text}" } }`, {})).toThrow('${NOPE}');
   });
@@ -88,13 +88,13 @@ describe('parseCompose', () => {
     );
   });
 
-  test('what is missing is empty', () => {
+  test('missing parts are empty', () => {
     expect(parseCompose('{}', {})).toEqual({ name: '', services: {}, networks: {}, volumes: {} });
   });
 });
 
 describe('join', () => {
-  test('two files, side by side, under the first one’s name', () => {
+  test('two files are joined under the name of the first', () => {
     const joined = join([file('a'), { ...file('b'), name: 'other' }]);
     expect(joined.name).toBe('test');
     expect(Object.keys(joined.services)).toEqual(['a', 'b']);
@@ -129,7 +129,7 @@ describe('printCompose', () => {
       }),
     );
 
-  test('every $ is doubled once', () => {
+  test('doubles every $ once', () => {
     const text = print(['$', '$$', '$X', '${X}', '$(X)']);
     expect((parseYaml(text) as { services: { a: { command: string[] } } }).services.a.command).toEqual([
       '$$',
@@ -141,7 +141,7 @@ describe('printCompose', () => {
     expect(text).not.toContain('leaked');
   });
 
-  test('Compose reads back what was meant, whatever the value', () => {
+  test('Compose reads every value back unchanged', () => {
     fc.assert(
       // Compose itself refuses control characters and leaves others out of JSON; those never come from our parsers.
       fc.property(fc.array(nastyText, { minLength: 200, maxLength: 200, size: 'max' }), (values) => {
@@ -184,7 +184,7 @@ describe('printCompose', () => {
     expect(read(print([value])).services['a']?.environment['V_0']).toBe(value);
   });
 
-  test('x-about is a comment above its service, on one line, and no key', () => {
+  test('x-about becomes a comment above its service, on one line, and no key', () => {
     const text = printCompose(file('a', { 'x-about': 'one\ntwo: three # four' }));
     expect(text).toContain('\n  # one two: three # four\n  a:\n');
     expect(text).not.toContain('x-about');

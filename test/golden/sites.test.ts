@@ -285,7 +285,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
     expect(again.caddyId).toBe(site().caddyId);
   });
 
-  test('Compose takes it, without a word', () => {
+  test('Compose accepts it, without a warning', () => {
     // stderr would hold warnings, such as a variable that is not set.
     const said = execFileSync('sh', ['-c', 'docker compose config --quiet 2>&1'], {
       cwd: join(parent, name),
@@ -295,14 +295,14 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
     expect(said).toBe('');
   });
 
-  test('every service keeps to the policy for containers', () => {
+  test('every service follows the policy for containers', () => {
     const broken = Object.entries(site().compose.services).flatMap(([service, rendered]) =>
       brokenRules(service, rightsOfService(rendered), rendered['x-exceptions']),
     );
     expect(broken).toEqual([]);
   });
 
-  test('nothing is left open, and no secret lies in a plain file', () => {
+  test('no placeholder remains, and no public file contains a secret', () => {
     const secrets = Object.entries(SECRET_VALUES)
       .filter(([key]) => key !== 'tls.root')
       .map(([, value]) => value);
@@ -317,7 +317,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
   });
 
   if (!one.kept) return;
-  test('is what was agreed on', async () => {
+  test('matches the stored files', async () => {
     const files = filesOf(site(), one);
     for (const [path, text] of Object.entries(files))
       await expect(text).toMatchFileSnapshot(join(SITES, name, path));
@@ -327,7 +327,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
   });
 });
 
-test('Caddy takes them all, without a network', () => {
+test('Caddy accepts all of them, without a network', () => {
   const said = inCaddy(
     parent,
     'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/said 2>&1 || { echo "$site"; cat /tmp/said; }; done\n',
@@ -335,7 +335,7 @@ test('Caddy takes them all, without a network', () => {
   expect(said).toBe('');
 });
 
-test('any difference in the answers, images or snippets is a difference in what runs', () => {
+test('any difference in answers, images or snippets changes what runs', () => {
   const texts = [...sites].map(([one, site]) => JSON.stringify(filesOf(site, one)));
   expect(new Set(texts).size).toBe(ROWS.length);
   const plain = ROWS.find(({ name }) => name === 'snac-acme-none-all') as Row;
@@ -343,7 +343,7 @@ test('any difference in the answers, images or snippets is a difference in what 
   expect(sites.get(custom)?.caddyId).not.toBe(sites.get(plain)?.caddyId);
 });
 
-test('sites/ holds nothing that is no longer rendered', () => {
+test('sites/ contains nothing that is no longer rendered', () => {
   const kept = ROWS.filter((one) => one.kept).map(({ name }) => name);
   expect([...new Set(Object.keys(readTree(SITES)).map((path) => path.split('/')[0]))]).toEqual(
     kept.toSorted(),

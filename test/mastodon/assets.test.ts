@@ -42,7 +42,7 @@ beforeAll(() => {
 });
 afterAll(remove);
 
-test('is what there is of it, without source maps, in a volume that was empty', () => {
+test('copies all assets except source maps to an empty volume', () => {
   expect(copied('rm -r public/ocr && echo 1 >public/packs/a.js && echo 1 >public/packs/a.js.map')).toBe(0);
   const paths =
     'assets assets/stand-in.txt emoji emoji/stand-in.txt packs packs/a.js packs/stand-in.txt sounds';
@@ -55,6 +55,6 @@ test('is what there is of it, without source maps, in a volume that was empty', 
   );
 });
 
-test('fails without packs: a site without them has no pages', () => {
+test('fails without packs: the pages need them', () => {
   expect(copied('rm -r public/packs')).not.toBe(0);
 });

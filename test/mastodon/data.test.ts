@@ -16,7 +16,7 @@ const failed = (run: Run): unknown[] =>
     .filter((event) => event.event === 'proof' && event['ok'] !== true)
     .map(({ id, seen }) => [id, seen]);
 
-describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS }, () => {
+describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, () => {
   const site = testSite('external', 78, 'social.fedi.test');
   const servers = ['test-external-postgres', 'test-external-redis'];
   // Published on the address by which containers reach this host: elsewhere is another machine to them.
@@ -125,7 +125,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     ],
     ['a number that Redis does not have', redis(99), /out of range/],
     ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
-  ])('%s is found out before anything is written', async (_, wrong, words) => {
+  ])('detects %s before it writes anything', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.code).toBe(2);
     expect(run.stderr).toMatch(words);
@@ -134,14 +134,14 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(site.containers()).toEqual({});
   });
 
-  test('an address that was forgotten is asked for in words', async () => {
+  test('reports a missing URL', async () => {
     const { FEDI_MASTODON_DATABASE_URL: _, ...without } = env;
     const run = await site.apply([], { env: without });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain('--mastodon-database-url-file');
   });
 
-  test('first run to the receipt, without database and Valkey of its own, every connection by TLS', async () => {
+  test('first run to the receipt, without its own database and Valkey, all connections with TLS', async () => {
     const run = await site.apply([], { env });
     expect(run.stderr).toBe('');
     expect(failed(run)).toEqual([]);
@@ -167,7 +167,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
 
-  test('another site on that database is refused, and so is another place for these data', async () => {
+  test('refuses another site on that database, and another location for these data', async () => {
     const thief = testSite('external-thief', 79, 'other.fedi.test');
     try {
       const run = await thief.apply([], { env: { ...env, ...thief.env, ...mastodonAnswers(thief.domain) } });
@@ -183,7 +183,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(site.containers()).toEqual(before);
   });
 
-  test('another site in that number of Redis is refused, and so is one where somebody’s keys are', async () => {
+  test('refuses another site in that Redis database, and a Redis database with foreign keys', async () => {
     sql('create database other');
     valkey(5, 'set', 'mine', '1');
     const thief = testSite('external-thief', 79, 'other.fedi.test');
@@ -209,7 +209,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(valkey(5, 'keys', '*')).toBe('mine');
   });
 
-  test('a Redis that kept nothing over a restart is marked again', async () => {
+  test('marks a Redis again that lost its keys in a restart', async () => {
     valkey(3, 'flushdb');
     valkey(3, 'set', 'queue', 'of the site');
     docker('stop', `${site.name}-caddy-1`);
@@ -222,7 +222,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
 
 const CHOSEN = `it's "böse" $HOME \\ %s 12`;
 
-describe.sequential('directories and a password of one’s own', { timeout: PATIENCE_MS }, () => {
+describe.sequential('custom data directories and a custom password', { timeout: PATIENCE_MS }, () => {
   const site = testSite('folders', 78, 'social.fedi.test');
   const disks = mkdtempSync(join(tmpdir(), 'fedi-disks-'));
   const env: NodeJS.ProcessEnv = {
@@ -238,7 +238,7 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     rmSync(disks, { recursive: true, force: true });
   });
 
-  test('first run to the receipt: the data are there, each the app’s own', async () => {
+  test('first run to the receipt: the data are there, with the app’s owner', async () => {
     // As on a disk of its own: root's, and not empty.
     mkdirSync(join(disks, 'media/lost+found'), { recursive: true, mode: 0o755 });
     const run = await site.apply([], { env });
@@ -252,7 +252,7 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     expect(statSync(join(disks, 'media/media_attachments')).uid).toBe(991);
   });
 
-  test('uninstalled and brought back, the data are the same', async () => {
+  test('uninstall and apply keep the data', async () => {
     docker('rm', '--force', ...Object.values(site.containers()));
     wipe(site.name);
     const run = await site.apply([], { env });
@@ -260,7 +260,7 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     expect(run.events.some(({ event, id }) => event === 'act' && id === 'mastodon.owner')).toBe(false);
   });
 
-  test('another directory over data that exist is refused', async () => {
+  test('refuses another directory for existing data', async () => {
     const before = site.containers();
     const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DB_DIR: join(disks, 'new') } });
     expect(run.code).toBe(3);

@@ -76,7 +76,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     await server.start(`${site.name}_mastodon_front`);
   });
 
-  test('587 with STARTTLS and a log-in; only web and Sidekiq get other containers', async () => {
+  test('587 with STARTTLS and a log-in; recreates only web and Sidekiq', async () => {
     const renewed = await change(smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'starttls', ...LOGIN }));
     expect(seen()).toContain(`accepted by ${MAIL_HOST}:587 for ${ADDRESS}: 250 2.0.0 Ok`);
     expect(open(prior)).toEqual([]);
@@ -88,7 +88,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
   });
 
-  test.skipIf(!isOfficial)('a mail of Mastodon’s own goes the same way', async () => {
+  test.skipIf(!isOfficial)('Mastodon’s own mails use the same server', async () => {
     server.empty();
     const { status, stderr } = spawnSync(
       'docker',
@@ -99,7 +99,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect((await arrived()).join()).toMatch(/Reset password/i);
   });
 
-  test('prove sends no mail again, unless it is asked to', async () => {
+  test('prove sends no second mail, except on request', async () => {
     server.empty();
     const quiet = await tool(['prove', '--dir', site.folder, '--json'], { env: base });
     expect(quiet.code).toBe(0);
@@ -121,7 +121,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).toContain('(Authenticated sender: anna@fedi.test)');
   });
 
-  test('25 without anything', async () => {
+  test('25 without TLS and log-in', async () => {
     server.empty();
     // A saved answer is taken back in the file, as a person does.
     writeFileSync(join(site.folder, 'fedi.yaml'), site.read('fedi.yaml').replace(/^ {2}user: .*\n/m, ''));
@@ -133,7 +133,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).not.toMatch(/using TLSv1/);
   });
 
-  test('a wrong password, in the wrong mode, is told of by apply; the next run tries again', async () => {
+  test('apply reports a wrong password and a wrong mode; the next run tries again', async () => {
     server.empty();
     await change(smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'tls', ...LOGIN }));
     expect(prior.code).toBe(5);
@@ -153,7 +153,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(proof(again)).toMatchObject({ ok: false });
   });
 
-  test('what each refusal is called in net-smtp, and what we say', () => {
+  test('each refusal: the error of net-smtp, and our message', () => {
     const port = (number: number): Partial<SmtpSettings> => ({ port: number });
     const cases: readonly (readonly [Partial<SmtpSettings>, string])[] = [
       [{}, 'accepted by'],

@@ -90,7 +90,7 @@ const variables = (): string[] =>
     .filter((line) => /^(S3|AWS)_/.test(line));
 
 describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
-  test('the first run: proven bucket, picture in it', async () => {
+  test('the first run: a proven bucket with a picture', async () => {
     addProvider();
     const run = await site.apply([], { env });
     expect(proof(run, 'storage')).toMatchObject({ ok: true });
@@ -118,7 +118,7 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
   });
 
   test.skipIf(!isOfficial)(
-    'a long sound: sent in parts, read back and made smaller by Sidekiq, deleted',
+    'a long sound file: uploaded in parts, read and compressed by Sidekiq, deleted',
     () => {
       // As an upload by the API does it: stored as it came, the rest is Sidekiq's.
       const script = `
@@ -153,7 +153,7 @@ media.destroy!
     },
   );
 
-  test.skipIf(!isOfficial)('why the SDK is told to leave its checksums out', () => {
+  test.skipIf(!isOfficial)('why checksums are disabled in the SDK', () => {
     const put = (bucket: string, mode: string): string => {
       const script = `
 require 'aws-sdk-s3'
@@ -190,7 +190,7 @@ end
     expect(lines.at(-1)).toMatchObject({ status: 200, sums: [] });
   });
 
-  test('another bucket, public by policy, under a name of its own: only what uses it is made anew', async () => {
+  test('another bucket, public by policy, with its own domain: recreates only services that use it', async () => {
     const before = site.containers();
     asked();
     const run = await site.apply([], {
@@ -219,7 +219,7 @@ end
       expect({ acl, status }).toEqual({ acl: undefined, status: 200 });
   });
 
-  test('a wrong secret key is said in words, and nothing is written', async () => {
+  test('reports a wrong secret key, and writes nothing', async () => {
     const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
     const run = await site.apply(['--mastodon-s3-secret-key-file', '-'], { env, stdin: 'not-the-secret\n' });
     expect(run.code).toBe(2);
@@ -229,7 +229,7 @@ end
     expect(`${run.stdout}${run.stderr}`).not.toContain('not-the-secret');
   });
 
-  test('a provider that is gone later is said by prove', async () => {
+  test('prove reports a provider that disappeared', async () => {
     docker('stop', '--time', '1', `${site.name}-s3-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(run.code).toBe(5);

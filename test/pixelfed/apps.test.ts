@@ -51,14 +51,14 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       ['--mastodon-web-domain', 'PIX.fedi.test'],
       'Each needs its own',
     ],
-  ])('%s is refused', async (_, words, said) => {
+  ])('refuses %s', async (_, words, said) => {
     const run = await tool(['apply', '--dir', site.folder, '--apps', 'mastodon,pixelfed', ...words], { env });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain(said);
     expect(site.containers()).toEqual({});
   });
 
-  test('all three at once: three receipts, three passwords, and how each finds the others', async () => {
+  test('all three at once: three receipts, three passwords, and the addresses of the peers', async () => {
     const run = await command('apply', '--apps', 'snac,mastodon,pixelfed');
     expect(run.stderr).toBe('');
     expect(open(run)).toEqual(ALL);
@@ -80,7 +80,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('databases, queues and servers are out of each other’s reach', () => {
+  test('databases, queues and servers cannot reach each other', () => {
     const reach = (from: string, host: string): boolean => {
       try {
         docker('exec', site.containers()[from] ?? 'none', 'getent', 'hosts', host);
@@ -104,7 +104,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     ['pixelfed', ['pixelfed_db', 'pixelfed_web']],
     ['mastodon', ['mastodon_db']],
     ['snac', ['snac']],
-  ] as const)('%s broken: the others are proven, and it comes back', async (app, services) => {
+  ] as const)('%s is broken: the others are proven, and it recovers', async (app, services) => {
     docker('stop', ...services.map((service) => `${site.name}-${service}-1`));
     const run = await command('prove');
     expect(run.code).toBe(5);
@@ -112,7 +112,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(open(await command('apply'))).toEqual(ALL);
   });
 
-  test('docker compose works without us', async () => {
+  test('`docker compose` works without fedi-setup', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
     await composeUp(site);
@@ -121,7 +121,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(run.code).toBe(0);
   });
 
-  test('Pixelfed is removed, with a kill in between: its data stay, the others keep their containers', () =>
+  test('removes Pixelfed, with a kill in between: its data stay, the others keep their containers', () =>
     untouched(async () => {
       const words = ['remove', 'pixelfed', '--confirm', 'pixelfed'];
       const killed = await killedAt(
@@ -136,7 +136,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect(open(run)).toEqual({ snac: [], mastodon: [] });
     }));
 
-  test('and added again, with a kill in between: it is what it was', () =>
+  test('adds it again, with a kill in between: the same server', () =>
     untouched(async () => {
       const killed = await killedAt(
         ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
@@ -153,7 +153,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect((await command('add', 'pixelfed')).stderr).toContain('This site already runs Pixelfed.');
     }));
 
-  test('removed, and its data later', () =>
+  test('removes it, and its data later', () =>
     untouched(async () => {
       expect((await command('remove', 'pixelfed', '--confirm', 'pixelfed')).code).toBe(0);
       const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed');
@@ -163,7 +163,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('snac')]);
     }));
 
-  test('added anew: proven with its password', () =>
+  test('adds it as new: proven with its password', () =>
     untouched(async () => {
       const run = await command('add', 'pixelfed');
       expect(run.stderr).toBe('');
@@ -175,7 +175,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect(login?.['title']).toContain('as in a browser');
     }));
 
-  test('health checks that Docker ends do no harm in any service', async () => {
+  test('a health check ended by Docker does no harm in any service', async () => {
     await expectTimeoutsAreHarmless(site);
   });
 });

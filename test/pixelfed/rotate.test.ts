@@ -48,13 +48,13 @@ const LOG_IN: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 describe.sequential('secrets rotate', () => {
-  test('two apps are there', async () => {
+  test('sets up two apps', async () => {
     const run = await site.apply([], { env });
     expect([run.code, run.stderr, failed(run)]).toEqual([0, '', []]);
   });
 
   test.each(Object.entries(LOG_IN))(
-    '%s: the server takes the new one only, and everything works',
+    '%s: the server accepts only the new one, and everything works',
     async (name, [service, script]) => {
       const { value: old } = entry(name);
       expect(takes(service, script, old)).toBe(true);
@@ -79,7 +79,7 @@ describe.sequential('secrets rotate', () => {
     for (const name of ['pixelfed_web', 'pixelfed_valkey']) expect(kept).not.toContain(name);
   });
 
-  test('pixelfed.app-key: what the old one encrypted stays readable', async () => {
+  test('pixelfed.app-key: data encrypted with the old one stay readable', async () => {
     const { value: old } = entry('pixelfed.app-key');
     const run = await rotate('pixelfed.app-key');
     expect(failed(run)).toEqual([]);
@@ -88,7 +88,7 @@ describe.sequential('secrets rotate', () => {
     expect(variables).toContain(`APP_KEY=${entry('pixelfed.app-key').value}\n`);
   });
 
-  test('killed before the server was told, and killed after it: the next run ends it', async () => {
+  test('killed before and after the change in the server: the next run completes it', async () => {
     const name = 'pixelfed.db';
     const [service, script] = LOG_IN[name] as (typeof LOG_IN)[string];
     for (const told of [false, true]) {
@@ -110,7 +110,7 @@ describe.sequential('secrets rotate', () => {
     }
   });
 
-  test('killed while the container has the root password of before: another one can be made still', async () => {
+  test('killed while the container has the old root password: it can still be rotated', async () => {
     const root = 'pixelfed.db-root';
     const killed = await tool(
       ['secrets', 'rotate', root, '--confirm', root, '--dir', site.folder, '--json'],
@@ -129,7 +129,7 @@ describe.sequential('secrets rotate', () => {
     }
   });
 
-  test('the server does not run: nothing is lost, and it says what to do', async () => {
+  test('the server does not run: nothing is lost, and the error says what to do', async () => {
     const { value: old } = entry('mastodon.db');
     const container = site.containers()['mastodon_db'] ?? 'none';
     docker('stop', container);
@@ -143,7 +143,7 @@ describe.sequential('secrets rotate', () => {
     expect(entry('mastodon.db').value).not.toBe(old);
   });
 
-  test('a permanent secret is refused, and so is one that nobody confirmed', async () => {
+  test('refuses a permanent secret, and a rotation without confirmation', async () => {
     const before = readFileSync(path, 'utf8');
     const forever = await rotate('mastodon.encryption.primary');
     expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('can never change')]);

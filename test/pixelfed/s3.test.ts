@@ -55,7 +55,7 @@ const proofs = (run: Run): unknown[] =>
     .filter(({ event }) => event === 'proof')
     .map(({ id, ok, seen }) => (ok === true ? id : [id, seen]));
 
-describe('a bucket that will not do is said before anything is written', () => {
+describe('reports an unusable bucket before it writes anything', () => {
   const site = testSite('pixelfed-s3-first', 103);
   const ca = testCa();
   const { certificate, key } = ca.issue('objects.fedi.test');
@@ -208,14 +208,14 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(await shown(old)).toEqual([200, 200]);
   });
 
-  test.each(BROKEN)('moving to %s: refused, nothing written, nothing touched', async (_, more, words) => {
+  test.each(BROKEN)('moving to %s: refused, nothing written, nothing changed', async (_, more, words) => {
     const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
     const run = await site.apply([], { env: { ...remote, ...more } });
     expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
     expect([site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()]).toEqual(before);
   });
 
-  test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
+  test('moving to a valid one: new photos are stored there, the old one stays and is shown', async () => {
     const plan = await tool(['plan', '--dir', site.folder], { env: remote });
     expect(plan.stdout.replaceAll(/\s+/g, ' ')).toMatch(
       /Note Existing uploads stay on this host and are served from here\..*media:migrate2cloud/,
@@ -247,7 +247,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(await photoOf(old.status)).toEqual(old);
   });
 
-  test('a photo is in the bucket and not on this host', async () => {
+  test('stores a photo in the bucket and not on this host', async () => {
     const before = kept();
     fresh = await post(({ url }) => url.startsWith(THERE));
     expect([fresh.url.startsWith(THERE), fresh.preview.startsWith(THERE)]).toEqual([true, true]);
@@ -255,7 +255,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(kept()).toEqual(before);
   });
 
-  test('`artisan media:migrate2cloud` moves what is older than two days, and loses nothing', async () => {
+  test('`artisan media:migrate2cloud` moves files older than two days, and loses none', async () => {
     const migrate = async (answer: string): Promise<string> => {
       const run = terminal(['--dir', site.folder, 'artisan', 'media:migrate2cloud'], { env: remote });
       await run.until('Are you sure you want to proceed?');
@@ -279,7 +279,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(kept()).toEqual([]);
   });
 
-  test('back on the host: new ones are here, those in the bucket are shown from there', async () => {
+  test('back on the host: new photos are here, those in the bucket are shown from there', async () => {
     const plan = await tool(['plan', '--dir', site.folder], {
       env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
     });
@@ -297,7 +297,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     ]);
   });
 
-  test('a provider that is gone later is said by the receipt', async () => {
+  test('the receipt reports a provider that disappeared', async () => {
     expect((await site.apply([], { env: remote })).code).toBe(0);
     docker('stop', '--time', '1', `${site.name}-s3-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env: remote });

@@ -65,9 +65,9 @@ describe.sequential('a site with Pixelfed', () => {
     expect(mail.events.find(({ event }) => event === 'mail')).toMatchObject({ to: 'anna@fedi.test' });
   });
 
-  test('its containers keep to the policy', () => expectPolicy({ ...site, env }));
+  test('its containers follow the policy', () => expectPolicy({ ...site, env }));
 
-  test('what was made, it made once and rightly', () => {
+  test('the steps of the first run were done once and correctly', () => {
     expect(sql('select is_admin, email_verified_at is not null, username from users')).toBe('1\t1\tanna');
     expect(sql('select count(*) from instance_actors')).toBe('1');
     expect(sql('select count(*) from oauth_clients where personal_access_client')).toBe('1');
@@ -77,7 +77,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(sql('select @@collation_database')).toBe('utf8mb4_unicode_ci');
   });
 
-  test('no container shows a secret in its command line', () => {
+  test('no container has a secret in its command line', () => {
     const secrets = Object.entries(
       (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets,
     ).filter(([name]) => name.startsWith('pixelfed.'));
@@ -96,21 +96,21 @@ describe.sequential('a site with Pixelfed', () => {
   });
 
   // Its workers are Horizon's own doing: the stand-in has none.
-  test.runIf(isOfficial)('Horizon keeps to the workers of its size, however many queues there are', () => {
+  test.runIf(isOfficial)('Horizon has the workers of its size, for any number of queues', () => {
     const processes = docker('top', `${site.name}-pixelfed_horizon-1`, '-eo', 'pid,args').split('\n');
     const workers = processes.filter((line) => line.includes('horizon:work')).length;
     expect(workers).toBeGreaterThan(0);
     expect(workers).toBeLessThanOrEqual(8);
   });
 
-  test('the second run does nothing at all', async () => {
+  test('the second run does nothing', async () => {
     const before = site.containers();
     const run = await apply();
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
     expect(site.containers()).toEqual(before);
   });
 
-  test('uploads come from the volume, and nothing there is run or listed', async () => {
+  test('uploads are served from the volume; no file there is executed or listed', async () => {
     const ask = http();
     const put = (path: string, text: string): string =>
       docker(
@@ -155,7 +155,7 @@ describe.sequential('a site with Pixelfed', () => {
       expect([path, (await ask(`https://${site.domain}/${path}`)).status]).toEqual([path, 404]);
   });
 
-  test('the doctor finds what root left and what is gone, changes nothing by itself, and mends it when told', async () => {
+  test('doctor finds files of root and missing files, changes nothing, and repairs them with --fix', async () => {
     const doctor = (...argv: string[]): Promise<Run> =>
       tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'ports,dns', ...argv], { env });
     const uploads = (run: Run): unknown[] =>
@@ -188,7 +188,7 @@ describe.sequential('a site with Pixelfed', () => {
     asRoot('rmdir app/public/m/by-root; rm framework/views/by-root app/public/m/closed.png');
   });
 
-  test('rules, banner and default avatar: looked at before anything is written, shown, renewed, taken away', async () => {
+  test('rules, banner and default avatar: checked before anything is written, shown, replaced, removed', async () => {
     const picture = (width: number, height: number, how: string, blue: number): Buffer =>
       Buffer.from(
         docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'php', '-r', `$p = imagecreatetruecolor(${width}, ${height}); imagefill($p, 0, 0, imagecolorallocate($p, 9, 9, ${blue})); ob_start(); image${how}($p); echo base64_encode(ob_get_clean());`), // prettier-ignore
@@ -266,7 +266,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await ask(`https://${site.domain}/api/v1/instance`)).json()).toMatchObject({ rules: [] });
   });
 
-  test('docker compose works without us, and a stop takes no minute', async () => {
+  test('`docker compose` works without fedi-setup, and stops within a minute', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
     await composeUp(site);
@@ -275,7 +275,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(run.code).toBe(0);
   });
 
-  test('artisan keeps arguments, user and exit code', async () => {
+  test('artisan gets arguments and user, and its exit code is returned', async () => {
     const artisan = (...words: string[]): Promise<Run> =>
       tool(['--dir', site.folder, 'artisan', ...words], { env });
     const status = await artisan('migrate:status', '--pending');
@@ -295,7 +295,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await artisan('passport:keys')).code).toBe(1);
   });
 
-  test('accounts: added, given another password, another role, disabled, enabled, listed', async () => {
+  test('accounts: add, set a password, change a role, disable, enable, list', async () => {
     const user = (words: readonly string[], stdin = ''): Promise<Run> =>
       tool(['user', ...words, '--dir', site.folder, '--json'], { env, stdin });
     const shown = (run: Run): string =>
@@ -344,7 +344,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(proven.code).toBe(0);
   });
 
-  test('a changed answer touches only what it changes', async () => {
+  test('a changed answer recreates only what depends on it', async () => {
     const before = site.containers();
     const run = await apply({ FEDI_PIXELFED_PHOTO_SIZE: '2', FEDI_PIXELFED_PHOTOS: '1' });
     expect(run.code).toBe(0);
@@ -369,7 +369,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await apply()).code).toBe(0);
   });
 
-  test('without the clock and without Horizon the receipt says so', async () => {
+  test('the receipt reports a missing scheduler and a missing Horizon', async () => {
     // Both told of what they did before: that is no sign of life.
     docker('stop', `${site.name}-pixelfed_horizon-1`, `${site.name}-pixelfed_scheduler-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
@@ -381,7 +381,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await apply()).code).toBe(0);
   });
 
-  test('another domain over the same data is refused', async () => {
+  test('refuses another domain for the same data', async () => {
     const before = site.containers();
     const run = await apply({ FEDI_PIXELFED_DOMAIN: 'other.fedi.test' });
     expect(run.code).toBe(3);

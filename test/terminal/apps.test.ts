@@ -47,7 +47,7 @@ afterEach(closeTerminals);
 afterAll(() => site.remove());
 
 describe.sequential('from the review', { timeout: START_MS }, () => {
-  test('Pixelfed is added: only it is asked about, the sum is shown, and snac is not touched', async () => {
+  test('adds Pixelfed: asks only its questions, shows the sum, and does not change snac', async () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');
@@ -73,7 +73,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     expect(read()).toContain(`domain: ${DOMAIN}`);
   });
 
-  test('and taken away: the plan says what goes and what stays, and it does not come back by itself', async () => {
+  test('removes it: the plan says what is removed and what stays; it stays removed', async () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');

@@ -16,7 +16,7 @@ test(`has at most ${MOST_BYTES} bytes`, () => {
   expect(statSync(inject('tarball')).size).toBeLessThanOrEqual(MOST_BYTES);
 });
 
-test('holds the tool, what a site is made from and the words about it, nothing else', () => {
+test('contains the tool, the files of a site and the documentation, nothing else', () => {
   const files = tar('-tzf', inject('tarball'))
     .trim()
     .split('\n')
@@ -34,7 +34,7 @@ test('holds the tool, what a site is made from and the words about it, nothing e
   );
 });
 
-test('carries the licence text of every package that is folded in', () => {
+test('has the licence text of every bundled package', () => {
   const text = tar('-xzOf', inject('tarball'), 'package/dist/THIRD-PARTY.txt');
   const [, list = '', ...texts] = text.split('\n\n');
   const names = list.split('\n').map((line) => line.split(' ')[0] ?? '');
@@ -44,7 +44,7 @@ test('carries the licence text of every package that is folded in', () => {
   expect(texts.join('\n\n')).toContain('Permission is hereby granted, free of charge');
 });
 
-test('packed again it is the same, byte for byte', () => {
+test('is the same when packed again, byte for byte', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-again-'));
   try {
     execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { stdio: 'ignore' });

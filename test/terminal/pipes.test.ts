@@ -54,7 +54,7 @@ function saysWhatIsMissing(text: string): void {
 // oxlint-disable-next-line no-control-regex
 const NO_CODES = /^[^\u001b\u009b]*$/;
 
-describe('nobody to ask', () => {
+describe('no terminal', () => {
   test.for([
     ['closed', '"$0" <&-'],
     ['/dev/null', '"$0" </dev/null'],
@@ -83,19 +83,19 @@ describe('nobody to ask', () => {
     saysWhatIsMissing(run.screen());
   });
 
-  test('--yes on a terminal asks nothing either', async () => {
+  test('--yes on a terminal asks nothing', async () => {
     const run = terminal(['--yes'], { cwd: site.cwd, env: site.env, cols: 200 });
     expect(await run.exit).toEqual({ code: 2, signal: 0 });
     saysWhatIsMissing(run.screen());
   });
 
   // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
-  test('what follows from a missing answer is not missing itself', () => {
+  test('an answer derived from a missing one is not reported as missing', () => {
     expect(sh('"$0" apply').stderr).toContain('--snac-email');
     expect(sh('"$0" apply').stderr).not.toContain('--tls-email');
   });
 
-  test('answers on standard input are read when they are asked for', () => {
+  test('answers on standard input are read on request', () => {
     const answers =
       'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
     const run = sh('"$0" plan --answers -', site.env, answers);
@@ -116,7 +116,7 @@ describe('plain output', () => {
   };
 
   test.for([{}, { NO_COLOR: '1' }, { TERM: 'dumb' }, { CI: '1' }] as const)(
-    'without a terminal, %o: no codes',
+    'without a terminal, %o: no escape codes',
     (more) => {
       const run = sh(`"$0" apply ${DRY.join(' ')}`, { ...complete, ...more });
       expect(run.code).toBe(0);
@@ -135,14 +135,14 @@ describe('plain output', () => {
     expect(run.raw()).toMatch(NO_CODES);
   });
 
-  test('TERM=dumb on a terminal: an error has no codes', async () => {
+  test('TERM=dumb on a terminal: an error has no escape codes', async () => {
     const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ TERM: 'dumb' }) });
     expect((await run.exit).code).toBe(2);
     expect(run.screen()).toMatch(/^Error: /m);
     expect(run.raw()).toMatch(NO_CODES);
   });
 
-  test('NO_COLOR on a terminal: an error has no codes', async () => {
+  test('NO_COLOR on a terminal: an error has no escape codes', async () => {
     const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ NO_COLOR: '1' }) });
     expect((await run.exit).code).toBe(2);
     expect(run.screen()).toMatch(/^Error: /m);
@@ -179,7 +179,7 @@ describe('help and version', () => {
   });
 });
 
-describe('words that do not exist', () => {
+describe('unknown words', () => {
   test.for([
     ['aply', 'Unknown command: aply. Did you mean apply?'],
     ['docter', 'Did you mean doctor?'],
@@ -201,7 +201,7 @@ describe('words that do not exist', () => {
     expect(run.stdout).toBe('');
   });
 
-  test('a variable with a slip in it', () => {
+  test('a misspelled variable', () => {
     const run = sh('"$0" apply', { ...site.env, FEDI_SNAC_DOMIAN: 'x.example.org' });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain('There is no FEDI_SNAC_DOMIAN. Did you mean FEDI_SNAC_DOMAIN?');
@@ -217,7 +217,7 @@ describe('words that do not exist', () => {
   });
 
   // wizard/cli/argv.ts firstWord(): the value of any flag but --dir is taken for an app's tool.
-  test('--apps snac is an answer, not the tool of snac', () => {
+  test('--apps snac is an answer, not the command snac', () => {
     const run = sh('"$0" --apps snac');
     expect(run.code).toBe(2);
     saysWhatIsMissing(run.stderr);
@@ -242,7 +242,7 @@ describe('--json', () => {
     expect(JSON.stringify(lines(run))).toContain('--snac-domain');
   });
 
-  test('on a terminal nothing prompts and standard output is lines of JSON', async () => {
+  test('on a terminal it does not prompt, and standard output is lines of JSON', async () => {
     const file = join(scratch, 'out.jsonl');
     const run = terminal(['-c', `exec "$0" --json > ${file}`, inject('tool')], {
       program: '/bin/sh',
@@ -257,7 +257,7 @@ describe('--json', () => {
     ]);
   });
 
-  test('a plan too', () => {
+  test('also for a plan', () => {
     const answers =
       'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
     const run = sh('"$0" plan --json --answers -', site.env, answers);
@@ -266,7 +266,7 @@ describe('--json', () => {
   });
 });
 
-describe('a reader that goes away', () => {
+describe('a closed pipe', () => {
   test('| head -1', () => {
     const run = sh('"$0" --help | head -1');
     expect(run.stdout).toMatch(/^fedi-setup: .*\n$/);
@@ -291,7 +291,7 @@ describe('a reader that goes away', () => {
 });
 
 describe('Node', () => {
-  test.for(['18.20.4', '20.14.0', '16.0.0', '4.9.1'])('%s is refused in words', (old) => {
+  test.for(['18.20.4', '20.14.0', '16.0.0', '4.9.1'])('refuses %s with an explanation', (old) => {
     const preload = join(scratch, `node-${old}.cjs`);
     writeFileSync(
       preload,

@@ -74,7 +74,7 @@ const brokenWords = (run: Terminal, cols: number): string[] =>
 // kills the process at once; and Node aborts at the end when its terminal is gone. Change to `test` when both are fixed.
 const unfixed = test;
 
-describe('what is not taken', () => {
+describe('invalid input', () => {
   test('shows an error for each invalid answer and lets the user correct it', async () => {
     const run = open();
     for (const turn of LONG) {
@@ -102,7 +102,7 @@ describe('leaving', () => {
     await leftNothing(run, 130, question !== 'Apps to install');
   });
 
-  test('Ctrl-C behind half an answer', async () => {
+  test('Ctrl-C after half an answer', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.until(asked('Domain of snac'));
@@ -144,7 +144,7 @@ describe('leaving', () => {
 });
 
 describe('the review', () => {
-  test('an answer is changed, and what depends on it', async () => {
+  test('changes an answer, and those that depend on it', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Change: Domain of snac');
@@ -165,7 +165,7 @@ describe('the review', () => {
     await leftNothing(run, 0);
   });
 
-  test('this host can be checked for the answers, and that changes nothing', async () => {
+  test('checks this host for the answers, and changes nothing', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Check this host');
@@ -176,7 +176,7 @@ describe('the review', () => {
     await leftNothing(run, 0);
   });
 
-  test('an answer that is wrong there is asked again, not lost', async () => {
+  test('asks again for an invalid answer there', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -189,7 +189,7 @@ describe('the review', () => {
     await leftNothing(run, 130);
   });
 
-  test('empty takes what stands there', async () => {
+  test('empty input keeps the current answer', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Change: Domain of snac');
@@ -202,7 +202,7 @@ describe('the review', () => {
   });
 
   // wizard/commands/setup.ts: `problems` of an app are looked at after "Go", so all answers are lost.
-  test('answers that do not go together are said there', async () => {
+  test('reports conflicting answers there', async () => {
     const run = open(DRY);
     await talk(
       run,
@@ -214,14 +214,14 @@ describe('the review', () => {
   });
 
   // wizard/ask/wizard.ts: a wrong answer from a flag is found after every question was asked.
-  test('a flag that cannot be used is said before the first question', async () => {
+  test('reports an invalid flag before the first question', async () => {
     const run = open(['--domain', 'not a domain']);
     await run.until(/Not a domain name\.|^\? /m);
     expect(run.screen()).toContain('Not a domain name.');
   });
 
   // wizard/answers/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
-  test('an internal CA of one’s own is given as a file', async () => {
+  test('reads a custom internal CA from a file', async () => {
     const file = join(scratch, 'root.pem');
     execFileSync(
       'sh',
@@ -252,7 +252,7 @@ describe('the last screen', () => {
       .split('\n');
   }
 
-  test('the unattended twin is one command that a shell understands', async () => {
+  test('shows the same run as one command for a shell', async () => {
     const run = open(DRY, { cols: 120 });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
@@ -264,7 +264,7 @@ describe('the last screen', () => {
   });
 
   // wizard/ask/wizard.ts unattendedTwin: the comment behind the secret's flag swallows the backslash and the rest.
-  test('also with a secret in it', async () => {
+  test('also with a secret', async () => {
     const run = open(DRY, { cols: 120 });
     await talk(run, LONG);
     await run.choose('What now?', 'Go');
@@ -288,7 +288,7 @@ describe('pasted text', () => {
     await leftNothing(run, 130);
   });
 
-  test('a line break ends one answer and gives no other', async () => {
+  test('a line break ends one answer and starts no other', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.until(asked('Domain of snac'));
@@ -303,7 +303,7 @@ describe('pasted text', () => {
     await leftNothing(run, 130);
   });
 
-  test('something that is no answer at all gets words', async () => {
+  test('text that is no answer gets an explanation', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', `${'x'.repeat(600)}.example.org`);
@@ -314,7 +314,7 @@ describe('pasted text', () => {
 });
 
 describe('the password', () => {
-  test('is on no screen and in no byte of the conversation', async () => {
+  test('is never shown and never sent to the terminal', async () => {
     const run = open(DRY);
     await talk(run, LONG);
     await run.until(/Password for the mail server +\[hidden\]/);
@@ -325,7 +325,7 @@ describe('the password', () => {
     expect(run.screen()).not.toContain('correct horse');
   });
 
-  test('when made visible it is hidden again once it is given', async () => {
+  test('when made visible it is hidden again after Enter', async () => {
     const run = open();
     await talk(run, before('Password for the mail server'));
     await run.until(asked('Password for the mail server'));
@@ -340,10 +340,10 @@ describe('the password', () => {
   });
 });
 
-describe('a password of one’s own', () => {
+describe('a chosen password', () => {
   const QUESTION = 'Your password on snac';
 
-  test('typed twice, its strength rated, never shown', async () => {
+  test('is typed twice, rated, and never shown', async () => {
     const run = open(['--dry-run']);
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -372,7 +372,7 @@ describe('a password of one’s own', () => {
     expect(run.screen()).toContain('--snac-password-file FILE');
   });
 
-  test('left out, one is made', async () => {
+  test('left empty, a password is generated', async () => {
     const run = open(['--dry-run']);
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -387,7 +387,7 @@ describe('a password of one’s own', () => {
 });
 
 describe('terminals', () => {
-  test('40 columns: nothing is left over from redrawing', async () => {
+  test('40 columns: redrawing leaves no remains', async () => {
     const run = open([], { cols: 40 });
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', `https://${'long-'.repeat(10)}name.example.org`);
@@ -429,7 +429,7 @@ describe('terminals', () => {
     await leftNothing(run, 130);
   });
 
-  test('a console that says it has no columns', async () => {
+  test('a console that reports no columns', async () => {
     const run = open(['-c', 'stty cols 0 rows 0; exec "$0" "$@"', site.tool, ...DRY], { program: '/bin/sh' });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
@@ -439,7 +439,7 @@ describe('terminals', () => {
   });
 
   // wizard/ask/prompts.ts: Inquirer writes to standard output unless it is told another `output`.
-  test('standard output kept in a file: the questions are on the screen, the file holds the plan', async () => {
+  test('standard output in a file: the questions are on the screen, the plan in the file', async () => {
     const file = join(scratch, 'out');
     const run = open(['-c', `exec "$0" "$@" > ${file}`, site.tool, ...DRY], { program: '/bin/sh' });
     await run.until('One or more of');
@@ -449,7 +449,7 @@ describe('terminals', () => {
     expect(run.screen()).toMatch(/^✔ Apps to install/m);
   });
 
-  test('NO_COLOR: the whole conversation without a colour', async () => {
+  test('NO_COLOR: the whole session without colours', async () => {
     const run = open([], { env: { ...site.env, NO_COLOR: '1' } });
     await run.until(asked('Apps to install'));
     await talk(run, before('Domain of snac'));

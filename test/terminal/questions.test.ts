@@ -45,13 +45,13 @@ async function press(run: Terminal, { entry, entries }: Turn, key: '<' | '?'): P
 }
 
 describe('key by key', () => {
-  test('the one line that says how', async () => {
+  test('the line that explains the keys', async () => {
     const run = open();
     await run.until(asked('Apps to install'));
     expect(run.screen()).toContain('? shows more help, < goes back. Ctrl-C quits.');
   });
 
-  test('back from every question, and on again', async () => {
+  test('goes back from every question, and forward again', async () => {
     const run = open();
     for (const [i, turn] of turns.entries()) {
       await run.until(asked(turn.question));
@@ -74,7 +74,7 @@ describe('key by key', () => {
         );
   });
 
-  test('there is nothing before the first', async () => {
+  test('the first question offers no way back', async () => {
     const run = open(['--apps', 'snac']);
     await run.until(asked('Domain of snac'));
     run.type('<');
@@ -85,7 +85,7 @@ describe('key by key', () => {
     await run.until(asked('Your user name on snac'));
   });
 
-  test('help at every question', async () => {
+  test('shows help at every question', async () => {
     const run = open();
     for (const turn of turns.filter(({ question }) => question !== 'What now?')) {
       const row = rowOf(turn.question);
@@ -100,7 +100,7 @@ describe('key by key', () => {
     await run.until(asked('What now?'));
   });
 
-  test('wrong input at every question', async () => {
+  test('refuses invalid input at every question', async () => {
     const run = open();
     for (const turn of turns) {
       for (const [text, said] of turn.wrong ?? []) {
@@ -117,14 +117,14 @@ describe('key by key', () => {
   const left = turns
     .map((turn, i) => ({ ...turn, i }))
     .filter(({ question }) => LEFT.some((start) => question.startsWith(start)));
-  test('each of these is a question', () => {
+  test('each message belongs to a question', () => {
     expect(left.length).toBe(LEFT.length);
   });
   for (const [way, code] of [
     ['ctrl-c', 130],
     ['SIGHUP', 129],
   ] as const) {
-    test.for(left)(`${way} at "$question", and on from there`, async ({ question, i }) => {
+    test.for(left)(`${way} at "$question", and continued there`, async ({ question, i }) => {
       const run = open();
       await talk(run, turns.slice(0, i));
       await run.until(asked(question));
@@ -146,7 +146,7 @@ describe('key by key', () => {
     });
   }
 
-  test('starting over leaves nothing of the saved answers', async () => {
+  test('starting over discards the saved answers', async () => {
     const run = open();
     await talk(run, turns.slice(0, 3));
     await run.until(asked(turns[3]?.question ?? ''));

@@ -71,7 +71,7 @@ describe('the shortest run', () => {
     expect(run.screen()).toContain('It is shown only once.');
   });
 
-  test('ends with its unattended twin', () => {
+  test('ends with the command for the same run without prompts', () => {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
     expect(twin.replace(/\s*\\\n\s*/g, ' ').trim()).toBe(
       'npx fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
@@ -81,7 +81,7 @@ describe('the shortest run', () => {
     );
   });
 
-  test('is what docs/transcript.md shows', ({ skip }) => {
+  test('matches docs/transcript.md', ({ skip }) => {
     const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
     const shown = BLOCK.exec(page)?.[0];
     if (shown === undefined) return skip('docs/transcript.md has no <!-- transcript --> block');
