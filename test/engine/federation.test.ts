@@ -1,4 +1,4 @@
-/** Two sites on one engine: follow, post, delivered; and the mail that tells of it. */
+/** Two sites on one engine: a follow, a delivered post, and the notification mail. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const NETWORK = 'test-federation';
 const a = testSite('fed-a', 21, 'a.fedi.test');
 const b = testSite('fed-b', 22, 'b.fedi.test');
 
-/** The two hosts' internet: a network of the test's own on which each site's ingress has its public name. */
+/** The internet of the two hosts: a test network on which each site's ingress has its public name. */
 function connect(site: TestSite): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(

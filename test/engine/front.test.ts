@@ -1,6 +1,6 @@
 /**
- * What anyone on the internet can send to Caddy. The real one, with the rendered files of all apps, in front of a server that
- * answers with what reached it. Times are made short in the rendered text; certificates are Caddy's own.
+ * What anyone on the internet can send to Caddy. A real Caddy with the rendered files of all apps, in front of a server that
+ * echoes what reached it. Time limits are shortened in the rendered text; certificates are from Caddy's internal CA.
  */
 import { execFileSync } from 'node:child_process';
 import http2 from 'node:http2';
@@ -22,7 +22,7 @@ const WEB = 'web.example.org';
 const HANDLES = 'social.example.org';
 const PIX = 'pix.example.org';
 
-/** Every app's server: answers with what it got. `/events` streams, `/slow` drips, an upgrade echoes. */
+/** Server of every app: answers with what it received. `/events` streams, `/slow` sends slowly, an upgrade echoes. */
 const ECHO = `
 const { createServer } = require('node:http');
 const answer = (req, res) => {
@@ -101,7 +101,7 @@ beforeAll(async () => {
   writeTree(folder, Object.fromEntries(assets.map((path) => [`assets/${path}`, 'x'])));
   execFileSync('chmod', ['-R', 'a+rX', folder]);
   docker('run', '--detach', '--name', `${NAME}-caddy`, label, '--network', NAME, ...['80', '443', '443/udp'].map((port) => `--publish=${ADDRESS}:${port.split('/')[0]}:${port}`), '--volume', `${folder}:/etc/caddy:ro`, '--volume', `${folder}/assets:/srv/mastodon/assets:ro`, IMAGES.FEDI_IMAGES_CADDY, 'caddy', 'run', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'); // prettier-ignore
-  // Each name has its own certificate, made at the start.
+  // Each name has its own certificate, generated at the start.
   for (const host of [SNAC, WEB, HANDLES, PIX])
     await vi.waitFor(async () => expect((await ask(host, '/')).status).toBeLessThan(400), { timeout: 60_000, interval: 200 }); // prettier-ignore
 });
@@ -114,14 +114,14 @@ interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  /** What the app's server got. */
+  /** What the app's server received. */
   readonly got: { readonly bytes: number; readonly headers: IncomingHttpHeaders; readonly raw: string[] };
 }
 
 interface Ask {
   readonly method?: string;
   readonly headers?: Record<string, string>;
-  /** Written, without an end, and waited for that. */
+  /** A body that is sent without its end. */
   readonly open?: Buffer;
   readonly body?: Buffer;
   /** Name in the TLS handshake. */
@@ -137,7 +137,7 @@ const answerOf = (status: number, headers: IncomingHttpHeaders, text: string): A
   },
 });
 
-/** By HTTP/1.1. */
+/** Uses HTTP/1.1. */
 const ask = (
   host: string,
   path: string,
@@ -160,7 +160,7 @@ const ask = (
     else request.write(open);
   });
 
-/** By HTTP/2; a body without a length. */
+/** Uses HTTP/2; a body without a length. */
 const ask2 = (host: string, path: string, body: Buffer, end = true): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const session = http2.connect(`https://${ADDRESS}`, { servername: host, rejectUnauthorized: false });
@@ -183,7 +183,7 @@ const ask2 = (host: string, path: string, body: Buffer, end = true): Promise<Ans
     else stream.write(body);
   });
 
-/** So many bodies at once that do not end, in one connection: how many are turned away. */
+/** Sends this many endless bodies at once in one connection; returns how many are refused. */
 async function refused(count: number, headers: http2.OutgoingHttpHeaders): Promise<number> {
   const session = http2.connect(`https://${ADDRESS}`, { servername: SNAC, rejectUnauthorized: false });
   const statuses = Array.from({ length: count }, () => {
@@ -201,7 +201,7 @@ async function refused(count: number, headers: http2.OutgoingHttpHeaders): Promi
   return settled.filter((status) => status === 503).length;
 }
 
-/** By HTTP/3, for which Node has no client: curl in Caddy's own container. */
+/** Uses HTTP/3, for which Node has no client: curl in Caddy's container. */
 const ask3 = (host: string, path: string, size: number): Answer => {
   const [status, ...text] = docker('exec', `${NAME}-caddy`, 'sh', '-c', `head -c ${size} /dev/zero | curl --silent --insecure --http3-only --request POST --upload-file - --write-out '\\n%{http_code} %{http_version}' --resolve ${host}:443:127.0.0.1 https://${host}${path}`).split('\n').toReversed(); // prettier-ignore
   expect(status).toMatch(/ 3$/);
@@ -212,7 +212,7 @@ const MB = 1_000_000;
 const CHUNKED = { 'Transfer-Encoding': 'chunked' };
 const BEARER = { Authorization: 'Bearer x' };
 
-/** What each app's reverse_proxy is asked for by. */
+/** Requests that reach each app's reverse_proxy. */
 const WAYS: readonly [string, string, string, Ask?][] = [
   ['snac', SNAC, '/'],
   ['snac, a short body', SNAC, '/inbox', { body: Buffer.from('a') }],
@@ -339,7 +339,7 @@ test.each([
   expect(answer.status).toBe(413);
 });
 
-/** A connection by HTTP/1.1; resolves with what came until it ended. */
+/** A connection with HTTP/1.1; resolves with what arrived until it ended. */
 const raw = (host: string, head: string, onSocket?: (socket: TLSSocket) => void): Promise<string> =>
   new Promise((resolve) => {
     let text = '';

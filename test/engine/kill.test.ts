@@ -1,4 +1,4 @@
-/** A few kills of the campaign in test/faults/kill-campaign.test.ts: kill -9 while `docker compose up` works, and one run more. */
+/** A few kills of the campaign in test/faults/kill-campaign.test.ts: kill -9 during `docker compose up`, then one more run. */
 import { afterAll, expect, test } from 'vitest';
 import { campaign, snacKinds } from '../support/campaign.ts';
 import { testSite } from '../support/site.ts';

@@ -1,4 +1,4 @@
-/** The admin's password as the person chose it: in the app, on no screen, and in no command line. */
+/** A chosen admin password: set in the app, never printed, and in no command line. */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const logsIn = (text: string): boolean => {
     }
   ).passwd;
   const [nonce = ''] = stored.split(':');
-  // As snac checks it.
+  // The same check as snac's.
   return (
     stored ===
     `${nonce}:${docker('run', '--rm', '--network=none', '--entrypoint', 'sh', site.env['FEDI_IMAGES_SNAC'] as string, '-c', `printf %s "$1" | sha1sum`, 'sh', `${nonce}:anna:${text}`).slice(0, 40)}`
@@ -34,7 +34,7 @@ describe.sequential('a chosen password', () => {
     expect(run.events).toContainEqual(expect.objectContaining({ event: 'proof', id: 'login', ok: true }));
     expect(logsIn(CHOSEN)).toBe(true);
     expect(logsIn('another')).toBe(false);
-    // Nobody has to be shown what they chose.
+    // A chosen password is not shown.
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
     expect(run.stdout + run.stderr).not.toContain('böse');
     expect(site.read('fedi.yaml')).not.toContain('böse');
@@ -78,7 +78,7 @@ describe.sequential('a rotated secret', () => {
     const run = await rotate('--edited', 'replace');
     expect(run.code, run.stderr).toBe(0);
     expect(key()).not.toBe(before);
-    // Proven, the change has no way back to what the key was.
+    // After a successful proof the old key is deleted.
     expect(site.read('secrets.json')).not.toContain(before);
     expect(run.stdout + run.stderr).not.toContain(key());
     expect(site.containers()['snac']).not.toBe(containers['snac']);

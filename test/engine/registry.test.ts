@@ -1,4 +1,4 @@
-/** Images from a real registry: pulled, locked by digest, and the same ones again whatever happens to their tags. */
+/** Images from a real registry: pulled, locked by digest, and unchanged when their tags move. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { contextOf, runCheck } from '../support/checks.ts';
 import { IMAGES, docker, testSite } from '../support/site.ts';
 
 const REGISTRY = 'test-registry';
-/** Docker takes a registry on the loopback without TLS. */
+/** Docker accepts a registry without TLS on the loopback address. */
 const REGISTRY_ADDRESS = '127.0.0.1:5057';
 const CADDY = `${REGISTRY_ADDRESS}/fedi/caddy:1.0`;
 
@@ -21,7 +21,7 @@ const site = testSite('registry', 97);
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY };
 const remove = (): void => {
   attempt('rm', '--force', '--volumes', REGISTRY);
-  // By name: the same image has others, which stay.
+  // By name: other names of the same image stay.
   const names = docker(
     'image',
     'ls',
@@ -65,7 +65,7 @@ beforeAll(async () => {
   push(IMAGES.FEDI_IMAGES_CADDY);
 });
 
-/** As of an app whose version is known by its digest. */
+/** Like the image of an app whose digest is known. */
 describe.sequential('an image with a known digest', () => {
   const NAME = `${REGISTRY_ADDRESS}/fedi/known:1.0`;
   const OLD = 'fedi-setup/nginx:trixie';

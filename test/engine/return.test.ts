@@ -1,4 +1,4 @@
-/** Coming back: an answer changed later, an earlier generation, and back to before the first run. */
+/** Later runs: a changed answer, a rollback, and a reset. */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { Run, RunOptions } from '../support/site.ts';
 const site = testSite('return', 33);
 afterAll(() => site.remove());
 
-/** Images are answers too, but of this machine: from the first run on they are in fedi.yaml. */
+/** Images are answers of this test machine; after the first run they are in fedi.yaml. */
 const run = (argv: readonly string[], options: RunOptions = {}): Promise<Run> =>
   tool([...argv, '--dir', site.folder], { env: quiet, ...options });
 const quiet = Object.fromEntries(Object.entries(site.env).filter(([name]) => !name.startsWith('FEDI_')));
@@ -110,7 +110,7 @@ describe.sequential('reset', () => {
   });
 
   test('is refused for a site that was live', async () => {
-    // What a site with public certificates leaves behind, without having one here.
+    // The record that a site with public certificates leaves.
     const yaml = site.read('.fedi/generations/0003/fedi.yaml');
     writeFileSync(
       join(site.folder, '.fedi/generations/0003/fedi.yaml'),
@@ -137,7 +137,7 @@ describe.sequential('reset', () => {
     expect(site.containers()).toEqual({});
     expect(volumes()).toEqual([]);
     expect(site.read('fedi.yaml')).toBe(yaml);
-    // The internal CA is one of the answers: whoever trusts it already goes on doing so.
+    // The internal CA is kept like an answer, so clients that trust it still do.
     expect(FOLDER()).toEqual(['compose.override.yaml', 'fedi.yaml', 'secrets.json']);
     expect(Object.keys((JSON.parse(site.read('secrets.json')) as { secrets: object }).secrets)).toEqual([
       'tls.root',

@@ -1,4 +1,4 @@
-/** Mail of snac: the receipt sends one with snac's own settings to a real Postfix, and every refusal has its words. */
+/** Mail of snac: the receipt sends one with snac's settings to a real Postfix, and every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { sender, snacMail, snacMailOutcome } from '../../wizard/apps/snac/mail.ts';
@@ -8,7 +8,7 @@ import { MAIL_HOST, MAIL_PASSWORD, MAIL_USER, OTHER_HOST, postfix } from '../sup
 import { docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
-// First, since one that an aborted run left behind holds the site's network.
+// Removed first: a leftover of an aborted run would block the site's network.
 const server = await postfix('test-snac-mail-postfix');
 const site = testSite('snac-mail', 141, 'snac-mail.fedi.test');
 const TO = 'anna@fedi.test';
@@ -65,7 +65,7 @@ describe.sequential('mail of snac', () => {
     const file = docker('exec', container, 'jq', '--compact-output', `. + ${changed}`, '/data/server.json');
     const app = { id: 'snac', domain: site.domain, admin: 'anna', email: TO };
     const [program = '', option = '', script = '', ...rest] = snacMail(app, new Date()).argv;
-    // The same command with another file of settings, as it would stand there.
+    // The same command with another settings file.
     const { status, stdout, stderr } = spawnSync(
       'docker',
       [

@@ -1,4 +1,4 @@
-/** snac from nothing to the receipt, and every way of coming back, on the real engine. */
+/** snac from an empty directory to the receipt, and all kinds of later runs, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -147,7 +147,7 @@ describe.sequential('a site with snac', () => {
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Nothing was changed.')]);
     }
 
-    // The owner's new password is that of the next receipt.
+    // The next receipt uses the owner's new password.
     const owner = await user(['password', 'anna']);
     expect(opens('anna', shown(owner))).toBe(true);
     const proven = await tool(['prove', '--dir', site.folder, '--json'], { env: site.env });

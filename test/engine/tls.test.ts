@@ -1,4 +1,4 @@
-/** Where certificates come from: by ACME from a real server (Pebble), or from a proxy in front (real nginx, real Caddy). */
+/** Where certificates come from: ACME with a real server (Pebble), or a proxy in front (real nginx, real Caddy). */
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import type { X509Certificate } from 'node:crypto';
@@ -18,7 +18,7 @@ import type { Run, TestSite } from '../support/site.ts';
 
 const NETWORK = 'test-tls';
 const CADDY = 'fedi-setup/caddy:trixie';
-/** Address of this host on the network: there proxies in containers and this host both reach a site. */
+/** Address of this host on the network: both proxies in containers and this host reach a site there. */
 const GATEWAY = '198.51.100.1';
 
 const ca = testCa();
@@ -26,11 +26,11 @@ const remove: (() => void)[] = [() => ca.remove()];
 
 beforeAll(() => {
   needImages('nginx', 'pebble');
-  // What an aborted run left behind.
+  // Leftovers of an aborted run.
   const left = docker('ps', '--all', '--quiet', '--filter', `network=${NETWORK}`);
   if (left !== '') docker('rm', '--force', '--volumes', ...left.split('\n'));
   attempt('network', 'rm', NETWORK);
-  // Addresses that are no private ones, as visitors have: the word of private ones about others is believed.
+  // Public addresses, as visitors have: headers from private addresses are trusted.
   docker('network', 'create', '--subnet', '198.51.100.0/24', '--gateway', GATEWAY, NETWORK);
 });
 afterAll(() => {
@@ -42,7 +42,7 @@ const proofs = (run: Run): Record<string, unknown>[] => run.events.filter(({ eve
 const seenBy = (run: Run, id: string): string =>
   String(proofs(run).find((proof) => proof['id'] === id)?.['seen']);
 
-/** Gives the site's ingress a name in the test's internet: under it the CA finds it. */
+/** Gives the site's ingress a name in the test's internet, under which the CA reaches it. */
 function reachableAs(site: TestSite, name: string): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(
@@ -62,7 +62,7 @@ function caddyLog(site: TestSite): { msg?: string; identifier?: string; challeng
     .map((line) => JSON.parse(line) as { msg?: string });
 }
 
-/** Kinds of challenges that this site's Caddy answered. */
+/** Types of the challenges that this site's Caddy answered. */
 const challengesOf = (site: TestSite): string[] => [
   ...new Set(
     caddyLog(site)
@@ -87,7 +87,7 @@ describe.sequential('certificates by ACME', () => {
   const one = testSite('tls-one', 24, 'one.fedi.test');
   const two = testSite('tls-two', 25, 'two.fedi.test');
   remove.push(one.remove, two.remove);
-  // What the CA reaches: only port 80, only port 443, neither.
+  // Ports that the CA reaches: only 80, only 443, neither.
   let by80: AcmeServer;
   let by443: AcmeServer;
   let blocked: AcmeServer;
@@ -100,7 +100,7 @@ describe.sequential('certificates by ACME', () => {
     remove.push(by80.remove, by443.remove, blocked.remove);
     for (const site of [one, two]) {
       mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
-      // One file holds the root of the CAs' own addresses and those of what they issue.
+      // One file contains the CA certificate of the CAs' own addresses and those of the issued certificates.
       const roots = [ca.certificate, by80.root, by443.root, blocked.root];
       writeFileSync(
         join(site.folder, 'caddy/custom/roots.pem'),
@@ -159,7 +159,7 @@ describe.sequential('certificates by ACME', () => {
     const run = await one.apply([], { env: env(one, acme()) });
     expect(run.code).toBe(5);
     for (const word of words) expect(seenBy(run, 'certificate')).toMatch(word);
-    // The others would only say that there is no certificate, each in its own words.
+    // The other proofs would only report the missing certificate.
     expect(new Set(proofs(run).map(({ seen }) => seen))).toEqual(
       new Set([seenBy(run, 'certificate'), 'not tried: there is no certificate yet']),
     );
@@ -174,7 +174,7 @@ describe.sequential('certificates by ACME', () => {
     lead('elsewhere.fedi.test');
     const failed = await one.apply([], { env: env(one, by80) });
     expect(failed.code).toBe(5);
-    // Which challenge is tried first is chance, and Caddy takes Pebble's class of this error for final.
+    // The first challenge is chosen at random, and Caddy treats Pebble's type of this error as final.
     expect(seenBy(failed, 'certificate')).toMatch(
       /by (HTTP-01 \(port 80\)|TLS-ALPN-01 \(port 443\)): .*no such host/,
     );
@@ -233,7 +233,7 @@ describe.sequential('behind your own proxy', () => {
   const published = (address: string): string[] =>
     [80, 443].flatMap((port) => ['--publish', `${address}:${port}:${port}`]);
 
-  /** Environment in which the name leads to a front, whose certificate is known. */
+  /** Environment in which the name resolves to a proxy, whose certificate is trusted. */
   const through = (front: keyof typeof fronts): NodeJS.ProcessEnv => ({
     ...resolving(env, { [domain]: fronts[front] }),
     NODE_EXTRA_CA_CERTS: join(ca.folder, front === 'nginx' ? 'ca.pem' : 'front-root.pem'),
@@ -242,7 +242,7 @@ describe.sequential('behind your own proxy', () => {
 
   const held = (address: string): string => createHash('md5').update(address).digest('hex');
 
-  /** Fails to log in from a container with an address of its own, claiming another. */
+  /** Fails to log in from a container with its own address while its headers claim another. */
   const failLogIn = (base: string, ...options: string[]): void => {
     docker('exec', site.containers()['snac'] ?? '', 'rm', '-rf', '/data/badlogin');
     // prettier-ignore
@@ -251,7 +251,7 @@ describe.sequential('behind your own proxy', () => {
       '--data', 'login=anna&passwd=wrong&redir=x&cid=x&state=', `${base}/oauth/x-snac-login`);
   };
 
-  /** What snac holds failed log-ins against: hashes of addresses. */
+  /** Addresses with failed log-ins according to snac: hashes. */
   const badLogins = (): string[] =>
     docker('exec', site.containers()['snac'] ?? '', 'sh', '-c', 'ls /data/badlogin 2>/dev/null || true')
       .split('\n')
@@ -265,7 +265,7 @@ describe.sequential('behind your own proxy', () => {
     expect(site.read('front/Caddyfile')).toContain(`reverse_proxy ${GATEWAY}:${PROXY_PORT}`);
   });
 
-  /** nginx with that configuration in front; certificates are ours. */
+  /** nginx with that configuration in front; it uses our certificates. */
   async function nginx(conf: string): Promise<void> {
     const { certificate, key } = ca.issue(domain);
     const live = `/etc/letsencrypt/live/${domain}`;
@@ -304,7 +304,7 @@ describe.sequential('behind your own proxy', () => {
     const run = await prove();
     expect(seenBy(run, 'proxy')).toMatch(words);
     expect(run.code).toBe(5);
-    // Nothing else was tried.
+    // No other proof ran.
     expect(proofs(run).filter(({ skipped }) => skipped === true)).toHaveLength(proofs(run).length - 1);
   });
 
@@ -363,7 +363,7 @@ describe.sequential('behind your own proxy', () => {
         headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
         body: new URLSearchParams({ login: 'anna', passwd: secrets['snac.admin']?.value ?? '' }).toString(),
       });
-      // Noise, so that nothing on the way can make it smaller.
+      // Random bytes, which cannot be compressed on the way.
       const file = Buffer.concat([png(8, [1, 2, 3]), randomBytes(20 * 1024 * 1024)]);
       const { headers, body } = multipartFile('file', 'large.png', 'image/png', file);
       const sent = await http(`https://${domain}/api/v1/media`, {
@@ -387,7 +387,7 @@ describe.sequential('behind your own proxy', () => {
   );
 
   test('headers of other clients than the proxy are ignored, also on the published port', async () => {
-    // Any private address counts, and the engine makes of every address on a published port one of its own, private one.
+    // Any private address is trusted, and the engine replaces every client address on a published port by a private one.
     failLogIn(`http://${GATEWAY}:${PROXY_PORT}`);
     expect(badLogins()).toEqual([held(CLAIMED)]);
 
@@ -402,7 +402,7 @@ describe.sequential('behind your own proxy', () => {
   test.each(['nginx', 'caddy'] as const)(
     '%s: a WebSocket opens and works in both directions',
     async (front) => {
-      // In the place of the site: snac has no WebSocket, and this tells what the snippet hands over.
+      // Replaces the site: snac has no WebSocket, and this server reports what the snippet passes on.
       docker('stop', site.containers()['caddy'] ?? '');
       let asked: IncomingHttpHeaders = {};
       const echo = createServer((_request, response) => response.end()).on('upgrade', (request, socket) => {

@@ -74,7 +74,7 @@ describe.sequential('uploads', () => {
       PIXELFED,
       'true',
     );
-    // As the app makes folders and files.
+    // Like directories and files that the app creates.
     inVolume(STORAGE, 'install -d -o 33 -g 33 -m 711 app/public/m/_v2; echo a | install -o 33 -g 33 -m 644 /dev/stdin app/public/m/_v2/open.png'); // prettier-ignore
     expect(await found(pixelfed())).toEqual([]);
   });
@@ -117,7 +117,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       'logs/laravel.log 33:33 640',
       'app/public/m/_v2 33:33 711',
     ]);
-    // The image's own, not some picture.
+    // The image's own file, not any picture.
     const sum = (line: string): string => line.split(' ')[0] ?? '';
     const file = 'app/public/avatars/default.jpg';
     expect(sum(inVolume(STORAGE, `sha256sum ${file}`))).toBe(

@@ -1,4 +1,4 @@
-/** A site that was changed several times and then removed leaves nothing on the engine, and says what it leaves elsewhere. */
+/** A site that was changed several times and then removed leaves nothing on the engine, and names what it leaves elsewhere. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';

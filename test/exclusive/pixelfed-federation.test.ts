@@ -1,6 +1,6 @@
 /**
- * Pixelfed and snac on one host, each under its domain: follows, posts and pictures in both directions, though Pixelfed
- * takes no server at a private address.
+ * Pixelfed and snac on one host, each under its domain: follows, posts and pictures in both directions, although Pixelfed
+ * refuses servers at private addresses.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ const neighbours = (run: Run): Record<string, unknown> =>
       .map(({ app, ok, seen }) => [app, [ok, seen]]),
   );
 
-/** A directory with a `docker` that creates a network with the addresses of the site's before the first `up`. */
+/** A directory with a `docker` that, before the first `up`, creates a network with the addresses of the site's network. */
 function racing(): string {
   const folder = tempFolder();
   const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
@@ -139,7 +139,7 @@ echo $user->createToken('test', ['read', 'write', 'follow'])->accessToken, PHP_E
     async () => {
       const network = `${site.name}_inner`;
       docker('network', 'create', '--label', `com.docker.compose.project=${site.name}`, network);
-      // As behind a DNS that knows inner addresses: the same names lead to the same ingress by another network.
+      // Like DNS with internal addresses: the same names resolve to the same ingress on another network.
       const horizon = `${site.name}-pixelfed_horizon-1`;
       const caddy = `${site.name}-caddy-1`;
       const lab = `${site.name}_pixelfed_front_lab`;

@@ -1,6 +1,6 @@
 /**
- * Docker 28 from Debian's packages, with containerd's image store and the oldest version of the API that Engine 29 takes:
- * a lab from loaded images, its restart, another image under the same name. As root; the packages are fetched once.
+ * Docker 28 from Debian's packages, with containerd's image store and the oldest version of the API that Engine 29 supports:
+ * a lab from loaded images, its restart, another image under the same name. As root; the packages are downloaded once.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess, SpawnSyncReturns } from 'node:child_process';
@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fedi-engine-28-'));
 const site = join(folder, 'site');
 let engine: ChildProcess | undefined;
 
-/** Beside the engine: with its client, its Compose, its OpenSSL. */
+/** In a container with the engine: with its client, Compose and OpenSSL. */
 const run = (...argv: string[]): SpawnSyncReturns<string> =>
   spawnSync(ENGINE, ['run', folder, ...argv], { encoding: 'utf8', maxBuffer: 1 << 26 });
 const docker = (...argv: string[]): string => {

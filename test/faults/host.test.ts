@@ -1,4 +1,4 @@
-/** Hosts on which a first run cannot go well, and odd ones on which it has to. */
+/** Hosts on which a first run cannot succeed, and unusual ones on which it must. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
@@ -53,7 +53,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** What has no business in the message of a foreseen trouble. */
+/** Text that must not be in the message of an expected error. */
 const expectWords = (run: Run, code: number, words: RegExp): void => {
   expect(run.stderr).toMatch(words);
   expect(run.stderr).not.toMatch(/Internal error in fedi-setup \d|\n {4}at /);
@@ -61,7 +61,7 @@ const expectWords = (run: Run, code: number, words: RegExp): void => {
   expect(run.code).toBe(code);
 };
 
-/** Files, not folders. */
+/** Files, not directories. */
 const filesIn = (folder: string): string[] =>
   Object.entries(snapshot(folder))
     .filter(([, text]) => text.includes(' '))
@@ -73,7 +73,7 @@ const expectNothing = (folder = site.folder): void => {
   expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_`)).toBe('');
 };
 
-/** Programs that the tool needs, in a folder of their own; `node` is one of them, for its first line. */
+/** Programs that the tool needs, in a separate directory; its shebang needs `node`. */
 const PROGRAMS = ['node', 'docker', 'openssl', 'flock'];
 const without = (name: string): NodeJS.ProcessEnv => ({
   ...site.env,
@@ -82,7 +82,7 @@ const without = (name: string): NodeJS.ProcessEnv => ({
     PROGRAMS.filter((one) => one !== name),
   ),
 });
-/** A `docker` that answers `compose` otherwise. */
+/** A `docker` with another `compose`. */
 const withCompose = (name: string, answer: string): NodeJS.ProcessEnv => {
   const folder = programs(join(scratch, name), ['node', 'openssl', 'flock']);
   const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
@@ -204,7 +204,7 @@ describe('as another user', () => {
     expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
     expectNothing();
     removeFolder();
-    // Nor the one it would be made in.
+    // Nor its parent directory.
     expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
     expect(existsSync(site.folder)).toBe(false);
   });
@@ -309,7 +309,7 @@ describe('directories without write access', () => {
   });
 });
 
-/** Fills a small file system up so far that `pages` of 4 kB are left. */
+/** Fills a small file system until `pages` of 4 kB are free. */
 function fill(folder: string, pages: number): void {
   const free = Number(
     execFileSync('df', ['--output=avail', '-k', folder], { encoding: 'utf8' }).split('\n')[1],
@@ -352,14 +352,14 @@ describe.sequential('a full disk', () => {
       const run = await applyIn(site.folder, site.env, SKIP);
       expectWords(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
-      // All or nothing of the site itself; secrets come first and may be there whole.
+      // All files of the site or none; secrets are written first and may be complete.
       const files = filesIn(site.folder).filter(
         (path) => !path.startsWith('.fedi/') && path !== 'secrets.json',
       );
       if (files.length > 0) expect(files).toEqual(WHOLE);
       if (existsSync(join(site.folder, 'secrets.json')))
         expect(Object.keys(secretsOf(site.folder))).toContain('snac.seal');
-      // A disk that holds the whole set may be full only after the start: for a receipt.
+      // A disk with room for the whole set may be full only after the start, at the receipt.
       if (files.length === 0) expect(site.containers()).toEqual({});
     });
 
@@ -384,7 +384,7 @@ describe.sequential('a full disk', () => {
     } while (pages < 120);
     expect(run.code).toBe(0);
     expect(run.events.at(-1)).toMatchObject({ proven: true });
-    // The first marker that reached the disk is the one that stayed.
+    // The first marker written to the disk must stay.
     expect(new Set([...secrets, secretsOf(site.folder)['snac.seal']?.value]).size).toBe(1);
     expect(await logsIn(site, secretsOf(site.folder)['snac.admin']?.value ?? '')).toBe(true);
   });
@@ -458,7 +458,7 @@ describe.sequential('unusual hosts on which a first run succeeds', () => {
       'unchanged',
       'end',
     ]);
-    // Caddy reads the folder that we see, not another that the engine made of the path.
+    // Caddy must read the same directory, not another one that the engine derived from the path.
     expect(docker('exec', site.containers()['caddy'] ?? '', 'cat', '/etc/caddy/Caddyfile')).toBe(
       readFileSync(join(odd, 'caddy/Caddyfile'), 'utf8').trim(),
     );
@@ -506,7 +506,7 @@ describe.sequential('unusual hosts on which a first run succeeds', () => {
     expect(
       docker('ps', '--all', '--quiet', '--filter', 'label=com.docker.compose.project=test-host-stray'),
     ).toBe('');
-    // Another host's settings make no other files.
+    // Settings of another host do not change the files.
     const again = await applyIn(site.folder, { ...site.env, LANG: 'de_DE.UTF-8', TZ: 'nowhere/at_all' });
     expect(again.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
@@ -517,7 +517,7 @@ describe.sequential('unusual hosts on which a first run succeeds', () => {
         env: site.env,
       }),
     );
-    // The wizard has nobody to ask and says what is missing.
+    // The wizard cannot prompt and reports the missing answers.
     const empty = join(parent, 'empty');
     const run = await behind(['sh', '-c', 'exec "$@" <&-', 'sh'], ['--dir', empty], { env: environment() });
     expectWords(run, 2, /Domain of snac is missing/);

@@ -1,6 +1,6 @@
 /**
- * A first run of Mastodon and of Pixelfed that is killed: the tool at every step of the app's own, and the database during its
- * first initialisation. The points that all apps share are those of kill.test.ts.
+ * A first run of Mastodon and of Pixelfed that is killed: the tool at every step of the app, and the database during its
+ * first initialisation. kill.test.ts has the points that all apps share.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,19 +25,19 @@ interface Subject {
   readonly addresses: readonly [number, number];
   readonly accounts: (site: TestSite) => string[];
   readonly logsIn: (site: TestSite, password: string) => Promise<boolean>;
-  /** What a step that ran twice would have made twice. */
+  /** Counts that would double if a step ran twice. */
   readonly expectOnce?: (site: TestSite) => void;
   readonly steps: readonly string[];
   readonly acts: readonly string[];
   readonly databases: readonly Database[];
 }
 
-/** A moment at which a kill leaves what looks like a database and is none. */
+/** A moment at which a kill leaves an incomplete database that looks complete. */
 interface Database {
   readonly service: string;
   readonly when: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Path in the container of a script to replace by one that does not return. */
+  /** Path in the container of a script that is replaced by one that does not return. */
   readonly hold?: string;
   readonly reached: (container: string) => boolean;
 }
@@ -108,7 +108,7 @@ const SUBJECTS: readonly Subject[] = [
 const shownBy = (run: Run): string | undefined =>
   run.events.find(({ event }) => event === 'admin')?.['password'] as string | undefined;
 
-/** What has to be true of a site whose first run has completed. */
+/** Checks a site whose first run has completed. */
 async function expectWhole(
   { id, accounts, logsIn, expectOnce }: Subject,
   site: TestSite,
@@ -151,7 +151,7 @@ describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
           expect(foreverOf(site.folder)).toMatchObject(forever);
           forever = foreverOf(site.folder);
         }
-        // The kinds that were met: a hook that no longer finds them would kill nothing.
+        // The kinds of points that were reached: a hook that misses them would kill nothing.
         const died = readFileSync(once, 'utf8').trim().split('\n');
         expect(died).toEqual(
           expect.arrayContaining([
@@ -188,7 +188,7 @@ describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
             if (step !== 'up' || state !== 'start') return;
             void until(when, () => {
               if (!reached(container)) return false;
-              // Only the first start is held: the run starts the container again.
+              // Only the first start is blocked: the run starts the container again.
               if (hold !== undefined) writeFileSync(script, '#!/bin/sh\n');
               docker('kill', '--signal', 'KILL', container);
               return (killed = true);

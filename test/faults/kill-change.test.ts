@@ -1,4 +1,4 @@
-/** kill -9 while a change is applied to a site that runs: afterwards its answers are the old ones or the new ones, and a re-run completes them. */
+/** kill -9 while a change is applied to a running site: afterwards its answers are the old or the new ones, and the next run completes them. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const modeNow = (): Mode | undefined =>
   (['none', 'catcher'] as const).find((mode) => texts[mode] === site.read('fedi.yaml'));
 const other = (mode: Mode): Mode => (mode === 'none' ? 'catcher' : 'none');
 
-/** As a person would: the same command again, without saying the answers anew. */
+/** The same command again, as an administrator would run it, without the answers. */
 async function expectCompletes(): Promise<Mode> {
   const run = await tool(['apply', '--dir', site.folder, '--json'], { env: environment() });
   expect(run.stderr).toBe('');

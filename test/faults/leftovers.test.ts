@@ -1,4 +1,4 @@
-/** All servers on one site, changed several times and removed: the engine is as it was before. */
+/** A site with all apps, changed several times and removed: the engine is as before. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL and a Redis elsewhere whose certificates are checked: by the programs, variables and roots that Mastodon has.
- * A test CA takes the place of the public ones, in a separate image.
+ * An external PostgreSQL and Redis with verified certificates: by the programs, variables and CA certificates of Mastodon.
+ * A test CA replaces the public ones, in a separate image.
  */
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPA
 /** The address in the certificates. */
 const host = subnet.replace(/\d+\/\d+$/, '1');
 
-/** The settled answers and a store, for these addresses; an image that trusts the CA or not. */
+/** Resolved answers and a store for these URLs; the image trusts the CA or not. */
 async function site(urls: { database: string; redis: string }, image = TRUSTING) {
   const resolved = await resolve([
     new Map(

@@ -1,4 +1,4 @@
-/** Every check of the host that a machine can break, broken for real: names, containers' way out, engines, registries, clocks, swap. */
+/** Every check that can fail on a real host: names, connections from containers, engines, registries, clocks, swap. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -68,13 +68,13 @@ describe('names, with our own DNS server and interfaces', () => {
     try {
       ip('link', 'delete', LINK);
     } catch {
-      // It was not there.
+      // It did not exist.
     }
   };
   afterEach(withoutLink);
   afterAll(() => dns.close());
 
-  /** In a mount namespace of its own, where resolv.conf names our server. */
+  /** In a separate mount namespace, where resolv.conf names our server. */
   const dryRun = (zone: Zone, ...argv: string[]): Promise<Run> => {
     dns.zone = zone;
     return behind(
@@ -132,7 +132,7 @@ describe('from a real container', () => {
       id,
       contextOf(directory(url), { engine: await connect(), caddy: IMAGES.FEDI_IMAGES_CADDY, ...more }),
     );
-  // Node does not list an interface that nothing is plugged into.
+  // Node does not list an interface without a connection.
   const shown = execFileSync('ip', ['-4', '-oneline', 'address', 'show', 'docker0'], { encoding: 'utf8' });
   const gateway = /inet ([\d.]+)/.exec(shown)?.[1] ?? '';
 
@@ -262,7 +262,7 @@ describe('a separate engine', () => {
   beforeAll(async () => {
     tmpfs(root, 'size=128m,nr_inodes=3000');
     // prettier-ignore
-    // In a network of its own: this one's bridge is not for it to remove.
+    // In a separate network namespace, so that it cannot remove this engine's bridge.
     engine = spawn('unshare', ['--net', 'dockerd', '--host', `unix://${socket}`, '--data-root', join(root, 'data'),
       '--exec-root', join(root, 'exec'), '--pidfile', join(root, 'pid'), '--bridge', 'none',
       '--iptables=false', '--storage-driver', 'vfs'], { stdio: 'ignore' });
@@ -279,7 +279,7 @@ describe('a separate engine', () => {
     const context = (...argv: string[]): void => {
       execFileSync('docker', ['context', ...argv], { env, stdio: 'ignore' });
     };
-    // The plugin may be a person's own.
+    // The plugin may be in the user's home.
     const plugins = join(process.env['HOME'] ?? '/root', '.docker/cli-plugins');
     if (existsSync(plugins)) execFileSync('cp', ['-r', plugins, config]);
     context('create', 'other', '--docker', `host=unix://${socket}`);
@@ -351,7 +351,7 @@ describe('doctor, on a running site', () => {
         'tls.mode': 'directory',
         'tls.directory': 'https://ca.fedi-setup-test.example.net/',
       },
-      // Without an image: only the container that runs can have answered.
+      // Without an image: only the running container can have answered.
       { engine: await connect() },
     );
     expect((await runCheck('outside', context))?.found).toMatchObject([
@@ -392,7 +392,7 @@ describe('a swap file', () => {
     try {
       execFileSync('swapoff', [places.file], { stdio: 'ignore' });
     } catch {
-      // It was not on.
+      // It was not enabled.
     }
   };
   const names = (): string[] => Object.keys(snapshot(folder)).toSorted();

@@ -1,4 +1,4 @@
-/** Everything that can happen to a site that runs: to its files, its containers, its directory. One site, proven once, broken many times. */
+/** Everything that can happen to the files, containers and directory of a running site. One site, proven once, broken many times. */
 import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
@@ -42,7 +42,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** As a person would run it on a site that exists: nothing but the directory is given. */
+/** As an administrator runs it on an existing site: with the directory only. */
 const again = (...words: string[]): Promise<Run> =>
   tool(['apply', '--dir', site.folder, '--json', ...words], { env: environment() });
 const inSite = (path: string): string => join(site.folder, path);
@@ -57,7 +57,7 @@ const environmentOf = (service: string): string[] =>
 const compose = (...argv: string[]): void =>
   void execFileSync('docker', ['compose', ...argv], { cwd: site.folder, stdio: 'ignore' });
 
-/** Stopping takes ten seconds, in which Caddy lets its visitors finish. */
+/** Stopping takes ten seconds, in which Caddy finishes open requests. */
 const down = (): void => {
   compose('kill');
   compose('down');
@@ -71,7 +71,7 @@ const expectProven = (run: Run): void => {
 const expectUnchanged = (run: Run): void =>
   expect([run.stderr, run.events.map(({ event }) => event)]).toEqual(['', ['begin', 'unchanged', 'end']]);
 
-/** The run is refused in words, and neither a file nor a container is another one afterwards. */
+/** Expects a refusal with an explanation, and unchanged files and containers. */
 async function expectRefused(run: () => Promise<Run>, code: number, words: RegExp): Promise<void> {
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
@@ -82,7 +82,7 @@ async function expectRefused(run: () => Promise<Run>, code: number, words: RegEx
   expect([snapshot(site.folder), site.containers()]).toEqual(before);
 }
 
-/** Puts a file back as it was after a test that damages it. */
+/** Restores a file after a test that damages it. */
 async function withFile(path: string, text: string | undefined, work: () => Promise<void>): Promise<void> {
   const before = existsSync(inSite(path)) ? readFileSync(inSite(path)) : undefined;
   if (text === undefined) rmSync(inSite(path), { force: true });
@@ -96,7 +96,7 @@ async function withFile(path: string, text: string | undefined, work: () => Prom
 }
 
 beforeAll(async () => {
-  // The answers come by standard input, as env.example says.
+  // The answers come from standard input, as env.example describes.
   const answers = Object.entries(site.env).filter(([name]) => name.startsWith('FEDI_'));
   const run = await tool(['apply', '--dir', site.folder, '--json', '--answers', '-'], {
     env: environment(),
@@ -387,7 +387,7 @@ describe.sequential('the directory', () => {
     cpSync(site.folder, copy, { recursive: true });
     try {
       await expectRefused(() => applyIn(copy, environment()), 3, new RegExp(`belongs to ${site.folder}`));
-      // Nor with a change, which would replace containers.
+      // Nor with a change, which would recreate containers.
       await expectRefused(
         () => applyIn(copy, environment(), ['--mail-mode', 'none']),
         3,
@@ -546,7 +546,7 @@ describe.sequential('the administrator’s own files', () => {
 });
 
 describe.sequential('containers', () => {
-  // What tests before left behind may recreate a container.
+  // Changes of earlier tests may recreate a container.
   beforeAll(async () => expectProven(await again()));
   afterEach(() => {
     rmSync(inSite('env/snac.local.env'), { force: true });
@@ -605,7 +605,7 @@ describe.sequential('containers', () => {
     const run = await tool(['apply', '--dir', site.folder, '--json'], { env: fastClock(environment()) });
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/The container snac is still unhealthy/);
-    // What its health check printed, and what snac printed last.
+    // The output of its health check, and the last output of snac.
     expect(run.stderr).toMatch(/\n {2}\| health check, exit code \d+: /);
     expect(run.stderr).toMatch(/\n {2}\| .*snac/);
     rmSync(inSite('env/snac.local.env'));
@@ -629,7 +629,7 @@ describe.sequential('containers', () => {
       ['prove.snac.webfinger', 'snac'],
       ['prove.snac.login', 'caddy'],
     ] as const) {
-      // Something to do, so that the run gets there.
+      // A change, so that the run reaches that point.
       compose('kill');
       const run = await tool(['apply', '--dir', site.folder, '--json'], {
         env: environment(),
@@ -648,7 +648,7 @@ describe.sequential('containers', () => {
   });
 
   test('killed while the run waits for it: started again', async () => {
-    // It listens where nobody asks, so it never becomes healthy.
+    // It listens on another port, so it never becomes healthy.
     put('env/snac.local.env', 'SNAC_PORT=8002\n');
     const before = site.containers()['snac'];
     const started = (): string =>

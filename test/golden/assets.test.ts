@@ -1,4 +1,4 @@
-/** compose/ and caddy/ as they are shipped: each file complete, valid and tidy by itself, without us. */
+/** compose/ and caddy/ as shipped: each file is complete, valid and formatted on its own. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -76,7 +76,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
         security_opt: ['no-new-privileges:true'],
         logging: { options: { 'max-size': expect.anything() } },
       });
-      // A one-shot has no health; a database prepares its own volume before it gives its rights up.
+      // A one-shot has no health check; a database prepares its volume before it drops its privileges.
       if (service.restart !== 'no')
         expect(service).toMatchObject({ healthcheck: { test: expect.anything() } });
       if (!service.image.includes('postgres')) expect(service).toMatchObject({ cap_drop: ['ALL'] });
@@ -119,7 +119,7 @@ describe('caddy/', () => {
   });
 });
 
-/** Of every reverse_proxy in caddy/, its first line; a snippet of one app stands for its own first line. */
+/** The first line of every reverse_proxy in caddy/; for an app's snippet, that of the snippet. */
 test('every reverse_proxy to an app removes headers that a client must not set', () => {
   const texts = readTree(assetPath('caddy'));
   const blocks = Object.entries(texts)

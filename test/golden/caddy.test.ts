@@ -1,4 +1,4 @@
-/** Caddyfiles: a value is a host or an address, and never becomes a directive. Judged by `caddy adapt`. */
+/** Caddyfiles: a value is a host or an address, and never becomes a directive. Checked by `caddy adapt`. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -18,16 +18,16 @@ const SNIPPET = shipped('Caddyfile')
   .replace('import custom/*.caddy', '');
 const PLAIN = { SNAC_DOMAIN: 'plain.example.org', TLS_EMAIL: 'plain@example.org' };
 
-/** The adapted JSON with every string that is the value, and only that, put back to the plain one. */
+/** The adapted JSON with every string that equals the value replaced by a plain one. */
 const restored = (json: unknown, value: string, plain: string): unknown =>
   JSON.parse(JSON.stringify(json), (_, node: unknown) => (node === value ? plain : node));
 
-/** Values that change more than the place they are put in. */
+/** Values that change more than their own place. */
 function injected(variable: keyof typeof PLAIN, values: readonly string[]): string[] {
   const [baseline, ...results] = adapt(
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
-      // As site.ts makes it of the domain.
+      // As site.ts derives it from the domain.
       fillCaddy(SNIPPET, { ...one, CONFIG_ID: 'none', SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
@@ -72,7 +72,7 @@ describe('text that our parsers accept', () => {
   });
 });
 
-/** Tokens out of what a Caddyfile gives meaning to. */
+/** Tokens with a meaning in a Caddyfile. */
 const tokens = fc
   .array(
     fc.constantFrom(
@@ -122,7 +122,7 @@ describe('any text', () => {
     expect(injected('TLS_EMAIL', values)).toEqual([]);
   });
 
-  // As a site's address these are more than a name. parseDomain stops them today; the encoder, which is said to, does not.
+  // As a site's address these are more than a name. parseDomain refuses them; the encoder does not.
   test.each(['http://x.org', ':8080', 'x.org:8443', 'x.org/path', 'x.org\u0085y.org'])(
     'as a domain: %s',
     (value) => {

@@ -23,7 +23,7 @@ interface Read {
   >;
 }
 
-/** What Compose makes of a text; HOME and X are set in its environment to show any interpolation. */
+/** A text as Compose reads it; HOME and X are set in its environment to reveal interpolation. */
 function read(text: string): Read {
   const folder = tempFolder();
   writeTree(folder, { 'compose.yaml': text });
@@ -57,7 +57,7 @@ describe('parseCompose', () => {
     ['${a}', '${a}'],
     ['${A-other}', '${A-other}'],
     ['${A:?needed}', '${A:?needed}'],
-    // Compose's own way to write one; it is doubled again when printed.
+    // Compose's own escape; it is doubled again when printed.
     ['$$', '$'],
     ['$', '$'],
     ['$(id)', '$(id)'],
@@ -143,7 +143,7 @@ describe('printCompose', () => {
 
   test('Compose reads every value back unchanged', () => {
     fc.assert(
-      // Compose itself refuses control characters and leaves others out of JSON; those never come from our parsers.
+      // Compose refuses control characters and omits others in JSON; our parsers never return those.
       fc.property(fc.array(nastyText, { minLength: 200, maxLength: 200, size: 'max' }), (values) => {
         const wanted = values.map((value) => value.replaceAll(/[^\P{C}\t\n\r]/gu, '?'));
         const back = read(print(wanted)).services['a'];

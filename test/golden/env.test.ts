@@ -1,4 +1,4 @@
-/** Env files, read back by those who will read them: Compose, and a container. */
+/** Env files, read back by Compose and in a container. */
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Rendered sites, for people to read and for Compose and Caddy to judge. Every combination is linted; some are kept below sites/
- * (`npx vitest run --project golden -u` writes them anew: look at the diff).
+ * Rendered sites, for review, and checked by Compose and Caddy. Every combination is checked; some are stored below sites/
+ * (`npx vitest run --project golden -u` writes them again: review the diff).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -21,7 +21,7 @@ interface Row {
   readonly answers: Readonly<Record<string, string>>;
   readonly images?: 'loaded' | 'pulled';
   readonly custom?: string;
-  /** Kept below sites/. */
+  /** Stored below sites/. */
   readonly kept: boolean;
 }
 
@@ -54,7 +54,7 @@ const row = (tls: string, mail: string, bind: string, kept: boolean, more: Parti
   ...more,
 });
 
-/** The size is named: left out, it would follow from the memory of the machine that runs the tests. */
+/** The size is set: its default depends on the memory of the test machine. */
 const MASTODON: Answers = {
   apps: 'mastodon',
   'apps.mastodon.domain': 'social.example.org',
@@ -83,7 +83,7 @@ const S3: Answers = {
 };
 const { 'mail.user': _user, ...withoutLogin } = smtp('25', 'none');
 
-/** Every condition of Mastodon's stack by itself, and some together. */
+/** Every condition of Mastodon's stack alone, and some together. */
 const MASTODON_ROWS: readonly Row[] = [
   // Local media, real certificates, no mail: what everything else is a change of.
   mastodon('local', {}, true),
@@ -131,7 +131,7 @@ const MASTODON_ROWS: readonly Row[] = [
   }),
   mastodon('proxy', { 'tls.mode': 'proxy', 'apps.mastodon.web-domain': 'web.example.org' }, true),
   mastodon('ipv6', { bind: '::1' }),
-  // Split and S3 and mail and the other domain at once: conditions that edit the same services.
+  // Split, S3, mail and a separate web domain together: conditions that edit the same services.
   mastodon('all-at-once', {
     ...S3,
     ...smtp('587', 'starttls'),
@@ -235,7 +235,7 @@ const PIXELFED_ROWS: readonly Row[] = [
   ),
 ];
 
-/** Every certificate with every mail; kept where bind goes round. */
+/** Every TLS mode with every mail mode; stored for one of each `bind`. */
 const ROWS: readonly Row[] = [
   ...['acme', 'internal'].flatMap((tls, t) =>
     Object.keys(MAIL).flatMap((mail, m) =>
@@ -252,7 +252,7 @@ const ROWS: readonly Row[] = [
   ...PIXELFED_ROWS,
 ];
 
-/** What the person sees in the directory: without our own folder, with their snippet. */
+/** The files in the directory: without `.fedi`, with the administrator's snippet. */
 const filesOf = ({ files }: RenderedSite, { custom }: Row): Record<string, string> => ({
   ...Object.fromEntries(
     files.filter(({ path }) => !path.startsWith('.fedi/')).map(({ path, text }) => [path, text]),

@@ -1,4 +1,4 @@
-/** Several servers on one host: one more, one less, one broken; the others never notice. */
+/** Several apps on one host: one is added, removed or broken; the others are not affected. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { docker, testSite, tool } from '../support/site.ts';

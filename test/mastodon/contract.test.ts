@@ -1,5 +1,5 @@
 /**
- * What our stack takes for granted about Mastodon's images, as one table: shape, refusals, commands with their words and
+ * What our stack assumes about Mastodon's images, as one table: files, refusals, commands with their output and
  * exit codes, endpoints, jobs. It runs on the official images where they are loaded and on the stand-ins otherwise
  * (MASTODON_IMAGES=stand-in forces those), so that neither we nor a stand-in drifts from the original.
  */
@@ -24,7 +24,7 @@ const ALICE = `alice@${MAIL_DOMAIN}`;
 const READY = 'tmp/sidekiq_process_has_started_and_will_begin_processing_jobs';
 const JSON_LD = { Accept: 'application/activity+json' };
 
-/** What earlier rows leave for later ones. */
+/** Values that earlier rows pass to later ones. */
 const left = { password: '', code: '', client: { client_id: '', client_secret: '' }, token: '', status: '' };
 
 const runs = (line: string, wanted: Wanted, stdin?: string): Row => [
@@ -35,7 +35,7 @@ const runs = (line: string, wanted: Wanted, stdin?: string): Row => [
 const tootctl = (line: string, wanted: Wanted): Row => runs(`tootctl ${line}`, wanted);
 const ruby = (script: string, wanted: Wanted): Row => runs('bundle exec rails runner -', wanted, script);
 
-/** Without network: what it refuses before it needs anybody. */
+/** Without a network: refusals that need no other service. */
 const refuses = (what: string, argv: string, env: Readonly<Record<string, string>>, stderr: RegExp): Row => [
   `${what}: \`${argv}\` ends with 1`,
   () => expectEnd(on.alone(argv.split(' '), env), { code: 1, stderr }),
@@ -884,7 +884,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         const { socket, head } = await stream('/api/v1/streaming?stream=user', bearer());
         const text = `live at ${Date.now()}`;
         const live = firstMessage(socket, head, (message) => message.includes(text), 60_000);
-        // Subscribing takes a moment, and what comes before it is lost.
+        // Subscribing takes a moment, and earlier events are lost.
         await delay(1000);
         const reply = await on.web(
           '/api/v1/statuses',

@@ -1,4 +1,4 @@
-/** Mastodon's data where the person wants them: on servers of their own, and in directories of their own. */
+/** Mastodon's data on external servers, and in data directories. */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ const failed = (run: Run): unknown[] =>
 describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, () => {
   const site = testSite('external', 78, 'social.fedi.test');
   const servers = ['test-external-postgres', 'test-external-redis'];
-  // Published on the address by which containers reach this host: elsewhere is another machine to them.
+  // Published on the address by which containers reach this host: to them it is another machine.
   const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
   const host = subnet.replace(/\d+\/\d+$/, '1');
   const secret = encodeURIComponent(PASSWORD);
@@ -239,12 +239,12 @@ describe.sequential('custom data directories and a custom password', { timeout: 
   });
 
   test('first run to the receipt: the data are there, with the app’s owner', async () => {
-    // As on a disk of its own: root's, and not empty.
+    // Like a separate disk: owned by root, and not empty.
     mkdirSync(join(disks, 'media/lost+found'), { recursive: true, mode: 0o755 });
     const run = await site.apply([], { env });
     expect(failed(run)).toEqual([]);
     expect(run.code).toBe(0);
-    // The receipt logged in with it, and nobody is shown what they chose.
+    // The receipt logged in with it; a chosen password is not shown.
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
     expect(run.stdout + run.stderr).not.toContain('böse');
     expect(statSync(join(disks, 'db/pgdata/PG_VERSION')).uid).toBe(999);

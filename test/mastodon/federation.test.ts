@@ -11,7 +11,7 @@ import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
 import { openProofs } from '../support/mastodon-site.ts';
 import { testSite, tool } from '../support/site.ts';
 
-/** Mastodon starts for minutes on a busy machine. */
+/** Mastodon takes minutes to start on a busy machine. */
 const START_MS = 30 * 60_000;
 const DELIVERY_MS = 3 * 60_000;
 const BIG = 'big.fedi.test';

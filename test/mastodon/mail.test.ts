@@ -1,4 +1,4 @@
-/** Mail that really leaves: Mastodon sends, a real Postfix takes it or refuses, and every refusal has its words. */
+/** Real outgoing mail: Mastodon sends, Postfix accepts or refuses, and every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import type { Run } from '../support/site.ts';
 const PATIENCE_MS = 30 * 60_000;
 const DELIVERY_MS = 60_000;
 
-// First, since one that an aborted run left behind holds the site's network.
+// Removed first: a leftover of an aborted run would block the site's network.
 const server = await postfix('test-mail-postfix');
 const site = testSite('mail', 77, 'mail-test.fedi.test');
 const ADDRESS = 'anna@fedi.test';
@@ -39,7 +39,7 @@ const proof = (run: Run): Run['events'][number] | undefined =>
   run.events.find((event) => event.event === 'proof' && event['id'] === 'mail');
 const open = (run: Run): unknown[] =>
   run.events.filter((event) => event.event === 'proof' && event['ok'] !== true).map(({ id }) => id);
-/** Waits for the first mail, which the server takes a moment before it lies in the mailbox. */
+/** Waits for the first mail: the server delivers it a moment after it accepted it. */
 async function arrived(): Promise<string[]> {
   const deadline = Date.now() + DELIVERY_MS;
   while (subjects().length === 0) {
@@ -53,7 +53,7 @@ const subjects = (): string[] =>
 let prior: Run;
 const seen = (): string => String(proof(prior)?.['seen']);
 
-/** Applies other mail answers; the services that got another container. */
+/** Applies other mail answers; returns the services with a new container. */
 async function change(env: NodeJS.ProcessEnv): Promise<string[]> {
   const before = site.containers();
   prior = await site.apply([], { env });
@@ -64,7 +64,7 @@ async function change(env: NodeJS.ProcessEnv): Promise<string[]> {
     .toSorted();
 }
 
-/** What has the variables of mail in its environment; nothing waits for these two, so nothing else is made anew with them. */
+/** Services with mail variables. No service depends on these two, so no other is recreated. */
 const SENDERS = ['mastodon_sidekiq', 'mastodon_web'];
 
 describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
@@ -123,7 +123,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
 
   test('25 without TLS and log-in', async () => {
     server.empty();
-    // A saved answer is taken back in the file, as a person does.
+    // A saved answer is removed from the file, as an administrator does.
     writeFileSync(join(site.folder, 'fedi.yaml'), site.read('fedi.yaml').replace(/^ {2}user: .*\n/m, ''));
     await change(smtp({ FEDI_MAIL_PORT: '25', FEDI_MAIL_SECURITY: 'none' }));
     expect(seen()).toContain(`accepted by ${MAIL_HOST}:25 for ${ADDRESS}`);
@@ -147,7 +147,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(seen()).toContain(`rejected the log-in of ${MAIL_USER}`);
     expect(`${prior.stdout}${prior.stderr}`).not.toContain('half');
     expect(subjects()).toEqual([]);
-    // Nothing was sent yet, so `prove` sends without being asked.
+    // Nothing was sent yet, so `prove` sends without a flag.
     const again = await tool(['prove', '--dir', site.folder, '--json'], { env: base });
     expect(again.code).toBe(5);
     expect(proof(again)).toMatchObject({ ok: false });
@@ -174,7 +174,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       from: 'notifications@fedi.test',
       ...more,
     }));
-    // One Rails for all of them: its start takes longer than they do.
+    // One Rails process for all of them: its start takes longest.
     const settings = mails.map(({ host, port: number, security, user, from }) => ({
       address: host,
       port: number,

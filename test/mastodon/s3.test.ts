@@ -1,4 +1,4 @@
-/** Mastodon with its media in a bucket: the real SDK uploads to a server that checks signatures; every refusal has its words. */
+/** Mastodon with its media in a bucket: the real SDK uploads to a server that checks signatures; every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const CONFIG: S3Config = {
   region: 'eu-test-1',
   keys: { AKIATEST: { secret: SECRET } },
   buckets: {
-    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    // Each object has a public ACL; checksums of newer SDKs are refused, as by older servers.
     media: { cors: '*', checksums: false },
     // Public by a policy, no ACLs.
     policy: { cors: '*', acl: false, public: true },
@@ -39,7 +39,7 @@ const env: NodeJS.ProcessEnv = {
 };
 afterAll(() => site.remove());
 
-/** The provider: behind the site's own ingress, under names that the site's containers and the receipt find there. */
+/** The provider: behind the site's own ingress, under names that the site's containers and the receipt resolve to it. */
 function addProvider(): void {
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   writeFileSync(
@@ -68,7 +68,7 @@ https://media.fedi.test {
   );
 }
 
-/** What the provider was asked since the last time. */
+/** Requests to the provider since the last call. */
 let told = 0;
 function asked(): S3Line[] {
   const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
@@ -103,7 +103,7 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
     expect(String(proof(run, 'upload')['seen'])).toContain(
       'https://objects.fedi.test/media/media_attachments/',
     );
-    // Mastodon's own SDK, not only our proof.
+    // With Mastodon's own SDK, not only with our proof.
     const uploads = asked().filter(
       ({ method, path }) => method === 'PUT' && path.includes('/media_attachments/'),
     );
@@ -120,7 +120,7 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
   test.skipIf(!isOfficial)(
     'a long sound file: uploaded in parts, read and compressed by Sidekiq, deleted',
     () => {
-      // As an upload by the API does it: stored as it came, the rest is Sidekiq's.
+      // Like an upload by the API: stored as received, then processed by Sidekiq.
       const script = `
 path = '/tmp/long.wav'
 system('ffmpeg', '-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'sine=frequency=440:duration=190', '-ar', '44100', '-ac', '1', path, exception: true)
@@ -146,7 +146,7 @@ media.destroy!
       const whole = (method: string): S3Line[] =>
         lines.filter((one) => one.method === method && /\/original\/[^?]+$/.test(one.path));
       expect(lines.filter(({ path }) => path.includes('partNumber=')).length).toBeGreaterThan(2);
-      // The first is in parts; the smaller one comes from Sidekiq, which had to read the first.
+      // The first is uploaded in parts; Sidekiq reads it and uploads the smaller one.
       expect(whole('GET').length).toBeGreaterThan(0);
       expect(whole('PUT').length).toBeGreaterThan(0);
       expect(whole('DELETE').length).toBeGreaterThan(0);
@@ -208,7 +208,7 @@ end
     expect(renewed).toEqual(expect.arrayContaining(['mastodon_sidekiq', 'mastodon_web']));
     for (const service of ['mastodon_db', 'mastodon_valkey', 'caddy', 's3', 'mastodon_assets'])
       expect(renewed).not.toContain(service);
-    // What was uploaded to this host before is still served from here.
+    // Earlier uploads on this host are still served from here.
     expect(site.read('compose.yaml')).toContain('mastodon_system:/opt/mastodon/public/system');
     if (!isOfficial) return;
     expect(failed(run)).toEqual([]);

@@ -1,4 +1,4 @@
-/** Mastodon from nothing to the receipt, every way of coming back, and its own tool, on the real engine. */
+/** Mastodon from an empty directory to the receipt, all kinds of later runs, and its own tool, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,7 +16,7 @@ const PATIENCE_MS = 30 * 60_000;
 const site = mastodonSite('mastodon', 71);
 afterAll(() => site.remove());
 
-/** As a person would run it on a site that exists: nothing but the directory is given. */
+/** As an administrator runs it on an existing site: with the directory only. */
 const again = (...words: string[]): Promise<Run> =>
   tool(['apply', '--dir', site.folder, '--json', ...words], { env: environment() });
 const prove = (): Promise<Run> => tool(['prove', '--dir', site.folder, '--json'], { env: environment() });
@@ -32,7 +32,7 @@ function expectProven(run: Run): void {
 const expectUnchanged = (run: Run): void =>
   expect([run.stderr, run.events.map(({ event }) => event)]).toEqual(['', ['begin', 'unchanged', 'end']]);
 
-/** Refused in words that say what to do, and neither a file nor a container is another one afterwards. */
+/** Expects a refusal that says what to do, and unchanged files and containers. */
 async function expectRefused(run: () => Promise<Run>, code: number, ...words: RegExp[]): Promise<void> {
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
@@ -73,7 +73,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       'streaming',
       'tidy',
     ]);
-    // Before anybody else logs in: the receipt has left nothing behind.
+    // Before any other log-in: the receipt must have left nothing.
     for (const what of [
       'statuses where deleted_at is null',
       'session_activations',
@@ -86,7 +86,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(password).toMatch(/^[0-9a-f]{32}$/);
     expect(await mastodonLogsIn(site, password)).toBe(true);
     expect(await mastodonLogsIn(site, 'another one')).toBe(false);
-    // Of all secrets only this one is ever said.
+    // This is the only secret that is printed.
     const said = `${run.stdout}${run.stderr}`;
     for (const [name, { value }] of Object.entries(secretsOf(site.folder)))
       if (name !== 'mastodon.admin') expect([name, said.includes(value)]).toEqual([name, false]);
@@ -215,7 +215,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual({});
     compose('up', '--detach', '--wait', '--quiet-pull');
     expectProven(await prove());
-    // The password is still the owner's own.
+    // The owner's password is unchanged.
     expect(await mastodonLogsIn(site, password)).toBe(true);
     expectUnchanged(await again());
   });
@@ -239,7 +239,7 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
   test('quotes, spaces and dollars arrive unchanged', async () => {
     const { code, stderr } = await tootctl([ODD]);
     expect(code).toBe(1);
-    // Thor names the word it does not know as Ruby writes it.
+    // Thor prints the unknown word in Ruby's syntax.
     const [, quoted = ''] = /Could not find command (".*")\./.exec(stderr) ?? [];
     expect(quoted.replaceAll(/\\(.)/g, '$1')).toBe(`"${ODD}"`);
   });
@@ -280,7 +280,7 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
       ]);
       const piped = await tootctl(['self-destruct'], `${site.domain}\nno\n`);
       expect([piped.code, piped.stderr]).toEqual([1, expect.stringContaining('Operation cancelled.')]);
-      // The container that it needed is gone again, and web is as it was left.
+      // The one-shot container is removed again, and web is still stopped.
       expect(site.containers()).toEqual(ids);
       expect(docker('inspect', '--format', '{{.State.Running}}', ids['mastodon_web'] ?? '')).toBe('false');
     } finally {
@@ -437,7 +437,7 @@ describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
     const twice = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
     expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('already exists')]);
 
-    // Lost, and put back: the site is the same one.
+    // Restored: the site is the same.
     renameSync(inSite('secrets.json'), inSite('secrets.lost'));
     try {
       await expectRefused(() => again(), 3, /secrets\.json/);
@@ -476,7 +476,7 @@ describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
     docker('volume', 'rm', volume);
     compose('up', '--detach', '--wait');
     expectProven(await prove());
-    // The one that lost its data is the only one that was made anew.
+    // Only the container that lost its data was recreated.
     const after = site.containers();
     expect(after['mastodon_db']).toBe(before['mastodon_db']);
     expectUnchanged(await again());

@@ -1,4 +1,4 @@
-/** Mastodon with its pages on another domain than its handles, for one person alone: both doors, and what leads to which. */
+/** A single-user Mastodon with a separate web domain: both domains, and the redirects between them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';

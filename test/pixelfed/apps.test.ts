@@ -1,4 +1,4 @@
-/** Mastodon, Pixelfed and snac behind one Caddy: each proven, none in the way of another, more and less of them. */
+/** Mastodon, Pixelfed and snac behind one Caddy: each is proven, isolated from the others, added and removed. */
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
@@ -18,7 +18,7 @@ afterAll(() => site.remove());
 
 const command = (...words: string[]): Promise<Run> =>
   tool([...words, '--dir', site.folder, '--json'], { env });
-/** App → what its receipt found wrong. */
+/** App → failed proofs of its receipt. */
 const open = (run: Run): Record<string, unknown[]> => {
   const apps: Record<string, unknown[]> = {};
   for (const { event, app, id, ok, seen } of run.events)
@@ -28,7 +28,7 @@ const open = (run: Run): Record<string, unknown[]> => {
 const own = (prefix: string): Record<string, string> =>
   Object.fromEntries(Object.entries(site.containers()).filter(([name]) => name.startsWith(prefix)));
 
-/** SIGKILL as soon as an event comes. */
+/** SIGKILL at an event. */
 const killedAt = (when: (event: Run['events'][number]) => boolean, ...words: string[]): Promise<Run> =>
   tool([...words, '--dir', site.folder, '--json'], {
     env,
@@ -147,7 +147,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       const run = await command('add', 'pixelfed');
       expect(run.code, run.stderr).toBe(0);
       expect(open(run)).toEqual(ALL);
-      // The account is the one from before: nothing is made, no password shown.
+      // The account is the earlier one: none is created, no password is shown.
       expect(run.events.filter(({ event, id }) => event === 'act' && id === 'pixelfed.admin')).toEqual([]);
       expect(run.events.filter(({ event }) => event === 'admin')).toEqual([]);
       expect((await command('add', 'pixelfed')).stderr).toContain('This site already runs Pixelfed.');

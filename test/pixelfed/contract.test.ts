@@ -1,6 +1,6 @@
 /**
- * What our stack takes for granted about Pixelfed's image, as one table: shape, entry point, commands with their words and
- * exit codes (those that lie too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
+ * What our stack assumes about Pixelfed's image, as one table: files, entry point, commands with their output and
+ * exit codes (wrong ones too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const PASSWORD = 'a password of the tests';
 const JSON_LD = { Accept: 'application/activity+json' };
 const JSON_ONLY = { Accept: 'application/json' };
 
-/** What earlier rows leave for later ones. */
+/** Values that earlier rows pass to later ones. */
 const left = { client: { client_id: '', client_secret: '' }, code: '', token: '', media: '', status: '' };
 
 const artisan = (line: string, wanted: Wanted, service = 'pixelfed_web'): Row => [
@@ -50,7 +50,7 @@ const UNKNOWN = /Unauthenticated/;
 
 const bearer = (): Record<string, string> => ({ ...JSON_ONLY, Authorization: `Bearer ${left.token}` });
 
-/** A browser whose addresses lead to web itself. */
+/** A browser that resolves all names to web itself. */
 const browser = new Browser(
   (async (url: string, options?: RequestOptions) =>
     on.web(new URL(url).pathname + new URL(url).search, options)) as Client,
@@ -442,7 +442,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         version: expect.stringMatching(/^[\d.]+ \(compatible; Pixelfed [\d.]+\)$/),
         configuration: { statuses: { max_media_attachments: 2 } },
         rules: RULES.map((text, i) => ({ id: String(i + 1), text })),
-        // No variable leads elsewhere.
+        // No variable changes this location.
         thumbnail: expect.stringMatching(/^(https:.*)?\/storage\/headers\/default\.jpg$/),
       },
     }),

@@ -1,4 +1,4 @@
-/** Pixelfed's data where the person wants them: in PostgreSQL, and on servers of their own. */
+/** Pixelfed's data in PostgreSQL, and on external servers. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { accountsIn, openProofs, pixelfedSite, sqlIn } from '../support/pixelfed-site.ts';
@@ -74,7 +74,7 @@ describe.sequential('PostgreSQL in its own container', { timeout: PATIENCE_MS },
   });
 });
 
-// Published on the address by which containers reach this host: elsewhere is another machine to them.
+// Published on the address by which containers reach this host: to them it is another machine.
 const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
 const HOST = subnet.replace(/\d+\/\d+$/, '1');
 const SECRET = encodeURIComponent(PASSWORD);
@@ -281,7 +281,7 @@ describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
     expect(refused.code).toBe(3);
     expect(refused.stderr).toContain('that fedi-setup did not create');
     pg('drop table users');
-    // A number is taken with the one after it, for the cache.
+    // A database number is claimed with the next one, for the cache.
     for (const [number, said] of [
       [2, `The data in number 3 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [4, `The data in number 4 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],

@@ -1,4 +1,4 @@
-/** Pixelfed taken off a site and put back: what goes, what stays until it is asked for, and the other server untouched. */
+/** Pixelfed removed from a site and added again: what is removed, what stays, and the other server unchanged. */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const env: NodeJS.ProcessEnv = { ...site.env, ...pixelfed };
 delete env['FEDI_APPS'];
 afterAll(() => {
   site.remove();
-  // What is in it belongs to the app's user.
+  // Its content belongs to the app's user.
   rmSync(disk, { recursive: true, force: true });
 });
 
@@ -97,7 +97,7 @@ describe.sequential('Pixelfed is removed', () => {
     expect(site.read('fedi.yaml')).toMatch(/^ *# .*pix\.fedi\.test/m);
     expect(await served()).toBe(false);
     expect((await command('apply')).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
-    // Nothing runs of it that would hold its data.
+    // None of its containers runs and uses its data.
     expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed', '--dry-run')).code).toBe(
       0,
     );
@@ -122,7 +122,7 @@ describe.sequential('Pixelfed is removed', () => {
     expect(own('snac')).toEqual(snac);
     expect(run.events.find(({ id, state }) => id === `volume.${site.name}_pixelfed_storage` && state === 'done')).toMatchObject({ note: `data stay in ${join(disk, 'media')}: sudo rm -r ${join(disk, 'media')}` }); // prettier-ignore
     expect(readdirSync(join(disk, 'media/app/public'))).toContain('avatars');
-    // Once more there is nothing of it.
+    // Nothing of it is left.
     expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed')).code).toBe(2);
   });
 

@@ -1,4 +1,4 @@
-/** Secrets made anew on a site that runs: nothing is lost, whoever kept the old one is told, the receipt says so. */
+/** Rotated secrets on a running site: no data are lost, the servers get the new value, the receipt confirms it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ const same = (before: Record<string, string>): string[] =>
   Object.entries(site.containers())
     .filter(([name, id]) => before[name] === id)
     .map(([name]) => name);
-/** Whether a server takes a password over its network. */
+/** Whether a server accepts a password over its network. */
 const takes = (service: string, script: string, password: string): boolean => {
   try {
     docker('exec', '--env', `PASSWORD=${password}`, site.containers()[service] ?? 'none', 'sh', '-c', script);
@@ -64,7 +64,7 @@ describe.sequential('secrets rotate', () => {
       expect(run.code).toBe(0);
       const { value, coming, superseded } = entry(name);
       expect(value).not.toBe(old);
-      // Proven, the change has no way back to the old one.
+      // After a successful proof the old one is deleted.
       expect([coming, superseded]).toEqual([undefined, undefined]);
       for (const text of [value, old]) expect(`${run.stdout}${run.stderr}`).not.toContain(text);
       expect([takes(service, script, old), takes(service, script, value)]).toEqual([false, true]);

@@ -1,4 +1,4 @@
-/** Pixelfed with its media in a bucket that checks signatures: refused before anything is written, used, moved to, left again. */
+/** Pixelfed with its media in a bucket that checks signatures: refusals before anything is written, use, migration to it and back. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -24,7 +24,7 @@ const CONFIG: S3Config = {
   region: 'eu-test-1',
   keys: { AKIATEST: { secret: SECRET }, AKIAREAD: { secret: SECRET, readonly: true } },
   buckets: {
-    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    // Each object has a public ACL; checksums of newer SDKs are refused, as by older servers.
     media: { cors: '*', checksums: false },
     policy: { cors: '*', acl: false, public: true },
     quiet: {},
@@ -39,7 +39,7 @@ const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
   FEDI_PIXELFED_S3_SECRET_KEY: SECRET,
   ...more,
 });
-/** What is wrong with it, and the words that say so. */
+/** The fault, and its message. */
 const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
   ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
   ['a key that nobody knows', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
@@ -103,7 +103,7 @@ describe.sequential('media in a bucket', () => {
     site.remove();
   });
 
-  /** The provider: behind the site's own ingress, under a name that the site's containers and the receipt find there. */
+  /** The provider: behind the site's own ingress, under a name that the site's containers and the receipt resolve to it. */
   function addProvider(): void {
     mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
     writeFileSync(
@@ -124,7 +124,7 @@ describe.sequential('media in a bucket', () => {
   }
 
   let told = 0;
-  /** What the provider was asked since the last time. */
+  /** Requests to the provider since the last call. */
   function asked(): S3Line[] {
     const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
     const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
@@ -168,7 +168,7 @@ describe.sequential('media in a bucket', () => {
     }>();
     return { status, url: media[0]?.url ?? '', preview: media[0]?.preview_url ?? '' };
   };
-  /** Posted by anna, once Horizon has done what it does with it. */
+  /** Posts as anna and waits until Horizon has processed it. */
   async function post(done: (photo: { url: string; preview_url: string }) => boolean): Promise<Photo> {
     token = (
       JSON.parse(
@@ -234,7 +234,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(site.read('fedi.yaml')).not.toContain(SECRET);
     const puts = asked().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
     expect(puts).toHaveLength(2);
-    // The app itself says of each that it is public, in the path of the bucket, without newer checksums.
+    // The app itself sets a public ACL on each, in the bucket's path, without newer checksums.
     for (const { path, status, acl, key, sums } of puts)
       expect({ path, status, acl, key, sums }).toEqual({
         path: expect.stringMatching(/^objects\.fedi\.test\/media\/public\/m\/_v2\//),

@@ -1,4 +1,4 @@
-/** Pixelfed from nothing to the receipt, and every way of coming back, on the real engine. */
+/** Pixelfed from an empty directory to the receipt, and all kinds of later runs, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -71,7 +71,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(sql('select is_admin, email_verified_at is not null, username from users')).toBe('1\t1\tanna');
     expect(sql('select count(*) from instance_actors')).toBe('1');
     expect(sql('select count(*) from oauth_clients where personal_access_client')).toBe('1');
-    // No id of an app can ever be one of a person.
+    // No id of an app may ever be the id of a user.
     expect(Number(sql('select min(id) from oauth_clients'))).toBeGreaterThanOrEqual(1_000_000_000);
     expect(Number(sql('select count(*) from places'))).toBeGreaterThan(1000);
     expect(sql('select @@collation_database')).toBe('utf8mb4_unicode_ci');
@@ -95,7 +95,7 @@ describe.sequential('a site with Pixelfed', () => {
     for (const [, { value }] of secrets) expect(`${shown}\n${processes}`).not.toContain(value.slice(0, 40));
   });
 
-  // Its workers are Horizon's own doing: the stand-in has none.
+  // Horizon starts the workers: the stand-in has none.
   test.runIf(isOfficial)('Horizon has the workers of its size, for any number of queues', () => {
     const processes = docker('top', `${site.name}-pixelfed_horizon-1`, '-eo', 'pid,args').split('\n');
     const workers = processes.filter((line) => line.includes('horizon:work')).length;
@@ -126,7 +126,7 @@ describe.sequential('a site with Pixelfed', () => {
     put('m/run.php', '<?php echo 6 * 7;');
     put('m/run.PHP', '<?php echo 6 * 7;');
     put('m/.hidden', 'hidden');
-    // Whoever has broken into the app can leave links: what they lead to is as Caddy or the app's own container have it.
+    // An intruder in the app can create links; their targets are resolved in Caddy's or in the app's container.
     const links = ['/etc/caddy/sites', '/data/caddy', '../../../../data/caddy'];
     for (const [i, to] of links.entries())
       docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'ln', '-sfn', to, `/var/www/html/storage/app/public/m/link${i}`); // prettier-ignore
@@ -160,7 +160,7 @@ describe.sequential('a site with Pixelfed', () => {
       tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'ports,dns', ...argv], { env });
     const uploads = (run: Run): unknown[] =>
       run.events.filter(({ event, id }) => event === 'finding' && id === 'uploads').map(({ level }) => level);
-    // As somebody at the host: in our own containers not even root may write what is the app’s.
+    // As root of the host: in our containers not even root may write the app’s files.
     const asRoot = (script: string): string =>
       docker('run', '--rm', '--user', '0:0', '--network', 'none', '--volume', `${site.name}_pixelfed_storage:/v`, '--workdir', '/v', '--entrypoint', 'sh', 'fedi-setup/debian:trixie', '-ec', script); // prettier-ignore
     const avatar = async (): Promise<number> =>
@@ -172,7 +172,7 @@ describe.sequential('a site with Pixelfed', () => {
     );
     docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'sh', '-c', 'printf x >storage/app/public/m/closed.png; chmod 600 storage/app/public/m/closed.png'); // prettier-ignore
     expect(await avatar()).toBe(404);
-    // Our Caddy reads what nobody else may.
+    // Our Caddy can read files that no other user can.
     expect((await http()(`https://${site.domain}/storage/m/closed.png`)).status).toBe(200);
     const sick = await doctor();
     expect([sick.code, uploads(sick)]).toEqual([1, ['blocker', 'warning', 'warning']]);
@@ -238,7 +238,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await ask(at, { headers: { 'If-None-Match': etag } })).status).toBe(304);
     expect((await ask(`https://${site.domain}/storage/avatars/default.png`)).headers['content-type']).toBe('image/jpeg'); // prettier-ignore
 
-    // Another picture in the same file is seen by whoever has the first; no container is touched.
+    // A new picture in the same file also replaces a cached one; no container changes.
     const running = site.containers();
     writeFileSync(banner, picture(1920, 1080, 'jpeg', 200));
     expect((await apply(named)).code).toBe(0);
@@ -246,12 +246,12 @@ describe.sequential('a site with Pixelfed', () => {
     const second = await ask(at, { headers: { 'If-None-Match': etag } });
     expect([second.status, second.headers['content-type']]).toEqual([200, 'image/jpeg']);
 
-    // The file may go: the site has its own. Another name for what is not there is still refused.
+    // The file may be removed: the site has a copy. Another path to a missing file is still refused.
     rmSync(banner);
     rmSync(avatar);
     expect((await apply()).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
     expect((await apply({ FEDI_PIXELFED_BANNER: `${banner}-2` })).stderr).toContain('there is no such file');
-    // A picture that somebody put where ours lies is noticed as any other file.
+    // An edited picture of the site is detected like any other file.
     const edited = join(site.folder, 'caddy/pictures/pixelfed-banner.jpg');
     const ours = readFileSync(edited);
     writeFileSync(edited, first);
@@ -281,7 +281,7 @@ describe.sequential('a site with Pixelfed', () => {
     const status = await artisan('migrate:status', '--pending');
     expect([status.code, status.stdout]).toEqual([0, expect.stringContaining('No pending migrations')]);
     expect((await artisan('no:such-command')).code).toBe(1);
-    // The keys are in the environment; what this makes is a file, by which the user is seen.
+    // The keys are in the environment; this creates a file whose owner shows the user.
     expect((await artisan('passport:keys')).code).toBe(0);
     const owner = docker(
       'exec',
@@ -356,7 +356,7 @@ describe.sequential('a site with Pixelfed', () => {
       return http()(`https://${site.domain}/api/v2/media`, { method: 'POST', headers, body }).then(
         ({ status }) => status,
         (error: unknown) => {
-          // Caddy refuses by the announced length, and over HTTP/1.1 closes the connection while the body still comes.
+          // Caddy refuses by the announced length, and with HTTP/1.1 closes the connection while the body is still being sent.
           if (/EPIPE|ECONNRESET|socket hang up/.test(String(error))) return 413;
           throw error;
         },
@@ -370,7 +370,7 @@ describe.sequential('a site with Pixelfed', () => {
   });
 
   test('the receipt reports a missing scheduler and a missing Horizon', async () => {
-    // Both told of what they did before: that is no sign of life.
+    // Both report earlier activity, which proves nothing.
     docker('stop', `${site.name}-pixelfed_horizon-1`, `${site.name}-pixelfed_scheduler-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(run.code).toBe(5);

@@ -37,7 +37,7 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       FEDI_APPS: APPS.join(','),
       FEDI_MAIL_MODE: 'catcher',
     };
-    /** Without the answers: the site has them. */
+    /** Without answers: they are saved. */
     const now = (...words: string[]): Promise<Run> =>
       tool([...words, '--dir', site.folder, '--json'], {
         env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('FEDI_'))),
