@@ -1,4 +1,4 @@
-/** A second server added from the review of a site that runs, and taken away there again. */
+/** A second app added and removed in the review of a running site. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { place } from './place.ts';
 const START_MS = 10 * 60_000;
 const DOMAIN = 'pix.fedi.test';
 const site = place('apps', 48);
-// Only what a host has settled: everything else is said.
+// Only settings of the test host; the rest is typed.
 const env = { ...site.env, ...pixelfedImages() };
 
 const wizard = (): Terminal => terminal([], { cwd: site.cwd, env, rows: 60, cols: 160 });

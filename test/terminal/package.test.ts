@@ -1,4 +1,4 @@
-/** The package as it is published: what is in it, how big it is, that it is the same twice. */
+/** The published package: its files, its size, and that it is reproducible. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
 
-/** A cold `npx` fetches all of it. */
+/** A cold `npx` downloads all of it. */
 const MOST_BYTES = 270_000;
 
 const tar = (...argv: string[]): string =>

@@ -1,4 +1,4 @@
-/** Without a terminal nothing prompts; what is printed can be read by programs and by people with 80 columns. */
+/** Without a terminal there are no prompts; output suits programs and screens of 80 columns. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -89,7 +89,7 @@ describe('no terminal', () => {
     saysWhatIsMissing(run.screen());
   });
 
-  // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
+  // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not missing.
   test('an answer derived from a missing one is not reported as missing', () => {
     expect(sh('"$0" apply').stderr).toContain('--snac-email');
     expect(sh('"$0" apply').stderr).not.toContain('--tls-email');
@@ -170,7 +170,7 @@ describe('help and version', () => {
     expect(sh(`"$0" ${flag}`)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  // wizard/bin.ts answers it only when it is the one word; wizard/cli/ parses it and does nothing.
+  // wizard/bin.ts handles it only as the single argument; wizard/cli/ parses it and does nothing.
   test.for(['--debug --version', 'apply --version', '--version --json'])('%s', (words) => {
     expect(sh(`"$0" ${words}`)).toMatchObject({
       code: 0,
@@ -207,7 +207,7 @@ describe('unknown words', () => {
     expect(run.stderr).toContain('There is no FEDI_SNAC_DOMIAN. Did you mean FEDI_SNAC_DOMAIN?');
   });
 
-  // wizard/answers/resolve.ts keyOfFlag(): the nearest name is looked for among answers only.
+  // wizard/answers/resolve.ts keyOfFlag(): it searches for the nearest name among answers only.
   test.for([
     ['--dry-rn', 'Did you mean --dry-run?'],
     ['--jsn apply', 'Did you mean --json?'],
@@ -216,7 +216,7 @@ describe('unknown words', () => {
     expect(sh(`"$0" ${words}`).stderr).toContain(said);
   });
 
-  // wizard/cli/argv.ts firstWord(): the value of any flag but --dir is taken for an app's tool.
+  // wizard/cli/argv.ts firstWord(): the value of any flag except --dir is taken for an app's tool.
   test('--apps snac is an answer, not the command snac', () => {
     const run = sh('"$0" --apps snac');
     expect(run.code).toBe(2);

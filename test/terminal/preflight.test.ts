@@ -1,4 +1,4 @@
-/** Warnings about the host: asked about once where somebody is there, said and gone on elsewhere. */
+/** Warnings about the host: on a terminal one question, otherwise printed only. */
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { Server } from 'node:http';
@@ -13,7 +13,7 @@ import { place } from './place.ts';
 const DOCKER = '/var/run/docker.sock';
 const site = place('preflight', 46);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-sockets-'));
-/** The engine by another name: a warning that every host can have. */
+/** The engine with another socket path: a warning possible on every host. */
 const other = join(scratch, 'other.sock');
 symlinkSync(DOCKER, other);
 
@@ -78,7 +78,7 @@ describe.sequential('a warning', () => {
 describe('too little memory', () => {
   const small = join(scratch, 'small.sock');
   let server: Server;
-  // The real engine, but for what it says of its memory.
+  // The real engine, except for the memory that it reports.
   beforeAll(async () => {
     server = createServer((asked, reply) => {
       const { method, url = '', headers } = asked;

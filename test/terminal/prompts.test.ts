@@ -1,4 +1,4 @@
-/** The questions, key by key: what is not taken, how one leaves, what is shown and what never is. Nothing here starts a container. */
+/** The questions, key by key: invalid input, interruption, what is shown and what never is. No test here starts a container. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ afterAll(() => {
 const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Terminal =>
   terminal(argv, { cwd: site.cwd, env: site.env, ...options });
 
-/** Without invisible characters, which a screen does not show either. */
+/** Without characters that a screen does not show. */
 const visible = (text: string): string => text.replaceAll('\u200b', '');
 
 const before = (question: string): readonly Turn[] =>
@@ -35,7 +35,7 @@ const before = (question: string): readonly Turn[] =>
 
 const DRAFT = 'fedi/.fedi/conversation.json';
 
-/** Whatever a broken-off conversation leaves: nothing, or its answers for their owner's eyes, without a password. */
+/** Files of an interrupted session: none, or its answers, readable by their owner only, without a password. */
 function draftAlone(): boolean {
   const there = readdirSync(site.cwd, { recursive: true, encoding: 'utf8' });
   if (there.length === 0) return false;
@@ -47,7 +47,7 @@ function draftAlone(): boolean {
   return true;
 }
 
-/** Left without a change, and said so. @param kept answers are there for the next time */
+/** Expects an exit without a change, and a message. @param kept answers are saved for the next run */
 async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise<void> {
   expect(await run.exit).toEqual({ code, signal: 0 });
   expect(run.screen()).toMatch(
@@ -66,12 +66,12 @@ async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise
 const cursorIsShown = (run: Terminal): boolean =>
   run.raw().lastIndexOf('\u001b[?25h') >= run.raw().lastIndexOf('\u001b[?25l');
 
-/** Rows that end in the middle of a word, as a terminal breaks what nobody else has broken. */
+/** Rows that end within a word, because only the terminal wrapped them. */
 const brokenWords = (run: Terminal, cols: number): string[] =>
   run.rows().filter((row, i, rows) => row.length >= cols && /^\w/.test(rows[i + 1] ?? '') && /\w$/.test(row));
 
-// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
-// kills the process at once; and Node aborts at the end when its terminal is gone. Change to `test` when both are fixed.
+// wizard/cli/signals.ts: `process.once` removes its listener before signal-exit (of Inquirer and ora) checks it, which then
+// kills the process at once; and Node aborts at its exit without a terminal. Change to `test` when both are fixed.
 const unfixed = test;
 
 describe('invalid input', () => {
@@ -154,7 +154,7 @@ describe('the review', () => {
     await run.choose('Outgoing mail', 'Through a mail provider');
     await run.answer('Mail server', 'smtp.example.org');
     await run.answer('Port', '465');
-    // Not the other one, which ends in it.
+    // Not the other one, which ends with the same text.
     await run.choose('Encryption', '❯ TLS');
     await run.answer('User name for the mail server', '');
     // The default follows the changed domain.
@@ -201,7 +201,7 @@ describe('the review', () => {
     await leftNothing(run, 130);
   });
 
-  // wizard/commands/setup.ts: `problems` of an app are looked at after "Go", so all answers are lost.
+  // wizard/commands/setup.ts: `problems` of an app are checked after "Go", so all answers are lost.
   test('reports conflicting answers there', async () => {
     const run = open(DRY);
     await talk(
@@ -213,14 +213,14 @@ describe('the review', () => {
     await run.until(asked('What now?'));
   });
 
-  // wizard/ask/wizard.ts: a wrong answer from a flag is found after every question was asked.
+  // wizard/ask/wizard.ts: an invalid flag is found after all questions.
   test('reports an invalid flag before the first question', async () => {
     const run = open(['--domain', 'not a domain']);
     await run.until(/Not a domain name\.|^\? /m);
     expect(run.screen()).toContain('Not a domain name.');
   });
 
-  // wizard/answers/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
+  // wizard/answers/questions.ts tls.root: the prompt asks for the PEM text, which a one-line prompt cannot accept.
   test('reads a custom internal CA from a file', async () => {
     const file = join(scratch, 'root.pem');
     execFileSync(
@@ -244,7 +244,7 @@ describe('the review', () => {
 });
 
 describe('the last screen', () => {
-  /** What a shell makes of the unattended twin. */
+  /** The arguments that a shell parses from the unattended command. */
   function words(run: Terminal): string[] {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
     return execFileSync('sh', ['-c', `npx() { printf '%s\\n' "$@"; }\n${twin}`], { encoding: 'utf8' })
@@ -263,7 +263,7 @@ describe('the last screen', () => {
     expect(readdirSync(site.cwd)).toEqual([]);
   });
 
-  // wizard/ask/wizard.ts unattendedTwin: the comment behind the secret's flag swallows the backslash and the rest.
+  // wizard/ask/wizard.ts unattendedTwin: the comment after the secret's flag includes the backslash and the rest.
   test('also with a secret', async () => {
     const run = open(DRY, { cols: 120 });
     await talk(run, LONG);
@@ -404,7 +404,7 @@ describe('terminals', () => {
     await leftNothing(run, 0);
   });
 
-  // wizard/ask/prompts.ts say(): help texts are longer than 80 columns and are not broken at words.
+  // wizard/ask/prompts.ts say(): help texts exceed 80 columns and are not wrapped at words.
   test.for([80, 40])('%i columns: no word is broken', async (cols) => {
     const run = open([], { cols });
     await talk(run, LONG);
@@ -438,13 +438,13 @@ describe('terminals', () => {
     expect(run.raw().length).toBeLessThan(100_000);
   });
 
-  // wizard/ask/prompts.ts: Inquirer writes to standard output unless it is told another `output`.
+  // wizard/ask/prompts.ts: Inquirer writes to standard output unless another `output` is set.
   test('standard output in a file: the questions are on the screen, the plan in the file', async () => {
     const file = join(scratch, 'out');
     const run = open(['-c', `exec "$0" "$@" > ${file}`, site.tool, ...DRY], { program: '/bin/sh' });
     await run.until('One or more of');
     run.key('enter');
-    // Whatever the screen shows: the next help line comes when the first question was answered.
+    // Whatever the screen shows: the next help line follows the first answer.
     await run.until('It cannot be changed later');
     expect(run.screen()).toMatch(/^✔ Apps to install/m);
   });
@@ -454,7 +454,7 @@ describe('terminals', () => {
     await run.until(asked('Apps to install'));
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', 'social');
-    // Not by colour alone: an arrow in front, and the question still has its question mark.
+    // Not only by colour: an arrow in front, and the question mark stays.
     await run.until(/^> A domain name has at least one dot/m);
     await talk(run, SHORT.slice(1));
     await run.choose('What now?', 'Quit');

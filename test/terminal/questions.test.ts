@@ -1,6 +1,6 @@
 /**
- * One conversation key by key: back, help, wrong input, leaving and continuing. unit/ask/questions does the same at every
- * question there is, without a terminal. Nothing here starts a container.
+ * One session key by key: back, help, invalid input, interruption and continuation. unit/ask/questions does the same at every
+ * question, without a terminal. No test here starts a container.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -25,20 +25,20 @@ const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Term
 
 const turns: readonly Turn[] = LONG;
 
-/** The row behind a question of a conversation about snac. */
+/** The row of a question in a session for snac. */
 const rowOf = (message: string): Question =>
   ALL_QUESTIONS.find(
     ({ key, message: text }) =>
       text === message && (!key.startsWith('apps.') || key.startsWith('apps.snac.')),
   ) as Question;
 
-/** The words on the screen, however they are broken into lines. */
+/** The text on the screen, independent of line breaks. */
 const words = (run: Terminal): string => run.screen().replaceAll(/\s+/g, ' ');
 
-/** Types a key that stands for something else than an answer; in a list it leads to its entry first. */
+/** Types a key that is no answer (help or back); in a list it selects its entry first. */
 async function press(run: Terminal, { entry, entries }: Turn, key: '<' | '?'): Promise<void> {
   run.type(key);
-  // In a list of several it works at once.
+  // In a checkbox it works at once.
   if (entries !== undefined) return;
   if (entry !== undefined) await run.until(new RegExp(`^❯ \\${key} `, 'm'));
   run.key('enter');
@@ -58,7 +58,7 @@ describe('key by key', () => {
       const before = turns[i - 1];
       if (before !== undefined && turn.question !== 'What now?') {
         await press(run, turn, '<');
-        // What was said there is what enter says again.
+        // Enter repeats the earlier answer.
         const text = isSecret(before) ? '' : (before.text ?? '');
         await run.until(asked(text === '' ? before.question : `${before.question} (${text})`));
         if (isSecret(before)) run.type(before.text ?? '');

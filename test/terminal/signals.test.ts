@@ -1,4 +1,4 @@
-/** Leaving while containers are being started: nothing of ours runs on, and the next run completes it. */
+/** Interruption while containers start: no program keeps running, and the next run completes the site. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -24,7 +24,7 @@ afterEach(() => {
   site = undefined;
 });
 
-/** snac never gets well, so a run can be met at any later time in the same state. */
+/** snac never becomes healthy, so a run stays in this state. */
 const SICK = `services:
   snac:
     healthcheck: { test: [CMD, "false"], interval: 1s, retries: 100000 }
@@ -34,7 +34,7 @@ const HELD = `${SICK}  caddy:
     depends_on: { snac: { condition: service_healthy } }
 `;
 
-/** A wizard run that is in the middle of starting containers. */
+/** A wizard run while it starts containers. */
 async function starting(override: string): Promise<{ run: Terminal; children: Process[] }> {
   const { cwd, folder, env } = site as Place;
   mkdirSync(folder);
@@ -74,7 +74,7 @@ const WAYS: readonly (readonly [string, number, (run: Terminal) => void])[] = [
   ['SIGHUP', 129, (run) => run.signal('SIGHUP')],
 ];
 
-/** What holds for every way of leaving, with or without a screen. */
+/** Checks for every kind of interruption, with or without a terminal. */
 async function leftClean(children: readonly Process[]): Promise<void> {
   await eventually('its programs are gone', () => !children.some(isAlive));
   expect(absent(join((site as Place).folder, '.fedi/lock'))).toBe(true);
@@ -82,13 +82,13 @@ async function leftClean(children: readonly Process[]): Promise<void> {
 
 function saidSo(run: Terminal): void {
   expect(run.screen()).toMatch(/^Cancelled\. Completed steps are kept; run this again to finish\.$/m);
-  // Leaving is no error: nothing of ours failed.
+  // An interruption is no error: nothing failed.
   expect(run.screen()).not.toContain('Error:');
   expect(run.screen()).not.toMatch(/^ +at /m);
   expect(run.raw().lastIndexOf('\u001b[?25h')).toBeGreaterThanOrEqual(run.raw().lastIndexOf('\u001b[?25l'));
 }
 
-// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// wizard/cli/signals.ts: `process.once` removes its listener before signal-exit (of Inquirer and ora) checks it, which then
 // kills the process at once. Flip to `test` when it is `process.on`.
 const unfixed = test;
 

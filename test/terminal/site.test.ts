@@ -1,4 +1,4 @@
-/** A site that runs, met again on a terminal: saved answers, hand-edited files, its own tool. */
+/** A running site on a terminal: saved answers, hand-edited files, its own tool. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
@@ -25,7 +25,7 @@ import type { Terminal, TerminalOptions } from '../support/terminal.ts';
 import { place } from './place.ts';
 
 const site = place('site', 43);
-/** From here on fedi.yaml knows everything. */
+/** From here on fedi.yaml has all answers. */
 const { FEDI_NAME: _name, FEDI_BIND: _bind, ...rest } = site.env;
 const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('FEDI_')));
 
@@ -54,7 +54,7 @@ beforeAll(async () => {
     env: { ...site.env, ...answers, FEDI_TLS_MODE: 'internal' },
   });
   expect(run.code, run.stderr).toBe(0);
-  // Lines of JSON only, and nothing beside them.
+  // Only lines of JSON.
   for (const line of run.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('event');
   expect(run.stderr).toBe('');
 });
@@ -126,7 +126,7 @@ describe.sequential('a second run', () => {
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
-    // It can be taken up again, or not.
+    // It can be continued or discarded.
     const again = wizard();
     await again.choose('Your answers of', 'Start over');
     await again.until(asked('What now?'));
@@ -157,7 +157,7 @@ describe.sequential('a second run', () => {
     expect(name.stderr).toContain(`This site is named ${site.name}; the answers now say other.`);
   });
 
-  // wizard/ask/wizard.ts converse(): on a later run optional and secret rows have no `initial`, so they are asked every time.
+  // wizard/ask/wizard.ts converse(): in later runs optional and secret rows have no `initial`, so they are asked every time.
   test('does not ask for a saved mail password again', async () => {
     const folder = join(site.cwd, 'mail');
     mkdirSync(folder);
@@ -196,7 +196,7 @@ describe.sequential('a file edited by hand', () => {
     expect(run.screen()).toMatch(new RegExp(`~ ${FILE} +\\(changed by hand\\)`));
     run.key('enter');
     await run.until(asked(`Changed by hand: ${FILE}`));
-    // The difference stands above the question.
+    // The difference is above the question.
     expect(run.screen()).toMatch(/^-# mine$/m);
     return run;
   };
@@ -243,7 +243,7 @@ describe.sequential('a file edited by hand', () => {
 });
 
 describe.sequential('a change, seen in any terminal', () => {
-  /** As far as the plan, and no further. */
+  /** Runs until the plan, then stops. */
   async function plan(run: Terminal): Promise<void> {
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'To a mail catcher');
@@ -347,7 +347,7 @@ describe('progress', () => {
     expect(run.raw()).not.toContain('\u001b');
   });
 
-  // wizard/progress.ts: ora colours its spinner by chalk, which does not know NO_COLOR.
+  // wizard/progress.ts: ora colours its spinner with chalk, which ignores NO_COLOR.
   test('NO_COLOR: no colour', async () => {
     const run = prove({ env: { NO_COLOR: '1' } });
     expect((await run.exit).code).toBe(0);
@@ -391,7 +391,7 @@ describe('fedi-setup snac …', () => {
     const run = sh('"$0" snac note anna - | cat', 'typed into a pipe\n');
     expect(run.status).toBe(0);
     expect(posts()).toContain('typed into a pipe');
-    // Not a byte of ours in what another program reads.
+    // No output of ours in what another program reads.
     expect(run.stdout).not.toContain('\u001b');
   });
 
@@ -409,7 +409,7 @@ describe('fedi-setup snac …', () => {
     expect(run.stdout + run.stderr).not.toContain('Usage: fedi-setup');
   });
 
-  /** The program inside reads from here on. */
+  /** From here on the program inside reads. */
   const reads = (): Promise<true> =>
     eventually(
       'snac note in the container',
@@ -441,7 +441,7 @@ describe('fedi-setup snac …', () => {
     expect(posts()).not.toContain('half a post');
   });
 
-  /** Signals the tool once its docker runs, and again does not. */
+  /** Signals the tool while its docker process runs, and waits for the end of that process. */
   async function stopped(name: NodeJS.Signals, ready: () => Promise<unknown>): Promise<unknown> {
     const child = spawn(inject('tool'), ['snac', 'note', 'anna', '-'], { cwd: site.cwd, env });
     const ended = new Promise((resolve) => {
@@ -473,8 +473,8 @@ describe('fedi-setup snac …', () => {
     expect(await stopped(name, reads)).toEqual([code, null]);
   });
 
-  // wizard/docker/run.ts stopChildren(): `docker compose` loses a signal that comes in its first 200 ms or so, and the
-  // next ones too; without an end by SIGKILL the tool waits for ever.
+  // wizard/docker/run.ts stopChildren(): `docker compose` loses a signal in its first 200 ms or so, and the
+  // next ones too; without a final SIGKILL the tool waits forever.
   test('SIGTERM while its docker process starts ends both too', { timeout: 30_000 }, async () => {
     expect(await stopped('SIGTERM', async () => undefined)).toEqual([143, null]);
   });
