@@ -113,7 +113,7 @@ export async function until(
   }
 }
 
-/** Keeps the processors busy with `count` processes; the returned function ends them. */
+/** Keeps the processors busy with `processes` processes; the returned function ends them. */
 export function keepBusy(processes: number): () => void {
   const children = Array.from({ length: processes }, () =>
     spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }),

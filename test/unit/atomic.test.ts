@@ -1,4 +1,4 @@
-/** Writing a file: its mode from the first byte, through links, and never where a mode does not count. */
+/** Writes a file: with its mode from the first byte, through links, and never where modes have no effect. */
 import {
   chmodSync,
   lstatSync,
@@ -18,7 +18,7 @@ import { Store } from '../../wizard/secrets/store.ts';
 import { problemFrom } from '../support/problem.ts';
 import { modeOf, tempFolder } from '../support/temp.ts';
 
-/** What a file system without permissions says of each file; undefined: it keeps them. */
+/** Mode of each file on a file system without permissions; undefined: it keeps modes. */
 const without = vi.hoisted(() => ({ mode: undefined as number | undefined, refuses: false }));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FileSystem>();

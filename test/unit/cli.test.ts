@@ -1,4 +1,4 @@
-/** The command line, as far as it goes without an engine. */
+/** The command line, as far as it works without an engine. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -183,7 +183,7 @@ test('reports all missing answers at once, as JSON too', async () => {
   expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', code: 'usage', exit: 2 });
 });
 
-// Tables are plain objects, so names of Object.prototype are found in them.
+// Tables are plain objects, which inherit names of Object.prototype.
 test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is not a command', async (argv) => {
   expect(await exits(...argv)).toBe(2);
 });
@@ -243,7 +243,7 @@ apps:
   mastodon: { domain: b.example.org, admin: anna, email: anna@example.org }
 `;
   const ALONE = BOTH.replace(/ {2}mastodon.*\n/, '');
-  /** Generation 1 had both; the answers of now are `text`. */
+  /** Generation 1 had both; the current answers are `text`. */
   function siteOf(text: string): string {
     const folder = tempFolder();
     writeTree(folder, {

@@ -1,4 +1,4 @@
-/** Media in a bucket: the answers, what Mastodon gets, and the proof against a server that checks signatures. */
+/** Media in a bucket: the answers, Mastodon's variables, and the proof with a server that checks signatures. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -74,7 +74,7 @@ describe('answers', () => {
   ])('no public host: %s', (text) => expect('problem' in parseAlias(text)).toBe(true));
 });
 
-/** A site with Mastodon, its media answers added. */
+/** A site with Mastodon and these media answers. */
 function siteWith(answers: Answers): Config {
   return configOf({
     name: 'fedi',
@@ -209,7 +209,7 @@ describe('the proof', () => {
   );
   let host = '';
   const plain = client(undefined, undefined);
-  /** The server speaks plain HTTP here; everything else is as in earnest. */
+  /** The server uses plain HTTP here; everything else is real. */
   const http: Client = Object.assign(
     ((url, options) => plain(url.replace(/^https:/, 'http:'), options)) as Client,
     { socket: plain.socket },
@@ -320,7 +320,7 @@ describe('the proof', () => {
     await expect(prove({ endpoint: 'https://nowhere.invalid' })).rejects.toThrow(
       /nowhere.invalid does not exist in the DNS|the DNS did not answer for nowhere.invalid/,
     );
-    // TLS to a port without.
+    // TLS to a port without TLS.
     await expect(prove({}, SECRET, plain)).rejects.toThrow('does not speak TLS there');
     const page: Client = Object.assign(
       (async () => ({ status: 405, text: () => '<html>hello</html>' })) as unknown as Client,
@@ -366,7 +366,7 @@ test('resolves other hosts by DNS, and uses the ingress only if DNS has no recor
     const ingress = client('127.0.0.1', undefined, ['social.fedi.test']);
     expect(await ask(ingress, 'social.fedi.test')).toBe(`social.fedi.test:${port}`);
     expect(await ask(ingress, 'nowhere.invalid')).toBe(`nowhere.invalid:${port}`);
-    // An ingress where nobody is: the site's own name goes there, a name that the DNS knows does not.
+    // An ingress without a listener: the site's own name uses it, a name in DNS does not.
     const closed = client('127.0.0.2', undefined, ['social.fedi.test']);
     await expect(ask(closed, 'social.fedi.test')).rejects.toThrow('ECONNREFUSED 127.0.0.2');
     expect(await ask(closed, 'localhost')).toBe(`localhost:${port}`);

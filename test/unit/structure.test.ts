@@ -1,4 +1,4 @@
-/** The shape of the code: who imports what, who may name an app, and what every question has. */
+/** The structure of the code: imports, which files may name an app, and the fields of every question. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -101,8 +101,8 @@ test('only docker/run.ts starts programs', () => {
 });
 
 /**
- * What a room may use of others, types too, from the top down. Everybody may use problem, assets, yaml, progress, and the like.
- * render/ has two floors: site.ts joins what apps say, which know the other files.
+ * What a module may import, types too, from the top down. All may import problem, assets, yaml, progress, and the like.
+ * render/ has two layers: site.ts joins what apps return, and apps import the other files.
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config'],
@@ -177,7 +177,7 @@ test('imports go one way', () => {
   expect(crossings()).toEqual([]);
 });
 
-/** Modules that reach themselves by importing. */
+/** Modules that import themselves indirectly. */
 function cycles(): string[] {
   const edges = new Map(
     MODULES.map(({ path, imports }) => [
@@ -202,7 +202,7 @@ test('no module imports itself indirectly', () => {
   expect(cycles()).toEqual([]);
 });
 
-/** Lines of code, comments aside, that know of an app outside of its own files. */
+/** Lines of code (not comments) that name an app outside of its own files. */
 const named = (): string[] =>
   MODULES.filter(({ path }) => layerOf(path) !== 'apps').flatMap(({ path, code }) =>
     code
@@ -218,13 +218,13 @@ test('only cli/ and bin.ts end the process', () => {
   const uses = (pattern: RegExp): string[] =>
     MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
   expect(uses(/process\.(exit|abort)\(/)).toEqual(['bin.ts', 'cli/signals.ts']);
-  // The run lock ends what a killed run left at work.
+  // The run lock ends programs of a killed run.
   expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli/signals.ts']);
   expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);
 });
 
 describe('the commands', () => {
-  /** Modules that load at start, before a command is known: those that main.ts imports, types and `import()` aside. */
+  /** Modules that load at start, before a command is known: those that main.ts imports, without types and `import()`. */
   function atStart(): Set<string> {
     const seen = new Set<string>();
     const next = ['cli/main.ts'];
@@ -331,7 +331,7 @@ describe('the question table', () => {
     expect(question.message).toMatch(/^[A-Z][^?.]{2,48}$/);
     expect(question.help).toMatch(/^[A-Z][^\n]{15,200}\.$/);
     expect(question.secret === true && question.choices !== undefined).toBe(false);
-    // A default and every choice are answers, and stay what they are.
+    // A default and every choice are valid answers, and parse to themselves.
     for (const value of [...(question.choices ?? []).map((choice) => choice.value), question.initial?.({})]) {
       if (value !== undefined && !String(value).includes('undefined'))
         expect(question.parse(String(value))).toEqual({ value });

@@ -1,4 +1,4 @@
-/** Version numbers, as people and image tags write them. */
+/** Version numbers, as users and image tags write them. */
 import { describe, expect, test } from 'vitest';
 import { isOlder, numbersOf, versionParser } from '../../wizard/versions.ts';
 

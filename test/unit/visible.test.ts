@@ -1,4 +1,4 @@
-/** Text from outside on the terminal: no escape code is obeyed, no character is hidden, no line floods the screen. */
+/** Text from outside on the terminal: escape codes have no effect, no character is hidden, no line fills the screen. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { problemInWords } from '../../wizard/cli/print-error.ts';

@@ -1,4 +1,4 @@
-/** Anything at all in fedi.yaml and on the command line: words and exit code 2, or answers that are what was written. */
+/** Random text in fedi.yaml and on the command line: an error with exit code 2, or exactly the answers in the text. */
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 const quiet = (): void => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const) {
-    // Vitest has a listener of its own for the last.
+    // Vitest has its own listener for the last one.
     const mine = process.listeners(signal as NodeJS.Signals).at(-1);
     if (mine !== undefined) process.removeListener(signal, mine as () => void);
   }
@@ -52,7 +52,7 @@ tls:
 bind: 0.0.0.0
 `;
 
-/** What YAML gives a meaning. */
+/** Pieces with a meaning in YAML. */
 const TRICKS = [
   ':',
   ': ',
@@ -143,7 +143,7 @@ test('fedi.yaml', async () => {
         expect(Object.getPrototypeOf(resolved.answers)).toBe(Object.prototype);
         expect(({} as Record<string, unknown>)['1']).toBeUndefined();
         if (resolved.problems.length > 0) return;
-        // Saved and read again it says the same, or it is refused rather than lost.
+        // Saved and read again the answers are the same; otherwise saving is refused.
         let saved: string;
         try {
           saved = saveInto(text, worthSaving(questionsFor(['snac']), resolved));
@@ -194,7 +194,7 @@ test('the command line', async () => {
       .map(([flag, { text }]) => `${flag}=${text}`),
     fc.string({ unit: 'binary', maxLength: 12 }),
   );
-  // Without an e-mail address no run gets as far as the engine.
+  // Without an e-mail address no run reaches the engine.
   const safe = (text: string): boolean =>
     !/email|^-[^-]*[hv]|^--help|^-v|^--version|^help$|^--answers|-file|^--dir/.test(text) &&
     !['snac', 'tootctl'].includes(text);

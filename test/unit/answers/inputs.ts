@@ -2,7 +2,7 @@
 export interface Row {
   readonly key: string;
   readonly text: string;
-  /** The value it becomes. */
+  /** The parsed value. */
   readonly value?: string | number;
   /** A part of the error message. */
   readonly says?: string;

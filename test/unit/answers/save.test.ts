@@ -1,4 +1,4 @@
-/** Writing into fedi.yaml: what is the person's stays the person's. */
+/** Saves to fedi.yaml: the administrator's own text stays unchanged. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../../wizard/config/question.ts';
@@ -10,7 +10,7 @@ import { problemFrom } from '../../support/problem.ts';
 
 type Values = [string, Value][];
 
-/** before, what is saved, after: byte by byte. */
+/** Text before, saved answers, text after, byte by byte. */
 const EDITS: [name: string, before: string, values: Values, after: string][] = [
   ['the same value again', 'name: a1 # mine\n', [['name', 'a1']], 'name: a1 # mine\n'],
   ['a value', 'name: a1 # mine\nbind: ::1\n', [['name', 'b1']], 'name: b1 # mine\nbind: ::1\n'],
@@ -76,7 +76,7 @@ test.each(EDITS)('%s', (_, before, values, after) => {
   expect(saveInto(after, values)).toBe(after);
 });
 
-// The place of a scalar that is not there is -1, so the line is not found. Refused, though nothing is hard about it.
+// The position of a missing scalar is -1, so the line is not found. Refused, although the edit is simple.
 test.each([
   ['an empty value', 'name:\nbind: ::1\n', 'name: b1\nbind: ::1\n'],
   ['an empty value with a comment', 'name: # mine\n', 'name: b1 # mine\n'],
@@ -108,7 +108,7 @@ describe('preserves', () => {
     expect(saveInto(before, values)).toBe(after);
   });
 
-  // A new line gets a bare \n: one file with two kinds of line ends.
+  // A new line gets a bare \n: the file would have two kinds of line ends.
   test('CRLF, also for a new key', () => {
     expect(saveInto('name: a1\r\n', [['bind', '::1']])).toBe('name: a1\r\nbind: ::1\r\n');
   });
@@ -167,13 +167,13 @@ describe('refuses a form that it cannot edit, and lists what to set by hand', ()
       expect(next).toContain(hand);
       return;
     }
-    // Taken: then everything has arrived and nothing else has changed.
+    // Accepted: then all answers are saved and nothing else has changed.
     for (const [key, value] of values) expect(yamlSource(after).get(key)?.text).toBe(String(value));
     expect(saveInto(after, values)).toBe(after);
   });
 });
 
-/** Any answers there can be: text that comes out of the parsers, and some that never would. */
+/** All kinds of answers: text that parsers return, and some that they never return. */
 const values = fc
   .uniqueArray(
     fc.constantFrom(
@@ -238,7 +238,7 @@ describe('any answers, saved into any text', () => {
               parseYaml(text),
             );
         for (const [key, value] of given) expect(String(read(once, key))).toBe(String(value));
-        // Every line of the person's that holds no value of ours is still there.
+        // Every line of the administrator without a value of ours is unchanged.
         for (const comment of (before ?? '').match(/# .*/g) ?? []) expect(once).toContain(comment);
       }),
       { numRuns: 1500 },

@@ -1,4 +1,4 @@
-/** What stands around the answers: unknown names, broken files, and which source counts. */
+/** Sources of answers: unknown names, invalid files, and precedence. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -65,7 +65,7 @@ describe('invalid fedi.yaml', () => {
     for (const part of parts) expect(message).toContain(part);
   });
 
-  // `places` says "no scalar" for a list and for keys alike, so a list where keys belong passes as an empty branch.
+  // `places` reports "no scalar" for both a list and a mapping, so a list in place of a mapping counts as empty.
   test.each([
     ['apps', 'apps: [snac]\n'],
     ['apps', 'apps:\n  - snac\n'],
@@ -114,7 +114,7 @@ describe('valid fedi.yaml', () => {
     expect(texts(yamlSource(text))).toEqual(wanted);
   });
 
-  // A block whose lines are all commented out is what people leave behind; YAML reads it as null.
+  // Users comment out all lines of a block; YAML reads it as null.
   test.each(['mail:\n  # mode: smtp\nname: a1\n', 'mail: ~\nname: a1\n', 'apps:\n  snac:\nname: a1\n'])(
     'an empty block: %j',
     (text) => {
@@ -200,7 +200,7 @@ describe('answers files', () => {
     expect(texts(await answersFile(text))).toEqual(wanted);
   });
 
-  // dotenv leaves out what it does not understand, and a forgotten answer becomes a default without a word.
+  // dotenv skips lines that it cannot parse, and the missing answer becomes its default without a message.
   test.each(['FEDI_NAME a1\n', 'just words\n', 'FEDI_NAME\n'])('a line without effect: %j', async (text) => {
     expect((await problemFrom(() => answersFile(text))).message).toContain('line 1');
   });
@@ -337,7 +337,7 @@ describe('precedence of the sources', () => {
     });
   });
 
-  // mail.from becomes notifications@undefined, which the wizard then offers.
+  // mail.from becomes notifications@undefined, which the wizard then proposes.
   test('a default derived from a missing answer never contains "undefined"', async () => {
     const { answers } = await resolve([
       environmentSource({ FEDI_MAIL_MODE: 'smtp', FEDI_DOMAIN: 'not one' }),

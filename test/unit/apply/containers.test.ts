@@ -1,4 +1,4 @@
-/** When the start of the containers waits, repeats `up`, and when it ends with an error. */
+/** The start of the containers: when it waits, repeats `up`, or ends with an error. */
 import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bringUp, leftovers, stale } from '../../../wizard/apply/containers.ts';
@@ -18,7 +18,7 @@ import { tempFolder } from '../../support/temp.ts';
 
 const MINUTE = 60;
 
-/** A site with two services that run and one that does its work and ends. */
+/** A site with two running services and a one-shot job. */
 const site = {
   compose: { name: 'fedi', services: { web: {}, mail: {}, setup: { restart: 'no' } } },
 } as unknown as RenderedSite;

@@ -1,4 +1,4 @@
-/** Files of ours that somebody damaged: each is named, and nothing is done. */
+/** Damaged files of the tool: each is named, and nothing is changed. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startsOf } from '../../../wizard/apply/prepare.ts';

@@ -1,4 +1,4 @@
-/** The set of files: what changes, what somebody edited, what stays. */
+/** The set of files: changes, edits by the user, and files that stay. */
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -100,7 +100,7 @@ describe('compare', () => {
     mkdirSync(join(folder, 'compose.yaml'));
     expect((await problemFrom(() => compare(folder, OLD))).exit).toBe(4);
   });
-  // Like secrets.json, it can be damaged; unlike there, it ends as "an internal error".
+  // Like secrets.json, it can be damaged; unlike secrets.json, it is reported as "an internal error".
   test('reports a damaged manifest', async () => {
     const folder = await site();
     writeTree(folder, { '.fedi/manifest.json': '{' });
@@ -139,7 +139,7 @@ describe('commit', () => {
     await write(folder, OLD, ['compose.yaml']);
     expect(readTree(folder)['compose.yaml']).toBe('mine\n');
     expect(await open(folder, OLD)).toEqual([]);
-    // A later commit that is about something else keeps it as quiet.
+    // A later commit of other changes does not report it either.
     const other = [...OLD.slice(0, 3), file('caddy/sites/gone.caddy', 'other\n')];
     await write(folder, other);
     expect(readTree(folder)['compose.yaml']).toBe('mine\n');
@@ -238,7 +238,7 @@ describe('recover', () => {
     await recover(folder);
     expect(readTree(folder)).toEqual({ ...before, ...theirs });
   });
-  // The list is written by rename, so only a broken disk damages it; still "an internal error" is no way out.
+  // The list is written by rename, so only a broken disk damages it; "an internal error" does not help the user.
   test('reports a damaged commit.json', async () => {
     const folder = await site();
     writeFileSync(join(folder, '.fedi/commit.json'), '{');

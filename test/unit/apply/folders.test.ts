@@ -1,4 +1,4 @@
-/** Directories of the person's own for data: what a link leads to counts, and who could change where. */
+/** Data directories: the target of a link is checked, and who could redirect it. */
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the lock says of the images that are on the host. */
+/** Lock entries of images on the host. */
 import { describe, expect, test } from 'vitest';
 import { lockOf } from '../../../wizard/apply/images.ts';
 import type { Engine, Image, Published } from '../../../wizard/docker/engine.ts';
@@ -41,7 +41,7 @@ test.each([
 describe('lock entries', () => {
   const TAG = 'ghcr.io/a/b:1';
   const NAMED = (digest: string): string[] => [`ghcr.io/a/b@${digest}`];
-  /** In the classic store the id is that of the image's configuration; in containerd's it is the digest. */
+  /** In the classic store the id is the hash of the image's configuration; in containerd's it is the digest. */
   const classic: Image = { id: 'sha256:c', digests: NAMED('sha256:d') };
   const containerd: Image = { id: 'sha256:d', digests: NAMED('sha256:d') };
   const unreached = (): never => {

@@ -1,4 +1,4 @@
-/** Ownership markers in a volume, while an interrupted run's container ends: what is not known is never taken for "no data". */
+/** Ownership markers in a volume while the container of an interrupted run ends: an unknown state never counts as "no data". */
 import { expect, test } from 'vitest';
 import { checkMarkers } from '../../../wizard/apply/marker.ts';
 import type { Engine, Output } from '../../../wizard/docker/engine.ts';
@@ -11,7 +11,7 @@ const CONFIG = contextOf().config;
 const KILLED = failed('', 137);
 const GONE = new Error('container is not running');
 
-/** @param inside what a command in the running container ends with; @param apart the same in a new one */
+/** @param inside result of a command in the running container; @param apart the same in a new one */
 async function check(
   inside: (argv: readonly string[]) => Output | Error,
   apart: (argv: readonly string[]) => Output,

@@ -1,4 +1,4 @@
-/** Data that newer software has changed: an older image over them is refused. */
+/** Refuses an older image for data that a newer version has changed. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { refuseOlder } from '../../../wizard/apply/older.ts';
 import { configOf } from '../../../wizard/config/config.ts';
@@ -17,7 +17,7 @@ const IMAGES = {
 };
 let folder = '';
 
-/** A generation that ran these images. */
+/** A generation with these images. */
 function ran(number: number, images: Readonly<Record<string, string>>): void {
   const lock = Object.entries(images).map(
     ([name, tag]) => `${name}: { tag: "${tag}", digest: "sha256:1" }\n`,

@@ -1,4 +1,4 @@
-/** Whose a site directory is, and which data directories a stranger could redirect. */
+/** The owner of a site directory, and data directories that another user could redirect. */
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -130,7 +130,7 @@ test('checks all directories of a path, with links resolved', async () => {
   expect(await otherWritersOf(join(folder, 'link/a/b'), caller())).toEqual([
     expect.stringContaining(join(real, 'open')),
   ]);
-  // The directory itself may be anybody's: it is given away.
+  // The directory itself may have any owner: its owner will be changed.
   expect(await otherWritersOf(join(folder, 'link'), caller(), true)).toEqual([]);
 });
 
@@ -142,7 +142,7 @@ test.runIf(ME === 0)('refuses another user’s link, whatever its target', async
   expect(await otherWritersOf(join(theirs, 'link/data'), caller(), true)).toEqual([
     `${theirs} belongs to berta.`,
   ]);
-  // As in /tmp, where anybody may put one.
+  // As in /tmp, where every user can create one.
   symlinkSync(mine, join(mine, 'link'));
   lchownSync(join(mine, 'link'), 5001, 5001);
   expect(await otherWritersOf(join(mine, 'link'), caller())).toEqual([

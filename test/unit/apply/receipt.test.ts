@@ -1,4 +1,4 @@
-/** Receipts on the disk: the last one is the one made last, even after a wrong clock, and a damaged one is ignored. */
+/** Receipts on the disk: the last one is the newest, also after a wrong clock; a damaged one is ignored. */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -33,7 +33,7 @@ const receipt = (at: string, more: Partial<Receipt> = {}): Receipt => ({
   ...more,
 });
 
-/** Nothing runs, so nothing is proven; what counts is the receipt. */
+/** No container runs, so nothing is proven; the test reads the receipt. */
 async function prove(folder: string, at: string): Promise<Receipt> {
   const options = {
     folder,

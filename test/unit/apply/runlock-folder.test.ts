@@ -1,4 +1,4 @@
-/** The run lock over something that is no file. */
+/** The run lock when its path is not a file. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** One run at a time, whoever died before. */
+/** One run at a time, also after killed runs. */
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { modeOf, tempFolder } from '../../support/temp.ts';
 const RUN = JSON.stringify(fileURLToPath(new URL('../../../wizard/docker/run.ts', import.meta.url)));
 const RUNLOCK = JSON.stringify(fileURLToPath(new URL('../../../wizard/apply/runlock.ts', import.meta.url)));
 
-/** Takes the lock, says so, and holds it until its standard input ends; then it gives it back, or (`die`) just ends. */
+/** Takes the lock, reports it, and holds it until its standard input ends; then releases it, or (`die`) just ends. */
 const HOLDER = `import { takeLock } from ${RUNLOCK};
 try {
   const release = await takeLock(process.argv[1]);
@@ -26,7 +26,7 @@ try {
   process.exitCode = error.exit ?? 99;
 }`;
 
-/** Tries until it has the lock, looks whether anybody else has it too, and dies with it, so that the next finds a dead one. */
+/** Tries until it has the lock, checks that no other process has it, and dies without releasing it. */
 const CONTENDER = `import { takeLock } from ${RUNLOCK};
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
@@ -150,7 +150,7 @@ describe('a lock file', () => {
 });
 
 describe('programs of a killed run', () => {
-  /** Takes the lock, starts a program under a name like Docker's that lives on, and is killed. */
+  /** Takes the lock, starts a program with a name like Docker's that keeps running, and is killed. */
   const PARENT = `import { takeLock } from ${RUNLOCK};
 import { run } from ${RUN};
 await takeLock(process.argv[1]);
@@ -162,7 +162,7 @@ setInterval(() => undefined, 1e6);`;
     parent = bundle(PARENT);
   });
 
-  /** The number of a program that holds the lock of a run that is dead. */
+  /** PID of a program that holds the lock of a dead run. */
   async function orphanOf(folder: string, name: string, body: string): Promise<number> {
     const program = join(folder, name);
     symlinkSync(process.execPath, program);
@@ -212,7 +212,7 @@ setInterval(() => undefined, 1e6);`;
 
 test('a user without access to the directory cannot hold the lock', async () => {
   const { folder } = site();
-  // Until now, a name in the kernel that every user may take.
+  // It used to be a kernel name that every user could take.
   const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
   const stranger = createServer().listen(name);
   await once(stranger, 'listening');
@@ -244,7 +244,7 @@ test('reports a directory that is not writable', async () => {
   );
 });
 
-/** Twenty at once over a dead lock: what each said and how it ended. */
+/** Twenty at once compete for a dead lock: output and exit code of each. */
 async function contend(): Promise<string[]> {
   const { folder, lock } = site();
   writeFileSync(lock, owner({ start: '1' }));

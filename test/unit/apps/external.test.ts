@@ -1,4 +1,4 @@
-/** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
+/** URLs of external servers: accepted and refused ones, and the app's variables. */
 import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
 import { problemsOf } from '../../../wizard/apply/prepare.ts';
@@ -15,7 +15,7 @@ const row = (key: string) => dataQuestions.find((question) => question.key === `
 const database = row('database-url');
 const redis = row('redis-url');
 
-/** Variables in clear for these two addresses. */
+/** Variables in plain text for these two URLs. */
 function env(urls: { database?: string; redis?: string }): Record<string, string | number> {
   const config = {
     answers: {

@@ -1,4 +1,4 @@
-/** What Mastodon's processes are told: queues, connections, secrets, variables. Facts: upstream v4.6.5. */
+/** Settings of Mastodon's processes: queues, connections, secrets, variables. Source: upstream v4.6.5. */
 import { createECDH, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
@@ -77,7 +77,7 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
     for (const [queue, weight] of all) expect([queue, weight]).toEqual([queue, QUEUES[queue as 'default']]);
   });
 
-  // In two processes every periodic job would run twice, in none never.
+  // In two processes every periodic job would run twice, without one never.
   test('exactly one process has the scheduler queue', async () => {
     const services = Object.values(listening((await rendered()).compose));
     expect(services.filter((queues) => 'scheduler' in queues)).toHaveLength(1);
@@ -106,9 +106,9 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
     const streaming = Number(env['mastodon-streaming']?.['DB_POOL']);
     const words = services['mastodon_db']?.['command'] as readonly string[];
     const limit = Number(words.find((word) => word.startsWith('max_connections='))?.split('=')[1]);
-    // DB_POOL for all would put these numbers out of force.
+    // DB_POOL for all would override these numbers.
     expect(env['mastodon']).not.toHaveProperty('DB_POOL');
-    // Of the limit PostgreSQL keeps 3 for superusers; gate, tootctl and runner hold up to 5 each, a health check 1.
+    // PostgreSQL reserves 3 for superusers; gate, tootctl and runner use up to 5 each, a health check 1.
     const reserve = 3 + 2 * 5 + 1;
     const sum = [...sidekiq, streaming, reserve].reduce((total, one) => total + one, web);
     expect(connectionsOf(size as Size, layout as Layout)).toBe(sum);
@@ -137,7 +137,7 @@ describe('secrets, in the formats of Mastodon’s own tasks', () => {
     ['mastodon.encryption.salt', /^[A-Za-z0-9]{32}$/, 'forever'],
     ['mastodon.secret-key-base', /^[0-9a-f]{128}$/, 'steps'],
     ['mastodon.vapid', /^[\w-]{43}=$/, 'steps'],
-    // Only what no quoting touches: they stand in URLs and in a configuration line.
+    // Only characters that need no quoting: they are used in URLs and in a configuration line.
     ['mastodon.db', /^[\w-]{43}$/, 'steps'],
     ['mastodon.valkey', /^[\w-]{43}$/, 'free'],
   ])('%s', async (name, format, kind) => {
@@ -177,7 +177,7 @@ describe('secrets, in the formats of Mastodon’s own tasks', () => {
     }
   });
 
-  // Ruby writes such a scalar with 31 bytes: 44 characters that end with ==, which are not the ones Rails would make.
+  // Ruby writes such a scalar with 31 bytes: 44 characters that end with ==, unlike those that Rails generates.
   test('VAPID: rejects a scalar that begins with a zero byte', async () => {
     const short = Buffer.concat([Buffer.from([0]), Buffer.alloc(31, 7)]);
     const good = Buffer.alloc(32, 7);
@@ -196,7 +196,7 @@ const S3 = {
 };
 const SMTP = { 'mail.mode': 'smtp', 'mail.host': 'smtp.example.org' };
 
-/** Answers that leave something out, and some that leave out nothing. */
+/** Answers that omit something, and some that are complete. */
 const SITES: readonly Readonly<Record<string, string>>[] = [
   {},
   { 'tls.mode': 'internal' },
@@ -213,7 +213,7 @@ const SITES: readonly Readonly<Record<string, string>>[] = [
   { ...S3, 'apps.mastodon.s3.acl': 'none', 'apps.mastodon.s3.alias': 'media.example.org' },
 ];
 
-/** All that streaming reads of what we set (streaming/*.js); everything else is none of its business. */
+/** Variables of ours that streaming reads (streaming/*.js); it must get no others. */
 const STREAMING =
   /^(DATABASE_URL|DB_(HOST|PORT|NAME|USER|PASS|POOL|SSLMODE)|REDIS_(URL|HOST|PORT|DB|USER|PASSWORD)|TRUSTED_PROXY_IP|LOG_LEVEL)$/;
 
@@ -255,7 +255,7 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
       expect(clear(group, 'DB_PASS')).toBe(clear('mastodon-db', 'POSTGRES_PASSWORD'));
       expect(clear(group, 'REDIS_PASSWORD')).toBe(clear('mastodon-valkey', 'VALKEY_PASSWORD'));
     }
-    // Quotes in a password are the file's, so a way to see that nothing was lost is the value itself.
+    // The file escapes quotes in a password, so the test compares the value itself.
     expect(clear('mastodon', 'VAPID_PUBLIC_KEY')).toBe(
       vapidPublic(String(clear('mastodon', 'VAPID_PRIVATE_KEY'))),
     );
@@ -341,7 +341,7 @@ describe('answers', () => {
   test.each([
     ['release', 'v4.4.9'],
     ['release', '3.9.9'],
-    // Floating tags move without migrations.
+    // Floating tags move without a migration.
     ...['latest', 'edge', 'v4.6', 'v4.6.0rc2', 'nightly', ''].map((tag) => ['release', tag] as const),
     ['admin', 'an-na'],
     ['admin', 'a'.repeat(31)],

@@ -8,7 +8,7 @@ test('a single app gets all memory; several share it in proportion', () => {
   for (const id of APP_IDS) expect(shareOf(id, { apps: id }, host)).toEqual(host);
   const all = APP_IDS.map((id) => shareOf(id, { apps: APP_IDS.join(',') }, host));
   const shares = all.map(({ memoryMiB }) => memoryMiB);
-  // snac, which is in nobody's way, and two that divide what there is.
+  // snac, which needs little, and two apps that share the memory.
   expect(all.map(({ cores }) => cores)).toEqual([4, 2, 2]);
   expect(shares.reduce((sum, one) => sum + one, 0)).toBeCloseTo(8192);
   APP_IDS.forEach((id, i) =>

@@ -1,4 +1,4 @@
-/** What Pixelfed is told, whom it lets in, and what it cannot do. */
+/** Settings of Pixelfed, its access, and impossible settings. */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';

@@ -1,4 +1,4 @@
-/** What snac is told, and which commands its words become. */
+/** Settings of snac, and the commands that its arguments become. */
 import { describe, expect, test } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
 import { appConfig, configOf } from '../../../wizard/config/config.ts';
@@ -44,7 +44,7 @@ describe('its mail', () => {
     expect(env(answers)['SNAC_SMTP_URL']).toBe(url);
   });
 
-  // parseHost takes an IPv6 address, a URL needs it in brackets.
+  // parseHost accepts an IPv6 address, a URL needs it in brackets.
   test('an IPv6 address', () => {
     expect(env({ 'mail.host': '::1' })['SNAC_SMTP_URL']).toBe('smtps://[::1]:465');
   });

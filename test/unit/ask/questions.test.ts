@@ -1,6 +1,6 @@
 /**
- * What has to work at every question there is, made from the table of questions: back, help, wrong input, leaving and
- * continuing, and a change from the review. The keys themselves are tested in terminal/questions.
+ * What must work at every question, generated from the question table: back, help, invalid input, interruption and
+ * continuation, and a change from the review. The keys themselves are tested in terminal/questions.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import type { Dialogue } from '../../support/dialogue.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 vi.mock('@inquirer/prompts', () => import('../../support/prompts.ts'));
-// Whether the terminal is still there at the end.
+// Checks at its end whether the terminal still exists.
 vi.mock('node:tty', () => ({ isatty: () => true }));
 
 let folder = '';
@@ -32,7 +32,7 @@ const open = (argv: readonly string[] = [], env: NodeJS.ProcessEnv = HOST): Dial
 const CONVERSATIONS = { LONG, BUCKET, DIRECTORY, ANOTHER } as const;
 const names = Object.keys(CONVERSATIONS) as (keyof typeof CONVERSATIONS)[];
 
-/** The row behind a question of a conversation about that app. */
+/** The row of a question in a session for that app. */
 const rowOf = (message: string, id: string): Question =>
   ALL_QUESTIONS.find(
     ({ key, message: text }) =>
@@ -42,7 +42,7 @@ const rowOf = (message: string, id: string): Question =>
 const idOf = (turns: readonly Turn[]): string =>
   turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
 
-/** The value that the newest review shows. */
+/** The value in the latest review. */
 const reviewed = (run: Dialogue, message: string): string =>
   run
     .written()
@@ -74,7 +74,7 @@ describe.each(names)('%s', (name) => {
       const before = questions[i - 1];
       if (before !== undefined) {
         await run.answer(turn.question, '<');
-        // Enter alone gives the answer of before again; a secret is typed again.
+        // Enter alone repeats the earlier answer; a secret is typed again.
         const again = await run.asked(before.question);
         const text = isSecret(before) ? '' : (before.text ?? before.entry ?? before.entries?.[0] ?? '');
         expect(again.initial).toContain(text);
@@ -159,7 +159,7 @@ test('the first question offers no way back', async () => {
   await run.asked('Your user name on snac');
 });
 
-/** Another answer that is fine, by key; of a list the last entry. */
+/** Another valid answer, by key; for a list the last entry. */
 const OTHER: Readonly<Record<string, string>> = {
   domain: 'other.example.net',
   admin: 'berta',
@@ -200,7 +200,7 @@ const other = ({ key, choices }: Question): string =>
   OTHER[key.split('.').at(-1) as string] ??
   'mirror.example.net/image:1';
 
-/** Answers what is asked until the review is there again; follow-ups get their default, or another answer. */
+/** Answers questions until the review is shown again; follow-ups get their default, or another answer. */
 async function untilReview(run: Dialogue): Promise<void> {
   for (;;) {
     const { message, initial, enter } = await run.next();

@@ -1,4 +1,4 @@
-/** A, AAAA and CAA records, asked of a real DNS server. */
+/** A, AAAA and CAA records from a real DNS server. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isPublic, isReserved } from '../../../wizard/config/addresses.ts';
 import { dnsAt } from '../../../wizard/checks/host.ts';
@@ -16,7 +16,7 @@ afterAll(() => dns.close());
 
 const OUTER = ['192.0.2.7', '2001:db8::7'];
 
-/** Levels and words of what a check finds with these records, on a host with these addresses. */
+/** Levels and messages of the findings with these records, on a host with these addresses. */
 async function find(
   id: 'dns' | 'caa',
   zone: Zone,

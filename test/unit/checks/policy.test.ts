@@ -1,4 +1,4 @@
-/** What the doctor sees of the rights of containers. */
+/** The check of containers' rights. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

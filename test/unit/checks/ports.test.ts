@@ -1,4 +1,4 @@
-/** Who listens where: what we say against what the kernel does. */
+/** Listeners: our result compared with the kernel's. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -21,7 +21,7 @@ async function listen(host: string, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** The error code of listening there; undefined when it went well. */
+/** The error code of listening there; undefined: success. */
 const refusal = (host: string, port: number): Promise<string | undefined> =>
   listen(host, port).then(
     () => undefined,
@@ -53,7 +53,7 @@ describe('compared with the kernel', () => {
     expect(await seen()).toEqual([]);
   });
 
-  // [listener, what we would bind]: the kernel lets an IPv4 and an IPv6 address have the same port.
+  // [listener, bind address]: the kernel allows the same port on an IPv4 and an IPv6 address.
   const WRONG = new Set(['::1 0.0.0.0', '0.0.0.0 ::1']);
   for (const there of ADDRESSES) {
     for (const bind of ADDRESSES) {
@@ -91,7 +91,7 @@ describe('parseTable', () => {
     ]);
   });
 
-  // Only the longest run of zeros is shortened (RFC 5952), and that is how the person writes it in --bind.
+  // Only the longest run of zeros is shortened (RFC 5952), and users write it this way in --bind.
   test('the longest run of zeros is abbreviated', () => {
     expect(parseTable(table(row('00000120020000000000000003000000:0050', '0A')), 'tcp')[0]?.address).toBe(
       new URL('http://[2001:0:0:2:0:0:0:3]').hostname.slice(1, -1),

@@ -1,4 +1,4 @@
-/** What the doctor sees of a site: its containers by what the engine says, its certificates by real handshakes. */
+/** The checks of a site: its containers by the engine's list, its certificates by real handshakes. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
@@ -76,7 +76,7 @@ describe('certificates', () => {
     for (const server of servers) server.close();
   });
 
-  /** A server with that certificate, which answers with that body; resolves to its port. */
+  /** A server with this certificate and this response body; resolves to its port. */
   async function listen(with_: typeof own, body = KNOWN): Promise<number> {
     const server = createServer(with_, (request, response) =>
       response.end(request.url === '/.well-known/fedi-setup/id' ? body : ''),

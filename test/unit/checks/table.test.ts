@@ -43,7 +43,7 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       },
     },
   );
-/** A site with compose.yaml, and what curl writes of the addresses. */
+/** A site with compose.yaml, and curl's output for the addresses. */
 const metadata = (stdout: string): CheckContext => {
   const folder = tempFolder();
   writeTree(folder, {
@@ -74,7 +74,7 @@ const THREE = {
   'apps.pixelfed.size': '4gb',
 };
 
-/** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
+/** Check, fault, context, level and message of the finding; no level: evidence only. */
 type Row = [
   id: string,
   wrong: string,
@@ -208,7 +208,7 @@ describe('the checks', () => {
 });
 
 describe('sends no request that the site does not need', () => {
-  /** Throws whatever is asked of the outside. */
+  /** Throws at every request to the outside. */
   const forbidden = async (): Promise<never> => {
     throw new Error('was asked');
   };

@@ -1,4 +1,4 @@
-/** `user`: the accounts of people. Each app's tool is a small model that refuses what the original refuses. */
+/** `user`: accounts. Each app's tool is a small model that refuses what the original refuses. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -22,7 +22,7 @@ let accounts: Account[] = [];
 /** Every command in a container. */
 let calls: { service: string; argv: readonly string[]; stdin: string; isLocked: boolean }[] = [];
 let services: string[] = [];
-/** What the tools do in place of their model; undefined: the model. */
+/** Replaces the model of a tool; undefined: the model. */
 let instead: ((argv: readonly string[]) => Output | undefined) | undefined;
 let folder = '';
 let output = '';
@@ -122,7 +122,7 @@ function mastodon(argv: readonly string[], stdin: string): Output {
 function pixelfed(argv: readonly string[], stdin: string): Output {
   if (argv[1] === 'artisan') {
     const one = find(argv[3]);
-    // As the original: exit code 0 whatever happened, and without a yes nothing.
+    // Like the original: always exit code 0, and no change without a yes.
     if (one === undefined) return prints('Could not find any user with that username or id.\n');
     if (stdin !== 'yes\n') return OK;
     if (argv[2] === 'user:admin') one.role = one.role === 'admin' ? null : 'admin';

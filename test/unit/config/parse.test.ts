@@ -1,4 +1,4 @@
-/** One table of input, one verdict: whether it comes by flag, variable, answers file or fedi.yaml. */
+/** One table of inputs: the same result by flag, variable, answers file and fedi.yaml. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -25,7 +25,7 @@ import type { Row } from '../answers/inputs.ts';
 
 const questionOf = ({ key }: Row): Question => ALL_QUESTIONS.find((one) => one.key === key) as Question;
 
-/** Everything else that has to be answered, so that only the row decides. */
+/** All other required answers, so that only the row decides. */
 const REST = environmentSource({
   FEDI_APPS: 'snac',
   FEDI_DOMAIN: 'rest.example.org',
@@ -37,7 +37,7 @@ const REST = environmentSource({
   FEDI_TLS_MODE: 'acme',
 });
 
-/** A value as dotenv reads it back; undefined where the format has no way to write it. */
+/** A value as dotenv reads it back; undefined if the format cannot represent it. */
 function quoted(text: string): string | undefined {
   if (text.trim() === '' || text.includes('\r')) return undefined;
   if (!text.includes("'") && !text.endsWith('\\')) return `'${text}'`;
@@ -74,7 +74,7 @@ const EVERYWHERE: Record<string, (row: Row, folder: string) => Promise<Source | 
   },
 };
 
-/** What `apply` is given; it ends before it needs an engine when an answer is bad. */
+/** Arguments of `apply`; with an invalid answer it ends before it needs an engine. */
 const contextOf = (sources: readonly Source[], dir: string): CommandContext => ({
   commands: [],
   flags: {
@@ -129,7 +129,7 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
       }
       const folder = tempFolder();
       const source = await EVERYWHERE[where]?.(row, folder);
-      // A format that cannot write the text has nothing to say, which must not count as "fails" either.
+      // A format that cannot represent the text has no result, which must not count as a failure either.
       if (source === undefined) {
         if (row.bug !== undefined) throw new Error('cannot be written in this form');
         return;
@@ -151,7 +151,7 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
   }
 });
 
-/** Plain text in fedi.yaml that YAML takes for something else than a string: it has to arrive as it was written. */
+/** Plain text in fedi.yaml that YAML does not read as a string: it must arrive as it was written. */
 describe('a directory for data', () => {
   const OF_THE_SYSTEM = [
     '/',
@@ -213,7 +213,7 @@ describe('YAML tricks, unquoted', () => {
     expect((await user(text)).answers['mail.user']).toBe(text);
   });
 
-  // sources.ts takes String(number), so what was written is lost. Take the text of the scalar itself.
+  // sources.ts used String(number), so the written text was lost. It must use the text of the scalar.
   test.each([
     '0644',
     '1e3',

@@ -24,7 +24,7 @@ function png(width: number, height: number): Buffer {
   ]);
 }
 const segment = (marker: number, data: number[]): number[] => [0xff, marker, (data.length + 2) >> 8, (data.length + 2) & 0xff, ...data]; // prettier-ignore
-/** Metadata in front that holds a small picture of its own, as cameras write it; fill bytes; a progressive frame. */
+/** Leading metadata with an embedded thumbnail, as cameras write it; fill bytes; a progressive frame. */
 const JPEG = Buffer.from([
   0xff, 0xd8,
   ...segment(0xe1, [0xff, 0xd8, ...segment(0xc0, [8, 0, 9, 0, 9]), 0xff, 0xd9]),

@@ -1,4 +1,4 @@
-/** What is ours of the Docker boundary: versions, words for failures, what Docker's client gets of the environment. */
+/** Our part of the Docker boundary: versions, error messages, the environment of Docker's client. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,7 +21,7 @@ test.each([
   expect(apiVersion(newest)).toBe(version),
 );
 
-/** An engine on a separate socket that answers `/_ping` and notes the paths that it is asked for. */
+/** An engine on a separate socket that answers `/_ping` and records the requested paths. */
 async function fakeEngine(newest: string): Promise<{ paths: string[]; host: string; close: () => void }> {
   const paths: string[] = [];
   const server = createServer((request, response) => {

@@ -1,4 +1,4 @@
-/** The policy for containers: every rule can be broken, and only a reason makes an exception. */
+/** The policy for containers: every rule has a failing case, and an exception needs a reason. */
 import { describe, expect, test } from 'vitest';
 import { POLICY, violations } from '../../../wizard/docker/policy.ts';
 import type { Rights } from '../../../wizard/docker/policy.ts';

@@ -1,4 +1,4 @@
-/** Running programs: what they said, how they ended, and that they end with us. */
+/** Running programs: their output, their exit codes, and that they end when the tool ends. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -112,14 +112,14 @@ describe('run', () => {
     expect(lines).toEqual(['one', 'two', '10%', '20%', 'done']);
   });
 
-  // `rest` is dropped at the end; often that is the line that says why.
+  // `rest` was dropped at the end; it is often the line with the cause.
   test('the last line, without a newline', async () => {
     const lines: string[] = [];
     await node(`process.stdout.write('one\\nlast')`, { onLine: (line) => lines.push(line) });
     expect(lines).toEqual(['one', 'last']);
   });
 
-  // Any signal gives 128; shells and runAttached say 128 + its number.
+  // Any signal gave 128; shells and runAttached use 128 + its number.
   test.each([
     ['SIGTERM', 143],
     ['SIGKILL', 137],
@@ -191,7 +191,7 @@ describe('runAttached', () => {
     expect(await runAttached(process.execPath, ['--eval', code])).toBe(wanted);
   });
 
-  // Four signals are in a table, all others become 1.
+  // Four signals were in a table, all others became 1.
   test('any other signal: 128 and its number', async () => {
     expect(await runAttached(process.execPath, ['--eval', 'process.kill(process.pid, "SIGUSR2")'])).toBe(140);
   });
@@ -202,7 +202,7 @@ describe('runAttached', () => {
 });
 
 describe('stopChildren', () => {
-  /** Starts programs that run until they are told not to; resolves once all are running. */
+  /** Starts programs that run until a signal; resolves once all are running. */
   async function running(count: number, code: string): Promise<Promise<Output>[]> {
     const ends: Promise<Output>[] = [];
     await Promise.all(

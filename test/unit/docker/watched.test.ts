@@ -1,4 +1,4 @@
-/** An engine that goes away while it is used: one Problem, whatever was asked of it. */
+/** An engine that stops while it is used: the same Problem for every call. */
 import { describe, expect, test, vi } from 'vitest';
 import { watched } from '../../../wizard/docker/docker.ts';
 import { EngineGone } from '../../../wizard/docker/engine.ts';
@@ -28,7 +28,7 @@ const METHODS = [
   'composeAttached',
 ] as const;
 
-/** An engine whose every method does the same. */
+/** An engine whose methods all do the same. */
 const engineThat = (work: () => unknown): Engine =>
   watched(
     Object.fromEntries(['info', ...METHODS].map((name) => [name, async () => work()])) as unknown as Engine,

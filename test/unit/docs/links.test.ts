@@ -1,4 +1,4 @@
-/** Every relative link of the documentation leads to a file, and its anchor to a heading. */
+/** Every relative link of the documentation points to a file, and its anchor to a heading. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ].toSorted();
 
-/** Without code blocks: what looks like a link there is none. */
+/** Without code blocks, which contain no links. */
 const proseOf = (path: string): string =>
   readFileSync(join(ROOT, path), 'utf8').replaceAll(/^ *```[^]*?^ *```$/gm, '');
 

@@ -54,7 +54,7 @@ describe('whether a plan has work', () => {
   test.each(Object.entries(CHANGES))('%s', (_, change) => {
     const plan = { ...EMPTY, ...change };
     expect([isEmpty(plan), hasChanges(plan)]).toEqual([false, true]);
-    // Its line, beside those of the site and of the proof.
+    // Its line, with those of the site and of the proof.
     expect(shown(plan).length).toBeGreaterThan(2);
   });
 

@@ -1,4 +1,4 @@
-/** Cookies of a log-in go to the server that gave them, and to no other. */
+/** Cookies of a log-in are sent to the server that set them, and to no other. */
 import { expect, test } from 'vitest';
 import { Browser } from '../../../wizard/prove/browser.ts';
 import type { Client, RequestOptions } from '../../../wizard/prove/http.ts';

@@ -1,4 +1,4 @@
-/** What a server says to a token that was given back. */
+/** Responses of servers to a revoked token. */
 import { expect, test } from 'vitest';
 import { refusal } from '../../../wizard/apps/pixelfed/proofs.ts';
 import { ClientApi } from '../../../wizard/prove/client-api.ts';

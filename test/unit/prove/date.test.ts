@@ -1,4 +1,4 @@
-/** A certificate that is refused for its time: where the clock of this host is wrong, that is named. */
+/** A certificate refused because of its dates: the message names a wrong clock of this host. */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';

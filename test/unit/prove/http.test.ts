@@ -1,4 +1,4 @@
-/** Servers that are hostile or broken, on loopback: each request ends in time, in words, and reads no more than it may. */
+/** Hostile or broken servers on loopback: each request ends in time, with a message, and reads no more than its limit. */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -11,16 +11,16 @@ import { firstMessage } from '../../../wizard/prove/websocket.ts';
 import { certificate } from '../../support/certificate.ts';
 
 const LIMITS: Limits = { idleMs: 20_000, wholeMs: 20_000, headerBytes: 8 * 1024, bodyBytes: 64 * 1024 };
-/** One bound at a time, so that a busy machine does not change which one is met. */
+/** One limit at a time, so that a busy machine does not change which one applies. */
 const DRIPPING: Limits = { ...LIMITS, wholeMs: 500 };
 const SILENT: Limits = { ...LIMITS, idleMs: 300 };
 const HEAD = 'HTTP/1.1 200 OK\r\n';
 const KIB = 'x'.repeat(1024);
 
-/** What a server does with each connection, once it was asked something. */
+/** What a server does with each connection after a request. */
 type Behaviour = (socket: Socket) => void;
 
-/** Writes as long as anybody reads. */
+/** Writes as long as the client reads. */
 const endless =
   (start: string | Buffer, piece: string): Behaviour =>
   (socket) => {
@@ -113,7 +113,7 @@ test('reads no more than the limit: the rest stays in the pipe', async () => {
     };
   });
   await expect(http(`http://localhost:${plain}/`)).rejects.toThrow('larger');
-  // The buffers of two sockets, which are the kernel's.
+  // The kernel's buffers of two sockets.
   expect(await written).toBeLessThan(16 * 1024 ** 2);
 });
 

@@ -1,4 +1,4 @@
-/** The words of a mail that does not leave; the errors are what Ruby's net-smtp, Postfix and providers really said. */
+/** Messages for mails that are not accepted; the errors are real ones of Ruby's net-smtp, Postfix and providers. */
 import { describe, expect, test } from 'vitest';
 import type { SmtpSettings } from '../../../wizard/config/mail.ts';
 import { mailEvidence, mailTrouble } from '../../../wizard/prove/mail.ts';
@@ -129,7 +129,7 @@ describe('not accepted', () => {
   ])('%s', (error, more, words) => {
     const said = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
     expect(said).toContain(words);
-    // The words of the library stay: people search for them.
+    // The original message stays: users search for it.
     expect(said).toContain(error.trim().slice(0, 60));
   });
 

@@ -1,4 +1,4 @@
-/** What is wrong with how a container sees a server of its own site, in words. */
+/** Messages about how a container reaches an app of its own site. */
 import { expect, test } from 'vitest';
 import { problemOf } from '../../../wizard/prove/neighbours.ts';
 

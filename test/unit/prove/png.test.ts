@@ -1,4 +1,4 @@
-/** The picture of the upload proof is one. */
+/** The picture of the upload proof is a valid PNG. */
 import { crc32, inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { png } from '../../../wizard/prove/activitypub.ts';

@@ -1,4 +1,4 @@
-/** Every proof of every app, on a healthy server and on servers with one fault: none always passes. */
+/** Every proof of every app, on a healthy server and on servers with one fault: no proof passes always. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ import { certificate } from '../../support/certificate.ts';
 import { configWith, failures, output, proofsOf, reply } from '../../support/fediverse.ts';
 import type { Broken, Handler } from '../../support/fediverse.ts';
 
-/** App (or `all`), proof, what is wrong, how, and the message. */
+/** App (or `all`), proof, fault, how to cause it, and the message. */
 type Row = [app: string, id: string, wrong: string, broken: (base: string) => Broken, words: RegExp];
 
 const on = (route: string, handler: Handler): Broken => ({ routes: { [route]: handler } });
@@ -22,7 +22,7 @@ const json =
   (status: number, value: unknown): Handler =>
   () =>
     reply(status, value);
-/** What a command in a container gives, known by a part of it. */
+/** Output of a command in a container, selected by a part of the command. */
 const tells = (part: string, stdout: string, code = 0, stderr = ''): Broken => ({
   inside: (_, { argv, stdin = '' }) =>
     `${argv.join(' ')} ${stdin}`.includes(part) ? output(stdout, code, stderr) : undefined,
@@ -136,7 +136,7 @@ test('Pixelfed’s scheduler: no task has run', async () => {
   const proofs = proofsOf('pixelfed', {
     inside: (_, { stdin = '' }) => {
       if (!stdin.includes('last_snapshot_at')) return undefined;
-      // The patience of the proof is over at once.
+      // The proof's time limit passes at once.
       vi.setSystemTime(Date.now() + 3_600_000);
       return output('0');
     },
@@ -161,9 +161,9 @@ test('an untrusted certificate at Caddy’s address', async () => {
   }
 });
 
-/** Proofs that stand before those of the apps; proxy and answer are broken in proxy.test.ts. */
+/** Proofs before those of the apps; proxy.test.ts has failing cases for proxy and answer. */
 const GATES = ['proxy', 'certificate', 'answer'];
-/** Broken above, outside of the table. */
+/** Failing cases above, outside of the table. */
 const ALONE = ['pixelfed scheduler'];
 
 describe('each proof fails at least once', () => {

@@ -1,4 +1,4 @@
-/** Which addresses a lab's network gets, so that two labs fit on one host. */
+/** Addresses of a lab's network: two labs fit on one host. */
 import { describe, expect, test } from 'vitest';
 import type { Network } from '../../../wizard/docker/engine.ts';
 import { EXIT } from '../../../wizard/problem.ts';

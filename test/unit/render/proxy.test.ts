@@ -1,4 +1,4 @@
-/** A proxy that Docker's client gives to containers is for the way out, never between them. */
+/** A proxy that Docker's client sets in containers is for outgoing requests, never between them. */
 import { expect, test } from 'vitest';
 import { render } from '../../support/render.ts';
 

@@ -31,7 +31,7 @@ describe.each(FILES)('%s', (name) => {
   });
 });
 
-/** Runs a check as Docker would. @param sleep in place of the pause between two rounds */
+/** Runs a check as Docker would. @param sleep replaces the pause between two rounds */
 function look(
   folder: string,
   check: string,
@@ -79,7 +79,7 @@ describe('the script', () => {
     expect(isHealthy(folder)).toBe(false);
   });
 
-  // Docker takes the container for unhealthy until a call ends: after `docker pause`, and after its own restart.
+  // Docker considers the container unhealthy until a call ends: after `docker pause`, and after its own restart.
   test('returns at once if Docker ended the long call', () => {
     const folder = tempFolder();
     look(folder, 'true');

@@ -1,10 +1,10 @@
-/** The suffix list of the bundle against tldts, whose place it takes there. */
+/** The suffix list of the bundle compared with tldts, which it replaces there. */
 import { expect, test } from 'vitest';
 import { parserOf } from '../../../scripts/suffix-parse.ts';
 import { suffixText } from '../../../scripts/suffix-text.ts';
 import { partsOf } from '../../../wizard/config/suffix.ts';
 
-/** Every name on the list, from its text: `*` gets a label. */
+/** Every name on the list, from its text: a label replaces `*`. */
 function namesIn(text: string): string[] {
   const names: string[] = [];
   const open: string[] = [];

@@ -1,4 +1,4 @@
-/** Where the code comes from: the lock, the bill of materials, the key of Docker's packages. */
+/** The supply chain: the lock, the bill of materials, the key of Docker's packages. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -93,7 +93,7 @@ test.skipIf(!hasGpg)('accepts only a file that contains nothing but Docker’s k
   const fingerprint = /^fpr:+([0-9A-F]{40}):$/m.exec(
     gpg('--list-keys', '--with-colons', 'one@example.org'),
   )?.[1];
-  // The script, for which the first key is Docker's.
+  // The script, with the first key as Docker's.
   const script = join(folder, 'install-docker');
   writeFileSync(
     script,

@@ -1,4 +1,4 @@
-/** A secret never shows itself by accident. */
+/** A secret is never printed by accident. */
 import { Console } from 'node:console';
 import { PassThrough } from 'node:stream';
 import { format, inspect } from 'node:util';

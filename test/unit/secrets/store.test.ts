@@ -1,4 +1,4 @@
-/** secrets.json: nothing in it ever changes silently. */
+/** secrets.json: no value changes silently. */
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -147,7 +147,7 @@ describe('changing', () => {
     expect(again.wasShown('a.token')).toBe(false);
   });
 
-  // apply.prepare puts every given secret as `free`, so a given tls.root loses its class `steps`.
+  // apply.prepare stored every secret answer as `free`, so tls.root lost its class `steps`.
   test('setting a value does not change the class of a secret', async () => {
     const { store } = await filled();
     store.put('x', 'steps', 'one', NOW);
@@ -198,7 +198,7 @@ describe('the file', () => {
     expect(readFileSync(join(folder, STORE_FILE), 'utf8')).toBe(text);
   });
 
-  // typeof null is "object", and entries are not looked at: these open fine and fail later, or read as undefined.
+  // typeof null is "object", and entries were not checked: these opened and failed later, or read as undefined.
   test.each([
     '{"version":1,"secrets":null}',
     '{"version":1,"secrets":[]}',
@@ -211,7 +211,7 @@ describe('the file', () => {
     expect((await problemFrom(() => Store.open(folder))).exit).toBe(3);
   });
 
-  // V8 puts the text around the error into its message.
+  // V8 includes the text around the error in its message.
   test('damaged: the message contains nothing of the file', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, STORE_FILE), '{"version":1,"secrets":{"a":{"value":hunter2}}}');
@@ -224,7 +224,7 @@ describe('the file', () => {
     expect((await problemFrom(() => Store.open(folder))).exit).toBe(4);
   });
 
-  // writeWhole renames outside of what turns errors into words.
+  // writeWhole renamed outside of the code that explains errors.
   test('reports a directory in its place when saving', async () => {
     const folder = tempFolder();
     const store = await Store.open(folder);
