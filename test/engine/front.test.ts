@@ -313,8 +313,8 @@ describe('request bodies for snac, which needs a Content-Length', () => {
     const body = Buffer.alloc(10 * MB);
     const answer = await ask(SNAC, '/api/v2/media', { body, headers: { ...BEARER, 'Content-Length': `${body.length}` } }); // prettier-ignore
     expect([answer.status, answer.got.bytes, answer.got.headers['content-length']]).toEqual([200, 10 * MB, `${10 * MB}`]); // prettier-ignore
-    const stranger = await ask(SNAC, '/inbox', { open: Buffer.alloc(9), headers: { 'Content-Length': `${2 * MB}` } }); // prettier-ignore
-    expect(stranger.status).toBe(413);
+    const anonymous = await ask(SNAC, '/inbox', { open: Buffer.alloc(9), headers: { 'Content-Length': `${2 * MB}` } }); // prettier-ignore
+    expect(anonymous.status).toBe(413);
   });
 
   test('few at a time, so that they exhaust neither memory nor threads', async () => {

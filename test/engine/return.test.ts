@@ -142,9 +142,9 @@ describe.sequential('reset', () => {
     expect(Object.keys((JSON.parse(site.read('secrets.json')) as { secrets: object }).secrets)).toEqual([
       'tls.root',
     ]);
-    const anew = await run(['apply', '--domain', 'anew.fedi.test', '--json']);
-    expect(anew.code, anew.stderr).toBe(0);
-    expect(anew.events.some(({ event }) => event === 'admin')).toBe(true);
+    const again = await run(['apply', '--domain', 'anew.fedi.test', '--json']);
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.events.some(({ event }) => event === 'admin')).toBe(true);
     expect(site.read('secrets.json')).not.toBe(stored);
     expect(site.read('fedi.yaml')).toContain('anew.fedi.test');
     expect(generation()).toBe(1);

@@ -101,9 +101,9 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       ),
       expect.stringMatching(/^warning: Default images are missing in .*: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)\.$/), // prettier-ignore
     ]);
-    const [said, ...others] = await fix(pixelfed());
+    const [printed, ...others] = await fix(pixelfed());
     expect(others).toEqual([]);
-    expect(said).toMatch(/^owner set to 33:33: 4 .*; made readable: 4 .*; restored: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
+    expect(printed).toMatch(/^owner set to 33:33: 4 .*; made readable: 4 .*; restored: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
     expect(
       modes(STORAGE, 'app/public/m/old', 'app/public/m/old/closed.png', 'app/public/m/rooted', 'app/public/m/rooted/r.png', 'app/public/avatars/default.jpg', 'oauth-private.key', 'framework/sessions/one', 'logs/laravel.log', 'app/public/m/_v2'), // prettier-ignore
     ).toEqual([
@@ -128,8 +128,8 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
 
   test('escape codes in a file name are not printed', async () => {
     inVolume(STORAGE, 'touch app/public/m/"$(printf "red\\033[31m\\nmissing x")"');
-    const [said = '', ...more] = await found(pixelfed());
-    expect(said).toContain('app/public/m/red?[31m');
+    const [printed = '', ...more] = await found(pixelfed());
+    expect(printed).toContain('app/public/m/red?[31m');
     expect(more).toEqual([]);
     await fix(pixelfed());
     expect(await found(pixelfed())).toEqual([]);

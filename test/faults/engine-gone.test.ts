@@ -44,17 +44,17 @@ test.each(['images', 'verify', 'seal.snac', 'up', 'snac.account'])(
   async (point) => {
     site.remove();
     const path = join(scratch, 'docker.sock');
-    const takeAway = await engineAt(path);
+    const removeEngine = await engineAt(path);
     let isGone = false;
     const run = await site.apply([], {
       env: { ...site.env, DOCKER_HOST: `unix://${path}` },
       onEvent: ({ event, id, state }) => {
         if (event !== 'step' || state !== 'start' || id !== point) return;
         isGone = true;
-        takeAway();
+        removeEngine();
       },
     });
-    if (!isGone) takeAway();
+    if (!isGone) removeEngine();
     expect(existsSync(path)).toBe(false);
     expect(run.stderr).not.toMatch(/Internal error in fedi-setup/);
     if (isGone) {

@@ -54,7 +54,7 @@ afterAll(() => {
 });
 
 /** Text that must not be in the message of an expected error. */
-const expectWords = (run: Run, code: number, words: RegExp): void => {
+const expectError = (run: Run, code: number, words: RegExp): void => {
   expect(run.stderr).toMatch(words);
   expect(run.stderr).not.toMatch(/Internal error in fedi-setup \d|\n {4}at /);
   expect(run.stderr).toMatch(/Next: /);
@@ -142,13 +142,13 @@ describe('without a requirement: reports it with exit 4 and writes nothing', () 
   ];
   for (const { name, env, words } of rows) {
     test(name, async () => {
-      expectWords(await applyIn(site.folder, env()), 4, words);
+      expectError(await applyIn(site.folder, env()), 4, words);
       expectNothing();
     });
   }
 
   test('an engine that answers every request with an error', async () => {
-    const socket = join(scratch, 'sick.sock');
+    const socket = join(scratch, 'failing.sock');
     const engine = createServer((_, reply) =>
       reply
         .writeHead(500, { 'Content-Type': 'application/json' })
@@ -156,7 +156,7 @@ describe('without a requirement: reports it with exit 4 and writes nothing', () 
     );
     await new Promise<void>((done) => engine.listen(socket, done));
     try {
-      expectWords(
+      expectError(
         await applyIn(site.folder, { ...site.env, DOCKER_HOST: `unix://${socket}` }),
         4,
         /the disk of the engine is gone/,
@@ -184,7 +184,7 @@ describe('without a requirement: reports it with exit 4 and writes nothing', () 
       );
       const before = snapshot(site.folder);
       const env = { ...environment(), DOCKER_HOST: `unix://${scratch}/none.sock` };
-      expectWords(await tool(['--dir', site.folder, ...words], { env }), 4, /No Docker engine answers/);
+      expectError(await tool(['--dir', site.folder, ...words], { env }), 4, /No Docker engine answers/);
       expect(snapshot(site.folder)).toEqual(before);
     });
 });
@@ -195,17 +195,17 @@ describe('as another user', () => {
     asNobody(scratch, group, ['apply', '--dir', site.folder], site.env);
 
   test('without access to Docker', async () => {
-    expectWords(await as('none'), 4, /You may not use the Docker socket/);
+    expectError(await as('none'), 4, /You may not use the Docker socket/);
     expectNothing();
   });
 
   test('with access to Docker, but not to the directory', async () => {
     mkdirSync(site.folder);
-    expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
+    expectError(await as('docker'), 4, /cannot be written: permission was denied/);
     expectNothing();
     removeFolder();
     // Nor its parent directory.
-    expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
+    expectError(await as('docker'), 4, /cannot be written: permission was denied/);
     expect(existsSync(site.folder)).toBe(false);
   });
 });
@@ -222,7 +222,7 @@ describe('ports', () => {
     await new Promise((done) => child.stdout?.once('data', done));
     const name = readFileSync(`/proc/${child.pid}/comm`, 'utf8').trim();
     const run = await applyIn(site.folder, site.env);
-    expectWords(run, 4, new RegExp(`tcp 443: ${name} \\(process ${child.pid}\\)`));
+    expectError(run, 4, new RegExp(`tcp 443: ${name} \\(process ${child.pid}\\)`));
     expect(existsSync(site.folder)).toBe(false);
   });
 
@@ -243,7 +243,7 @@ describe('ports', () => {
       '600',
     );
     try {
-      expectWords(
+      expectError(
         await applyIn(site.folder, site.env),
         4,
         /tcp 80: the container web of the Compose project test-host-other/,
@@ -264,29 +264,29 @@ describe('directories without write access', () => {
   test('read-only', async () => {
     mkdirSync(site.folder);
     readOnly(site.folder);
-    expectWords(await applyIn(site.folder, site.env), 4, /cannot be written: the file system is read-only/);
+    expectError(await applyIn(site.folder, site.env), 4, /cannot be written: the file system is read-only/);
     expectNothing();
   });
 
   test('a file where the directory should be', async () => {
     writeFileSync(site.folder, 'mine');
     const run = await applyIn(site.folder, site.env);
-    expectWords(run, 1, /cannot be read: a part of the path is a file/);
+    expectError(run, 1, /cannot be read: a part of the path is a file/);
     expect(readFileSync(site.folder, 'utf8')).toBe('mine');
   });
 
   test('detects low disk space and few inodes before it writes anything', async () => {
     tmpfs(site.folder, 'size=1m');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
+    expectError(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
     expectNothing();
     unmount(site.folder);
     tmpfs(site.folder, 'size=64m,nr_inodes=20');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only \d+ inodes free for the site directory/);
+    expectError(await applyIn(site.folder, site.env), 4, /Only \d+ inodes free for the site directory/);
     expectNothing();
   });
 
   test('a path that exceeds the limit', async () => {
-    expectWords(
+    expectError(
       await applyIn(join(parent, ...Array.from({ length: 30 }, () => 'x'.repeat(200))), site.env),
       1,
       /the path is too long/,
@@ -297,7 +297,7 @@ describe('directories without write access', () => {
   test('keeps a foreign compose.yaml', async () => {
     mkdirSync(site.folder);
     writeFileSync(join(site.folder, 'compose.yaml'), 'services: { mine: { image: mine } }\n');
-    expectWords(
+    expectError(
       await applyIn(site.folder, site.env),
       3,
       /Changed by hand.*compose\.yaml|compose\.yaml.*not made/,
@@ -350,7 +350,7 @@ describe.sequential('a full disk', () => {
       clear();
       tmpfs(site.folder, options);
       const run = await applyIn(site.folder, site.env, SKIP);
-      expectWords(run, 1, /the disk is full/);
+      expectError(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
       // All files of the site or none; secrets are written first and may be complete.
       const files = filesIn(site.folder).filter(
@@ -376,7 +376,7 @@ describe.sequential('a full disk', () => {
       if (run.code === 0) break;
       expect([pages, run.stderr]).toEqual([pages, expect.stringMatching(/the disk is full/)]);
       expect(run.code).toBe(1);
-      expectWords(run, 1, /the disk is full/);
+      expectError(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
       if (existsSync(join(site.folder, 'secrets.json')))
         secrets.push(secretsOf(site.folder)['snac.seal']?.value ?? 'half-written');
@@ -468,7 +468,7 @@ describe.sequential('unusual hosts on which a first run succeeds', () => {
     const odd = join(parent, 'a:b');
     const run = await applyIn(odd, site.env);
     if (run.code === 0) return expectProven(run);
-    expectWords(run, run.code, /:/);
+    expectError(run, run.code, /:/);
     expect(run.stderr).not.toMatch(/report it|caddy\/custom/);
   });
 
@@ -520,7 +520,7 @@ describe.sequential('unusual hosts on which a first run succeeds', () => {
     // The wizard cannot prompt and reports the missing answers.
     const empty = join(parent, 'empty');
     const run = await behind(['sh', '-c', 'exec "$@" <&-', 'sh'], ['--dir', empty], { env: environment() });
-    expectWords(run, 2, /Domain of snac is missing/);
+    expectError(run, 2, /Domain of snac is missing/);
     expect(existsSync(empty)).toBe(false);
   });
 });

@@ -109,7 +109,7 @@ const shownBy = (run: Run): string | undefined =>
   run.events.find(({ event }) => event === 'admin')?.['password'] as string | undefined;
 
 /** Checks a site whose first run has completed. */
-async function expectWhole(
+async function expectComplete(
   { id, accounts, logsIn, expectOnce }: Subject,
   site: TestSite,
   run: Run,
@@ -161,7 +161,7 @@ describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
             ...acts.flatMap((step) => [`line act ${id}.${step}`, `line acted ${id}.${step}`]),
           ]),
         );
-        await expectWhole(subject, site, run, shown);
+        await expectComplete(subject, site, run, shown);
       } finally {
         site.remove();
       }
@@ -204,7 +204,7 @@ describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
         rmSync(override, { force: true });
         const kept = foreverOf(site.folder);
         const second = await site.apply();
-        await expectWhole(subject, site, second, shownBy(first));
+        await expectComplete(subject, site, second, shownBy(first));
         expect(foreverOf(site.folder)).toEqual(kept);
       } finally {
         site.remove();

@@ -64,7 +64,7 @@ const points = all.filter(
 );
 
 /** Checks a site after the run that follows a kill. */
-async function expectWhole(
+async function expectComplete(
   site: ReturnType<typeof testSite>,
   forever: Record<string, string>,
   shown: string | undefined,
@@ -111,7 +111,7 @@ describe.concurrent('killed, and run again', () => {
           const killed = await site.apply([], { env: fault(site.env, { dieAt: point }) });
           expect([point, killed.signal]).toEqual([point, 'SIGKILL']);
         }
-        await expectWhole(site, foreverOf(site.folder), undefined);
+        await expectComplete(site, foreverOf(site.folder), undefined);
       } finally {
         site.remove();
       }
@@ -133,7 +133,7 @@ describe.concurrent('killed, and run again', () => {
           const shown = killed.events.find(({ event }) => event === 'admin')?.['password'] as
             | string
             | undefined;
-          await expectWhole(site, foreverOf(site.folder), shown);
+          await expectComplete(site, foreverOf(site.folder), shown);
           expect(readdirSync(temporary)).toEqual([]);
         } finally {
           site.remove();
@@ -155,7 +155,7 @@ describe.concurrent('killed, and run again', () => {
           },
         });
         expect((await run).signal).toBe('SIGKILL');
-        await expectWhole(site, foreverOf(site.folder), undefined);
+        await expectComplete(site, foreverOf(site.folder), undefined);
       } finally {
         site.remove();
       }

@@ -676,10 +676,10 @@ describe.sequential('containers', () => {
     docker('volume', 'rm', `${site.name}_snac_data`);
     const run = await again();
     expectProven(run);
-    const told = run.events.find(({ event }) => event === 'admin')?.['password'];
-    expect(told).toBe(secretsOf(site.folder)['snac.admin']?.value);
-    expect(told).not.toBe(before);
-    expect(await logsIn(site, String(told))).toBe(true);
+    const printed = run.events.find(({ event }) => event === 'admin')?.['password'];
+    expect(printed).toBe(secretsOf(site.folder)['snac.admin']?.value);
+    expect(printed).not.toBe(before);
+    expect(await logsIn(site, String(printed))).toBe(true);
     expect(accountsOf(site)).toEqual(['anna']);
   });
 

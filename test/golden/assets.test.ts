@@ -46,12 +46,12 @@ describe.each(composeFiles)('compose/%s', (name) => {
       paths.map((one) => (typeof one === 'string' ? one : one.path)),
     );
     writeTree(folder, { [name]: text, ...Object.fromEntries(envs.map((path) => [path, ''])) });
-    const said = execFileSync('sh', ['-c', `docker compose -f ${name} config --quiet 2>&1`], {
+    const printed = execFileSync('sh', ['-c', `docker compose -f ${name} config --quiet 2>&1`], {
       cwd: folder,
       encoding: 'utf8',
       env: { PATH: process.env['PATH'] },
     });
-    expect(said).toBe('');
+    expect(printed).toBe('');
   });
 
   test('every variable has a default that is used alone', () => {
@@ -108,13 +108,13 @@ describe('caddy/', () => {
 
   test.each(['acme', 'internal'])('valid alone with tls/%s, with its own defaults', (mode) => {
     const folder = tree();
-    const said = inCaddy(
+    const printed = inCaddy(
       folder,
       `cp tls/${mode}/*.caddy tls/; mkdir sites custom; cp ${APP_IDS.map((id) => `${id}.caddy`).join(' ')} sites/; chmod -R a+rwX .
       rm -rf /etc/caddy; ln -s /work /etc/caddy
-      caddy adapt --config Caddyfile --adapter caddyfile >/dev/null 2>/tmp/said || cat /tmp/said\n`,
+      caddy adapt --config Caddyfile --adapter caddyfile >/dev/null 2>/tmp/output || cat /tmp/output\n`,
     );
-    expect(said).toBe('');
+    expect(printed).toBe('');
     expect(readdirSync(join(folder, 'sites')).length).toBe(APP_IDS.length);
   });
 });

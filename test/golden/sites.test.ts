@@ -287,12 +287,12 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
 
   test('Compose accepts it, without a warning', () => {
     // stderr would hold warnings, such as a variable that is not set.
-    const said = execFileSync('sh', ['-c', 'docker compose config --quiet 2>&1'], {
+    const printed = execFileSync('sh', ['-c', 'docker compose config --quiet 2>&1'], {
       cwd: join(parent, name),
       encoding: 'utf8',
       env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
     });
-    expect(said).toBe('');
+    expect(printed).toBe('');
   });
 
   test('every service follows the policy for containers', () => {
@@ -328,11 +328,11 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
 });
 
 test('Caddy accepts all of them, without a network', () => {
-  const said = inCaddy(
+  const printed = inCaddy(
     parent,
-    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/said 2>&1 || { echo "$site"; cat /tmp/said; }; done\n',
+    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/printed 2>&1 || { echo "$site"; cat /tmp/printed; }; done\n',
   );
-  expect(said).toBe('');
+  expect(printed).toBe('');
 });
 
 test('any difference in answers, images or snippets changes what runs', () => {

@@ -46,10 +46,10 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
       ['remove', 'mastodon', '--confirm', 'mastodon'],
       'no mastodon to remove',
     ],
-  ])('refuses %s with an explanation', async (_title, words, said) => {
+  ])('refuses %s with an explanation', async (_title, words, expected) => {
     const run = await command(...words);
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
   });
 
   test('adding an app: both are proven, the first keeps its container, its password is not shown', async () => {

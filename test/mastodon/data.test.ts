@@ -168,13 +168,15 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
   });
 
   test('refuses another site on that database, and another location for these data', async () => {
-    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    const second = testSite('external-thief', 79, 'other.fedi.test');
     try {
-      const run = await thief.apply([], { env: { ...env, ...thief.env, ...mastodonAnswers(thief.domain) } });
+      const run = await second.apply([], {
+        env: { ...env, ...second.env, ...mastodonAnswers(second.domain) },
+      });
       expect(run.code).toBe(3);
       expect(run.stderr).toContain(`belong to ${site.domain}`);
     } finally {
-      thief.remove();
+      second.remove();
     }
     const before = site.containers();
     const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DATABASE: 'local' } });
@@ -186,25 +188,25 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
   test('refuses another site in that Redis database, and a Redis database with foreign keys', async () => {
     sql('create database other');
     valkey(5, 'set', 'mine', '1');
-    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    const second = testSite('external-thief', 79, 'other.fedi.test');
     const theirs = {
       ...env,
-      ...thief.env,
-      ...mastodonAnswers(thief.domain),
+      ...second.env,
+      ...mastodonAnswers(second.domain),
       FEDI_MASTODON_DATABASE_URL: database(secret, 'other'),
     };
     try {
-      for (const [number, said] of [
+      for (const [number, expected] of [
         [3, `The data in number 3 of the Redis at ${host}:63799 belong to ${site.domain}`],
         [5, `There are data in number 5 of the Redis at ${host}:63799 that fedi-setup did not create`],
       ] as const) {
-        const run = await thief.apply([], { env: { ...theirs, ...redis(number) } });
-        expect(run.stderr).toContain(said);
+        const run = await second.apply([], { env: { ...theirs, ...redis(number) } });
+        expect(run.stderr).toContain(expected);
         expect(run.code).toBe(3);
-        expect(thief.containers()).toEqual({});
+        expect(second.containers()).toEqual({});
       }
     } finally {
-      thief.remove();
+      second.remove();
     }
     expect(valkey(5, 'keys', '*')).toBe('mine');
   });

@@ -208,7 +208,7 @@ end
     );
     const lines = stdout.split('\n').filter((line) => line.startsWith('{"'));
     expect(lines, stderr).toHaveLength(cases.length);
-    const said = lines.map((line, i) => {
+    const printed = lines.map((line, i) => {
       try {
         return mailEvidence(
           mails[i] as SmtpSettings,
@@ -219,6 +219,6 @@ end
         return (error as Error).message;
       }
     });
-    expect(said).toEqual(cases.map(([, words]) => expect.stringContaining(words)));
+    expect(printed).toEqual(cases.map(([, words]) => expect.stringContaining(words)));
   });
 });

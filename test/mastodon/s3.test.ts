@@ -69,11 +69,11 @@ https://media.fedi.test {
 }
 
 /** Requests to the provider since the last call. */
-let told = 0;
-function asked(): S3Line[] {
+let readLines = 0;
+function newRequests(): S3Line[] {
   const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
-  const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
-  told = lines.length;
+  const fresh = lines.slice(readLines).map((line) => JSON.parse(line) as S3Line);
+  readLines = lines.length;
   return fresh;
 }
 
@@ -104,7 +104,7 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
       'https://objects.fedi.test/media/media_attachments/',
     );
     // With Mastodon's own SDK, not only with our proof.
-    const uploads = asked().filter(
+    const uploads = newRequests().filter(
       ({ method, path }) => method === 'PUT' && path.includes('/media_attachments/'),
     );
     expect(uploads.length).toBeGreaterThan(1);
@@ -129,7 +129,7 @@ sleep 0.25 until %w(complete failed).include?(media.reload.processing)
 puts JSON.generate(size: File.size(path), state: media.processing, url: media.file.url)
 media.destroy!
 `;
-      asked();
+      newRequests();
       const { stdout, stderr, status } = spawnSync(
         'docker',
         ['exec', '--interactive', `${site.name}-mastodon_web-1`, 'bundle', 'exec', 'rails', 'runner', '-'],
@@ -141,7 +141,7 @@ media.destroy!
         state: 'complete',
         url: expect.stringMatching(/^https:\/\/objects\.fedi\.test\/media\/.*\.mp3$/),
       });
-      const lines = asked();
+      const lines = newRequests();
       expect(lines.filter(({ code }) => code !== undefined)).toEqual([]);
       const whole = (method: string): S3Line[] =>
         lines.filter((one) => one.method === method && /\/original\/[^?]+$/.test(one.path));
@@ -174,11 +174,11 @@ end
       );
       return stdout.trim();
     };
-    asked();
+    newRequests();
     expect(put('policy', 'when_supported')).toBe('stored');
     expect(put('media', 'when_supported')).toBe('Aws::S3::Errors::NotImplemented');
     expect(put('media', 'when_required')).toBe('stored');
-    const lines = asked();
+    const lines = newRequests();
     expect(lines.at(0)).toMatchObject({
       status: 200,
       sums: expect.arrayContaining(['x-amz-checksum-crc32']),
@@ -192,7 +192,7 @@ end
 
   test('another bucket, public by policy, with its own domain: recreates only services that use it', async () => {
     const before = site.containers();
-    asked();
+    newRequests();
     const run = await site.apply([], {
       env: {
         ...env,
@@ -215,7 +215,7 @@ end
     expect(String(proof(run, 'upload')['seen'])).toContain('https://media.fedi.test/media_attachments/');
     const page = await client(site.bind, site.read('trust/root.crt'))(`https://${site.domain}/about`);
     expect(String(page.headers['content-security-policy'])).toContain('https://media.fedi.test');
-    for (const { acl, status } of asked().filter(({ method }) => method === 'PUT'))
+    for (const { acl, status } of newRequests().filter(({ method }) => method === 'PUT'))
       expect({ acl, status }).toEqual({ acl: undefined, status: 200 });
   });
 

@@ -87,9 +87,9 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(await mastodonLogsIn(site, password)).toBe(true);
     expect(await mastodonLogsIn(site, 'another one')).toBe(false);
     // This is the only secret that is printed.
-    const said = `${run.stdout}${run.stderr}`;
+    const printed = `${run.stdout}${run.stderr}`;
     for (const [name, { value }] of Object.entries(secretsOf(site.folder)))
-      if (name !== 'mastodon.admin') expect([name, said.includes(value)]).toEqual([name, false]);
+      if (name !== 'mastodon.admin') expect([name, printed.includes(value)]).toEqual([name, false]);
     expect(leftovers(site.folder)).toEqual([]);
   });
 
@@ -166,7 +166,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
   });
 
   test('Sidekiq split: three processes serve all queues, one has the scheduler; and back to one', async () => {
-    const hear = (): string[] =>
+    const queuesOfProcesses = (): string[] =>
       execFileSync(
         'docker',
         [
@@ -176,13 +176,13 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
           ...'bundle exec rails runner -'.split(' '),
         ],
         {
-          input: "Sidekiq::ProcessSet.new.each { |one| puts 'hears ' + one['queues'].uniq.sort.join(' ') }",
+          input: "Sidekiq::ProcessSet.new.each { |one| puts 'queues ' + one['queues'].uniq.sort.join(' ') }",
           encoding: 'utf8',
           stdio: ['pipe', 'pipe', 'ignore'],
         },
       )
         .split('\n')
-        .filter((line) => line.startsWith('hears '))
+        .filter((line) => line.startsWith('queues '))
         .toSorted();
     const before = site.containers();
     expectProven(await again('--mastodon-sidekiq', 'split'));
@@ -195,10 +195,14 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
       'mastodon_sidekiq',
     ]);
-    expect(hear()).toEqual(['hears default fasp ingress mailers', 'hears pull push', 'hears scheduler']);
+    expect(queuesOfProcesses()).toEqual([
+      'queues default fasp ingress mailers',
+      'queues pull push',
+      'queues scheduler',
+    ]);
     expectProven(await again('--mastodon-sidekiq', 'one'));
     expect(Object.keys(site.containers()).toSorted()).toEqual(Object.keys(before).toSorted());
-    expect(hear()).toEqual(['hears default fasp ingress mailers pull push scheduler']);
+    expect(queuesOfProcesses()).toEqual(['queues default fasp ingress mailers pull push scheduler']);
   });
 
   test('every process ends on SIGTERM, before Docker kills it', () => {
@@ -259,11 +263,11 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
 
   test('in the middle of a pipe', () => {
     const line = `printf 'other.example\\n' | "$TOOL" --dir "$DIR" tootctl self-destruct 2>&1 >/dev/null | grep -c 'Domains do not match'`;
-    const said = execFileSync('sh', ['-c', line], {
+    const printed = execFileSync('sh', ['-c', line], {
       env: { ...environment(), TOOL: inject('tool'), DIR: site.folder },
       encoding: 'utf8',
     });
-    expect(said).toBe('1\n');
+    expect(printed).toBe('1\n');
   });
 
   test('also when web is down', async () => {

@@ -35,7 +35,7 @@ const killedAt = (when: (event: Run['events'][number]) => boolean, ...words: str
     onEvent: (event, child) => void (when(event) && child.kill('SIGKILL')),
   });
 const ALL = { snac: [], mastodon: [], pixelfed: [] };
-const untouched = async (work: () => Promise<unknown>): Promise<void> => {
+const keepsContainers = async (work: () => Promise<unknown>): Promise<void> => {
   const others = (): Record<string, string> => ({ ...own('mastodon'), ...own('snac') });
   const before = others();
   await work();
@@ -51,10 +51,10 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       ['--mastodon-web-domain', 'PIX.fedi.test'],
       'Each needs its own',
     ],
-  ])('refuses %s', async (_, words, said) => {
+  ])('refuses %s', async (_, words, expected) => {
     const run = await tool(['apply', '--dir', site.folder, '--apps', 'mastodon,pixelfed', ...words], { env });
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
     expect(site.containers()).toEqual({});
   });
 
@@ -122,7 +122,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
   });
 
   test('removes Pixelfed, with a kill in between: its data stay, the others keep their containers', () =>
-    untouched(async () => {
+    keepsContainers(async () => {
       const words = ['remove', 'pixelfed', '--confirm', 'pixelfed'];
       const killed = await killedAt(
         ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
@@ -137,7 +137,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     }));
 
   test('adds it again, with a kill in between: the same server', () =>
-    untouched(async () => {
+    keepsContainers(async () => {
       const killed = await killedAt(
         ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
         'add',
@@ -154,7 +154,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     }));
 
   test('removes it, and its data later', () =>
-    untouched(async () => {
+    keepsContainers(async () => {
       expect((await command('remove', 'pixelfed', '--confirm', 'pixelfed')).code).toBe(0);
       const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed');
       expect(run.code, run.stderr).toBe(0);
@@ -164,7 +164,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     }));
 
   test('adds it as new: proven with its password', () =>
-    untouched(async () => {
+    keepsContainers(async () => {
       const run = await command('add', 'pixelfed');
       expect(run.stderr).toBe('');
       expect(open(run)).toEqual(ALL);

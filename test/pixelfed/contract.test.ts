@@ -42,9 +42,9 @@ const script = (text: string, values: Record<string, string | number> = {}): End
 const answers = answersOf(on.web);
 
 /** Exceptions without a status of their own are 500 in JSON, up to 0.12 at least. */
-const expectRefusal = (reply: Reply, status: number, says: RegExp): void => {
+const expectRefusal = (reply: Reply, status: number, message: RegExp): void => {
   expect([status, 500]).toContain(reply.status);
-  expect(reply.text()).toMatch(says);
+  expect(reply.text()).toMatch(message);
 };
 const UNKNOWN = /Unauthenticated/;
 
@@ -69,7 +69,7 @@ const upload = (name: string, type: string, content: Buffer): Promise<Reply> =>
 const inside = (line: string): string =>
   on.alone(['sh', '-c', line], {}).stdout.trim().split('\n').at(-1) ?? '';
 const CREATE = `$code = $kernel->call('user:create', $values);
-echo json_encode(['code' => $code, 'said' => $kernel->output()]), PHP_EOL;`;
+echo json_encode(['code' => $code, 'output' => $kernel->output()]), PHP_EOL;`;
 const create = (name: string, more: Record<string, string> = {}): Ended =>
   script(CREATE, {
     '--name': name,
@@ -197,11 +197,11 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       () =>
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'migrate', '--no-interaction']), {
           code: 1,
-          says: /production|cancel/i,
+          prints: /production|cancel/i,
         }),
     ],
-    artisan('migrate --force', { code: 0, says: /Nothing to migrate/ }),
-    artisan('migrate:status --pending', { code: 0, says: /No pending migrations/ }),
+    artisan('migrate --force', { code: 0, prints: /Nothing to migrate/ }),
+    artisan('migrate:status --pending', { code: 0, prints: /No pending migrations/ }),
     [
       'without a database `migrate --force` ends with 1',
       () => expectEnd(on.alone(['php', 'artisan', 'migrate', '--force']), { code: 1 }),
@@ -222,7 +222,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
             },
             on.data,
           ),
-          { code: 1, says: /Access denied/ },
+          { code: 1, prints: /Access denied/ },
         ),
     ],
     [
@@ -250,9 +250,9 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
   ],
 
   'commands of the first run': [
-    artisan('key:generate --show', { code: 0, says: /^base64:[A-Za-z0-9+/]{43}=$/m }),
-    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
-    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
+    artisan('key:generate --show', { code: 0, prints: /^base64:[A-Za-z0-9+/]{43}=$/m }),
+    artisan('instance:actor', { code: 0, prints: /Instance actor succesfully generated/ }),
+    artisan('instance:actor', { code: 0, prints: /Instance actor succesfully generated/ }),
     ['makes one actor however often', () => expect(on.sql('select count(*) from instance_actors')).toBe('1')],
     [
       '`import:cities` ends with 0 when the list is damaged, and imports nothing',
@@ -262,7 +262,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         try {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'import:cities']), {
             code: 0,
-            says: /Invalid or corrupt/,
+            prints: /Invalid or corrupt/,
           });
           expect(on.sql('select count(*) from places')).toBe('0');
         } finally {
@@ -270,7 +270,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         }
       },
     ],
-    artisan('import:cities', { code: 0, says: /Successfully imported/ }),
+    artisan('import:cities', { code: 0, prints: /Successfully imported/ }),
     [
       'imports every city of the list',
       () =>
@@ -280,8 +280,8 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           ).stdout.trim(),
         ).toBe(on.sql('select count(*) from places')),
     ],
-    artisan('passport:keys', { code: 0, says: /generated/ }),
-    artisan('passport:keys', { code: 1, says: /already exist/ }),
+    artisan('passport:keys', { code: 0, prints: /generated/ }),
+    artisan('passport:keys', { code: 1, prints: /already exist/ }),
     [
       'there is no personal client at first, by Passport’s own word',
       () =>
@@ -293,14 +293,14 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     artisan('passport:client --personal --name=one --provider=users --no-interaction', {
       code: 0,
-      says: /created successfully/,
+      prints: /created successfully/,
     }),
     artisan('passport:client --personal --name=two --provider=users --no-interaction', { code: 0 }),
     [
       'each call makes another one',
       () => expect(on.sql('select count(*) from oauth_clients where personal_access_client')).toBe('2'),
     ],
-    artisan('no:such', { code: 1, says: /not defined|no commands/i }),
+    artisan('no:such', { code: 1, prints: /not defined|no commands/i }),
   ],
 
   people: [
@@ -311,7 +311,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         expect(code).toBe(0);
         expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
           code: 0,
-          said: expect.stringContaining('Successfully created user!'),
+          output: expect.stringContaining('Successfully created user!'),
         });
         expect(
           on.sql(
@@ -330,14 +330,14 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     [
       'a name that is taken: an error, and exit code 1',
       () =>
-        expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, says: /Duplicate entry/ }),
+        expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, prints: /Duplicate entry/ }),
     ],
     [
       'an account that was cut off before its profile is made anew by our step, and stays in the way without it',
       () => {
         create('clara');
         on.sql("update users set profile_id = null where username = 'clara'");
-        expectEnd(create('clara'), { code: 1, says: /Duplicate entry/ });
+        expectEnd(create('clara'), { code: 1, prints: /Duplicate entry/ });
         const step = pixelfedSteps({
           id: 'pixelfed',
           domain: DOMAIN,
@@ -345,7 +345,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           email: 'clara@fedi.test',
         }).find(({ id }) => id === 'pixelfed.admin');
         const { argv, stdin } = (step as NonNullable<typeof step>).act as Command;
-        expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, says: /^New password: \S+$/m });
+        expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, prints: /^New password: \S+$/m });
         expect(
           on.sql(
             "select count(*), sum(users.is_admin), sum(users.profile_id = profiles.id) from users join profiles on profiles.user_id = users.id where users.username = 'clara'",
@@ -355,7 +355,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['reserved names are nobody’s business there', () => expect(create('support').code).toBe(0)],
     artisan('user:create --name=x', { code: 1 }),
-    artisan('user:show alice', { code: 0, says: /User ID:/ }),
+    artisan('user:show alice', { code: 0, prints: /User ID:/ }),
     artisan('user:show nobody', { code: 0 }),
     [
       '`user:admin` without a terminal changes nothing and ends with 0',
@@ -372,7 +372,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         const isAdmin = (answer: string): string => {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:admin', 'berta'], answer), {
             code: 0,
-            says: /Found username: berta/,
+            prints: /Found username: berta/,
           });
           return on.sql("select is_admin from users where username = 'berta'");
         };
@@ -385,7 +385,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         const state = (command: string, answer: string): string => {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', command, 'berta'], answer), {
             code: 0,
-            says: /Found user, username: berta/,
+            prints: /Found user, username: berta/,
           });
           return on.sql(
             "select users.status, profiles.status from users join profiles on profiles.id = users.profile_id where users.username = 'berta'",
@@ -400,7 +400,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     ...['user:admin', 'user:suspend', 'user:unsuspend'].map((command) =>
-      artisan(`${command} nobody`, { code: 0, says: /Could not find any user with that username or id/ }),
+      artisan(`${command} nobody`, { code: 0, prints: /Could not find any user with that username or id/ }),
     ),
     [
       '`user:verifyemail` confirms an address',
@@ -408,7 +408,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         create('dora', { '--confirm_email': '0' });
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:verifyemail', 'dora']), {
           code: 0,
-          says: /Successfully verified email address for dora/,
+          prints: /Successfully verified email address for dora/,
         });
         expect(on.sql("select email_verified_at is not null from users where username = 'dora'")).toBe('1');
       },
@@ -777,8 +777,8 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
   ],
 
   'Horizon and the clock': [
-    artisan('horizon:status', { code: 0, says: /running/ }),
-    artisan('horizon:status', { code: 0, says: /running/ }, 'pixelfed_horizon'),
+    artisan('horizon:status', { code: 0, prints: /running/ }),
+    artisan('horizon:status', { code: 0, prints: /running/ }, 'pixelfed_horizon'),
     [
       'only its own container can stop it',
       async () => {
@@ -834,7 +834,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
           ).stdout.trim(),
         ).toBe('[[],[]]'),
     ],
-    artisan('schedule:list', { code: 0, says: /horizon:snapshot/ }),
+    artisan('schedule:list', { code: 0, prints: /horizon:snapshot/ }),
     [
       'the scheduler says what it found to do, the original each minute',
       () =>
@@ -851,10 +851,10 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
       'a snapshot says in Redis when it was taken',
       () => {
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'horizon:snapshot']), { code: 0 });
-        const said = Number(
+        const takenAt = Number(
           script(`echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`).stdout,
         );
-        expect(Math.abs(Date.now() / 1000 - said)).toBeLessThan(600);
+        expect(Math.abs(Date.now() / 1000 - takenAt)).toBeLessThan(600);
       },
     ],
     [

@@ -251,10 +251,10 @@ describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
   });
 
   test('refuses another site on that database, and another location for these data', async () => {
-    const thief = { ...env, ...other.env, ...pixelfedAnswers(other.domain) };
-    const stolen = await other.apply([], { env: thief });
-    expect(stolen.code).toBe(3);
-    expect(stolen.stderr).toContain(`belong to ${site.domain}`);
+    const foreignEnv = { ...env, ...other.env, ...pixelfedAnswers(other.domain) };
+    const refused = await other.apply([], { env: foreignEnv });
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toContain(`belong to ${site.domain}`);
     const before = site.containers();
     for (const elsewhere of [{ FEDI_PIXELFED_DATABASE: 'mariadb' }, url(postgresql())]) {
       const run = await site.apply([], { env: { ...env, ...elsewhere } });
@@ -268,12 +268,12 @@ describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
     await wantTls(POSTGRES);
     const byTls = (mode: string): NodeJS.ProcessEnv => url(`${postgresql()}?sslmode=${mode}`);
     const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...byTls('require') };
-    for (const [mode, said] of [
+    for (const [mode, expected] of [
       ['disable', 'no encryption'],
       ['verify-full', 'certificate verify failed'],
     ] as const) {
       const run = await other.apply([], { env: { ...there, ...byTls(mode) } });
-      expect(run.stderr).toContain(said);
+      expect(run.stderr).toContain(expected);
       expect(run.code).toBe(2);
     }
     pg('create table users (id int)');
@@ -282,7 +282,7 @@ describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
     expect(refused.stderr).toContain('that fedi-setup did not create');
     pg('drop table users');
     // A database number is claimed with the next one, for the cache.
-    for (const [number, said] of [
+    for (const [number, expected] of [
       [2, `The data in number 3 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [4, `The data in number 4 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [8, `There are data in number 9 of the Redis at ${HOST}:${REDIS_PORT} that fedi-setup did not create`],
@@ -290,7 +290,7 @@ describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
       const taken = await other.apply([], {
         env: { ...there, ...redisUrl(redis(SECRET, 'redis', `/${number}`)) },
       });
-      expect(taken.stderr).toContain(said);
+      expect(taken.stderr).toContain(expected);
       expect(taken.code).toBe(3);
     }
     expect(other.containers()).toEqual({});

@@ -91,13 +91,13 @@ describe.sequential('secrets rotate', () => {
   test('killed before and after the change in the server: the next run completes it', async () => {
     const name = 'pixelfed.db';
     const [service, script] = LOG_IN[name] as (typeof LOG_IN)[string];
-    for (const told of [false, true]) {
+    for (const isDone of [false, true]) {
       const killed = await tool(
         ['secrets', 'rotate', name, '--confirm', name, '--dir', site.folder, '--json'],
         {
           env,
           onEvent: ({ id, state }, child) => {
-            if (id === `rotate.${name}` && state === (told ? 'done' : 'start')) child.kill('SIGKILL');
+            if (id === `rotate.${name}` && state === (isDone ? 'done' : 'start')) child.kill('SIGKILL');
           },
         },
       );

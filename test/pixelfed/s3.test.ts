@@ -123,12 +123,12 @@ describe.sequential('media in a bucket', () => {
     );
   }
 
-  let told = 0;
+  let readLines = 0;
   /** Requests to the provider since the last call. */
-  function asked(): S3Line[] {
+  function newRequests(): S3Line[] {
     const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
-    const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
-    told = lines.length;
+    const fresh = lines.slice(readLines).map((line) => JSON.parse(line) as S3Line);
+    readLines = lines.length;
     return fresh;
   }
 
@@ -220,7 +220,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(plan.stdout.replaceAll(/\s+/g, ' ')).toMatch(
       /Note Existing uploads stay on this host and are served from here\..*media:migrate2cloud/,
     );
-    asked();
+    newRequests();
     const before = site.containers();
     const run = await site.apply([], { env: remote });
     expect([run.code, run.stderr]).toEqual([0, '']);
@@ -232,7 +232,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
       'pixelfed_web',
     ]);
     expect(site.read('fedi.yaml')).not.toContain(SECRET);
-    const puts = asked().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
+    const puts = newRequests().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
     expect(puts).toHaveLength(2);
     // The app itself sets a public ACL on each, in the bucket's path, without newer checksums.
     for (const { path, status, acl, key, sums } of puts)

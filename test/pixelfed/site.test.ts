@@ -174,9 +174,9 @@ describe.sequential('a site with Pixelfed', () => {
     expect(await avatar()).toBe(404);
     // Our Caddy can read files that no other user can.
     expect((await http()(`https://${site.domain}/storage/m/closed.png`)).status).toBe(200);
-    const sick = await doctor();
-    expect([sick.code, uploads(sick)]).toEqual([1, ['blocker', 'warning', 'warning']]);
-    expect(sick.stderr).toContain('fedi-setup doctor --fix');
+    const before = await doctor();
+    expect([before.code, uploads(before)]).toEqual([1, ['blocker', 'warning', 'warning']]);
+    expect(before.stderr).toContain('fedi-setup doctor --fix');
     expect(await avatar()).toBe(404);
 
     const run = await doctor('--fix');
@@ -222,15 +222,15 @@ describe.sequential('a site with Pixelfed', () => {
     expect(proofs(run)).toEqual(expect.arrayContaining(['instance', 'banner', 'avatar']));
     expect(changed(before)).toEqual(['pixelfed_horizon', 'pixelfed_scheduler', 'pixelfed_web']);
     const ask = http();
-    const said = (await ask(`https://${site.domain}/api/v1/instance`)).json<{
+    const instance = (await ask(`https://${site.domain}/api/v1/instance`)).json<{
       rules: unknown;
       thumbnail: string;
     }>();
-    expect(said.rules).toEqual([
+    expect(instance.rules).toEqual([
       { id: '1', text: 'Be kind' },
       { id: '2', text: 'No "advertising" for $' },
     ]);
-    const at = new URL(said.thumbnail, `https://${site.domain}`).href;
+    const at = new URL(instance.thumbnail, `https://${site.domain}`).href;
     const shown = await ask(at);
     expect(shown.body.equals(first)).toBe(true);
     expect(shown.headers).toMatchObject({ 'content-type': 'image/png', 'cache-control': 'no-cache' });
@@ -364,8 +364,8 @@ describe.sequential('a site with Pixelfed', () => {
     };
     expect(await send(5)).toBe(413);
     expect(await send(1)).not.toBe(413);
-    const said = await http()(`https://${site.domain}/api/v1/instance`);
-    expect(said.json<{ registrations: boolean }>().registrations).toBe(false);
+    const instance = await http()(`https://${site.domain}/api/v1/instance`);
+    expect(instance.json<{ registrations: boolean }>().registrations).toBe(false);
     expect((await apply()).code).toBe(0);
   });
 

@@ -12,18 +12,18 @@ export interface Wanted {
   readonly stdout?: RegExp | string;
   readonly stderr?: RegExp | string;
   /** In either stream: an original prints some errors on one and some on the other. */
-  readonly says?: RegExp;
+  readonly prints?: RegExp;
 }
 
 export function expectEnd({ code, stdout, stderr }: Ended, wanted: Wanted): void {
   expect(code, `${stdout}${stderr}`).toBe(wanted.code);
-  if (wanted.says !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.says);
-  for (const [said, expected] of [
+  if (wanted.prints !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.prints);
+  for (const [stream, expected] of [
     [stdout, wanted.stdout],
     [stderr, wanted.stderr],
   ] as const) {
-    if (typeof expected === 'string') expect(said.trim()).toBe(expected);
-    else if (expected !== undefined) expect(said).toMatch(expected);
+    if (typeof expected === 'string') expect(stream.trim()).toBe(expected);
+    else if (expected !== undefined) expect(stream).toMatch(expected);
   }
 }
 

@@ -42,7 +42,7 @@ function sh(line: string, env: NodeJS.ProcessEnv = site.env, input = ''): Ended 
 
 const MISSING = ['--snac-domain', 'FEDI_SNAC_DOMAIN', '--snac-admin', '--snac-email'];
 
-function saysWhatIsMissing(text: string): void {
+function expectMissingAnswers(text: string): void {
   for (const one of MISSING) expect(text).toContain(one);
   expect(text).toContain('Nothing was changed.');
   // A prompt would show its question mark.
@@ -65,7 +65,7 @@ describe('no terminal', () => {
     expect(run.code).toBe(2);
     expect(run.stdout).toBe('');
     expect(run.stderr).toMatch(NO_CODES);
-    saysWhatIsMissing(run.stderr);
+    expectMissingAnswers(run.stderr);
   });
 
   test.for([
@@ -80,13 +80,13 @@ describe('no terminal', () => {
       cols: 200,
     });
     expect(await run.exit).toEqual({ code: 2, signal: 0 });
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
   });
 
   test('--yes on a terminal asks nothing', async () => {
     const run = terminal(['--yes'], { cwd: site.cwd, env: site.env, cols: 200 });
     expect(await run.exit).toEqual({ code: 2, signal: 0 });
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
   });
 
   // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not missing.
@@ -192,10 +192,10 @@ describe('unknown words', () => {
     ['--yes=no', '--yes takes no value.'],
     ['--dir', '--dir takes a value.'],
     ['--edited maybe', '--edited must be keep, replace or abort.'],
-  ] as const)('%s', ([words, said]) => {
+  ] as const)('%s', ([words, expected]) => {
     const run = sh(`"$0" ${words}`);
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
     expect(run.stderr).toContain('Next: ');
     expect(run.stderr).not.toMatch(/^ +at /m);
     expect(run.stdout).toBe('');
@@ -212,15 +212,15 @@ describe('unknown words', () => {
     ['--dry-rn', 'Did you mean --dry-run?'],
     ['--jsn apply', 'Did you mean --json?'],
     ['--anwers my.env', 'Did you mean --answers?'],
-  ] as const)('%s', ([words, said]) => {
-    expect(sh(`"$0" ${words}`).stderr).toContain(said);
+  ] as const)('%s', ([words, expected]) => {
+    expect(sh(`"$0" ${words}`).stderr).toContain(expected);
   });
 
   // wizard/cli/argv.ts firstWord(): the value of any flag except --dir is taken for an app's tool.
   test('--apps snac is an answer, not the command snac', () => {
     const run = sh('"$0" --apps snac');
     expect(run.code).toBe(2);
-    saysWhatIsMissing(run.stderr);
+    expectMissingAnswers(run.stderr);
   });
 
   test('help', () => {
@@ -251,7 +251,7 @@ describe('--json', () => {
       cols: 200,
     });
     expect((await run.exit).code).toBe(2);
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
     expect(lines({ code: 2, stdout: readFileSync(file, 'utf8'), stderr: '' })).toMatchObject([
       { event: 'problem' },
     ]);
@@ -330,6 +330,6 @@ describe('Node', () => {
       input: '',
     });
     expect(asked.status).toBe(2);
-    saysWhatIsMissing(asked.stderr);
+    expectMissingAnswers(asked.stderr);
   });
 });

@@ -48,7 +48,7 @@ function draftAlone(): boolean {
 }
 
 /** Expects an exit without a change, and a message. @param kept answers are saved for the next run */
-async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise<void> {
+async function expectExit(run: Terminal, code: number, kept?: boolean): Promise<void> {
   expect(await run.exit).toEqual({ code, signal: 0 });
   expect(run.screen()).toMatch(
     code === 0 ? /^Nothing was changed\.$/m : /^Cancelled\. Nothing was changed\.$/m,
@@ -78,18 +78,19 @@ describe('invalid input', () => {
   test('shows an error for each invalid answer and lets the user correct it', async () => {
     const run = open();
     for (const turn of LONG) {
-      for (const [text, said] of turn.wrong ?? []) {
+      for (const [text, expected] of turn.wrong ?? []) {
         await run.answer(turn.question, text);
         await run.until(
           () =>
-            visible(run.screen()).replaceAll('\n', ' ').includes(`> ${said}`) || run.screen().includes(said),
+            visible(run.screen()).replaceAll('\n', ' ').includes(`> ${expected}`) ||
+            run.screen().includes(expected),
         );
         expect(visible(run.screen())).toMatch(asked(`${turn.question} ${visible(text)}`.trimEnd()));
       }
       await talk(run, [turn]);
     }
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 });
 
@@ -99,7 +100,7 @@ describe('leaving', () => {
     await talk(run, before(question));
     await run.until(asked(question));
     run.key('ctrl-c');
-    await leftNothing(run, 130, question !== 'Apps to install');
+    await expectExit(run, 130, question !== 'Apps to install');
   });
 
   test('Ctrl-C after half an answer', async () => {
@@ -109,14 +110,14 @@ describe('leaving', () => {
     run.type('social.exam');
     await run.until('social.exam');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('from the review', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Quit without changes');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
   for (const question of ['Apps to install', 'Domain of snac', 'Password for the mail server', 'What now?']) {
@@ -129,7 +130,7 @@ describe('leaving', () => {
       await talk(run, before(question));
       await run.until(asked(question));
       run.signal(name);
-      await leftNothing(run, code);
+      await expectExit(run, code);
     });
 
     unfixed(`the terminal goes away at "${question}"`, async () => {
@@ -162,7 +163,7 @@ describe('the review', () => {
     run.key('enter');
     await run.until(/Sender address +notifications@other\.example\.org/);
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
   test('checks this host for the answers, and changes nothing', async () => {
@@ -173,7 +174,7 @@ describe('the review', () => {
     await run.until(/^ +[✔!✖] Ports: /m);
     await run.until(asked('What now?'));
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
   test('asks again for an invalid answer there', async () => {
@@ -186,7 +187,7 @@ describe('the review', () => {
     await run.answer('Address to listen on', '127.0.0.42');
     await run.until(asked('What now?'));
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('empty input keeps the current answer', async () => {
@@ -198,7 +199,7 @@ describe('the review', () => {
     await run.until(asked('What now?'));
     expect(run.screen()).not.toContain('A value is required');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   // wizard/commands/setup.ts: `problems` of an app are checked after "Go", so all answers are lost.
@@ -285,7 +286,7 @@ describe('pasted text', () => {
     await run.until(asked('Your user name on snac'));
     expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('a line break ends one answer and starts no other', async () => {
@@ -300,7 +301,7 @@ describe('pasted text', () => {
     expect(run.screen()).toMatch(/^✔ Your user name on snac anna$/m);
     expect(run.screen()).not.toContain('mallory');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('text that is no answer gets an explanation', async () => {
@@ -309,7 +310,7 @@ describe('pasted text', () => {
     await run.answer('Domain of snac', `${'x'.repeat(600)}.example.org`);
     await run.until('the limit is 500.');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 });
 
@@ -336,7 +337,7 @@ describe('the password', () => {
     await run.until(asked('Sender address'));
     expect(run.screen()).not.toContain('correct');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 });
 
@@ -401,7 +402,7 @@ describe('terminals', () => {
     }
     expect(text).not.toContain('long-');
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
   // wizard/ask/prompts.ts say(): help texts exceed 80 columns and are not wrapped at words.
@@ -426,7 +427,7 @@ describe('terminals', () => {
     await run.until(asked('Your user name on snac'));
     expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('a console that reports no columns', async () => {
@@ -458,7 +459,7 @@ describe('terminals', () => {
     await run.until(/^> A domain name has at least one dot/m);
     await talk(run, SHORT.slice(1));
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
     // oxlint-disable-next-line no-control-regex
     expect(run.raw().match(/\u001b\[(?:3[0-8]|4[0-8]|9\d|10[0-7])(?:;\d+)*m/g) ?? []).toEqual([]);
   });

@@ -103,9 +103,9 @@ describe('key by key', () => {
   test('refuses invalid input at every question', async () => {
     const run = open();
     for (const turn of turns) {
-      for (const [text, said] of turn.wrong ?? []) {
+      for (const [text, expected] of turn.wrong ?? []) {
         await run.answer(turn.question, text);
-        await run.until(() => words(run).includes(`> ${said}`) || words(run).includes(said));
+        await run.until(() => words(run).includes(`> ${expected}`) || words(run).includes(expected));
       }
       await talk(run, [turn]);
     }

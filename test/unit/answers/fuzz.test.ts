@@ -12,12 +12,12 @@ import { Problem } from '../../../wizard/problem.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { ROWS } from './inputs.ts';
 
-let said = '';
+let printed = '';
 beforeEach(() => {
-  said = '';
+  printed = '';
   for (const stream of [process.stdout, process.stderr]) {
     vi.spyOn(stream, 'write').mockImplementation((text) => {
-      said += String(text);
+      printed += String(text);
       return true;
     });
   }
@@ -201,10 +201,10 @@ test('the command line', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(word.filter(safe), { maxLength: 6 }), async (words) => {
       lines++;
-      said = '';
+      printed = '';
       const code = await main(['plan', '--dir', folder, ...words]);
       quiet();
-      expect(said).not.toContain('Internal error in fedi-setup');
+      expect(printed).not.toContain('Internal error in fedi-setup');
       expect(code).toBe(2);
       expect(readdirSync(folder)).toEqual([]);
     }),

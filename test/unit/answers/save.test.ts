@@ -220,16 +220,16 @@ const TEXTS = [undefined, '# mine\nversion: 1\n', ...EDITS.map(([, before]) => b
 describe('any answers, saved into any text', () => {
   test('are read back, and saving again changes nothing', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...TEXTS), values, (before, given) => {
+      fc.property(fc.constantFrom(...TEXTS), values, (before, answers) => {
         let once: string;
         try {
-          once = saveInto(before, given);
+          once = saveInto(before, answers);
         } catch (error) {
           // Flow mappings: see "two new keys" above.
           if (!before?.includes('{')) expect(error).toMatchObject({ exit: 2 });
           return;
         }
-        expect(saveInto(once, given)).toBe(once);
+        expect(saveInto(once, answers)).toBe(once);
         const read = (text: string, key: string): unknown =>
           key
             .split('.')
@@ -237,7 +237,7 @@ describe('any answers, saved into any text', () => {
               (node, part) => (node as Record<string, unknown> | null)?.[part],
               parseYaml(text),
             );
-        for (const [key, value] of given) expect(String(read(once, key))).toBe(String(value));
+        for (const [key, value] of answers) expect(String(read(once, key))).toBe(String(value));
         // Every line of the administrator without a value of ours is unchanged.
         for (const comment of (before ?? '').match(/# .*/g) ?? []) expect(once).toContain(comment);
       }),

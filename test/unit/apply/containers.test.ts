@@ -68,7 +68,7 @@ test('leftovers are our services that the site no longer has, never the administ
 });
 
 describe('unhealthy', () => {
-  const sick = like(mail, {
+  const unhealthy = like(mail, {
     health: 'unhealthy',
     healthLog: [
       { exitCode: 1, output: 'connection refused\n' },
@@ -77,7 +77,7 @@ describe('unhealthy', () => {
   });
 
   test.each([5, 120, 590])('for %i seconds, then healthy: waits, and reports it', async (until) => {
-    const one = world({ containers: (at) => [web, at < until ? sick : mail, setup] });
+    const one = world({ containers: (at) => [web, at < until ? unhealthy : mail, setup] });
     await one.start();
     expect(seconds(one)).toBeGreaterThanOrEqual(until);
     expect(one.updates).toContain('mail (not healthy yet)');
@@ -85,7 +85,7 @@ describe('unhealthy', () => {
 
   test('forever: the error shows the output of the health check and of the container', async () => {
     const one = world({
-      containers: (_, n) => (n === 0 ? [] : [web, sick, setup]),
+      containers: (_, n) => (n === 0 ? [] : [web, unhealthy, setup]),
       logs: (id) => `log of ${id}`,
     });
     const { exit, message, log } = await problemFrom(one.start);
@@ -102,7 +102,7 @@ describe('unhealthy', () => {
     const one = world({
       containers: (at) => [
         like(web, { health: at < 25 * MINUTE ? 'starting' : 'healthy' }),
-        at < 26 * MINUTE ? sick : mail,
+        at < 26 * MINUTE ? unhealthy : mail,
         setup,
       ],
       logs: (id, at) => (id === 'web' ? `migrating ${names[Math.floor(at / (8 * MINUTE))]}` : ''),
@@ -113,7 +113,7 @@ describe('unhealthy', () => {
 
   test('lines that differ only in numbers are no progress', async () => {
     const one = world({
-      containers: () => [web, like(sick, { health: 'starting' }), setup],
+      containers: () => [web, like(unhealthy, { health: 'starting' }), setup],
       logs: (_, at) => `12:${at} [${at}] FATAL: no such role`,
     });
     expect((await problemFrom(one.start)).message).toBe('The container mail is still not ready.');
@@ -123,7 +123,7 @@ describe('unhealthy', () => {
   test('endless new lines do not extend the wait forever', async () => {
     const word = (at: number): string =>
       [...String(Math.round(at))].map((digit) => 'klmnopqrst'[Number(digit)]).join('');
-    const one = world({ containers: () => [web, sick, setup], logs: (_, at) => word(at) });
+    const one = world({ containers: () => [web, unhealthy, setup], logs: (_, at) => word(at) });
     await problemFrom(one.start);
     expect(seconds(one)).toBeLessThan(65 * MINUTE);
   });
@@ -131,7 +131,7 @@ describe('unhealthy', () => {
   test.each(['exited', 'removing', 'created'] as const)(
     'is ignored for a container that is %s',
     async (state) => {
-      const one = world({ containers: (at) => [web, at < 20 ? like(sick, { state }) : mail, setup] });
+      const one = world({ containers: (at) => [web, at < 20 ? like(unhealthy, { state }) : mail, setup] });
       await one.start();
     },
   );
@@ -143,7 +143,7 @@ describe('unhealthy', () => {
         web,
         one.engine.calls.some((call) => call.endsWith('restart mail'))
           ? like(mail, { startedAt: 'later' })
-          : ((at = now), sick),
+          : ((at = now), unhealthy),
         setup,
       ],
     });

@@ -30,7 +30,7 @@ function ran(number: number, images: Readonly<Record<string, string>>): void {
 }
 
 async function site(images: Readonly<Record<string, string>>, apps = 'pixelfed'): Promise<Config> {
-  const given = Object.entries({
+  const texts = Object.entries({
     apps,
     ...Object.fromEntries(
       apps.split(',').flatMap((id) => [
@@ -41,7 +41,7 @@ async function site(images: Readonly<Record<string, string>>, apps = 'pixelfed')
     ),
     ...Object.fromEntries(Object.entries(images).map(([name, tag]) => [`images.${name}`, tag])),
   });
-  const resolved = await resolve([new Map(given.map(([key, text]) => [key, { text, from: 'the test' }]))]);
+  const resolved = await resolve([new Map(texts.map(([key, text]) => [key, { text, from: 'the test' }]))]);
   return configOf(resolved.answers);
 }
 

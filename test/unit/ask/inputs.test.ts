@@ -47,16 +47,16 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
     const rows = ROWS.filter((row) => row.key === key && typed(row));
     const run = dialogue(['--dir', join(tempFolder(), 'fedi')], ANSWERED);
     const begin = async (): Promise<void> => {
-      const aside = topic === 'more' || topic === 'size';
-      await run.answer('What now?', aside ? 'More' : `Change: ${message}`);
-      if (aside) await run.answer('Which setting', `${message}:`);
+      const advanced = topic === 'more' || topic === 'size';
+      await run.answer('What now?', advanced ? 'More' : `Change: ${message}`);
+      if (advanced) await run.answer('Which setting', `${message}:`);
     };
     await begin();
-    for (const { text, says } of rows.filter((row) => row.says !== undefined)) {
-      expect(await run.answer(message, text), JSON.stringify(text)).toContain(says);
+    for (const { text, error } of rows.filter((row) => row.error !== undefined)) {
+      expect(await run.answer(message, text), JSON.stringify(text)).toContain(error);
       tried++;
     }
-    for (const [i, { text, value }] of rows.filter((row) => row.says === undefined).entries()) {
+    for (const [i, { text, value }] of rows.filter((row) => row.error === undefined).entries()) {
       if (i > 0) await begin();
       expect(await run.answer(message, text), JSON.stringify(text)).toBeUndefined();
       if (twice) await run.answer(`${message}, again`, text);

@@ -56,10 +56,10 @@ test('the sessions reach every question', () => {
   const reached = new Set(
     Object.values(CONVERSATIONS).flatMap((turns) => turns.map(({ question }) => question)),
   );
-  const aside = (question: Question): boolean =>
+  const advanced = (question: Question): boolean =>
     ['more', 'size'].includes(question.topic) || question.file === true;
   expect(
-    ALL_QUESTIONS.filter((one) => !aside(one) && !reached.has(one.message)).map(({ key }) => key),
+    ALL_QUESTIONS.filter((one) => !advanced(one) && !reached.has(one.message)).map(({ key }) => key),
   ).toEqual([]);
 });
 

@@ -25,14 +25,14 @@ async function find(
 ): Promise<{ levels: string[]; words: string; asked: string[] }> {
   dns.zone = zone;
   dns.asked.length = 0;
-  const looked = await runCheck(
+  const result = await runCheck(
     id,
     contextOf(answers, { host: { addresses: () => [...own], ...dnsAt([dns.server]) } }),
   );
-  const found = looked?.found ?? [];
+  const found = result?.found ?? [];
   return {
     levels: found.map(({ level }) => level),
-    words: `${found.map(({ what, means, next }) => `${what} ${means} ${next}`).join(' ')} (${looked?.seen})`,
+    words: `${found.map(({ what, means, next }) => `${what} ${means} ${next}`).join(' ')} (${result?.seen})`,
     asked: [...dns.asked],
   };
 }
@@ -83,8 +83,8 @@ describe('A and AAAA', () => {
 
   test('an unreachable DNS server', async () => {
     const host = dnsAt(['127.0.0.1:1']);
-    const looked = await runCheck('dns', contextOf({}, { host }));
-    expect(looked?.found).toMatchObject([
+    const result = await runCheck('dns', contextOf({}, { host }));
+    expect(result?.found).toMatchObject([
       { level: 'warning', what: expect.stringMatching(/ECONNREFUSED|ETIMEOUT/) },
     ]);
   });

@@ -27,23 +27,23 @@ const rows: [wrong: string, containers: Container[], what: string[]][] = [
   ['no limits', [container('web', { memory: 0, pids: 0 }), caddy], ['The container web violates the policy: memory, pids.']],
 ];
 test.each(rows)('%s', async (_, containers, what) => {
-  const looked = await runCheck(
+  const result = await runCheck(
     'policy',
     contextOf({}, { folder, engine: { containers: async () => containers } }),
   );
-  expect(looked?.found.map((one) => one.what)).toEqual(what);
-  expect(looked?.found.map(({ level }) => level)).toEqual(what.map(() => 'warning'));
-  expect(looked?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
+  expect(result?.found.map((one) => one.what)).toEqual(what);
+  expect(result?.found.map(({ level }) => level)).toEqual(what.map(() => 'warning'));
+  expect(result?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
 });
 
 test('names the administrator’s own services', async () => {
   const containers = [container('web'), container('backup', { privileged: true })];
-  const looked = await runCheck(
+  const result = await runCheck(
     'policy',
     contextOf({}, { folder, engine: { containers: async () => containers } }),
   );
-  expect(looked?.found).toEqual([]);
-  expect(looked?.seen).toMatch(/Yours, not checked: backup$/);
+  expect(result?.found).toEqual([]);
+  expect(result?.seen).toMatch(/Yours, not checked: backup$/);
 });
 
 test('a site that was never set up', async () =>

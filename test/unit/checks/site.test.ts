@@ -53,8 +53,8 @@ describe('containers', () => {
     const engine = { containers: async () => containers, logs: async (id: string) => `last lines of ${id}` };
     const looked = await runCheck('containers', contextOf({}, { folder, engine }));
     expect(looked?.found.map(({ level }) => level)).toEqual(levels);
-    const said = looked?.found.flatMap(({ what, next, log = '' }) => [what, next, log]) ?? [];
-    expect([...said, looked?.seen].join(' ')).toMatch(words);
+    const sentences = looked?.found.flatMap(({ what, next, log = '' }) => [what, next, log]) ?? [];
+    expect([...sentences, looked?.seen].join(' ')).toMatch(words);
   });
 
   test('a site that was never written', async () => {
@@ -67,7 +67,7 @@ describe('certificates', () => {
   const folder = tempFolder();
   mkdirSync(join(folder, 'trust'));
   const own = certificate(NAME);
-  const stranger = certificate(NAME);
+  const foreign = certificate(NAME);
   const elsewhere = certificate('other.example.org');
   const from = new Date(Math.floor(Date.now() / 1000) * 1000);
   const KNOWN = `fedi-setup host=${NAME} proto= from=127.0.0.1 trusted=false upgrade=`;
@@ -126,7 +126,7 @@ describe('certificates', () => {
   test.each([
     [
       'a stranger’s for the same name',
-      stranger,
+      foreign,
       {},
       /issued by social\.example\.org, which browsers do not trust \(.*SELF_SIGNED/,
     ],

@@ -187,9 +187,9 @@ describe('the checks', () => {
     expect(looked?.found.map((finding) => finding.level) ?? ['does not apply']).toEqual(
       level === '' ? [] : expect.arrayContaining([level]),
     );
-    const said = looked?.found.flatMap(({ what, means, next }) => [what, means, next]) ?? [];
-    expect([...said, looked?.seen].join(' ')).toMatch(words);
-    for (const sentence of said) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
+    const sentences = looked?.found.flatMap(({ what, means, next }) => [what, means, next]) ?? [];
+    expect([...sentences, looked?.seen].join(' ')).toMatch(words);
+    for (const sentence of sentences) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
   });
 
   test('each fails at least once, here or in another test file', () => {

@@ -31,8 +31,8 @@ describe('refused', () => {
     ['apps.pixelfed.release', 'v0.14.3', 'v0.14.3 is older'],
     ['apps.pixelfed.release', 'v0.12.10', 'v0.12.10 is older'],
     ['name', 'other', 'This site is named fedi'],
-  ])('%s → %s', (key, value, says) => {
-    expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(says)], leaves: [] });
+  ])('%s → %s', (key, value, expected) => {
+    expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(expected)], leaves: [] });
   });
 });
 

@@ -109,8 +109,8 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
   onLeaving: () => undefined,
 });
 
-const title = ({ key, text, value, says }: Row): string =>
-  `${key} ${JSON.stringify(text.length > 40 ? `${text.slice(0, 20)}…${text.length}` : text)} ${says === undefined ? `→ ${JSON.stringify(value).slice(0, 40)}` : `✗ ${says}`}`;
+const title = ({ key, text, value, error }: Row): string =>
+  `${key} ${JSON.stringify(text.length > 40 ? `${text.slice(0, 20)}…${text.length}` : text)} ${error === undefined ? `→ ${JSON.stringify(value).slice(0, 40)}` : `✗ ${error}`}`;
 
 test('the table has the expected size', () => {
   expect(ROWS.length).toBeGreaterThan(300);
@@ -123,8 +123,8 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
     (row.bug === undefined ? test : test)(title(row), async () => {
       if (where === 'parse') {
         const parsed = questionOf(row).parse(row.text);
-        if (row.says === undefined) expect(parsed).toEqual({ value: row.value });
-        else expect(parsed).toHaveProperty('problem', expect.stringContaining(row.says));
+        if (row.error === undefined) expect(parsed).toEqual({ value: row.value });
+        else expect(parsed).toHaveProperty('problem', expect.stringContaining(row.error));
         return;
       }
       const folder = tempFolder();
@@ -135,7 +135,7 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
         return;
       }
       const { answers, secrets, problems, provided } = await resolve([source, REST]);
-      if (row.says === undefined) {
+      if (row.error === undefined) {
         expect(problems).toEqual([]);
         expect({ ...answers, ...secrets }[row.key]).toBe(row.value);
         expect(provided).toContain(row.key);
@@ -143,10 +143,10 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
       }
       const from = [...source.values()][0]?.from ?? 'nowhere';
       expect(
-        problems.filter((problem) => problem.startsWith(from) && problem.includes(row.says as string)),
+        problems.filter((problem) => problem.startsWith(from) && problem.includes(row.error as string)),
       ).toHaveLength(1);
       const { exit, message } = await problemFrom(() => apply.run(contextOf([source, REST], folder)));
-      expect({ exit, message }).toEqual({ exit: 2, message: expect.stringContaining(row.says) });
+      expect({ exit, message }).toEqual({ exit: 2, message: expect.stringContaining(row.error) });
     });
   }
 });

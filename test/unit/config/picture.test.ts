@@ -66,14 +66,14 @@ test('rules: separated by semicolons, within Pixelfed’s limits', () => {
   expect(parseRules(Array.from({ length: 30 }, (_, i) => `rule ${i}`).join(';'))).toHaveProperty('value');
   const long = 'x'.repeat(1000);
   expect(parseRules(long)).toEqual({ value: long });
-  for (const [text, said] of [
+  for (const [text, expected] of [
     [' ; ', 'Enter at least one rule.'],
     ['fine rule; no', 'Rule 2, “no”, is too short: use at least 5 characters.'],
     [`${long}y`, 'Rule 1: Too long: 1001 characters; the limit is 1000.'],
     ['a\tb rule', 'Rule 1: It contains an invisible character'],
     [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed accepts at most 30.'],
   ])
-    expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(said as string) });
+    expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(expected as string) });
   const { config } = contextOf({ 'apps.pixelfed.rules': 'Be kind; No "spam"' });
   expect(rulesJson(config)).toBe('["Be kind","No \\"spam\\""]');
   expect(rulesJson(contextOf().config)).toBeUndefined();

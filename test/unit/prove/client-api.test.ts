@@ -25,6 +25,6 @@ test.each([
   ['a fault', 500, '{"error":"Server Error"}', refusal, 'answers 500'],
   ['a fault of another server', 500, NOBODY, undefined, 'answers 500'],
   ['an ingress that is closed', 502, '', undefined, 'answers 502'],
-] as const)('%s fails', async (_, status, body, how, said) => {
-  await expect(revoked(status, body, how)).rejects.toThrow(said);
+] as const)('%s fails', async (_, status, body, how, expected) => {
+  await expect(revoked(status, body, how)).rejects.toThrow(expected);
 });

@@ -10,9 +10,9 @@ import { certificate } from '../../support/certificate.ts';
 const NAME = 'localhost';
 const HOUR = 3_600_000;
 const expired = certificate(NAME, -1);
-let says = new Date();
+let serverTime = new Date();
 const server = createServer(expired, (_, response) => {
-  response.setHeader('Date', says.toUTCString());
+  response.setHeader('Date', serverTime.toUTCString());
   response.end();
 });
 let url = '';
@@ -26,7 +26,7 @@ afterAll(() => server.close());
 const http = client('127.0.0.1', expired.cert);
 
 test('the server’s time is ours: reports only the expired certificate', async () => {
-  says = new Date();
+  serverTime = new Date();
   await expect(http(url)).rejects.toThrow(/^localhost:\d+: certificate has expired$/);
 });
 
@@ -34,7 +34,7 @@ test.each([
   ['behind', -48 * HOUR],
   ['ahead', 400 * 24 * HOUR],
 ])('the server’s time is %s', async (_, by) => {
-  says = new Date(Date.now() + by);
+  serverTime = new Date(Date.now() + by);
   await expect(http(url)).rejects.toThrow(
     /certificate has expired\. The clock of this host may be wrong: it says 20.*Z, the server says 20.*Z\. Set it: timedatectl set-ntp true$/,
   );

@@ -127,10 +127,10 @@ describe('not accepted', () => {
     ],
     ['Net::SMTPServerBusy: 450 4.2.0 <anna@example.org>: greylisted', {}, 'Try again later'],
   ])('%s', (error, more, words) => {
-    const said = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
-    expect(said).toContain(words);
+    const message = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
+    expect(message).toContain(words);
     // The original message stays: users search for it.
-    expect(said).toContain(error.trim().slice(0, 60));
+    expect(message).toContain(error.trim().slice(0, 60));
   });
 
   test('passes an unknown error on', () => {

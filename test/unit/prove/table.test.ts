@@ -23,7 +23,7 @@ const json =
   () =>
     reply(status, value);
 /** Output of a command in a container, selected by a part of the command. */
-const tells = (part: string, stdout: string, code = 0, stderr = ''): Broken => ({
+const prints = (part: string, stdout: string, code = 0, stderr = ''): Broken => ({
   inside: (_, { argv, stdin = '' }) =>
     `${argv.join(' ')} ${stdin}`.includes(part) ? output(stdout, code, stderr) : undefined,
 });
@@ -46,18 +46,18 @@ const ROWS: Row[] = [
   ['all', 'actor', 'no key', (base) => on(`GET ${base}/users/anna`, json(200, { id: `${base}/users/anna`, inbox: 'x' })), /no public key/],
   ['all', 'actor', 'no inbox', (base) => on(`GET ${base}/users/anna`, json(200, { id: `${base}/users/anna`, publicKey: { publicKeyPem: 'PUBLIC KEY' } })), /no inbox/],
 
-  ['snac', 'neighbours', 'no address', () => tells('getent', ''), /finds no address of/],
-  ['snac', 'neighbours', 'no answer', () => tells('curl', '0.0', 7, 'curl: (7) refused'), /the container cannot reach/],
-  ['mastodon', 'neighbours', 'a private address', () => tells('getent', '10.0.0.7 STREAM x'), /Mastodon rejects/],
-  ['pixelfed', 'neighbours', 'no address', () => tells('dns_get_record', '{"snac.x.org":{"addresses":[]}}'), /finds no address of snac/],
+  ['snac', 'neighbours', 'no address', () => prints('getent', ''), /finds no address of/],
+  ['snac', 'neighbours', 'no answer', () => prints('curl', '0.0', 7, 'curl: (7) refused'), /the container cannot reach/],
+  ['mastodon', 'neighbours', 'a private address', () => prints('getent', '10.0.0.7 STREAM x'), /Mastodon rejects/],
+  ['pixelfed', 'neighbours', 'no address', () => prints('dns_get_record', '{"snac.x.org":{"addresses":[]}}'), /finds no address of snac/],
 
   ['snac', 'login', 'the password is unknown here', () => ({ secrets: { 'snac.admin': undefined } }), /password is not in secrets\.json/],
   ['snac', 'login', 'the password is wrong', (base) => on(`POST ${base}/oauth/x-snac-login`, PAGE), /password in secrets\.json was rejected/],
   ['snac', 'login', 'somebody else', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(200, { acct: 'eve' })), /logged in as eve/],
-  ['mastodon', 'login', 'no token from inside', () => tells('AccessToken', '', 1, 'rails: no'), /no token could be created: rails: no/],
+  ['mastodon', 'login', 'no token from inside', () => prints('AccessToken', '', 1, 'rails: no'), /no token could be created: rails: no/],
   ['mastodon', 'login', 'the password is wrong', (base) => ({ first: true, routes: { [`GET ${base}/auth/sign_in`]: () => reply(200, '<form method="post"></form>'), [`POST ${base}/auth/sign_in`]: PAGE } }), /password was rejected/],
   ['mastodon', 'login', 'somebody else', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(200, { acct: 'eve' })), /logged in as eve/],
-  ['pixelfed', 'login', 'no token from inside', () => tells('createToken', '', 1, 'php: no'), /php: no/],
+  ['pixelfed', 'login', 'no token from inside', () => prints('createToken', '', 1, 'php: no'), /php: no/],
   ['pixelfed', 'login', 'the password is wrong', (base) => ({ first: true, routes: { [`GET ${base}/login`]: () => reply(200, '<form method="post"></form>'), [`POST ${base}/login`]: () => reply(302, '', { location: `${base}/login` }) } }), /password was rejected/],
   ['pixelfed', 'login', 'nobody’s token', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(401, '')), /token was rejected/],
 
@@ -66,11 +66,11 @@ const ROWS: Row[] = [
   ['pixelfed', 'server-actor', 'another id', (base) => on(`GET ${base}/i/actor`, json(200, { id: 'x' })), /its id is x/],
   ['pixelfed', 'server-actor', 'no key', (base) => on(`GET ${base}/i/actor`, json(200, { id: `${base}/i/actor` })), /no public key/],
   ['pixelfed', 'banner', 'another picture', (base) => on(`GET ${base}/banner.jpg`, PAGE), /another picture/],
-  ['pixelfed', 'avatar', 'another picture', () => tells('pixelfed-avatar', '0000  -'), /another picture/],
+  ['pixelfed', 'avatar', 'another picture', () => prints('pixelfed-avatar', '0000  -'), /another picture/],
   ['pixelfed', 'pictures', 'no picture', (base) => on(`GET ${base}/storage/avatars/default.jpg`, PAGE), /is not a picture/],
   ['pixelfed', 'pictures', 'closed', (base) => on(`GET ${base}/storage/avatars/default.jpg`, json(403, '')), /answered 403/],
-  ['pixelfed', 'database-tls', 'in the clear', () => tells('Ssl_cipher', ''), /connects unencrypted/],
-  ['pixelfed', 'horizon', 'not running', () => tells('horizon:status', '', 2, 'Horizon is inactive.'), /inactive/],
+  ['pixelfed', 'database-tls', 'in the clear', () => prints('Ssl_cipher', ''), /connects unencrypted/],
+  ['pixelfed', 'horizon', 'not running', () => prints('horizon:status', '', 2, 'Horizon is inactive.'), /inactive/],
 
   ...['mastodon', 'pixelfed'].flatMap((app): Row[] => [
     [app, 'storage', 'no secret key', () => ({ secrets: { [`apps.${app}.s3.secret-key`]: undefined } }), /secret key is not in secrets\.json/],
@@ -81,8 +81,8 @@ const ROWS: Row[] = [
     [app, 'upload', 'refused', (base) => on(`POST ${base}/api/v2/media`, json(413, '')), /upload answered 413/],
     [app, 'upload', 'no picture', () => on('GET https://s3.x.org/media/a.png', PAGE), /is not a picture/],
     [app, 'upload', 'not in the bucket', (base) => ({ routes: { [`GET ${base}/api/v1/media/7`]: json(200, { url: 'https://else.x.org/a.png', preview_url: 'https://else.x.org/b.png' }), 'GET https://else.x.org/a.png': () => reply(200, Buffer.alloc(99), { 'content-type': 'image/png' }), 'GET https://else.x.org/b.png': () => reply(200, Buffer.alloc(99), { 'content-type': 'image/png' }) } }), /not in the bucket/],
-    [app, 'tidy', 'the token still works', () => ({ ...tells('revoked = true', '0'), routes: { [`POST https://${app}.x.org/oauth/revoke`]: json(200, {}) } }), /revoked token still works/],
-    [app, 'tidy', 'no log-in', () => (app === 'mastodon' ? tells('AccessToken', '', 1) : tells('createToken', '', 1)), /^not tried: the log-in failed$/],
+    [app, 'tidy', 'the token still works', () => ({ ...prints('revoked = true', '0'), routes: { [`POST https://${app}.x.org/oauth/revoke`]: json(200, {}) } }), /revoked token still works/],
+    [app, 'tidy', 'no log-in', () => (app === 'mastodon' ? prints('AccessToken', '', 1) : prints('createToken', '', 1)), /^not tried: the log-in failed$/],
   ]),
   ['mastodon', 'upload', 'never shown', (base) => on(`GET ${base}/about`, json(200, 'x')), /Content-Security-Policy/],
   ['snac', 'upload', 'refused', (base) => on(`POST ${base}/api/v1/media`, json(500, '')), /upload answered 500/],
@@ -99,17 +99,17 @@ const ROWS: Row[] = [
   ['mastodon', 'streaming', 'not for strangers', (base) => on(`GET ${base}/p/5`, json(403, '')), /as other servers fetch it answered 403/],
   ['mastodon', 'streaming', 'not deleted', (base) => on(`GET ${base}/api/v1/statuses/5`, json(200, {})), /deleted post is still there/],
 
-  ['snac', 'mail', 'a wrong password', () => tells('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it rejected the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
-  ['snac', 'mail', 'no such host', () => tells('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /mail\.x\.org does not exist in the DNS/],
-  ['snac', 'mail', 'nobody there', () => tells('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
-  ['snac', 'mail', 'a refused sender', () => tells('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /rejected snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
-  ['snac', 'mail', 'no STARTTLS', () => tells('sh -c jq', '', 64, 'curl: (64) Requested SSL level failed'), /offers no STARTTLS on port 587/],
-  ['snac', 'mail', 'no answer', () => tells('sh -c jq', '', 0, ''), /curl ended with 0/],
-  ['mastodon', 'mail', 'a wrong password', () => tells('deliver!', '{"error":"Net::SMTPAuthenticationError: 535 no"}'), /rejected the log-in/],
-  ['mastodon', 'mail', 'Rails fails', () => tells('deliver!', '', 1, 'boom'), /boom/],
-  ['pixelfed', 'mail', 'STARTTLS taken out', () => tells('[\'mailer\']', '{"error":"TransportException: TLS required but neither TLS or STARTTLS are in use."}'), /offers no STARTTLS on port 587/],
-  ['pixelfed', 'mail', 'PHP fails', () => tells('[\'mailer\']', '', 1, 'boom'), /boom/],
-  ['snac', 'tidy', 'the picture stays', () => tells('rm -f', '', 1, 'rm: no'), /rm: no/],
+  ['snac', 'mail', 'a wrong password', () => prints('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it rejected the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
+  ['snac', 'mail', 'no such host', () => prints('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /mail\.x\.org does not exist in the DNS/],
+  ['snac', 'mail', 'nobody there', () => prints('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
+  ['snac', 'mail', 'a refused sender', () => prints('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /rejected snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
+  ['snac', 'mail', 'no STARTTLS', () => prints('sh -c jq', '', 64, 'curl: (64) Requested SSL level failed'), /offers no STARTTLS on port 587/],
+  ['snac', 'mail', 'no answer', () => prints('sh -c jq', '', 0, ''), /curl ended with 0/],
+  ['mastodon', 'mail', 'a wrong password', () => prints('deliver!', '{"error":"Net::SMTPAuthenticationError: 535 no"}'), /rejected the log-in/],
+  ['mastodon', 'mail', 'Rails fails', () => prints('deliver!', '', 1, 'boom'), /boom/],
+  ['pixelfed', 'mail', 'STARTTLS taken out', () => prints('[\'mailer\']', '{"error":"TransportException: TLS required but neither TLS or STARTTLS are in use."}'), /offers no STARTTLS on port 587/],
+  ['pixelfed', 'mail', 'PHP fails', () => prints('[\'mailer\']', '', 1, 'boom'), /boom/],
+  ['snac', 'tidy', 'the picture stays', () => prints('rm -f', '', 1, 'rm: no'), /rm: no/],
   ['snac', 'tidy', 'the token still works', (base) => on(`POST ${base}/oauth/revoke`, json(200, {})), /revoked token still works/],
 ];
 
