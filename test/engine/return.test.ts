@@ -71,7 +71,7 @@ describe.sequential('rollback', () => {
   test('restores answers, files and containers; keeps account and data', async () => {
     const before = site.containers();
     const yaml = readFileSync(join(site.folder, '.fedi/generations/0001/fedi.yaml'), 'utf8');
-    docker('exec', before['snac'] as string, 'snac', 'note', '/data', 'anna', 'kept over the way back');
+    docker('exec', before['snac'] as string, 'snac', 'note', '/data', 'anna', 'kept during the rollback');
     const back = await run(['rollback', '1']);
     expect(back.code, back.stderr).toBe(0);
     expect(site.read('fedi.yaml')).toBe(yaml);
@@ -82,7 +82,7 @@ describe.sequential('rollback', () => {
     expect(generation()).toBe(3);
     expect(
       docker('exec', site.containers()['snac'] as string, 'sh', '-c', 'cat /data/user/anna/public/*.json'),
-    ).toContain('kept over the way back');
+    ).toContain('kept during the rollback');
     const again = await run(['rollback', '1']);
     expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
   });

@@ -147,7 +147,7 @@ describe.sequential('certificates by ACME', () => {
       [/^The CA issued no certificate for one\.fedi\.test\. It says: .*forbidden/, /Use another CA/],
     ],
     [
-      'the CA is not there',
+      'the CA is unreachable',
       () => ({ directory: 'https://nobody.fedi.test/dir' }),
       [
         /^Caddy got no certificate for one\.fedi\.test, since it could not reach the CA: .*no such host/,
@@ -290,7 +290,7 @@ describe.sequential('behind your own proxy', () => {
     ['drops X-Forwarded-Proto', 'proxy_set_header X-Forwarded-Proto https;', '', /without X-Forwarded-Proto/],
     ['asks for a password', 'proxy_buffering off;', 'return 401;', /answers 401 .*log in/],
     [
-      'shows a page of its own',
+      'shows its own page',
       'proxy_buffering off;',
       'return 200 "";',
       /^Another server answers .*an empty page/,

@@ -120,7 +120,7 @@ describe('without a requirement: reports it with exit 4 and writes nothing', () 
       words: /No Docker engine answers at .*none\.sock.*DOCKER_HOST/s,
     },
     {
-      name: 'a socket that is none',
+      name: 'a path that is no socket',
       env: () => ({ ...site.env, DOCKER_HOST: `unix://${plainFile}` }),
       words: /No Docker engine answers at .*no-socket/,
     },
@@ -135,7 +135,7 @@ describe('without a requirement: reports it with exit 4 and writes nothing', () 
       words: /DOCKER_HOST is ssh:.*another machine/,
     },
     {
-      name: 'an image that nobody has',
+      name: 'an image that does not exist',
       env: () => ({ ...site.env, FEDI_IMAGES_SNAC: '127.0.0.1:9/none:1' }),
       words: /The image 127\.0\.0\.1:9\/none:1 could not be pulled/,
     },

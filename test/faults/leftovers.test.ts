@@ -52,10 +52,10 @@ describe.sequential('a site with all apps', { timeout: PATIENCE_MS }, () => {
   test.each([
     ['set up, with a mail catcher', ['apply'], { FEDI_MAIL_MODE: 'catcher' }],
     ['without mail', ['apply'], { FEDI_MAIL_MODE: 'none' }],
-    ['a server less, by an answer', ['apply', '--apps', 'snac,mastodon', '--confirm', 'pixelfed'], {}],
-    ['the server back', ['apply'], {}],
-    ['a server less with its data', ['remove', 'mastodon', '--data', '--confirm', 'mastodon'], {}],
-    ['as it was at first', ['rollback', '1'], {}],
+    ['an app removed by an answer', ['apply', '--apps', 'snac,mastodon', '--confirm', 'pixelfed'], {}],
+    ['the app added again', ['apply'], {}],
+    ['an app removed with its data', ['remove', 'mastodon', '--data', '--confirm', 'mastodon'], {}],
+    ['the first configuration', ['rollback', '1'], {}],
   ])('%s', async (_, words, more) => {
     const run = await command(words, more);
     expect(run.code, run.stderr).toBe(0);

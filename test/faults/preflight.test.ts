@@ -97,7 +97,7 @@ describe('names, with our own DNS server and interfaces', () => {
     ['AAAA elsewhere', { [NAME]: { ...here, AAAA: ['2001:db8::9'] } }, ['dns blocker'], /The AAAA record of social\.example\.org points elsewhere: 2001:db8::9.*\| DNS: .*this host has .*2001:db8:7::7/s],
     ['A elsewhere', { [NAME]: { A: ['198.51.100.1'] } }, ['dns blocker'], /The A record of social\.example\.org points elsewhere/],
     ['CAA', { [NAME]: here, 'example.org': { CAA: ['0 issue ca.example'] } }, ['caa blocker'], /CAA record of example\.org forbids/],
-    ['both, told at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa skips/s],
+    ['both, reported at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa skips/s],
   ])('%s: exit 4, and nothing written', async (_, zone, expected, words) => {
     withLink();
     const run = await dryRun(zone);

@@ -168,12 +168,12 @@ describe.sequential('fedi.yaml', () => {
     ['a list', () => '- snac\n', /fedi\.yaml is not a list of keys and values/],
     ['another version', replace('version: 1', 'version: 0'), /fedi\.yaml line \d+: version must be 1/],
     [
-      'a choice that is none',
+      'an invalid choice',
       replace('mode: none', 'mode: non'),
       /fedi\.yaml line \d+ \(mail\.mode\): Choose one of none, smtp, catcher\. Did you mean none\?/,
     ],
     [
-      'a value that is none',
+      'an invalid value',
       replace('domain: faults.fedi.test', 'domain: faults'),
       /fedi\.yaml line \d+ \(apps\.snac\.domain\): A domain name has at least one dot/,
     ],
@@ -191,7 +191,7 @@ describe.sequential('fedi.yaml', () => {
   });
 
   test.for([
-    ['line ends of another system', (text: string) => text.replaceAll('\n', '\r\n')],
+    ['CRLF line ends', (text: string) => text.replaceAll('\n', '\r\n')],
     ['a byte order mark', (text: string) => `\uFEFF${text}`],
   ] as const)('%s: understood', async ([, edit]) => {
     await withFile('fedi.yaml', edit(site.read('fedi.yaml')), async () => {
@@ -257,7 +257,7 @@ describe.sequential('secrets.json', () => {
       words: foreign,
     },
     {
-      name: 'with a seal that is no secret',
+      name: 'with an invalid seal',
       text: () => edited((secrets) => (secrets['snac.seal'] = 'x')),
       words: /damaged|does not belong/,
     },
@@ -306,7 +306,7 @@ describe.sequential('one run at a time', () => {
       lock: JSON.stringify({ pid: process.pid, boot: 'another', start: startOf(process.pid), since }),
     },
     {
-      name: 'of a process whose number another has now',
+      name: 'of a process whose PID was reused',
       lock: JSON.stringify({ pid: process.pid, boot, start: '1', since }),
     },
     { name: 'cut short', lock: '{"pid":1' },

@@ -38,11 +38,11 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
 
   test.each([
     ['a domain that is taken', ['add', 'mastodon', '--mastodon-domain', site.domain], 'Each needs its own'],
-    ['one that is there', ['add', 'snac'], 'already runs snac'],
-    ['one that does not exist', ['add', 'mastodonn'], 'Did you mean mastodon?'],
-    ['the only one, removed', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
+    ['an app that exists', ['add', 'snac'], 'already runs snac'],
+    ['an unknown app', ['add', 'mastodonn'], 'Did you mean mastodon?'],
+    ['removal of the only app', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
     [
-      'one that is not there, removed',
+      'removal of an app that is not installed',
       ['remove', 'mastodon', '--confirm', 'mastodon'],
       'no mastodon to remove',
     ],

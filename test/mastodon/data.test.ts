@@ -98,23 +98,19 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
 
   test.each([
     ['a wrong password', { FEDI_MASTODON_DATABASE_URL: database('wrong') }, /password authentication failed/],
-    [
-      'a database that is not there',
-      { FEDI_MASTODON_DATABASE_URL: database(secret, 'none') },
-      /"none" does not exist/,
-    ],
+    ['a missing database', { FEDI_MASTODON_DATABASE_URL: database(secret, 'none') }, /"none" does not exist/],
     [
       'nobody there',
       { FEDI_MASTODON_DATABASE_URL: database().replace('54329', '54328') },
       /Connection refused/,
     ],
     [
-      'a server that wants TLS, asked without',
+      'a server that requires TLS, used without',
       { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'disable') },
       /no encryption/,
     ],
     [
-      'a certificate that is to be checked and that nobody knows',
+      'a certificate of an unknown CA that must be verified',
       { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'verify-full') },
       /certificate/,
     ],
@@ -123,8 +119,12 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
       { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
       /WRONGPASS|NOAUTH/,
     ],
-    ['a number that Redis does not have', redis(99), /out of range/],
-    ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
+    ['a database number that Redis does not have', redis(99), /out of range/],
+    [
+      'no Redis at this address',
+      { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` },
+      /Connection refused/,
+    ],
   ])('detects %s before it writes anything', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.code).toBe(2);

@@ -47,7 +47,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     ['one domain for two of them', ['--pixelfed-domain', 'social.fedi.test'], 'Each needs its own'],
     ['pages where another’s handles are', ['--mastodon-web-domain', 'pix.fedi.test'], 'Each needs its own'],
     [
-      'pages where another’s handles are, in capitals',
+      'a web domain that is another app’s domain, in capitals',
       ['--mastodon-web-domain', 'PIX.fedi.test'],
       'Each needs its own',
     ],

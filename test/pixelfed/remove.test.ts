@@ -65,10 +65,10 @@ describe.sequential('Pixelfed is removed', () => {
   });
 
   test.each([
-    ['without a word', []],
+    ['without a confirmation', []],
     ['with the name of the site', ['--confirm', site.name]],
     ['with another app', ['--confirm', 'snac']],
-    ['its data too, without a word', ['--data']],
+    ['its data too, without a confirmation', ['--data']],
   ])('not %s: exit 3, and lists what would be removed', async (_, words) => {
     const before = [site.containers(), volumes(), site.read('fedi.yaml')];
     const run = await command('remove', 'pixelfed', ...words);

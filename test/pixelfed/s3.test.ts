@@ -41,13 +41,13 @@ const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
 });
 /** The fault, and its message. */
 const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
-  ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
-  ['a key that nobody knows', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
-  ['a key that may only read', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
+  ['another secret key', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
+  ['an unknown key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
+  ['a read-only key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
   ['no bucket', { FEDI_PIXELFED_S3_BUCKET: 'elsewhere' }, /there is no bucket elsewhere/],
   ['a bucket in another region', { FEDI_PIXELFED_S3_REGION: 'eu-test-2' }, /It is in eu-test-1/],
-  ['a bucket that takes no ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
-  ['a bucket that browsers of other pages may not read', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
+  ['a bucket without ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
+  ['a bucket without CORS', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
 ]; // prettier-ignore
 
 const proofs = (run: Run): unknown[] =>

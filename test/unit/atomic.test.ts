@@ -66,7 +66,7 @@ test.each([0o000, 0o022, 0o077, 0o777])('umask %o does not change modes', async 
 
 describe('a file system without permissions', () => {
   test.each([
-    ['says yes and does nothing', 0o777, false],
+    ['reports success and does nothing', 0o777, false],
     ['says no', 0o755, true],
   ])('%s: writes nothing', async (_, mode, refuses) => {
     const folder = tempFolder();

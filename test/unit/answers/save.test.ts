@@ -27,7 +27,7 @@ const EDITS: [name: string, before: string, values: Values, after: string][] = [
   ],
   ['a value without newline', 'name: a1', [['name', 'b1']], 'name: b1'],
   ['a new key', '# top\nname: a1\n# end\n', [['bind', '::1']], '# top\nname: a1\nbind: ::1\n# end\n'],
-  ['a new key behind a missing newline', 'name: a1', [['bind', '::1']], 'name: a1\nbind: ::1\n'],
+  ['a new key after a missing newline', 'name: a1', [['bind', '::1']], 'name: a1\nbind: ::1\n'],
   [
     'a new key in a block',
     'mail:\n  mode: smtp # out\n\nname: a1\n',

@@ -187,15 +187,15 @@ describe('answers files', () => {
     ['a byte order mark', '\ufeffFEDI_NAME=a1\n', { name: 'a1' }],
     ['empty', '', {}],
     ['comments', '# FEDI_NAME=a1\nFEDI_BIND=::1 # all\n', { bind: '::1' }],
-    ['empty values count as not given', 'FEDI_NAME=\nFEDI_BIND=""\n', {}],
+    ['empty values count as not provided', 'FEDI_NAME=\nFEDI_BIND=""\n', {}],
     ['export', 'export FEDI_NAME=a1\n', { name: 'a1' }],
-    ['the last of two counts', 'FEDI_NAME=a1\nFEDI_NAME=b1\n', { name: 'b1' }],
+    ['the last of two applies', 'FEDI_NAME=a1\nFEDI_NAME=b1\n', { name: 'b1' }],
     [
-      'nothing is filled in from the shell',
+      'values are not interpolated',
       'FEDI_MAIL_USER=$HOME${HOME}$(id)\n',
       { 'mail.user': '$HOME${HOME}$(id)' },
     ],
-    ['a password over lines', 'FEDI_MAIL_PASSWORD="a\nb"\n', { 'mail.password': 'a\nb' }],
+    ['a password over several lines', 'FEDI_MAIL_PASSWORD="a\nb"\n', { 'mail.password': 'a\nb' }],
   ])('%s', async (_, text, wanted) => {
     expect(texts(await answersFile(text))).toEqual(wanted);
   });

@@ -311,7 +311,7 @@ describe('stale', () => {
     ['one that is missing', current.slice(1), ['web']],
     ['one that is unhealthy', [...current.slice(1), like(web, { labels, health: 'unhealthy' })], ['web']],
     [
-      'one with a half replaced one beside it',
+      'one with a half replaced duplicate',
       [...current, fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' })],
       ['web'],
     ],

@@ -57,8 +57,8 @@ test('a parent directory that others can write to', async () => {
 });
 
 test.each([
-  ['one that is not there yet', 'a/b/data'],
-  ['one that is there, with any owner', 'there'],
+  ['one that does not exist yet', 'a/b/data'],
+  ['an existing one with any owner', 'there'],
   ['a link to one of those', 'link'],
 ])('accepts %s', async (_, name) => {
   mkdirSync(join(disk, 'there'));

@@ -99,7 +99,7 @@ describe('fine', () => {
     ['a newer one', { pixelfed: 'ghcr.io/pixelfed/pixelfed:v0.15.0' }],
     ['a mirror of the same', { mariadb: 'mirror.example.org/mariadb:11.8.1' }],
     ['a tag without a number', { pixelfed: 'mine/pixelfed:main' }],
-    ['an older Caddy, which keeps nothing an older one could not read', { caddy: 'mine/caddy:2.10.0' }],
+    ['an older Caddy, whose data older versions can read', { caddy: 'mine/caddy:2.10.0' }],
   ])('%s', async (_, images) => isFine(images as Record<string, string>));
   test('no data exist any more', async () =>
     isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));

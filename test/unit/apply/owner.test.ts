@@ -91,18 +91,18 @@ describe('fine', () => {
 
 describe.runIf(ME === 0)('a group with write access', () => {
   const GROUPS: [string, Partial<Caller>, boolean][] = [
-    ['only root is in it', { group: `team:x:${TEAM}:root\n` }, true],
-    ['nobody is in it', { group: `staff:x:${TEAM}:\n` }, true],
-    ['it is Docker’s', { group: `docker:x:${TEAM}:berta\n` }, true],
-    ['somebody else is in it', { group: `team:x:${TEAM}:root,berta\n` }, false],
-    ['somebody unknown is in it', { group: `team:x:${TEAM}:carol\n` }, false],
+    ['only root is a member', { group: `team:x:${TEAM}:root\n` }, true],
+    ['it has no members', { group: `staff:x:${TEAM}:\n` }, true],
+    ['it is the group docker', { group: `docker:x:${TEAM}:berta\n` }, true],
+    ['another user is a member', { group: `team:x:${TEAM}:root,berta\n` }, false],
+    ['an unknown user is a member', { group: `team:x:${TEAM}:carol\n` }, false],
     [
-      'it is somebody else’s first group',
+      'it is another user’s primary group',
       { group: `users:x:${TEAM}:\n`, passwd: `root:x:0:0::\nberta:x:5001:${TEAM}::\n` },
       false,
     ],
-    ['no file knows it', { group: '' }, false],
-    ['no file knows it, and it is the caller’s own', { group: '', gid: TEAM }, true],
+    ['it is in no group file', { group: '' }, false],
+    ['it is in no group file, and it is the caller’s primary group', { group: '', gid: TEAM }, true],
   ];
   test.each(GROUPS)('%s', async (_, more, fine) => {
     const { chownSync } = await import('node:fs');

@@ -87,8 +87,8 @@ test.each<[string, unknown]>([
   ['null', 'null'],
   ['another version', { ...receipt('2026'), version: 2 }],
   ['no proofs', { ...receipt('2026'), proofs: undefined }],
-  ['a proof that is none', { ...receipt('2026'), proofs: [null] }],
-  ['a number that is none', { ...receipt('2026'), number: 'x' }],
+  ['an invalid proof', { ...receipt('2026'), proofs: [null] }],
+  ['an invalid number', { ...receipt('2026'), number: 'x' }],
 ])('%s: is ignored', async (_, content) => {
   const good = receipt('2025-01-01T00:00:00.000Z');
   const site = siteWith({ '2025-01-01T00-00-00.000Z': good, '2026-01-01T00-00-00.000Z': content });

@@ -118,10 +118,10 @@ test.each(['SIGKILL', 'an end without giving it back'])(
 
 describe('a lock file', () => {
   test.each([
-    ['an owner that lives', () => owner(), false],
-    ['its number, given to another process', () => owner({ start: '1' }), true],
+    ['a live holder', () => owner(), false],
+    ['its PID, reused by another process', () => owner({ start: '1' }), true],
     ['the same of an earlier boot', () => owner({ boot: 'other' }), true],
-    ['a number that nobody has', () => owner({ pid: 2 ** 22 + 1 }), true],
+    ['an unused PID', () => owner({ pid: 2 ** 22 + 1 }), true],
     ['an empty file', () => '', true],
     ['half a file', () => owner().slice(0, 20), true],
     ['words', () => 'locked', true],
@@ -180,7 +180,7 @@ setInterval(() => undefined, 1e6);`;
 
   test.each([
     ['one that ends at SIGTERM', '0'],
-    ['one that tidies up first', `process.on('SIGTERM', () => setTimeout(() => process.exit(), 300))`],
+    ['one that cleans up first', `process.on('SIGTERM', () => setTimeout(() => process.exit(), 300))`],
   ])('ends %s before it takes the lock', async (_, body) => {
     const { folder } = site();
     const pid = await orphanOf(folder, 'docker', body);

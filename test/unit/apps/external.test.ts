@@ -152,27 +152,27 @@ describe('a Redis URL', () => {
 
 describe('information reported by a Redis', () => {
   test.each<[string, RedisInfo, RegExp | undefined, RegExp | undefined]>([
-    ['that it keeps all', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
+    ['no eviction', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
     [
-      'that it evicts any key',
+      'eviction of any key',
       { version: '8.1.0', policy: 'allkeys-lru', maxmemory: '100' },
       /allkeys-lru.*noeviction/,
       undefined,
     ],
     [
-      'that it would, and has no limit',
+      'eviction of any key, without a limit',
       { version: '8.1.0', policy: 'allkeys-lru', maxmemory: 0 },
       undefined,
       undefined,
     ],
     [
-      'that it removes what expires',
+      'eviction of expiring keys',
       { version: '8.1.0', policy: 'volatile-lru', maxmemory: 100 },
       undefined,
       /volatile-lru/,
     ],
     ['a policy and no limit', { version: '8.1.0', policy: 'allkeys-random' }, /allkeys-random/, undefined],
-    ['nothing of its memory', { version: '7.2.4' }, undefined, undefined],
+    ['nothing about its memory', { version: '7.2.4' }, undefined, undefined],
     ['an old version', { version: '6.2.1', policy: 'noeviction' }, /older than 7\.0 \(6\.2\.1\)/, undefined],
     ['nothing', {}, /unknown version/, undefined],
   ])('%s', (_, info, problem, note) => {
@@ -304,7 +304,7 @@ describe('two apps of a site on external servers', () => {
       'number 3 of the Redis at r.example.org:6379',
     ],
     [
-      'the number after it, which is the cache’s',
+      'the next number, which is the cache’s',
       { redis: 'redis://:p@r.example.org/1' },
       { redis: 'redis://:p@r.example.org' },
       'number 1 of the Redis at r.example.org:6379',

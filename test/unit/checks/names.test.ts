@@ -42,7 +42,7 @@ const here = { A: ['192.0.2.7'], AAAA: ['2001:db8::7'] };
 describe('A and AAAA', () => {
   // prettier-ignore
   const rows: [wrong: string, zone: Zone, own: string[] | undefined, levels: string[], words: RegExp][] = [
-    ['both lead here', { [NAME]: here }, undefined, [], /A 192\.0\.2\.7, AAAA 2001:db8::7; this host has 192\.0\.2\.7, 2001:db8::7/],
+    ['both point here', { [NAME]: here }, undefined, [], /A 192\.0\.2\.7, AAAA 2001:db8::7; this host has 192\.0\.2\.7, 2001:db8::7/],
     ['another spelling of the address', { [NAME]: { AAAA: ['2001:db8:0:0::7'] } }, undefined, [], /A none, AAAA 2001:db8::7/],
     ['A alone', { [NAME]: { A: ['192.0.2.7'] } }, undefined, [], /AAAA none/],
     ['by a CNAME', { [NAME]: { CNAME: ['host.example.net'] }, 'host.example.net': here }, undefined, [], /A 192\.0\.2\.7/],
@@ -52,11 +52,11 @@ describe('A and AAAA', () => {
     ['A here and elsewhere', { [NAME]: { A: ['192.0.2.7', '198.51.100.1'] } }, undefined, ['warning'], /also points elsewhere: 198\.51\.100\.1/],
     ['AAAA elsewhere', { [NAME]: { ...here, AAAA: ['2001:db8::9'] } }, undefined, ['blocker'], /AAAA record of social\.example\.org points elsewhere.*IPv6 first.*or remove it/],
     ['AAAA, and no IPv6 here', { [NAME]: here }, ['192.0.2.7'], ['blocker'], /AAAA record .* points elsewhere/],
-    ['AAAA, and inner IPv6 here', { [NAME]: here }, ['192.0.2.7', 'fd00::7'], ['blocker'], /AAAA record .* points elsewhere/],
+    ['AAAA, and private IPv6 here', { [NAME]: here }, ['192.0.2.7', 'fd00::7'], ['blocker'], /AAAA record .* points elsewhere/],
     ['behind NAT', { [NAME]: { A: ['192.0.2.7'] } }, ['10.0.0.7', '172.17.0.1'], ['warning'], /192\.0\.2\.7; this host has only private addresses \(10\.0\.0\.7, 172\.17\.0\.1\)\. Behind NAT\?/],
     ['behind NAT, and AAAA elsewhere', { [NAME]: here }, ['10.0.0.7'], ['warning', 'blocker'], /Behind NAT\?.*AAAA record/],
-    ['an inner address in the DNS', { [NAME]: { A: ['10.0.0.7'] } }, ['10.0.0.7'], ['blocker'], /10\.0\.0\.7, a private address\./],
-    ['name servers in trouble', { [NAME]: 'SERVFAIL' }, undefined, ['warning'], /could not be looked up: the DNS did not answer \(ESERVFAIL\)/],
+    ['a private address in DNS', { [NAME]: { A: ['10.0.0.7'] } }, ['10.0.0.7'], ['blocker'], /10\.0\.0\.7, a private address\./],
+    ['failing name servers', { [NAME]: 'SERVFAIL' }, undefined, ['warning'], /could not be looked up: the DNS did not answer \(ESERVFAIL\)/],
   ];
   test.each(rows)('%s', async (_, zone, own, levels, words) => {
     const found = await find('dns', zone, own);

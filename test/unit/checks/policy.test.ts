@@ -20,10 +20,10 @@ const caddy = container('caddy', { capAdd: ['NET_BIND_SERVICE'] });
 // prettier-ignore
 const rows: [wrong: string, containers: Container[], what: string[]][] = [
   ['all well', [container('web'), caddy], []],
-  ['a service of the person’s own', [container('web'), caddy, container('backup', { user: '', capDrop: [] })], []],
+  ['the administrator’s own service', [container('web'), caddy, container('backup', { user: '', capDrop: [] })], []],
   ['a writable root', [container('web', { readOnly: false }), caddy], ['The container web violates the policy: read_only.']],
   ['a capability without a reason', [container('web', { capAdd: ['NET_BIND_SERVICE'] }), caddy], ['The container web violates the policy: cap_add.']],
-  ['one that no reason allows', [container('web'), container('caddy', { capAdd: ['DAC_READ_SEARCH'] })], ['The container caddy violates the policy: cap_add.']],
+  ['one that is never allowed', [container('web'), container('caddy', { capAdd: ['DAC_READ_SEARCH'] })], ['The container caddy violates the policy: cap_add.']],
   ['no limits', [container('web', { memory: 0, pids: 0 }), caddy], ['The container web violates the policy: memory, pids.']],
 ];
 test.each(rows)('%s', async (_, containers, what) => {

@@ -43,7 +43,7 @@ describe('containers', () => {
     ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web is exited, with exit code 137.*last lines of web/],
     ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy.*Health check exceeded timeout.*last lines of web/s],
     ['unhealthy, started two minutes ago', [container('web', { health: 'unhealthy', startedAt: '1969-12-31T23:58:00Z' }), setup], ['warning'], /web started a short time ago and is not healthy yet.*exceeded timeout/s],
-    ['one process of it was killed for memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
+    ['one of its processes was killed: out of memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
     ['restarting', [container('web', { state: 'restarting', exitCode: 2 }), setup], ['blocker'], /web stops again and again, with exit code 2/],
     ['out of memory', [container('web', { state: 'exited', oomKilled: true }), setup], ['blocker'], /out of memory/],
     ['restarted often', [container('web', { restarts: 9 }), setup], ['warning'], /web was restarted 9 times/],
@@ -125,13 +125,13 @@ describe('certificates', () => {
 
   test.each([
     [
-      'a stranger’s for the same name',
+      'another server’s for the same name',
       foreign,
       {},
       /issued by social\.example\.org, which browsers do not trust \(.*SELF_SIGNED/,
     ],
     [
-      'our own root’s, where visitors know public ones only',
+      'from our own CA, where clients trust public ones only',
       own,
       { tls: 'acme' },
       /which browsers do not trust/,

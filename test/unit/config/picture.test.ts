@@ -45,7 +45,7 @@ describe('the type of a picture', () => {
     ['a PNG that was cut short', png(9, 9).subarray(0, 40)],
     ['a JPEG that was cut short', JPEG.subarray(0, JPEG.length - 3)],
     ['two bytes of a JPEG', Buffer.from([0xff, 0xd8])],
-    ['a JPEG with rubbish behind its start', Buffer.concat([JPEG.subarray(0, 2), Buffer.alloc(50)])],
+    ['a JPEG with garbage after its start', Buffer.concat([JPEG.subarray(0, 2), Buffer.alloc(50)])],
     ['a GIF', Buffer.from('GIF89a\x80\x07\x38\x04', 'latin1')],
   ])('not %s', (_, file) => expect(parsePicture(file)).toBeUndefined());
 });

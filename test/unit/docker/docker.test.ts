@@ -104,7 +104,7 @@ describe('Docker’s client', () => {
   test.each([
     ['no configuration', undefined, undefined],
     ['no proxies', '{"auths":{}}', undefined],
-    ['proxies without one', '{"proxies":{"default":{"noProxy":"a"}}}', undefined],
+    ['proxies without a default', '{"proxies":{"default":{"noProxy":"a"}}}', undefined],
     ['broken', '{', undefined],
     ['a proxy', '{"proxies":{"default":{"httpProxy":"http://p:1"}}}', []],
     [

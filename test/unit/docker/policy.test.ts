@@ -20,7 +20,7 @@ const BROKEN: Readonly<Record<string, readonly Partial<Rights>[]>> = {
 
 const ids = (rights: Rights, exceptions = {}): string[] => violations(rights, exceptions).map(({ id }) => id);
 
-test('a container that keeps to every rule', () => expect(ids(STRICT)).toEqual([]));
+test('a container that follows every rule', () => expect(ids(STRICT)).toEqual([]));
 
 test('each rule has a failing case', () => expect(Object.keys(BROKEN)).toEqual(POLICY.map(({ id }) => id)));
 

@@ -56,7 +56,7 @@ describe('run', () => {
 
   test.each([
     ['a missing program', '/nonexistent/program', 'ENOENT'],
-    ['one by name that is not there', 'no-such-program-here', 'ENOENT'],
+    ['a missing program, by name', 'no-such-program-here', 'ENOENT'],
     ['a folder', '/', 'EACCES'],
     ['a file that is no program', '/proc/self/cmdline', 'EACCES'],
   ])('%s', async (_, program, code) => {

@@ -82,9 +82,9 @@ describe('errors that mean the engine is gone', () => {
       'a request into a broken connection',
       thrower(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })),
     ],
-    ['a reply that breaks off', thrower(new Error('socket hang up'))],
+    ['an incomplete reply', thrower(new Error('socket hang up'))],
     [
-      'the words of `docker`',
+      'the message of `docker`',
       () => ({
         code: 1,
         stdout: '',
@@ -93,11 +93,11 @@ describe('errors that mean the engine is gone', () => {
       }),
     ],
     [
-      'its words in the middle of a request',
+      'its message during a request',
       () => ({ code: 1, stdout: '', stderr: 'error during connect: Get "http://…": EOF' }),
     ],
     [
-      'a Problem made of its words',
+      'a Problem with its message',
       thrower(
         new Problem(
           EXIT.PREFLIGHT,

@@ -44,13 +44,13 @@ const drip =
 const HOSTILE: [what: string, behaviour: Behaviour, words: RegExp][] = [
   ['an endless body in chunks', endless(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`, `400\r\n${KIB}\r\n`), /its reply is larger than 65536 bytes/],
   ['an endless body without a length', endless(`${HEAD}\r\n`, KIB), /its reply is larger than 65536 bytes/],
-  ['a body that drips', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no complete answer within 0\.5 s/],
-  ['headers that drip', drip(HEAD, 'X-A: b\r\n'), /no complete answer within 0\.5 s/],
+  ['a slow body', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no complete answer within 0\.5 s/],
+  ['slow headers', drip(HEAD, 'X-A: b\r\n'), /no complete answer within 0\.5 s/],
   ['a header of 5 MB', (socket) => void socket.write(`${HEAD}X-A: ${'x'.repeat(5_000_000)}\r\n\r\n`), /Header overflow/],
   ['endless headers', endless(HEAD, `X-A: ${KIB}\r\n`), /Header overflow/],
   ['silence', () => undefined, /no answer within 0\.3 s/],
-  ['silence amid the body', (socket) => void socket.write(`${HEAD}Content-Length: 9\r\n\r\nx`), /no answer within 0\.3 s/],
-  ['an end amid the body', (socket) => socket.end(`${HEAD}Content-Length: 9\r\n\r\nx`), /aborted/],
+  ['silence within the body', (socket) => void socket.write(`${HEAD}Content-Length: 9\r\n\r\nx`), /no answer within 0\.3 s/],
+  ['an end within the body', (socket) => socket.end(`${HEAD}Content-Length: 9\r\n\r\nx`), /aborted/],
   ['no HTTP at all', (socket) => void socket.write('220 mail.example.org ESMTP\r\n'), /Parse Error/],
 ];
 
@@ -151,9 +151,9 @@ describe('a WebSocket', () => {
       endless('HTTP/1.1 404 Not Found\r\n\r\n', KIB),
       /answered 404 instead of opening/,
     ],
-    ['headers that drip', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no complete answer/],
+    ['slow headers', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no complete answer/],
     [
-      'an upgrade for somebody else',
+      'an upgrade for another request',
       (socket) =>
         void socket.write(
           'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n',
@@ -181,7 +181,7 @@ describe('a WebSocket', () => {
 describe('the date of a reply', () => {
   const ask = (wholeMs = 20_000) => dateAt(`https://localhost:${secure}/`, wholeMs);
   test.each<[string, Behaviour]>([
-    ['headers that drip', drip(HEAD, 'X-A: b\r\n')],
+    ['slow headers', drip(HEAD, 'X-A: b\r\n')],
     ['silence', () => undefined],
   ])('%s', async (_, what) => {
     behaviour = what;

@@ -23,7 +23,7 @@ describe('addresses of a lab’s network', () => {
 
   test.each([
     ['the same subnet', (taken: string) => taken],
-    ['a smaller one in it', (taken: string) => taken.replace('/28', '/30')],
+    ['a smaller one inside it', (taken: string) => taken.replace('/28', '/30')],
     [
       'a larger one around it',
       (taken: string) => taken.replace(/\d+\/28/, (last) => `${parseInt(last) & 224}/27`),

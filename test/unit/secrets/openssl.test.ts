@@ -73,7 +73,7 @@ describe('splitRoot', () => {
         `${part(root, 'CERTIFICATE')}\n${generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()}`,
       'does not belong',
     ],
-    ['a certificate that is not a CA’s', () => LEAF, 'not a CA certificate'],
+    ['a certificate that is no CA certificate', () => LEAF, 'not a CA certificate'],
     [
       'a broken certificate',
       () => root.replace(/(BEGIN CERTIFICATE-----\n.{10})..../, '$1!!!!'),
