@@ -111,7 +111,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   }
 }
 
-/** Every phase of a change, in its order. What can refuse comes before the first write. */
+/** All phases of a change, in order. Phases that can refuse precede the first write. */
 async function execute(options: ApplyOptions, engine: Engine, planned: Prepared): Promise<Applied> {
   const prepared = await getImages(options, engine, planned);
   const { config, store, site } = prepared;
@@ -218,7 +218,7 @@ async function getImages({ progress }: ApplyOptions, engine: Engine, planned: Pr
 
 const imageOf = ({ lock }: Prepared, name: string): string => lockedReference(lock[name] as Lock[string]);
 
-/** Verifies who owns existing data, and tries servers elsewhere. Returns places without an ownership marker. */
+/** Verifies who owns existing data, and tests external servers. Returns places without an ownership marker. */
 async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<Unmarked[]> {
   const { progress } = options;
   const { config, store, lock, site, input } = prepared;

@@ -58,7 +58,7 @@ export async function stale(
   );
 }
 
-/** Services of ours that the site does not have any more. Others are the administrator's own. */
+/** Our services that the site no longer has. All others are the administrator's own. */
 export const leftovers = (containers: readonly Container[], site: RenderedSite): string[] =>
   containers.map(({ service }) => service).filter((name) => !(name in site.compose.services) && isOurs(name));
 

@@ -296,7 +296,7 @@ async function temporaryFiles(folder: string, top = true): Promise<string[]> {
 
 /** True if a killed run left something for {@link recover}. */
 export async function needsRecovery(folder: string): Promise<boolean> {
-  // A lock file belongs to a live run, which takeLock finds out, or is left over.
+  // A lock file belongs to a live run, which takeLock detects, or to a dead one.
   if ((await exists(own(folder, 'commit.json'))) || (await exists(own(folder, 'lock')))) return true;
   return (await temporaryFiles(folder)).length > 0;
 }

@@ -77,7 +77,7 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     }
     // Check again: the path may have changed since.
     await refusePlaces(engine, site);
-    // By the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
+    // Done by the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
     const { code, stderr } = await engine.run({
       image,
       argv: ['chown', owner, '/data'],

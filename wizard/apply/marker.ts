@@ -123,7 +123,7 @@ export interface Unmarked {
 
 /**
  * Returns the data locations without an ownership marker, in the order of the apps; the others belong to this site. Throws exit 3
- * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were elsewhere until now.
+ * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were in another place before.
  * @param imageOf reference of an image by its name
  * @param before locations according to the current compose.yaml
  */

@@ -1,4 +1,4 @@
-/** Ownership of directories. The files of a site decide what runs on this host, so nobody else may change them. */
+/** Ownership of directories. The files of a site decide what runs on this host, so no other user may change them. */
 import { lstat, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';

@@ -334,7 +334,7 @@ export async function ownFilesChanged(folder: string): Promise<boolean> {
   return prior !== undefined && prior !== (await ownFilesHash(folder));
 }
 
-/** Records that the containers run with the administrator's own files as they are. */
+/** Records that the containers run with the current versions of the administrator's own files. */
 export const keepOwnFilesHash = async (folder: string): Promise<void> =>
   writeWhole(join(folder, PRIOR_FILE), await ownFilesHash(folder), 0o600);
 

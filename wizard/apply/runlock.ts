@@ -74,7 +74,7 @@ async function orphansOf(own: string): Promise<number[]> {
       const [, parent = ''] = (await statusOf(pid)) ?? [];
       if (/^docker\b/.test(basename(program))) found.set(pid, parent);
     } catch {
-      // It ended in the meantime, or belongs to somebody else.
+      // It has ended meanwhile, or belongs to another user.
     }
   }
   for (const [, parent] of found) if (!found.has(parent) && (await links(parent)).includes(own)) return [];
@@ -137,7 +137,7 @@ async function claimFrom(own: string, path: string): Promise<number> {
     if (orphans.length > 0) {
       orphansSince ||= Date.now();
       const isLate = Date.now() > orphansSince + ORPHAN_MS;
-      // `docker compose` loses a signal that comes while it starts, so it is sent again.
+      // `docker compose` loses a signal that arrives while it starts, so it is sent again.
       if (Date.now() > signalled + AGAIN_MS) {
         signalled = Date.now();
         for (const pid of orphans) send(pid, isLate ? 'SIGKILL' : 'SIGTERM');

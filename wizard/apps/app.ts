@@ -103,7 +103,7 @@ export interface ServerMarker {
   readonly storeName?: string;
   /** Name of the image that has the client. */
   readonly image: string;
-  /** Place of the data, in words. compose.yaml records it (`x-data`), so its text must not change. */
+  /** Place of the data, as text. compose.yaml records it (`x-data`), so its text must not change. */
   readonly place: (secret: (name: string) => Secret) => string;
   /** Variables by which the client finds the server. */
   readonly env: (secret: (name: string) => Secret) => EnvGroup;

@@ -91,7 +91,7 @@ export async function checkContainers({
 
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
 
-/** Share of the lifetime that is left. Caddy renews at a third. */
+/** Remaining share of the lifetime. Caddy renews at a third. */
 const LATE = 0.2;
 
 const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';

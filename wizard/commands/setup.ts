@@ -69,7 +69,7 @@ export async function answersFor(
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
 }
 
-/** Asks for the answers. Saves them as it goes, so that an interrupted conversation can continue. */
+/** Runs the wizard. Saves every answer, so that an interrupted session can continue. */
 async function conversation(
   context: CommandContext,
   folder: string,

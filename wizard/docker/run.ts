@@ -10,7 +10,7 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly stdin?: string;
-  /** Every line of output as it comes, both streams. */
+  /** Called for every line of output of both streams. */
   readonly onLine?: (line: string) => void;
   /** Bytes of each stream that are kept; absent: {@link MOST_OUTPUT}. */
   readonly most?: number;

@@ -104,7 +104,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   return variables;
 }
 
-/** Place that an ownership marker is for, in words. Recorded in `x-data`, so its text must not change. */
+/** Place of the data that an ownership marker identifies, as text. Recorded in `x-data`, so its text must not change. */
 export const placeOf = ({ name }: Config, marker: DataMarker, secret: (name: string) => Secret): string =>
   'volume' in marker ? `the volume ${name}_${marker.volume}` : marker.place(secret);
 

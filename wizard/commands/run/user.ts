@@ -88,7 +88,7 @@ export const run: Run = async (context) => {
   return EXIT.OK;
 };
 
-/** Text of a flag that is an answer elsewhere. The environment does not count: its answers are about the owner. */
+/** Text of a flag that is an answer in other commands. Ignores the environment: its answers are about the owner. */
 const flagText = ({ sources }: CommandContext, key: string): string | undefined =>
   (sources[0] as Source | undefined)?.get(key)?.text;
 
