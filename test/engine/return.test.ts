@@ -142,11 +142,11 @@ describe.sequential('reset', () => {
     expect(Object.keys((JSON.parse(site.read('secrets.json')) as { secrets: object }).secrets)).toEqual([
       'tls.root',
     ]);
-    const again = await run(['apply', '--domain', 'anew.fedi.test', '--json']);
+    const again = await run(['apply', '--domain', 'other.fedi.test', '--json']);
     expect(again.code, again.stderr).toBe(0);
     expect(again.events.some(({ event }) => event === 'admin')).toBe(true);
     expect(site.read('secrets.json')).not.toBe(stored);
-    expect(site.read('fedi.yaml')).toContain('anew.fedi.test');
+    expect(site.read('fedi.yaml')).toContain('other.fedi.test');
     expect(generation()).toBe(1);
     expect(existsSync(join(site.folder, '.fedi/generations/0002'))).toBe(false);
   });

@@ -1,4 +1,4 @@
-/** kill -9 while a change is applied to a running site: afterwards its answers are the old or the new ones, and the next run completes them. */
+/** kill -9 during a change of a running site: its answers are then the old or the new ones, and the next run completes them. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

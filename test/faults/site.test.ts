@@ -247,17 +247,17 @@ describe.sequential('secrets.json', () => {
       words: foreign,
     },
     {
-      name: 'with another seal',
+      name: 'with another identity secret',
       text: () => edited((secrets) => (secrets['snac.seal'] = other)),
       words: foreign,
     },
     {
-      name: 'without the seal',
+      name: 'without the identity secret',
       text: () => edited((secrets) => delete secrets['snac.seal']),
       words: foreign,
     },
     {
-      name: 'with an invalid seal',
+      name: 'with an invalid identity secret',
       text: () => edited((secrets) => (secrets['snac.seal'] = 'x')),
       words: /damaged|does not belong/,
     },

@@ -303,7 +303,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     artisan('no:such', { code: 1, prints: /not defined|no commands/i }),
   ],
 
-  people: [
+  accounts: [
     [
       '`user:create` called from inside makes an admin',
       () => {
@@ -415,7 +415,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
   ],
 
-  'what strangers see': [
+  'anonymous access': [
     answers('the health check of PHP', '/api/service/health-check', { status: 200, body: /^OK$/ }),
     answers(
       'the same under any host',
@@ -775,7 +775,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
     ],
   ],
 
-  'Horizon and the clock': [
+  'Horizon and the scheduler': [
     artisan('horizon:status', { code: 0, prints: /running/ }),
     artisan('horizon:status', { code: 0, prints: /running/ }, 'pixelfed_horizon'),
     [

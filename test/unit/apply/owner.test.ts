@@ -32,8 +32,8 @@ const caller = (more: Partial<Caller> = {}): Caller => ({
   group: 'root:x:0:\n',
   ...more,
 });
-const stranger = caller({ uids: new Set([5001]) });
-const saysOf = async (who = caller()): Promise<string> =>
+const otherUser = caller({ uids: new Set([5001]) });
+const refusalOf = async (who = caller()): Promise<string> =>
   (await problemFrom(() => refuseOtherWriters(folder, who))).message;
 
 beforeEach(() => {
@@ -45,8 +45,8 @@ beforeEach(() => {
 
 describe('refused', () => {
   test('refuses files of another user, except root', async () => {
-    expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
-    const problem = await problemFrom(() => refuseOtherWriters(folder, stranger));
+    expect(await refusalOf(otherUser)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
+    const problem = await problemFrom(() => refuseOtherWriters(folder, otherUser));
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
   });
 
@@ -54,18 +54,18 @@ describe('refused', () => {
     'refuses %s that everybody can write to',
     async (path) => {
       chmodSync(join(folder, path), 0o777);
-      expect(await saysOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
+      expect(await refusalOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
     },
   );
 
   test('refuses a parent directory that everybody can write to', async () => {
     chmodSync(join(folder, '..'), 0o777);
-    expect(await saysOf()).toContain('Every user of this host can change');
+    expect(await refusalOf()).toContain('Every user of this host can change');
   });
 
   test('refuses a site directory with the sticky bit: others could create an override there', async () => {
     chmodSync(folder, 0o1777);
-    expect(await saysOf()).toContain('Every user of this host can change');
+    expect(await refusalOf()).toContain('Every user of this host can change');
   });
 
   test('refuses a link to a place that others can write to', async () => {
@@ -73,7 +73,7 @@ describe('refused', () => {
     writeTree(theirs, { 'open/o.yaml': 'services: {}\n' });
     chmodSync(join(theirs, 'open'), 0o777);
     symlinkSync(join(theirs, 'open/o.yaml'), join(folder, 'compose.override.yaml'));
-    expect(await saysOf()).toContain(`Every user of this host can change ${join(theirs, 'open')}`);
+    expect(await refusalOf()).toContain(`Every user of this host can change ${join(theirs, 'open')}`);
   });
 });
 
@@ -116,7 +116,7 @@ describe.runIf(ME === 0)('a group with write access', () => {
   test('counts the user who called sudo as the caller, and no other user', async () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 5001, 5001);
-    expect(await saysOf()).toBe(`${folder} belongs to berta.`);
+    expect(await refusalOf()).toBe(`${folder} belongs to berta.`);
     await refuseOtherWriters(folder, caller({ uids: new Set([0, 5001]) }));
   });
 });

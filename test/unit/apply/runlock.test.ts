@@ -214,12 +214,12 @@ test('a user without access to the directory cannot hold the lock', async () => 
   const { folder } = site();
   // It used to be a kernel name that every user could take.
   const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
-  const stranger = createServer().listen(name);
-  await once(stranger, 'listening');
+  const other = createServer().listen(name);
+  await once(other, 'listening');
   await (
     await takeLock(folder)
   )();
-  stranger.close();
+  other.close();
 });
 
 test('without `flock` the error names the package to install', async () => {
