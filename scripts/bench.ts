@@ -90,7 +90,7 @@ pair(
 {
   const folder = join(work, 'render');
   mkdirSync(folder);
-  const given = {
+  const texts = {
     apps: 'snac',
     'apps.snac.domain': 'snac.example.org',
     'apps.snac.admin': 'anna',
@@ -98,7 +98,7 @@ pair(
     'tls.mode': 'internal',
   };
   const { answers } = await resolve([
-    new Map(Object.entries(given).map(([key, text]) => [key, { text, from: 'bench' }])),
+    new Map(Object.entries(texts).map(([key, text]) => [key, { text, from: 'bench' }])),
   ]);
   const store = await Store.open(folder);
   await store.ensure(

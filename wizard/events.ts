@@ -1,4 +1,4 @@
-/** The events of --json. Programs depend on them: names, fields and codes stay as they are; new ones may be added. */
+/** The events of --json. Programs depend on them: names, fields and codes do not change; new ones may be added. */
 
 /** The fields of each event besides `event`. */
 interface Fields {

@@ -18,8 +18,8 @@ export function isOlder(one: readonly number[], other: readonly number[]): boole
 /** A parser for `1.2.3` or `v1.2.3`, which returns `v1.2.3`. @param example a valid version */
 export const versionParser =
   (example: string, oldest: readonly number[]) =>
-  (given: string): Parsed<string> => {
-    const version = /^v?(\d+\.\d+\.\d+)$/.exec(given.trim())?.[1];
+  (text: string): Parsed<string> => {
+    const version = /^v?(\d+\.\d+\.\d+)$/.exec(text.trim())?.[1];
     if (version === undefined) return { problem: `Not a version such as ${example}.` };
     if (isOlder(numbersOf(version) ?? [], oldest))
       return { problem: `${oldest.join('.')} is the oldest supported version.` };

@@ -79,7 +79,7 @@ function proofsOf({ id, proofs }: App, config: Config): readonly Proof[] {
     first: true,
     mail: true,
     inside: unused,
-    said: unused,
+    recentLogs: unused,
   };
   return proofs(context, appConfig(config, id));
 }

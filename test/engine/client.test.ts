@@ -1,4 +1,4 @@
-/** What Docker's client has in its configuration and environment besides what we give it. */
+/** A site is not affected by the configuration and environment of Docker's client. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -7,10 +7,10 @@ import { docker, testSite } from '../support/site.ts';
 const site = testSite('client', 96);
 afterAll(() => site.remove());
 
-test('a proxy for containers, and variables for an engine elsewhere, are not in the way of a site', async () => {
+test('a site works despite a proxy for containers and variables for a remote engine', async () => {
   const config = join(dirname(site.folder), 'docker');
   mkdirSync(config);
-  // Nobody listens there: whatever goes by it is lost.
+  // Nothing listens there: a request that uses this proxy fails.
   const proxy = {
     httpProxy: 'http://127.0.0.1:9',
     httpsProxy: 'http://127.0.0.1:9',
@@ -35,7 +35,7 @@ test('a proxy for containers, and variables for an engine elsewhere, are not in 
   for (const service of ['caddy', 'snac']) {
     const id = site.containers()[service] ?? '';
     const environment = docker('inspect', '--format', '{{json .Config.Env}}', id);
-    // The way out stays.
+    // Outgoing requests still use the proxy.
     expect(environment).toContain('"HTTP_PROXY=http://127.0.0.1:9"');
     expect(environment).toMatch(/"no_proxy=\*\.corp\.example,localhost,[^"]*snac/);
   }

@@ -1,4 +1,4 @@
-/** Two sites on one engine: follow, post, delivered; and the mail that tells of it. */
+/** Two sites on one engine: a follow, a delivered post, and the notification mail. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const NETWORK = 'test-federation';
 const a = testSite('fed-a', 21, 'a.fedi.test');
 const b = testSite('fed-b', 22, 'b.fedi.test');
 
-/** The two hosts' internet: a network of the test's own on which each site's ingress has its public name. */
+/** The internet of the two hosts: a test network on which each site's ingress has its public name. */
 function connect(site: TestSite): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(
@@ -40,7 +40,7 @@ afterAll(() => {
 describe.sequential('two sites', () => {
   let password = '';
 
-  test('both are proven, the second with the CA of the first', async () => {
+  test('both are proven, the second one with the CA of the first', async () => {
     connect(a);
     const first = await a.apply();
     expect(first.code).toBe(0);
@@ -78,7 +78,7 @@ describe.sequential('two sites', () => {
     expect(followed.account.acct).toContain('a.fedi.test');
   });
 
-  test('the followed one gets a mail', async () => {
+  test('the followed account gets a mail', async () => {
     const mail = await until('the mail', async () => {
       const run = await tool(['mail', '--dir', b.folder, '--json'], { env: b.env });
       expect(run.code).toBe(0);
@@ -91,7 +91,7 @@ describe.sequential('two sites', () => {
     expect(mail['text']).toContain('https://a.fedi.test/anna');
   });
 
-  test('a post of the followed one is delivered', async () => {
+  test('a post of the followed account is delivered', async () => {
     const text = `hello across servers, ${process.pid}`;
     const run = await tool(['--dir', b.folder, 'snac', 'note', 'anna', text], { env: b.env });
     expect(run.code).toBe(0);

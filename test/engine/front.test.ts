@@ -1,6 +1,6 @@
 /**
- * What anyone on the internet can send to Caddy. The real one, with the rendered files of all apps, in front of a server that
- * answers with what reached it. Times are made short in the rendered text; certificates are Caddy's own.
+ * What anyone on the internet can send to Caddy. A real Caddy with the rendered files of all apps, in front of a server that
+ * echoes what reached it. Time limits are shortened in the rendered text; certificates are from Caddy's internal CA.
  */
 import { execFileSync } from 'node:child_process';
 import http2 from 'node:http2';
@@ -22,7 +22,7 @@ const WEB = 'web.example.org';
 const HANDLES = 'social.example.org';
 const PIX = 'pix.example.org';
 
-/** Every app's server: answers with what it got. `/events` streams, `/slow` drips, an upgrade echoes. */
+/** Server of every app: answers with what it received. `/events` streams, `/slow` sends slowly, an upgrade echoes. */
 const ECHO = `
 const { createServer } = require('node:http');
 const answer = (req, res) => {
@@ -101,7 +101,7 @@ beforeAll(async () => {
   writeTree(folder, Object.fromEntries(assets.map((path) => [`assets/${path}`, 'x'])));
   execFileSync('chmod', ['-R', 'a+rX', folder]);
   docker('run', '--detach', '--name', `${NAME}-caddy`, label, '--network', NAME, ...['80', '443', '443/udp'].map((port) => `--publish=${ADDRESS}:${port.split('/')[0]}:${port}`), '--volume', `${folder}:/etc/caddy:ro`, '--volume', `${folder}/assets:/srv/mastodon/assets:ro`, IMAGES.FEDI_IMAGES_CADDY, 'caddy', 'run', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'); // prettier-ignore
-  // Each name has its own certificate, made at the start.
+  // Each name has its own certificate, generated at the start.
   for (const host of [SNAC, WEB, HANDLES, PIX])
     await vi.waitFor(async () => expect((await ask(host, '/')).status).toBeLessThan(400), { timeout: 60_000, interval: 200 }); // prettier-ignore
 });
@@ -114,14 +114,14 @@ interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
-  /** What the app's server got. */
+  /** What the app's server received. */
   readonly got: { readonly bytes: number; readonly headers: IncomingHttpHeaders; readonly raw: string[] };
 }
 
 interface Ask {
   readonly method?: string;
   readonly headers?: Record<string, string>;
-  /** Written, without an end, and waited for that. */
+  /** A body that is sent without its end. */
   readonly open?: Buffer;
   readonly body?: Buffer;
   /** Name in the TLS handshake. */
@@ -137,7 +137,7 @@ const answerOf = (status: number, headers: IncomingHttpHeaders, text: string): A
   },
 });
 
-/** By HTTP/1.1. */
+/** Uses HTTP/1.1. */
 const ask = (
   host: string,
   path: string,
@@ -160,7 +160,7 @@ const ask = (
     else request.write(open);
   });
 
-/** By HTTP/2; a body without a length. */
+/** Uses HTTP/2; a body without a length. */
 const ask2 = (host: string, path: string, body: Buffer, end = true): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const session = http2.connect(`https://${ADDRESS}`, { servername: host, rejectUnauthorized: false });
@@ -183,7 +183,7 @@ const ask2 = (host: string, path: string, body: Buffer, end = true): Promise<Ans
     else stream.write(body);
   });
 
-/** So many bodies at once that do not end, in one connection: how many are turned away. */
+/** Sends this many endless bodies at once in one connection; returns how many are refused. */
 async function refused(count: number, headers: http2.OutgoingHttpHeaders): Promise<number> {
   const session = http2.connect(`https://${ADDRESS}`, { servername: SNAC, rejectUnauthorized: false });
   const statuses = Array.from({ length: count }, () => {
@@ -201,7 +201,7 @@ async function refused(count: number, headers: http2.OutgoingHttpHeaders): Promi
   return settled.filter((status) => status === 503).length;
 }
 
-/** By HTTP/3, for which Node has no client: curl in Caddy's own container. */
+/** Uses HTTP/3, for which Node has no client: curl in Caddy's container. */
 const ask3 = (host: string, path: string, size: number): Answer => {
   const [status, ...text] = docker('exec', `${NAME}-caddy`, 'sh', '-c', `head -c ${size} /dev/zero | curl --silent --insecure --http3-only --request POST --upload-file - --write-out '\\n%{http_code} %{http_version}' --resolve ${host}:443:127.0.0.1 https://${host}${path}`).split('\n').toReversed(); // prettier-ignore
   expect(status).toMatch(/ 3$/);
@@ -212,7 +212,7 @@ const MB = 1_000_000;
 const CHUNKED = { 'Transfer-Encoding': 'chunked' };
 const BEARER = { Authorization: 'Bearer x' };
 
-/** What each app's reverse_proxy is asked for by. */
+/** Requests that reach each app's reverse_proxy. */
 const WAYS: readonly [string, string, string, Ask?][] = [
   ['snac', SNAC, '/'],
   ['snac, a short body', SNAC, '/inbox', { body: Buffer.from('a') }],
@@ -231,8 +231,8 @@ const SPOOFED = [
   'X-Sendfile-Type', 'X-Accel-Mapping', 'X_Forwarded_For', 'X_Real_IP', 'X.Forwarded.For', 'Client_IP',
 ]; // prettier-ignore
 
-describe('headers of a request', () => {
-  test.each(WAYS)('%s gets none that only a proxy may send', async (_, host, path, how = {}) => {
+describe('request headers', () => {
+  test.each(WAYS)('%s gets none that only a proxy may set', async (_, host, path, how = {}) => {
     const headers = { ...how.headers, ...Object.fromEntries(SPOOFED.map((name) => [name, '6.6.6.6'])), 'X-Forwarded-For': '6.6.6.6', 'X-Forwarded-Host': 'evil.example', 'X-Forwarded-Proto': 'http', 'X-Harmless': 'stays' }; // prettier-ignore
     const { status, got } = await ask(host, path, { ...how, headers });
     expect(status).toBe(200);
@@ -243,7 +243,7 @@ describe('headers of a request', () => {
   });
 });
 
-describe('headers of an answer', () => {
+describe('response headers', () => {
   test.each<[string, string, string, number]>([
     ...WAYS.map(([name, host, path]): [string, string, string, number] => [name, host, path, 200]),
     ['a redirection', HANDLES, '/x', 302],
@@ -263,7 +263,7 @@ describe('headers of an answer', () => {
     expect(answer.headers).not.toHaveProperty('x-powered-by');
   });
 
-  test('what the app says of HTTPS stays', async () => {
+  test('HTTPS headers of the app stay', async () => {
     expect((await ask(WEB, '/own')).headers['strict-transport-security']).toBe(
       'max-age=63072000; includeSubDomains',
     );
@@ -274,12 +274,12 @@ describe('headers of an answer', () => {
     ['account-DSmD8tE6.js.map', /must-revalidate/],
     ['sw.js', /must-revalidate/],
     ['.vite/manifest.json', /must-revalidate/],
-  ])('/packs/%s is kept as long as its name allows', async (name, words) => {
+  ])('/packs/%s is cached as long as its name allows', async (name, words) => {
     expect((await ask(WEB, `/packs/${name}`)).headers['cache-control']).toMatch(words);
   });
 });
 
-test('a name of another server gets no answer of a site, and is not led to HTTPS', async () => {
+test('an unknown host name gets no page of a site and no redirect to HTTPS', async () => {
   expect((await ask('other.example', '/', { sni: SNAC })).status).toBe(421);
   const status = async (host: string): Promise<number> => {
     const code = execFileSync('curl', ['--silent', '--output', '/dev/null', '--write-out', '%{http_code}', '--header', `Host: ${host}`, `http://${ADDRESS}/`], { encoding: 'utf8' }); // prettier-ignore
@@ -288,8 +288,8 @@ test('a name of another server gets no answer of a site, and is not led to HTTPS
   expect([await status('other.example'), await status(SNAC)]).toEqual([421, 308]);
 });
 
-describe('bodies for snac, which reads one only by its length', () => {
-  test('by HTTP/1.1 in chunks, HTTP/2 and HTTP/3 without a length: each arrives with one', async () => {
+describe('request bodies for snac, which needs a Content-Length', () => {
+  test('HTTP/1.1 in chunks, HTTP/2 and HTTP/3 without a length: each arrives with a length', async () => {
     const body = Buffer.alloc(300_000);
     const answers = [
       await ask(SNAC, '/inbox', { body, headers: CHUNKED }),
@@ -302,22 +302,22 @@ describe('bodies for snac, which reads one only by its length', () => {
     }
   });
 
-  test('a megabyte at most without a length', async () => {
+  test('without a length: one megabyte at most', async () => {
     const body = Buffer.alloc(1.5 * MB);
     // The client may still be sending when it is refused.
     expect((await ask2(SNAC, '/inbox', body)).status).toBe(413);
     expect((await ask(SNAC, '/inbox', { open: body, headers: CHUNKED })).status).toBe(413);
   });
 
-  test('longer ones from users only, whole', async () => {
+  test('longer ones from users only, complete', async () => {
     const body = Buffer.alloc(10 * MB);
     const answer = await ask(SNAC, '/api/v2/media', { body, headers: { ...BEARER, 'Content-Length': `${body.length}` } }); // prettier-ignore
     expect([answer.status, answer.got.bytes, answer.got.headers['content-length']]).toEqual([200, 10 * MB, `${10 * MB}`]); // prettier-ignore
-    const stranger = await ask(SNAC, '/inbox', { open: Buffer.alloc(9), headers: { 'Content-Length': `${2 * MB}` } }); // prettier-ignore
-    expect(stranger.status).toBe(413);
+    const anonymous = await ask(SNAC, '/inbox', { open: Buffer.alloc(9), headers: { 'Content-Length': `${2 * MB}` } }); // prettier-ignore
+    expect(anonymous.status).toBe(413);
   });
 
-  test('few at a time, so that they fill neither memory nor its threads', async () => {
+  test('few at a time, so that they exhaust neither memory nor threads', async () => {
     // On a busy host the first bodies may time out before the last requests arrive, which then are accepted.
     await vi.waitFor(
       async () => {
@@ -334,12 +334,12 @@ test.each([
   ['snac', SNAC, 50 * MB],
   ['Mastodon', WEB, 100 * MB],
   ['Pixelfed', PIX, 62 * 1024 ** 2],
-])('%s: a length that is too much is refused before the body comes', async (_, host, most) => {
+])('%s: a length above the limit is refused before the body arrives', async (_, host, most) => {
   const answer = await ask(host, '/x', { open: Buffer.alloc(1), headers: { ...BEARER, 'Content-Length': `${most + 1}` } }); // prettier-ignore
   expect(answer.status).toBe(413);
 });
 
-/** A connection by HTTP/1.1; resolves with what came until it ended. */
+/** A connection with HTTP/1.1; resolves with what arrived until it ended. */
 const raw = (host: string, head: string, onSocket?: (socket: TLSSocket) => void): Promise<string> =>
   new Promise((resolve) => {
     let text = '';
@@ -360,7 +360,7 @@ describe('time', () => {
     ['Mastodon', WEB, 'POST /x HTTP/1.1\r\nContent-Length: 1000'],
     ['Mastodon, a GET', WEB, 'GET /x HTTP/1.1\r\nContent-Length: 1000'],
     ['Pixelfed, chunked', PIX, 'POST /x HTTP/1.1\r\nTransfer-Encoding: chunked'],
-  ])('%s: a body that drips does not hold the connection', async (_, host, head) => {
+  ])('%s: a slow body does not keep the connection open', async (_, host, head) => {
     const drip = (socket: TLSSocket): void => {
       const timer = setInterval(() => socket.write(head.includes('chunked') ? '1\r\nx\r\n' : 'x'), 200);
       socket.on('close', () => clearInterval(timer));
@@ -370,14 +370,14 @@ describe('time', () => {
     expect(Date.now() - start).toBeLessThan(12_000);
   });
 
-  test('the same by HTTP/2', async () => {
+  test('the same with HTTP/2', async () => {
     for (const host of [SNAC, WEB]) {
       const ended = await ask2(host, '/x', Buffer.from('x'), false).then(({ status }) => status, () => 'reset'); // prettier-ignore
       expect([502, 504, 'reset']).toContain(ended);
     }
   });
 
-  test('an event stream and a WebSocket outlive it', async () => {
+  test('an event stream and a WebSocket are not affected', async () => {
     const events = raw(WEB, 'GET /api/v1/streaming/events HTTP/1.1', (socket) => {
       let count = 0;
       // 200 ms each.

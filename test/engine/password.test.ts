@@ -1,4 +1,4 @@
-/** The admin's password as the person chose it: in the app, on no screen, and in no command line. */
+/** A chosen admin password: set in the app, never printed, and in no command line. */
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const logsIn = (text: string): boolean => {
     }
   ).passwd;
   const [nonce = ''] = stored.split(':');
-  // As snac checks it.
+  // The same check as snac's.
   return (
     stored ===
     `${nonce}:${docker('run', '--rm', '--network=none', '--entrypoint', 'sh', site.env['FEDI_IMAGES_SNAC'] as string, '-c', `printf %s "$1" | sha1sum`, 'sh', `${nonce}:anna:${text}`).slice(0, 40)}`
@@ -25,7 +25,7 @@ const logsIn = (text: string): boolean => {
 };
 
 describe.sequential('a chosen password', () => {
-  test('is what the first run sets, and what its receipt logs in with', async () => {
+  test('is set by the first run, and used by its receipt to log in', async () => {
     const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_PASSWORD: CHOSEN } });
     expect(run.code, run.stderr).toBe(0);
     expect(run.events).toContainEqual(
@@ -34,18 +34,18 @@ describe.sequential('a chosen password', () => {
     expect(run.events).toContainEqual(expect.objectContaining({ event: 'proof', id: 'login', ok: true }));
     expect(logsIn(CHOSEN)).toBe(true);
     expect(logsIn('another')).toBe(false);
-    // Nobody has to be shown what they chose.
+    // A chosen password is not shown.
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
     expect(run.stdout + run.stderr).not.toContain('böse');
     expect(site.read('fedi.yaml')).not.toContain('böse');
   });
 
-  test('nothing is left to do', async () => {
+  test('the next run has nothing to do', async () => {
     const again = await tool(['apply', '--dir', site.folder], { env: site.env });
     expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
   });
 
-  test('another one later is not put over what the person may have set there', async () => {
+  test('a different one later does not replace the password in the app', async () => {
     const run = await site.apply(['--email', 'berta@fedi.test'], {
       env: { ...site.env, FEDI_SNAC_PASSWORD: 'quite another one' },
     });
@@ -55,7 +55,7 @@ describe.sequential('a chosen password', () => {
   });
 });
 
-describe.sequential('a secret made anew', () => {
+describe.sequential('a rotated secret', () => {
   const rotate = (...more: string[]): Promise<Run> =>
     tool(['secrets', 'rotate', 'site.key', '--confirm', 'site.key', '--dir', site.folder, ...more], {
       env: site.env,
@@ -65,7 +65,7 @@ describe.sequential('a secret made anew', () => {
       'site.key'
     ]?.value ?? '';
 
-  test('a run that is refused made none', async () => {
+  test('a refused run creates none', async () => {
     const before = key();
     appendFileSync(join(site.folder, 'compose.yaml'), '# mine\n');
     const run = await rotate();
@@ -73,12 +73,12 @@ describe.sequential('a secret made anew', () => {
     expect(key()).toBe(before);
   });
 
-  test('one that goes through replaces the containers', async () => {
+  test('a successful run recreates the containers', async () => {
     const [before, containers] = [key(), site.containers()];
     const run = await rotate('--edited', 'replace');
     expect(run.code, run.stderr).toBe(0);
     expect(key()).not.toBe(before);
-    // Proven, the change has no way back to what the key was.
+    // After a successful proof the old key is deleted.
     expect(site.read('secrets.json')).not.toContain(before);
     expect(run.stdout + run.stderr).not.toContain(key());
     expect(site.containers()['snac']).not.toBe(containers['snac']);

@@ -1,4 +1,4 @@
-/** Images from a real registry: pulled, locked by digest, and the same ones again whatever happens to their tags. */
+/** Images from a real registry: pulled, locked by digest, and unchanged when their tags move. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { contextOf, runCheck } from '../support/checks.ts';
 import { IMAGES, docker, testSite } from '../support/site.ts';
 
 const REGISTRY = 'test-registry';
-/** Docker takes a registry on the loopback without TLS. */
+/** Docker accepts a registry without TLS on the loopback address. */
 const REGISTRY_ADDRESS = '127.0.0.1:5057';
 const CADDY = `${REGISTRY_ADDRESS}/fedi/caddy:1.0`;
 
@@ -21,7 +21,7 @@ const site = testSite('registry', 97);
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY };
 const remove = (): void => {
   attempt('rm', '--force', '--volumes', REGISTRY);
-  // By name: the same image has others, which stay.
+  // By name: other names of the same image stay.
   const names = docker(
     'image',
     'ls',
@@ -65,8 +65,8 @@ beforeAll(async () => {
   push(IMAGES.FEDI_IMAGES_CADDY);
 });
 
-/** As of an app whose version is known by its digest. */
-describe.sequential('an image whose content is known', () => {
+/** Like the image of an app whose digest is known. */
+describe.sequential('an image with a known digest', () => {
   const NAME = `${REGISTRY_ADDRESS}/fedi/known:1.0`;
   const OLD = 'fedi-setup/nginx:trixie';
   const NEW = 'fedi-setup/debian:trixie';
@@ -101,7 +101,7 @@ describe.sequential('an image whose content is known', () => {
     expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));
   });
 
-  test('and is the same when the registry gives another one under its name, which is said', async () => {
+  test('and stays when the registry has another image under its tag, with a notice', async () => {
     forget();
     put(NEW);
     expect((await check())?.found).toMatchObject([
@@ -111,7 +111,7 @@ describe.sequential('an image whose content is known', () => {
     expect(idOf(`${NAME}@${digest}`)).toBe(idOf(OLD));
   });
 
-  test('one that the registry has no more is not replaced by what is there, until a person does it', async () => {
+  test('a digest that the registry no longer has is not replaced until the administrator removes it', async () => {
     forget();
     const gone = `sha256:${'0'.repeat(64)}`;
     const words = {
@@ -138,7 +138,7 @@ describe.sequential('images of a registry', () => {
     expect(runs()).toBe(idOf(IMAGES.FEDI_IMAGES_CADDY));
   });
 
-  test('the tag moves to another image: the site stays, also when its own is fetched anew', async () => {
+  test('the tag moves to another image: the site keeps its own, also when it is pulled again', async () => {
     const digest = locked();
     docker('run', '--name', `${REGISTRY}-other`, IMAGES.FEDI_IMAGES_CADDY, 'true');
     docker('commit', '--change', 'LABEL other=yes', `${REGISTRY}-other`, CADDY);
@@ -154,7 +154,7 @@ describe.sequential('images of a registry', () => {
     expect(runs()).toBe(idOf(IMAGES.FEDI_IMAGES_CADDY));
   });
 
-  test('a digest that the registry does not have: exit 4, and the site goes on', async () => {
+  test('a digest that the registry does not have: exit 4, and the site keeps running', async () => {
     const before = site.containers();
     const lock = join(site.folder, 'images.lock.yaml');
     const text = site.read('images.lock.yaml');
@@ -166,7 +166,7 @@ describe.sequential('images of a registry', () => {
     writeFileSync(lock, text);
   });
 
-  test('the registry is down: a site whose images are here needs none; one without them says so', async () => {
+  test('the registry is down: a site with its images runs; a site without them reports it', async () => {
     docker('stop', REGISTRY);
     expect((await site.apply([], { env })).code).toBe(0);
     const other = testSite('registry-other', 98);

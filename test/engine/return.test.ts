@@ -1,4 +1,4 @@
-/** Coming back: an answer changed later, an earlier generation, and back to before the first run. */
+/** Later runs: a changed answer, a rollback, and a reset. */
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import type { Run, RunOptions } from '../support/site.ts';
 const site = testSite('return', 33);
 afterAll(() => site.remove());
 
-/** Images are answers too, but of this machine: from the first run on they are in fedi.yaml. */
+/** Images are answers of this test machine; after the first run they are in fedi.yaml. */
 const run = (argv: readonly string[], options: RunOptions = {}): Promise<Run> =>
   tool([...argv, '--dir', site.folder], { env: quiet, ...options });
 const quiet = Object.fromEntries(Object.entries(site.env).filter(([name]) => !name.startsWith('FEDI_')));
@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 describe.sequential('an answer changed later', () => {
-  test('mail: the plan names files, keys and containers, and nothing is done', async () => {
+  test('mail: the plan names files, keys and containers, and changes nothing', async () => {
     const before = site.containers();
     const plan = await run(['plan', '--diff', '--mail-mode', 'catcher', '--email', 'berta@fedi.test']);
     expect(plan.code).toBe(0);
@@ -39,7 +39,7 @@ describe.sequential('an answer changed later', () => {
     expect([site.containers(), generation()]).toEqual([before, 1]);
   });
 
-  test('mail: it works as on the first day', async () => {
+  test('mail: works as in a first run', async () => {
     const changed = await run(['apply', '--mail-mode', 'catcher', '--json']);
     expect(changed.code, changed.stderr).toBe(0);
     expect(Object.keys(site.containers()).toSorted()).toEqual(['caddy', 'mail', 'snac']);
@@ -48,7 +48,7 @@ describe.sequential('an answer changed later', () => {
 });
 
 describe.sequential('rollback', () => {
-  test('lists what the site was, newest first', async () => {
+  test('lists the generations, newest first', async () => {
     const list = await run(['rollback']);
     expect(list.code).toBe(0);
     expect(list.stdout).toMatch(/^ +2 .*mail\.mode catcher\n +1 .*the first version\n$/);
@@ -59,7 +59,7 @@ describe.sequential('rollback', () => {
     ]);
   });
 
-  test('shows what it would do', async () => {
+  test('shows its plan', async () => {
     const [before, yaml] = [site.containers(), site.read('fedi.yaml')];
     const plan = await run(['rollback', '1', '--dry-run', '--diff']);
     expect(plan.code, plan.stderr).toBe(0);
@@ -68,10 +68,10 @@ describe.sequential('rollback', () => {
     expect([site.containers(), site.read('fedi.yaml')]).toEqual([before, yaml]);
   });
 
-  test('answers, files and containers are those of before; account and data those of now', async () => {
+  test('restores answers, files and containers; keeps account and data', async () => {
     const before = site.containers();
     const yaml = readFileSync(join(site.folder, '.fedi/generations/0001/fedi.yaml'), 'utf8');
-    docker('exec', before['snac'] as string, 'snac', 'note', '/data', 'anna', 'kept over the way back');
+    docker('exec', before['snac'] as string, 'snac', 'note', '/data', 'anna', 'kept during the rollback');
     const back = await run(['rollback', '1']);
     expect(back.code, back.stderr).toBe(0);
     expect(site.read('fedi.yaml')).toBe(yaml);
@@ -82,12 +82,12 @@ describe.sequential('rollback', () => {
     expect(generation()).toBe(3);
     expect(
       docker('exec', site.containers()['snac'] as string, 'sh', '-c', 'cat /data/user/anna/public/*.json'),
-    ).toContain('kept over the way back');
+    ).toContain('kept during the rollback');
     const again = await run(['rollback', '1']);
     expect([again.code, again.stderr]).toEqual([0, 'Nothing to change.\n']);
   });
 
-  test('what is no generation is said', async () => {
+  test('reports an unknown generation', async () => {
     for (const word of ['9', '0', '-1', 'one', '1.0', '01']) {
       const wrong = await run(['rollback', word]);
       expect(wrong.code).toBe(2);
@@ -101,7 +101,7 @@ describe.sequential('rollback', () => {
 describe.sequential('reset', () => {
   const FOLDER = (): string[] => readdirSync(site.folder).toSorted();
 
-  test('wants the name', async () => {
+  test('asks for the name', async () => {
     const before = [site.containers(), volumes(), FOLDER()];
     const refused = await run(['reset']);
     expect(refused.code).toBe(3);
@@ -110,7 +110,7 @@ describe.sequential('reset', () => {
   });
 
   test('is refused for a site that was live', async () => {
-    // What a site with public certificates leaves behind, without having one here.
+    // The record that a site with public certificates leaves.
     const yaml = site.read('.fedi/generations/0003/fedi.yaml');
     writeFileSync(
       join(site.folder, '.fedi/generations/0003/fedi.yaml'),
@@ -128,7 +128,7 @@ describe.sequential('reset', () => {
     }
   });
 
-  test('takes everything but the answers, and the site can be made anew, with another domain too', async () => {
+  test('removes everything except the answers; the site can be created again, also with another domain', async () => {
     const yaml = site.read('fedi.yaml');
     const stored = site.read('secrets.json');
     writeFileSync(join(site.folder, 'compose.override.yaml'), '# mine\n');
@@ -137,21 +137,21 @@ describe.sequential('reset', () => {
     expect(site.containers()).toEqual({});
     expect(volumes()).toEqual([]);
     expect(site.read('fedi.yaml')).toBe(yaml);
-    // The internal CA is one of the answers: whoever trusts it already goes on doing so.
+    // The internal CA is kept like an answer, so clients that trust it still do.
     expect(FOLDER()).toEqual(['compose.override.yaml', 'fedi.yaml', 'secrets.json']);
     expect(Object.keys((JSON.parse(site.read('secrets.json')) as { secrets: object }).secrets)).toEqual([
       'tls.root',
     ]);
-    const anew = await run(['apply', '--domain', 'anew.fedi.test', '--json']);
-    expect(anew.code, anew.stderr).toBe(0);
-    expect(anew.events.some(({ event }) => event === 'admin')).toBe(true);
+    const again = await run(['apply', '--domain', 'other.fedi.test', '--json']);
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.events.some(({ event }) => event === 'admin')).toBe(true);
     expect(site.read('secrets.json')).not.toBe(stored);
-    expect(site.read('fedi.yaml')).toContain('anew.fedi.test');
+    expect(site.read('fedi.yaml')).toContain('other.fedi.test');
     expect(generation()).toBe(1);
     expect(existsSync(join(site.folder, '.fedi/generations/0002'))).toBe(false);
   });
 
-  test('also of a first run that was killed before its files were there', async () => {
+  test('also after a first run that was killed before it wrote its files', async () => {
     const reset = await run(['reset', '--confirm', site.name]);
     expect(reset.code, reset.stderr).toBe(0);
     const killed = await site.apply([], {

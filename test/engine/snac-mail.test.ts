@@ -1,4 +1,4 @@
-/** Mail of snac: the receipt sends one with snac's own settings to a real Postfix, and every refusal has its words. */
+/** Mail of snac: the receipt sends one with snac's settings to a real Postfix, and every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { sender, snacMail, snacMailOutcome } from '../../wizard/apps/snac/mail.ts';
@@ -8,7 +8,7 @@ import { MAIL_HOST, MAIL_PASSWORD, MAIL_USER, OTHER_HOST, postfix } from '../sup
 import { docker, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
-// First, since one that an aborted run left behind holds the site's network.
+// Removed first: a leftover of an aborted run would block the site's network.
 const server = await postfix('test-snac-mail-postfix');
 const site = testSite('snac-mail', 141, 'snac-mail.fedi.test');
 const TO = 'anna@fedi.test';
@@ -28,7 +28,7 @@ const proof = (run: Run): Run['events'][number] | undefined =>
   run.events.find((event) => event.event === 'proof' && event['id'] === 'mail');
 
 describe.sequential('mail of snac', () => {
-  test('a server that is not there: not proven', async () => {
+  test('an unreachable server: not proven', async () => {
     const run = await site.apply(['--tls-root-file', '-'], { env, stdin: server.root });
     expect([run.code, proof(run)]).toMatchObject([5, { ok: false }]);
     expect(proof(run)?.['seen']).toBe(
@@ -37,7 +37,7 @@ describe.sequential('mail of snac', () => {
     await server.start(`${site.name}_snac_front`);
   });
 
-  test('`prove` tries again until one was accepted, then only when asked', async () => {
+  test('`prove` sends a mail until one was accepted, then only on request', async () => {
     const prove = (...argv: string[]) => tool(['prove', '--dir', site.folder, '--json', ...argv], { env });
     const run = await prove();
     expect(proof(run)?.['seen']).toContain(`accepted by ${MAIL_HOST}:587 for ${TO}: 250 2.0.0 Ok`);
@@ -65,7 +65,7 @@ describe.sequential('mail of snac', () => {
     const file = docker('exec', container, 'jq', '--compact-output', `. + ${changed}`, '/data/server.json');
     const app = { id: 'snac', domain: site.domain, admin: 'anna', email: TO };
     const [program = '', option = '', script = '', ...rest] = snacMail(app, new Date()).argv;
-    // The same command with another file of settings, as it would stand there.
+    // The same command with another settings file.
     const { status, stdout, stderr } = spawnSync(
       'docker',
       [

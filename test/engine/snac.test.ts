@@ -1,4 +1,4 @@
-/** snac from nothing to the receipt, and every way of coming back, on the real engine. */
+/** snac from an empty directory to the receipt, and all kinds of later runs, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -34,9 +34,9 @@ describe.sequential('a site with snac', () => {
     });
   });
 
-  test('its containers keep to the policy', () => expectPolicy(site));
+  test('its containers follow the policy', () => expectPolicy(site));
 
-  test('the exploit that the policy prevents works where it is not kept', () =>
+  test('the exploit that the policy prevents works without the policy', () =>
     expect(
       exploit(
         'run',
@@ -47,7 +47,7 @@ describe.sequential('a site with snac', () => {
       ),
     ).toBe('opened'));
 
-  test('the second run does nothing at all', async () => {
+  test('the second run does nothing', async () => {
     const before = site.containers();
     const run = await site.apply();
     expect(run.code).toBe(0);
@@ -74,7 +74,7 @@ describe.sequential('a site with snac', () => {
     expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('Did you mean snac?')]);
   });
 
-  test('a plan shows that files of the person’s own changed', async () => {
+  test('a plan shows changes of the administrator’s own files', async () => {
     const override = join(site.folder, 'compose.override.yaml');
     const plan = () => tool(['plan', '--check', '--dir', site.folder], { env: site.env });
     expect((await plan()).code).toBe(0);
@@ -88,7 +88,7 @@ describe.sequential('a site with snac', () => {
     expect((await plan()).code).toBe(0);
   });
 
-  test('docker compose works without us', async () => {
+  test('`docker compose` works without fedi-setup', async () => {
     execFileSync('docker', ['compose', 'down'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
     execFileSync('docker', ['compose', 'up', '--detach', '--wait'], { cwd: site.folder, stdio: 'ignore' });
@@ -96,7 +96,7 @@ describe.sequential('a site with snac', () => {
     expect(run.code).toBe(0);
   });
 
-  test('its own tool keeps arguments, standard input and exit code', async () => {
+  test('its own tool gets arguments and standard input, and its exit code is returned', async () => {
     const good = await tool(['--dir', site.folder, 'snac', 'adduser', 'berta'], { env: site.env });
     expect(good.code).toBe(0);
     expect(good.stdout).toMatch(/User password is \S+/);
@@ -105,7 +105,7 @@ describe.sequential('a site with snac', () => {
     expect(`${bad.stdout}${bad.stderr}`).toMatch(/only alphanumeric/);
   });
 
-  test('accounts: listed, added, given another password; what snac lacks is refused', async () => {
+  test('accounts: list, add, set a password; refuses what snac does not support', async () => {
     const user = (words: readonly string[], stdin = '') =>
       tool(['user', ...words, '--dir', site.folder, '--json'], { env: site.env, stdin });
     const opens = (name: string, password: unknown): boolean => {
@@ -147,14 +147,14 @@ describe.sequential('a site with snac', () => {
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('Nothing was changed.')]);
     }
 
-    // The owner's new password is that of the next receipt.
+    // The next receipt uses the owner's new password.
     const owner = await user(['password', 'anna']);
     expect(opens('anna', shown(owner))).toBe(true);
     const proven = await tool(['prove', '--dir', site.folder, '--json'], { env: site.env });
     expect(proven.code).toBe(0);
   });
 
-  test('a changed answer touches only what it changes', async () => {
+  test('a changed answer recreates only what depends on it', async () => {
     const before = site.containers();
     const run = await site.apply([], { env: { ...site.env, FEDI_MAIL_MODE: 'catcher' } });
     expect(run.code).toBe(0);
@@ -166,7 +166,7 @@ describe.sequential('a site with snac', () => {
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
   });
 
-  test('another domain over the same data is refused', async () => {
+  test('refuses another domain for the same data', async () => {
     const before = site.containers();
     const yaml = site.read('fedi.yaml');
     const run = await site.apply([], { env: { ...site.env, FEDI_SNAC_DOMAIN: 'other.fedi.test' } });
@@ -176,7 +176,7 @@ describe.sequential('a site with snac', () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('uninstall wants the name, keeps the data, and apply brings the site back', async () => {
+  test('uninstall asks for the name and keeps the data; apply restores the site', async () => {
     const refused = await tool(['uninstall', '--dir', site.folder], { env: site.env });
     expect(refused.code).toBe(3);
     const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], { env: site.env });
@@ -192,7 +192,7 @@ describe.sequential('a site with snac', () => {
     });
   });
 
-  test('a command in a container: a deadline for one that does not end, a limit for what it prints', async () => {
+  test('a command in a container has a deadline, and a limit for its output', async () => {
     const engine = await connect();
     const id = site.containers()['snac'] ?? '';
     await expect(engine.exec(id, ['sleep', '600'], undefined, 300)).rejects.toThrow(

@@ -1,4 +1,4 @@
-/** Where certificates come from: by ACME from a real server (Pebble), or from a proxy in front (real nginx, real Caddy). */
+/** Where certificates come from: ACME with a real server (Pebble), or a proxy in front (real nginx, real Caddy). */
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import type { X509Certificate } from 'node:crypto';
@@ -18,7 +18,7 @@ import type { Run, TestSite } from '../support/site.ts';
 
 const NETWORK = 'test-tls';
 const CADDY = 'fedi-setup/caddy:trixie';
-/** Address of this host on the network: there proxies in containers and this host both reach a site. */
+/** Address of this host on the network: both proxies in containers and this host reach a site there. */
 const GATEWAY = '198.51.100.1';
 
 const ca = testCa();
@@ -26,11 +26,11 @@ const remove: (() => void)[] = [() => ca.remove()];
 
 beforeAll(() => {
   needImages('nginx', 'pebble');
-  // What an aborted run left behind.
+  // Leftovers of an aborted run.
   const left = docker('ps', '--all', '--quiet', '--filter', `network=${NETWORK}`);
   if (left !== '') docker('rm', '--force', '--volumes', ...left.split('\n'));
   attempt('network', 'rm', NETWORK);
-  // Addresses that are no private ones, as visitors have: the word of private ones about others is believed.
+  // Public addresses, as visitors have: headers from private addresses are trusted.
   docker('network', 'create', '--subnet', '198.51.100.0/24', '--gateway', GATEWAY, NETWORK);
 });
 afterAll(() => {
@@ -42,7 +42,7 @@ const proofs = (run: Run): Record<string, unknown>[] => run.events.filter(({ eve
 const seenBy = (run: Run, id: string): string =>
   String(proofs(run).find((proof) => proof['id'] === id)?.['seen']);
 
-/** Gives the site's ingress a name in the test's internet: under it the CA finds it. */
+/** Gives the site's ingress a name in the test's internet, under which the CA reaches it. */
 function reachableAs(site: TestSite, name: string): void {
   mkdirSync(site.folder, { recursive: true });
   writeFileSync(
@@ -62,7 +62,7 @@ function caddyLog(site: TestSite): { msg?: string; identifier?: string; challeng
     .map((line) => JSON.parse(line) as { msg?: string });
 }
 
-/** Kinds of challenges that this site's Caddy answered. */
+/** Types of the challenges that this site's Caddy answered. */
 const challengesOf = (site: TestSite): string[] => [
   ...new Set(
     caddyLog(site)
@@ -87,7 +87,7 @@ describe.sequential('certificates by ACME', () => {
   const one = testSite('tls-one', 24, 'one.fedi.test');
   const two = testSite('tls-two', 25, 'two.fedi.test');
   remove.push(one.remove, two.remove);
-  // What the CA reaches: only port 80, only port 443, neither.
+  // Ports that the CA reaches: only 80, only 443, neither.
   let by80: AcmeServer;
   let by443: AcmeServer;
   let blocked: AcmeServer;
@@ -100,7 +100,7 @@ describe.sequential('certificates by ACME', () => {
     remove.push(by80.remove, by443.remove, blocked.remove);
     for (const site of [one, two]) {
       mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
-      // One file holds the root of the CAs' own addresses and those of what they issue.
+      // One file contains the CA certificate of the CAs' own addresses and those of the issued certificates.
       const roots = [ca.certificate, by80.root, by443.root, blocked.root];
       writeFileSync(
         join(site.folder, 'caddy/custom/roots.pem'),
@@ -147,25 +147,25 @@ describe.sequential('certificates by ACME', () => {
       [/^The CA issued no certificate for one\.fedi\.test\. It says: .*forbidden/, /Use another CA/],
     ],
     [
-      'the CA is not there',
+      'the CA is unreachable',
       () => ({ directory: 'https://nobody.fedi.test/dir' }),
       [
         /^Caddy got no certificate for one\.fedi\.test, since it could not reach the CA: .*no such host/,
         /Is tls\.directory right/,
       ],
     ],
-  ] as const)('%s: up, not proven, and why', async (_what, acme, words) => {
+  ] as const)('%s: running, not proven, with the reason', async (_what, acme, words) => {
     reachableAs(one, one.domain);
     const run = await one.apply([], { env: env(one, acme()) });
     expect(run.code).toBe(5);
     for (const word of words) expect(seenBy(run, 'certificate')).toMatch(word);
-    // The others would only say that there is no certificate, each in its own words.
+    // The other proofs would only report the missing certificate.
     expect(new Set(proofs(run).map(({ seen }) => seen))).toEqual(
       new Set([seenBy(run, 'certificate'), 'not tried: there is no certificate yet']),
     );
   });
 
-  test('the name does not lead here: the CA’s words; once it does, `prove` has Caddy try again', async () => {
+  test('the name points elsewhere: the CA’s error; once fixed, `prove` has Caddy try again', async () => {
     const lead = (name: string): void => {
       const caddy = one.containers()['caddy'] ?? '';
       docker('network', 'disconnect', NETWORK, caddy);
@@ -174,7 +174,7 @@ describe.sequential('certificates by ACME', () => {
     lead('elsewhere.fedi.test');
     const failed = await one.apply([], { env: env(one, by80) });
     expect(failed.code).toBe(5);
-    // Which challenge is tried first is chance, and Caddy takes Pebble's class of this error for final.
+    // The first challenge is chosen at random, and Caddy treats Pebble's type of this error as final.
     expect(seenBy(failed, 'certificate')).toMatch(
       /by (HTTP-01 \(port 80\)|TLS-ALPN-01 \(port 443\)): .*no such host/,
     );
@@ -191,7 +191,7 @@ describe.sequential('certificates by ACME', () => {
   });
 });
 
-describe.sequential('behind a proxy of one’s own', () => {
+describe.sequential('behind your own proxy', () => {
   const domain = 'behind.fedi.test';
   const site = testSite('tls-behind', 26, domain);
   remove.push(site.remove);
@@ -233,7 +233,7 @@ describe.sequential('behind a proxy of one’s own', () => {
   const published = (address: string): string[] =>
     [80, 443].flatMap((port) => ['--publish', `${address}:${port}:${port}`]);
 
-  /** Environment in which the name leads to a front, whose certificate is known. */
+  /** Environment in which the name resolves to a proxy, whose certificate is trusted. */
   const through = (front: keyof typeof fronts): NodeJS.ProcessEnv => ({
     ...resolving(env, { [domain]: fronts[front] }),
     NODE_EXTRA_CA_CERTS: join(ca.folder, front === 'nginx' ? 'ca.pem' : 'front-root.pem'),
@@ -242,7 +242,7 @@ describe.sequential('behind a proxy of one’s own', () => {
 
   const held = (address: string): string => createHash('md5').update(address).digest('hex');
 
-  /** Fails to log in from a container with an address of its own, claiming another. */
+  /** Fails to log in from a container with its own address while its headers claim another. */
   const failLogIn = (base: string, ...options: string[]): void => {
     docker('exec', site.containers()['snac'] ?? '', 'rm', '-rf', '/data/badlogin');
     // prettier-ignore
@@ -251,13 +251,13 @@ describe.sequential('behind a proxy of one’s own', () => {
       '--data', 'login=anna&passwd=wrong&redir=x&cid=x&state=', `${base}/oauth/x-snac-login`);
   };
 
-  /** What snac holds failed log-ins against: hashes of addresses. */
+  /** Addresses with failed log-ins according to snac: hashes. */
   const badLogins = (): string[] =>
     docker('exec', site.containers()['snac'] ?? '', 'sh', '-c', 'ls /data/badlogin 2>/dev/null || true')
       .split('\n')
       .filter(Boolean);
 
-  test('until the proxy leads here the site is up, not proven, and says where its snippets are', async () => {
+  test('until the proxy forwards here, the site runs, is not proven, and names its snippets', async () => {
     const run = await site.apply([], { env: through('nginx') });
     expect(run.code).toBe(5);
     expect(seenBy(run, 'proxy')).toContain('front/nginx.conf');
@@ -265,7 +265,7 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(site.read('front/Caddyfile')).toContain(`reverse_proxy ${GATEWAY}:${PROXY_PORT}`);
   });
 
-  /** nginx with that configuration in front; certificates are ours. */
+  /** nginx with that configuration in front; it uses our certificates. */
   async function nginx(conf: string): Promise<void> {
     const { certificate, key } = ca.issue(domain);
     const live = `/etc/letsencrypt/live/${domain}`;
@@ -290,12 +290,12 @@ describe.sequential('behind a proxy of one’s own', () => {
     ['drops X-Forwarded-Proto', 'proxy_set_header X-Forwarded-Proto https;', '', /without X-Forwarded-Proto/],
     ['asks for a password', 'proxy_buffering off;', 'return 401;', /answers 401 .*log in/],
     [
-      'shows a page of its own',
+      'shows its own page',
       'proxy_buffering off;',
       'return 200 "";',
       /^Another server answers .*an empty page/,
     ],
-  ])('nginx that %s is not accepted', async (_, from, to, words) => {
+  ])('refuses nginx that %s', async (_, from, to, words) => {
     const text = site.read('front/nginx.conf');
     expect(text).toContain(from);
     const conf = join(ca.folder, 'broken.conf');
@@ -304,11 +304,11 @@ describe.sequential('behind a proxy of one’s own', () => {
     const run = await prove();
     expect(seenBy(run, 'proxy')).toMatch(words);
     expect(run.code).toBe(5);
-    // Nothing else was tried.
+    // No other proof ran.
     expect(proofs(run).filter(({ skipped }) => skipped === true)).toHaveLength(proofs(run).length - 1);
   });
 
-  test('with front/nginx.conf as it is, nginx leads to a proven site', async () => {
+  test('with front/nginx.conf unchanged, nginx forwards to a proven site', async () => {
     await nginx(join(site.folder, 'front/nginx.conf'));
     const run = await prove();
     expect(proofs(run).filter(({ ok }) => ok !== true)).toEqual([]);
@@ -316,7 +316,7 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(seenBy(run, 'proxy')).toContain('(NODE_EXTRA_CA_CERTS), which visitors may not');
   });
 
-  test('with front/Caddyfile as it is, another Caddy leads to a proven site', async () => {
+  test('with front/Caddyfile unchanged, another Caddy forwards to a proven site', async () => {
     const main = join(ca.folder, 'front.Caddyfile');
     writeFileSync(main, `{\n\tacme_ca ${acme.directory}\n\tacme_ca_root /etc/caddy/ca.pem\n}\nimport fedi\n`);
     container('caddy', CADDY, [
@@ -341,7 +341,7 @@ describe.sequential('behind a proxy of one’s own', () => {
       `${NETWORK}-${name}`,
     );
 
-  test.each(['nginx', 'caddy'] as const)('%s: HTTP leads to HTTPS, and that to no loop', async (front) => {
+  test.each(['nginx', 'caddy'] as const)('%s: HTTP redirects to HTTPS, without a loop', async (front) => {
     const http = client(fronts[front], rootOf(front));
     const plain = await http(`http://${domain}/anna`);
     expect([plain.status, plain.headers['location']]).toEqual([
@@ -351,40 +351,43 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect((await http(`https://${domain}/anna`)).status).toBe(200);
   });
 
-  test.each(['nginx', 'caddy'] as const)('%s: a file of 20 MB goes up and comes back', async (front) => {
-    const http = client(fronts[front], rootOf(front));
-    const { secrets } = JSON.parse(site.read('secrets.json')) as {
-      secrets: Record<string, { value: string }>;
-    };
-    const granted = await http(`https://${domain}/oauth/x-snac-get-token`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-      body: new URLSearchParams({ login: 'anna', passwd: secrets['snac.admin']?.value ?? '' }).toString(),
-    });
-    // Noise, so that nothing on the way can make it smaller.
-    const file = Buffer.concat([png(8, [1, 2, 3]), randomBytes(20 * 1024 * 1024)]);
-    const { headers, body } = multipartFile('file', 'large.png', 'image/png', file);
-    const sent = await http(`https://${domain}/api/v1/media`, {
-      method: 'POST',
-      headers: { ...headers, Authorization: `Bearer ${granted.text().trim()}` },
-      body,
-    });
-    expect(sent.status).toBe(200);
-    const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
-    expect(read.status).toBe(200);
-    expect(read.body.equals(file)).toBe(true);
-  });
+  test.each(['nginx', 'caddy'] as const)(
+    '%s: a file of 20 MB can be uploaded and downloaded',
+    async (front) => {
+      const http = client(fronts[front], rootOf(front));
+      const { secrets } = JSON.parse(site.read('secrets.json')) as {
+        secrets: Record<string, { value: string }>;
+      };
+      const granted = await http(`https://${domain}/oauth/x-snac-get-token`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ login: 'anna', passwd: secrets['snac.admin']?.value ?? '' }).toString(),
+      });
+      // Random bytes, which cannot be compressed on the way.
+      const file = Buffer.concat([png(8, [1, 2, 3]), randomBytes(20 * 1024 * 1024)]);
+      const { headers, body } = multipartFile('file', 'large.png', 'image/png', file);
+      const sent = await http(`https://${domain}/api/v1/media`, {
+        method: 'POST',
+        headers: { ...headers, Authorization: `Bearer ${granted.text().trim()}` },
+        body,
+      });
+      expect(sent.status).toBe(200);
+      const read = await http(sent.json<{ url: string }>().url, { most: PICTURE_BYTES });
+      expect(read.status).toBe(200);
+      expect(read.body.equals(file)).toBe(true);
+    },
+  );
 
   test.each(['nginx', 'caddy'] as const)(
-    '%s: snac holds a failed log-in against its visitor, whoever that one claims to be',
+    '%s: snac counts a failed log-in for the client’s address, whatever headers it sends',
     (front) => {
       failLogIn(`https://${domain}`, '--resolve', `${domain}:443:${addressOf(front)}`);
       expect(badLogins()).toEqual([held(addressOf('client'))]);
     },
   );
 
-  test('who is not the named proxy is not believed, on the published port neither', async () => {
-    // Any private address counts, and the engine makes of every address on a published port one of its own, private one.
+  test('headers of other clients than the proxy are ignored, also on the published port', async () => {
+    // Any private address is trusted, and the engine replaces every client address on a published port by a private one.
     failLogIn(`http://${GATEWAY}:${PROXY_PORT}`);
     expect(badLogins()).toEqual([held(CLAIMED)]);
 
@@ -396,39 +399,42 @@ describe.sequential('behind a proxy of one’s own', () => {
     expect(badLogins()).not.toEqual([held(CLAIMED)]);
   });
 
-  test.each(['nginx', 'caddy'] as const)('%s: a WebSocket opens and carries both ways', async (front) => {
-    // In the place of the site: snac has no WebSocket, and this tells what the snippet hands over.
-    docker('stop', site.containers()['caddy'] ?? '');
-    let asked: IncomingHttpHeaders = {};
-    const echo = createServer((_request, response) => response.end()).on('upgrade', (request, socket) => {
-      asked = request.headers;
-      const accept = createHash('sha1')
-        .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-        .digest('base64');
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
-      );
-      socket.pipe(socket);
-    });
-    echo.listen(PROXY_PORT, GATEWAY);
-    await once(echo, 'listening');
-    try {
-      const { socket } = await client(fronts[front], rootOf(front)).socket(`wss://${domain}/streaming`, {
-        'X-Forwarded-For': CLAIMED,
+  test.each(['nginx', 'caddy'] as const)(
+    '%s: a WebSocket opens and works in both directions',
+    async (front) => {
+      // Replaces the site: snac has no WebSocket, and this server reports what the snippet passes on.
+      docker('stop', site.containers()['caddy'] ?? '');
+      let asked: IncomingHttpHeaders = {};
+      const echo = createServer((_request, response) => response.end()).on('upgrade', (request, socket) => {
+        asked = request.headers;
+        const accept = createHash('sha1')
+          .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64');
+        socket.write(
+          `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+        );
+        socket.pipe(socket);
       });
-      const sent = 'there and back';
-      socket.write(sent);
-      let back = '';
-      for await (const piece of socket) {
-        back += String(piece);
-        if (back.length >= sent.length) break;
+      echo.listen(PROXY_PORT, GATEWAY);
+      await once(echo, 'listening');
+      try {
+        const { socket } = await client(fronts[front], rootOf(front)).socket(`wss://${domain}/streaming`, {
+          'X-Forwarded-For': CLAIMED,
+        });
+        const sent = 'there and back';
+        socket.write(sent);
+        let back = '';
+        for await (const piece of socket) {
+          back += String(piece);
+          if (back.length >= sent.length) break;
+        }
+        expect(back).toBe(sent);
+        expect(asked).toMatchObject({ host: domain, 'x-forwarded-proto': 'https' });
+        expect(asked['x-forwarded-for']).not.toContain(CLAIMED);
+      } finally {
+        echo.close();
+        echo.closeAllConnections();
       }
-      expect(back).toBe(sent);
-      expect(asked).toMatchObject({ host: domain, 'x-forwarded-proto': 'https' });
-      expect(asked['x-forwarded-for']).not.toContain(CLAIMED);
-    } finally {
-      echo.close();
-      echo.closeAllConnections();
-    }
-  });
+    },
+  );
 });

@@ -57,12 +57,12 @@ const fix = async (context: CheckContext): Promise<string[]> => [
 ];
 
 describe.sequential('uploads', () => {
-  test('a site that has no volume yet: nothing is looked at, and none is made', async () => {
+  test('a site without a volume: checks nothing and creates none', async () => {
     expect(await found(pixelfed())).toEqual(['no volume']);
     expect(docker('volume', 'ls', '--quiet', '--filter', `name=${STORAGE}`)).toBe('');
   });
 
-  test('as the image made it: all is well', async () => {
+  test('as the image created it: no finding', async () => {
     await engine.createVolume(STORAGE, NAME, 'pixelfed_storage');
     docker(
       'run',
@@ -74,7 +74,7 @@ describe.sequential('uploads', () => {
       PIXELFED,
       'true',
     );
-    // As the app makes folders and files.
+    // Like directories and files that the app creates.
     inVolume(STORAGE, 'install -d -o 33 -g 33 -m 711 app/public/m/_v2; echo a | install -o 33 -g 33 -m 644 /dev/stdin app/public/m/_v2/open.png'); // prettier-ignore
     expect(await found(pixelfed())).toEqual([]);
   });
@@ -101,9 +101,9 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       ),
       expect.stringMatching(/^warning: Default images are missing in .*: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)\.$/), // prettier-ignore
     ]);
-    const [said, ...others] = await fix(pixelfed());
+    const [printed, ...others] = await fix(pixelfed());
     expect(others).toEqual([]);
-    expect(said).toMatch(/^owner set to 33:33: 4 .*; made readable: 4 .*; restored: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
+    expect(printed).toMatch(/^owner set to 33:33: 4 .*; made readable: 4 .*; restored: 3 \(avatars\/default\.jpg, headers\/default\.jpg, no-preview\.png\)$/); // prettier-ignore
     expect(
       modes(STORAGE, 'app/public/m/old', 'app/public/m/old/closed.png', 'app/public/m/rooted', 'app/public/m/rooted/r.png', 'app/public/avatars/default.jpg', 'oauth-private.key', 'framework/sessions/one', 'logs/laravel.log', 'app/public/m/_v2'), // prettier-ignore
     ).toEqual([
@@ -117,7 +117,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
       'logs/laravel.log 33:33 640',
       'app/public/m/_v2 33:33 711',
     ]);
-    // The image's own, not some picture.
+    // The image's own file, not any picture.
     const sum = (line: string): string => line.split(' ')[0] ?? '';
     const file = 'app/public/avatars/default.jpg';
     expect(sum(inVolume(STORAGE, `sha256sum ${file}`))).toBe(
@@ -126,16 +126,16 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(pixelfed())).toEqual([]);
   });
 
-  test('a name that a terminal would obey is not shown to one', async () => {
+  test('escape codes in a file name are not printed', async () => {
     inVolume(STORAGE, 'touch app/public/m/"$(printf "red\\033[31m\\nmissing x")"');
-    const [said = '', ...more] = await found(pixelfed());
-    expect(said).toContain('app/public/m/red?[31m');
+    const [printed = '', ...more] = await found(pixelfed());
+    expect(printed).toContain('app/public/m/red?[31m');
     expect(more).toEqual([]);
     await fix(pixelfed());
     expect(await found(pixelfed())).toEqual([]);
   });
 
-  test('a picture that the image does not bring is made by the app', async () => {
+  test('the app creates a picture that the image lacks', async () => {
     inVolume(STORAGE, 'rm app/public/headers/default.jpg');
     const bare = siteOf('pixelfed', 'fedi-setup/debian:trixie');
     expect(await fix(bare)).toEqual(['nothing could be changed']);
@@ -145,7 +145,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(bare)).toEqual([]);
   });
 
-  test('a disk of one’s own that somebody copied as root, and Mastodon’s', async () => {
+  test('a data directory that was copied as root, and Mastodon’s volume', async () => {
     mkdirSync(join(disk, 'accounts'), { mode: 0o700 });
     writeFileSync(join(disk, 'accounts/a.png'), 'a', { mode: 0o600 });
     mkdirSync(join(disk, 'lost+found'), { mode: 0o700 });
@@ -165,7 +165,7 @@ install -o 33 -g 33 -m 640 /dev/null logs/laravel.log`,
     expect(await found(siteOf('mastodon'))).toEqual([]);
   });
 
-  test('files of others in a disk of one’s own are named, and neither given to the app nor opened', async () => {
+  test('names files of other users in a data directory, and changes neither owner nor mode', async () => {
     mkdirSync(join(disk, 'private'), { mode: 0o700 });
     writeFileSync(join(disk, 'private/key'), 'k', { mode: 0o600 });
     for (const path of ['private', 'private/key']) chownSync(join(disk, path), 1000, 1000);

@@ -1,4 +1,4 @@
-/** A site on every address of the host, by IPv4 and IPv6 alike. */
+/** A site on every address of the host, with IPv4 and IPv6. */
 import { connect } from 'node:tls';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { docker, testSite } from '../support/site.ts';
@@ -24,10 +24,10 @@ const networks = (): string[] =>
   ).toSorted();
 
 describe.sequential('every address', () => {
-  test('both families answer, over a network of the ingress’s own that has IPv6', async () => {
+  test('both families answer, over a separate ingress network with IPv6', async () => {
     const run = await site.apply([], { env: { ...site.env, FEDI_BIND: '::' } });
     expect(run.code, run.stderr).toBe(0);
-    // A bridge that is just made has no address yet to answer IPv6 from: who came then waits for two minutes, the next does not.
+    // A new bridge has no IPv6 address yet: a client that connects then waits two minutes, a later one does not.
     for (const address of ['127.0.0.1', '::1'])
       await vi.waitFor(async () => expect(await served(address)).toBe(`DNS:${site.domain}`), {
         timeout: 60_000,
@@ -37,7 +37,7 @@ describe.sequential('every address', () => {
     expect(docker('network', 'inspect', '--format', '{{.EnableIPv6}}', `${site.name}_edge6`)).toBe('true');
   });
 
-  test('back to one address: the other family is closed, the app’s container stays', async () => {
+  test('back to one address: the other family is closed, the app keeps its container', async () => {
     const before = site.containers();
     const run = await site.apply();
     expect(run.code, run.stderr).toBe(0);

@@ -1,4 +1,4 @@
-/** A site that was changed several times and then removed leaves nothing on the engine, and says what it leaves elsewhere. */
+/** A site that was changed several times and then removed leaves nothing on the engine, and names what it leaves elsewhere. */
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -37,7 +37,7 @@ beforeAll(() => {
   before = listed();
 });
 
-test('a reader that goes away does not stop a first run', async () => {
+test('a closed pipe does not stop a first run', async () => {
   const run = await site.apply(['--snac-data-dir', disk], {
     env: { ...site.env, FEDI_MAIL_MODE: 'catcher' },
     onEvent: ({ event }, child) => {
@@ -52,7 +52,7 @@ test('a reader that goes away does not stop a first run', async () => {
   expect(networks()).toContain(`${site.name}_snac_mail`);
 });
 
-test('networks that no setting needs any more go with it; those of an override stay', async () => {
+test('removes networks that no setting needs; keeps those of an override', async () => {
   writeFileSync(
     join(site.folder, 'compose.override.yaml'),
     `services: { mine: { image: "${site.env['FEDI_IMAGES_CADDY']}", command: [sleep, inf], networks: [own], volumes: [/anonymous] } }\nnetworks: { own: {} }\n`,
@@ -62,7 +62,7 @@ test('networks that no setting needs any more go with it; those of an override s
   expect(networks()).toEqual(['edge', 'own', 'snac_front'].map((key) => `${site.name}_${key}`));
 });
 
-test('uninstall --data leaves nothing of ours, and says what it leaves of the person’s own', async () => {
+test('uninstall --data leaves nothing of ours, and names the administrator’s files that stay', async () => {
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   const run = await tool(['uninstall', '--data', '--dir', site.folder, '--confirm', site.name], {
     env: site.env,

@@ -1,6 +1,6 @@
 /**
- * Pixelfed and snac on one host, each under its domain: follows, posts and pictures in both directions, though Pixelfed
- * takes no server at a private address.
+ * Pixelfed and snac on one host, each under its domain: follows, posts and pictures in both directions, although Pixelfed
+ * refuses servers at private addresses.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -41,7 +41,7 @@ const neighbours = (run: Run): Record<string, unknown> =>
       .map(({ app, ok, seen }) => [app, [ok, seen]]),
   );
 
-/** A directory with a `docker` that creates a network with the addresses of the site's before the first `up`. */
+/** A directory with a `docker` that, before the first `up`, creates a network with the addresses of the site's network. */
 function racing(): string {
   const folder = tempFolder();
   const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
@@ -62,7 +62,7 @@ exec "${real}" "$@"
 }
 
 describe.sequential('snac and Pixelfed on one host', () => {
-  test('without free addresses the run ends before it changes anything', { timeout: START_MS }, async () => {
+  test('without free addresses the run ends before any change', { timeout: START_MS }, async () => {
     const other = `${site.name}_other`;
     docker('network', 'create', '--subnet', '192.88.99.0/24', other);
     try {
@@ -115,18 +115,18 @@ echo $user->createToken('test', ['read', 'write', 'follow'])->accessToken, PHP_E
     );
   });
 
-  test('and gets a photo', { timeout: 2 * DELIVERY_MS }, async () => {
+  test('and receives a photo', { timeout: 2 * DELIVERY_MS }, async () => {
     await owners.post(PHOTOS, 'from the photos');
     const arrived = await owners.arrives(SMALL, 'from the photos');
     expect(arrived.account.acct).toBe(`anna@${PHOTOS}`);
     await owners.expectPicture(arrived);
   });
 
-  test('the owner of Pixelfed finds and follows the one of snac', { timeout: DELIVERY_MS }, () =>
+  test('the owner of Pixelfed finds and follows the owner of snac', { timeout: DELIVERY_MS }, () =>
     owners.follow(PHOTOS, `@anna@${SMALL}`),
   );
 
-  test('and gets a post with its picture', { timeout: 2 * DELIVERY_MS }, async () => {
+  test('and receives a post with its picture', { timeout: 2 * DELIVERY_MS }, async () => {
     await owners.post(SMALL, 'from the small one');
     const arrived = await owners.arrives(PHOTOS, 'from the small one');
     expect(arrived.account.acct).toBe(`anna@${SMALL}`);
@@ -134,12 +134,12 @@ echo $user->createToken('test', ['read', 'write', 'follow'])->accessToken, PHP_E
   });
 
   test(
-    'at a private address each is refused, and the receipt says so',
+    'a peer at a private address is refused, and the receipt reports it',
     { timeout: DELIVERY_MS },
     async () => {
       const network = `${site.name}_inner`;
       docker('network', 'create', '--label', `com.docker.compose.project=${site.name}`, network);
-      // As behind a DNS that knows inner addresses: the same names lead to the same ingress by another network.
+      // Like DNS with internal addresses: the same names resolve to the same ingress on another network.
       const horizon = `${site.name}-pixelfed_horizon-1`;
       const caddy = `${site.name}-caddy-1`;
       const lab = `${site.name}_pixelfed_front_lab`;

@@ -1,4 +1,4 @@
-/** A host that is slow because it is busy: 20 processes use its processors, and a first run and a change end well nevertheless. */
+/** A busy host: 20 processes use its processors, and a first run and a change still succeed. */
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import { keepBusy } from '../support/faults.ts';
 import { mastodonSite, openProofs } from '../support/mastodon-site.ts';

@@ -1,6 +1,6 @@
 /**
- * Docker 28 from Debian's packages, with containerd's image store and the oldest version of the API that Engine 29 takes:
- * a lab from loaded images, its restart, another image under the same name. As root; the packages are fetched once.
+ * Docker 28 from Debian's packages, with containerd's image store and the oldest version of the API that Engine 29 supports:
+ * a lab from loaded images, its restart, another image under the same name. As root; the packages are downloaded once.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess, SpawnSyncReturns } from 'node:child_process';
@@ -17,7 +17,7 @@ const folder = mkdtempSync(join(tmpdir(), 'fedi-engine-28-'));
 const site = join(folder, 'site');
 let engine: ChildProcess | undefined;
 
-/** Beside the engine: with its client, its Compose, its OpenSSL. */
+/** In a container with the engine: with its client, Compose and OpenSSL. */
 const run = (...argv: string[]): SpawnSyncReturns<string> =>
   spawnSync(ENGINE, ['run', folder, ...argv], { encoding: 'utf8', maxBuffer: 1 << 26 });
 const docker = (...argv: string[]): string => {
@@ -57,7 +57,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 }, 120_000);
 
-test('a lab is proven, and its loaded images are locked by what they are', { timeout: PATIENCE_MS }, () => {
+test('proves a lab, and locks its loaded images by id', { timeout: PATIENCE_MS }, () => {
   expect(docker('info', '--format', '{{.DriverStatus}}')).toContain('io.containerd.snapshotter');
   const { status, stderr } = tool('lab', '--apps', 'snac', '--mail-mode', 'none');
   expect(status, stderr).toBe(0);
@@ -67,7 +67,7 @@ test('a lab is proven, and its loaded images are locked by what they are', { tim
   expect(readFileSync(join(site, 'compose.yaml'), 'utf8').match(/pull_policy: never/g)).toHaveLength(2);
 });
 
-test('it comes back without us, and the doctor finds nothing', { timeout: PATIENCE_MS }, async () => {
+test('starts again without fedi-setup, and doctor finds no fault', { timeout: PATIENCE_MS }, async () => {
   docker('compose', '--project-directory', site, 'down');
   docker('compose', '--project-directory', site, 'up', '--detach', '--wait');
   const doctor = tool('doctor');
@@ -75,7 +75,7 @@ test('it comes back without us, and the doctor finds nothing', { timeout: PATIEN
   expect(tool('apply').stdout).toContain('"event":"unchanged"');
 });
 
-test('another image under the same name is refused, with what to do', { timeout: PATIENCE_MS }, () => {
+test('refuses another image under the same name, and says what to do', { timeout: PATIENCE_MS }, () => {
   const [, name = ''] = IMAGES;
   docker('create', '--name', 'other', name);
   docker('commit', '--change', 'LABEL other=yes', 'other', name);

@@ -1,4 +1,4 @@
-/** An engine that goes away in mid-run: an error that says so, and the next run completes the site. */
+/** An engine that stops during a run: an error reports it, and the next run completes the site. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
@@ -16,7 +16,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** A socket that leads to the real engine, until it is taken away. */
+/** A socket that forwards to the real engine until it is removed. */
 async function engineAt(path: string): Promise<() => void> {
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -44,17 +44,17 @@ test.each(['images', 'verify', 'seal.snac', 'up', 'snac.account'])(
   async (point) => {
     site.remove();
     const path = join(scratch, 'docker.sock');
-    const takeAway = await engineAt(path);
+    const removeEngine = await engineAt(path);
     let isGone = false;
     const run = await site.apply([], {
       env: { ...site.env, DOCKER_HOST: `unix://${path}` },
       onEvent: ({ event, id, state }) => {
         if (event !== 'step' || state !== 'start' || id !== point) return;
         isGone = true;
-        takeAway();
+        removeEngine();
       },
     });
-    if (!isGone) takeAway();
+    if (!isGone) removeEngine();
     expect(existsSync(path)).toBe(false);
     expect(run.stderr).not.toMatch(/Internal error in fedi-setup/);
     if (isGone) {

@@ -1,4 +1,4 @@
-/** Hosts on which a first run cannot go well, and odd ones on which it has to. */
+/** Hosts on which a first run cannot succeed, and unusual ones on which it must. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import {
@@ -53,15 +53,15 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** What has no business in the message of a foreseen trouble. */
-const expectWords = (run: Run, code: number, words: RegExp): void => {
+/** Text that must not be in the message of an expected error. */
+const expectError = (run: Run, code: number, words: RegExp): void => {
   expect(run.stderr).toMatch(words);
   expect(run.stderr).not.toMatch(/Internal error in fedi-setup \d|\n {4}at /);
   expect(run.stderr).toMatch(/Next: /);
   expect(run.code).toBe(code);
 };
 
-/** Files, not folders. */
+/** Files, not directories. */
 const filesIn = (folder: string): string[] =>
   Object.entries(snapshot(folder))
     .filter(([, text]) => text.includes(' '))
@@ -73,7 +73,7 @@ const expectNothing = (folder = site.folder): void => {
   expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_`)).toBe('');
 };
 
-/** Programs that the tool needs, in a folder of their own; `node` is one of them, for its first line. */
+/** Programs that the tool needs, in a separate directory; its shebang needs `node`. */
 const PROGRAMS = ['node', 'docker', 'openssl', 'flock'];
 const without = (name: string): NodeJS.ProcessEnv => ({
   ...site.env,
@@ -82,7 +82,7 @@ const without = (name: string): NodeJS.ProcessEnv => ({
     PROGRAMS.filter((one) => one !== name),
   ),
 });
-/** A `docker` that answers `compose` otherwise. */
+/** A `docker` with another `compose`. */
 const withCompose = (name: string, answer: string): NodeJS.ProcessEnv => {
   const folder = programs(join(scratch, name), ['node', 'openssl', 'flock']);
   const real = execFileSync('which', ['docker'], { encoding: 'utf8' }).trim();
@@ -92,7 +92,7 @@ const withCompose = (name: string, answer: string): NodeJS.ProcessEnv => {
 
 const removeFolder = (): void => rmSync(site.folder, { recursive: true, force: true });
 
-describe('without what it needs, it says so with exit 4 and writes nothing', () => {
+describe('without a requirement: reports it with exit 4 and writes nothing', () => {
   afterEach(removeFolder);
   const plainFile = join(scratch, 'no-socket');
   writeFileSync(plainFile, '');
@@ -120,7 +120,7 @@ describe('without what it needs, it says so with exit 4 and writes nothing', () 
       words: /No Docker engine answers at .*none\.sock.*DOCKER_HOST/s,
     },
     {
-      name: 'a socket that is none',
+      name: 'a path that is no socket',
       env: () => ({ ...site.env, DOCKER_HOST: `unix://${plainFile}` }),
       words: /No Docker engine answers at .*no-socket/,
     },
@@ -135,20 +135,20 @@ describe('without what it needs, it says so with exit 4 and writes nothing', () 
       words: /DOCKER_HOST is ssh:.*another machine/,
     },
     {
-      name: 'an image that nobody has',
+      name: 'an image that does not exist',
       env: () => ({ ...site.env, FEDI_IMAGES_SNAC: '127.0.0.1:9/none:1' }),
       words: /The image 127\.0\.0\.1:9\/none:1 could not be pulled/,
     },
   ];
   for (const { name, env, words } of rows) {
     test(name, async () => {
-      expectWords(await applyIn(site.folder, env()), 4, words);
+      expectError(await applyIn(site.folder, env()), 4, words);
       expectNothing();
     });
   }
 
-  test('an engine that answers every question with an error', async () => {
-    const socket = join(scratch, 'sick.sock');
+  test('an engine that answers every request with an error', async () => {
+    const socket = join(scratch, 'failing.sock');
     const engine = createServer((_, reply) =>
       reply
         .writeHead(500, { 'Content-Type': 'application/json' })
@@ -156,7 +156,7 @@ describe('without what it needs, it says so with exit 4 and writes nothing', () 
     );
     await new Promise<void>((done) => engine.listen(socket, done));
     try {
-      expectWords(
+      expectError(
         await applyIn(site.folder, { ...site.env, DOCKER_HOST: `unix://${socket}` }),
         4,
         /the disk of the engine is gone/,
@@ -184,7 +184,7 @@ describe('without what it needs, it says so with exit 4 and writes nothing', () 
       );
       const before = snapshot(site.folder);
       const env = { ...environment(), DOCKER_HOST: `unix://${scratch}/none.sock` };
-      expectWords(await tool(['--dir', site.folder, ...words], { env }), 4, /No Docker engine answers/);
+      expectError(await tool(['--dir', site.folder, ...words], { env }), 4, /No Docker engine answers/);
       expect(snapshot(site.folder)).toEqual(before);
     });
 });
@@ -194,25 +194,25 @@ describe('as another user', () => {
   const as = (group: 'docker' | 'none'): Promise<Run> =>
     asNobody(scratch, group, ['apply', '--dir', site.folder], site.env);
 
-  test('who may not use Docker', async () => {
-    expectWords(await as('none'), 4, /You may not use the Docker socket/);
+  test('without access to Docker', async () => {
+    expectError(await as('none'), 4, /You may not use the Docker socket/);
     expectNothing();
   });
 
-  test('who may use Docker, but not write the directory', async () => {
+  test('with access to Docker, but not to the directory', async () => {
     mkdirSync(site.folder);
-    expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
+    expectError(await as('docker'), 4, /cannot be written: permission was denied/);
     expectNothing();
     removeFolder();
-    // Nor the one it would be made in.
-    expectWords(await as('docker'), 4, /cannot be written: permission was denied/);
+    // Nor its parent directory.
+    expectError(await as('docker'), 4, /cannot be written: permission was denied/);
     expect(existsSync(site.folder)).toBe(false);
   });
 });
 
 describe('ports', () => {
   afterEach(removeFolder);
-  test('taken by a process: named with its number', async () => {
+  test('used by a process: names it with its PID', async () => {
     const child = spawn(
       process.execPath,
       ['-e', `require('net').createServer().listen(443, '${site.bind}', () => console.log('up'))`],
@@ -222,11 +222,11 @@ describe('ports', () => {
     await new Promise((done) => child.stdout?.once('data', done));
     const name = readFileSync(`/proc/${child.pid}/comm`, 'utf8').trim();
     const run = await applyIn(site.folder, site.env);
-    expectWords(run, 4, new RegExp(`tcp 443: ${name} \\(process ${child.pid}\\)`));
+    expectError(run, 4, new RegExp(`tcp 443: ${name} \\(process ${child.pid}\\)`));
     expect(existsSync(site.folder)).toBe(false);
   });
 
-  test('taken by a container: named by service and project', async () => {
+  test('used by a container: names its service and project', async () => {
     const project = 'test-host-other';
     const id = docker(
       'run',
@@ -243,7 +243,7 @@ describe('ports', () => {
       '600',
     );
     try {
-      expectWords(
+      expectError(
         await applyIn(site.folder, site.env),
         4,
         /tcp 80: the container web of the Compose project test-host-other/,
@@ -255,7 +255,7 @@ describe('ports', () => {
   });
 });
 
-describe('directories that cannot be written', () => {
+describe('directories without write access', () => {
   afterEach(() => {
     unmountAll();
     removeFolder();
@@ -264,29 +264,29 @@ describe('directories that cannot be written', () => {
   test('read-only', async () => {
     mkdirSync(site.folder);
     readOnly(site.folder);
-    expectWords(await applyIn(site.folder, site.env), 4, /cannot be written: the file system is read-only/);
+    expectError(await applyIn(site.folder, site.env), 4, /cannot be written: the file system is read-only/);
     expectNothing();
   });
 
   test('a file where the directory should be', async () => {
     writeFileSync(site.folder, 'mine');
     const run = await applyIn(site.folder, site.env);
-    expectWords(run, 1, /cannot be read: a part of the path is a file/);
+    expectError(run, 1, /cannot be read: a part of the path is a file/);
     expect(readFileSync(site.folder, 'utf8')).toBe('mine');
   });
 
-  test('little space and few inodes are found before anything is written', async () => {
+  test('detects low disk space and few inodes before it writes anything', async () => {
     tmpfs(site.folder, 'size=1m');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
+    expectError(await applyIn(site.folder, site.env), 4, /Only 1 MB free for the site directory/);
     expectNothing();
     unmount(site.folder);
     tmpfs(site.folder, 'size=64m,nr_inodes=20');
-    expectWords(await applyIn(site.folder, site.env), 4, /Only \d+ inodes free for the site directory/);
+    expectError(await applyIn(site.folder, site.env), 4, /Only \d+ inodes free for the site directory/);
     expectNothing();
   });
 
-  test('a path longer than any can be', async () => {
-    expectWords(
+  test('a path that exceeds the limit', async () => {
+    expectError(
       await applyIn(join(parent, ...Array.from({ length: 30 }, () => 'x'.repeat(200))), site.env),
       1,
       /the path is too long/,
@@ -294,10 +294,10 @@ describe('directories that cannot be written', () => {
     expect(readdirSync(parent)).toEqual([]);
   });
 
-  test('a foreign compose.yaml is kept', async () => {
+  test('keeps a foreign compose.yaml', async () => {
     mkdirSync(site.folder);
     writeFileSync(join(site.folder, 'compose.yaml'), 'services: { mine: { image: mine } }\n');
-    expectWords(
+    expectError(
       await applyIn(site.folder, site.env),
       3,
       /Changed by hand.*compose\.yaml|compose\.yaml.*not made/,
@@ -309,7 +309,7 @@ describe('directories that cannot be written', () => {
   });
 });
 
-/** Fills a small file system up so far that `pages` of 4 kB are left. */
+/** Fills a small file system until `pages` of 4 kB are free. */
 function fill(folder: string, pages: number): void {
   const free = Number(
     execFileSync('df', ['--output=avail', '-k', folder], { encoding: 'utf8' }).split('\n')[1],
@@ -317,7 +317,7 @@ function fill(folder: string, pages: number): void {
   writeFileSync(join(folder, 'mine.bin'), Buffer.alloc(Math.max(0, (free - 4 * pages) * 1024)));
 }
 
-describe.sequential('a disk that is full', () => {
+describe.sequential('a full disk', () => {
   const SKIP = ['--skip-check', 'disk'];
   const WHOLE = [
     'caddy/Caddyfile',
@@ -346,20 +346,20 @@ describe.sequential('a disk that is full', () => {
     { options: 'size=256k,nr_inodes=20' },
     { options: 'size=256k,nr_inodes=40' },
   ])
-    test(`from the beginning: ${options}`, async () => {
+    test(`from the start: ${options}`, async () => {
       clear();
       tmpfs(site.folder, options);
       const run = await applyIn(site.folder, site.env, SKIP);
-      expectWords(run, 1, /the disk is full/);
+      expectError(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
-      // All or nothing of the site itself; secrets come first and may be there whole.
+      // All files of the site or none; secrets are written first and may be complete.
       const files = filesIn(site.folder).filter(
         (path) => !path.startsWith('.fedi/') && path !== 'secrets.json',
       );
       if (files.length > 0) expect(files).toEqual(WHOLE);
       if (existsSync(join(site.folder, 'secrets.json')))
         expect(Object.keys(secretsOf(site.folder))).toContain('snac.seal');
-      // A disk that holds the whole set may be full only after the start: for a receipt.
+      // A disk with room for the whole set may be full only after the start, at the receipt.
       if (files.length === 0) expect(site.containers()).toEqual({});
     });
 
@@ -376,7 +376,7 @@ describe.sequential('a disk that is full', () => {
       if (run.code === 0) break;
       expect([pages, run.stderr]).toEqual([pages, expect.stringMatching(/the disk is full/)]);
       expect(run.code).toBe(1);
-      expectWords(run, 1, /the disk is full/);
+      expectError(run, 1, /the disk is full/);
       expect(leftovers(site.folder)).toEqual([]);
       if (existsSync(join(site.folder, 'secrets.json')))
         secrets.push(secretsOf(site.folder)['snac.seal']?.value ?? 'half-written');
@@ -384,12 +384,12 @@ describe.sequential('a disk that is full', () => {
     } while (pages < 120);
     expect(run.code).toBe(0);
     expect(run.events.at(-1)).toMatchObject({ proven: true });
-    // The first marker that reached the disk is the one that stayed.
+    // The first marker written to the disk must stay.
     expect(new Set([...secrets, secretsOf(site.folder)['snac.seal']?.value]).size).toBe(1);
     expect(await logsIn(site, secretsOf(site.folder)['snac.admin']?.value ?? '')).toBe(true);
   });
 
-  test('during a change: the old files stay, and with room it completes', async () => {
+  test('during a change: the old files stay, and with free space it completes', async () => {
     const settled = (): Record<string, string> =>
       snapshot(site.folder, (path) => path === 'mine.bin' || path.startsWith('.fedi'));
     const before = settled();
@@ -412,7 +412,7 @@ describe.sequential('a disk that is full', () => {
   });
 });
 
-test('a lock that could not be written leaves nothing', async () => {
+test('a failed write of the lock leaves no file', async () => {
   tmpfs(site.folder, 'size=16k');
   try {
     mkdirSync(join(site.folder, '.fedi'));
@@ -425,7 +425,7 @@ test('a lock that could not be written leaves nothing', async () => {
   }
 });
 
-describe.sequential('odd hosts on which a first run goes well', () => {
+describe.sequential('unusual hosts on which a first run succeeds', () => {
   afterEach(() => {
     wipe(site.name);
     for (const name of readdirSync(parent)) rmSync(join(parent, name), { recursive: true, force: true });
@@ -450,7 +450,7 @@ describe.sequential('odd hosts on which a first run goes well', () => {
     expect(lstatSync(join(site.folder, '.fedi')).mode & 0o7777).toBe(0o700);
   };
 
-  test('a path with spaces, quotes, $, #, % and letters of elsewhere', async () => {
+  test('a path with spaces, quotes, $, #, % and non-ASCII letters', async () => {
     const odd = join(parent, `it's "my" sïte №1 $HOME \${PATH} #x %41 & ;`);
     expectProven(await applyIn(odd, site.env));
     expect((await applyIn(odd, site.env)).events.map(({ event }) => event)).toEqual([
@@ -458,17 +458,17 @@ describe.sequential('odd hosts on which a first run goes well', () => {
       'unchanged',
       'end',
     ]);
-    // Caddy reads the folder that we see, not another that the engine made of the path.
+    // Caddy must read the same directory, not another one that the engine derived from the path.
     expect(docker('exec', site.containers()['caddy'] ?? '', 'cat', '/etc/caddy/Caddyfile')).toBe(
       readFileSync(join(odd, 'caddy/Caddyfile'), 'utf8').trim(),
     );
   });
 
-  test('a path with a colon works, or is refused in words', async () => {
+  test('a path with a colon works, or is refused with an explanation', async () => {
     const odd = join(parent, 'a:b');
     const run = await applyIn(odd, site.env);
     if (run.code === 0) return expectProven(run);
-    expectWords(run, run.code, /:/);
+    expectError(run, run.code, /:/);
     expect(run.stderr).not.toMatch(/report it|caddy\/custom/);
   });
 
@@ -506,7 +506,7 @@ describe.sequential('odd hosts on which a first run goes well', () => {
     expect(
       docker('ps', '--all', '--quiet', '--filter', 'label=com.docker.compose.project=test-host-stray'),
     ).toBe('');
-    // Another host's settings make no other files.
+    // Settings of another host do not change the files.
     const again = await applyIn(site.folder, { ...site.env, LANG: 'de_DE.UTF-8', TZ: 'nowhere/at_all' });
     expect(again.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
@@ -517,15 +517,15 @@ describe.sequential('odd hosts on which a first run goes well', () => {
         env: site.env,
       }),
     );
-    // The wizard has nobody to ask and says what is missing.
+    // The wizard cannot prompt and reports the missing answers.
     const empty = join(parent, 'empty');
     const run = await behind(['sh', '-c', 'exec "$@" <&-', 'sh'], ['--dir', empty], { env: environment() });
-    expectWords(run, 2, /Domain of snac is missing/);
+    expectError(run, 2, /Domain of snac is missing/);
     expect(existsSync(empty)).toBe(false);
   });
 });
 
-test('plan and --dry-run write nothing: not even the directory appears', async () => {
+test('plan and --dry-run write nothing and do not create the directory', async () => {
   await until('the engine is free of the site', () => Object.keys(site.containers()).length === 0);
   for (const words of [
     ['plan'],

@@ -1,6 +1,6 @@
 /**
- * A first run of Mastodon and of Pixelfed that is killed: the tool at every step of the app's own, and the database during its
- * first initialisation. The points that all apps share are those of kill.test.ts.
+ * A first run of Mastodon and of Pixelfed that is killed: the tool at every step of the app, and the database during its
+ * first initialisation. kill.test.ts has the points that all apps share.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,19 +25,19 @@ interface Subject {
   readonly addresses: readonly [number, number];
   readonly accounts: (site: TestSite) => string[];
   readonly logsIn: (site: TestSite, password: string) => Promise<boolean>;
-  /** What a step that ran twice would have made twice. */
+  /** Counts that would double if a step ran twice. */
   readonly expectOnce?: (site: TestSite) => void;
   readonly steps: readonly string[];
   readonly acts: readonly string[];
   readonly databases: readonly Database[];
 }
 
-/** A moment at which a kill leaves what looks like a database and is none. */
+/** A moment at which a kill leaves an incomplete database that looks complete. */
 interface Database {
   readonly service: string;
   readonly when: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Path in the container of a script to replace by one that does not return. */
+  /** Path in the container of a script that is replaced by one that does not return. */
   readonly hold?: string;
   readonly reached: (container: string) => boolean;
 }
@@ -108,8 +108,8 @@ const SUBJECTS: readonly Subject[] = [
 const shownBy = (run: Run): string | undefined =>
   run.events.find(({ event }) => event === 'admin')?.['password'] as string | undefined;
 
-/** What has to be true of a site whose first run has completed. */
-async function expectWhole(
+/** Checks a site whose first run has completed. */
+async function expectComplete(
   { id, accounts, logsIn, expectOnce }: Subject,
   site: TestSite,
   run: Run,
@@ -127,11 +127,11 @@ async function expectWhole(
   await until('one-shot containers are gone', () => oneShots(site).length === 0);
 }
 
-describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject) => {
+describe.sequential.each(SUBJECTS)('a killed first run of $id', (subject) => {
   const { id, create, addresses, steps, acts, databases } = subject;
 
   test(
-    'at each step of the app in turn: every run continues, the last one is proven',
+    'at each step of the app: every run continues, the last one is proven',
     { timeout: PATIENCE_MS },
     async () => {
       const site = create(`${id}-killed`, addresses[0]);
@@ -151,7 +151,7 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
           expect(foreverOf(site.folder)).toMatchObject(forever);
           forever = foreverOf(site.folder);
         }
-        // The kinds that were met: a hook that no longer finds them would kill nothing.
+        // The kinds of points that were reached: a hook that misses them would kill nothing.
         const died = readFileSync(once, 'utf8').trim().split('\n');
         expect(died).toEqual(
           expect.arrayContaining([
@@ -161,7 +161,7 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
             ...acts.flatMap((step) => [`line act ${id}.${step}`, `line acted ${id}.${step}`]),
           ]),
         );
-        await expectWhole(subject, site, run, shown);
+        await expectComplete(subject, site, run, shown);
       } finally {
         site.remove();
       }
@@ -188,7 +188,7 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
             if (step !== 'up' || state !== 'start') return;
             void until(when, () => {
               if (!reached(container)) return false;
-              // Only the first start is held: the run starts the container again.
+              // Only the first start is blocked: the run starts the container again.
               if (hold !== undefined) writeFileSync(script, '#!/bin/sh\n');
               docker('kill', '--signal', 'KILL', container);
               return (killed = true);
@@ -204,7 +204,7 @@ describe.sequential.each(SUBJECTS)('a first run of $id that is killed', (subject
         rmSync(override, { force: true });
         const kept = foreverOf(site.folder);
         const second = await site.apply();
-        await expectWhole(subject, site, second, shownBy(first));
+        await expectComplete(subject, site, second, shownBy(first));
         expect(foreverOf(site.folder)).toEqual(kept);
       } finally {
         site.remove();

@@ -1,5 +1,5 @@
 /**
- * Kills at random moments, of every kind of run: 10 for each site, KILLS=100 for more; SEED for other moments; CAMPAIGN=snac or
+ * Kills at random moments, in every kind of run: 10 for each site (KILLS=100 for more); SEED selects other moments; CAMPAIGN=snac or
  * CAMPAIGN=mastodon for one site only.
  */
 import { afterAll, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ const sites: TestSite[] = [];
 afterAll(() => {
   for (const site of sites) site.remove();
 });
-/** Created when its turn comes: another campaign may run at the same time. */
+/** Created on demand: another campaign may run at the same time. */
 function keep(site: TestSite): TestSite {
   sites.push(site);
   return site;

@@ -1,4 +1,4 @@
-/** kill -9 while a change is applied to a site that runs: afterwards its answers are the old ones or the new ones, and a re-run completes them. */
+/** kill -9 during a change of a running site: its answers are then the old or the new ones, and the next run completes them. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const modeNow = (): Mode | undefined =>
   (['none', 'catcher'] as const).find((mode) => texts[mode] === site.read('fedi.yaml'));
 const other = (mode: Mode): Mode => (mode === 'none' ? 'catcher' : 'none');
 
-/** As a person would: the same command again, without saying the answers anew. */
+/** The same command again, as an administrator would run it, without the answers. */
 async function expectCompletes(): Promise<Mode> {
   const run = await tool(['apply', '--dir', site.folder, '--json'], { env: environment() });
   expect(run.stderr).toBe('');
@@ -84,7 +84,7 @@ describe.sequential(`mail on and off, killed (seed ${SEED})`, () => {
     { point: 'rename compose.yaml #2', decided: true },
     { point: 'rename manifest.json #1', decided: true },
   ]) {
-    test(`at ${point} the ${decided ? 'new' : 'old'} answers are what the next run completes`, async () => {
+    test(`at ${point}: the next run completes the ${decided ? 'new' : 'old'} answers`, async () => {
       const before = modeNow() as Mode;
       expect(points).toContain(point);
       const killed = await change(other(before), fault({}, { dieAt: point }));
@@ -93,7 +93,7 @@ describe.sequential(`mail on and off, killed (seed ${SEED})`, () => {
     });
   }
 
-  test('a run that finds nothing to change clears what a killed one left', async () => {
+  test('a run without changes removes the temporary files of a killed one', async () => {
     const now = modeNow() as Mode;
     await change(other(now), fault({}, { dieAt: 'rename commit.json #1' }));
     const run = await change(now);

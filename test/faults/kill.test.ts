@@ -1,4 +1,4 @@
-/** kill -9 of the tool at every line, rename and started program of a first run; the run after it completes the site. */
+/** kill -9 of the tool at every line, rename and started program of a first run; the next run completes the site. */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +33,7 @@ async function withAddress<T>(work: (address: number) => Promise<T>): Promise<T>
   }
 }
 
-/** Where a first run can die, from a first run that does not. */
+/** Points at which a first run can be killed, recorded in one that is not. */
 async function pointsOfFirstRun(): Promise<string[]> {
   const site = testSite('kill-dry', ADDRESSES[0] as number);
   try {
@@ -50,21 +50,21 @@ async function pointsOfFirstRun(): Promise<string[]> {
 }
 
 const all = (await pointsOfFirstRun()).filter((point) => !point.startsWith('any line'));
-/** Proofs change nothing on the host, so one site dies at all of them in turn; every other point gets a fresh site. */
+/** Proofs change nothing on the host, so one site is killed at all of them in turn; every other point gets a new site. */
 const proofs = all.filter((point) => /^line step prove.* start /.test(point));
 const points = all.filter(
   (point, index) =>
     !/^line (step prove|proof)/.test(point) &&
-    // Between the end of a step and the start of the next nothing happens: the start stands for both.
+    // Nothing happens between the end of a step and the start of the next: the start represents both.
     !(/ (done|already) #/.test(point) && /^line step .* start /.test(all[index + 1] ?? '')) &&
-    // Of all the files that are renamed alike, these stand for the rest; after a rename is before the next, mostly.
+    // These represent all files that are renamed in the same way; "after" one rename is mostly "before" the next.
     !/^rename (?!(compose\.yaml|secrets\.json|commit\.json|manifest\.json|own-files|receipt|snac\.env|done receipt) )/.test(
       point,
     ),
 );
 
-/** What has to be true of every site after the run that follows a kill. */
-async function expectWhole(
+/** Checks a site after the run that follows a kill. */
+async function expectComplete(
   site: ReturnType<typeof testSite>,
   forever: Record<string, string>,
   shown: string | undefined,
@@ -78,13 +78,13 @@ async function expectWhole(
   const kept = secretsOf(site.folder)['snac.admin']?.value ?? '';
   expect(await logsIn(site, kept)).toBe(true);
   const reported = run.events.find(({ event }) => event === 'admin')?.['password'];
-  // Whoever runs it gets the password from one of the two runs, and it is the one that counts.
+  // One of the two runs shows the password, and it is the valid one.
   expect(reported ?? shown).toBe(kept);
   expect(leftovers(site.folder)).toEqual([]);
   await until('one-shot containers are gone', () => oneShots(site).length === 0);
 }
 
-test('a first run has the points we think of', () => {
+test('a first run has the known points', () => {
   expect(points).toEqual(
     expect.arrayContaining([
       'line begin #1',
@@ -103,7 +103,7 @@ test('a first run has the points we think of', () => {
 });
 
 describe.concurrent('killed, and run again', () => {
-  test('each proof in turn', () =>
+  test('at each proof', () =>
     withAddress(async (address) => {
       const site = testSite('kill-proofs', address);
       try {
@@ -111,7 +111,7 @@ describe.concurrent('killed, and run again', () => {
           const killed = await site.apply([], { env: fault(site.env, { dieAt: point }) });
           expect([point, killed.signal]).toEqual([point, 'SIGKILL']);
         }
-        await expectWhole(site, foreverOf(site.folder), undefined);
+        await expectComplete(site, foreverOf(site.folder), undefined);
       } finally {
         site.remove();
       }
@@ -128,12 +128,12 @@ describe.concurrent('killed, and run again', () => {
             env: fault({ ...site.env, TMPDIR: temporary }, { dieAt: point }),
           });
           expect(killed.signal).toBe('SIGKILL');
-          // What was shown is noted before anybody else may change the secrets.
+          // "Shown" is recorded while the lock is still held.
           if (point.startsWith('line admin')) expect(existsSync(join(site.folder, '.fedi/lock'))).toBe(true);
           const shown = killed.events.find(({ event }) => event === 'admin')?.['password'] as
             | string
             | undefined;
-          await expectWhole(site, foreverOf(site.folder), shown);
+          await expectComplete(site, foreverOf(site.folder), shown);
           expect(readdirSync(temporary)).toEqual([]);
         } finally {
           site.remove();
@@ -142,7 +142,7 @@ describe.concurrent('killed, and run again', () => {
     );
   }
 
-  test('while Compose creates containers: the orphaned `up` and the next run do not get in each other’s way', () =>
+  test('while Compose creates containers: the orphaned `up` does not disturb the next run', () =>
     withAddress(async (address) => {
       const site = testSite('kill-up', address);
       try {
@@ -155,14 +155,14 @@ describe.concurrent('killed, and run again', () => {
           },
         });
         expect((await run).signal).toBe('SIGKILL');
-        await expectWhole(site, foreverOf(site.folder), undefined);
+        await expectComplete(site, foreverOf(site.folder), undefined);
       } finally {
         site.remove();
       }
     }));
 });
 
-test('nothing of these sites is left on the engine', () => {
+test('the engine has no leftovers of these sites', () => {
   expect(docker('ps', '--all', '--quiet', '--filter', 'name=test-kill-')).toBe('');
   expect(docker('volume', 'ls', '--quiet', '--filter', 'name=test-kill-')).toBe('');
 });

@@ -1,4 +1,4 @@
-/** No secret shows anywhere: not in what a run prints, not in arguments of processes, not on containers, not in files for all. */
+/** No secret is visible: not in output, arguments of processes, containers or public files. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import type { Run, RunOptions } from '../support/site.ts';
 
 const site = testSite('leaks', 70);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-leaks-'));
-/** Commands that are executed in containers of the site, as they come: the engine itself remembers few. */
+/** Commands executed in containers of the site, recorded as they happen: the engine keeps only a few. */
 let executed = '';
 const events = spawn(
   'docker',
@@ -33,7 +33,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** Every character that some layer could take for its own; the words in between are what is looked for. */
+/** Every character with a meaning in some layer; the test searches for the words in between. */
 const PRINTABLE = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i));
 const PASSWORDS = {
   printable: `${PRINTABLE}Mailsecret1${PRINTABLE} ünïcödé 🔑 `,
@@ -41,21 +41,21 @@ const PASSWORDS = {
   quotes: `'Mailsecret3'"'\\''"$(id)\`id\`!;&|<>`,
 } as const;
 
-/** All that was to be seen: standard output and error, arguments of processes while a run was on its way. */
+/** All visible text: standard output and error, arguments of processes during a run. */
 const outputs: { what: string; text: string }[] = [];
 const seenArguments = new Set<string>();
 
 async function watched(what: string, argv: readonly string[], options: RunOptions = {}): Promise<Run> {
   const state = { over: false };
   const run = tool(argv, options).finally(() => (state.over = true));
-  // Not every process of the host is ours, but none may show a secret of ours.
+  // Processes of others count too: none may show a secret of ours.
   while (!state.over) {
     for (const pid of readdirSync('/proc')) {
       if (!/^\d+$/.test(pid)) continue;
       try {
         seenArguments.add(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '));
       } catch {
-        // gone in the meantime
+        // has ended meanwhile
       }
     }
     await tick();
@@ -78,7 +78,7 @@ interface Entry {
   readonly value: string;
 }
 
-/** Every value that a secret had, oldest first: the store forgets those of before. */
+/** Every value that a secret had, oldest first: the store deletes earlier ones. */
 const values: Record<string, string[]> = {};
 
 function remember(): void {
@@ -90,7 +90,7 @@ function remember(): void {
   }
 }
 
-/** What to look for, by name: of long texts the lines that are secret. */
+/** Texts to search for, by name: of long secrets the lines that are secret. */
 function secretWords(): Record<string, string> {
   const words: Record<string, string> = {};
   for (const [name, all] of Object.entries(values)) {
@@ -109,7 +109,7 @@ function secretWords(): Record<string, string> {
 const passwordNow = (): string =>
   (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, Entry> }).secrets['snac.admin']
     ?.value ?? '';
-/** Admin passwords in the order they were made. */
+/** Admin passwords in the order of their creation. */
 const passwords: string[] = [];
 
 describe.sequential('a site with many secrets', () => {
@@ -117,7 +117,7 @@ describe.sequential('a site with many secrets', () => {
     const run = await watched('first', ['apply', '--dir', site.folder, '--debug'], {
       env: withMail(PASSWORDS.printable),
     });
-    // No such mail server: the receipt has an open proof, the mail.
+    // No such mail server: the proof of the mail fails in the receipt.
     expect(run.code).toBe(5);
     passwords.push(passwordNow());
     expect(run.stdout).toBe('');
@@ -127,9 +127,9 @@ describe.sequential('a site with many secrets', () => {
   });
 
   test.for(Object.entries(PASSWORDS))(
-    'a mail password with every %s character arrives byte by byte',
+    'a mail password with every %s character arrives unchanged',
     async ([name, password]) => {
-      // By a file as a person would give it: the last newline is not part of it.
+      // From a file, as an administrator would: the last newline is not part of it.
       const file = join(scratch, name);
       writeFileSync(file, `${password}\n`);
       const { FEDI_MAIL_PASSWORD: _, ...env } = withMail('');
@@ -148,7 +148,7 @@ describe.sequential('a site with many secrets', () => {
         smtp_password: string;
       };
       expect(server.smtp_password).toBe(password);
-      // Compose by itself gives the container the same, so it has nothing to do.
+      // Compose alone derives the same container, so it has nothing to do.
       expect(
         docker(
           'compose',
@@ -180,7 +180,7 @@ describe.sequential('a site with many secrets', () => {
     expect(run.events.find(({ event }) => event === 'admin')).toMatchObject({ password: passwordNow() });
   });
 
-  test('looking, changing and failing', async () => {
+  test('commands that read, change and fail', async () => {
     const dir = ['--dir', site.folder, '--debug'];
     const mail = withMail(PASSWORDS.control);
     const rows: [string, string[], NodeJS.ProcessEnv, number][] = [
@@ -203,7 +203,7 @@ describe.sequential('a site with many secrets', () => {
       const run = await watched(what, argv, { env });
       expect([what, run.code]).toEqual([what, code]);
     }
-    // Whoever gives a secret to an answer that is none reads it back; that one is not looked for below.
+    // A secret given to an option that is not secret is printed; the test does not search for it below.
     outputs.splice(-2);
 
     writeFileSync(
@@ -212,7 +212,7 @@ describe.sequential('a site with many secrets', () => {
     );
     expect((await watched('broken override', ['apply', ...dir], { env: mail })).code).toBe(1);
     rmSync(join(site.folder, 'compose.override.yaml'));
-    // A container that prints its trouble: its last lines are shown.
+    // A container that prints an error: its last lines are shown.
     writeFileSync(join(site.folder, 'env/snac.local.env'), 'SNAC_PORT=banana\n');
     expect((await watched('a container that does not start', ['apply', ...dir], { env: mail })).code).toBe(1);
     rmSync(join(site.folder, 'env/snac.local.env'));
@@ -220,7 +220,7 @@ describe.sequential('a site with many secrets', () => {
     expect([repaired.code, repaired.stderr]).toEqual([5, '']);
   });
 
-  test('nothing of it was to be seen', () => {
+  test('no secret was visible', () => {
     const words = secretWords();
     expect(Object.keys(words).map((name) => name.split(' ')[0])).toEqual(
       expect.arrayContaining(['site.key', 'snac.seal', 'snac.admin', 'mail.password', 'tls.root']),
@@ -241,7 +241,7 @@ describe.sequential('a site with many secrets', () => {
     });
     for (const id of ids) places.push({ what: `logs of ${id}`, text: docker('logs', id) });
     places.push({ what: 'commands executed in containers', text: executed });
-    // Files for all; those of 0600 are where secrets are kept.
+    // Files that everybody can read; files with mode 0600 may contain secrets.
     const files = Object.keys(snapshot(site.folder, (path) => /^(secrets\.json|env\/snac\.env)$/.test(path)));
     expect(files).toEqual(
       expect.arrayContaining([
@@ -265,7 +265,7 @@ describe.sequential('a site with many secrets', () => {
       for (const [name, word] of Object.entries(words))
         if (text.includes(word)) found.push(`${name} in ${what}`);
     }
-    // Each admin password was shown by the run that made it, as the tests above say.
+    // Each admin password was shown by the run that generated it (see the tests above).
     expect(found.toSorted()).toEqual([
       'snac.admin 0 0 in first: stderr',
       'snac.admin 1 0 in first again: stdout',
@@ -273,7 +273,7 @@ describe.sequential('a site with many secrets', () => {
     expect(passwords).toHaveLength(2);
   });
 
-  test('the search would have found them', () => {
+  test('the search finds secrets', () => {
     expect([...seenArguments].some((line) => line.includes('fedi-setup') && line.includes(site.folder))).toBe(
       true,
     );

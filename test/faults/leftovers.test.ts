@@ -1,4 +1,4 @@
-/** All servers on one site, changed several times and removed: the engine is as it was before. */
+/** A site with all apps, changed several times and removed: the engine is as before. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -48,20 +48,20 @@ beforeAll(() => {
   before = listed();
 });
 
-describe.sequential('a site of all servers', { timeout: PATIENCE_MS }, () => {
+describe.sequential('a site with all apps', { timeout: PATIENCE_MS }, () => {
   test.each([
     ['set up, with a mail catcher', ['apply'], { FEDI_MAIL_MODE: 'catcher' }],
     ['without mail', ['apply'], { FEDI_MAIL_MODE: 'none' }],
-    ['a server less, by an answer', ['apply', '--apps', 'snac,mastodon', '--confirm', 'pixelfed'], {}],
-    ['the server back', ['apply'], {}],
-    ['a server less with its data', ['remove', 'mastodon', '--data', '--confirm', 'mastodon'], {}],
-    ['as it was at first', ['rollback', '1'], {}],
+    ['an app removed by an answer', ['apply', '--apps', 'snac,mastodon', '--confirm', 'pixelfed'], {}],
+    ['the app added again', ['apply'], {}],
+    ['an app removed with its data', ['remove', 'mastodon', '--data', '--confirm', 'mastodon'], {}],
+    ['the first configuration', ['rollback', '1'], {}],
   ])('%s', async (_, words, more) => {
     const run = await command(words, more);
     expect(run.code, run.stderr).toBe(0);
   });
 
-  test('uninstall --data leaves nothing but the directory that is named', async () => {
+  test('uninstall --data leaves only the directory that it names', async () => {
     const run = await command(['uninstall', '--data', '--confirm', site.name]);
     expect(run.code, run.stderr).toBe(0);
     expect(listed()).toEqual(before);

@@ -1,6 +1,6 @@
 /**
- * A PostgreSQL and a Redis elsewhere whose certificates are checked: by the programs, variables and roots that Mastodon has.
- * A test CA takes the place of the public ones, in a separate image.
+ * An external PostgreSQL and Redis with verified certificates: by the programs, variables and CA certificates of Mastodon.
+ * A test CA replaces the public ones, in a separate image.
  */
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,7 +31,7 @@ const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPA
 /** The address in the certificates. */
 const host = subnet.replace(/\d+\/\d+$/, '1');
 
-/** The settled answers and a store, for these addresses; an image that trusts the CA or not. */
+/** Resolved answers and a store for these URLs; the image trusts the CA or not. */
 async function site(urls: { database: string; redis: string }, image = TRUSTING) {
   const resolved = await resolve([
     new Map(
@@ -78,7 +78,7 @@ const remove = (): void => {
   rmSync(folder, { recursive: true, force: true });
 };
 
-describe.sequential('servers elsewhere with certificates that are checked', () => {
+describe.sequential('external servers with verified certificates', () => {
   beforeAll(async () => {
     needImages('mastodon', 'postgres', 'valkey');
     attempt('rm', '--force', '--volumes', POSTGRES, REDIS);
@@ -142,7 +142,7 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
   });
   afterAll(remove);
 
-  test('are taken where the container trusts their CA', async () => {
+  test('are accepted if the container trusts their CA', async () => {
     await tried();
     await tried({ database: database(undefined, 'verify-ca') });
   });
@@ -163,7 +163,7 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
       /Redis.*certificate is not accepted: .*mismatch/,
     ],
   ])(
-    'are refused in words with one %s',
+    'are refused with an explanation: a certificate %s',
     async (_, urls: { database?: string; redis?: string }, image, words) => {
       const problem = await problemFrom(() =>
         tried(
@@ -180,7 +180,7 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
     },
   );
 
-  test('keep the seal, by TLS', async () => {
+  test('keep the ownership marker, with TLS', async () => {
     const { config, store } = await site({ database: database(), redis: redis() });
     const markers = async (): Promise<number> => {
       const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {});
@@ -191,7 +191,7 @@ describe.sequential('servers elsewhere with certificates that are checked', () =
     expect(await markers()).toBe(0);
   });
 
-  test('a Redis that removes keys when it is full is refused, or said to', async () => {
+  test('refuses a Redis that evicts keys, or warns about it', async () => {
     const set = (name: string, value: string): string =>
       docker(
         'exec',

@@ -1,4 +1,4 @@
-/** Every check of the host that a machine can break, broken for real: names, containers' way out, engines, registries, clocks, swap. */
+/** Every check that can fail on a real host: names, connections from containers, engines, registries, clocks, swap. */
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -47,7 +47,7 @@ const shortly = (run: Run): string[] => findings(run).map(({ id, level }) => `${
 const NAME = 'social.example.org';
 const acme = { ...site.env, FEDI_SNAC_DOMAIN: NAME, FEDI_TLS_MODE: 'acme' };
 
-describe('names, by a DNS server and interfaces of our own', () => {
+describe('names, with our own DNS server and interfaces', () => {
   const LINK = 'fedi-test0';
   const OWN = ['203.0.113.7', '2001:db8:7::7'];
   let dns: Dns;
@@ -68,13 +68,13 @@ describe('names, by a DNS server and interfaces of our own', () => {
     try {
       ip('link', 'delete', LINK);
     } catch {
-      // It was not there.
+      // It did not exist.
     }
   };
   afterEach(withoutLink);
   afterAll(() => dns.close());
 
-  /** In a mount namespace of its own, where resolv.conf names our server. */
+  /** In a separate mount namespace, where resolv.conf names our server. */
   const dryRun = (zone: Zone, ...argv: string[]): Promise<Run> => {
     dns.zone = zone;
     return behind(
@@ -85,7 +85,7 @@ describe('names, by a DNS server and interfaces of our own', () => {
   };
   const here = { A: [OWN[0] as string], AAAA: [OWN[1] as string] };
 
-  test('all lead here', async () => {
+  test('all point to this host', async () => {
     withLink();
     const run = await dryRun({ [NAME]: here });
     expect([run.code, shortly(run), run.stderr]).toEqual([0, [], '']);
@@ -97,8 +97,8 @@ describe('names, by a DNS server and interfaces of our own', () => {
     ['AAAA elsewhere', { [NAME]: { ...here, AAAA: ['2001:db8::9'] } }, ['dns blocker'], /The AAAA record of social\.example\.org points elsewhere: 2001:db8::9.*\| DNS: .*this host has .*2001:db8:7::7/s],
     ['A elsewhere', { [NAME]: { A: ['198.51.100.1'] } }, ['dns blocker'], /The A record of social\.example\.org points elsewhere/],
     ['CAA', { [NAME]: here, 'example.org': { CAA: ['0 issue ca.example'] } }, ['caa blocker'], /CAA record of example\.org forbids/],
-    ['both, told at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa skips/s],
-  ])('%s: exit 4, and nothing is written', async (_, zone, expected, words) => {
+    ['both, reported at once', { 'example.org': { CAA: ['0 issue ;'] } }, ['dns blocker', 'caa blocker'], /not ready:\n- .*no address.*\n- .*forbids.*--skip-check dns,caa skips/s],
+  ])('%s: exit 4, and nothing written', async (_, zone, expected, words) => {
     withLink();
     const run = await dryRun(zone);
     expect(shortly(run)).toEqual(expected);
@@ -108,32 +108,35 @@ describe('names, by a DNS server and interfaces of our own', () => {
     expect((await dryRun(zone, '--skip-check', expected.map((one) => one.split(' ')[0]).join(','))).code).toBe(0);
   });
 
-  test.skipIf(thisHost.addresses().some(isPublic))('behind NAT: a warning, and on it goes', async () => {
-    const run = await dryRun({ [NAME]: { A: ['203.0.113.99'] } });
-    expect(shortly(run)).toEqual(['dns warning']);
-    expect(findings(run)[0]?.what).toMatch(/Behind NAT\?/);
-    expect(run.code).toBe(0);
-  });
+  test.skipIf(thisHost.addresses().some(isPublic))(
+    'behind NAT: a warning, and the run continues',
+    async () => {
+      const run = await dryRun({ [NAME]: { A: ['203.0.113.99'] } });
+      expect(shortly(run)).toEqual(['dns warning']);
+      expect(findings(run)[0]?.what).toMatch(/Behind NAT\?/);
+      expect(run.code).toBe(0);
+    },
+  );
 
-  test('name servers in trouble: a warning', async () => {
+  test('failing name servers: a warning', async () => {
     const run = await dryRun({ [NAME]: 'SERVFAIL' });
     expect(shortly(run)).toEqual(['dns warning', 'caa warning']);
     expect(run.code).toBe(0);
   });
 });
 
-describe('out of a real container', () => {
+describe('from a real container', () => {
   const directory = (url: string) => ({ 'tls.mode': 'directory', 'tls.directory': url });
   const look = async (id: string, url: string, more: object = {}): Promise<Looked | undefined> =>
     runCheck(
       id,
       contextOf(directory(url), { engine: await connect(), caddy: IMAGES.FEDI_IMAGES_CADDY, ...more }),
     );
-  // Node does not list an interface that nothing is plugged into.
+  // Node does not list an interface without a connection.
   const shown = execFileSync('ip', ['-4', '-oneline', 'address', 'show', 'docker0'], { encoding: 'utf8' });
   const gateway = /inet ([\d.]+)/.exec(shown)?.[1] ?? '';
 
-  test('a name that containers do not find: exit 4 after the images, and nothing is written', async () => {
+  test('a name that containers cannot resolve: exit 4 after the images, and nothing written', async () => {
     const run = await applyIn(
       site.folder,
       {
@@ -151,7 +154,7 @@ describe('out of a real container', () => {
     rmSync(site.folder, { recursive: true, force: true });
   });
 
-  test('a port that nobody answers', async () => {
+  test('a port without a listener', async () => {
     const looked = await look('outside', `https://${gateway}:9/dir`);
     expect(looked?.found.map(({ level, what }) => `${level} ${what}`)).toEqual([
       `blocker Containers cannot reach ${gateway} over HTTPS.`,
@@ -166,7 +169,7 @@ describe('out of a real container', () => {
     ]);
   });
 
-  test('HTTPS that answers is enough, and its clock is compared', async () => {
+  test('an HTTPS answer is enough, and its date is compared', async () => {
     const ca = testCa();
     const { certificate, key } = ca.issue('ca.fedi.test');
     let skewed = 0;
@@ -231,7 +234,7 @@ describe('registries', () => {
     expect(run.code).toBe(4);
   });
 
-  test('that wants a log-in: the pull will tell', async () => {
+  test('that requires a log-in: left to the pull', async () => {
     answer = () => ({
       status: 401,
       body: { errors: [{ code: 'UNAUTHORIZED', message: 'authentication required' }] },
@@ -240,7 +243,7 @@ describe('registries', () => {
     expect([run.code, shortly(run)]).toEqual([0, []]);
   });
 
-  test('that is not there', async () => {
+  test('that is unreachable', async () => {
     const run = await dryRun('127.0.0.1:9/none/here:1');
     expect(shortly(run)).toEqual(['registry blocker']);
     expect(run.stderr).toMatch(/The registry could not be reached/);
@@ -248,7 +251,7 @@ describe('registries', () => {
   });
 });
 
-describe('an engine of our own', () => {
+describe('a separate engine', () => {
   const root = join(scratch, 'engine');
   const socket = join(root, 'run.sock');
   const config = join(scratch, 'docker-config');
@@ -259,7 +262,7 @@ describe('an engine of our own', () => {
   beforeAll(async () => {
     tmpfs(root, 'size=128m,nr_inodes=3000');
     // prettier-ignore
-    // In a network of its own: this one's bridge is not for it to remove.
+    // In a separate network namespace, so that it cannot remove this engine's bridge.
     engine = spawn('unshare', ['--net', 'dockerd', '--host', `unix://${socket}`, '--data-root', join(root, 'data'),
       '--exec-root', join(root, 'exec'), '--pidfile', join(root, 'pid'), '--bridge', 'none',
       '--iptables=false', '--storage-driver', 'vfs'], { stdio: 'ignore' });
@@ -276,7 +279,7 @@ describe('an engine of our own', () => {
     const context = (...argv: string[]): void => {
       execFileSync('docker', ['context', ...argv], { env, stdio: 'ignore' });
     };
-    // The plugin may be a person's own.
+    // The plugin may be in the user's home.
     const plugins = join(process.env['HOME'] ?? '/root', '.docker/cli-plugins');
     if (existsSync(plugins)) execFileSync('cp', ['-r', plugins, config]);
     context('create', 'other', '--docker', `host=unix://${socket}`);
@@ -289,7 +292,7 @@ describe('an engine of our own', () => {
   };
   afterAll(stopped);
 
-  test('that a context names, with a small disk and few inodes: all told at once', async () => {
+  test('selected by a context, with a small disk and few inodes: reports all at once', async () => {
     const run = await dryRun();
     expect(shortly(run)).toEqual(['docker warning', 'disk blocker', 'disk blocker']);
     expect(findings(run)[0]?.what).toContain(`the context other names unix://${socket}`);
@@ -306,7 +309,7 @@ describe('an engine of our own', () => {
     expect(run.code).toBe(4);
   });
 
-  test('a context that there is not', async () => {
+  test('an unknown context', async () => {
     const run = await applyIn(site.folder, { ...env, DOCKER_CONTEXT: 'nowhere' });
     expect(run.stderr).toMatch(/The Docker context nowhere cannot be used/);
     expect(run.code).toBe(4);
@@ -314,7 +317,7 @@ describe('an engine of our own', () => {
   });
 });
 
-describe('the doctor, on a site that runs', () => {
+describe('doctor, on a running site', () => {
   // A test machine in a cloud has a metadata service.
   const doctor = (...argv: string[]): Promise<Run> =>
     tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'metadata', ...argv]);
@@ -329,7 +332,7 @@ describe('the doctor, on a site that runs', () => {
     expect([run.code, run.stderr]).toEqual([0, '']);
   });
 
-  test('all well: a line for each check that applies, exit 0', async () => {
+  test('no finding: a line for each check that applies, exit 0', async () => {
     const run = await doctor();
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(seenBy(run)).toMatchObject({
@@ -348,7 +351,7 @@ describe('the doctor, on a site that runs', () => {
         'tls.mode': 'directory',
         'tls.directory': 'https://ca.fedi-setup-test.example.net/',
       },
-      // Without an image: only the container that runs can have answered.
+      // Without an image: only the running container can have answered.
       { engine: await connect() },
     );
     expect((await runCheck('outside', context))?.found).toMatchObject([
@@ -356,7 +359,7 @@ describe('the doctor, on a site that runs', () => {
     ]);
   });
 
-  test('a container that stopped: its last lines, exit 1', async () => {
+  test('a stopped container: its last lines, exit 1', async () => {
     docker('stop', site.containers()['snac'] as string);
     const run = await doctor();
     expect(shortly(run)).toEqual(['containers blocker']);
@@ -364,7 +367,7 @@ describe('the doctor, on a site that runs', () => {
     expect(run.code).toBe(1);
   });
 
-  test('Caddy gone, the other one still stopped: both, and no certificate', async () => {
+  test('Caddy removed, the other one still stopped: both, and no certificate', async () => {
     docker('rm', '--force', site.containers()['caddy'] as string);
     const run = await doctor();
     expect(shortly(run)).toEqual(['containers blocker', 'containers blocker', 'certificates blocker']);
@@ -375,7 +378,7 @@ describe('the doctor, on a site that runs', () => {
     expect([again.code, (await doctor()).code]).toEqual([0, 0]);
   });
 
-  test('a check that there is not', async () => {
+  test('an unknown check', async () => {
     const run = await doctor('--skip-check', 'weather');
     expect(run.stderr).toMatch(/There is no check weather\.[\s\S]*disk +free bytes and inodes/);
     expect(run.code).toBe(2);
@@ -389,7 +392,7 @@ describe('a swap file', () => {
     try {
       execFileSync('swapoff', [places.file], { stdio: 'ignore' });
     } catch {
-      // It was not on.
+      // It was not enabled.
     }
   };
   const names = (): string[] => Object.keys(snapshot(folder)).toSorted();
@@ -405,7 +408,7 @@ describe('a swap file', () => {
     writeFileSync(places.fstab, FSTAB, { mode: 0o644 });
   };
 
-  test('is made, on, and noted once; again: nothing happens; after a restart it is turned on', async () => {
+  test('is created, enabled and noted once; again: no change; after a restart it is enabled', async () => {
     begin();
     const before = await thisHost.swapMiB();
     await makeSwap(16, places);
@@ -422,7 +425,7 @@ describe('a swap file', () => {
     expect(names()).toEqual(['fstab', 'swapfile']);
   });
 
-  test('somebody’s file of that name is left as it is', async () => {
+  test('a foreign file of that name stays unchanged', async () => {
     begin();
     writeFileSync(places.file, 'mine'.repeat(10_000), { mode: 0o600 });
     await expect(makeSwap(16, places)).rejects.toMatchObject({
@@ -433,7 +436,7 @@ describe('a swap file', () => {
     expect(readFileSync(places.fstab, 'utf8')).toBe(FSTAB);
   });
 
-  test('a full disk, and a file system that takes none, leave nothing behind', async () => {
+  test('a full disk, and a file system without swap files, leave no file', async () => {
     tmpfs(folder, 'size=4m');
     begin();
     await expect(makeSwap(16, places)).rejects.toMatchObject({
@@ -448,24 +451,29 @@ describe('a swap file', () => {
     expect(readFileSync(places.fstab, 'utf8')).toBe(FSTAB);
   });
 
-  test.skipIf(existsSync('/swapfile'))('is part of the plan, and never made by who may not', async () => {
-    const argv = ['--swap', '1', '--skip-check', 'clock'];
-    const env = { ...site.env, FEDI_NAME: 'test-preflight-swap', FEDI_BIND: `127.0.0.${ADDRESS + 1}` };
-    const other = join(scratch, 'other');
-    const plan = await tool(['plan', '--check', '--dir', other, ...argv], { env });
-    expect([plan.code, plan.stdout]).toEqual([
-      1,
-      expect.stringMatching(/^Swap file of 1 GB: \/swapfile, added to \/etc\/fstab$/m),
-    ]);
-    const open = mkdtempSync(join(tmpdir(), 'fedi-open-'));
-    execFileSync('chmod', ['1777', open]);
-    try {
-      const run = await asNobody(open, 'docker', ['apply', '--dir', join(open, 'site'), ...argv], env);
-      expect(run.stderr).toMatch(/Only root can create a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/);
-      expect(run.code).toBe(4);
-    } finally {
-      rmSync(open, { recursive: true, force: true });
-    }
-    expect(existsSync('/swapfile')).toBe(false);
-  });
+  test.skipIf(existsSync('/swapfile'))(
+    'is part of the plan, and never created without permission',
+    async () => {
+      const argv = ['--swap', '1', '--skip-check', 'clock'];
+      const env = { ...site.env, FEDI_NAME: 'test-preflight-swap', FEDI_BIND: `127.0.0.${ADDRESS + 1}` };
+      const other = join(scratch, 'other');
+      const plan = await tool(['plan', '--check', '--dir', other, ...argv], { env });
+      expect([plan.code, plan.stdout]).toEqual([
+        1,
+        expect.stringMatching(/^Swap file of 1 GB: \/swapfile, added to \/etc\/fstab$/m),
+      ]);
+      const open = mkdtempSync(join(tmpdir(), 'fedi-open-'));
+      execFileSync('chmod', ['1777', open]);
+      try {
+        const run = await asNobody(open, 'docker', ['apply', '--dir', join(open, 'site'), ...argv], env);
+        expect(run.stderr).toMatch(
+          /Only root can create a swap file\.[\s\S]*sudo sh -c '.*mkswap \/swapfile/,
+        );
+        expect(run.code).toBe(4);
+      } finally {
+        rmSync(open, { recursive: true, force: true });
+      }
+      expect(existsSync('/swapfile')).toBe(false);
+    },
+  );
 });

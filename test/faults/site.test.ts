@@ -1,4 +1,4 @@
-/** Everything that can happen to a site that runs: to its files, its containers, its directory. One site, proven once, broken many times. */
+/** Everything that can happen to the files, containers and directory of a running site. One site, proven once, broken many times. */
 import { execFileSync, spawn } from 'node:child_process';
 import {
   appendFileSync,
@@ -42,7 +42,7 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-/** As a person would run it on a site that exists: nothing but the directory is given. */
+/** As an administrator runs it on an existing site: with the directory only. */
 const again = (...words: string[]): Promise<Run> =>
   tool(['apply', '--dir', site.folder, '--json', ...words], { env: environment() });
 const inSite = (path: string): string => join(site.folder, path);
@@ -57,7 +57,7 @@ const environmentOf = (service: string): string[] =>
 const compose = (...argv: string[]): void =>
   void execFileSync('docker', ['compose', ...argv], { cwd: site.folder, stdio: 'ignore' });
 
-/** Stopping takes ten seconds, in which Caddy lets its visitors finish. */
+/** Stopping takes ten seconds, in which Caddy finishes open requests. */
 const down = (): void => {
   compose('kill');
   compose('down');
@@ -71,7 +71,7 @@ const expectProven = (run: Run): void => {
 const expectUnchanged = (run: Run): void =>
   expect([run.stderr, run.events.map(({ event }) => event)]).toEqual(['', ['begin', 'unchanged', 'end']]);
 
-/** The run is refused in words, and neither a file nor a container is another one afterwards. */
+/** Expects a refusal with an explanation, and unchanged files and containers. */
 async function expectRefused(run: () => Promise<Run>, code: number, words: RegExp): Promise<void> {
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
@@ -82,7 +82,7 @@ async function expectRefused(run: () => Promise<Run>, code: number, words: RegEx
   expect([snapshot(site.folder), site.containers()]).toEqual(before);
 }
 
-/** Puts a file back as it was after a test that damages it. */
+/** Restores a file after a test that damages it. */
 async function withFile(path: string, text: string | undefined, work: () => Promise<void>): Promise<void> {
   const before = existsSync(inSite(path)) ? readFileSync(inSite(path)) : undefined;
   if (text === undefined) rmSync(inSite(path), { force: true });
@@ -96,7 +96,7 @@ async function withFile(path: string, text: string | undefined, work: () => Prom
 }
 
 beforeAll(async () => {
-  // The answers come by standard input, as env.example says.
+  // The answers come from standard input, as env.example describes.
   const answers = Object.entries(site.env).filter(([name]) => name.startsWith('FEDI_'));
   const run = await tool(['apply', '--dir', site.folder, '--json', '--answers', '-'], {
     env: environment(),
@@ -105,8 +105,8 @@ beforeAll(async () => {
   expectProven(run);
 });
 
-describe.sequential('looking only', () => {
-  test('plan and --dry-run change no byte, and --check tells', async () => {
+describe.sequential('read-only runs', () => {
+  test('plan and --dry-run change no byte; --check reports changes by its exit code', async () => {
     const before = snapshot(site.folder);
     const change = { env: { ...environment(), FEDI_MAIL_MODE: 'catcher' } };
     for (const [words, env, code] of [
@@ -123,7 +123,7 @@ describe.sequential('looking only', () => {
     expect(snapshot(site.folder)).toEqual(before);
   });
 
-  test('a read-only directory: nothing to do is fine, a change is refused', async () => {
+  test('a read-only directory: a run without changes succeeds, a change is refused', async () => {
     readOnly(site.folder);
     try {
       expectUnchanged(await again());
@@ -168,12 +168,12 @@ describe.sequential('fedi.yaml', () => {
     ['a list', () => '- snac\n', /fedi\.yaml is not a list of keys and values/],
     ['another version', replace('version: 1', 'version: 0'), /fedi\.yaml line \d+: version must be 1/],
     [
-      'a choice that is none',
+      'an invalid choice',
       replace('mode: none', 'mode: non'),
       /fedi\.yaml line \d+ \(mail\.mode\): Choose one of none, smtp, catcher\. Did you mean none\?/,
     ],
     [
-      'a value that is none',
+      'an invalid value',
       replace('domain: faults.fedi.test', 'domain: faults'),
       /fedi\.yaml line \d+ \(apps\.snac\.domain\): A domain name has at least one dot/,
     ],
@@ -184,14 +184,14 @@ describe.sequential('fedi.yaml', () => {
     ],
     ['nothing', () => '', /Domain of snac is missing/],
     ['only comments', () => '# later\n', /Domain of snac is missing/],
-  ])('%s: exit 2, untouched', async ([, edit, words]) => {
+  ])('%s: exit 2, unchanged', async ([, edit, words]) => {
     const text = site.read('fedi.yaml');
     expect(edit(text)).not.toBe(text);
     await withFile('fedi.yaml', edit(text), () => expectRefused(() => again(), 2, words));
   });
 
   test.for([
-    ['line ends of another system', (text: string) => text.replaceAll('\n', '\r\n')],
+    ['CRLF line ends', (text: string) => text.replaceAll('\n', '\r\n')],
     ['a byte order mark', (text: string) => `\uFEFF${text}`],
   ] as const)('%s: understood', async ([, edit]) => {
     await withFile('fedi.yaml', edit(site.read('fedi.yaml')), async () => {
@@ -205,7 +205,7 @@ describe.sequential('fedi.yaml', () => {
     });
   });
 
-  test('emptied, with the answers given again, it is written again', async () => {
+  test('emptied, with the answers by flag: written again', async () => {
     const text = site.read('fedi.yaml');
     put('fedi.yaml', '');
     expectProven(await site.apply());
@@ -247,17 +247,17 @@ describe.sequential('secrets.json', () => {
       words: foreign,
     },
     {
-      name: 'with another seal',
+      name: 'with another identity secret',
       text: () => edited((secrets) => (secrets['snac.seal'] = other)),
       words: foreign,
     },
     {
-      name: 'without the seal',
+      name: 'without the identity secret',
       text: () => edited((secrets) => delete secrets['snac.seal']),
       words: foreign,
     },
     {
-      name: 'with a seal that is no secret',
+      name: 'with an invalid identity secret',
       text: () => edited((secrets) => (secrets['snac.seal'] = 'x')),
       words: /damaged|does not belong/,
     },
@@ -280,7 +280,7 @@ describe.sequential('secrets.json', () => {
     expectProven(await again());
   });
 
-  test('missing: prove and secrets say so', async () => {
+  test('missing: prove and secrets report it', async () => {
     await withFile('secrets.json', undefined, async () => {
       await expectRefused(
         () => tool(['prove', '--dir', site.folder], { env: environment() }),
@@ -290,7 +290,7 @@ describe.sequential('secrets.json', () => {
     });
   });
 
-  test('the right one again: nothing to do', async () => expectUnchanged(await again()));
+  test('restored: nothing to do', async () => expectUnchanged(await again()));
 });
 
 describe.sequential('one run at a time', () => {
@@ -306,7 +306,7 @@ describe.sequential('one run at a time', () => {
       lock: JSON.stringify({ pid: process.pid, boot: 'another', start: startOf(process.pid), since }),
     },
     {
-      name: 'of a process whose number another has now',
+      name: 'of a process whose PID was reused',
       lock: JSON.stringify({ pid: process.pid, boot, start: '1', since }),
     },
     { name: 'cut short', lock: '{"pid":1' },
@@ -314,7 +314,7 @@ describe.sequential('one run at a time', () => {
     { name: 'null', lock: 'null' },
   ];
   for (const { name, lock } of rows)
-    test(`a lock ${name} is taken over`, async () => {
+    test(`takes over a lock ${name}`, async () => {
       await withFile('.fedi/lock', lock, async () => {
         const run = await proves();
         expect([run.stderr, run.code]).toEqual(['', 0]);
@@ -322,7 +322,7 @@ describe.sequential('one run at a time', () => {
       });
     });
 
-  test('a lock of a process that lives: exit 6, and it keeps it', async () => {
+  test('a lock of a live process: exit 6, and the process keeps it', async () => {
     const child = spawn('sleep', ['600']);
     const pid = child.pid as number;
     try {
@@ -352,20 +352,20 @@ describe.sequential('one run at a time', () => {
 });
 
 describe.sequential('images', () => {
-  test('a lock that names an id which the tag no longer has: exit 3', async () => {
+  test('an image lock with an id that the tag no longer has: exit 3', async () => {
     const lock = site.read('images.lock.yaml').replace(/sha256:[0-9a-f]{64}/, `sha256:${'0'.repeat(64)}`);
     await withFile('images.lock.yaml', lock, () =>
       expectRefused(() => again(), 3, /now names another image than the one this site runs/),
     );
   });
 
-  test('a lock that is no YAML: refused in words', async () => {
+  test('an image lock that is no YAML: refused with an explanation', async () => {
     await withFile('images.lock.yaml', 'caddy: {', () =>
       expectRefused(() => again(), 1, /images\.lock\.yaml is damaged/),
     );
   });
 
-  test('an image that is missing, and no registry: exit 4, the site as it was', async () => {
+  test('a missing image, and no registry: exit 4, the site unchanged', async () => {
     await expectRefused(
       () => again('--images-snac', '127.0.0.1:9/none:1'),
       4,
@@ -373,7 +373,7 @@ describe.sequential('images', () => {
     );
   });
 
-  test('the lock is made anew when it is gone, and nothing restarts', async () => {
+  test('a missing image lock is created again, and nothing restarts', async () => {
     const [before, text] = [site.containers(), site.read('images.lock.yaml')];
     rmSync(inSite('images.lock.yaml'));
     expectProven(await again());
@@ -382,12 +382,12 @@ describe.sequential('images', () => {
 });
 
 describe.sequential('the directory', () => {
-  test('copied to a second place while the first runs: exit 3', async () => {
+  test('copied while the first one runs: exit 3', async () => {
     const copy = join(parent, 'copy');
     cpSync(site.folder, copy, { recursive: true });
     try {
       await expectRefused(() => applyIn(copy, environment()), 3, new RegExp(`belongs to ${site.folder}`));
-      // Nor with a change, which would replace containers.
+      // Nor with a change, which would recreate containers.
       await expectRefused(
         () => applyIn(copy, environment(), ['--mail-mode', 'none']),
         3,
@@ -420,7 +420,7 @@ describe.sequential('the directory', () => {
   test('renamed and back: then there is nothing to do', async () => expectUnchanged(await again()));
 });
 
-describe.sequential('generated files changed by hand', () => {
+describe.sequential('generated files edited by hand', () => {
   const composeFile = 'compose.yaml';
   const caddy = 'caddy/sites/snac.caddy';
   const byHand: Record<string, (text: string) => string> = {
@@ -444,7 +444,7 @@ describe.sequential('generated files changed by hand', () => {
       await expectRefused(() => again('--edited', 'abort'), 3, new RegExp(path));
     });
 
-    test(`${path}: --edited keep keeps it, and asks no more`, async () => {
+    test(`${path}: --edited keep keeps it, and does not ask again`, async () => {
       expectProven(await again('--edited', 'keep'));
       expect(site.read(path)).toBe(byHand[path]?.(ours[path] ?? ''));
       const run = await again();
@@ -452,7 +452,7 @@ describe.sequential('generated files changed by hand', () => {
       expect(site.read(path)).toBe(byHand[path]?.(ours[path] ?? ''));
     });
 
-    test(`${path}: what was kept is what runs`, async () => {
+    test(`${path}: the kept version runs`, async () => {
       if (path === caddy) expect(await headerOf(site, 'x-by-hand')).toBe('yes');
       else expect(inspect('snac', '{{.Config.Hostname}}')).toBe('by-hand');
     });
@@ -465,7 +465,7 @@ describe.sequential('generated files changed by hand', () => {
     });
   }
 
-  test('removed, they come back', async () => {
+  test('removed ones are restored', async () => {
     rmSync(inSite(caddy));
     rmSync(inSite('env/snac.env'));
     const before = site.containers();
@@ -475,7 +475,7 @@ describe.sequential('generated files changed by hand', () => {
   });
 });
 
-describe.sequential('the person’s own files', () => {
+describe.sequential('the administrator’s own files', () => {
   const broken: { path: string; text: string; words: RegExp }[] = [
     { path: 'compose.override.yaml', text: 'services: [\n', words: /compose\.override\.yaml/ },
     {
@@ -497,7 +497,7 @@ describe.sequential('the person’s own files', () => {
       expect(foreverOf(site.folder)).toEqual(before);
     });
 
-  test('a Caddy snippet is taken up by reload, without another container', async () => {
+  test('a Caddy snippet is applied by a reload, without a new container', async () => {
     const before = site.containers();
     put('caddy/custom/x.caddy', 'http://127.0.0.1:2022 {\n\tbind 127.0.0.1\n\trespond mine\n}\n');
     const run = await again();
@@ -508,7 +508,7 @@ describe.sequential('the person’s own files', () => {
     expectUnchanged(await again());
   });
 
-  test('an override and variables are taken up, and survive', async () => {
+  test('an override and variables are applied, and stay', async () => {
     const before = site.containers();
     put('compose.override.yaml', 'services: { snac: { labels: { mine: "yes" } } }\n');
     put('env/snac.local.env', "SNAC_TITLE='My $place'\n");
@@ -524,7 +524,7 @@ describe.sequential('the person’s own files', () => {
     expectUnchanged(await again());
   });
 
-  test('removed, they have no effect any more', async () => {
+  test('removed ones have no effect any more', async () => {
     for (const path of ['compose.override.yaml', 'env/snac.local.env', 'caddy/custom/x.caddy'])
       rmSync(inSite(path));
     expectProven(await again());
@@ -532,7 +532,7 @@ describe.sequential('the person’s own files', () => {
     expect(environmentOf('snac').filter((line) => line.startsWith('SNAC_TITLE'))).toEqual([]);
   });
 
-  test('an override may name files of its own', async () => {
+  test('an override may refer to other files', async () => {
     put('mine.env', 'MINE=1\n');
     await withFile('compose.override.yaml', 'services: { snac: { env_file: [mine.env] } }\n', async () => {
       try {
@@ -546,7 +546,7 @@ describe.sequential('the person’s own files', () => {
 });
 
 describe.sequential('containers', () => {
-  // What tests before left behind may recreate a container.
+  // Changes of earlier tests may recreate a container.
   beforeAll(async () => expectProven(await again()));
   afterEach(() => {
     rmSync(inSite('env/snac.local.env'), { force: true });
@@ -565,7 +565,7 @@ describe.sequential('containers', () => {
     { name: 'all taken down', harm: down, same: [] },
   ];
   for (const { name, harm, same } of rows)
-    test(`${name}: brought back`, async () => {
+    test(`${name}: started again`, async () => {
       const before = site.containers();
       harm(before);
       expectProven(await again());
@@ -575,7 +575,7 @@ describe.sequential('containers', () => {
       expect(accountsOf(site)).toEqual(['anna']);
     });
 
-  test('snac paused: said in words', async () => {
+  test('snac paused: reported', async () => {
     docker('pause', site.containers()['snac'] ?? '');
     const run = await again();
     expect([run.code, run.stderr]).toEqual([1, expect.stringMatching(/paused/)]);
@@ -584,7 +584,7 @@ describe.sequential('containers', () => {
     expectProven(await again());
   });
 
-  test('snac hangs until it is unhealthy: brought back', async () => {
+  test('snac hangs until it is unhealthy: restarted', async () => {
     const stopAll =
       'for p in /proc/[0-9]*; do [ "$(cat "$p/comm")" != snac ] || kill -STOP "${p#/proc/}"; done';
     docker('exec', site.containers()['snac'] ?? '', 'sh', '-c', stopAll);
@@ -599,13 +599,13 @@ describe.sequential('containers', () => {
     }
   });
 
-  test('one that never gets healthy: exit 1 with its last lines, and fixed it completes', async () => {
+  test('one that never becomes healthy: exit 1 with its last lines; once fixed, the run completes', async () => {
     put('env/snac.local.env', 'SNAC_PORT=1\n');
     put('compose.override.yaml', 'services: { snac: { healthcheck: { interval: 1s, start_period: 1s } } }\n');
     const run = await tool(['apply', '--dir', site.folder, '--json'], { env: fastClock(environment()) });
     expect(run.code).toBe(1);
     expect(run.stderr).toMatch(/The container snac is still unhealthy/);
-    // What its health check printed, and what snac printed last.
+    // The output of its health check, and the last output of snac.
     expect(run.stderr).toMatch(/\n {2}\| health check, exit code \d+: /);
     expect(run.stderr).toMatch(/\n {2}\| .*snac/);
     rmSync(inSite('env/snac.local.env'));
@@ -623,13 +623,13 @@ describe.sequential('containers', () => {
     expectProven(await again());
   });
 
-  test('killed during a step and during the proofs: in words, and the next run completes', async () => {
+  test('killed during a step and during the proofs: reported, and the next run completes', async () => {
     for (const [id, service] of [
       ['snac.account', 'snac'],
       ['prove.snac.webfinger', 'snac'],
       ['prove.snac.login', 'caddy'],
     ] as const) {
-      // Something to do, so that the run gets there.
+      // A change, so that the run reaches that point.
       compose('kill');
       const run = await tool(['apply', '--dir', site.folder, '--json'], {
         env: environment(),
@@ -647,8 +647,8 @@ describe.sequential('containers', () => {
     }
   });
 
-  test('killed while the run waits for it: it is started again', async () => {
-    // It listens where nobody asks, so it never becomes healthy.
+  test('killed while the run waits for it: started again', async () => {
+    // It listens on another port, so it never becomes healthy.
     put('env/snac.local.env', 'SNAC_PORT=8002\n');
     const before = site.containers()['snac'];
     const started = (): string =>
@@ -670,16 +670,16 @@ describe.sequential('containers', () => {
     }
   });
 
-  test('the data volume removed: a new server, whose password is told', async () => {
+  test('the data volume removed: a new server, whose password is shown', async () => {
     const before = secretsOf(site.folder)['snac.admin']?.value;
     down();
     docker('volume', 'rm', `${site.name}_snac_data`);
     const run = await again();
     expectProven(run);
-    const told = run.events.find(({ event }) => event === 'admin')?.['password'];
-    expect(told).toBe(secretsOf(site.folder)['snac.admin']?.value);
-    expect(told).not.toBe(before);
-    expect(await logsIn(site, String(told))).toBe(true);
+    const printed = run.events.find(({ event }) => event === 'admin')?.['password'];
+    expect(printed).toBe(secretsOf(site.folder)['snac.admin']?.value);
+    expect(printed).not.toBe(before);
+    expect(await logsIn(site, String(printed))).toBe(true);
     expect(accountsOf(site)).toEqual(['anna']);
   });
 
@@ -704,7 +704,7 @@ describe.sequential('variables of Compose', () => {
     expect(Object.keys(site.containers()).toSorted()).toEqual(['caddy', 'mail', 'snac']);
   });
 
-  test('in a .env of the directory neither, or they are refused', async () => {
+  test('in a .env of the directory: no influence either, or refused', async () => {
     put('.env', 'COMPOSE_PROJECT_NAME=test-faults-stray\n');
     try {
       const run = await again('--snac-email', 'changed@fedi.test');
@@ -719,7 +719,7 @@ describe.sequential('variables of Compose', () => {
   });
 });
 
-test('who may not read secrets.json is told so, with exit 4', async () => {
+test('without read access to secrets.json: exit 4, with an explanation', async () => {
   for (const folder of [parent, scratch]) chmodSync(folder, 0o755);
   await expectRefused(
     () => asNobody(scratch, 'docker', ['plan', '--dir', site.folder], environment()),

@@ -1,4 +1,4 @@
-/** compose/ and caddy/ as they are shipped: each file complete, valid and tidy by itself, without us. */
+/** compose/ and caddy/ as shipped: each file is complete, valid and formatted on its own. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ interface Shipped {
   readonly volumes?: Record<string, { name: string }>;
 }
 
-test('there is a Compose file and a Caddy snippet for every app', () => {
+test('every app has a Compose file and a Caddy snippet', () => {
   for (const id of APP_IDS) {
     expect(composeFiles).toContain(`${id}.yaml`);
     expect(readdirSync(assetPath('caddy'))).toContain(`${id}.caddy`);
@@ -40,18 +40,18 @@ describe.each(composeFiles)('compose/%s', (name) => {
   const text = readFileSync(assetPath(`compose/${name}`), 'utf8');
   const file = parseYaml(text) as unknown as Shipped;
 
-  test('Compose takes it alone, without a word', () => {
+  test('Compose accepts it alone, without a warning', () => {
     const folder = tempFolder();
     const envs = Object.values(file.services).flatMap(({ env_file: paths = [] }) =>
       paths.map((one) => (typeof one === 'string' ? one : one.path)),
     );
     writeTree(folder, { [name]: text, ...Object.fromEntries(envs.map((path) => [path, ''])) });
-    const said = execFileSync('sh', ['-c', `docker compose -f ${name} config --quiet 2>&1`], {
+    const printed = execFileSync('sh', ['-c', `docker compose -f ${name} config --quiet 2>&1`], {
       cwd: folder,
       encoding: 'utf8',
       env: { PATH: process.env['PATH'] },
     });
-    expect(said).toBe('');
+    expect(printed).toBe('');
   });
 
   test('every variable has a default that is used alone', () => {
@@ -68,7 +68,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
   });
 
   test.each(Object.entries(file.services))(
-    'service %s explains, checks and confines itself',
+    'service %s has a description, a health check and limits',
     (_, service) => {
       expect(service['x-about']).toMatch(/^\S.*\.$/);
       expect(service.image).toMatch(/^\$\{IMAGE_[A-Z_]+:-\S+:[\w.-]+\}$/);
@@ -76,7 +76,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
         security_opt: ['no-new-privileges:true'],
         logging: { options: { 'max-size': expect.anything() } },
       });
-      // A one-shot has no health; a database prepares its own volume before it gives its rights up.
+      // A one-shot has no health check; a database prepares its volume before it drops its privileges.
       if (service.restart !== 'no')
         expect(service).toMatchObject({ healthcheck: { test: expect.anything() } });
       if (!service.image.includes('postgres')) expect(service).toMatchObject({ cap_drop: ['ALL'] });
@@ -84,7 +84,7 @@ describe.each(composeFiles)('compose/%s', (name) => {
     },
   );
 
-  test('volumes are named by the project', () => {
+  test('volumes have the project’s name', () => {
     for (const [key, { name: volume }] of Object.entries(file.volumes ?? {}))
       expect(volume).toBe(`\${PROJECT:-fedi}_${key}`);
   });
@@ -97,7 +97,7 @@ describe('caddy/', () => {
     return folder;
   };
 
-  test('every file is as `caddy fmt` would have it', () => {
+  test('every file is formatted as by `caddy fmt`', () => {
     expect(
       inCaddy(
         tree(),
@@ -106,21 +106,21 @@ describe('caddy/', () => {
     ).toBe('');
   });
 
-  test.each(['acme', 'internal'])('valid alone with tls/%s, by its own defaults', (mode) => {
+  test.each(['acme', 'internal'])('valid alone with tls/%s, with its own defaults', (mode) => {
     const folder = tree();
-    const said = inCaddy(
+    const printed = inCaddy(
       folder,
       `cp tls/${mode}/*.caddy tls/; mkdir sites custom; cp ${APP_IDS.map((id) => `${id}.caddy`).join(' ')} sites/; chmod -R a+rwX .
       rm -rf /etc/caddy; ln -s /work /etc/caddy
-      caddy adapt --config Caddyfile --adapter caddyfile >/dev/null 2>/tmp/said || cat /tmp/said\n`,
+      caddy adapt --config Caddyfile --adapter caddyfile >/dev/null 2>/tmp/output || cat /tmp/output\n`,
     );
-    expect(said).toBe('');
+    expect(printed).toBe('');
     expect(readdirSync(join(folder, 'sites')).length).toBe(APP_IDS.length);
   });
 });
 
-/** Of every reverse_proxy in caddy/, its first line; a snippet of one app stands for its own first line. */
-test('every reverse_proxy to an app leaves out what a client must not say', () => {
+/** The first line of every reverse_proxy in caddy/; for an app's snippet, that of the snippet. */
+test('every reverse_proxy to an app removes headers that a client must not set', () => {
   const texts = readTree(assetPath('caddy'));
   const blocks = Object.entries(texts)
     .filter(([path]) => !path.startsWith('front/'))
@@ -139,7 +139,7 @@ test('every reverse_proxy to an app leaves out what a client must not say', () =
   expect(blocks.filter((one) => !(one.line?.endsWith('{') && clean(one))).map(({ path, line }) => `${path}: ${line}`)).toEqual([]); // prettier-ignore
 });
 
-test('every site of an app has the answers of all', () => {
+test('every site of an app imports the common snippet', () => {
   for (const [path, text] of Object.entries(readTree(assetPath('caddy'))))
     for (const [, address, first] of text.matchAll(/^(\{\$[A-Z_]*ADDRESS.*) \{\n\s*(.*)$/gm))
       expect([path, address, first]).toEqual([path, address, 'import site']);

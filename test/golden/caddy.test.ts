@@ -1,4 +1,4 @@
-/** Caddyfiles: a value is a host or an address, and never becomes a directive. Judged by `caddy adapt`. */
+/** Caddyfiles: a value is a host or an address, and never becomes a directive. Checked by `caddy adapt`. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -18,16 +18,16 @@ const SNIPPET = shipped('Caddyfile')
   .replace('import custom/*.caddy', '');
 const PLAIN = { SNAC_DOMAIN: 'plain.example.org', TLS_EMAIL: 'plain@example.org' };
 
-/** The adapted JSON with every string that is the value, and only that, put back to the plain one. */
+/** The adapted JSON with every string that equals the value replaced by a plain one. */
 const restored = (json: unknown, value: string, plain: string): unknown =>
   JSON.parse(JSON.stringify(json), (_, node: unknown) => (node === value ? plain : node));
 
-/** Values that change more than the place they are put in. */
+/** Values that change more than their own place. */
 function injected(variable: keyof typeof PLAIN, values: readonly string[]): string[] {
   const [baseline, ...results] = adapt(
     tempFolder(),
     [PLAIN, ...values.map((value) => ({ ...PLAIN, [variable]: value }))].map((one) =>
-      // As site.ts makes it of the domain.
+      // As site.ts derives it from the domain.
       fillCaddy(SNIPPET, { ...one, CONFIG_ID: 'none', SNAC_ADDRESS: `https://${one.SNAC_DOMAIN}` }),
     ),
   );
@@ -51,7 +51,7 @@ const taken = (value: string): boolean => {
 const valueOf = (parsed: { value: string } | { problem: string }): string =>
   'value' in parsed ? parsed.value : '';
 
-describe('what our parsers let through', () => {
+describe('text that our parsers accept', () => {
   test('domains', () => {
     const domains = fc
       .sample(fc.oneof(fc.domain(), nastyText), { numRuns: 200 })
@@ -72,7 +72,7 @@ describe('what our parsers let through', () => {
   });
 });
 
-/** Tokens out of what a Caddyfile gives meaning to. */
+/** Tokens with a meaning in a Caddyfile. */
 const tokens = fc
   .array(
     fc.constantFrom(
@@ -113,7 +113,7 @@ const tokens = fc
   )
   .map((pieces) => pieces.join(''));
 
-describe('any text at all', () => {
+describe('any text', () => {
   test('as an e-mail address', () => {
     const values = [...new Set(fc.sample(fc.oneof(tokens, nastyText), { numRuns: 400 }))]
       .filter((value) => taken(value) && !value.includes('\u0085'))
@@ -122,7 +122,7 @@ describe('any text at all', () => {
     expect(injected('TLS_EMAIL', values)).toEqual([]);
   });
 
-  // As a site's address these are more than a name. parseDomain stops them today; the encoder, which is said to, does not.
+  // As a site's address these are more than a name. parseDomain refuses them; the encoder does not.
   test.each(['http://x.org', ':8080', 'x.org:8443', 'x.org/path', 'x.org\u0085y.org'])(
     'as a domain: %s',
     (value) => {
@@ -164,12 +164,12 @@ describe('encodeCaddy', () => {
     expect(() => encodeCaddy(value)).toThrow('Caddyfile');
   });
 
-  test.each(['x.org', 'xn--mnchen-3ya.de', 'a+b@x.org', '0123abcdef'])('takes %s as it is', (value) => {
+  test.each(['x.org', 'xn--mnchen-3ya.de', 'a+b@x.org', '0123abcdef'])('accepts %s unchanged', (value) => {
     expect(encodeCaddy(value)).toBe(value);
   });
 });
 
-test('fillCaddy: named variables only, each once; defaults never count', () => {
+test('fillCaddy: replaces only named variables, each once; never uses defaults', () => {
   expect(fillCaddy('{$A} {$B:x} {args[0]} {$a} $A ${A}', { A: '1', B: '2' })).toBe(
     '1 2 {args[0]} {$a} $A ${A}',
   );

@@ -23,7 +23,7 @@ interface Read {
   >;
 }
 
-/** What Compose makes of a text; HOME and X are set in its environment to show any interpolation. */
+/** A text as Compose reads it; HOME and X are set in its environment to reveal interpolation. */
 function read(text: string): Read {
   const folder = tempFolder();
   writeTree(folder, { 'compose.yaml': text });
@@ -57,7 +57,7 @@ describe('parseCompose', () => {
     ['${a}', '${a}'],
     ['${A-other}', '${A-other}'],
     ['${A:?needed}', '${A:?needed}'],
-    // Compose's own way to write one; it is doubled again when printed.
+    // Compose's own escape; it is doubled again when printed.
     ['$$', '$'],
     ['$', '$'],
     ['$(id)', '$(id)'],
@@ -71,7 +71,7 @@ describe('parseCompose', () => {
     expect(service(parsed, 's').image).toBe(wanted);
   });
 
-  test('a variable that nobody sets is a bug, default or not', () => {
+  test('an unset variable is a bug, with or without a default', () => {
     for (const text of ['${NOPE}', '${NOPE:-x}'])
       expect(() => parseCompose(`services: { s: { image: "${text}" } }`, {})).toThrow('${NOPE}');
   });
@@ -88,13 +88,13 @@ describe('parseCompose', () => {
     );
   });
 
-  test('what is missing is empty', () => {
+  test('missing parts are empty', () => {
     expect(parseCompose('{}', {})).toEqual({ name: '', services: {}, networks: {}, volumes: {} });
   });
 });
 
 describe('join', () => {
-  test('two files, side by side, under the first one’s name', () => {
+  test('two files are joined under the name of the first', () => {
     const joined = join([file('a'), { ...file('b'), name: 'other' }]);
     expect(joined.name).toBe('test');
     expect(Object.keys(joined.services)).toEqual(['a', 'b']);
@@ -129,7 +129,7 @@ describe('printCompose', () => {
       }),
     );
 
-  test('every $ is doubled once', () => {
+  test('doubles every $ once', () => {
     const text = print(['$', '$$', '$X', '${X}', '$(X)']);
     expect((parseYaml(text) as { services: { a: { command: string[] } } }).services.a.command).toEqual([
       '$$',
@@ -141,9 +141,9 @@ describe('printCompose', () => {
     expect(text).not.toContain('leaked');
   });
 
-  test('Compose reads back what was meant, whatever the value', () => {
+  test('Compose reads every value back unchanged', () => {
     fc.assert(
-      // Compose itself refuses control characters and leaves others out of JSON; those never come from our parsers.
+      // Compose refuses control characters and omits others in JSON; our parsers never return those.
       fc.property(fc.array(nastyText, { minLength: 200, maxLength: 200, size: 'max' }), (values) => {
         const wanted = values.map((value) => value.replaceAll(/[^\P{C}\t\n\r]/gu, '?'));
         const back = read(print(wanted)).services['a'];
@@ -184,7 +184,7 @@ describe('printCompose', () => {
     expect(read(print([value])).services['a']?.environment['V_0']).toBe(value);
   });
 
-  test('x-about is a comment above its service, on one line, and no key', () => {
+  test('x-about becomes a comment above its service, on one line, and no key', () => {
     const text = printCompose(file('a', { 'x-about': 'one\ntwo: three # four' }));
     expect(text).toContain('\n  # one two: three # four\n  a:\n');
     expect(text).not.toContain('x-about');

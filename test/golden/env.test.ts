@@ -1,4 +1,4 @@
-/** Env files, read back by those who will read them: Compose, and a container. */
+/** Env files, read back by Compose and in a container. */
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -43,7 +43,7 @@ describe('through `docker compose config`', () => {
     version = execFileSync('docker', ['compose', 'version', '--short'], { encoding: 'utf8' }).trim();
   });
 
-  test('one by one: what has broken somebody before', () => {
+  test('one by one: values known to cause errors', () => {
     const values = [
       ...`abc|a b|a#b|a #b|#a|it's|a''b|'|"|say "hi"|'"|\\|a\\|\\\\|\\'|\\"|a\\nb|$|$$|$HOME|\${HOME}|\${HOME:-x}|$(id)|\`id\`|a=b|="|x="y|export A=b|A: b|~|null| |  a  |{}|%|!|&|*|@|<<EOF|é|漢字😀`.split(
         '|',
@@ -67,7 +67,7 @@ describe('through `docker compose config`', () => {
     expect(throughCompose(values), `Compose ${version}`).toEqual(named(values));
   });
 
-  test('thousands of nasty values, in files of a few hundred', () => {
+  test('thousands of difficult values, a few hundred in each file', () => {
     fc.assert(
       fc.property(fc.array(nastyText, { minLength: 300, maxLength: 400, size: 'max' }), (values) => {
         expect(throughCompose(values)).toEqual(named(values));
@@ -99,7 +99,7 @@ test('inside a container', () => {
   expect(read).toEqual(named(values));
 });
 
-test('NUL is refused, wherever it stands', () => {
+test('refuses NUL at any position', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (before, after) => {
       expect(() => encodeEnv(`${before}\0${after}`)).toThrow('NUL');
@@ -107,14 +107,14 @@ test('NUL is refused, wherever it stands', () => {
   );
 });
 
-test('one value is one line, always', () => {
+test('a value is always one line', () => {
   fc.assert(
     fc.property(nastyText, (value) => !/[\r\n]/.test(encodeEnv(value))),
     { numRuns: 2000 },
   );
 });
 
-test('printEnv: unset is left out, empty is not; secrets in clear, numbers as text; odd names refused', () => {
+test('printEnv: omits unset variables, not empty ones; secrets in plain text, numbers as text; refuses invalid names', () => {
   const text = printEnv({ A: 'x', B: undefined, C: '', D: 0, E: new Secret("it's") });
   expect(text.split('\n').slice(1)).toEqual(['A=x', "C=''", 'D=0', String.raw`E='it\'s'`, '']);
   for (const name of ['a', '1A', 'A-B', 'A B', 'A=B', '', 'A\nB'])

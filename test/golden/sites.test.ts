@@ -1,6 +1,6 @@
 /**
- * Rendered sites, for people to read and for Compose and Caddy to judge. Every combination is linted; some are kept below sites/
- * (`npx vitest run --project golden -u` writes them anew: look at the diff).
+ * Rendered sites, for review, and checked by Compose and Caddy. Every combination is checked; some are stored below sites/
+ * (`npx vitest run --project golden -u` writes them again: review the diff).
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -21,7 +21,7 @@ interface Row {
   readonly answers: Readonly<Record<string, string>>;
   readonly images?: 'loaded' | 'pulled';
   readonly custom?: string;
-  /** Kept below sites/. */
+  /** Stored below sites/. */
   readonly kept: boolean;
 }
 
@@ -54,7 +54,7 @@ const row = (tls: string, mail: string, bind: string, kept: boolean, more: Parti
   ...more,
 });
 
-/** The size is named: left out, it would follow from the memory of the machine that runs the tests. */
+/** The size is set: its default depends on the memory of the test machine. */
 const MASTODON: Answers = {
   apps: 'mastodon',
   'apps.mastodon.domain': 'social.example.org',
@@ -83,7 +83,7 @@ const S3: Answers = {
 };
 const { 'mail.user': _user, ...withoutLogin } = smtp('25', 'none');
 
-/** Every condition of Mastodon's stack by itself, and some together. */
+/** Every condition of Mastodon's stack alone, and some together. */
 const MASTODON_ROWS: readonly Row[] = [
   // Local media, real certificates, no mail: what everything else is a change of.
   mastodon('local', {}, true),
@@ -131,7 +131,7 @@ const MASTODON_ROWS: readonly Row[] = [
   }),
   mastodon('proxy', { 'tls.mode': 'proxy', 'apps.mastodon.web-domain': 'web.example.org' }, true),
   mastodon('ipv6', { bind: '::1' }),
-  // Split and S3 and mail and the other domain at once: conditions that edit the same services.
+  // Split, S3, mail and a separate web domain together: conditions that edit the same services.
   mastodon('all-at-once', {
     ...S3,
     ...smtp('587', 'starttls'),
@@ -235,7 +235,7 @@ const PIXELFED_ROWS: readonly Row[] = [
   ),
 ];
 
-/** Every certificate with every mail; kept where bind goes round. */
+/** Every TLS mode with every mail mode; stored for one of each `bind`. */
 const ROWS: readonly Row[] = [
   ...['acme', 'internal'].flatMap((tls, t) =>
     Object.keys(MAIL).flatMap((mail, m) =>
@@ -252,7 +252,7 @@ const ROWS: readonly Row[] = [
   ...PIXELFED_ROWS,
 ];
 
-/** What the person sees in the directory: without our own folder, with their snippet. */
+/** The files in the directory: without `.fedi`, with the administrator's snippet. */
 const filesOf = ({ files }: RenderedSite, { custom }: Row): Record<string, string> => ({
   ...Object.fromEntries(
     files.filter(({ path }) => !path.startsWith('.fedi/')).map(({ path, text }) => [path, text]),
@@ -285,24 +285,24 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
     expect(again.caddyId).toBe(site().caddyId);
   });
 
-  test('Compose takes it, without a word', () => {
+  test('Compose accepts it, without a warning', () => {
     // stderr would hold warnings, such as a variable that is not set.
-    const said = execFileSync('sh', ['-c', 'docker compose config --quiet 2>&1'], {
+    const printed = execFileSync('sh', ['-c', 'docker compose config --quiet 2>&1'], {
       cwd: join(parent, name),
       encoding: 'utf8',
       env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
     });
-    expect(said).toBe('');
+    expect(printed).toBe('');
   });
 
-  test('every service keeps to the policy for containers', () => {
+  test('every service follows the policy for containers', () => {
     const broken = Object.entries(site().compose.services).flatMap(([service, rendered]) =>
       brokenRules(service, rightsOfService(rendered), rendered['x-exceptions']),
     );
     expect(broken).toEqual([]);
   });
 
-  test('nothing is left open, and no secret lies in a plain file', () => {
+  test('no placeholder remains, and no public file contains a secret', () => {
     const secrets = Object.entries(SECRET_VALUES)
       .filter(([key]) => key !== 'tls.root')
       .map(([, value]) => value);
@@ -317,7 +317,7 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
   });
 
   if (!one.kept) return;
-  test('is what was agreed on', async () => {
+  test('matches the stored files', async () => {
     const files = filesOf(site(), one);
     for (const [path, text] of Object.entries(files))
       await expect(text).toMatchFileSnapshot(join(SITES, name, path));
@@ -327,15 +327,15 @@ describe.each(ROWS.map((one) => [one.name, one] as const))('%s', (name, one) => 
   });
 });
 
-test('Caddy takes them all, without a network', () => {
-  const said = inCaddy(
+test('Caddy accepts all of them, without a network', () => {
+  const printed = inCaddy(
     parent,
-    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/said 2>&1 || { echo "$site"; cat /tmp/said; }; done\n',
+    'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/printed 2>&1 || { echo "$site"; cat /tmp/printed; }; done\n',
   );
-  expect(said).toBe('');
+  expect(printed).toBe('');
 });
 
-test('any difference in the answers, images or snippets is a difference in what runs', () => {
+test('any difference in answers, images or snippets changes what runs', () => {
   const texts = [...sites].map(([one, site]) => JSON.stringify(filesOf(site, one)));
   expect(new Set(texts).size).toBe(ROWS.length);
   const plain = ROWS.find(({ name }) => name === 'snac-acme-none-all') as Row;
@@ -343,7 +343,7 @@ test('any difference in the answers, images or snippets is a difference in what 
   expect(sites.get(custom)?.caddyId).not.toBe(sites.get(plain)?.caddyId);
 });
 
-test('sites/ holds nothing that is no longer rendered', () => {
+test('sites/ contains nothing that is no longer rendered', () => {
   const kept = ROWS.filter((one) => one.kept).map(({ name }) => name);
   expect([...new Set(Object.keys(readTree(SITES)).map((path) => path.split('/')[0]))]).toEqual(
     kept.toSorted(),

@@ -1,4 +1,4 @@
-/** Several servers on one host: one more, one less, one broken; the others never notice. */
+/** Several apps on one host: one is added, removed or broken; the others are not affected. */
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { docker, testSite, tool } from '../support/site.ts';
@@ -25,7 +25,7 @@ const volumes = (): string[] =>
   docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`).split('\n');
 
 describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
-  test('one more without its domain: exit 2, and nothing has changed', async () => {
+  test('adding an app without its domain: exit 2, and nothing changes', async () => {
     expect((await site.apply()).code).toBe(0);
     const [before, yaml] = [site.containers(), site.read('fedi.yaml')];
     const { FEDI_MASTODON_DOMAIN: _domain, ...without } = env;
@@ -38,21 +38,21 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
 
   test.each([
     ['a domain that is taken', ['add', 'mastodon', '--mastodon-domain', site.domain], 'Each needs its own'],
-    ['one that is there', ['add', 'snac'], 'already runs snac'],
-    ['one that does not exist', ['add', 'mastodonn'], 'Did you mean mastodon?'],
-    ['the only one, removed', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
+    ['an app that exists', ['add', 'snac'], 'already runs snac'],
+    ['an unknown app', ['add', 'mastodonn'], 'Did you mean mastodon?'],
+    ['removal of the only app', ['remove', 'snac', '--confirm', 'snac'], 'uninstall'],
     [
-      'one that is not there, removed',
+      'removal of an app that is not installed',
       ['remove', 'mastodon', '--confirm', 'mastodon'],
       'no mastodon to remove',
     ],
-  ])('%s is refused in words', async (_title, words, said) => {
+  ])('refuses %s with an explanation', async (_title, words, expected) => {
     const run = await command(...words);
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
   });
 
-  test('one more: both are proven, the first keeps its container and its password stays unshown', async () => {
+  test('adding an app: both are proven, the first keeps its container, its password is not shown', async () => {
     const before = site.containers();
     const run = await command('add', 'mastodon');
     expect(run.stderr).toBe('');
@@ -67,7 +67,7 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     ]);
   });
 
-  test('one broken: the other goes on', async () => {
+  test('one is broken: the other keeps running', async () => {
     docker('stop', `${site.name}-mastodon_web-1`);
     const run = await command('prove');
     expect(run.code).toBe(5);
@@ -75,14 +75,14 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     expect((await site.apply([], { env })).code).toBe(0);
   });
 
-  test('one less wants its name', async () => {
+  test('removing an app asks for its name', async () => {
     const before = site.containers();
     const run = await command('remove', 'mastodon');
     expect(run.code).toBe(3);
     expect(site.containers()).toEqual(before);
   });
 
-  test('one less: the other keeps its container, the data stay, the answers can be read', async () => {
+  test('removing an app: the other keeps its container, the data and answers stay', async () => {
     const before = site.containers();
     const run = await command('remove', 'mastodon', '--confirm', 'mastodon');
     expect(run.code).toBe(0);
@@ -93,7 +93,7 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(site.read('fedi.yaml')).toContain(`#     domain: ${DOMAIN}`);
   });
 
-  test('back again: the same data, under the same domain only', async () => {
+  test('added again: the same data, only with the same domain', async () => {
     const other = await command('add', 'mastodon', '--mastodon-domain', 'other.fedi.test');
     expect(other.code).toBe(3);
     expect(other.stderr).toContain(`belong to ${DOMAIN}`);
@@ -102,7 +102,7 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(run.events.some(({ event, id }) => event === 'act' && id === 'mastodon.owner')).toBe(false);
   });
 
-  test('one less with its data: they are gone, and only they', async () => {
+  test('removing an app with its data: only its data are deleted', async () => {
     const run = await command('remove', 'mastodon', '--data', '--confirm', 'mastodon');
     expect(run.code).toBe(0);
     expect(volumes().filter((name) => name.includes('mastodon'))).toEqual([]);
@@ -110,7 +110,7 @@ describe.sequential('apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(proven(await command('prove'))).toEqual({ snac: true });
   });
 
-  test('once more from nothing: a new owner, whose password is tried and told', async () => {
+  test('added as new: a new owner, whose password is tested and shown', async () => {
     const run = await command('add', 'mastodon');
     expect(run.code, run.stderr).toBe(0);
     const login = run.events.find(

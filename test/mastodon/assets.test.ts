@@ -1,4 +1,4 @@
-/** What is copied out of Mastodon's image for Caddy, whatever folders a version has. */
+/** The files copied from Mastodon's image for Caddy, whatever directories a version has. */
 import { readFileSync } from 'node:fs';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ const { mastodon_assets: service } = parseCompose(
 const [program = '', ...words] = (service?.['command'] ?? []) as string[];
 const target = service?.volumes?.[0]?.split(':')[1] ?? '';
 
-/** Runs the service as Compose does, in an image where these commands were run before. */
+/** Runs the service as Compose does, in an image after these commands. */
 function copied(prepared: string): number | null {
   const text = `FROM fedi-setup/mastodon:trixie\nUSER root\nRUN ${prepared}\nUSER mastodon\n`;
   execFileSync('docker', ['build', '--quiet', '--tag', IMAGE, '-'], {
@@ -42,7 +42,7 @@ beforeAll(() => {
 });
 afterAll(remove);
 
-test('is what there is of it, without source maps, in a volume that was empty', () => {
+test('copies all assets except source maps to an empty volume', () => {
   expect(copied('rm -r public/ocr && echo 1 >public/packs/a.js && echo 1 >public/packs/a.js.map')).toBe(0);
   const paths =
     'assets assets/stand-in.txt emoji emoji/stand-in.txt packs packs/a.js packs/stand-in.txt sounds';
@@ -55,6 +55,6 @@ test('is what there is of it, without source maps, in a volume that was empty', 
   );
 });
 
-test('fails without packs: a site without them has no pages', () => {
+test('fails without packs: the pages need them', () => {
   expect(copied('rm -r public/packs')).not.toBe(0);
 });

@@ -1,5 +1,5 @@
 /**
- * What our stack takes for granted about Mastodon's images, as one table: shape, refusals, commands with their words and
+ * What our stack assumes about Mastodon's images, as one table: files, refusals, commands with their output and
  * exit codes, endpoints, jobs. It runs on the official images where they are loaded and on the stand-ins otherwise
  * (MASTODON_IMAGES=stand-in forces those), so that neither we nor a stand-in drifts from the original.
  */
@@ -24,7 +24,7 @@ const ALICE = `alice@${MAIL_DOMAIN}`;
 const READY = 'tmp/sidekiq_process_has_started_and_will_begin_processing_jobs';
 const JSON_LD = { Accept: 'application/activity+json' };
 
-/** What earlier rows leave for later ones. */
+/** Values that earlier rows pass to later ones. */
 const left = { password: '', code: '', client: { client_id: '', client_secret: '' }, token: '', status: '' };
 
 const runs = (line: string, wanted: Wanted, stdin?: string): Row => [
@@ -35,7 +35,7 @@ const runs = (line: string, wanted: Wanted, stdin?: string): Row => [
 const tootctl = (line: string, wanted: Wanted): Row => runs(`tootctl ${line}`, wanted);
 const ruby = (script: string, wanted: Wanted): Row => runs('bundle exec rails runner -', wanted, script);
 
-/** Without network: what it refuses before it needs anybody. */
+/** Without a network: refusals that need no other service. */
 const refuses = (what: string, argv: string, env: Readonly<Record<string, string>>, stderr: RegExp): Row => [
   `${what}: \`${argv}\` ends with 1`,
   () => expectEnd(on.alone(argv.split(' '), env), { code: 1, stderr }),
@@ -143,10 +143,10 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       'has tini as its entry point',
       () => expect(on.inspect(on.images.web).Entrypoint).toEqual(['/usr/bin/tini', '--']),
     ],
-    ['has no command of its own', () => expect(on.inspect(on.images.web).Cmd ?? null).toBeNull()],
+    ['has no default command', () => expect(on.inspect(on.images.web).Cmd ?? null).toBeNull()],
     ['exposes 3000', () => expect(Object.keys(on.inspect(on.images.web).ExposedPorts)).toEqual(['3000/tcp'])],
     [
-      'brings the settings that are not ours to make',
+      'has the settings that we do not set',
       () =>
         baked(on.images.web, [
           'BIND=0.0.0.0',
@@ -162,12 +162,12 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['is uid and gid 991', () => expect(inside(on.images.web, 'echo $(id -u):$(id -g)')).toBe('991:991')],
     [
-      'shows its folder to nobody else',
+      'hides its directory from other users',
       () => expect(inside(on.images.web, 'stat -c "%u %a" /opt/mastodon')).toBe('991 700'),
     ],
     ['is at /mastodon too', () => expect(inside(on.images.web, 'readlink /mastodon')).toBe('/opt/mastodon')],
     [
-      'may write to tmp and public/system, and not to what it runs',
+      'can write to tmp and public/system, and not to its code',
       () =>
         expect(
           inside(
@@ -177,7 +177,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ).toBe('tmp\npublic/system'),
     ],
     [
-      'has what health checks and copies call',
+      'has the programs of health checks and copies',
       () =>
         expect(
           inside(
@@ -205,7 +205,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'starts by itself',
+      'starts without arguments',
       () => {
         expect(on.inspect(on.images.streaming).Entrypoint).toEqual(['docker-entrypoint.sh']);
         expect(on.inspect(on.images.streaming).Cmd).toEqual(['node', './streaming/index.js']);
@@ -216,7 +216,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       () => expect(Object.keys(on.inspect(on.images.streaming).ExposedPorts)).toEqual(['4000/tcp']),
     ],
     [
-      'brings BIND and PORT',
+      'sets BIND and PORT',
       () => baked(on.images.streaming, ['BIND=0.0.0.0', 'PORT=4000', 'NODE_ENV=production']),
     ],
     [
@@ -224,7 +224,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       () => expect(inside(on.images.streaming, 'command -v curl')).toBe('/usr/bin/curl'),
     ],
     [
-      'refuses a port of the database that is no number',
+      'refuses a database port that is no number',
       () =>
         expect(
           on.alone(['node', './streaming/index.js'], { DB_PORT: 'many' }, on.images.streaming).code,
@@ -275,7 +275,10 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       { ...ENOUGH, DB_HOST: 'nowhere.invalid' },
       /could not translate host name "nowhere\.invalid"/,
     ),
-    ['without a command: what tini says', () => expectEnd(on.alone([], {}), { code: 1, stderr: /tini/ })],
+    [
+      'without a command: the message of tini',
+      () => expectEnd(on.alone([], {}), { code: 1, stderr: /tini/ }),
+    ],
     [
       'a wrong password of the database: `bundle exec rails db:prepare` ends with 1',
       () =>
@@ -286,7 +289,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
   ],
 
-  'secrets made by the image': [
+  'secrets generated by the image': [
     [
       '`rails secret`: 128 hexadecimal digits',
       () =>
@@ -339,7 +342,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     runs('bundle exec rails db:prepare', { code: 0, stdout: '' }),
     [
-      'gets back by `rails db:seed` what a killed first run left out',
+      '`rails db:seed` adds what a killed first run left out',
       () => {
         on.sql("delete from user_roles where name = 'Owner'");
         expectEnd(on.exec('mastodon_web', ['bundle', 'exec', 'rails', 'db:seed']), { code: 0 });
@@ -349,7 +352,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     runs('bundle exec rails db:migrate', { code: 0 }),
     runs('bundle exec rails db:abort_if_pending_migrations', { code: 0 }),
     [
-      'is made where the role may and it is not there',
+      'is created if the role may and it does not exist',
       () => {
         expectEnd(on.beside(['bundle', 'exec', 'rails', 'db:prepare'], { DB_NAME: 'another' }), {
           code: 0,
@@ -418,7 +421,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     }),
     tootctl(`accounts create carla --email carla@${MAIL_DOMAIN}`, { code: 0, stdout: NEW_PASSWORD }),
     [
-      'an account made without switches is neither confirmed nor approved',
+      'an account created without flags is neither confirmed nor approved',
       () =>
         expect(
           on.sql(`select approved, confirmed_at is null from users where email = 'carla@${MAIL_DOMAIN}'`),
@@ -467,7 +470,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     tootctl('accounts nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),
   ],
 
-  'rails runner, fed by standard input': [
+  'rails runner with standard input': [
     ruby(
       "Setting['site_title'] = 'A title'; Setting.media_cache_retention_period = 14; puts Setting.site_title; p Setting.media_cache_retention_period, Setting['registrations_mode']",
       {
@@ -480,7 +483,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       stdout: new RegExp(`^Owner\n${ALICE}\n3$`, 'm'),
     }),
     [
-      'sets a password that was chosen',
+      'sets a chosen password',
       () => {
         left.password = 'chosen by us 1';
         expectEnd(
@@ -497,7 +500,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ruby("abort 'no'", { code: 1, stderr: 'no' }),
     ruby('exit 7', { code: 7 }),
     [
-      'TLS and STARTTLS at once are refused by the mail library',
+      'the mail library refuses TLS together with STARTTLS',
       () =>
         expectEnd(
           on.exec(
@@ -538,7 +541,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       { headers: { 'X-Forwarded-Proto': 'http' } },
     ),
     answers(
-      'another host name is turned away, with nothing said',
+      'another host name is refused, without a body',
       '/',
       { status: 403, body: '' },
       { headers: { Host: 'other.example' } },
@@ -550,7 +553,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       { headers: { 'X-Forwarded-Host': 'other.example' } },
     ),
     answers(
-      'HTTP is led to HTTPS',
+      'HTTP is redirected to HTTPS',
       '/about?a=b',
       { status: 301, headers: { location: `https://${DOMAIN}/about?a=b` } },
       { headers: { 'X-Forwarded-Proto': 'http' } },
@@ -568,8 +571,8 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       status: 200,
       headers: { 'cache-control': 'public, max-age=2419200, must-revalidate' },
     }),
-    answers('what is not there is 404', '/nonsense', { status: 404 }),
-    answers('WebFinger of a person', `/.well-known/webfinger?resource=acct:alice@${DOMAIN}`, {
+    answers('a missing page is 404', '/nonsense', { status: 404 }),
+    answers('WebFinger of a user', `/.well-known/webfinger?resource=acct:alice@${DOMAIN}`, {
       status: 200,
       headers: { 'content-type': /^application\/jrd\+json/ },
       json: { subject: `acct:alice@${DOMAIN}` },
@@ -578,11 +581,13 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       status: 200,
       json: { subject: `acct:mastodon.internal@${DOMAIN}` },
     }),
-    answers('WebFinger of nobody', `/.well-known/webfinger?resource=acct:nobody@${DOMAIN}`, { status: 404 }),
+    answers('WebFinger of an unknown user', `/.well-known/webfinger?resource=acct:nobody@${DOMAIN}`, {
+      status: 404,
+    }),
     answers('WebFinger of another domain', '/.well-known/webfinger?resource=acct:alice@other.example', {
       status: 404,
     }),
-    answers('WebFinger without a question', '/.well-known/webfinger', { status: 400 }),
+    answers('WebFinger without a resource', '/.well-known/webfinger', { status: 400 }),
     answers('host-meta names WebFinger', '/.well-known/host-meta', {
       status: 200,
       body: new RegExp(
@@ -650,7 +655,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       headers: { 'content-type': /^text\/html/ },
     }),
     answers(
-      'its older address leads there',
+      'its older URL redirects there',
       '/users/alice',
       { status: 301, headers: { location: `https://${DOMAIN}/@alice` } },
       { headers: { Accept: 'text/html' } },
@@ -670,7 +675,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
 
   'log-in and OAuth': [
     answers(
-      'a form that is not ours',
+      'a form without its token',
       '/auth/sign_in',
       { status: 422 },
       form({ 'user[email]': ALICE, 'user[password]': 'x' }),
@@ -680,7 +685,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       async () => expectAnswer(await logIn('wrong'), { status: 200, body: /name="authenticity_token"/ }),
     ],
     [
-      'the right one leads on, with a session',
+      'the right password redirects, with a session',
       async () => {
         const reply = await logIn(left.password);
         expect([302, 303]).toContain(reply.status);
@@ -701,7 +706,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a stranger is sent to log in first',
+      'an anonymous client must log in first',
       async () => {
         const ask = new URLSearchParams({
           client_id: left.client.client_id,
@@ -716,7 +721,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'who is logged in gives consent and gets a code',
+      'a logged-in user consents and gets a code',
       async () => {
         const ask = {
           client_id: left.client.client_id,
@@ -741,7 +746,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'the code is worth a token, once',
+      'the code is exchanged for a token, once',
       async () => {
         const ask = form({
           grant_type: 'authorization_code',
@@ -786,7 +791,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
 
   media: [
     [
-      'a picture is done at once, and its file is on the volume',
+      'a picture is processed at once, and its file is on the volume',
       async () => {
         const reply = await upload('red.png', 'image/png', png(64, [255, 0, 0]));
         expectAnswer(reply, { status: 200, json: { type: 'image' } });
@@ -808,7 +813,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'sound is taken at once and done by Sidekiq',
+      'sound is accepted at once and processed by Sidekiq',
       async () => {
         const reply = await upload('silence.wav', 'audio/wav', silence());
         expectAnswer(reply, { status: 202, json: { type: 'audio', url: null } });
@@ -823,7 +828,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'what is no medium is refused',
+      'a file that is no medium is refused',
       async () =>
         expectAnswer(await upload('x.png', 'image/png', Buffer.from('just text, and nothing else')), {
           status: 422,
@@ -860,18 +865,18 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       async () => void (await stream('/api/v1/streaming/?stream=user', bearer())).socket.destroy(),
     ],
     [
-      'opens one with the token as the sub-protocol, and hands that back',
+      'opens one with the token as the sub-protocol, and returns it',
       async () =>
         void (
           await stream('/api/v1/streaming?stream=user', { 'Sec-WebSocket-Protocol': left.token })
         ).socket.destroy(),
     ],
     [
-      'knows the streams it has',
+      'lists its streams',
       async () => expectAnswer(await on.streaming('/api/v1/streaming/nonsense'), { status: 400 }),
     ],
     [
-      'wants a token for events over HTTP',
+      'requires a token for events over HTTP',
       async () =>
         expectAnswer(await on.streaming('/api/v1/streaming/user'), {
           status: 401,
@@ -879,12 +884,12 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         }),
     ],
     [
-      'sees a post as it is made, by way of Sidekiq and Valkey',
+      'receives a new post, through Sidekiq and Valkey',
       async () => {
         const { socket, head } = await stream('/api/v1/streaming?stream=user', bearer());
         const text = `live at ${Date.now()}`;
         const live = firstMessage(socket, head, (message) => message.includes(text), 60_000);
-        // Subscribing takes a moment, and what comes before it is lost.
+        // Subscribing takes a moment, and earlier events are lost.
         await delay(1000);
         const reply = await on.web(
           '/api/v1/statuses',
@@ -902,7 +907,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'and a deleted one is gone',
+      'and a deleted post disappears',
       async () => {
         expectAnswer(
           await on.web(`/api/v1/statuses/${left.status}?delete_media=true`, {
@@ -918,7 +923,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a token that is revoked works no more, and its socket is closed',
+      'a revoked token is rejected, and its socket is closed',
       async () => {
         const { socket } = await stream('/api/v1/streaming?stream=user', bearer());
         const closed = new Promise((done) =>
@@ -937,7 +942,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a token can be made from the inside, for a while',
+      'a temporary token can be created in the container',
       async () => {
         const { code, stdout, stderr } = on.exec(
           'mastodon_web',
@@ -962,27 +967,27 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
 
   Sidekiq: [
     [
-      'names itself and its version',
+      'reports its name and version',
       () =>
         expect(on.exec('mastodon_sidekiq', ['ps', 'ax']).stdout).toMatch(
           /sidekiq \d+\.\d+\.\d+ mastodon \[\d+ of 5 busy\]/,
         ),
     ],
     [
-      'says that it is ready',
+      'reports that it is ready',
       () => expectEnd(on.exec('mastodon_sidekiq', ['test', '-e', READY]), { code: 0 }),
     ],
     [
-      'has sent the mail that asks to confirm an address',
+      'has sent the mail to confirm an address',
       () => mailed(`carla@${MAIL_DOMAIN}`, /Confirmation instructions/),
     ],
-    ['has sent the mail that a password was changed', () => mailed(ALICE, /Password changed/)],
+    ['has sent the mail about a changed password', () => mailed(ALICE, /Password changed/)],
     ruby("p Sidekiq::ProcessSet.new.flat_map { |one| one['queues'] }.sort", {
       code: 0,
       stdout: /^\["default", "fasp", "ingress", "mailers", "pull", "push", "scheduler"\]$/m,
     }),
     [
-      'takes back that it is ready when it is stopped',
+      'is no longer ready when it is stopped',
       () => {
         const container = 'test-contract-mastodon-mastodon_sidekiq-1';
         expectEnd(on.host(['stop', '--time', '60', container]), { code: 0 });
@@ -991,7 +996,7 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
       },
     ],
     [
-      'takes queues with weights on its command line',
+      'accepts queues with weights on its command line',
       () =>
         expectEnd(
           on.beside([

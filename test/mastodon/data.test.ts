@@ -1,4 +1,4 @@
-/** Mastodon's data where the person wants them: on servers of their own, and in directories of their own. */
+/** Mastodon's data on external servers, and in data directories. */
 import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,10 +16,10 @@ const failed = (run: Run): unknown[] =>
     .filter((event) => event.event === 'proof' && event['ok'] !== true)
     .map(({ id, seen }) => [id, seen]);
 
-describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS }, () => {
+describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, () => {
   const site = testSite('external', 78, 'social.fedi.test');
   const servers = ['test-external-postgres', 'test-external-redis'];
-  // Published on the address by which containers reach this host: elsewhere is another machine to them.
+  // Published on the address by which containers reach this host: to them it is another machine.
   const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
   const host = subnet.replace(/\d+\/\d+$/, '1');
   const secret = encodeURIComponent(PASSWORD);
@@ -98,23 +98,19 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
 
   test.each([
     ['a wrong password', { FEDI_MASTODON_DATABASE_URL: database('wrong') }, /password authentication failed/],
-    [
-      'a database that is not there',
-      { FEDI_MASTODON_DATABASE_URL: database(secret, 'none') },
-      /"none" does not exist/,
-    ],
+    ['a missing database', { FEDI_MASTODON_DATABASE_URL: database(secret, 'none') }, /"none" does not exist/],
     [
       'nobody there',
       { FEDI_MASTODON_DATABASE_URL: database().replace('54329', '54328') },
       /Connection refused/,
     ],
     [
-      'a server that wants TLS, asked without',
+      'a server that requires TLS, used without',
       { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'disable') },
       /no encryption/,
     ],
     [
-      'a certificate that is to be checked and that nobody knows',
+      'a certificate of an unknown CA that must be verified',
       { FEDI_MASTODON_DATABASE_URL: database().replace('require', 'verify-full') },
       /certificate/,
     ],
@@ -123,9 +119,13 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
       { FEDI_MASTODON_REDIS_URL: `redis://:wrong@${host}:63799/3` },
       /WRONGPASS|NOAUTH/,
     ],
-    ['a number that Redis does not have', redis(99), /out of range/],
-    ['no Redis there', { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` }, /Connection refused/],
-  ])('%s is found out before anything is written', async (_, wrong, words) => {
+    ['a database number that Redis does not have', redis(99), /out of range/],
+    [
+      'no Redis at this address',
+      { FEDI_MASTODON_REDIS_URL: `redis://:p@${host}:63798/3` },
+      /Connection refused/,
+    ],
+  ])('detects %s before it writes anything', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.code).toBe(2);
     expect(run.stderr).toMatch(words);
@@ -134,14 +134,14 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(site.containers()).toEqual({});
   });
 
-  test('an address that was forgotten is asked for in words', async () => {
+  test('reports a missing URL', async () => {
     const { FEDI_MASTODON_DATABASE_URL: _, ...without } = env;
     const run = await site.apply([], { env: without });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain('--mastodon-database-url-file');
   });
 
-  test('first run to the receipt, without database and Valkey of its own, every connection by TLS', async () => {
+  test('first run to the receipt, without its own database and Valkey, all connections with TLS', async () => {
     const run = await site.apply([], { env });
     expect(run.stderr).toBe('');
     expect(failed(run)).toEqual([]);
@@ -167,14 +167,16 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
 
-  test('another site on that database is refused, and so is another place for these data', async () => {
-    const thief = testSite('external-thief', 79, 'other.fedi.test');
+  test('refuses another site on that database, and another location for these data', async () => {
+    const second = testSite('external-thief', 79, 'other.fedi.test');
     try {
-      const run = await thief.apply([], { env: { ...env, ...thief.env, ...mastodonAnswers(thief.domain) } });
+      const run = await second.apply([], {
+        env: { ...env, ...second.env, ...mastodonAnswers(second.domain) },
+      });
       expect(run.code).toBe(3);
       expect(run.stderr).toContain(`belong to ${site.domain}`);
     } finally {
-      thief.remove();
+      second.remove();
     }
     const before = site.containers();
     const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DATABASE: 'local' } });
@@ -183,33 +185,33 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
     expect(site.containers()).toEqual(before);
   });
 
-  test('another site in that number of Redis is refused, and so is one where somebody’s keys are', async () => {
+  test('refuses another site in that Redis database, and a Redis database with foreign keys', async () => {
     sql('create database other');
     valkey(5, 'set', 'mine', '1');
-    const thief = testSite('external-thief', 79, 'other.fedi.test');
+    const second = testSite('external-thief', 79, 'other.fedi.test');
     const theirs = {
       ...env,
-      ...thief.env,
-      ...mastodonAnswers(thief.domain),
+      ...second.env,
+      ...mastodonAnswers(second.domain),
       FEDI_MASTODON_DATABASE_URL: database(secret, 'other'),
     };
     try {
-      for (const [number, said] of [
+      for (const [number, expected] of [
         [3, `The data in number 3 of the Redis at ${host}:63799 belong to ${site.domain}`],
         [5, `There are data in number 5 of the Redis at ${host}:63799 that fedi-setup did not create`],
       ] as const) {
-        const run = await thief.apply([], { env: { ...theirs, ...redis(number) } });
-        expect(run.stderr).toContain(said);
+        const run = await second.apply([], { env: { ...theirs, ...redis(number) } });
+        expect(run.stderr).toContain(expected);
         expect(run.code).toBe(3);
-        expect(thief.containers()).toEqual({});
+        expect(second.containers()).toEqual({});
       }
     } finally {
-      thief.remove();
+      second.remove();
     }
     expect(valkey(5, 'keys', '*')).toBe('mine');
   });
 
-  test('a Redis that kept nothing over a restart is marked again', async () => {
+  test('marks a Redis again that lost its keys in a restart', async () => {
     valkey(3, 'flushdb');
     valkey(3, 'set', 'queue', 'of the site');
     docker('stop', `${site.name}-caddy-1`);
@@ -222,7 +224,7 @@ describe.sequential('a PostgreSQL and a Redis elsewhere', { timeout: PATIENCE_MS
 
 const CHOSEN = `it's "böse" $HOME \\ %s 12`;
 
-describe.sequential('directories and a password of one’s own', { timeout: PATIENCE_MS }, () => {
+describe.sequential('custom data directories and a custom password', { timeout: PATIENCE_MS }, () => {
   const site = testSite('folders', 78, 'social.fedi.test');
   const disks = mkdtempSync(join(tmpdir(), 'fedi-disks-'));
   const env: NodeJS.ProcessEnv = {
@@ -238,13 +240,13 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     rmSync(disks, { recursive: true, force: true });
   });
 
-  test('first run to the receipt: the data are there, each the app’s own', async () => {
-    // As on a disk of its own: root's, and not empty.
+  test('first run to the receipt: the data are there, with the app’s owner', async () => {
+    // Like a separate disk: owned by root, and not empty.
     mkdirSync(join(disks, 'media/lost+found'), { recursive: true, mode: 0o755 });
     const run = await site.apply([], { env });
     expect(failed(run)).toEqual([]);
     expect(run.code).toBe(0);
-    // The receipt logged in with it, and nobody is shown what they chose.
+    // The receipt logged in with it; a chosen password is not shown.
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
     expect(run.stdout + run.stderr).not.toContain('böse');
     expect(statSync(join(disks, 'db/pgdata/PG_VERSION')).uid).toBe(999);
@@ -252,7 +254,7 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     expect(statSync(join(disks, 'media/media_attachments')).uid).toBe(991);
   });
 
-  test('uninstalled and brought back, the data are the same', async () => {
+  test('uninstall and apply keep the data', async () => {
     docker('rm', '--force', ...Object.values(site.containers()));
     wipe(site.name);
     const run = await site.apply([], { env });
@@ -260,7 +262,7 @@ describe.sequential('directories and a password of one’s own', { timeout: PATI
     expect(run.events.some(({ event, id }) => event === 'act' && id === 'mastodon.owner')).toBe(false);
   });
 
-  test('another directory over data that exist is refused', async () => {
+  test('refuses another directory for existing data', async () => {
     const before = site.containers();
     const run = await site.apply([], { env: { ...env, FEDI_MASTODON_DB_DIR: join(disks, 'new') } });
     expect(run.code).toBe(3);

@@ -11,7 +11,7 @@ import { isOfficial, mastodonAnswers } from '../support/mastodon-images.ts';
 import { openProofs } from '../support/mastodon-site.ts';
 import { testSite, tool } from '../support/site.ts';
 
-/** Mastodon starts for minutes on a busy machine. */
+/** Mastodon takes minutes to start on a busy machine. */
 const START_MS = 30 * 60_000;
 const DELIVERY_MS = 3 * 60_000;
 const BIG = 'big.fedi.test';
@@ -58,18 +58,18 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
     expect(follow.account.acct).toBe(`anna@${SMALL}`);
   });
 
-  test('and gets a post with a picture', { timeout: 2 * DELIVERY_MS }, async () => {
+  test('and receives a post with a picture', { timeout: 2 * DELIVERY_MS }, async () => {
     await owners.post(BIG, 'from the big one');
     const arrived = await owners.arrives(SMALL, 'from the big one');
     expect(arrived.account.acct).toBe(`anna@${BIG}`);
     await owners.expectPicture(arrived);
   });
 
-  test('the owner of Mastodon finds and follows the one of snac', { timeout: DELIVERY_MS }, async () => {
+  test('the owner of Mastodon finds and follows the owner of snac', { timeout: DELIVERY_MS }, async () => {
     await owners.follow(BIG, `@anna@${SMALL}`);
   });
 
-  test('and gets a post, with a copy of its picture', { timeout: 2 * DELIVERY_MS }, async () => {
+  test('and receives a post, with a copy of its picture', { timeout: 2 * DELIVERY_MS }, async () => {
     await owners.post(SMALL, 'from the small one');
     const arrived = await owners.arrives(BIG, 'from the small one');
     expect(arrived.account.acct).toBe(`anna@${SMALL}`);

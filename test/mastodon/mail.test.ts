@@ -1,4 +1,4 @@
-/** Mail that really leaves: Mastodon sends, a real Postfix takes it or refuses, and every refusal has its words. */
+/** Real outgoing mail: Mastodon sends, Postfix accepts or refuses, and every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import type { Run } from '../support/site.ts';
 const PATIENCE_MS = 30 * 60_000;
 const DELIVERY_MS = 60_000;
 
-// First, since one that an aborted run left behind holds the site's network.
+// Removed first: a leftover of an aborted run would block the site's network.
 const server = await postfix('test-mail-postfix');
 const site = testSite('mail', 77, 'mail-test.fedi.test');
 const ADDRESS = 'anna@fedi.test';
@@ -39,7 +39,7 @@ const proof = (run: Run): Run['events'][number] | undefined =>
   run.events.find((event) => event.event === 'proof' && event['id'] === 'mail');
 const open = (run: Run): unknown[] =>
   run.events.filter((event) => event.event === 'proof' && event['ok'] !== true).map(({ id }) => id);
-/** Waits for the first mail, which the server takes a moment before it lies in the mailbox. */
+/** Waits for the first mail: the server delivers it a moment after it accepted it. */
 async function arrived(): Promise<string[]> {
   const deadline = Date.now() + DELIVERY_MS;
   while (subjects().length === 0) {
@@ -53,7 +53,7 @@ const subjects = (): string[] =>
 let prior: Run;
 const seen = (): string => String(proof(prior)?.['seen']);
 
-/** Applies other mail answers; the services that got another container. */
+/** Applies other mail answers; returns the services with a new container. */
 async function change(env: NodeJS.ProcessEnv): Promise<string[]> {
   const before = site.containers();
   prior = await site.apply([], { env });
@@ -64,7 +64,7 @@ async function change(env: NodeJS.ProcessEnv): Promise<string[]> {
     .toSorted();
 }
 
-/** What has the variables of mail in its environment; nothing waits for these two, so nothing else is made anew with them. */
+/** Services with mail variables. No service depends on these two, so no other is recreated. */
 const SENDERS = ['mastodon_sidekiq', 'mastodon_web'];
 
 describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
@@ -76,7 +76,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     await server.start(`${site.name}_mastodon_front`);
   });
 
-  test('587 with STARTTLS and a log-in; only web and Sidekiq get other containers', async () => {
+  test('587 with STARTTLS and a log-in; recreates only web and Sidekiq', async () => {
     const renewed = await change(smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'starttls', ...LOGIN }));
     expect(seen()).toContain(`accepted by ${MAIL_HOST}:587 for ${ADDRESS}: 250 2.0.0 Ok`);
     expect(open(prior)).toEqual([]);
@@ -88,7 +88,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).toMatch(/using TLSv1\.[23]/);
   });
 
-  test.skipIf(!isOfficial)('a mail of Mastodon’s own goes the same way', async () => {
+  test.skipIf(!isOfficial)('Mastodon’s own mails use the same server', async () => {
     server.empty();
     const { status, stderr } = spawnSync(
       'docker',
@@ -99,7 +99,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect((await arrived()).join()).toMatch(/Reset password/i);
   });
 
-  test('prove sends no mail again, unless it is asked to', async () => {
+  test('prove sends no second mail, except on request', async () => {
     server.empty();
     const quiet = await tool(['prove', '--dir', site.folder, '--json'], { env: base });
     expect(quiet.code).toBe(0);
@@ -121,9 +121,9 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).toContain('(Authenticated sender: anna@fedi.test)');
   });
 
-  test('25 without anything', async () => {
+  test('25 without TLS and log-in', async () => {
     server.empty();
-    // A saved answer is taken back in the file, as a person does.
+    // A saved answer is removed from the file, as an administrator does.
     writeFileSync(join(site.folder, 'fedi.yaml'), site.read('fedi.yaml').replace(/^ {2}user: .*\n/m, ''));
     await change(smtp({ FEDI_MAIL_PORT: '25', FEDI_MAIL_SECURITY: 'none' }));
     expect(seen()).toContain(`accepted by ${MAIL_HOST}:25 for ${ADDRESS}`);
@@ -133,7 +133,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(server.inbox()).not.toMatch(/using TLSv1/);
   });
 
-  test('a wrong password, in the wrong mode, is told of by apply; the next run tries again', async () => {
+  test('apply reports a wrong password and a wrong mode; the next run tries again', async () => {
     server.empty();
     await change(smtp({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'tls', ...LOGIN }));
     expect(prior.code).toBe(5);
@@ -147,13 +147,13 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
     expect(seen()).toContain(`rejected the log-in of ${MAIL_USER}`);
     expect(`${prior.stdout}${prior.stderr}`).not.toContain('half');
     expect(subjects()).toEqual([]);
-    // Nothing was sent yet, so `prove` sends without being asked.
+    // Nothing was sent yet, so `prove` sends without a flag.
     const again = await tool(['prove', '--dir', site.folder, '--json'], { env: base });
     expect(again.code).toBe(5);
     expect(proof(again)).toMatchObject({ ok: false });
   });
 
-  test('what each refusal is called in net-smtp, and what we say', () => {
+  test('each refusal: the error of net-smtp, and our message', () => {
     const port = (number: number): Partial<SmtpSettings> => ({ port: number });
     const cases: readonly (readonly [Partial<SmtpSettings>, string])[] = [
       [{}, 'accepted by'],
@@ -174,7 +174,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       from: 'notifications@fedi.test',
       ...more,
     }));
-    // One Rails for all of them: its start takes longer than they do.
+    // One Rails process for all of them: its start takes longest.
     const settings = mails.map(({ host, port: number, security, user, from }) => ({
       address: host,
       port: number,
@@ -208,7 +208,7 @@ end
     );
     const lines = stdout.split('\n').filter((line) => line.startsWith('{"'));
     expect(lines, stderr).toHaveLength(cases.length);
-    const said = lines.map((line, i) => {
+    const printed = lines.map((line, i) => {
       try {
         return mailEvidence(
           mails[i] as SmtpSettings,
@@ -219,6 +219,6 @@ end
         return (error as Error).message;
       }
     });
-    expect(said).toEqual(cases.map(([, words]) => expect.stringContaining(words)));
+    expect(printed).toEqual(cases.map(([, words]) => expect.stringContaining(words)));
   });
 });

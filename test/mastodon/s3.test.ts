@@ -1,4 +1,4 @@
-/** Mastodon with its media in a bucket: the real SDK uploads to a server that checks signatures; every refusal has its words. */
+/** Mastodon with its media in a bucket: the real SDK uploads to a server that checks signatures; every refusal has its own message. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const CONFIG: S3Config = {
   region: 'eu-test-1',
   keys: { AKIATEST: { secret: SECRET } },
   buckets: {
-    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    // Each object has a public ACL; checksums of newer SDKs are refused, as by older servers.
     media: { cors: '*', checksums: false },
     // Public by a policy, no ACLs.
     policy: { cors: '*', acl: false, public: true },
@@ -39,7 +39,7 @@ const env: NodeJS.ProcessEnv = {
 };
 afterAll(() => site.remove());
 
-/** The provider: behind the site's own ingress, under names that the site's containers and the receipt find there. */
+/** The provider: behind the site's own ingress, under names that the site's containers and the receipt resolve to it. */
 function addProvider(): void {
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   writeFileSync(
@@ -68,12 +68,12 @@ https://media.fedi.test {
   );
 }
 
-/** What the provider was asked since the last time. */
-let told = 0;
-function asked(): S3Line[] {
+/** Requests to the provider since the last call. */
+let readLines = 0;
+function newRequests(): S3Line[] {
   const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
-  const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
-  told = lines.length;
+  const fresh = lines.slice(readLines).map((line) => JSON.parse(line) as S3Line);
+  readLines = lines.length;
   return fresh;
 }
 
@@ -90,7 +90,7 @@ const variables = (): string[] =>
     .filter((line) => /^(S3|AWS)_/.test(line));
 
 describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
-  test('the first run: proven bucket, picture in it', async () => {
+  test('the first run: a proven bucket with a picture', async () => {
     addProvider();
     const run = await site.apply([], { env });
     expect(proof(run, 'storage')).toMatchObject({ ok: true });
@@ -103,8 +103,8 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
     expect(String(proof(run, 'upload')['seen'])).toContain(
       'https://objects.fedi.test/media/media_attachments/',
     );
-    // Mastodon's own SDK, not only our proof.
-    const uploads = asked().filter(
+    // With Mastodon's own SDK, not only with our proof.
+    const uploads = newRequests().filter(
       ({ method, path }) => method === 'PUT' && path.includes('/media_attachments/'),
     );
     expect(uploads.length).toBeGreaterThan(1);
@@ -118,9 +118,9 @@ describe.sequential('media in a bucket', { timeout: PATIENCE_MS }, () => {
   });
 
   test.skipIf(!isOfficial)(
-    'a long sound: sent in parts, read back and made smaller by Sidekiq, deleted',
+    'a long sound file: uploaded in parts, read and compressed by Sidekiq, deleted',
     () => {
-      // As an upload by the API does it: stored as it came, the rest is Sidekiq's.
+      // Like an upload by the API: stored as received, then processed by Sidekiq.
       const script = `
 path = '/tmp/long.wav'
 system('ffmpeg', '-y', '-loglevel', 'error', '-f', 'lavfi', '-i', 'sine=frequency=440:duration=190', '-ar', '44100', '-ac', '1', path, exception: true)
@@ -129,7 +129,7 @@ sleep 0.25 until %w(complete failed).include?(media.reload.processing)
 puts JSON.generate(size: File.size(path), state: media.processing, url: media.file.url)
 media.destroy!
 `;
-      asked();
+      newRequests();
       const { stdout, stderr, status } = spawnSync(
         'docker',
         ['exec', '--interactive', `${site.name}-mastodon_web-1`, 'bundle', 'exec', 'rails', 'runner', '-'],
@@ -141,19 +141,19 @@ media.destroy!
         state: 'complete',
         url: expect.stringMatching(/^https:\/\/objects\.fedi\.test\/media\/.*\.mp3$/),
       });
-      const lines = asked();
+      const lines = newRequests();
       expect(lines.filter(({ code }) => code !== undefined)).toEqual([]);
       const whole = (method: string): S3Line[] =>
         lines.filter((one) => one.method === method && /\/original\/[^?]+$/.test(one.path));
       expect(lines.filter(({ path }) => path.includes('partNumber=')).length).toBeGreaterThan(2);
-      // The first is in parts; the smaller one comes from Sidekiq, which had to read the first.
+      // The first is uploaded in parts; Sidekiq reads it and uploads the smaller one.
       expect(whole('GET').length).toBeGreaterThan(0);
       expect(whole('PUT').length).toBeGreaterThan(0);
       expect(whole('DELETE').length).toBeGreaterThan(0);
     },
   );
 
-  test.skipIf(!isOfficial)('why the SDK is told to leave its checksums out', () => {
+  test.skipIf(!isOfficial)('why checksums are disabled in the SDK', () => {
     const put = (bucket: string, mode: string): string => {
       const script = `
 require 'aws-sdk-s3'
@@ -174,11 +174,11 @@ end
       );
       return stdout.trim();
     };
-    asked();
+    newRequests();
     expect(put('policy', 'when_supported')).toBe('stored');
     expect(put('media', 'when_supported')).toBe('Aws::S3::Errors::NotImplemented');
     expect(put('media', 'when_required')).toBe('stored');
-    const lines = asked();
+    const lines = newRequests();
     expect(lines.at(0)).toMatchObject({
       status: 200,
       sums: expect.arrayContaining(['x-amz-checksum-crc32']),
@@ -190,9 +190,9 @@ end
     expect(lines.at(-1)).toMatchObject({ status: 200, sums: [] });
   });
 
-  test('another bucket, public by policy, under a name of its own: only what uses it is made anew', async () => {
+  test('another bucket, public by policy, with its own domain: recreates only services that use it', async () => {
     const before = site.containers();
-    asked();
+    newRequests();
     const run = await site.apply([], {
       env: {
         ...env,
@@ -208,18 +208,18 @@ end
     expect(renewed).toEqual(expect.arrayContaining(['mastodon_sidekiq', 'mastodon_web']));
     for (const service of ['mastodon_db', 'mastodon_valkey', 'caddy', 's3', 'mastodon_assets'])
       expect(renewed).not.toContain(service);
-    // What was uploaded to this host before is still served from here.
+    // Earlier uploads on this host are still served from here.
     expect(site.read('compose.yaml')).toContain('mastodon_system:/opt/mastodon/public/system');
     if (!isOfficial) return;
     expect(failed(run)).toEqual([]);
     expect(String(proof(run, 'upload')['seen'])).toContain('https://media.fedi.test/media_attachments/');
     const page = await client(site.bind, site.read('trust/root.crt'))(`https://${site.domain}/about`);
     expect(String(page.headers['content-security-policy'])).toContain('https://media.fedi.test');
-    for (const { acl, status } of asked().filter(({ method }) => method === 'PUT'))
+    for (const { acl, status } of newRequests().filter(({ method }) => method === 'PUT'))
       expect({ acl, status }).toEqual({ acl: undefined, status: 200 });
   });
 
-  test('a wrong secret key is said in words, and nothing is written', async () => {
+  test('reports a wrong secret key, and writes nothing', async () => {
     const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
     const run = await site.apply(['--mastodon-s3-secret-key-file', '-'], { env, stdin: 'not-the-secret\n' });
     expect(run.code).toBe(2);
@@ -229,7 +229,7 @@ end
     expect(`${run.stdout}${run.stderr}`).not.toContain('not-the-secret');
   });
 
-  test('a provider that is gone later is said by prove', async () => {
+  test('prove reports a provider that disappeared', async () => {
     docker('stop', '--time', '1', `${site.name}-s3-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(run.code).toBe(5);

@@ -1,4 +1,4 @@
-/** Mastodon from nothing to the receipt, every way of coming back, and its own tool, on the real engine. */
+/** Mastodon from an empty directory to the receipt, all kinds of later runs, and its own tool, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -16,7 +16,7 @@ const PATIENCE_MS = 30 * 60_000;
 const site = mastodonSite('mastodon', 71);
 afterAll(() => site.remove());
 
-/** As a person would run it on a site that exists: nothing but the directory is given. */
+/** As an administrator runs it on an existing site: with the directory only. */
 const again = (...words: string[]): Promise<Run> =>
   tool(['apply', '--dir', site.folder, '--json', ...words], { env: environment() });
 const prove = (): Promise<Run> => tool(['prove', '--dir', site.folder, '--json'], { env: environment() });
@@ -32,7 +32,7 @@ function expectProven(run: Run): void {
 const expectUnchanged = (run: Run): void =>
   expect([run.stderr, run.events.map(({ event }) => event)]).toEqual(['', ['begin', 'unchanged', 'end']]);
 
-/** Refused in words that say what to do, and neither a file nor a container is another one afterwards. */
+/** Expects a refusal that says what to do, and unchanged files and containers. */
 async function expectRefused(run: () => Promise<Run>, code: number, ...words: RegExp[]): Promise<void> {
   const before = [snapshot(site.folder), site.containers()];
   const { code: found, stderr } = await run();
@@ -57,7 +57,7 @@ async function withFile(path: string, text: string | undefined, work: () => Prom
 describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
   let password = '';
 
-  test('the first run ends with a receipt, and says the password once', async () => {
+  test('the first run ends with a receipt, and shows the password once', async () => {
     const run = await site.apply();
     expectProven(run);
     expect(run.events.at(-1)).toMatchObject({ event: 'end', proven: true });
@@ -73,7 +73,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       'streaming',
       'tidy',
     ]);
-    // Before anybody else logs in: the receipt has left nothing behind.
+    // Before any other log-in: the receipt must have left nothing.
     for (const what of [
       'statuses where deleted_at is null',
       'session_activations',
@@ -86,16 +86,16 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(password).toMatch(/^[0-9a-f]{32}$/);
     expect(await mastodonLogsIn(site, password)).toBe(true);
     expect(await mastodonLogsIn(site, 'another one')).toBe(false);
-    // Of all secrets only this one is ever said.
-    const said = `${run.stdout}${run.stderr}`;
+    // This is the only secret that is printed.
+    const printed = `${run.stdout}${run.stderr}`;
     for (const [name, { value }] of Object.entries(secretsOf(site.folder)))
-      if (name !== 'mastodon.admin') expect([name, said.includes(value)]).toEqual([name, false]);
+      if (name !== 'mastodon.admin') expect([name, printed.includes(value)]).toEqual([name, false]);
     expect(leftovers(site.folder)).toEqual([]);
   });
 
-  test('its containers keep to the policy', () => expectPolicy(site));
+  test('its containers follow the policy', () => expectPolicy(site));
 
-  test('the owner is one, confirmed and approved; the settings are made', () => {
+  test('the owner has the role, confirmed and approved; the settings are saved', () => {
     expect(accountsIn(site)).toEqual(['anna']);
     expect(
       sqlIn(
@@ -111,7 +111,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     ).toBe('1');
   });
 
-  test('the second run does nothing at all', async () => {
+  test('the second run does nothing', async () => {
     const before = [snapshot(site.folder), site.containers()];
     expectUnchanged(await site.apply());
     expectUnchanged(await again());
@@ -120,7 +120,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect([plan.code, plan.stdout]).toEqual([0, 'Nothing to change.\n']);
   });
 
-  test('no password is in the arguments of a process, and only Caddy is on a port of this host', () => {
+  test('no process has a password in its arguments, and only Caddy listens on this host', () => {
     const secrets = Object.values(secretsOf(site.folder)).map(({ value }) => value);
     for (const [service, id] of Object.entries(site.containers())) {
       const [running = '', ports = ''] = docker(
@@ -136,7 +136,7 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     }
   });
 
-  test('database and Valkey have no way out, and nobody else a way in without the password', () => {
+  test('database and Valkey reach no network, and require a password', () => {
     const network = docker('network', 'inspect', '--format', '{{.Internal}}', `${site.name}_mastodon_data`);
     expect(network).toBe('true');
     const networks = (service: string): string =>
@@ -159,14 +159,14 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     ).toContain('password authentication failed');
   });
 
-  test('what is for inside is not to be had from outside', async () => {
+  test('internal paths are not reachable from outside', async () => {
     const http = client(site.bind, site.read('trust/root.crt'));
     for (const path of ['/health', '/metrics', '/api/v1/streaming/health', '/system/', '/packs/'])
       expect([path, (await http(`https://${site.domain}${path}`)).status]).toEqual([path, 404]);
   });
 
-  test('Sidekiq split: three processes hear all queues, one of them the scheduler; and back to one', async () => {
-    const hear = (): string[] =>
+  test('Sidekiq split: three processes serve all queues, one has the scheduler; and back to one', async () => {
+    const queuesOfProcesses = (): string[] =>
       execFileSync(
         'docker',
         [
@@ -176,13 +176,13 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
           ...'bundle exec rails runner -'.split(' '),
         ],
         {
-          input: "Sidekiq::ProcessSet.new.each { |one| puts 'hears ' + one['queues'].uniq.sort.join(' ') }",
+          input: "Sidekiq::ProcessSet.new.each { |one| puts 'queues ' + one['queues'].uniq.sort.join(' ') }",
           encoding: 'utf8',
           stdio: ['pipe', 'pipe', 'ignore'],
         },
       )
         .split('\n')
-        .filter((line) => line.startsWith('hears '))
+        .filter((line) => line.startsWith('queues '))
         .toSorted();
     const before = site.containers();
     expectProven(await again('--mastodon-sidekiq', 'split'));
@@ -195,13 +195,17 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
     expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
       'mastodon_sidekiq',
     ]);
-    expect(hear()).toEqual(['hears default fasp ingress mailers', 'hears pull push', 'hears scheduler']);
+    expect(queuesOfProcesses()).toEqual([
+      'queues default fasp ingress mailers',
+      'queues pull push',
+      'queues scheduler',
+    ]);
     expectProven(await again('--mastodon-sidekiq', 'one'));
     expect(Object.keys(site.containers()).toSorted()).toEqual(Object.keys(before).toSorted());
-    expect(hear()).toEqual(['hears default fasp ingress mailers pull push scheduler']);
+    expect(queuesOfProcesses()).toEqual(['queues default fasp ingress mailers pull push scheduler']);
   });
 
-  test('every process ends when it is told to, before Docker kills it', () => {
+  test('every process ends on SIGTERM, before Docker kills it', () => {
     compose('stop');
     for (const [service, id] of Object.entries(site.containers()))
       expect([service, docker('inspect', '--format', '{{.State.ExitCode}}', id)]).not.toEqual([
@@ -210,12 +214,12 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       ]);
   });
 
-  test('docker compose works without us', async () => {
+  test('`docker compose` works without fedi-setup', async () => {
     compose('down');
     expect(site.containers()).toEqual({});
     compose('up', '--detach', '--wait', '--quiet-pull');
     expectProven(await prove());
-    // The password is still the owner's own.
+    // The owner's password is unchanged.
     expect(await mastodonLogsIn(site, password)).toBe(true);
     expectUnchanged(await again());
   });
@@ -225,26 +229,26 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
   const tootctl = (words: readonly string[], stdin = ''): Promise<Run> =>
     tool(['--dir', site.folder, 'tootctl', ...words], { env: environment(), stdin });
 
-  test('what it prints can be piped, and nothing else is printed', async () => {
+  test('its output can be piped, and nothing else is printed', async () => {
     const { code, stdout, stderr } = await tootctl(['version']);
     expect([code, stdout.trim(), stderr]).toEqual([0, expect.stringMatching(/^4\.\d+\.\d+\S*$/), '']);
   });
 
-  test('its exit code is ours, its error stream ours', async () => {
+  test('its exit code and standard error are passed on', async () => {
     const { code, stdout, stderr } = await tootctl(['accounts', 'modify', 'nobody', '--reset-password']);
     expect([code, stdout, stderr.trim()]).toEqual([1, '', 'No user with such username']);
   });
 
   const ODD = `it's "two" words, $HOME \`id\` $(id) \\ * ; & | < > é #`;
-  test('quotes, spaces and dollars arrive as they were given', async () => {
+  test('quotes, spaces and dollars arrive unchanged', async () => {
     const { code, stderr } = await tootctl([ODD]);
     expect(code).toBe(1);
-    // Thor names the word it does not know as Ruby writes it.
+    // Thor prints the unknown word in Ruby's syntax.
     const [, quoted = ''] = /Could not find command (".*")\./.exec(stderr) ?? [];
     expect(quoted.replaceAll(/\\(.)/g, '$1')).toBe(`"${ODD}"`);
   });
 
-  test('flags behind its name are its own', async () => {
+  test('flags after its name are passed to it', async () => {
     expect((await tootctl(['--version'])).stdout).toMatch(/^4\.\d+\.\d+/);
     const { code, stdout } = await tootctl(['accounts', 'create', '--help']);
     expect([code, stdout]).toEqual([0, expect.stringContaining('accounts create')]);
@@ -257,16 +261,16 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
     expect([right.code, right.stderr]).toEqual([1, expect.stringContaining('Operation cancelled.')]);
   });
 
-  test('in the middle of a pipe, as a person writes it', () => {
+  test('in the middle of a pipe', () => {
     const line = `printf 'other.example\\n' | "$TOOL" --dir "$DIR" tootctl self-destruct 2>&1 >/dev/null | grep -c 'Domains do not match'`;
-    const said = execFileSync('sh', ['-c', line], {
+    const printed = execFileSync('sh', ['-c', line], {
       env: { ...environment(), TOOL: inject('tool'), DIR: site.folder },
       encoding: 'utf8',
     });
-    expect(said).toBe('1\n');
+    expect(printed).toBe('1\n');
   });
 
-  test('when web is down too', async () => {
+  test('also when web is down', async () => {
     compose('stop', 'mastodon_web');
     try {
       const ids = site.containers();
@@ -280,7 +284,7 @@ describe.sequential('fedi-setup tootctl …', { timeout: PATIENCE_MS }, () => {
       ]);
       const piped = await tootctl(['self-destruct'], `${site.domain}\nno\n`);
       expect([piped.code, piped.stderr]).toEqual([1, expect.stringContaining('Operation cancelled.')]);
-      // The container that it needed is gone again, and web is as it was left.
+      // The one-shot container is removed again, and web is still stopped.
       expect(site.containers()).toEqual(ids);
       expect(docker('inspect', '--format', '{{.State.Running}}', ids['mastodon_web'] ?? '')).toBe('false');
     } finally {
@@ -303,7 +307,7 @@ describe.sequential('fedi-setup user', { timeout: PATIENCE_MS }, () => {
       `select coalesce(r.name, '-'), u.disabled, u.approved, u.confirmed_at is not null from users u left join user_roles r on r.id = u.role_id where u.email = '${EMAIL}'`,
     );
 
-  test('adds an account that can log in, and says why it adds none', async () => {
+  test('adds an account that can log in, and explains a refusal', async () => {
     const run = await user(['add', 'berta', '--email', EMAIL, '--role', 'moderator']);
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(berta()).toBe('Moderator|f|t|t');
@@ -348,7 +352,7 @@ describe.sequential('fedi-setup user', { timeout: PATIENCE_MS }, () => {
     ]);
   });
 
-  test('the owner stays the owner, and the receipt has the new password', async () => {
+  test('the owner keeps the role, and the receipt uses the new password', async () => {
     await expectRefused(() => user(['disable', 'anna']), 3, /anna owns this server/);
     const run = await user(['password', 'anna']);
     expect(await mastodonLogsIn(site, shown(run))).toBe(true);
@@ -356,7 +360,7 @@ describe.sequential('fedi-setup user', { timeout: PATIENCE_MS }, () => {
   });
 });
 
-describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
+describe.sequential('refusals', { timeout: PATIENCE_MS }, () => {
   test('another domain over the same data: exit 3', async () => {
     await expectRefused(
       () => site.apply([], { env: { ...site.env, FEDI_MASTODON_DOMAIN: 'other.fedi.test' } }),
@@ -381,14 +385,14 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
     },
   );
 
-  test('secrets.json lost: exit 3, and what to do', async () => {
+  test('a lost secrets.json: exit 3, and what to do', async () => {
     await withFile('secrets.json', undefined, () =>
       expectRefused(() => again(), 3, /Restore the secrets\.json of this site from a backup/),
     );
     expectUnchanged(await again());
   });
 
-  test('an image that is not the locked one: exit 3; one that cannot be had: exit 4', async () => {
+  test('an image that is not the locked one: exit 3; an unavailable one: exit 4', async () => {
     const lock = site.read('images.lock.yaml');
     const entry = /^mastodon:\n(?: {2}.*\n)+/m.exec(lock)?.[0] ?? '';
     expect(entry).toMatch(/sha256:[0-9a-f]{64}/);
@@ -414,7 +418,7 @@ describe.sequential('what is refused', { timeout: PATIENCE_MS }, () => {
 });
 
 describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
-  test('export writes all of them into one file, readable by its owner only, never over another', async () => {
+  test('export writes all secrets to one file, readable by its owner only, and overwrites none', async () => {
     const path = join(dirname(site.folder), 'recovery.json');
     const run = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
     expect([run.code, run.stderr]).toEqual([0, expect.stringContaining('readable by you only')]);
@@ -437,7 +441,7 @@ describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
     const twice = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
     expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining('already exists')]);
 
-    // Lost, and put back: the site is the same one.
+    // Restored: the site is the same.
     renameSync(inSite('secrets.json'), inSite('secrets.lost'));
     try {
       await expectRefused(() => again(), 3, /secrets\.json/);
@@ -453,7 +457,7 @@ describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
 describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
   const volume = `${site.name}_mastodon_valkey`;
 
-  test('emptied behind its back: the next run proves the site', async () => {
+  test('emptied meanwhile: the next run proves the site', async () => {
     compose('kill', 'mastodon_valkey');
     docker(
       'run',
@@ -470,20 +474,20 @@ describe.sequential('Valkey’s data', { timeout: PATIENCE_MS }, () => {
     expect(accountsIn(site)).toEqual(['anna', 'berta']);
   });
 
-  test('the volume gone: Compose alone brings the site up, and it proves itself', async () => {
+  test('the volume removed: Compose alone starts the site, and it is proven', async () => {
     const before = site.containers();
     compose('rm', '--stop', '--force', 'mastodon_valkey');
     docker('volume', 'rm', volume);
     compose('up', '--detach', '--wait');
     expectProven(await prove());
-    // The one that lost its data is the only one that was made anew.
+    // Only the container that lost its data was recreated.
     const after = site.containers();
     expect(after['mastodon_db']).toBe(before['mastodon_db']);
     expectUnchanged(await again());
   });
 });
 
-describe.sequential('the end', { timeout: PATIENCE_MS }, () => {
+describe.sequential('uninstall', { timeout: PATIENCE_MS }, () => {
   test('uninstall --data leaves nothing', async () => {
     const gone = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], {
       env: environment(),

@@ -1,4 +1,4 @@
-/** Mastodon with its pages on another domain than its handles, for one person alone: both doors, and what leads to which. */
+/** A single-user Mastodon with a separate web domain: both domains, and the redirects between them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
@@ -23,8 +23,8 @@ beforeAll(async () => {
   http = client(site.bind, site.read('trust/root.crt'));
 }, PATIENCE_MS);
 
-describe.sequential('handles here, pages there', { timeout: PATIENCE_MS }, () => {
-  test('handles are of the one domain, all addresses of the other', async () => {
+describe.sequential('a separate web domain', { timeout: PATIENCE_MS }, () => {
+  test('handles have the first domain, all URLs the web domain', async () => {
     const found = await http(`https://${WEB}/.well-known/webfinger?resource=acct:anna@${site.domain}`);
     expect(found.status).toBe(200);
     const { subject, links } = found.json<{ subject: string; links: { rel: string; href?: string }[] }>();
@@ -42,7 +42,7 @@ describe.sequential('handles here, pages there', { timeout: PATIENCE_MS }, () =>
     '/.well-known/webfinger?resource=acct:anna@x',
     '/.well-known/host-meta',
     '/.well-known/nodeinfo',
-  ])('%s is led on for good, for scripts of other pages too', async (path) => {
+  ])('%s is redirected permanently, also for scripts of other pages', async (path) => {
     const reply = await http(`https://${site.domain}${path}`);
     expect([reply.status, reply.headers['location'], reply.headers['access-control-allow-origin']]).toEqual([
       301,
@@ -51,13 +51,13 @@ describe.sequential('handles here, pages there', { timeout: PATIENCE_MS }, () =>
     ]);
   });
 
-  test('a person who types the domain of the handles comes to the pages', async () => {
+  test('the handle domain redirects to the pages', async () => {
     const reply = await http(`https://${site.domain}/@anna`);
     expect([reply.status, reply.headers['location']]).toEqual([302, `https://${WEB}/@anna`]);
     expect((await http(`http://${site.domain}/`)).headers['location']).toBe(`https://${site.domain}/`);
   });
 
-  test('another domain for the pages, or none, is refused: it is in every address', async () => {
+  test('refuses another web domain, or none: every URL contains it', async () => {
     for (const [web, words] of [
       ['pages.fedi.test', /This site uses .*web\.fedi\.test; the answers now say .*pages\.fedi\.test/],
       [site.domain, /This site uses .*web\.fedi\.test; the answers now say/],

@@ -1,4 +1,4 @@
-/** Mastodon, Pixelfed and snac behind one Caddy: each proven, none in the way of another, more and less of them. */
+/** Mastodon, Pixelfed and snac behind one Caddy: each is proven, isolated from the others, added and removed. */
 import { execFileSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
@@ -18,7 +18,7 @@ afterAll(() => site.remove());
 
 const command = (...words: string[]): Promise<Run> =>
   tool([...words, '--dir', site.folder, '--json'], { env });
-/** App → what its receipt found wrong. */
+/** App → failed proofs of its receipt. */
 const open = (run: Run): Record<string, unknown[]> => {
   const apps: Record<string, unknown[]> = {};
   for (const { event, app, id, ok, seen } of run.events)
@@ -28,14 +28,14 @@ const open = (run: Run): Record<string, unknown[]> => {
 const own = (prefix: string): Record<string, string> =>
   Object.fromEntries(Object.entries(site.containers()).filter(([name]) => name.startsWith(prefix)));
 
-/** SIGKILL as soon as an event comes. */
+/** SIGKILL at an event. */
 const killedAt = (when: (event: Run['events'][number]) => boolean, ...words: string[]): Promise<Run> =>
   tool([...words, '--dir', site.folder, '--json'], {
     env,
     onEvent: (event, child) => void (when(event) && child.kill('SIGKILL')),
   });
 const ALL = { snac: [], mastodon: [], pixelfed: [] };
-const untouched = async (work: () => Promise<unknown>): Promise<void> => {
+const keepsContainers = async (work: () => Promise<unknown>): Promise<void> => {
   const others = (): Record<string, string> => ({ ...own('mastodon'), ...own('snac') });
   const before = others();
   await work();
@@ -47,18 +47,18 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     ['one domain for two of them', ['--pixelfed-domain', 'social.fedi.test'], 'Each needs its own'],
     ['pages where another’s handles are', ['--mastodon-web-domain', 'pix.fedi.test'], 'Each needs its own'],
     [
-      'pages where another’s handles are, in capitals',
+      'a web domain that is another app’s domain, in capitals',
       ['--mastodon-web-domain', 'PIX.fedi.test'],
       'Each needs its own',
     ],
-  ])('%s is refused', async (_, words, said) => {
+  ])('refuses %s', async (_, words, expected) => {
     const run = await tool(['apply', '--dir', site.folder, '--apps', 'mastodon,pixelfed', ...words], { env });
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
     expect(site.containers()).toEqual({});
   });
 
-  test('all three at once: three receipts, three passwords, and how each finds the others', async () => {
+  test('all three at once: three receipts, three passwords, and the addresses of the peers', async () => {
     const run = await command('apply', '--apps', 'snac,mastodon,pixelfed');
     expect(run.stderr).toBe('');
     expect(open(run)).toEqual(ALL);
@@ -80,7 +80,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('databases, queues and servers are out of each other’s reach', () => {
+  test('databases, queues and servers cannot reach each other', () => {
     const reach = (from: string, host: string): boolean => {
       try {
         docker('exec', site.containers()[from] ?? 'none', 'getent', 'hosts', host);
@@ -104,7 +104,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     ['pixelfed', ['pixelfed_db', 'pixelfed_web']],
     ['mastodon', ['mastodon_db']],
     ['snac', ['snac']],
-  ] as const)('%s broken: the others are proven, and it comes back', async (app, services) => {
+  ] as const)('%s is broken: the others are proven, and it recovers', async (app, services) => {
     docker('stop', ...services.map((service) => `${site.name}-${service}-1`));
     const run = await command('prove');
     expect(run.code).toBe(5);
@@ -112,7 +112,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(open(await command('apply'))).toEqual(ALL);
   });
 
-  test('docker compose works without us', async () => {
+  test('`docker compose` works without fedi-setup', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
     await composeUp(site);
@@ -121,8 +121,8 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
     expect(run.code).toBe(0);
   });
 
-  test('Pixelfed is removed, with a kill in between: its data stay, the others keep their containers', () =>
-    untouched(async () => {
+  test('removes Pixelfed, with a kill in between: its data stay, the others keep their containers', () =>
+    keepsContainers(async () => {
       const words = ['remove', 'pixelfed', '--confirm', 'pixelfed'];
       const killed = await killedAt(
         ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
@@ -136,8 +136,8 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect(open(run)).toEqual({ snac: [], mastodon: [] });
     }));
 
-  test('and added again, with a kill in between: it is what it was', () =>
-    untouched(async () => {
+  test('adds it again, with a kill in between: the same server', () =>
+    keepsContainers(async () => {
       const killed = await killedAt(
         ({ event, id, state }) => event === 'step' && id === 'up' && state === 'start',
         'add',
@@ -147,14 +147,14 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       const run = await command('add', 'pixelfed');
       expect(run.code, run.stderr).toBe(0);
       expect(open(run)).toEqual(ALL);
-      // The account is the one from before: nothing is made, no password shown.
+      // The account is the earlier one: none is created, no password is shown.
       expect(run.events.filter(({ event, id }) => event === 'act' && id === 'pixelfed.admin')).toEqual([]);
       expect(run.events.filter(({ event }) => event === 'admin')).toEqual([]);
       expect((await command('add', 'pixelfed')).stderr).toContain('This site already runs Pixelfed.');
     }));
 
-  test('removed, and its data later', () =>
-    untouched(async () => {
+  test('removes it, and its data later', () =>
+    keepsContainers(async () => {
       expect((await command('remove', 'pixelfed', '--confirm', 'pixelfed')).code).toBe(0);
       const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed');
       expect(run.code, run.stderr).toBe(0);
@@ -163,8 +163,8 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('snac')]);
     }));
 
-  test('added anew: proven with its password', () =>
-    untouched(async () => {
+  test('adds it as new: proven with its password', () =>
+    keepsContainers(async () => {
       const run = await command('add', 'pixelfed');
       expect(run.stderr).toBe('');
       expect(open(run)).toEqual(ALL);
@@ -175,7 +175,7 @@ describe.sequential('three apps on one host', { timeout: PATIENCE_MS }, () => {
       expect(login?.['title']).toContain('as in a browser');
     }));
 
-  test('health checks that Docker ends do no harm in any service', async () => {
+  test('a health check ended by Docker does no harm in any service', async () => {
     await expectTimeoutsAreHarmless(site);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * What our stack takes for granted about Pixelfed's image, as one table: shape, entry point, commands with their words and
- * exit codes (those that lie too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
+ * What our stack assumes about Pixelfed's image, as one table: files, entry point, commands with their output and
+ * exit codes (wrong ones too), endpoints, jobs. It runs on the official image where it is loaded and on the stand-in
  * otherwise (PIXELFED_IMAGES=stand-in forces that), so that neither we nor the stand-in drifts from the original.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ const PASSWORD = 'a password of the tests';
 const JSON_LD = { Accept: 'application/activity+json' };
 const JSON_ONLY = { Accept: 'application/json' };
 
-/** What earlier rows leave for later ones. */
+/** Values that earlier rows pass to later ones. */
 const left = { client: { client_id: '', client_secret: '' }, code: '', token: '', media: '', status: '' };
 
 const artisan = (line: string, wanted: Wanted, service = 'pixelfed_web'): Row => [
@@ -42,15 +42,15 @@ const script = (text: string, values: Record<string, string | number> = {}): End
 const answers = answersOf(on.web);
 
 /** Exceptions without a status of their own are 500 in JSON, up to 0.12 at least. */
-const expectRefusal = (reply: Reply, status: number, says: RegExp): void => {
+const expectRefusal = (reply: Reply, status: number, message: RegExp): void => {
   expect([status, 500]).toContain(reply.status);
-  expect(reply.text()).toMatch(says);
+  expect(reply.text()).toMatch(message);
 };
 const UNKNOWN = /Unauthenticated/;
 
 const bearer = (): Record<string, string> => ({ ...JSON_ONLY, Authorization: `Bearer ${left.token}` });
 
-/** A browser whose addresses lead to web itself. */
+/** A browser that resolves all names to web itself. */
 const browser = new Browser(
   (async (url: string, options?: RequestOptions) =>
     on.web(new URL(url).pathname + new URL(url).search, options)) as Client,
@@ -69,7 +69,7 @@ const upload = (name: string, type: string, content: Buffer): Promise<Reply> =>
 const inside = (line: string): string =>
   on.alone(['sh', '-c', line], {}).stdout.trim().split('\n').at(-1) ?? '';
 const CREATE = `$code = $kernel->call('user:create', $values);
-echo json_encode(['code' => $code, 'said' => $kernel->output()]), PHP_EOL;`;
+echo json_encode(['code' => $code, 'output' => $kernel->output()]), PHP_EOL;`;
 const create = (name: string, more: Record<string, string> = {}): Ended =>
   script(CREATE, {
     '--name': name,
@@ -87,20 +87,20 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ['which is 33:33', () => expect(inside('echo $(id -u):$(id -g)')).toBe('33:33')],
     ['works in /var/www/html', () => expect(on.inspect().WorkingDir).toBe('/var/www/html')],
     [
-      'has its base’s entry point',
+      'has the entry point of its base image',
       () => expect(on.inspect().Entrypoint).toEqual(['docker-php-serversideup-entrypoint']),
     ],
     [
-      'starts FrankenPHP by itself',
+      'starts FrankenPHP by default',
       () => expect(on.inspect().Cmd.slice(0, 2)).toEqual(['frankenphp', 'run']),
     ],
     ['exposes 8080', () => expect(Object.keys(on.inspect().ExposedPorts)).toContain('8080/tcp')],
     [
-      'has a health check that asks a web server',
+      'has a health check that requests a page',
       () => expect(on.inspect().Healthcheck?.Test.join(' ')).toMatch(/curl/),
     ],
     [
-      'has what checks and steps call',
+      'has the programs of checks and steps',
       () =>
         expect(
           on
@@ -118,14 +118,14 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ).toEqual(['curl', 'php', 'test', 'stat', 'mkdir', 'healthcheck-horizon', 'healthcheck-schedule']),
     ],
     [
-      'has the extensions that we call',
+      'has the extensions that we use',
       () =>
         expect(on.alone(['php', '-m'], {}).stdout.split('\n')).toEqual(
           expect.arrayContaining(['gd', 'pcntl', 'pdo_mysql', 'pdo_pgsql', 'redis', 'openssl']),
         ),
     ],
     [
-      'reads settings of PHP from a folder more, and has curl and DNS for them',
+      'reads PHP settings from one more directory, and has curl and DNS for them',
       () =>
         expect(
           inside(
@@ -134,11 +134,11 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ).toBe('/r curl dns'),
     ],
     [
-      'has a folder of certificates that OpenSSL finds one in by its hash',
+      'has a directory of certificates named by hash for OpenSSL',
       () => expect(inside('ls /etc/ssl/certs | grep -c "\\.0$" | grep -qv "^0$"; echo $?')).toBe('0'),
     ],
     [
-      'counts the addresses of a lab as public',
+      'treats the addresses of a lab as public',
       () =>
         expect(
           inside(
@@ -148,23 +148,20 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     ['has no .env', () => expect(inside('test -e .env; echo $?')).toBe('1')],
     [
-      'may write to storage and bootstrap/cache',
+      'can write to storage and bootstrap/cache',
       () => expect(inside('test -w storage -a -w bootstrap/cache; echo $?')).toBe('0'),
     ],
-    ['brings the cities', () => expect(inside('test -s storage/app/cities.json; echo $?')).toBe('0')],
+    ['contains the cities', () => expect(inside('test -s storage/app/cities.json; echo $?')).toBe('0')],
     [
-      'brings the folders of storage',
+      'contains the directories of storage',
       () => expect(inside('test -d storage/framework/views; echo $?')).toBe('0'),
     ],
   ],
 
   'the entry point': [
+    ['does nothing by default', () => expect(inside('test -e public/storage; echo $?')).toBe('1')],
     [
-      'does nothing of its own unless it is told to',
-      () => expect(inside('test -e public/storage; echo $?')).toBe('1'),
-    ],
-    [
-      'links, and makes the caches, for any command',
+      'creates links and caches for any command',
       () => {
         const { code, stdout } = on.alone(
           ['sh', '-c', 'test -L public/storage && test -s bootstrap/cache/config.php && echo both'],
@@ -197,17 +194,17 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       () =>
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'migrate', '--no-interaction']), {
           code: 1,
-          says: /production|cancel/i,
+          prints: /production|cancel/i,
         }),
     ],
-    artisan('migrate --force', { code: 0, says: /Nothing to migrate/ }),
-    artisan('migrate:status --pending', { code: 0, says: /No pending migrations/ }),
+    artisan('migrate --force', { code: 0, prints: /Nothing to migrate/ }),
+    artisan('migrate:status --pending', { code: 0, prints: /No pending migrations/ }),
     [
       'without a database `migrate --force` ends with 1',
       () => expectEnd(on.alone(['php', 'artisan', 'migrate', '--force']), { code: 1 }),
     ],
     [
-      'with a wrong password too',
+      'also with a wrong password',
       () =>
         expectEnd(
           on.alone(
@@ -222,11 +219,11 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
             },
             on.data,
           ),
-          { code: 1, says: /Access denied/ },
+          { code: 1, prints: /Access denied/ },
         ),
     ],
     [
-      'has the tables and columns that we ask',
+      'has the tables and columns that we query',
       () => {
         for (const [table, columns] of Object.entries({
           users: 'id, username, email, password, is_admin, email_verified_at, profile_id, last_active_at',
@@ -239,7 +236,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'counts clients in whole numbers from 1 on',
+      'numbers clients from 1',
       () =>
         expect(
           on.sql(
@@ -250,10 +247,13 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
   ],
 
   'commands of the first run': [
-    artisan('key:generate --show', { code: 0, says: /^base64:[A-Za-z0-9+/]{43}=$/m }),
-    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
-    artisan('instance:actor', { code: 0, says: /Instance actor succesfully generated/ }),
-    ['makes one actor however often', () => expect(on.sql('select count(*) from instance_actors')).toBe('1')],
+    artisan('key:generate --show', { code: 0, prints: /^base64:[A-Za-z0-9+/]{43}=$/m }),
+    artisan('instance:actor', { code: 0, prints: /Instance actor succesfully generated/ }),
+    artisan('instance:actor', { code: 0, prints: /Instance actor succesfully generated/ }),
+    [
+      'creates one actor, also when repeated',
+      () => expect(on.sql('select count(*) from instance_actors')).toBe('1'),
+    ],
     [
       '`import:cities` ends with 0 when the list is damaged, and imports nothing',
       () => {
@@ -262,7 +262,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         try {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'import:cities']), {
             code: 0,
-            says: /Invalid or corrupt/,
+            prints: /Invalid or corrupt/,
           });
           expect(on.sql('select count(*) from places')).toBe('0');
         } finally {
@@ -270,7 +270,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         }
       },
     ],
-    artisan('import:cities', { code: 0, says: /Successfully imported/ }),
+    artisan('import:cities', { code: 0, prints: /Successfully imported/ }),
     [
       'imports every city of the list',
       () =>
@@ -280,10 +280,10 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           ).stdout.trim(),
         ).toBe(on.sql('select count(*) from places')),
     ],
-    artisan('passport:keys', { code: 0, says: /generated/ }),
-    artisan('passport:keys', { code: 1, says: /already exist/ }),
+    artisan('passport:keys', { code: 0, prints: /generated/ }),
+    artisan('passport:keys', { code: 1, prints: /already exist/ }),
     [
-      'there is no personal client at first, by Passport’s own word',
+      'there is no personal client at first, as Passport reports',
       () =>
         expect(
           script(
@@ -293,17 +293,17 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     ],
     artisan('passport:client --personal --name=one --provider=users --no-interaction', {
       code: 0,
-      says: /created successfully/,
+      prints: /created successfully/,
     }),
     artisan('passport:client --personal --name=two --provider=users --no-interaction', { code: 0 }),
     [
-      'each call makes another one',
+      'each call creates another one',
       () => expect(on.sql('select count(*) from oauth_clients where personal_access_client')).toBe('2'),
     ],
-    artisan('no:such', { code: 1, says: /not defined|no commands/i }),
+    artisan('no:such', { code: 1, prints: /not defined|no commands/i }),
   ],
 
-  people: [
+  accounts: [
     [
       '`user:create` called from inside makes an admin',
       () => {
@@ -311,7 +311,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         expect(code).toBe(0);
         expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
           code: 0,
-          said: expect.stringContaining('Successfully created user!'),
+          output: expect.stringContaining('Successfully created user!'),
         });
         expect(
           on.sql(
@@ -328,16 +328,16 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a name that is taken: an error, and exit code 1',
+      'a used name: an error, and exit code 1',
       () =>
-        expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, says: /Duplicate entry/ }),
+        expectEnd(create('alice', { '--email': 'other@fedi.test' }), { code: 1, prints: /Duplicate entry/ }),
     ],
     [
-      'an account that was cut off before its profile is made anew by our step, and stays in the way without it',
+      'an account without a profile is created again by our step; otherwise it blocks the name',
       () => {
         create('clara');
         on.sql("update users set profile_id = null where username = 'clara'");
-        expectEnd(create('clara'), { code: 1, says: /Duplicate entry/ });
+        expectEnd(create('clara'), { code: 1, prints: /Duplicate entry/ });
         const step = pixelfedSteps({
           id: 'pixelfed',
           domain: DOMAIN,
@@ -345,7 +345,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
           email: 'clara@fedi.test',
         }).find(({ id }) => id === 'pixelfed.admin');
         const { argv, stdin } = (step as NonNullable<typeof step>).act as Command;
-        expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, says: /^New password: \S+$/m });
+        expectEnd(on.exec('pixelfed_web', argv, stdin), { code: 0, prints: /^New password: \S+$/m });
         expect(
           on.sql(
             "select count(*), sum(users.is_admin), sum(users.profile_id = profiles.id) from users join profiles on profiles.user_id = users.id where users.username = 'clara'",
@@ -353,9 +353,9 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ).toBe('1\t1\t1');
       },
     ],
-    ['reserved names are nobody’s business there', () => expect(create('support').code).toBe(0)],
+    ['it does not check reserved names', () => expect(create('support').code).toBe(0)],
     artisan('user:create --name=x', { code: 1 }),
-    artisan('user:show alice', { code: 0, says: /User ID:/ }),
+    artisan('user:show alice', { code: 0, prints: /User ID:/ }),
     artisan('user:show nobody', { code: 0 }),
     [
       '`user:admin` without a terminal changes nothing and ends with 0',
@@ -372,7 +372,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         const isAdmin = (answer: string): string => {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:admin', 'berta'], answer), {
             code: 0,
-            says: /Found username: berta/,
+            prints: /Found username: berta/,
           });
           return on.sql("select is_admin from users where username = 'berta'");
         };
@@ -385,7 +385,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         const state = (command: string, answer: string): string => {
           expectEnd(on.exec('pixelfed_web', ['php', 'artisan', command, 'berta'], answer), {
             code: 0,
-            says: /Found user, username: berta/,
+            prints: /Found user, username: berta/,
           });
           return on.sql(
             "select users.status, profiles.status from users join profiles on profiles.id = users.profile_id where users.username = 'berta'",
@@ -400,7 +400,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     ...['user:admin', 'user:suspend', 'user:unsuspend'].map((command) =>
-      artisan(`${command} nobody`, { code: 0, says: /Could not find any user with that username or id/ }),
+      artisan(`${command} nobody`, { code: 0, prints: /Could not find any user with that username or id/ }),
     ),
     [
       '`user:verifyemail` confirms an address',
@@ -408,14 +408,14 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         create('dora', { '--confirm_email': '0' });
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'user:verifyemail', 'dora']), {
           code: 0,
-          says: /Successfully verified email address for dora/,
+          prints: /Successfully verified email address for dora/,
         });
         expect(on.sql("select email_verified_at is not null from users where username = 'dora'")).toBe('1');
       },
     ],
   ],
 
-  'what strangers see': [
+  'anonymous access': [
     answers('the health check of PHP', '/api/service/health-check', { status: 200, body: /^OK$/ }),
     answers(
       'the same under any host',
@@ -424,13 +424,8 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       { headers: { Host: 'other.example' } },
     ),
     answers('the health check of the server in front', '/healthcheck', { status: 200 }),
-    answers(
-      'a page under another host: none',
-      '/login',
-      { status: 404 },
-      { headers: { Host: 'other.example' } },
-    ),
-    answers('the front page, with https addresses', '/', {
+    answers('no page for another host', '/login', { status: 404 }, { headers: { Host: 'other.example' } }),
+    answers('the front page, with https URLs', '/', {
       status: 200,
       body: new RegExp(`https://${DOMAIN}/`),
     }),
@@ -442,12 +437,12 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         version: expect.stringMatching(/^[\d.]+ \(compatible; Pixelfed [\d.]+\)$/),
         configuration: { statuses: { max_media_attachments: 2 } },
         rules: RULES.map((text, i) => ({ id: String(i + 1), text })),
-        // No variable leads elsewhere.
+        // No variable changes this location.
         thumbnail: expect.stringMatching(/^(https:.*)?\/storage\/headers\/default\.jpg$/),
       },
     }),
     [
-      'which is kept in the cache, as branding.ts looks at it, until it is forgotten there',
+      'which is cached, as branding.ts reads it, until it is removed from the cache',
       async () => {
         const [check, forget] = [brandingStep('').check, brandingStep('').act] as Command[];
         const cached = `echo implode(' ', array_map(fn ($key) => $app['cache']->get($key) === null ? 'none' : 'kept', ['api:v1:instance-data:rules', 'api:v1:instance-data-response-v1'])), PHP_EOL;`;
@@ -477,7 +472,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         expect(run(check)).toBe('current');
       },
     ],
-    answers('NodeInfo leads to its document', '/.well-known/nodeinfo', {
+    answers('NodeInfo names its document', '/.well-known/nodeinfo', {
       status: 200,
       json: { links: [{ href: expect.stringContaining(`https://${DOMAIN}/api/nodeinfo/2.0`) }] },
     }),
@@ -485,7 +480,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       status: 200,
       json: { software: { name: 'pixelfed' } },
     }),
-    answers('WebFinger of a person', `/.well-known/webfinger?resource=acct:alice@${DOMAIN}`, {
+    answers('WebFinger of a user', `/.well-known/webfinger?resource=acct:alice@${DOMAIN}`, {
       status: 200,
       json: {
         subject: `acct:alice@${DOMAIN}`,
@@ -494,11 +489,15 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ]),
       },
     }),
-    answers('WebFinger of nobody is a bad request', `/.well-known/webfinger?resource=acct:nobody@${DOMAIN}`, {
-      status: 400,
-    }),
     answers(
-      'the actor of a person',
+      'WebFinger of an unknown user is a bad request',
+      `/.well-known/webfinger?resource=acct:nobody@${DOMAIN}`,
+      {
+        status: 400,
+      },
+    ),
+    answers(
+      'the actor of a user',
       '/users/alice',
       {
         status: 200,
@@ -523,7 +522,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       { headers: JSON_LD },
     ),
     [
-      'an account without a token: refused in words',
+      'an account without a token: refused with a message',
       async () =>
         expectRefusal(
           await on.web('/api/v1/accounts/verify_credentials', { headers: JSON_ONLY }),
@@ -550,7 +549,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a wrong password leads back to the form',
+      'a wrong password redirects to the form',
       async () => {
         const reply = await logIn('wrong password');
         expect([reply.status, String(reply.headers['location'])]).toEqual([
@@ -615,7 +614,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
         ).toBe(401),
     ],
     [
-      'the code gives a token, once',
+      'the code is exchanged for a token, once',
       async () => {
         const ask = form({
           grant_type: 'authorization_code',
@@ -630,7 +629,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'an account that was never used uploads nothing',
+      'an unused account cannot upload',
       async () => {
         on.sql("update users set last_active_at = null where username = 'alice'");
         script(`$app['redis']->connection('cache')->flushDB();`);
@@ -639,7 +638,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'the token is alice’s, and asking makes her account a used one',
+      'the token is alice’s, and a request makes her account a used one',
       async () => {
         const reply = await on.web('/api/v1/accounts/verify_credentials', { headers: bearer() });
         expectAnswer(reply, { status: 200, json: { acct: 'alice' } });
@@ -647,7 +646,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a token is in the database under what it calls itself, and revoked there it is worth nothing',
+      'a token is in the database under its id, and is invalid when revoked there',
       async () => {
         const claims = JSON.parse(Buffer.from(left.token.split('.')[1] ?? '', 'base64url').toString()) as {
           jti: string;
@@ -663,7 +662,7 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       },
     ],
     [
-      'a token whose client has the number of its user is nobody’s, from Passport 13 on',
+      'a token whose client id equals its user id is rejected, from Passport 13 on',
       async () => {
         const user = on.sql("select id from users where username = 'alice'");
         const older = script(
@@ -691,7 +690,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
 
   'pictures and posts': [
     [
-      'what is no picture: 422',
+      'a file that is no picture: 422',
       async () =>
         expectRefusal(await upload('x.png', 'image/png', Buffer.from('<?php echo 1;')), 422, /file/),
     ],
@@ -703,7 +702,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
       },
     ],
     [
-      'a picture is kept, and shown as it is until Horizon comes',
+      'a picture is stored, and shown unchanged until Horizon has run',
       async () => {
         const reply = await upload('x.png', 'image/png', png(900, [1, 2, 3]));
         expect([200, 202]).toContain(reply.status);
@@ -712,7 +711,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
       },
     ],
     [
-      'Horizon makes a small one beside it',
+      'Horizon creates a small one',
       () =>
         until(async () => {
           const reply = await on.web(`/api/v1/media/${left.media}`, { headers: bearer() });
@@ -720,7 +719,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
         }, 'a small picture'),
     ],
     [
-      'whoever serves files may read them',
+      'the upload server can read the files',
       () =>
         expect(
           on
@@ -763,7 +762,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
       },
     ],
     [
-      'deleted, it goes when Horizon comes to it',
+      'a deleted post is removed when Horizon has run',
       async () => {
         expect(
           (await on.web(`/api/v1/statuses/${left.status}`, { method: 'DELETE', headers: bearer() })).status,
@@ -776,11 +775,11 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
     ],
   ],
 
-  'Horizon and the clock': [
-    artisan('horizon:status', { code: 0, says: /running/ }),
-    artisan('horizon:status', { code: 0, says: /running/ }, 'pixelfed_horizon'),
+  'Horizon and the scheduler': [
+    artisan('horizon:status', { code: 0, prints: /running/ }),
+    artisan('horizon:status', { code: 0, prints: /running/ }, 'pixelfed_horizon'),
     [
-      'only its own container can stop it',
+      'it can be stopped only in its own container',
       async () => {
         on.exec('pixelfed_web', ['php', 'artisan', 'horizon:terminate']);
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'horizon:status']), { code: 0 });
@@ -819,14 +818,14 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
       },
     ],
     [
-      'the scheduler’s health is whether its loop is there',
+      'the scheduler is healthy while its loop runs',
       () => {
         expect(on.exec('pixelfed_scheduler', ['healthcheck-schedule']).code).toBe(0);
         expect(on.exec('pixelfed_web', ['healthcheck-schedule']).code).not.toBe(0);
       },
     ],
     [
-      'finds no server at a private address, nor one that nobody knows',
+      'resolves no server at a private address, and no unknown one',
       () =>
         expect(
           script(
@@ -834,9 +833,9 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
           ).stdout.trim(),
         ).toBe('[[],[]]'),
     ],
-    artisan('schedule:list', { code: 0, says: /horizon:snapshot/ }),
+    artisan('schedule:list', { code: 0, prints: /horizon:snapshot/ }),
     [
-      'the scheduler says what it found to do, the original each minute',
+      'the scheduler prints its tasks, the original each minute',
       () =>
         until(
           () =>
@@ -848,13 +847,13 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
         ),
     ],
     [
-      'a snapshot says in Redis when it was taken',
+      'a snapshot stores its time in Redis',
       () => {
         expectEnd(on.exec('pixelfed_web', ['php', 'artisan', 'horizon:snapshot']), { code: 0 });
-        const said = Number(
+        const takenAt = Number(
           script(`echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`).stdout,
         );
-        expect(Math.abs(Date.now() / 1000 - said)).toBeLessThan(600);
+        expect(Math.abs(Date.now() / 1000 - takenAt)).toBeLessThan(600);
       },
     ],
     [
@@ -871,7 +870,7 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
 
   mail: [
     [
-      'goes through Laravel’s mailer, which gives it an id',
+      'is sent by Laravel’s mailer, which sets an id',
       () =>
         expect(
           script(

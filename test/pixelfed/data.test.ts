@@ -1,4 +1,4 @@
-/** Pixelfed's data where the person wants them: in PostgreSQL, and on servers of their own. */
+/** Pixelfed's data in PostgreSQL, and on external servers. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { accountsIn, openProofs, pixelfedSite, sqlIn } from '../support/pixelfed-site.ts';
@@ -8,7 +8,7 @@ import { docker, testSite, tool } from '../support/site.ts';
 const PATIENCE_MS = 30 * 60_000;
 const PASSWORD = "pa:ss@wörd/'$?#&";
 
-describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_MS }, () => {
+describe.sequential('PostgreSQL in its own container', { timeout: PATIENCE_MS }, () => {
   const POSTGRES = { FEDI_PIXELFED_DATABASE: 'postgresql' };
   const site = pixelfedSite('pixelfed-pg', 122, POSTGRES);
   afterAll(() => site.remove());
@@ -38,7 +38,7 @@ describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
 
-  test('its password is made anew, and counts', async () => {
+  test('its password is rotated, and applies', async () => {
     const argv = [
       'secrets',
       'rotate',
@@ -55,7 +55,7 @@ describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_
     expect(run.code).toBe(0);
   });
 
-  test('MariaDB over data that are in PostgreSQL is refused', async () => {
+  test('refuses MariaDB for data that are in PostgreSQL', async () => {
     const before = site.containers();
     const run = await site.apply([], { env: { ...site.env, FEDI_PIXELFED_DATABASE: 'mariadb' } });
     expect(run.code).toBe(3);
@@ -63,7 +63,7 @@ describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_
     expect(site.containers()).toEqual(before);
   });
 
-  test('thrown away and brought back, the data are the same', async () => {
+  test('uninstall and apply keep the data', async () => {
     const users = sqlIn(site, 'select id, username, password from users');
     docker('rm', '--force', ...Object.values(site.containers()));
     const run = await site.apply();
@@ -74,7 +74,7 @@ describe.sequential('PostgreSQL in a container of its own', { timeout: PATIENCE_
   });
 });
 
-// Published on the address by which containers reach this host: elsewhere is another machine to them.
+// Published on the address by which containers reach this host: to them it is another machine.
 const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
 const HOST = subnet.replace(/\d+\/\d+$/, '1');
 const SECRET = encodeURIComponent(PASSWORD);
@@ -101,7 +101,7 @@ const root = (query: string): string =>
 const pg = (query: string): string =>
   docker('exec', POSTGRES, 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-d', 'fedi', '-tAc', query);
 
-describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
+describe.sequential('external servers', { timeout: PATIENCE_MS }, () => {
   const site = testSite('px-external', 123, 'pix.fedi.test');
   const other = testSite('px-external-pg', 124, 'other.fedi.test');
   const env: NodeJS.ProcessEnv = {
@@ -204,7 +204,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     ['Redis: a wrong password', redisUrl(redis('wrong')), /WRONGPASS/],
     ['Redis: no such number', redisUrl(redis(SECRET, 'redis', '/15')), /no database 16/],
     ['Redis: no TLS', redisUrl(redis(SECRET, 'rediss')), /Your Redis for Pixelfed: .+/],
-  ])('%s is found out before anything is written', async (_, wrong, words) => {
+  ])('detects %s before it writes anything', async (_, wrong, words) => {
     const run = await site.apply([], { env: { ...env, ...wrong } });
     expect(run.stderr).toMatch(words);
     expect(run.code).toBe(2);
@@ -214,7 +214,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(root('select count(*) from information_schema.tables where table_schema = "fedi"')).toBe('0');
   });
 
-  test('too few connections are found out too', async () => {
+  test('also detects too few connections', async () => {
     root('set global max_connections = 20');
     try {
       const run = await site.apply([], { env });
@@ -225,7 +225,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     }
   });
 
-  test('first run to the receipt, without database and Valkey of its own', async () => {
+  test('first run to the receipt, without its own database and Valkey', async () => {
     const run = await site.apply([], { env });
     expect(run.stderr).toBe('');
     expect(openProofs(run)).toEqual([]);
@@ -250,11 +250,11 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
   });
 
-  test('another site on that database is refused, and so is another place for these data', async () => {
-    const thief = { ...env, ...other.env, ...pixelfedAnswers(other.domain) };
-    const stolen = await other.apply([], { env: thief });
-    expect(stolen.code).toBe(3);
-    expect(stolen.stderr).toContain(`belong to ${site.domain}`);
+  test('refuses another site on that database, and another location for these data', async () => {
+    const foreignEnv = { ...env, ...other.env, ...pixelfedAnswers(other.domain) };
+    const refused = await other.apply([], { env: foreignEnv });
+    expect(refused.code).toBe(3);
+    expect(refused.stderr).toContain(`belong to ${site.domain}`);
     const before = site.containers();
     for (const elsewhere of [{ FEDI_PIXELFED_DATABASE: 'mariadb' }, url(postgresql())]) {
       const run = await site.apply([], { env: { ...env, ...elsewhere } });
@@ -264,16 +264,16 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(site.containers()).toEqual(before);
   });
 
-  test('PostgreSQL elsewhere, by TLS: first run to the receipt; somebody’s tables and keys are refused', async () => {
+  test('external PostgreSQL with TLS: first run to the receipt; refuses foreign tables and keys', async () => {
     await wantTls(POSTGRES);
     const byTls = (mode: string): NodeJS.ProcessEnv => url(`${postgresql()}?sslmode=${mode}`);
     const there = { ...env, ...other.env, ...pixelfedAnswers(other.domain), ...byTls('require') };
-    for (const [mode, said] of [
+    for (const [mode, expected] of [
       ['disable', 'no encryption'],
       ['verify-full', 'certificate verify failed'],
     ] as const) {
       const run = await other.apply([], { env: { ...there, ...byTls(mode) } });
-      expect(run.stderr).toContain(said);
+      expect(run.stderr).toContain(expected);
       expect(run.code).toBe(2);
     }
     pg('create table users (id int)');
@@ -281,8 +281,8 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
     expect(refused.code).toBe(3);
     expect(refused.stderr).toContain('that fedi-setup did not create');
     pg('drop table users');
-    // A number is taken with the one after it, for the cache.
-    for (const [number, said] of [
+    // A database number is claimed with the next one, for the cache.
+    for (const [number, expected] of [
       [2, `The data in number 3 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [4, `The data in number 4 of the Redis at ${HOST}:${REDIS_PORT} belong to ${site.domain}`],
       [8, `There are data in number 9 of the Redis at ${HOST}:${REDIS_PORT} that fedi-setup did not create`],
@@ -290,7 +290,7 @@ describe.sequential('servers elsewhere', { timeout: PATIENCE_MS }, () => {
       const taken = await other.apply([], {
         env: { ...there, ...redisUrl(redis(SECRET, 'redis', `/${number}`)) },
       });
-      expect(taken.stderr).toContain(said);
+      expect(taken.stderr).toContain(expected);
       expect(taken.code).toBe(3);
     }
     expect(other.containers()).toEqual({});

@@ -1,4 +1,4 @@
-/** Pixelfed taken off a site and put back: what goes, what stays until it is asked for, and the other server untouched. */
+/** Pixelfed removed from a site and added again: what is removed, what stays, and the other server unchanged. */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const env: NodeJS.ProcessEnv = { ...site.env, ...pixelfed };
 delete env['FEDI_APPS'];
 afterAll(() => {
   site.remove();
-  // What is in it belongs to the app's user.
+  // Its content belongs to the app's user.
   rmSync(disk, { recursive: true, force: true });
 });
 
@@ -54,7 +54,7 @@ describe.sequential('Pixelfed is removed', () => {
   let first = '';
   let snac: Record<string, string> = {};
 
-  test('a site of two, its media on a disk of their own', async () => {
+  test('a site with two apps, its media in a data directory', async () => {
     env['FEDI_PIXELFED_MEDIA_DIR'] = join(disk, 'media');
     const run = await command('apply', '--apps', 'snac,pixelfed');
     expect([run.code, run.stderr, open(run)]).toEqual([0, '', []]);
@@ -65,11 +65,11 @@ describe.sequential('Pixelfed is removed', () => {
   });
 
   test.each([
-    ['without a word', []],
+    ['without a confirmation', []],
     ['with the name of the site', ['--confirm', site.name]],
     ['with another app', ['--confirm', 'snac']],
-    ['its data too, without a word', ['--data']],
-  ])('not %s: exit 3, and it says what would go', async (_, words) => {
+    ['its data too, without a confirmation', ['--data']],
+  ])('not %s: exit 3, and lists what would be removed', async (_, words) => {
     const before = [site.containers(), volumes(), site.read('fedi.yaml')];
     const run = await command('remove', 'pixelfed', ...words);
     expect([run.code, run.stderr]).toEqual([3, expect.stringContaining('pixelfed_storage')]);
@@ -77,14 +77,14 @@ describe.sequential('Pixelfed is removed', () => {
     expect([site.containers(), volumes(), site.read('fedi.yaml')]).toEqual(before);
   });
 
-  test('a plan of it touches nothing, the data least', async () => {
+  test('a plan of it changes nothing', async () => {
     const before = [site.containers(), volumes(), site.read('fedi.yaml')];
     const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed', '--dry-run');
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect([site.containers(), volumes(), site.read('fedi.yaml')]).toEqual(before);
   });
 
-  test('its containers go; data and secrets stay, and so does the other server', async () => {
+  test('removes its containers; keeps data, secrets and the other server', async () => {
     const run = await command('remove', 'pixelfed', '--confirm', 'pixelfed');
     expect([run.code, open(run)]).toEqual([0, []]);
     expect(own('pixelfed')).toEqual({});
@@ -97,14 +97,14 @@ describe.sequential('Pixelfed is removed', () => {
     expect(site.read('fedi.yaml')).toMatch(/^ *# .*pix\.fedi\.test/m);
     expect(await served()).toBe(false);
     expect((await command('apply')).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
-    // Nothing runs of it that would hold its data.
+    // None of its containers runs and uses its data.
     expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed', '--dry-run')).code).toBe(
       0,
     );
     expect(volumes()).toEqual(ALL);
   });
 
-  test('added again it is the same server: account, password and photos', async () => {
+  test('added again: the same server, with account, password and photos', async () => {
     const run = await command('add', 'pixelfed');
     expect([run.code, run.stderr, open(run)]).toEqual([0, '', []]);
     expect(run.events.some(({ event }) => event === 'admin')).toBe(false);
@@ -114,7 +114,7 @@ describe.sequential('Pixelfed is removed', () => {
     expect(await served()).toBe(true);
   });
 
-  test('its data too: its volumes go, the directory is left to the person, the other server is untouched', async () => {
+  test('with its data: removes its volumes, keeps the directory and the other server', async () => {
     const run = await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed');
     expect([run.code, open(run)]).toEqual([0, []]);
     expect(volumes()).toEqual(['snac_data']);
@@ -122,11 +122,11 @@ describe.sequential('Pixelfed is removed', () => {
     expect(own('snac')).toEqual(snac);
     expect(run.events.find(({ id, state }) => id === `volume.${site.name}_pixelfed_storage` && state === 'done')).toMatchObject({ note: `data stay in ${join(disk, 'media')}: sudo rm -r ${join(disk, 'media')}` }); // prettier-ignore
     expect(readdirSync(join(disk, 'media/app/public'))).toContain('avatars');
-    // Once more there is nothing of it.
+    // Nothing of it is left.
     expect((await command('remove', 'pixelfed', '--data', '--confirm', 'pixelfed')).code).toBe(2);
   });
 
-  test('added after that it is a new server, with a password of its own', async () => {
+  test('added after that: a new server, with its own password', async () => {
     const run = await command('add', 'pixelfed');
     expect([run.code, run.stderr, open(run)]).toEqual([0, '', []]);
     expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual(['pixelfed']);

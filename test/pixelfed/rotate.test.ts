@@ -1,4 +1,4 @@
-/** Secrets made anew on a site that runs: nothing is lost, whoever kept the old one is told, the receipt says so. */
+/** Rotated secrets on a running site: no data are lost, the servers get the new value, the receipt confirms it. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -29,7 +29,7 @@ const same = (before: Record<string, string>): string[] =>
   Object.entries(site.containers())
     .filter(([name, id]) => before[name] === id)
     .map(([name]) => name);
-/** Whether a server takes a password over its network. */
+/** Whether a server accepts a password over its network. */
 const takes = (service: string, script: string, password: string): boolean => {
   try {
     docker('exec', '--env', `PASSWORD=${password}`, site.containers()[service] ?? 'none', 'sh', '-c', script);
@@ -48,13 +48,13 @@ const LOG_IN: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 describe.sequential('secrets rotate', () => {
-  test('two apps are there', async () => {
+  test('sets up two apps', async () => {
     const run = await site.apply([], { env });
     expect([run.code, run.stderr, failed(run)]).toEqual([0, '', []]);
   });
 
   test.each(Object.entries(LOG_IN))(
-    '%s: the server takes the new one only, and everything works',
+    '%s: the server accepts only the new one, and everything works',
     async (name, [service, script]) => {
       const { value: old } = entry(name);
       expect(takes(service, script, old)).toBe(true);
@@ -64,7 +64,7 @@ describe.sequential('secrets rotate', () => {
       expect(run.code).toBe(0);
       const { value, coming, superseded } = entry(name);
       expect(value).not.toBe(old);
-      // Proven, the change has no way back to the old one.
+      // After a successful proof the old one is deleted.
       expect([coming, superseded]).toEqual([undefined, undefined]);
       for (const text of [value, old]) expect(`${run.stdout}${run.stderr}`).not.toContain(text);
       expect([takes(service, script, old), takes(service, script, value)]).toEqual([false, true]);
@@ -79,7 +79,7 @@ describe.sequential('secrets rotate', () => {
     for (const name of ['pixelfed_web', 'pixelfed_valkey']) expect(kept).not.toContain(name);
   });
 
-  test('pixelfed.app-key: what the old one encrypted stays readable', async () => {
+  test('pixelfed.app-key: data encrypted with the old one stay readable', async () => {
     const { value: old } = entry('pixelfed.app-key');
     const run = await rotate('pixelfed.app-key');
     expect(failed(run)).toEqual([]);
@@ -88,16 +88,16 @@ describe.sequential('secrets rotate', () => {
     expect(variables).toContain(`APP_KEY=${entry('pixelfed.app-key').value}\n`);
   });
 
-  test('killed before the server was told, and killed after it: the next run ends it', async () => {
+  test('killed before and after the change in the server: the next run completes it', async () => {
     const name = 'pixelfed.db';
     const [service, script] = LOG_IN[name] as (typeof LOG_IN)[string];
-    for (const told of [false, true]) {
+    for (const isDone of [false, true]) {
       const killed = await tool(
         ['secrets', 'rotate', name, '--confirm', name, '--dir', site.folder, '--json'],
         {
           env,
           onEvent: ({ id, state }, child) => {
-            if (id === `rotate.${name}` && state === (told ? 'done' : 'start')) child.kill('SIGKILL');
+            if (id === `rotate.${name}` && state === (isDone ? 'done' : 'start')) child.kill('SIGKILL');
           },
         },
       );
@@ -110,7 +110,7 @@ describe.sequential('secrets rotate', () => {
     }
   });
 
-  test('killed while the container has the root password of before: another one can be made still', async () => {
+  test('killed while the container has the old root password: it can still be rotated', async () => {
     const root = 'pixelfed.db-root';
     const killed = await tool(
       ['secrets', 'rotate', root, '--confirm', root, '--dir', site.folder, '--json'],
@@ -129,7 +129,7 @@ describe.sequential('secrets rotate', () => {
     }
   });
 
-  test('the server does not run: nothing is lost, and it says what to do', async () => {
+  test('the server does not run: nothing is lost, and the error says what to do', async () => {
     const { value: old } = entry('mastodon.db');
     const container = site.containers()['mastodon_db'] ?? 'none';
     docker('stop', container);
@@ -143,7 +143,7 @@ describe.sequential('secrets rotate', () => {
     expect(entry('mastodon.db').value).not.toBe(old);
   });
 
-  test('a permanent secret is refused, and so is one that nobody confirmed', async () => {
+  test('refuses a permanent secret, and a rotation without confirmation', async () => {
     const before = readFileSync(path, 'utf8');
     const forever = await rotate('mastodon.encryption.primary');
     expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('can never change')]);

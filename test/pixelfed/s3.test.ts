@@ -1,4 +1,4 @@
-/** Pixelfed with its media in a bucket that checks signatures: refused before anything is written, used, moved to, left again. */
+/** Pixelfed with its media in a bucket that checks signatures: refusals before anything is written, use, migration to it and back. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -24,7 +24,7 @@ const CONFIG: S3Config = {
   region: 'eu-test-1',
   keys: { AKIATEST: { secret: SECRET }, AKIAREAD: { secret: SECRET, readonly: true } },
   buckets: {
-    // Each object says that it is public; checksums of newer SDKs are refused, as older servers do.
+    // Each object has a public ACL; checksums of newer SDKs are refused, as by older servers.
     media: { cors: '*', checksums: false },
     policy: { cors: '*', acl: false, public: true },
     quiet: {},
@@ -39,15 +39,15 @@ const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
   FEDI_PIXELFED_S3_SECRET_KEY: SECRET,
   ...more,
 });
-/** What is wrong with it, and the words that say so. */
+/** The fault, and its message. */
 const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
-  ['a secret key of another', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
-  ['a key that nobody knows', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
-  ['a key that may only read', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
+  ['another secret key', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
+  ['an unknown key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
+  ['a read-only key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
   ['no bucket', { FEDI_PIXELFED_S3_BUCKET: 'elsewhere' }, /there is no bucket elsewhere/],
   ['a bucket in another region', { FEDI_PIXELFED_S3_REGION: 'eu-test-2' }, /It is in eu-test-1/],
-  ['a bucket that takes no ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
-  ['a bucket that browsers of other pages may not read', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
+  ['a bucket without ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
+  ['a bucket without CORS', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
 ]; // prettier-ignore
 
 const proofs = (run: Run): unknown[] =>
@@ -55,7 +55,7 @@ const proofs = (run: Run): unknown[] =>
     .filter(({ event }) => event === 'proof')
     .map(({ id, ok, seen }) => (ok === true ? id : [id, seen]));
 
-describe('a bucket that will not do is said before anything is written', () => {
+describe('reports an unusable bucket before it writes anything', () => {
   const site = testSite('pixelfed-s3-first', 103);
   const ca = testCa();
   const { certificate, key } = ca.issue('objects.fedi.test');
@@ -103,7 +103,7 @@ describe.sequential('media in a bucket', () => {
     site.remove();
   });
 
-  /** The provider: behind the site's own ingress, under a name that the site's containers and the receipt find there. */
+  /** The provider: behind the site's own ingress, under a name that the site's containers and the receipt resolve to it. */
   function addProvider(): void {
     mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
     writeFileSync(
@@ -123,12 +123,12 @@ describe.sequential('media in a bucket', () => {
     );
   }
 
-  let told = 0;
-  /** What the provider was asked since the last time. */
-  function asked(): S3Line[] {
+  let readLines = 0;
+  /** Requests to the provider since the last call. */
+  function newRequests(): S3Line[] {
     const lines = docker('logs', `${site.name}-s3-1`).split('\n').filter(Boolean);
-    const fresh = lines.slice(told).map((line) => JSON.parse(line) as S3Line);
-    told = lines.length;
+    const fresh = lines.slice(readLines).map((line) => JSON.parse(line) as S3Line);
+    readLines = lines.length;
     return fresh;
   }
 
@@ -168,7 +168,7 @@ describe.sequential('media in a bucket', () => {
     }>();
     return { status, url: media[0]?.url ?? '', preview: media[0]?.preview_url ?? '' };
   };
-  /** Posted by anna, once Horizon has done what it does with it. */
+  /** Posts as anna and waits until Horizon has processed it. */
   async function post(done: (photo: { url: string; preview_url: string }) => boolean): Promise<Photo> {
     token = (
       JSON.parse(
@@ -208,19 +208,19 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(await shown(old)).toEqual([200, 200]);
   });
 
-  test.each(BROKEN)('moving to %s: refused, nothing written, nothing touched', async (_, more, words) => {
+  test.each(BROKEN)('moving to %s: refused, nothing written, nothing changed', async (_, more, words) => {
     const before = [site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()];
     const run = await site.apply([], { env: { ...remote, ...more } });
     expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
     expect([site.read('.fedi/manifest.json'), site.read('secrets.json'), site.containers()]).toEqual(before);
   });
 
-  test('moving to a good one: new photos go there, the old one stays and is shown', async () => {
+  test('moving to a valid one: new photos are stored there, the old one stays and is shown', async () => {
     const plan = await tool(['plan', '--dir', site.folder], { env: remote });
     expect(plan.stdout.replaceAll(/\s+/g, ' ')).toMatch(
       /Note Existing uploads stay on this host and are served from here\..*media:migrate2cloud/,
     );
-    asked();
+    newRequests();
     const before = site.containers();
     const run = await site.apply([], { env: remote });
     expect([run.code, run.stderr]).toEqual([0, '']);
@@ -232,9 +232,9 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
       'pixelfed_web',
     ]);
     expect(site.read('fedi.yaml')).not.toContain(SECRET);
-    const puts = asked().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
+    const puts = newRequests().filter(({ method, path }) => method === 'PUT' && path.includes('/public/m/'));
     expect(puts).toHaveLength(2);
-    // The app itself says of each that it is public, in the path of the bucket, without newer checksums.
+    // The app itself sets a public ACL on each, in the bucket's path, without newer checksums.
     for (const { path, status, acl, key, sums } of puts)
       expect({ path, status, acl, key, sums }).toEqual({
         path: expect.stringMatching(/^objects\.fedi\.test\/media\/public\/m\/_v2\//),
@@ -247,7 +247,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(await photoOf(old.status)).toEqual(old);
   });
 
-  test('a photo is in the bucket and not on this host', async () => {
+  test('stores a photo in the bucket and not on this host', async () => {
     const before = kept();
     fresh = await post(({ url }) => url.startsWith(THERE));
     expect([fresh.url.startsWith(THERE), fresh.preview.startsWith(THERE)]).toEqual([true, true]);
@@ -255,7 +255,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(kept()).toEqual(before);
   });
 
-  test('`artisan media:migrate2cloud` moves what is older than two days, and loses nothing', async () => {
+  test('`artisan media:migrate2cloud` moves files older than two days, and loses none', async () => {
     const migrate = async (answer: string): Promise<string> => {
       const run = terminal(['--dir', site.folder, 'artisan', 'media:migrate2cloud'], { env: remote });
       await run.until('Are you sure you want to proceed?');
@@ -279,7 +279,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     expect(kept()).toEqual([]);
   });
 
-  test('back on the host: new ones are here, those in the bucket are shown from there', async () => {
+  test('back on the host: new photos are here, those in the bucket are shown from there', async () => {
     const plan = await tool(['plan', '--dir', site.folder], {
       env: { ...local, FEDI_PIXELFED_MEDIA: 'local' },
     });
@@ -297,7 +297,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     ]);
   });
 
-  test('a provider that is gone later is said by the receipt', async () => {
+  test('the receipt reports a provider that disappeared', async () => {
     expect((await site.apply([], { env: remote })).code).toBe(0);
     docker('stop', '--time', '1', `${site.name}-s3-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env: remote });

@@ -1,4 +1,4 @@
-/** Pixelfed from nothing to the receipt, and every way of coming back, on the real engine. */
+/** Pixelfed from an empty directory to the receipt, and all kinds of later runs, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -65,19 +65,19 @@ describe.sequential('a site with Pixelfed', () => {
     expect(mail.events.find(({ event }) => event === 'mail')).toMatchObject({ to: 'anna@fedi.test' });
   });
 
-  test('its containers keep to the policy', () => expectPolicy({ ...site, env }));
+  test('its containers follow the policy', () => expectPolicy({ ...site, env }));
 
-  test('what was made, it made once and rightly', () => {
+  test('the steps of the first run were done once and correctly', () => {
     expect(sql('select is_admin, email_verified_at is not null, username from users')).toBe('1\t1\tanna');
     expect(sql('select count(*) from instance_actors')).toBe('1');
     expect(sql('select count(*) from oauth_clients where personal_access_client')).toBe('1');
-    // No id of an app can ever be one of a person.
+    // No id of an app may ever be the id of a user.
     expect(Number(sql('select min(id) from oauth_clients'))).toBeGreaterThanOrEqual(1_000_000_000);
     expect(Number(sql('select count(*) from places'))).toBeGreaterThan(1000);
     expect(sql('select @@collation_database')).toBe('utf8mb4_unicode_ci');
   });
 
-  test('no container shows a secret in its command line', () => {
+  test('no container has a secret in its command line', () => {
     const secrets = Object.entries(
       (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets,
     ).filter(([name]) => name.startsWith('pixelfed.'));
@@ -95,22 +95,22 @@ describe.sequential('a site with Pixelfed', () => {
     for (const [, { value }] of secrets) expect(`${shown}\n${processes}`).not.toContain(value.slice(0, 40));
   });
 
-  // Its workers are Horizon's own doing: the stand-in has none.
-  test.runIf(isOfficial)('Horizon keeps to the workers of its size, however many queues there are', () => {
+  // Horizon starts the workers: the stand-in has none.
+  test.runIf(isOfficial)('Horizon has the workers of its size, for any number of queues', () => {
     const processes = docker('top', `${site.name}-pixelfed_horizon-1`, '-eo', 'pid,args').split('\n');
     const workers = processes.filter((line) => line.includes('horizon:work')).length;
     expect(workers).toBeGreaterThan(0);
     expect(workers).toBeLessThanOrEqual(8);
   });
 
-  test('the second run does nothing at all', async () => {
+  test('the second run does nothing', async () => {
     const before = site.containers();
     const run = await apply();
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
     expect(site.containers()).toEqual(before);
   });
 
-  test('uploads come from the volume, and nothing there is run or listed', async () => {
+  test('uploads are served from the volume; no file there is executed or listed', async () => {
     const ask = http();
     const put = (path: string, text: string): string =>
       docker(
@@ -126,7 +126,7 @@ describe.sequential('a site with Pixelfed', () => {
     put('m/run.php', '<?php echo 6 * 7;');
     put('m/run.PHP', '<?php echo 6 * 7;');
     put('m/.hidden', 'hidden');
-    // Whoever has broken into the app can leave links: what they lead to is as Caddy or the app's own container have it.
+    // An intruder in the app can create links; their targets are resolved in Caddy's or in the app's container.
     const links = ['/etc/caddy/sites', '/data/caddy', '../../../../data/caddy'];
     for (const [i, to] of links.entries())
       docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'ln', '-sfn', to, `/var/www/html/storage/app/public/m/link${i}`); // prettier-ignore
@@ -155,12 +155,12 @@ describe.sequential('a site with Pixelfed', () => {
       expect([path, (await ask(`https://${site.domain}/${path}`)).status]).toEqual([path, 404]);
   });
 
-  test('the doctor finds what root left and what is gone, changes nothing by itself, and mends it when told', async () => {
+  test('doctor finds files of root and missing files, changes nothing, and repairs them with --fix', async () => {
     const doctor = (...argv: string[]): Promise<Run> =>
       tool(['doctor', '--dir', site.folder, '--json', '--skip-check', 'ports,dns', ...argv], { env });
     const uploads = (run: Run): unknown[] =>
       run.events.filter(({ event, id }) => event === 'finding' && id === 'uploads').map(({ level }) => level);
-    // As somebody at the host: in our own containers not even root may write what is the app’s.
+    // As root of the host: in our containers not even root may write the app’s files.
     const asRoot = (script: string): string =>
       docker('run', '--rm', '--user', '0:0', '--network', 'none', '--volume', `${site.name}_pixelfed_storage:/v`, '--workdir', '/v', '--entrypoint', 'sh', 'fedi-setup/debian:trixie', '-ec', script); // prettier-ignore
     const avatar = async (): Promise<number> =>
@@ -172,11 +172,11 @@ describe.sequential('a site with Pixelfed', () => {
     );
     docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'sh', '-c', 'printf x >storage/app/public/m/closed.png; chmod 600 storage/app/public/m/closed.png'); // prettier-ignore
     expect(await avatar()).toBe(404);
-    // Our Caddy reads what nobody else may.
+    // Our Caddy can read files that no other user can.
     expect((await http()(`https://${site.domain}/storage/m/closed.png`)).status).toBe(200);
-    const sick = await doctor();
-    expect([sick.code, uploads(sick)]).toEqual([1, ['blocker', 'warning', 'warning']]);
-    expect(sick.stderr).toContain('fedi-setup doctor --fix');
+    const before = await doctor();
+    expect([before.code, uploads(before)]).toEqual([1, ['blocker', 'warning', 'warning']]);
+    expect(before.stderr).toContain('fedi-setup doctor --fix');
     expect(await avatar()).toBe(404);
 
     const run = await doctor('--fix');
@@ -188,7 +188,7 @@ describe.sequential('a site with Pixelfed', () => {
     asRoot('rmdir app/public/m/by-root; rm framework/views/by-root app/public/m/closed.png');
   });
 
-  test('rules, banner and default avatar: looked at before anything is written, shown, renewed, taken away', async () => {
+  test('rules, banner and default avatar: checked before anything is written, shown, replaced, removed', async () => {
     const picture = (width: number, height: number, how: string, blue: number): Buffer =>
       Buffer.from(
         docker('exec', site.containers()['pixelfed_web'] ?? 'none', 'php', '-r', `$p = imagecreatetruecolor(${width}, ${height}); imagefill($p, 0, 0, imagecolorallocate($p, 9, 9, ${blue})); ob_start(); image${how}($p); echo base64_encode(ob_get_clean());`), // prettier-ignore
@@ -222,15 +222,15 @@ describe.sequential('a site with Pixelfed', () => {
     expect(proofs(run)).toEqual(expect.arrayContaining(['instance', 'banner', 'avatar']));
     expect(changed(before)).toEqual(['pixelfed_horizon', 'pixelfed_scheduler', 'pixelfed_web']);
     const ask = http();
-    const said = (await ask(`https://${site.domain}/api/v1/instance`)).json<{
+    const instance = (await ask(`https://${site.domain}/api/v1/instance`)).json<{
       rules: unknown;
       thumbnail: string;
     }>();
-    expect(said.rules).toEqual([
+    expect(instance.rules).toEqual([
       { id: '1', text: 'Be kind' },
       { id: '2', text: 'No "advertising" for $' },
     ]);
-    const at = new URL(said.thumbnail, `https://${site.domain}`).href;
+    const at = new URL(instance.thumbnail, `https://${site.domain}`).href;
     const shown = await ask(at);
     expect(shown.body.equals(first)).toBe(true);
     expect(shown.headers).toMatchObject({ 'content-type': 'image/png', 'cache-control': 'no-cache' });
@@ -238,7 +238,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await ask(at, { headers: { 'If-None-Match': etag } })).status).toBe(304);
     expect((await ask(`https://${site.domain}/storage/avatars/default.png`)).headers['content-type']).toBe('image/jpeg'); // prettier-ignore
 
-    // Another picture in the same file is seen by whoever has the first; no container is touched.
+    // A new picture in the same file also replaces a cached one; no container changes.
     const running = site.containers();
     writeFileSync(banner, picture(1920, 1080, 'jpeg', 200));
     expect((await apply(named)).code).toBe(0);
@@ -246,12 +246,12 @@ describe.sequential('a site with Pixelfed', () => {
     const second = await ask(at, { headers: { 'If-None-Match': etag } });
     expect([second.status, second.headers['content-type']]).toEqual([200, 'image/jpeg']);
 
-    // The file may go: the site has its own. Another name for what is not there is still refused.
+    // The file may be removed: the site has a copy. Another path to a missing file is still refused.
     rmSync(banner);
     rmSync(avatar);
     expect((await apply()).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
     expect((await apply({ FEDI_PIXELFED_BANNER: `${banner}-2` })).stderr).toContain('there is no such file');
-    // A picture that somebody put where ours lies is noticed as any other file.
+    // An edited picture of the site is detected like any other file.
     const edited = join(site.folder, 'caddy/pictures/pixelfed-banner.jpg');
     const ours = readFileSync(edited);
     writeFileSync(edited, first);
@@ -266,7 +266,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await ask(`https://${site.domain}/api/v1/instance`)).json()).toMatchObject({ rules: [] });
   });
 
-  test('docker compose works without us, and a stop takes no minute', async () => {
+  test('`docker compose` works without fedi-setup, and stops within a minute', async () => {
     execFileSync('docker', ['compose', 'down', '--timeout', '20'], { cwd: site.folder, stdio: 'ignore' });
     expect(site.containers()).toEqual({});
     await composeUp(site);
@@ -275,13 +275,13 @@ describe.sequential('a site with Pixelfed', () => {
     expect(run.code).toBe(0);
   });
 
-  test('artisan keeps arguments, user and exit code', async () => {
+  test('artisan gets arguments and user, and its exit code is returned', async () => {
     const artisan = (...words: string[]): Promise<Run> =>
       tool(['--dir', site.folder, 'artisan', ...words], { env });
     const status = await artisan('migrate:status', '--pending');
     expect([status.code, status.stdout]).toEqual([0, expect.stringContaining('No pending migrations')]);
     expect((await artisan('no:such-command')).code).toBe(1);
-    // The keys are in the environment; what this makes is a file, by which the user is seen.
+    // The keys are in the environment; this creates a file whose owner shows the user.
     expect((await artisan('passport:keys')).code).toBe(0);
     const owner = docker(
       'exec',
@@ -295,7 +295,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await artisan('passport:keys')).code).toBe(1);
   });
 
-  test('accounts: added, given another password, another role, disabled, enabled, listed', async () => {
+  test('accounts: add, set a password, change a role, disable, enable, list', async () => {
     const user = (words: readonly string[], stdin = ''): Promise<Run> =>
       tool(['user', ...words, '--dir', site.folder, '--json'], { env, stdin });
     const shown = (run: Run): string =>
@@ -344,7 +344,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect(proven.code).toBe(0);
   });
 
-  test('a changed answer touches only what it changes', async () => {
+  test('a changed answer recreates only what depends on it', async () => {
     const before = site.containers();
     const run = await apply({ FEDI_PIXELFED_PHOTO_SIZE: '2', FEDI_PIXELFED_PHOTOS: '1' });
     expect(run.code).toBe(0);
@@ -356,7 +356,7 @@ describe.sequential('a site with Pixelfed', () => {
       return http()(`https://${site.domain}/api/v2/media`, { method: 'POST', headers, body }).then(
         ({ status }) => status,
         (error: unknown) => {
-          // Caddy refuses by the announced length, and over HTTP/1.1 closes the connection while the body still comes.
+          // Caddy refuses by the announced length, and with HTTP/1.1 closes the connection while the body is still being sent.
           if (/EPIPE|ECONNRESET|socket hang up/.test(String(error))) return 413;
           throw error;
         },
@@ -364,13 +364,13 @@ describe.sequential('a site with Pixelfed', () => {
     };
     expect(await send(5)).toBe(413);
     expect(await send(1)).not.toBe(413);
-    const said = await http()(`https://${site.domain}/api/v1/instance`);
-    expect(said.json<{ registrations: boolean }>().registrations).toBe(false);
+    const instance = await http()(`https://${site.domain}/api/v1/instance`);
+    expect(instance.json<{ registrations: boolean }>().registrations).toBe(false);
     expect((await apply()).code).toBe(0);
   });
 
-  test('without the clock and without Horizon the receipt says so', async () => {
-    // Both told of what they did before: that is no sign of life.
+  test('the receipt reports a missing scheduler and a missing Horizon', async () => {
+    // Both report earlier activity, which proves nothing.
     docker('stop', `${site.name}-pixelfed_horizon-1`, `${site.name}-pixelfed_scheduler-1`);
     const run = await tool(['prove', '--dir', site.folder, '--json'], { env });
     expect(run.code).toBe(5);
@@ -381,7 +381,7 @@ describe.sequential('a site with Pixelfed', () => {
     expect((await apply()).code).toBe(0);
   });
 
-  test('another domain over the same data is refused', async () => {
+  test('refuses another domain for the same data', async () => {
     const before = site.containers();
     const run = await apply({ FEDI_PIXELFED_DOMAIN: 'other.fedi.test' });
     expect(run.code).toBe(3);

@@ -37,7 +37,7 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       FEDI_APPS: APPS.join(','),
       FEDI_MAIL_MODE: 'catcher',
     };
-    /** Without the answers: the site has them. */
+    /** Without answers: they are saved. */
     const now = (...words: string[]): Promise<Run> =>
       tool([...words, '--dir', site.folder, '--json'], {
         env: Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('FEDI_'))),
@@ -59,7 +59,7 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
     let before: { secrets: Record<string, unknown>; volumes: Record<string, number>; yaml: string };
     let services: string[];
 
-    test('that version sets it up', async () => {
+    test('is set up by that version', async () => {
       const run = await tool(['apply', '--dir', site.folder, '--json'], { env, program: unpack(tarball) });
       expect(run.stderr).toBe('');
       expect(run.code).toBe(0);
@@ -89,7 +89,7 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       expect(site.read('fedi.yaml')).toBe(before.yaml);
     });
 
-    test('nothing is left to do', async () => {
+    test('the next run has nothing to do', async () => {
       const containers = site.containers();
       expect((await now('plan', '--check')).code).toBe(0);
       expect((await now('apply')).events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);

@@ -1,4 +1,4 @@
-/** An internet of a test's own: names that resolve, a CA, and real ACME servers (Pebble) that validate by those names. */
+/** A private internet for a test: names that resolve, a CA, and real ACME servers (Pebble) that validate by those names. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { docker } from './site.ts';
 
 const PATIENCE_MS = 60_000;
 
-/** Environment in which the tool finds these names at these addresses, as everybody would by DNS. */
+/** Environment in which the tool resolves these names to these addresses, as if by DNS. */
 export function resolving(
   env: NodeJS.ProcessEnv,
   names: Readonly<Record<string, string>>,
@@ -21,7 +21,7 @@ export function resolving(
   };
 }
 
-/** Images beyond those that every engine test has. */
+/** Additional images. */
 export function needImages(...names: string[]): void {
   execFileSync(fileURLToPath(new URL('../../scripts/images', import.meta.url)), names, { stdio: 'ignore' });
 }
@@ -36,7 +36,7 @@ export async function until<T>(what: string, look: () => Promise<T | undefined> 
   }
 }
 
-/** The output of a container's command; undefined while it does not succeed. */
+/** Output of a command in a container; undefined while it fails. */
 export function attempt(...argv: string[]): string | undefined {
   try {
     return docker(...argv);
@@ -46,10 +46,10 @@ export function attempt(...argv: string[]): string | undefined {
 }
 
 export interface TestCa {
-  /** Folder with ca.pem and what was issued. */
+  /** Directory with ca.pem and the issued certificates. */
   readonly folder: string;
   readonly certificate: string;
-  /** Writes NAME.pem and NAME.key into the folder. */
+  /** Writes NAME.pem and NAME.key to the directory. */
   issue(name: string): { certificate: string; key: string };
   remove(): void;
 }
@@ -81,15 +81,15 @@ export function testCa(): TestCa {
 
 export interface AcmeServer {
   readonly directory: string;
-  /** PEM of the root of what it issues; another with every start. */
+  /** PEM of the CA certificate of what it issues; a new one at each start. */
   readonly root: string;
   log(): string;
   remove(): void;
 }
 
 /**
- * Pebble on a network. Its validators find names as Docker's DNS has them there. A port that nothing listens on is, to the
- * client, a firewall in front of 80 or 443.
+ * Pebble on a network. Its validators resolve names by Docker's DNS. To the client, a port without a listener looks like
+ * a firewall in front of 80 or 443.
  */
 export async function pebble(
   name: string,
@@ -123,7 +123,7 @@ export async function pebble(
     '--volume', `${config}:/etc/pebble/config.json:ro`,
     '--volume', `${certificate}:/etc/pebble/cert.pem:ro`,
     '--volume', `${key}:/etc/pebble/key.pem:ro`,
-    // As fast as it can, every order validated anew, no invented nonce errors.
+    // As fast as possible, validates every order again, and simulates no nonce errors.
     '--env', 'PEBBLE_VA_NOSLEEP=1', '--env', 'PEBBLE_AUTHZREUSE=0', '--env', 'PEBBLE_WFE_NONCEREJECT=0',
     'fedi-setup/pebble:trixie');
   const root = await until(`${host} ready`, () =>

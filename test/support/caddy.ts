@@ -1,10 +1,10 @@
-/** Caddy itself as a judge, in a container without network; one container for many files. */
+/** Checks Caddyfiles with a real Caddy, in a container without network; one container for many files. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { IMAGES } from './site.ts';
 import { readTree, writeTree } from './temp.ts';
 
-/** Runs a shell line in Caddy's image; the folder is /work there, writable. */
+/** Runs a shell line in Caddy's image; the directory is mounted at /work, writable. */
 export function inCaddy(folder: string, script: string): string {
   return execFileSync(
     'docker',
@@ -24,7 +24,7 @@ export function inCaddy(folder: string, script: string): string {
   );
 }
 
-/** Caddyfiles → what Caddy makes of each; undefined for one that it refuses. One process answers for all of them. */
+/** Caddyfiles → the adapted JSON of each; undefined if Caddy refuses it. Uses one process for all. */
 export function adapt(folder: string, texts: readonly string[]): (unknown | undefined)[] {
   writeTree(folder, Object.fromEntries(texts.map((text, i) => [`in/${i}`, text])));
   inCaddy(

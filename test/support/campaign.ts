@@ -1,38 +1,38 @@
 /**
  * A campaign of kills: runs of every kind end with SIGKILL at a random moment, half of them while `docker compose up` works, and
- * exactly one more run, started at once, has to complete the site.
+ * exactly one more run, started at once, must complete the site.
  */
 import { expect } from 'vitest';
 import { accountsOf, foreverOf, leftovers, oneShots, random, until } from './faults.ts';
 import { docker, environment, tool } from './site.ts';
 import type { Run, RunOptions, TestSite } from './site.ts';
 
-/** What is run and killed. */
+/** A kind of run to kill. */
 export interface Kind {
   readonly name: string;
   readonly run: (options: RunOptions) => Promise<Run>;
-  /** The site has to be new for it. */
+  /** Needs a new site. */
   readonly fresh?: boolean;
 }
 
 export interface Campaign {
   readonly site: TestSite;
   readonly kinds: readonly Kind[];
-  /** Names of the accounts in each app that the site has now. */
+  /** Names of the accounts of each app on the site. */
   readonly accounts?: (site: TestSite) => string[];
   readonly seed: number;
-  /** Hears of every kill. */
+  /** Called for every kill. */
   readonly note?: (line: string) => void;
 }
 
 interface Kill {
-  /** Aimed at `docker compose up`, or at the whole run. */
+  /** Whether the kill aims at `docker compose up` or at the whole run. */
   readonly atUp: boolean;
-  /** Part of the time that such a run, or its `up`, took before. */
+  /** Fraction of the time that such a run, or its `up`, took before. */
   readonly share: number;
 }
 
-/** Runs a kind, and kills it at that moment. */
+/** Runs one kind and kills it at that moment. */
 async function killed({ run }: Kind, { atUp, share }: Kill, took: Took): Promise<Run> {
   let timer: NodeJS.Timeout | undefined;
   let upSince: number | undefined;
@@ -58,14 +58,14 @@ interface Took {
   up: number;
 }
 
-/** What has to be true of a site after one run that follows a kill. */
+/** Checks a site after the run that follows a kill. */
 async function expectWhole(
   { site, accounts = accountsOf }: Campaign,
   forever: Record<string, string>,
   again: () => Promise<Run>,
 ): Promise<void> {
   const run = await again();
-  // Whole, since it is what has to be known about a rare failure.
+  // In full, since it is needed to understand a rare failure.
   if (run.code !== 0 || run.stderr !== '')
     throw new Error(
       `the next run ended with ${run.code}:\n${run.stderr}\n${run.events.map((event) => JSON.stringify(event)).join('\n')}`,
@@ -90,7 +90,7 @@ async function expectWhole(
   expect([check.code, check.stdout]).toEqual([0, 'Nothing to change.\n']);
 }
 
-/** Runs a campaign of so many kills; resolves to how many runs were killed, by kind. A failure names the kill. */
+/** Runs a campaign of `kills` kills; resolves to the number of killed runs by kind. A failure names the kill. */
 export async function campaign(options: Campaign, kills: number): Promise<Record<string, number>> {
   const { site, kinds, seed } = options;
   const next = random(seed);
@@ -119,7 +119,7 @@ export async function campaign(options: Campaign, kills: number): Promise<Record
       if (!isKilled) expect([run.code, run.stderr]).toEqual([0, '']);
       const forever = foreverOf(site.folder);
       expect(forever).toMatchObject(before);
-      // A first run that died before it wrote anything has left no answers to go by.
+      // A first run that was killed before it wrote anything left no answers.
       const again = kind.fresh ? () => kind.run({}) : () => site.apply([], { env: environment() });
       await expectWhole(options, forever, again);
     } catch (error) {
@@ -149,7 +149,7 @@ const first = (site: TestSite): Kind => ({
   run: (options) => withEnv(site, {}, options),
 });
 
-/** Mail on and off. */
+/** Switches mail on and off. */
 function change(site: TestSite): Kind {
   let mode = 'none';
   return {
@@ -161,7 +161,7 @@ function change(site: TestSite): Kind {
 
 export const snacKinds = (site: TestSite): Kind[] => [first(site), change(site), rotate(site, 'site.key')];
 
-/** Of a site with Mastodon: its databases, and snac that comes and goes. */
+/** For a site with Mastodon: its databases, and snac added and removed. */
 export function mastodonKinds(site: TestSite, snac: NodeJS.ProcessEnv): Kind[] {
   const has = (): boolean => /^ {2}snac:/m.test(site.read('fedi.yaml'));
   return [

@@ -1,10 +1,10 @@
-/** A certificate that signs itself, and its key, as PEM. */
+/** A self-signed certificate and its key, as PEM. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** @param days it is valid for from now; negative: it has expired */
+/** @param days of validity from now; negative: expired */
 export function certificate(name: string, days = 1): { readonly key: string; readonly cert: string } {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-certificate-'));
   const openssl = (line: string): void =>

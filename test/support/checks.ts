@@ -1,4 +1,4 @@
-/** A context for checks: a site, a host and an engine on which all is well, and what a test makes otherwise. */
+/** A context for checks: a healthy site, host and engine, with the differences that a test sets. */
 import { CHECKS } from '../../wizard/checks/table.ts';
 import type { CheckContext, Looked } from '../../wizard/checks/check.ts';
 import type { Host } from '../../wizard/checks/host.ts';
@@ -36,7 +36,7 @@ export const INFO: EngineInfo = {
   ignored: [],
 };
 
-/** An engine without anything; what a check must not call is not there. */
+/** An empty engine; it lacks methods that a check must not call. */
 export const ENGINE = {
   containers: async () => [],
   listed: async () => [],

@@ -1,4 +1,4 @@
-/** Words of the tables that say what a stack takes for granted about an image. */
+/** Types and helpers for the tables of what a stack assumes about an image. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
@@ -11,19 +11,19 @@ export interface Wanted {
   readonly code: number;
   readonly stdout?: RegExp | string;
   readonly stderr?: RegExp | string;
-  /** In either stream, where an original says some errors on one and some on the other. */
-  readonly says?: RegExp;
+  /** In either stream: an original prints some errors on one and some on the other. */
+  readonly prints?: RegExp;
 }
 
 export function expectEnd({ code, stdout, stderr }: Ended, wanted: Wanted): void {
   expect(code, `${stdout}${stderr}`).toBe(wanted.code);
-  if (wanted.says !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.says);
-  for (const [said, expected] of [
+  if (wanted.prints !== undefined) expect(`${stdout}${stderr}`).toMatch(wanted.prints);
+  for (const [stream, expected] of [
     [stdout, wanted.stdout],
     [stderr, wanted.stderr],
   ] as const) {
-    if (typeof expected === 'string') expect(said.trim()).toBe(expected);
-    else if (expected !== undefined) expect(said).toMatch(expected);
+    if (typeof expected === 'string') expect(stream.trim()).toBe(expected);
+    else if (expected !== undefined) expect(stream).toMatch(expected);
   }
 }
 
@@ -45,7 +45,7 @@ export function expectAnswer(reply: Reply, wanted: Answer): void {
   if (wanted.json !== undefined) expect(reply.json()).toMatchObject(wanted.json);
 }
 
-/** Rows that ask a web server. */
+/** Rows that send a request to a web server. */
 export const answersOf =
   (web: (path: string, options?: RequestOptions) => Promise<Reply>) =>
   (what: string, path: string, wanted: Answer, options: RequestOptions = {}): Row => [

@@ -8,7 +8,7 @@ export interface Turn {
   /** Entries to check in a list of several. */
   readonly entries?: readonly string[];
   /** Invalid texts with a part of their error message. */
-  readonly wrong?: readonly (readonly [text: string, said: string])[];
+  readonly wrong?: readonly (readonly [text: string, error: string])[];
 }
 
 /** All questions for a new snac site with a mail provider and Let’s Encrypt. */

@@ -1,4 +1,4 @@
-/** The wizard in this process, its prompts answered by calls ({@link file://./prompts.ts}): milliseconds instead of a terminal. */
+/** The wizard in this process; calls answer its prompts ({@link file://./prompts.ts}), which is faster than a terminal. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { vi } from 'vitest';
 import { main } from '../../wizard/cli/main.ts';
@@ -7,28 +7,28 @@ import { answered, forgetPrompts, pendingQuestion } from './prompts.ts';
 import type { Pending } from './prompts.ts';
 
 const EVENTS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'];
-/** Listeners that were there before us. */
+/** Listeners that existed before. */
 const others = new Map(EVENTS.map((event) => [event, process.listeners(event as NodeJS.Signals)]));
 
 export interface Dialogue {
-  /** Waits for that question. Throws where another is asked, or the run ends. */
+  /** Waits for that question. Throws if another one is asked or the run ends. */
   asked(question: string): Promise<Pending>;
-  /** The question that waits, whichever it is. */
+  /** The current question. */
   next(): Promise<Pending>;
-  /** Text, or a part of an entry's name, and enter. Resolves to the refusal, where there is one. */
+  /** Text or a part of an entry's name, then Enter. Resolves to the error message, if any. */
   answer(question: string, text: string): Promise<string | undefined>;
   turns(turns: readonly Turn[]): Promise<void>;
   /** Ctrl-C. Resolves to the exit code. */
   leave(): Promise<number>;
   /** Everything written so far, with single spaces. */
   words(): string;
-  /** The same with its lines. */
+  /** The same with line breaks. */
   written(): string;
-  /** How often that question was answered, with that answer if one is named. */
+  /** How often that question was answered (with that answer, if set). */
   times(question: string, answer?: string): number;
 }
 
-/** @param env FEDI_… variables; no others are seen. */
+/** @param env FEDI_… variables; there are no others. */
 export function dialogue(argv: readonly string[], env: NodeJS.ProcessEnv = {}): Dialogue {
   endDialogue();
   for (const name of Object.keys(process.env)) if (name.startsWith('FEDI_')) vi.stubEnv(name, undefined);
@@ -89,7 +89,7 @@ export function dialogue(argv: readonly string[], env: NodeJS.ProcessEnv = {}): 
   };
 }
 
-/** For afterEach: streams, environment and listeners as they were. */
+/** For afterEach: restores streams, environment and listeners. */
 export function endDialogue(): void {
   forgetPrompts();
   vi.restoreAllMocks();

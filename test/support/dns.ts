@@ -1,4 +1,4 @@
-/** A DNS server of a test's own, over UDP: real packets, so that what is asked and how is asked for real. */
+/** A DNS server for tests, over UDP: the queries are real packets. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
@@ -7,15 +7,15 @@ const TYPES: Readonly<Record<number, string>> = { 1: 'A', 5: 'CNAME', 28: 'AAAA'
 const NUMBERS = { A: 1, CNAME: 5, AAAA: 28, CAA: 257 } as const;
 type Type = keyof typeof NUMBERS;
 
-/** Name → records; CAA as `0 issue ca.example`. `SERVFAIL`: that is the answer to every question about it. */
+/** Name → records; CAA as `0 issue ca.example`. `SERVFAIL`: the answer to every query for the name. */
 export type Zone = Record<string, Partial<Record<Type, readonly string[]>> | 'SERVFAIL'>;
 
 export interface Dns {
   /** `address:port`. */
   readonly server: string;
-  /** Changes from test to test. */
+  /** Set by each test. */
   zone: Zone;
-  /** `TYPE name`, in order, without repeats. */
+  /** Queries as `TYPE name`, in order, without repeats. */
   readonly asked: string[];
   close(): void;
 }
@@ -80,7 +80,7 @@ export async function dnsServer(address: string, port = 0): Promise<Dns> {
     }
     if (entry !== undefined && entry !== 'SERVFAIL' && type !== undefined)
       for (const value of entry[type as Type] ?? []) answers.push(record(owner, type as Type, value));
-    // A name with others below it exists, though it has no records.
+    // A name with subdomains exists, although it has no records.
     const known = entry !== undefined || Object.keys(dns.zone).some((one) => one.endsWith(`.${owner}`));
     const header = Buffer.alloc(12);
     query.copy(header, 0, 0, 2);

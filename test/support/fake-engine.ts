@@ -1,18 +1,18 @@
-/** An engine in memory, and a clock that waits for nobody: what happens over minutes is tested in milliseconds. */
+/** An engine in memory and a simulated clock: minutes are tested in milliseconds. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../wizard/apply/containers.ts';
 import type { Container, Engine, Output } from '../../wizard/docker/engine.ts';
 import type { Progress } from '../../wizard/progress.ts';
 import { STRICT } from './policy.ts';
 
-/** A clock that is moved by those who wait. Each wait lets everything else that is due happen first. */
+/** A clock that each wait moves forward, after everything else that is due has happened. */
 export class FakeClock implements Clock {
   #now = 0;
   readonly now = (): number => this.#now;
   readonly delay = async (ms: number): Promise<void> => {
     const until = this.#now + ms;
     await turn();
-    // Several may wait at once: nobody moves the clock back.
+    // Several may wait at once: the clock never goes back.
     this.#now = Math.max(this.#now, until);
   };
 }
@@ -20,7 +20,7 @@ export class FakeClock implements Clock {
 export const OK: Output = { code: 0, stdout: '', stderr: '' };
 export const failed = (stderr: string, code = 1): Output => ({ code, stdout: '', stderr });
 
-/** A container that runs and is well. */
+/** A running, healthy container. */
 export function fakeContainer(service: string, more: Partial<Container> = {}): Container {
   return {
     id: service,
@@ -43,15 +43,15 @@ export function fakeContainer(service: string, more: Partial<Container> = {}): C
 
 export interface Script {
   readonly clock: FakeClock;
-  /** Containers at a time, in seconds since the start, and after so many calls of `compose up`. */
+  /** Containers at a time (seconds since the start), after `ups` calls of `compose up`. */
   readonly containers: (seconds: number, ups: number) => readonly Container[];
-  /** How the n-th `compose up` (from 1) ends. Default: well and at once. `ended`: we end it early. */
+  /** How the n-th `compose up` (from 1) ends. Default: with success and at once. `ended`: the caller ends it early. */
   readonly up?: (n: number, ended: AbortSignal) => Promise<Output> | Output;
   readonly logs?: (id: string, seconds: number) => string;
 }
 
 export interface FakeEngine extends Engine {
-  /** Every call that changes something or costs something, with its time: `12 exec web`. */
+  /** Every call that changes something or is expensive, with its time: `12 exec web`. */
   readonly calls: string[];
 }
 
@@ -83,7 +83,7 @@ export function fakeEngine({ clock, containers, up, logs }: Script): FakeEngine 
   return engine as FakeEngine;
 }
 
-/** An `up` that lasts until somebody ends it. */
+/** An `up` that runs until it is ended. */
 export const endless = (ended: AbortSignal): Promise<Output> =>
   new Promise((resolve) => ended.addEventListener('abort', () => resolve(failed('', 130))));
 

@@ -1,7 +1,7 @@
 /**
- * Preloaded into a program of a test: lets its n-th file operation kill the process, or fail.
- * FAULT_AT: which one (from 1) of those that the fault can hit. FAULT: KILL, TORN (half of a write, then killed), or the code of an
- * error. Prints how many there were.
+ * Preloaded into a program of a test: its n-th file operation kills the process or fails.
+ * FAULT_AT: the number (from 1) of the operation. FAULT: KILL, TORN (half of a write, then killed), or the code of an
+ * error. Prints the number of operations.
  */
 import files from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';

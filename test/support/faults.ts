@@ -1,4 +1,4 @@
-/** What the faults suite needs besides a site: ways to break things, and ways to look at what is left. */
+/** Helpers of the faults suite: ways to break a site, and to inspect the result. */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -50,7 +50,7 @@ export function behind(
 }
 
 /**
- * Runs the tool as `nobody`, from a copy that nobody may enter; with Docker's group, or without any.
+ * Runs the tool as the user `nobody`, from a copy that this user can read; with Docker's group or without groups.
  * @param scratch folder for the copy, open to all
  */
 export function asNobody(
@@ -63,7 +63,7 @@ export function asNobody(
   if (!existsSync(copy))
     cpSync(resolve(dirname(inject('tool')), '..'), copy, { recursive: true, verbatimSymlinks: true });
   const groups = group === 'docker' ? `--groups=${lstatSync('/var/run/docker.sock').gid}` : '--clear-groups';
-  // The last word is the path of the copy we cannot use; `sh` drops it.
+  // The last argument is a path that cannot be used here; `sh` drops it.
   const drop = 'shift; exec setpriv --reuid=65534 --regid=65534 "$GROUPS_" -- "$TOOL" "$@"';
   return behind(['sh', '-c', drop, 'sh'], argv, {
     env: { ...env, HOME: '/nonexistent', GROUPS_: groups, TOOL: join(copy, 'bin/fedi-setup') },
@@ -71,8 +71,8 @@ export function asNobody(
 }
 
 /**
- * Variables that make the tool die at a point, or at the first kind of point at which no run with this file has died, or write the
- * names of all points into a file (see kill-at.mjs).
+ * Variables that kill the tool at a point, or at the first kind of point that no run with this file was killed at, or write
+ * the names of all points to a file (see kill-at.mjs).
  */
 export function fault(
   env: NodeJS.ProcessEnv,
@@ -90,13 +90,13 @@ export function fault(
   };
 }
 
-/** Variables that make the tool's deadlines come 30 times as soon (see fast-clock.mjs). */
+/** Variables that make the tool's deadlines pass 30 times as fast (see fast-clock.mjs). */
 export const fastClock = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
   ...env,
   NODE_OPTIONS: `--import=${fileURLToPath(new URL('fast-clock.mjs', import.meta.url))}`,
 });
 
-/** A first run at a site directory of one's choice. */
+/** A first run in any site directory. */
 export const applyIn = (folder: string, env: NodeJS.ProcessEnv, argv: readonly string[] = []): Promise<Run> =>
   tool(['apply', '--dir', folder, '--json', ...argv], { env });
 
@@ -113,7 +113,7 @@ export async function until(
   }
 }
 
-/** Keeps the processors busy with so many processes; the returned function ends them. */
+/** Keeps the processors busy with `processes` processes; the returned function ends them. */
 export function keepBusy(processes: number): () => void {
   const children = Array.from({ length: processes }, () =>
     spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }),
@@ -123,7 +123,7 @@ export function keepBusy(processes: number): () => void {
   };
 }
 
-/** mulberry32: the same numbers between 0 and 1 on every run. */
+/** mulberry32: the same numbers between 0 and 1 in every run. */
 export function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -143,14 +143,14 @@ export const secretsOf = (folder: string): Record<string, Stored> =>
   (JSON.parse(readFileSync(join(folder, 'secrets.json'), 'utf8')) as { secrets: Record<string, Stored> })
     .secrets;
 
-/** Values of the secrets that may never change, as far as they exist. */
+/** Values of the existing permanent secrets. */
 export function foreverOf(folder: string): Record<string, string> {
   if (!existsSync(join(folder, 'secrets.json'))) return {};
   const forever = Object.entries(secretsOf(folder)).filter(([, secret]) => secret.class === 'forever');
   return Object.fromEntries(forever.map(([name, { value }]) => [name, value]));
 }
 
-/** Whether snac takes a password, asked over HTTPS at the site's own ingress. */
+/** Whether snac accepts a password, over HTTPS at the site's ingress. */
 export async function logsIn(
   { bind, domain, folder }: TestSite,
   password: string,
@@ -177,7 +177,7 @@ export async function logsIn(
     cid,
     state: '',
   });
-  // The code stands alone on the page; a wrong password gives the form again.
+  // The page contains only the code; a wrong password returns the form again.
   return reply.status === 200 && /^[\w-]+$/.test(reply.text().trim());
 }
 
@@ -186,7 +186,7 @@ export const accountsOf = (site: TestSite): string[] =>
     .split('\n')
     .filter(Boolean);
 
-/** The header that tells which file of the person's Caddy took up. */
+/** The header that shows which of the administrator's files Caddy uses. */
 export async function headerOf(
   { bind, domain, folder }: TestSite,
   name: string,
@@ -195,7 +195,7 @@ export async function headerOf(
   return (await http(`https://${domain}/`)).headers[name]?.toString();
 }
 
-/** Path → mode and hash (or mode alone of a folder) of all that lies in a directory. */
+/** Path → mode and hash (of a directory: mode only) of everything in a directory. */
 export function snapshot(
   folder: string,
   skip: (path: string) => boolean = () => false,
@@ -217,13 +217,13 @@ export function snapshot(
   return found;
 }
 
-/** Files of a run that was cut short. */
+/** Temporary files of an interrupted run. */
 export const leftovers = (folder: string): string[] =>
   Object.keys(snapshot(folder)).filter((path) =>
     /\.fedi-new$|(^|\/)(trial-|lock($|\.)|commit\.json)/.test(path),
   );
 
-/** One-shot containers of ours that still exist: they carry no label, but a mount of the site's. */
+/** Our one-shot containers that still exist: they have no label, but a mount of the site. */
 export function oneShots(site: TestSite): string[] {
   const ids = docker('ps', '--all', '--quiet').split('\n').filter(Boolean);
   return ids.filter((id) => {
@@ -234,14 +234,14 @@ export function oneShots(site: TestSite): string[] {
         (text.includes(`${site.folder}/`) || text.includes(`${site.name}_`))
       );
     } catch {
-      return false; // gone in the meantime
+      return false; // removed meanwhile
     }
   });
 }
 
 const mounted: string[] = [];
 
-/** A file system of its own, small; {@link unmountAll} takes it away. */
+/** A small separate file system; {@link unmountAll} removes it. */
 export function tmpfs(folder: string, options: string): void {
   mkdirSync(folder, { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', `mode=0755,${options}`, 'tmpfs', folder]);
@@ -252,7 +252,7 @@ export function remount(folder: string, options: string): void {
   execFileSync('mount', ['-o', `remount,${options}`, folder]);
 }
 
-/** The directory as it is, but read-only. */
+/** Makes the directory read-only. */
 export function readOnly(folder: string): void {
   execFileSync('mount', ['--bind', folder, folder]);
   mounted.push(folder);
@@ -268,7 +268,7 @@ export function unmountAll(): void {
   for (const folder of mounted.toReversed()) unmount(folder);
 }
 
-/** A folder with only these programs, for PATH. */
+/** A directory with only these programs, for PATH. */
 export function programs(folder: string, names: readonly string[]): string {
   mkdirSync(folder, { recursive: true });
   for (const name of names) {

@@ -1,4 +1,4 @@
-/** Looking at a site as its people do, and waiting for what other servers send. */
+/** A site as its users see it, and waits for activities of other servers. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import { png } from '../../wizard/prove/activitypub.ts';
@@ -9,7 +9,7 @@ import type { TestSite } from './site.ts';
 
 const PATIENCE_MS = 60_000;
 
-/** Looks until there is something; an error when nothing comes. */
+/** Polls until there is a result; throws if there is none in time. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
@@ -43,7 +43,7 @@ export interface Post {
   readonly media_attachments: readonly { readonly url: string }[];
 }
 
-/** The owners of a site's servers, as their client apps. */
+/** The owners of a site's apps, as API clients. */
 export class Owners {
   /** Domain → the owner's token there. */
   readonly tokens = new Map<string, string>();
@@ -86,13 +86,13 @@ export class Owners {
     expect(reply.status).toBe(200);
     expect(String(reply.headers['content-type'])).toMatch(/^image\/png/);
   }
-  /** Finds somebody of another server by the handle. @returns id and handle, as they are known at `domain`. */
+  /** Finds an account of another server by its handle. @returns its id and handle at `domain`. */
   async find(domain: string, handle: string): Promise<{ id: string; acct: string } | undefined> {
     const query = new URLSearchParams({ q: handle, type: 'accounts', resolve: 'true' });
     const found = await this.api(domain, `v2/search?${query}`);
     return found.json<{ accounts: { id: string; acct: string }[] }>().accounts[0];
   }
-  /** Follows, and waits until the other server has agreed. */
+  /** Follows, and waits until the other server has accepted. */
   async follow(domain: string, handle: string): Promise<void> {
     const found = await this.find(domain, handle);
     expect(found?.acct).toBe(handle.slice(1));

@@ -1,4 +1,4 @@
-/** Servers as their proofs see them, in memory: all is well with them but for what a test makes otherwise. */
+/** Servers as their proofs see them, in memory: healthy, with the faults that a test sets. */
 import { createHash } from 'node:crypto';
 import { Duplex } from 'node:stream';
 import { appOf } from '../../wizard/apps/index.ts';
@@ -22,7 +22,7 @@ export const output = (stdout: string, code = 0, stderr = ''): Output => ({ code
 export type Handler = (asked: { url: URL; options: RequestOptions }) => Reply;
 /** `METHOD URL`, or `METHOD *END` → answer. */
 export type Routes = Readonly<Record<string, Handler>>;
-/** Undefined: not for it. */
+/** Undefined: not handled here. */
 export type Inside = (service: string, command: Command) => Output | undefined;
 
 export interface Broken {
@@ -30,12 +30,12 @@ export interface Broken {
   readonly inside?: Inside;
   readonly answers?: Answers;
   readonly secrets?: Readonly<Record<string, string | undefined>>;
-  /** Another post comes over the WebSocket, and then nothing; absent: every post. */
+  /** The WebSocket sends another post, then nothing; absent: every post. */
   readonly live?: 'closed';
   readonly first?: boolean;
 }
 
-/** A site with all apps and everything that adds a proof. */
+/** A site with all apps and every setting that adds a proof. */
 const ANSWERS: Answers = {
   name: 'fedi',
   apps: 'snac,mastodon,pixelfed',
@@ -199,7 +199,7 @@ function world(app: string, live: Broken['live']): { routes: Routes; inside: Ins
 
 export const configWith = (answers: Answers = {}): Config => configOf({ ...ANSWERS, ...answers });
 
-/** The proofs of an app on a site where all is well but for that. */
+/** The proofs of an app on a site that is healthy except for `broken`. */
 export function proofsOf(app: string, broken: Broken = {}): Proof[] {
   const config = configWith(broken.answers);
   const healthy = world(app, broken.live);
@@ -228,14 +228,14 @@ export function proofsOf(app: string, broken: Broken = {}): Proof[] {
       broken.inside?.(service, command) ??
       healthy.inside(service, command) ??
       output('', 1, 'nobody answers'),
-    said: async () => '',
+    recentLogs: async () => '',
   };
   const found = config.apps.find(({ id }) => id === app);
   if (found === undefined) throw new Error(`there is no ${app}`);
   return [...appOf(app).proofs(context, found)];
 }
 
-/** Runs them one after the other, as `prove` does: id → what failed; nothing for those that came out well. */
+/** Runs them in order, as `prove` does: id → error; successful ones are left out. */
 export async function failures(proofs: readonly Proof[]): Promise<Readonly<Record<string, string>>> {
   const failed: Record<string, string> = {};
   for (const proof of proofs) {

@@ -1,9 +1,9 @@
 /**
- * Preloaded into the tool (`NODE_OPTIONS=--import=…`): ends it with SIGKILL at exactly one point of its way.
- * Points are lines of output (the kill comes after the line), renames and links (before and after) and started programs (right after).
- * Each is named by what it is and how many of its kind came before. FAULT_LOG collects the names, FAULT_AT says where to die.
- * FAULT_ONCE names a file: it dies at the first kind of point that is not in there, and adds it; FAULT_SKIP: a pattern of those to
- * leave out.
+ * Preloaded into the tool (`NODE_OPTIONS=--import=…`): ends it with SIGKILL at exactly one point.
+ * Points are lines of output (the kill follows the line), renames and links (before and after) and started programs (right after).
+ * Each is named by its kind and the number of earlier ones of that kind. FAULT_LOG collects the names, FAULT_AT selects one.
+ * FAULT_ONCE names a file: the kill is at the first kind of point that it does not contain, and adds it; FAULT_SKIP: a pattern
+ * of points to skip.
  */
 import child from 'node:child_process';
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ function point(kind) {
   if (name === FAULT_AT || isFresh(kind)) process.kill(process.pid, 'SIGKILL');
 }
 
-// Only the program itself, not what it may start with the same environment.
+// Only the program itself, not programs that it starts with the same environment.
 if (process.argv[1]?.includes('fedi-setup')) {
   const write = process.stdout.write.bind(process.stdout);
   process.stdout.write = (text, ...rest) => {
@@ -45,7 +45,7 @@ if (process.argv[1]?.includes('fedi-setup')) {
   for (const call of ['rename', 'link']) {
     const real = files[call];
     files[call] = async (from, to) => {
-      // Receipts are named by the time.
+      // Names of receipts contain the time.
       const name = basename(String(to)).replace(/^\d{4}-.*\.json$/, 'receipt');
       point(`${call} ${name}`);
       await real(from, to);
@@ -55,7 +55,7 @@ if (process.argv[1]?.includes('fedi-setup')) {
   const { spawn } = child;
   child.spawn = (program, argv, ...rest) => {
     const started = spawn(program, argv, ...rest);
-    // Options and paths differ from run to run; the words before the first path do not.
+    // Options and paths differ between runs; the arguments before the first path do not.
     const words = argv.filter((word) => /^[a-z-]+$/.test(word) && !word.startsWith('-')).slice(0, 2);
     point(`start ${[basename(program), ...words].join(' ')}`);
     return started;

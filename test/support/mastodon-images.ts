@@ -1,4 +1,4 @@
-/** Which Mastodon a site of the tests runs: the official images where they are loaded, else the stand-ins. */
+/** Selects Mastodon for the test sites: the official images if they are loaded, else the stand-ins. */
 import { spawnSync } from 'node:child_process';
 import { needImages } from './acme.ts';
 
@@ -7,15 +7,15 @@ const VERSION = 'v4.6.5';
 const isLoaded = (image: string): boolean =>
   spawnSync('docker', ['image', 'inspect', image], { stdio: 'ignore' }).status === 0;
 
-/** MASTODON_IMAGES=stand-in takes those even where the official ones are loaded. */
+/** MASTODON_IMAGES=stand-in selects them even if the official ones are loaded. */
 export const isOfficial =
   process.env['MASTODON_IMAGES'] !== 'stand-in' &&
   ['mastodon', 'mastodon-streaming'].every((name) => isLoaded(`ghcr.io/mastodon/${name}:${VERSION}`));
 
-// Its servers are Debian's either way.
+// Its databases are always Debian's.
 needImages('postgres', 'valkey', ...(isOfficial ? [] : ['mastodon', 'mastodon-streaming']));
 
-/** Answers that make a site run them; says which they are. */
+/** Answers with these images; prints which they are. */
 export function mastodonImages(): NodeJS.ProcessEnv {
   process.stderr.write(
     isOfficial ? `Mastodon: the official images, ${VERSION}\n` : 'Mastodon: stand-ins, not the original\n',

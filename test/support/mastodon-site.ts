@@ -1,4 +1,4 @@
-/** A site with Mastodon on the real engine, and ways to look into it. */
+/** A site with Mastodon on the real engine, and helpers to inspect it. */
 import { client } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { mastodonAnswers } from './mastodon-images.ts';
@@ -21,13 +21,13 @@ export const sqlIn = (site: TestSite, query: string): string =>
     query,
   );
 
-/** Names of the accounts that people have here. */
+/** Names of the local accounts. */
 export const accountsIn = (site: TestSite): string[] =>
   sqlIn(site, 'select a.username from users u join accounts a on a.id = u.account_id order by 1')
     .split('\n')
     .filter(Boolean);
 
-/** Whether the log-in form at the site's own ingress takes a password. */
+/** Whether the log-in form at the site's ingress accepts a password. */
 export async function mastodonLogsIn(
   site: TestSite,
   password: string,
@@ -60,6 +60,6 @@ export async function mastodonLogsIn(
   return [302, 303].includes(reply.status) && !String(reply.headers['location']).includes('sign_in');
 }
 
-/** What the receipt found wrong: proof and what was seen. */
+/** The failed proofs of the receipt, with their evidence. */
 export const openProofs = ({ events }: Run): unknown[] =>
   events.filter(({ event, ok }) => event === 'proof' && ok !== true).map(({ id, seen }) => [id, seen]);

@@ -1,6 +1,6 @@
 /**
- * Mastodon on the engine without the wizard: compose/mastodon.yaml as it stands, with the official images where they are
- * loaded and the stand-ins of test/images/ where not.
+ * Mastodon on the engine without the wizard: compose/mastodon.yaml unchanged, with the official images if they are
+ * loaded, else the stand-ins of test/images/.
  */
 import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
@@ -19,7 +19,7 @@ const OFFICIAL = {
 };
 const STAND_IN = { web: 'fedi-setup/mastodon:trixie', streaming: 'fedi-setup/mastodon-streaming:trixie' };
 
-/** Mail to this domain is let through without a look-up. */
+/** Mail to this domain is accepted without a look-up. */
 export const MAIL_DOMAIN = 'fedi.test';
 
 export interface Inspected {
@@ -32,27 +32,27 @@ export interface Inspected {
 }
 
 export interface MastodonStack extends Pick<Stack, 'exec' | 'host' | 'remove'> {
-  /** Which images these are: `official` or `stand-in`. */
+  /** Kind of the images: `official` or `stand-in`. */
   readonly kind: string;
   readonly images: typeof OFFICIAL;
-  /** Brings up all services and waits until each is well. */
+  /** Starts all services and waits until each is healthy. */
   up(): void;
-  /** A command in a container of its own without network, with the site's environment and what is added here. */
+  /** A command in a separate container without network, with the site's environment and these variables. */
   alone(argv: readonly string[], env?: Variables, image?: string): Ended;
   /** The same on the network of the database. */
   beside(argv: readonly string[], env?: Variables): Ended;
-  /** A query in the database; what it prints. */
+  /** Output of a query in the database. */
   sql(query: string): string;
   inspect(image: string): Inspected;
-  /** A request to web as the proxy passes it on: our host name, HTTPS in front. */
+  /** A request to web as the proxy forwards it: our host name, over HTTPS. */
   web(path: string, options?: RequestOptions): Promise<Reply>;
-  /** A request to streaming, or an upgrade to a WebSocket there: the status, and the socket when it was opened. */
+  /** A request to streaming, or an upgrade to a WebSocket there: the status, and the open socket. */
   streaming(path: string): Promise<Reply>;
   socket(
     path: string,
     headers: Readonly<Record<string, string>>,
   ): Promise<{ status: number; socket?: Duplex; head?: Buffer }>;
-  /** Mails that the catcher holds, newest first. */
+  /** Mails in the catcher, newest first. */
   mails(): { To: { Address: string }[]; Subject: string }[];
 }
 

@@ -1,4 +1,4 @@
-/** Texts that have broken somebody's quoting before. */
+/** Texts that are known to break quoting. */
 import fc from 'fast-check';
 
 const PIECES = [
@@ -70,7 +70,7 @@ const PIECES = [
   'EOF',
 ] as const;
 
-/** Built from pieces that mean something to shells, YAML, env files and Caddyfiles; 4 kB now and then. */
+/** Built from pieces with a meaning in shells, YAML, env files and Caddyfiles; sometimes 4 kB long. */
 export const nastyText: fc.Arbitrary<string> = fc.oneof(
   {
     weight: 8,

@@ -1,4 +1,4 @@
-/** Packs the tool as it is published and installs the tarball once: what the tests drive is what people get. */
+/** Packs the tool as it is published and installs the tarball once: tests run what users install. */
 import { execFileSync } from 'node:child_process';
 import type { ExecFileSyncOptions } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -1,21 +1,21 @@
-/** Which Pixelfed a site of the tests runs: the official image where it is loaded, else the stand-in. */
+/** Selects Pixelfed for the test sites: the official image if it is loaded, else the stand-in. */
 import { spawnSync } from 'node:child_process';
 import { needImages } from './acme.ts';
 
 const VERSION = 'v0.14.4';
 const OFFICIAL = `ghcr.io/pixelfed/pixelfed:${VERSION}`;
 
-/** PIXELFED_IMAGES=stand-in takes that even where the official one is loaded. */
+/** PIXELFED_IMAGES=stand-in selects it even if the official one is loaded. */
 export const isOfficial =
   process.env['PIXELFED_IMAGES'] !== 'stand-in' &&
   spawnSync('docker', ['image', 'inspect', OFFICIAL], { stdio: 'ignore' }).status === 0;
 
 export const PIXELFED_IMAGE = isOfficial ? OFFICIAL : 'fedi-setup/pixelfed:trixie';
 
-// Its servers are Debian's either way.
+// Its databases are always Debian's.
 needImages('mariadb', 'postgres', 'valkey', ...(isOfficial ? [] : ['pixelfed']));
 
-/** Answers that make a site run it; says which it is. */
+/** Answers with this image; prints which it is. */
 export function pixelfedImages(): NodeJS.ProcessEnv {
   process.stderr.write(
     isOfficial ? `Pixelfed: the official image, ${VERSION}\n` : 'Pixelfed: a stand-in, not the original\n',

@@ -1,4 +1,4 @@
-/** A site with Pixelfed on the real engine, and ways to look into it. */
+/** A site with Pixelfed on the real engine, and helpers to inspect it. */
 import { Browser, form, hiddenFields } from '../../wizard/prove/browser.ts';
 import { client } from '../../wizard/prove/http.ts';
 import { pixelfedAnswers } from './pixelfed-images.ts';
@@ -12,7 +12,7 @@ export function pixelfedSite(name: string, address: number, more: NodeJS.Process
   return { ...site, env, apply: (argv = [], options = {}) => site.apply(argv, { env, ...options }) };
 }
 
-/** A query in the site's own database, as the app's role; a row a line, columns apart by tabs. */
+/** A query in the site's own database, as the app's role; one row per line, columns separated by tabs. */
 export function sqlIn(site: TestSite, query: string): string {
   const { pixelfed_db: mariadb, pixelfed_postgres: postgres } = site.containers();
   const command =
@@ -22,15 +22,15 @@ export function sqlIn(site: TestSite, query: string): string {
   return docker('exec', mariadb ?? postgres ?? 'none', 'sh', '-c', command, query);
 }
 
-/** Names of the accounts that people have here. */
+/** Names of the local accounts. */
 export const accountsIn = (site: TestSite): string[] =>
   sqlIn(site, 'select username from users order by 1').split('\n').filter(Boolean);
 
-/** Proofs that failed, with what was seen. */
+/** Failed proofs, with their evidence. */
 export const openProofs = (run: Run): unknown[] =>
   run.events.filter(({ event, ok }) => event === 'proof' && ok !== true).map(({ id, seen }) => [id, seen]);
 
-/** Whether the log-in form at the site's own ingress takes a password. */
+/** Whether the log-in form at the site's ingress accepts a password. */
 export async function pixelfedLogsIn(
   site: TestSite,
   password: string,

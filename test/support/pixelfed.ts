@@ -1,6 +1,6 @@
 /**
- * Pixelfed on the engine without the wizard: compose/pixelfed.yaml as it stands, with the official image where it is
- * loaded and the stand-in of test/images/ where not.
+ * Pixelfed on the engine without the wizard: compose/pixelfed.yaml unchanged, with the official image if it is
+ * loaded, else the stand-in of test/images/.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
@@ -10,16 +10,16 @@ import { DOMAIN, stackOf } from './stack.ts';
 import type { Ended, Stack, Variables } from './stack.ts';
 
 export const RULES = ['Be kind', 'No "$"'];
-/** A name whose only address is a private one. */
+/** A name with only a private address. */
 export const INNER = 'inner.fedi.test';
 
 export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'container' | 'remove'> {
-  /** Which image this is: `official` or `stand-in`. */
+  /** Kind of the image: `official` or `stand-in`. */
   readonly kind: string;
   readonly image: string;
-  /** A command in a container of its own, as the entry point takes it, without network unless it is named. */
+  /** A command in a separate container, run by the entry point, without network unless one is named. */
   alone(argv: readonly string[], env?: Variables, network?: string): Ended;
-  /** A query in the database; what it prints, columns apart by tabs. */
+  /** Output of a query in the database, columns separated by tabs. */
   sql(query: string): string;
   inspect(): {
     User: string;
@@ -30,7 +30,7 @@ export interface PixelfedStack extends Pick<Stack, 'up' | 'exec' | 'host' | 'con
     ExposedPorts: object;
     Healthcheck?: { Test: string[] };
   };
-  /** A request to web as the proxy passes it on: our host name, HTTPS in front. */
+  /** A request to web as the proxy forwards it: our host name, over HTTPS. */
   web(path: string, options?: RequestOptions): Promise<Reply>;
   /** Network of the database. */
   readonly data: string;
@@ -106,7 +106,7 @@ export function pixelfedStack(project = 'test-contract-pixelfed'): PixelfedStack
       IMAGE_VALKEY: 'fedi-setup/valkey:trixie',
       IMAGE_CADDY: 'fedi-setup/caddy:trixie',
     },
-    // Docker asks these two so seldom that it is half a minute until it knows.
+    // Docker checks these two so rarely that it takes half a minute to notice.
     `services:
   pixelfed_web: { networks: { pixelfed_front: { aliases: [${INNER}] } } }
   pixelfed_horizon: { healthcheck: { interval: 2s } }

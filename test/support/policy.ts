@@ -1,4 +1,4 @@
-/** The policy for containers, tried on the containers that run: what an intruder in one of them could do. */
+/** The policy for containers, tested on running containers: what an intruder in one of them could do. */
 import { spawnSync } from 'node:child_process';
 import { expect, vi } from 'vitest';
 import { connect } from '../../wizard/docker/docker.ts';
@@ -10,7 +10,7 @@ import { parseYaml } from '../../wizard/yaml.ts';
 import { docker, logsOf } from './site.ts';
 import type { TestSite } from './site.ts';
 
-/** A container that keeps to every rule. */
+/** A container that follows every rule. */
 export const STRICT: Rights = {
   user: '999:999',
   privileged: false,
@@ -33,7 +33,7 @@ function bytes(size: unknown): number {
   return Number(number) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit);
 }
 
-/** What a service of a Compose file asks of the engine. */
+/** The rights that a service of a Compose file requests. */
 export function rightsOfService(one: Service): Rights {
   const list = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
   return {
@@ -59,12 +59,12 @@ export function rightsOfService(one: Service): Rights {
   };
 }
 
-/** In words, so that a failed test says which service breaks which rule. */
+/** As sentences, so that a failed test says which service violates which rule. */
 export const brokenRules = (name: string, rights: Rights, exceptions: Exceptions = {}): string[] =>
   violations(rights, exceptions).map(({ demand }) => `${name} ${demand}`);
 
 /**
- * Opens the root directory of the host's file system from in a container, as the "shocker" exploit does: by a handle (inode 2,
+ * Opens the root directory of the host's file system from a container, as the "shocker" exploit does: by a handle (inode 2,
  * the root of an ext4), relative to any file that is mounted from there. Prints `opened`, or the error's number. amd64, arm64.
  */
 const EXPLOIT = `use POSIX; my $n = (POSIX::uname())[4] eq 'aarch64' ? 265 : 304; open(my $f, '<', '/etc/hostname') or die;
@@ -81,8 +81,8 @@ const startOf = (id: string): string =>
   docker('inspect', '--format', '{{.State.Running}} {{.State.StartedAt}}', id);
 
 /**
- * A health check that Docker ends leaves its child behind. Such an orphan is ended by a signal here: process 1 has to reap it and
- * the server has to go on. timeouts.ts lets Docker itself do it, which takes a minute.
+ * A health check that Docker ends leaves its child behind. This ends such an orphan by a signal: process 1 must reap it and
+ * the server must keep running. timeouts.ts has Docker do it, which takes a minute.
  */
 async function expectOrphanIsReaped({ id, service }: Container): Promise<void> {
   const before = startOf(id);
@@ -100,7 +100,7 @@ async function expectOrphanIsReaped({ id, service }: Container): Promise<void> {
   expect(logsOf(id)).not.toMatch(/terminat.*(other|signal)|crash/i);
 }
 
-/** Every running container of a site keeps to the policy, as the engine says it and as an intruder would find it. */
+/** Checks every running container of a site against the policy, by its settings in the engine and from inside. */
 export async function expectPolicy(site: TestSite): Promise<void> {
   const { services } = parseYaml(site.read('compose.yaml')) as unknown as {
     services: Record<string, Service>;

@@ -1,4 +1,4 @@
-/** A real mail server on a site's network: Postfix with log-in, TLS by the site's own root, and a mailbox to look into. */
+/** A real mail server on a site's network: Postfix with log-in, TLS with the site's CA, and a readable mailbox. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,19 +9,19 @@ import { needImages } from './acme.ts';
 import { docker } from './site.ts';
 
 export const MAIL_HOST = 'mail.fedi.test';
-/** Leads there too, but is not in the certificate. */
+/** Resolves to it too, but is not in the certificate. */
 export const OTHER_HOST = 'other.fedi.test';
 export const MAIL_USER = 'anna@fedi.test';
 export const MAIL_PASSWORD = 'pass word’s "half" $1';
-/** The server takes it from nobody. */
+/** The server refuses it for every sender. */
 export const STRANGER = 'stranger@fedi.test';
 
 export interface Postfix {
-  /** Certificate and key of the CA that its certificate is from: for --tls-root-file. */
+  /** Certificate and key of the CA of its certificate: for --tls-root-file. */
   readonly root: string;
-  /** Starts it on a Docker network and waits until it is well. */
+  /** Starts it on a Docker network and waits until it is healthy. */
   start(network: string): Promise<void>;
-  /** All that arrived, as one mbox. */
+  /** All received mails, as one mbox. */
   inbox(): string;
   empty(): void;
   remove(): void;
@@ -53,7 +53,7 @@ export async function postfix(name: string): Promise<Postfix> {
     try {
       docker('rm', '--force', '--volumes', name);
     } catch {
-      // there was none
+      // it did not exist
     }
   };
   remove();

@@ -1,4 +1,4 @@
-/** A PostgreSQL of a test that lets nobody in without TLS, by a certificate that no public CA issued. */
+/** A PostgreSQL for tests that requires TLS, with a certificate that no public CA issued. */
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ const psql = (container: string, query: string): string =>
 
 const CA = `${CERTIFICATE.replace('/CN=db', '/CN=Test-CA')} -addext keyUsage=critical,keyCertSign`;
 
-/** A CA (`ca.crt`) and a certificate of it for an address (`server.crt`, `server.key`), in that folder. */
+/** Creates a CA (`ca.crt`) and its certificate for an address (`server.crt`, `server.key`) in that directory. */
 export function certificateFor(address: string, folder: string): void {
   const openssl = (words: string): void =>
     void execFileSync('openssl', words.split(' '), { cwd: folder, stdio: 'ignore' });
@@ -23,8 +23,8 @@ export function certificateFor(address: string, folder: string): void {
 }
 
 /**
- * @param container of the image of PostgreSQL, whose superuser and database are `fedi`
- * @param made folder with `server.crt` and `server.key`; absent: a certificate that it signs itself
+ * @param container runs the image of PostgreSQL; its superuser and database are `fedi`
+ * @param made directory with `server.crt` and `server.key`; absent: a self-signed certificate
  */
 export async function wantTls(container: string, made?: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-tls-'));
@@ -50,7 +50,7 @@ export async function wantTls(container: string, made?: string): Promise<void> {
   await vi.waitFor(() => expect(psql(container, 'show ssl')).toBe('on'), { timeout: 30_000, interval: 200 });
 }
 
-/** Whether everybody who is connected over the network is so by TLS, and somebody is. */
+/** Whether there are connections over the network and all of them use TLS. */
 export const allByTls = (container: string): boolean =>
   psql(
     container,

@@ -1,7 +1,7 @@
-/** What a piece of code says when it refuses. */
+/** The Problem that code throws. */
 import { Problem } from '../../wizard/problem.ts';
 
-/** The Problem that `work` ends with; anything else, success included, is thrown on. */
+/** The Problem that `work` throws; throws for any other result, success included. */
 export async function problemFrom(work: () => unknown): Promise<Problem> {
   try {
     await work();

@@ -1,4 +1,4 @@
-/** A piece of our code as a process of its own: bundled, so that starting it is cheap enough to do hundreds of times. */
+/** Our code as a separate process: bundled, so that it can be started hundreds of times. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { buildSync } from 'esbuild';
@@ -38,7 +38,7 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** What a process said until its end. */
+/** Output of a process until its end. */
 export function endOf(child: ChildProcess): Promise<Ended> {
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const)

@@ -1,6 +1,6 @@
 /**
- * `@inquirer/prompts` without a terminal: what a person would type is a call. For `vi.mock('@inquirer/prompts', …)`.
- * It keeps the library's contract: an answer is validated before it is taken, enter alone takes the default, a list takes
+ * `@inquirer/prompts` without a terminal: calls replace typing. For `vi.mock('@inquirer/prompts', …)`.
+ * It keeps the library's contract: an answer is validated before it is accepted, Enter alone selects the default, a list accepts
  * one of its entries, Ctrl-C is an ExitPromptError.
  */
 import { setImmediate as turn } from 'node:timers/promises';
@@ -11,13 +11,13 @@ type Validate = (text: string) => string | boolean | Promise<string | boolean>;
 export interface Pending {
   readonly kind: 'input' | 'password' | 'select' | 'checkbox';
   readonly message: string;
-  /** What enter alone answers, as text; empty: nothing. */
+  /** The default, as text; empty: none. */
   readonly initial: string;
-  /** Names of the entries of a list, in its order. */
+  /** Names of the entries of a list, in order. */
   readonly entries: readonly string[];
   /**
-   * Text and enter; of a list the first entry whose name contains it. In a checkbox the texts between commas are the entries to
-   * leave checked, and `-` is none. Resolves to the refusal, where there is one.
+   * Types text and presses Enter; in a list, selects the first entry whose name contains it. In a checkbox the texts between commas
+   * are the entries to check, and `-` is none. Resolves to the error message, if any.
    */
   readonly enter: (text: string) => Promise<string | undefined>;
   readonly cancel: () => void;
@@ -27,7 +27,7 @@ let pending: Pending | undefined;
 const taken: { message: string; answer: string }[] = [];
 
 export const pendingQuestion = (): Pending | undefined => pending;
-/** Every answer taken so far, as the screen shows it. */
+/** Every accepted answer so far, as the screen shows it. */
 export const answered = (): readonly { message: string; answer: string }[] => taken;
 export const forgetPrompts = (): void => {
   pending = undefined;
@@ -41,7 +41,7 @@ interface Asked<T> {
   readonly entries?: readonly string[];
   /** Whether the text is a key that ends the prompt at once. */
   readonly ends?: (text: string) => boolean;
-  /** What the text stands for, or why it is refused. */
+  /** The value of the text, or why it is refused. */
   readonly take: (text: string) => Promise<{ value: T; shown: string } | { refusal: string }>;
 }
 
@@ -171,7 +171,7 @@ export const checkbox = (
     message: config.message,
     initial: names(before),
     entries: choices.map(({ name }) => name),
-    // A key without a meaning for the prompt itself: a listener on the keyboard may abort it.
+    // A key that the prompt itself ignores: a keyboard listener may abort it.
     ends: (text) => {
       if (text.length === 1) process.stdin.emit('keypress', text, { sequence: text });
       return context.signal?.aborted === true;

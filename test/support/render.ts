@@ -33,7 +33,7 @@ export interface RenderOptions {
 
 const digest = (index: number): string => `sha256:${(index % 16).toString(16).repeat(64)}`;
 
-/** Answers by key, as in fedi.yaml with dots → the site. They have to be complete. */
+/** Answers by key, as in fedi.yaml with dots → the site. They must be complete. */
 export async function render(
   answers: Readonly<Record<string, string>>,
   { images = 'pulled', custom = '', noProxy }: RenderOptions = {},
@@ -41,7 +41,7 @@ export async function render(
   const resolved = await resolve([
     new Map(Object.entries(answers).map(([key, text]) => [key, { text, from: 'the test' }])),
   ]);
-  // Passwords and keys lie in the store already.
+  // Passwords and keys are in the store already.
   const secret = new Set(
     questionsFor(APP_IDS)
       .filter((row) => row.secret)

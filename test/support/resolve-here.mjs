@@ -1,4 +1,4 @@
-// Preloaded into the tool by NODE_OPTIONS: names of TEST_NAMES (JSON, name → address) resolve as if they stood in the DNS.
+// Preloaded into the tool by NODE_OPTIONS: names of TEST_NAMES (JSON, name → address) resolve as if they were in DNS.
 import dns from 'node:dns';
 import { isIP } from 'node:net';
 

@@ -1,4 +1,4 @@
-/** A site of a test's own on the real engine: own directory, own project name, own loopback address, all removed afterwards. */
+/** A site for one test file on the real engine: its own directory, project name and loopback address, all removed afterwards. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, inject, vi } from 'vitest';
 import { connect } from '../../wizard/docker/docker.ts';
 
-/** Images that scripts/images makes; an official one that is loaded can be named instead. */
+/** Images built by scripts/images; a loaded official one can be named instead. */
 export const IMAGES = {
   FEDI_IMAGES_CADDY: 'fedi-setup/caddy:trixie',
   FEDI_IMAGES_MAIL: 'fedi-setup/mail:trixie',
@@ -29,11 +29,11 @@ export interface RunOptions {
   readonly stdin?: string;
   /** Path of another version of the tool. */
   readonly program?: string;
-  /** Sees every event as it comes; may kill. */
+  /** Called for every event; may kill the run. */
   readonly onEvent?: (event: Run['events'][number], child: ChildProcess) => void;
 }
 
-/** The environment of a test's tool: nothing of ours leaks in, CI is off so that output is as people see it. */
+/** The environment of the tool in tests: without the variables of the test run; CI is off, so output is as users see it. */
 export function environment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const { CI: _ci, ...rest } = process.env;
   return {
@@ -135,7 +135,7 @@ export function testSite(name: string, address: number, domain = `${name}.fedi.t
       rmSync(parent, { recursive: true, force: true });
     },
   };
-  // What an aborted run of the tests left behind.
+  // Leftovers of an aborted test run.
   wipe(site.name);
   return site;
 }
@@ -144,7 +144,7 @@ export function docker(...argv: string[]): string {
   return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
-/** What a container wrote to both streams. */
+/** Output of a container, both streams. */
 export function logsOf(id: string): string {
   const { stdout, stderr } = spawnSync('docker', ['logs', id], {
     encoding: 'utf8',
@@ -153,7 +153,7 @@ export function logsOf(id: string): string {
   return stdout + stderr;
 }
 
-/** `docker compose up` as a person types it; then waits until every container is healthy. */
+/** Runs `docker compose up` as an administrator would, then waits until every container is healthy. */
 export async function composeUp({ folder, name }: TestSite): Promise<void> {
   execFileSync('docker', ['compose', 'up', '--detach'], { cwd: folder, stdio: 'ignore' });
   const engine = await connect();

@@ -1,4 +1,4 @@
-/** A stack of compose/ on the engine without the wizard: the Compose file as it stands, with images and variables of a test's own. */
+/** A stack of compose/ on the engine without the wizard: the Compose file unchanged, with images and variables of a test. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,18 +18,18 @@ export interface Ended {
 }
 
 export interface Stack {
-  /** Brings up the services, all where none is named, and waits until each is well. */
+  /** Starts the services (all if none is named) and waits until each is healthy. */
   up(...services: string[]): void;
-  /** A command in the running container of a service. */
+  /** Runs a command in the running container of a service. */
   exec(service: string, argv: readonly string[], stdin?: string): Ended;
-  /** A command in a container of its own. */
+  /** Runs a command in a separate container. */
   run(image: string, argv: readonly string[], env: Variables, network?: string): Ended;
-  /** `docker` itself, with the variables of the Compose file. */
+  /** Runs `docker` with the variables of the Compose file. */
   host(argv: readonly string[], stdin?: string): Ended;
   container(service: string): string;
-  /** Address of a service on the app's network that Caddy is on. */
+  /** Address of a service on the app's ingress network. */
   address(service: string): string;
-  /** A request to a service as the proxy passes it on: our host name, HTTPS in front. */
+  /** A request to a service as the proxy forwards it: our host name, over HTTPS. */
   web(service: string, port: number, path: string, options?: RequestOptions): Promise<Reply>;
   remove(): void;
 }

@@ -1,4 +1,4 @@
-/** Folders of one test. */
+/** Temporary directories of a test. */
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,14 +7,14 @@ import { afterAll } from 'vitest';
 const made: string[] = [];
 afterAll(() => made.splice(0).forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
-/** An empty folder, gone when the tests of the file are over. */
+/** An empty directory, removed after the tests of the file. */
 export function tempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-unit-'));
   made.push(folder);
   return folder;
 }
 
-/** Writes `path → text` below a folder. */
+/** Writes `path → text` below a directory. */
 export function writeTree(folder: string, files: Readonly<Record<string, string>>): void {
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -22,7 +22,7 @@ export function writeTree(folder: string, files: Readonly<Record<string, string>
   }
 }
 
-/** Every file below a folder as `path → text`, sorted. */
+/** Every file below a directory as `path → text`, sorted. */
 export function readTree(folder: string): Record<string, string> {
   const paths = readdirSync(folder, { recursive: true, encoding: 'utf8' }).toSorted();
   return Object.fromEntries(
@@ -32,5 +32,5 @@ export function readTree(folder: string): Record<string, string> {
   );
 }
 
-/** Permission bits of a file or folder. */
+/** Permission bits of a file or directory. */
 export const modeOf = (path: string): number => statSync(path).mode & 0o777;

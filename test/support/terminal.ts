@@ -1,4 +1,4 @@
-/** The installed tool in a real pseudo-terminal: keys in, and what a person would see read back through a terminal emulator. */
+/** The installed tool in a real pseudo-terminal: tests send keys, and read the screen through a terminal emulator. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { spawn } from '@lydell/node-pty';
@@ -11,7 +11,7 @@ export interface TerminalOptions {
   readonly rows?: number;
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Another program than the tool, as its path. */
+  /** Path of another program than the tool. */
   readonly program?: string;
 }
 
@@ -28,54 +28,54 @@ const KEYS = {
 
 export interface Exit {
   readonly code: number;
-  /** 0: ended by itself. */
+  /** 0: not ended by a signal. */
   readonly signal: number;
 }
 
-/** The exit code as a shell tells it. */
+/** The exit code as in a shell. */
 export const asShell = ({ code, signal }: Exit): number => (signal > 0 ? 128 + signal : code);
 
-/** What to wait for on the screen. */
+/** Text to wait for on the screen. */
 export type Wanted = string | RegExp | (() => boolean);
 
 export interface Terminal {
   readonly pid: number;
-  /** Bytes as from a keyboard. */
+  /** Sends bytes as from a keyboard. */
   type(text: string): void;
   key(name: keyof typeof KEYS): void;
-  /** Resolves with the screen as soon as it shows this; rejects, with the screen, when the program ends before. */
+  /** Resolves with the screen as soon as it shows this; rejects with the screen if the program ends first. */
   until(wanted: Wanted): Promise<string>;
-  /** Waits for that question, types over what stands there, and presses enter. */
+  /** Waits for that question, replaces its default, and presses Enter. */
   answer(question: string, text: string): Promise<void>;
-  /** Waits for that list and goes down to the entry with this text. */
+  /** Waits for that list and moves down to the entry with this text. */
   choose(question: string, entry: string): Promise<void>;
-  /** Waits for that list of several, checks the entries with these texts and no others, and presses enter. */
+  /** Waits for that checkbox, checks the entries with these texts and no others, and presses Enter. */
   check(question: string, entries: readonly string[]): Promise<void>;
   /** Scrollback and screen as rows. */
   rows(): string[];
-  /** The same as text: rows that the terminal itself broke are whole again. */
+  /** The same as text: rows that the terminal wrapped are joined. */
   screen(): string;
-  /** Everything the program wrote, codes included. */
+  /** Everything the program wrote, with escape codes. */
   raw(): string;
   resize(cols: number, rows: number): void;
   signal(name: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void;
-  /** The other end goes away, as when a connection breaks. */
+  /** Closes the terminal, as when a connection breaks. */
   hangUp(): void;
   readonly exit: Promise<Exit>;
 }
 
-/** What never comes ends a wait so late that only a broken tool meets it. */
+/** A time limit that only a broken tool reaches. */
 const PATIENCE_MS = 90_000;
 
 const open = new Set<() => void>();
 
-/** For afterEach: nothing of a failed test runs on. */
+/** For afterEach: ends all programs of a failed test. */
 export function closeTerminals(): void {
   for (const close of open) close();
   open.clear();
 }
 
-/** A question that waits for an answer; answered ones have a tick in front. */
+/** An open question; answered ones have a tick in front. */
 export const asked = (question: string): RegExp =>
   new RegExp(`^\\? ${question.replace(/[.?*+^$()[\]{}|\\]/g, String.raw`\$&`)}`, 'm');
 
@@ -104,7 +104,7 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     raw += data;
     screen.write(data, look);
   });
-  // What the emulator answers to questions of the program.
+  // Replies of the emulator to queries of the program.
   screen.onData((data) => pty.write(data));
   const exit = new Promise<Exit>((resolve) => {
     pty.onExit(({ exitCode, signal }) => {
@@ -121,7 +121,7 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     const { active } = screen.buffer;
     const all = Array.from({ length: active.length }, (_, i) => {
       const line = active.getLine(i);
-      // A row that goes on in the next one keeps the spaces at its end.
+      // A row that continues in the next one keeps its trailing spaces.
       const goesOn = active.getLine(i + 1)?.isWrapped === true;
       return { text: line?.translateToString(!goesOn) ?? '', wrapped: line?.isWrapped === true };
     });
@@ -129,7 +129,7 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
     return all;
   };
 
-  /** The current entry of the list that is there: while it is redrawn it has none, and an older list may stand above. */
+  /** The current entry of the list: while it is redrawn there is none, and an older list may be above. */
   const pointer = (): string =>
     self
       .screen()
@@ -227,7 +227,7 @@ export function terminal(argv: readonly string[], options: TerminalOptions = {})
 
 export interface Process {
   readonly pid: number;
-  /** Together with the number it names one process for ever. */
+  /** Together with the PID it identifies a process. */
   readonly start: string;
   readonly command: string;
 }
@@ -242,7 +242,7 @@ function statOf(pid: number | string): { parent: number; start: string } | undef
   }
 }
 
-/** All processes below that one. */
+/** All descendants of a process. */
 export function descendants(pid: number): Process[] {
   const found: Process[] = [];
   const all = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
@@ -257,7 +257,7 @@ export function descendants(pid: number): Process[] {
       try {
         command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
       } catch {
-        // Gone meanwhile.
+        // It has ended meanwhile.
       }
       found.push({ pid: Number(name), start: stat.start, command });
     }
@@ -277,5 +277,5 @@ export async function eventually<T>(what: string, look: () => T | undefined | fa
   }
 }
 
-/** True when nothing stands at that path. */
+/** Whether nothing exists at that path. */
 export const absent = (path: string): boolean => !existsSync(path);

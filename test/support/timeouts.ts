@@ -1,4 +1,4 @@
-/** Docker lets health checks time out, in every service of a site: the servers have to go on. */
+/** Has Docker time out the health checks of every service of a site: the servers must keep running. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,11 +31,11 @@ function sleepers(): Map<number, number> {
 }
 
 /**
- * Gives each check of the site 20 seconds instead of half an hour. Docker then ends every call that watches, and the `sleep` in
+ * Gives each check of the site 20 seconds instead of half an hour. Docker then ends every long call, and the `sleep` in
  * it becomes a child of process 1. Waits until such an orphan has ended in each container.
  *
- * 20 seconds, so that Docker ends no check that it is still starting: Docker 20.10 never again answers `docker inspect` of that
- * container then, and everything on this engine that lists containers waits.
+ * 20 seconds, so that Docker ends no check that it is still starting: otherwise Docker 20.10 never answers `docker inspect` of that
+ * container again, and everything that lists containers on this engine hangs.
  */
 export async function expectTimeoutsAreHarmless(site: TestSite): Promise<void> {
   const override = join(site.folder, 'compose.override.yaml');
@@ -49,7 +49,7 @@ export async function expectTimeoutsAreHarmless(site: TestSite): Promise<void> {
     return healthcheck !== undefined && healthcheck.disable !== true;
   });
   expect(checked.length).toBeGreaterThan(1);
-  // Healthy for the others that wait for it: so many failures do not change that.
+  // It stays healthy for services that depend on it: this allows enough failures.
   const healthcheck = { interval: '5s', timeout: '20s', retries: 1000 };
   writeFileSync(
     override,

@@ -1,4 +1,4 @@
-/** A second server added from the review of a site that runs, and taken away there again. */
+/** A second app added and removed in the review of a running site. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ import { place } from './place.ts';
 const START_MS = 10 * 60_000;
 const DOMAIN = 'pix.fedi.test';
 const site = place('apps', 48);
-// Only what a host has settled: everything else is said.
+// Only settings of the test host; the rest is typed.
 const env = { ...site.env, ...pixelfedImages() };
 
 const wizard = (): Terminal => terminal([], { cwd: site.cwd, env, rows: 60, cols: 160 });
@@ -47,7 +47,7 @@ afterEach(closeTerminals);
 afterAll(() => site.remove());
 
 describe.sequential('from the review', { timeout: START_MS }, () => {
-  test('Pixelfed is added: only it is asked about, the sum is shown, and snac is not touched', async () => {
+  test('adds Pixelfed: asks only its questions, shows the sum, and does not change snac', async () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');
@@ -73,7 +73,7 @@ describe.sequential('from the review', { timeout: START_MS }, () => {
     expect(read()).toContain(`domain: ${DOMAIN}`);
   });
 
-  test('and taken away: the plan says what goes and what stays, and it does not come back by itself', async () => {
+  test('removes it: the plan says what is removed and what stays; it stays removed', async () => {
     const before = snac();
     const run = wizard();
     await run.choose('What now?', 'Change: Apps to install');

@@ -1,4 +1,4 @@
-/** The package as it is published: what is in it, how big it is, that it is the same twice. */
+/** The published package: its files, its size, and that it is reproducible. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
 
-/** A cold `npx` fetches all of it. */
+/** A cold `npx` downloads all of it. */
 const MOST_BYTES = 270_000;
 
 const tar = (...argv: string[]): string =>
@@ -16,7 +16,7 @@ test(`has at most ${MOST_BYTES} bytes`, () => {
   expect(statSync(inject('tarball')).size).toBeLessThanOrEqual(MOST_BYTES);
 });
 
-test('holds the tool, what a site is made from and the words about it, nothing else', () => {
+test('contains the tool, the files of a site and the documentation, nothing else', () => {
   const files = tar('-tzf', inject('tarball'))
     .trim()
     .split('\n')
@@ -34,7 +34,7 @@ test('holds the tool, what a site is made from and the words about it, nothing e
   );
 });
 
-test('carries the licence text of every package that is folded in', () => {
+test('has the licence text of every bundled package', () => {
   const text = tar('-xzOf', inject('tarball'), 'package/dist/THIRD-PARTY.txt');
   const [, list = '', ...texts] = text.split('\n\n');
   const names = list.split('\n').map((line) => line.split(' ')[0] ?? '');
@@ -44,7 +44,7 @@ test('carries the licence text of every package that is folded in', () => {
   expect(texts.join('\n\n')).toContain('Permission is hereby granted, free of charge');
 });
 
-test('packed again it is the same, byte for byte', () => {
+test('is the same when packed again, byte for byte', () => {
   const folder = mkdtempSync(join(tmpdir(), 'fedi-again-'));
   try {
     execFileSync('npm', ['pack', '--silent', '--pack-destination', folder], { stdio: 'ignore' });

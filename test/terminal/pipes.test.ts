@@ -1,4 +1,4 @@
-/** Without a terminal nothing prompts; what is printed can be read by programs and by people with 80 columns. */
+/** Without a terminal there are no prompts; output suits programs and screens of 80 columns. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -42,7 +42,7 @@ function sh(line: string, env: NodeJS.ProcessEnv = site.env, input = ''): Ended 
 
 const MISSING = ['--snac-domain', 'FEDI_SNAC_DOMAIN', '--snac-admin', '--snac-email'];
 
-function saysWhatIsMissing(text: string): void {
+function expectMissingAnswers(text: string): void {
   for (const one of MISSING) expect(text).toContain(one);
   expect(text).toContain('Nothing was changed.');
   // A prompt would show its question mark.
@@ -54,7 +54,7 @@ function saysWhatIsMissing(text: string): void {
 // oxlint-disable-next-line no-control-regex
 const NO_CODES = /^[^\u001b\u009b]*$/;
 
-describe('nobody to ask', () => {
+describe('no terminal', () => {
   test.for([
     ['closed', '"$0" <&-'],
     ['/dev/null', '"$0" </dev/null'],
@@ -65,7 +65,7 @@ describe('nobody to ask', () => {
     expect(run.code).toBe(2);
     expect(run.stdout).toBe('');
     expect(run.stderr).toMatch(NO_CODES);
-    saysWhatIsMissing(run.stderr);
+    expectMissingAnswers(run.stderr);
   });
 
   test.for([
@@ -80,22 +80,22 @@ describe('nobody to ask', () => {
       cols: 200,
     });
     expect(await run.exit).toEqual({ code: 2, signal: 0 });
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
   });
 
-  test('--yes on a terminal asks nothing either', async () => {
+  test('--yes on a terminal asks nothing', async () => {
     const run = terminal(['--yes'], { cwd: site.cwd, env: site.env, cols: 200 });
     expect(await run.exit).toEqual({ code: 2, signal: 0 });
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
   });
 
-  // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not what is missing.
-  test('what follows from a missing answer is not missing itself', () => {
+  // wizard/answers/questions.ts tls.email: its default is the admin's address, so it is not missing.
+  test('an answer derived from a missing one is not reported as missing', () => {
     expect(sh('"$0" apply').stderr).toContain('--snac-email');
     expect(sh('"$0" apply').stderr).not.toContain('--tls-email');
   });
 
-  test('answers on standard input are read when they are asked for', () => {
+  test('answers on standard input are read on request', () => {
     const answers =
       'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
     const run = sh('"$0" plan --answers -', site.env, answers);
@@ -116,7 +116,7 @@ describe('plain output', () => {
   };
 
   test.for([{}, { NO_COLOR: '1' }, { TERM: 'dumb' }, { CI: '1' }] as const)(
-    'without a terminal, %o: no codes',
+    'without a terminal, %o: no escape codes',
     (more) => {
       const run = sh(`"$0" apply ${DRY.join(' ')}`, { ...complete, ...more });
       expect(run.code).toBe(0);
@@ -135,14 +135,14 @@ describe('plain output', () => {
     expect(run.raw()).toMatch(NO_CODES);
   });
 
-  test('TERM=dumb on a terminal: an error has no codes', async () => {
+  test('TERM=dumb on a terminal: an error has no escape codes', async () => {
     const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ TERM: 'dumb' }) });
     expect((await run.exit).code).toBe(2);
     expect(run.screen()).toMatch(/^Error: /m);
     expect(run.raw()).toMatch(NO_CODES);
   });
 
-  test('NO_COLOR on a terminal: an error has no codes', async () => {
+  test('NO_COLOR on a terminal: an error has no escape codes', async () => {
     const run = terminal(['nonsense'], { cwd: site.cwd, env: environment({ NO_COLOR: '1' }) });
     expect((await run.exit).code).toBe(2);
     expect(run.screen()).toMatch(/^Error: /m);
@@ -170,7 +170,7 @@ describe('help and version', () => {
     expect(sh(`"$0" ${flag}`)).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  // wizard/bin.ts answers it only when it is the one word; wizard/cli/ parses it and does nothing.
+  // wizard/bin.ts handles it only as the single argument; wizard/cli/ parses it and does nothing.
   test.for(['--debug --version', 'apply --version', '--version --json'])('%s', (words) => {
     expect(sh(`"$0" ${words}`)).toMatchObject({
       code: 0,
@@ -179,7 +179,7 @@ describe('help and version', () => {
   });
 });
 
-describe('words that do not exist', () => {
+describe('unknown words', () => {
   test.for([
     ['aply', 'Unknown command: aply. Did you mean apply?'],
     ['docter', 'Did you mean doctor?'],
@@ -192,35 +192,35 @@ describe('words that do not exist', () => {
     ['--yes=no', '--yes takes no value.'],
     ['--dir', '--dir takes a value.'],
     ['--edited maybe', '--edited must be keep, replace or abort.'],
-  ] as const)('%s', ([words, said]) => {
+  ] as const)('%s', ([words, expected]) => {
     const run = sh(`"$0" ${words}`);
     expect(run.code).toBe(2);
-    expect(run.stderr).toContain(said);
+    expect(run.stderr).toContain(expected);
     expect(run.stderr).toContain('Next: ');
     expect(run.stderr).not.toMatch(/^ +at /m);
     expect(run.stdout).toBe('');
   });
 
-  test('a variable with a slip in it', () => {
+  test('a misspelled variable', () => {
     const run = sh('"$0" apply', { ...site.env, FEDI_SNAC_DOMIAN: 'x.example.org' });
     expect(run.code).toBe(2);
     expect(run.stderr).toContain('There is no FEDI_SNAC_DOMIAN. Did you mean FEDI_SNAC_DOMAIN?');
   });
 
-  // wizard/answers/resolve.ts keyOfFlag(): the nearest name is looked for among answers only.
+  // wizard/answers/resolve.ts keyOfFlag(): it searches for the nearest name among answers only.
   test.for([
     ['--dry-rn', 'Did you mean --dry-run?'],
     ['--jsn apply', 'Did you mean --json?'],
     ['--anwers my.env', 'Did you mean --answers?'],
-  ] as const)('%s', ([words, said]) => {
-    expect(sh(`"$0" ${words}`).stderr).toContain(said);
+  ] as const)('%s', ([words, expected]) => {
+    expect(sh(`"$0" ${words}`).stderr).toContain(expected);
   });
 
-  // wizard/cli/argv.ts firstWord(): the value of any flag but --dir is taken for an app's tool.
-  test('--apps snac is an answer, not the tool of snac', () => {
+  // wizard/cli/argv.ts firstWord(): the value of any flag except --dir is taken for an app's tool.
+  test('--apps snac is an answer, not the command snac', () => {
     const run = sh('"$0" --apps snac');
     expect(run.code).toBe(2);
-    saysWhatIsMissing(run.stderr);
+    expectMissingAnswers(run.stderr);
   });
 
   test('help', () => {
@@ -242,7 +242,7 @@ describe('--json', () => {
     expect(JSON.stringify(lines(run))).toContain('--snac-domain');
   });
 
-  test('on a terminal nothing prompts and standard output is lines of JSON', async () => {
+  test('on a terminal it does not prompt, and standard output is lines of JSON', async () => {
     const file = join(scratch, 'out.jsonl');
     const run = terminal(['-c', `exec "$0" --json > ${file}`, inject('tool')], {
       program: '/bin/sh',
@@ -251,13 +251,13 @@ describe('--json', () => {
       cols: 200,
     });
     expect((await run.exit).code).toBe(2);
-    saysWhatIsMissing(run.screen());
+    expectMissingAnswers(run.screen());
     expect(lines({ code: 2, stdout: readFileSync(file, 'utf8'), stderr: '' })).toMatchObject([
       { event: 'problem' },
     ]);
   });
 
-  test('a plan too', () => {
+  test('also for a plan', () => {
     const answers =
       'FEDI_SNAC_DOMAIN=social.example.org\nFEDI_SNAC_ADMIN=anna\nFEDI_SNAC_EMAIL=anna@example.org\n';
     const run = sh('"$0" plan --json --answers -', site.env, answers);
@@ -266,7 +266,7 @@ describe('--json', () => {
   });
 });
 
-describe('a reader that goes away', () => {
+describe('a closed pipe', () => {
   test('| head -1', () => {
     const run = sh('"$0" --help | head -1');
     expect(run.stdout).toMatch(/^fedi-setup: .*\n$/);
@@ -291,7 +291,7 @@ describe('a reader that goes away', () => {
 });
 
 describe('Node', () => {
-  test.for(['18.20.4', '20.14.0', '16.0.0', '4.9.1'])('%s is refused in words', (old) => {
+  test.for(['18.20.4', '20.14.0', '16.0.0', '4.9.1'])('refuses %s with an explanation', (old) => {
     const preload = join(scratch, `node-${old}.cjs`);
     writeFileSync(
       preload,
@@ -330,6 +330,6 @@ describe('Node', () => {
       input: '',
     });
     expect(asked.status).toBe(2);
-    saysWhatIsMissing(asked.stderr);
+    expectMissingAnswers(asked.stderr);
   });
 });

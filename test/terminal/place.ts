@@ -1,4 +1,4 @@
-/** What the tests in a terminal share: a place to start the tool in, and answers typed one after the other. */
+/** Shared by the terminal tests: a directory to start the tool in, and answers typed in order. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import type { Turn } from '../support/conversations.ts';
 import { IMAGES, environment, wipe } from '../support/site.ts';
 import type { Terminal } from '../support/terminal.ts';
 
-/** The plan, without asking the world for names and time: what it says differs from host to host. */
+/** Shows the plan without the checks of names and time, whose results differ between hosts. */
 export const DRY = ['--dry-run', '--skip-check', 'dns,caa,clock'];
 
 export async function talk(to: Terminal, turns: readonly Turn[]): Promise<void> {
@@ -19,14 +19,14 @@ export async function talk(to: Terminal, turns: readonly Turn[]): Promise<void> 
 }
 
 export interface Place {
-  /** Path of the installed tool, for tests that start it through a shell. */
+  /** Path of the installed tool, for tests that start it in a shell. */
   readonly tool: string;
-  /** Where the tool is started; a site would be made in `fedi` below it. */
+  /** Working directory of the tool; a site would be created in its subdirectory `fedi`. */
   readonly cwd: string;
   readonly folder: string;
   readonly name: string;
   readonly bind: string;
-  /** What a host has settled: everything that is no part of the conversation. */
+  /** Settings of the test host, which the wizard does not ask for. */
   readonly env: NodeJS.ProcessEnv;
   remove(): void;
 }

@@ -1,4 +1,4 @@
-/** Warnings about the host: asked about once where somebody is there, said and gone on elsewhere. */
+/** Warnings about the host: on a terminal one question, otherwise printed only. */
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { Server } from 'node:http';
@@ -13,7 +13,7 @@ import { place } from './place.ts';
 const DOCKER = '/var/run/docker.sock';
 const site = place('preflight', 46);
 const scratch = mkdtempSync(join(tmpdir(), 'fedi-sockets-'));
-/** The engine by another name: a warning that every host can have. */
+/** The engine with another socket path: a warning possible on every host. */
 const other = join(scratch, 'other.sock');
 symlinkSync(DOCKER, other);
 
@@ -42,7 +42,7 @@ afterAll(() => {
 });
 
 describe.sequential('a warning', () => {
-  test('that is not accepted ends the run, and nothing was changed', async () => {
+  test('that is not accepted ends the run, without a change', async () => {
     const run = apply();
     await run.until(WARNING);
     await run.choose(QUESTION, 'Stop without changes');
@@ -51,7 +51,7 @@ describe.sequential('a warning', () => {
     expect(absent(site.folder)).toBe(true);
   });
 
-  test('is no question without a terminal, nor with --yes', async () => {
+  test('causes no question without a terminal, or with --yes', async () => {
     const piped = await tool(['apply', '--dry-run', '--skip-check', 'clock', '--dir', site.folder], { env });
     expect([piped.code, piped.stderr]).toEqual([0, expect.stringMatching(WARNING)]);
     const run = apply(['--yes', '--dry-run']);
@@ -60,7 +60,7 @@ describe.sequential('a warning', () => {
     expect(run.screen()).not.toContain(QUESTION);
   });
 
-  test('that is accepted is asked about once', async () => {
+  test('that is accepted causes one question only', async () => {
     const run = apply();
     await run.choose(QUESTION, 'Continue');
     expect((await run.exit).code).toBe(0);
@@ -68,7 +68,7 @@ describe.sequential('a warning', () => {
     expect(run.screen()).toContain('✔ Log-in as anna');
   });
 
-  test('is no blocker to the doctor', async () => {
+  test('is no blocker in doctor', async () => {
     const run = await tool(['doctor', '--dir', site.folder], { env });
     expect([run.code, run.stderr]).toEqual([0, expect.stringMatching(WARNING)]);
     expect(run.stderr).toMatch(/^✔ Ports: /m);
@@ -78,7 +78,7 @@ describe.sequential('a warning', () => {
 describe('too little memory', () => {
   const small = join(scratch, 'small.sock');
   let server: Server;
-  // The real engine, but for what it says of its memory.
+  // The real engine, except for the memory that it reports.
   beforeAll(async () => {
     server = createServer((asked, reply) => {
       const { method, url = '', headers } = asked;
@@ -100,7 +100,7 @@ describe('too little memory', () => {
   afterAll(() => server.close());
   const onSmall = { DOCKER_HOST: `unix://${small}`, FEDI_NAME: 'test-term-small', FEDI_BIND: '127.0.0.50' };
 
-  test('root is offered a swap file, and may leave', async () => {
+  test('offers root a swap file, which can be declined', async () => {
     const run = apply(['--dir', join(site.cwd, 'small')], onSmall);
     await run.until(
       /^ {2}! This host has less memory than the site needs: 100 MB of memory and .* of swap;/m,

@@ -1,4 +1,4 @@
-/** The questions, key by key: what is not taken, how one leaves, what is shown and what never is. Nothing here starts a container. */
+/** The questions, key by key: invalid input, interruption, what is shown and what never is. No test here starts a container. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -24,7 +24,7 @@ afterAll(() => {
 const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Terminal =>
   terminal(argv, { cwd: site.cwd, env: site.env, ...options });
 
-/** Without invisible characters, which a screen does not show either. */
+/** Without characters that a screen does not show. */
 const visible = (text: string): string => text.replaceAll('\u200b', '');
 
 const before = (question: string): readonly Turn[] =>
@@ -35,7 +35,7 @@ const before = (question: string): readonly Turn[] =>
 
 const DRAFT = 'fedi/.fedi/conversation.json';
 
-/** Whatever a broken-off conversation leaves: nothing, or its answers for their owner's eyes, without a password. */
+/** Files of an interrupted session: none, or its answers, readable by their owner only, without a password. */
 function draftAlone(): boolean {
   const there = readdirSync(site.cwd, { recursive: true, encoding: 'utf8' });
   if (there.length === 0) return false;
@@ -47,8 +47,8 @@ function draftAlone(): boolean {
   return true;
 }
 
-/** Left without a change, and said so. @param kept answers are there for the next time */
-async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise<void> {
+/** Expects an exit without a change, and a message. @param kept answers are saved for the next run */
+async function expectExit(run: Terminal, code: number, kept?: boolean): Promise<void> {
   expect(await run.exit).toEqual({ code, signal: 0 });
   expect(run.screen()).toMatch(
     code === 0 ? /^Nothing was changed\.$/m : /^Cancelled\. Nothing was changed\.$/m,
@@ -66,30 +66,31 @@ async function leftNothing(run: Terminal, code: number, kept?: boolean): Promise
 const cursorIsShown = (run: Terminal): boolean =>
   run.raw().lastIndexOf('\u001b[?25h') >= run.raw().lastIndexOf('\u001b[?25l');
 
-/** Rows that end in the middle of a word, as a terminal breaks what nobody else has broken. */
+/** Rows that end within a word, because only the terminal wrapped them. */
 const brokenWords = (run: Terminal, cols: number): string[] =>
   run.rows().filter((row, i, rows) => row.length >= cols && /^\w/.test(rows[i + 1] ?? '') && /\w$/.test(row));
 
-// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
-// kills the process at once; and Node aborts at the end when its terminal is gone. Change to `test` when both are fixed.
+// wizard/cli/signals.ts: `process.once` removes its listener before signal-exit (of Inquirer and ora) checks it, which then
+// kills the process at once; and Node aborts at its exit without a terminal. Change to `test` when both are fixed.
 const unfixed = test;
 
-describe('what is not taken', () => {
+describe('invalid input', () => {
   test('shows an error for each invalid answer and lets the user correct it', async () => {
     const run = open();
     for (const turn of LONG) {
-      for (const [text, said] of turn.wrong ?? []) {
+      for (const [text, expected] of turn.wrong ?? []) {
         await run.answer(turn.question, text);
         await run.until(
           () =>
-            visible(run.screen()).replaceAll('\n', ' ').includes(`> ${said}`) || run.screen().includes(said),
+            visible(run.screen()).replaceAll('\n', ' ').includes(`> ${expected}`) ||
+            run.screen().includes(expected),
         );
         expect(visible(run.screen())).toMatch(asked(`${turn.question} ${visible(text)}`.trimEnd()));
       }
       await talk(run, [turn]);
     }
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 });
 
@@ -99,24 +100,24 @@ describe('leaving', () => {
     await talk(run, before(question));
     await run.until(asked(question));
     run.key('ctrl-c');
-    await leftNothing(run, 130, question !== 'Apps to install');
+    await expectExit(run, 130, question !== 'Apps to install');
   });
 
-  test('Ctrl-C behind half an answer', async () => {
+  test('Ctrl-C after half an answer', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.until(asked('Domain of snac'));
     run.type('social.exam');
     await run.until('social.exam');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
   test('from the review', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Quit without changes');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
   for (const question of ['Apps to install', 'Domain of snac', 'Password for the mail server', 'What now?']) {
@@ -129,7 +130,7 @@ describe('leaving', () => {
       await talk(run, before(question));
       await run.until(asked(question));
       run.signal(name);
-      await leftNothing(run, code);
+      await expectExit(run, code);
     });
 
     unfixed(`the terminal goes away at "${question}"`, async () => {
@@ -144,7 +145,7 @@ describe('leaving', () => {
 });
 
 describe('the review', () => {
-  test('an answer is changed, and what depends on it', async () => {
+  test('changes an answer, and those that depend on it', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Change: Domain of snac');
@@ -154,7 +155,7 @@ describe('the review', () => {
     await run.choose('Outgoing mail', 'Through a mail provider');
     await run.answer('Mail server', 'smtp.example.org');
     await run.answer('Port', '465');
-    // Not the other one, which ends in it.
+    // Not the other one, which ends with the same text.
     await run.choose('Encryption', '❯ TLS');
     await run.answer('User name for the mail server', '');
     // The default follows the changed domain.
@@ -162,10 +163,10 @@ describe('the review', () => {
     run.key('enter');
     await run.until(/Sender address +notifications@other\.example\.org/);
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
-  test('this host can be checked for the answers, and that changes nothing', async () => {
+  test('checks this host for the answers, and changes nothing', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Check this host');
@@ -173,10 +174,10 @@ describe('the review', () => {
     await run.until(/^ +[✔!✖] Ports: /m);
     await run.until(asked('What now?'));
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
-  test('an answer that is wrong there is asked again, not lost', async () => {
+  test('asks again for an invalid answer there', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -186,10 +187,10 @@ describe('the review', () => {
     await run.answer('Address to listen on', '127.0.0.42');
     await run.until(asked('What now?'));
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
-  test('empty takes what stands there', async () => {
+  test('empty input keeps the current answer', async () => {
     const run = open();
     await talk(run, SHORT);
     await run.choose('What now?', 'Change: Domain of snac');
@@ -198,11 +199,11 @@ describe('the review', () => {
     await run.until(asked('What now?'));
     expect(run.screen()).not.toContain('A value is required');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
-  // wizard/commands/setup.ts: `problems` of an app are looked at after "Go", so all answers are lost.
-  test('answers that do not go together are said there', async () => {
+  // wizard/commands/setup.ts: `problems` of an app are checked after "Go", so all answers are lost.
+  test('reports conflicting answers there', async () => {
     const run = open(DRY);
     await talk(
       run,
@@ -213,15 +214,15 @@ describe('the review', () => {
     await run.until(asked('What now?'));
   });
 
-  // wizard/ask/wizard.ts: a wrong answer from a flag is found after every question was asked.
-  test('a flag that cannot be used is said before the first question', async () => {
+  // wizard/ask/wizard.ts: an invalid flag is found after all questions.
+  test('reports an invalid flag before the first question', async () => {
     const run = open(['--domain', 'not a domain']);
     await run.until(/Not a domain name\.|^\? /m);
     expect(run.screen()).toContain('Not a domain name.');
   });
 
-  // wizard/answers/questions.ts tls.root: the prompt takes the PEM text itself, which no one-line prompt can.
-  test('an internal CA of one’s own is given as a file', async () => {
+  // wizard/answers/questions.ts tls.root: the prompt asks for the PEM text, which a one-line prompt cannot accept.
+  test('reads a custom internal CA from a file', async () => {
     const file = join(scratch, 'root.pem');
     execFileSync(
       'sh',
@@ -244,7 +245,7 @@ describe('the review', () => {
 });
 
 describe('the last screen', () => {
-  /** What a shell makes of the unattended twin. */
+  /** The arguments that a shell parses from the unattended command. */
   function words(run: Terminal): string[] {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
     return execFileSync('sh', ['-c', `npx() { printf '%s\\n' "$@"; }\n${twin}`], { encoding: 'utf8' })
@@ -252,7 +253,7 @@ describe('the last screen', () => {
       .split('\n');
   }
 
-  test('the unattended twin is one command that a shell understands', async () => {
+  test('shows the same run as one command for a shell', async () => {
     const run = open(DRY, { cols: 120 });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
@@ -263,8 +264,8 @@ describe('the last screen', () => {
     expect(readdirSync(site.cwd)).toEqual([]);
   });
 
-  // wizard/ask/wizard.ts unattendedTwin: the comment behind the secret's flag swallows the backslash and the rest.
-  test('also with a secret in it', async () => {
+  // wizard/ask/wizard.ts unattendedTwin: the comment after the secret's flag includes the backslash and the rest.
+  test('also with a secret', async () => {
     const run = open(DRY, { cols: 120 });
     await talk(run, LONG);
     await run.choose('What now?', 'Go');
@@ -285,10 +286,10 @@ describe('pasted text', () => {
     await run.until(asked('Your user name on snac'));
     expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
-  test('a line break ends one answer and gives no other', async () => {
+  test('a line break ends one answer and starts no other', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.until(asked('Domain of snac'));
@@ -300,21 +301,21 @@ describe('pasted text', () => {
     expect(run.screen()).toMatch(/^✔ Your user name on snac anna$/m);
     expect(run.screen()).not.toContain('mallory');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
-  test('something that is no answer at all gets words', async () => {
+  test('text that is no answer gets an explanation', async () => {
     const run = open();
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', `${'x'.repeat(600)}.example.org`);
     await run.until('the limit is 500.');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 });
 
 describe('the password', () => {
-  test('is on no screen and in no byte of the conversation', async () => {
+  test('is never shown and never sent to the terminal', async () => {
     const run = open(DRY);
     await talk(run, LONG);
     await run.until(/Password for the mail server +\[hidden\]/);
@@ -325,7 +326,7 @@ describe('the password', () => {
     expect(run.screen()).not.toContain('correct horse');
   });
 
-  test('when made visible it is hidden again once it is given', async () => {
+  test('when made visible it is hidden again after Enter', async () => {
     const run = open();
     await talk(run, before('Password for the mail server'));
     await run.until(asked('Password for the mail server'));
@@ -336,14 +337,14 @@ describe('the password', () => {
     await run.until(asked('Sender address'));
     expect(run.screen()).not.toContain('correct');
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 });
 
-describe('a password of one’s own', () => {
+describe('a chosen password', () => {
   const QUESTION = 'Your password on snac';
 
-  test('typed twice, its strength rated, never shown', async () => {
+  test('is typed twice, rated, and never shown', async () => {
     const run = open(['--dry-run']);
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -372,7 +373,7 @@ describe('a password of one’s own', () => {
     expect(run.screen()).toContain('--snac-password-file FILE');
   });
 
-  test('left out, one is made', async () => {
+  test('left empty, a password is generated', async () => {
     const run = open(['--dry-run']);
     await talk(run, SHORT);
     await run.choose('What now?', 'More');
@@ -387,7 +388,7 @@ describe('a password of one’s own', () => {
 });
 
 describe('terminals', () => {
-  test('40 columns: nothing is left over from redrawing', async () => {
+  test('40 columns: redrawing leaves no remains', async () => {
     const run = open([], { cols: 40 });
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', `https://${'long-'.repeat(10)}name.example.org`);
@@ -401,10 +402,10 @@ describe('terminals', () => {
     }
     expect(text).not.toContain('long-');
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
   });
 
-  // wizard/ask/prompts.ts say(): help texts are longer than 80 columns and are not broken at words.
+  // wizard/ask/prompts.ts say(): help texts exceed 80 columns and are not wrapped at words.
   test.for([80, 40])('%i columns: no word is broken', async (cols) => {
     const run = open([], { cols });
     await talk(run, LONG);
@@ -426,10 +427,10 @@ describe('terminals', () => {
     await run.until(asked('Your user name on snac'));
     expect(run.screen()).toMatch(/^✔ Domain of snac social\.example\.org$/m);
     run.key('ctrl-c');
-    await leftNothing(run, 130);
+    await expectExit(run, 130);
   });
 
-  test('a console that says it has no columns', async () => {
+  test('a console that reports no columns', async () => {
     const run = open(['-c', 'stty cols 0 rows 0; exec "$0" "$@"', site.tool, ...DRY], { program: '/bin/sh' });
     await talk(run, SHORT);
     await run.choose('What now?', 'Go');
@@ -438,27 +439,27 @@ describe('terminals', () => {
     expect(run.raw().length).toBeLessThan(100_000);
   });
 
-  // wizard/ask/prompts.ts: Inquirer writes to standard output unless it is told another `output`.
-  test('standard output kept in a file: the questions are on the screen, the file holds the plan', async () => {
+  // wizard/ask/prompts.ts: Inquirer writes to standard output unless another `output` is set.
+  test('standard output in a file: the questions are on the screen, the plan in the file', async () => {
     const file = join(scratch, 'out');
     const run = open(['-c', `exec "$0" "$@" > ${file}`, site.tool, ...DRY], { program: '/bin/sh' });
     await run.until('One or more of');
     run.key('enter');
-    // Whatever the screen shows: the next help line comes when the first question was answered.
+    // Whatever the screen shows: the next help line follows the first answer.
     await run.until('It cannot be changed later');
     expect(run.screen()).toMatch(/^✔ Apps to install/m);
   });
 
-  test('NO_COLOR: the whole conversation without a colour', async () => {
+  test('NO_COLOR: the whole session without colours', async () => {
     const run = open([], { env: { ...site.env, NO_COLOR: '1' } });
     await run.until(asked('Apps to install'));
     await talk(run, before('Domain of snac'));
     await run.answer('Domain of snac', 'social');
-    // Not by colour alone: an arrow in front, and the question still has its question mark.
+    // Not only by colour: an arrow in front, and the question mark stays.
     await run.until(/^> A domain name has at least one dot/m);
     await talk(run, SHORT.slice(1));
     await run.choose('What now?', 'Quit');
-    await leftNothing(run, 0);
+    await expectExit(run, 0);
     // oxlint-disable-next-line no-control-regex
     expect(run.raw().match(/\u001b\[(?:3[0-8]|4[0-8]|9\d|10[0-7])(?:;\d+)*m/g) ?? []).toEqual([]);
   });

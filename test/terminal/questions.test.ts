@@ -1,6 +1,6 @@
 /**
- * One conversation key by key: back, help, wrong input, leaving and continuing. unit/ask/questions does the same at every
- * question there is, without a terminal. Nothing here starts a container.
+ * One session key by key: back, help, invalid input, interruption and continuation. unit/ask/questions does the same at every
+ * question, without a terminal. No test here starts a container.
  */
 import { existsSync, rmSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, test } from 'vitest';
@@ -25,40 +25,40 @@ const open = (argv: readonly string[] = [], options: TerminalOptions = {}): Term
 
 const turns: readonly Turn[] = LONG;
 
-/** The row behind a question of a conversation about snac. */
+/** The row of a question in a session for snac. */
 const rowOf = (message: string): Question =>
   ALL_QUESTIONS.find(
     ({ key, message: text }) =>
       text === message && (!key.startsWith('apps.') || key.startsWith('apps.snac.')),
   ) as Question;
 
-/** The words on the screen, however they are broken into lines. */
+/** The text on the screen, independent of line breaks. */
 const words = (run: Terminal): string => run.screen().replaceAll(/\s+/g, ' ');
 
-/** Types a key that stands for something else than an answer; in a list it leads to its entry first. */
+/** Types a key that is no answer (help or back); in a list it selects its entry first. */
 async function press(run: Terminal, { entry, entries }: Turn, key: '<' | '?'): Promise<void> {
   run.type(key);
-  // In a list of several it works at once.
+  // In a checkbox it works at once.
   if (entries !== undefined) return;
   if (entry !== undefined) await run.until(new RegExp(`^❯ \\${key} `, 'm'));
   run.key('enter');
 }
 
 describe('key by key', () => {
-  test('the one line that says how', async () => {
+  test('the line that explains the keys', async () => {
     const run = open();
     await run.until(asked('Apps to install'));
     expect(run.screen()).toContain('? shows more help, < goes back. Ctrl-C quits.');
   });
 
-  test('back from every question, and on again', async () => {
+  test('goes back from every question, and forward again', async () => {
     const run = open();
     for (const [i, turn] of turns.entries()) {
       await run.until(asked(turn.question));
       const before = turns[i - 1];
       if (before !== undefined && turn.question !== 'What now?') {
         await press(run, turn, '<');
-        // What was said there is what enter says again.
+        // Enter repeats the earlier answer.
         const text = isSecret(before) ? '' : (before.text ?? '');
         await run.until(asked(text === '' ? before.question : `${before.question} (${text})`));
         if (isSecret(before)) run.type(before.text ?? '');
@@ -74,7 +74,7 @@ describe('key by key', () => {
         );
   });
 
-  test('there is nothing before the first', async () => {
+  test('the first question offers no way back', async () => {
     const run = open(['--apps', 'snac']);
     await run.until(asked('Domain of snac'));
     run.type('<');
@@ -85,7 +85,7 @@ describe('key by key', () => {
     await run.until(asked('Your user name on snac'));
   });
 
-  test('help at every question', async () => {
+  test('shows help at every question', async () => {
     const run = open();
     for (const turn of turns.filter(({ question }) => question !== 'What now?')) {
       const row = rowOf(turn.question);
@@ -100,12 +100,12 @@ describe('key by key', () => {
     await run.until(asked('What now?'));
   });
 
-  test('wrong input at every question', async () => {
+  test('refuses invalid input at every question', async () => {
     const run = open();
     for (const turn of turns) {
-      for (const [text, said] of turn.wrong ?? []) {
+      for (const [text, expected] of turn.wrong ?? []) {
         await run.answer(turn.question, text);
-        await run.until(() => words(run).includes(`> ${said}`) || words(run).includes(said));
+        await run.until(() => words(run).includes(`> ${expected}`) || words(run).includes(expected));
       }
       await talk(run, [turn]);
     }
@@ -117,14 +117,14 @@ describe('key by key', () => {
   const left = turns
     .map((turn, i) => ({ ...turn, i }))
     .filter(({ question }) => LEFT.some((start) => question.startsWith(start)));
-  test('each of these is a question', () => {
+  test('each message belongs to a question', () => {
     expect(left.length).toBe(LEFT.length);
   });
   for (const [way, code] of [
     ['ctrl-c', 130],
     ['SIGHUP', 129],
   ] as const) {
-    test.for(left)(`${way} at "$question", and on from there`, async ({ question, i }) => {
+    test.for(left)(`${way} at "$question", and continued there`, async ({ question, i }) => {
       const run = open();
       await talk(run, turns.slice(0, i));
       await run.until(asked(question));
@@ -146,7 +146,7 @@ describe('key by key', () => {
     });
   }
 
-  test('starting over leaves nothing of the saved answers', async () => {
+  test('starting over discards the saved answers', async () => {
     const run = open();
     await talk(run, turns.slice(0, 3));
     await run.until(asked(turns[3]?.question ?? ''));

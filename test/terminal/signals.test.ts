@@ -1,4 +1,4 @@
-/** Leaving while containers are being started: nothing of ours runs on, and the next run completes it. */
+/** Interruption while containers start: no program keeps running, and the next run completes the site. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -24,17 +24,17 @@ afterEach(() => {
   site = undefined;
 });
 
-/** snac never gets well, so a run can be met at any later time in the same state. */
-const SICK = `services:
+/** snac never becomes healthy, so a run stays in this state. */
+const NEVER_HEALTHY = `services:
   snac:
     healthcheck: { test: [CMD, "false"], interval: 1s, retries: 100000 }
 `;
 /** And `docker compose up` itself waits for it. */
-const HELD = `${SICK}  caddy:
+const UP_WAITS = `${NEVER_HEALTHY}  caddy:
     depends_on: { snac: { condition: service_healthy } }
 `;
 
-/** A wizard run that is in the middle of starting containers. */
+/** A wizard run while it starts containers. */
 async function starting(override: string): Promise<{ run: Terminal; children: Process[] }> {
   const { cwd, folder, env } = site as Place;
   mkdirSync(folder);
@@ -42,7 +42,7 @@ async function starting(override: string): Promise<{ run: Terminal; children: Pr
   const run = terminal([], { cwd, env });
   await talk(run, SHORT);
   await run.choose('What now?', 'Go');
-  if (override === SICK) {
+  if (override === NEVER_HEALTHY) {
     await run.until(/Containers: snac$/m);
     return { run, children: descendants(run.pid) };
   }
@@ -55,7 +55,7 @@ async function starting(override: string): Promise<{ run: Terminal; children: Pr
   return { run, children };
 }
 
-async function comesBack(): Promise<void> {
+async function expectNextRunCompletes(): Promise<void> {
   const { folder, env } = site as Place;
   rmSync(join(folder, 'compose.override.yaml'));
   const again = await tool(['apply', '--dir', folder], {
@@ -74,36 +74,36 @@ const WAYS: readonly (readonly [string, number, (run: Terminal) => void])[] = [
   ['SIGHUP', 129, (run) => run.signal('SIGHUP')],
 ];
 
-/** What holds for every way of leaving, with or without a screen. */
-async function leftClean(children: readonly Process[]): Promise<void> {
+/** Checks for every kind of interruption, with or without a terminal. */
+async function expectNothingRuns(children: readonly Process[]): Promise<void> {
   await eventually('its programs are gone', () => !children.some(isAlive));
   expect(absent(join((site as Place).folder, '.fedi/lock'))).toBe(true);
 }
 
-function saidSo(run: Terminal): void {
+function expectMessage(run: Terminal): void {
   expect(run.screen()).toMatch(/^Cancelled\. Completed steps are kept; run this again to finish\.$/m);
-  // Leaving is no error: nothing of ours failed.
+  // An interruption is no error: nothing failed.
   expect(run.screen()).not.toContain('Error:');
   expect(run.screen()).not.toMatch(/^ +at /m);
   expect(run.raw().lastIndexOf('\u001b[?25h')).toBeGreaterThanOrEqual(run.raw().lastIndexOf('\u001b[?25l'));
 }
 
-// wizard/cli/signals.ts: `process.once` takes its listener away before signal-exit (of Inquirer and ora) looks, which then
+// wizard/cli/signals.ts: `process.once` removes its listener before signal-exit (of Inquirer and ora) checks it, which then
 // kills the process at once. Flip to `test` when it is `process.on`.
 const unfixed = test;
 
 describe.each([
-  ['while docker compose starts containers', HELD],
-  ['while containers get well', SICK],
+  ['while docker compose starts containers', UP_WAITS],
+  ['while containers become healthy', NEVER_HEALTHY],
 ])('%s', (_, override) => {
   unfixed.for(WAYS)('%s ends with %i', async ([, code, leave]) => {
     site = place('signals', 41);
     const { run, children } = await starting(override);
     leave(run);
     expect(await run.exit).toEqual({ code, signal: 0 });
-    saidSo(run);
-    await leftClean(children);
-    if (override === HELD) await comesBack();
+    expectMessage(run);
+    await expectNothingRuns(children);
+    if (override === UP_WAITS) await expectNextRunCompletes();
   });
 
   unfixed('the terminal goes away', async () => {
@@ -111,16 +111,16 @@ describe.each([
     const { run, children } = await starting(override);
     run.hangUp();
     expect(asShell(await run.exit)).toBe(129);
-    await leftClean(children);
-    await comesBack();
+    await expectNothingRuns(children);
+    await expectNextRunCompletes();
   });
 });
 
 unfixed('Ctrl-C twice is no worse than once', async () => {
   site = place('signals', 41);
-  const { run, children } = await starting(HELD);
+  const { run, children } = await starting(UP_WAITS);
   run.key('ctrl-c');
   run.key('ctrl-c');
   expect(await run.exit).toEqual({ code: 130, signal: 0 });
-  await leftClean(children);
+  await expectNothingRuns(children);
 });

@@ -1,4 +1,4 @@
-/** A site that runs, met again on a terminal: saved answers, hand-edited files, its own tool. */
+/** A running site on a terminal: saved answers, hand-edited files, its own tool. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
@@ -25,7 +25,7 @@ import type { Terminal, TerminalOptions } from '../support/terminal.ts';
 import { place } from './place.ts';
 
 const site = place('site', 43);
-/** From here on fedi.yaml knows everything. */
+/** From here on fedi.yaml has all answers. */
 const { FEDI_NAME: _name, FEDI_BIND: _bind, ...rest } = site.env;
 const env = Object.fromEntries(Object.entries(rest).filter(([name]) => !name.startsWith('FEDI_')));
 
@@ -54,15 +54,15 @@ beforeAll(async () => {
     env: { ...site.env, ...answers, FEDI_TLS_MODE: 'internal' },
   });
   expect(run.code, run.stderr).toBe(0);
-  // Lines of JSON only, and nothing beside them.
+  // Only lines of JSON.
   for (const line of run.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toHaveProperty('event');
   expect(run.stderr).toBe('');
 });
 afterEach(closeTerminals);
 afterAll(() => site.remove());
 
-describe.sequential('met again', () => {
-  test('saved answers are not asked again, and nothing is done', async () => {
+describe.sequential('a second run', () => {
+  test('asks no saved answer again, and does nothing', async () => {
     const before = containers();
     const run = wizard();
     await run.until(asked('What now?'));
@@ -76,7 +76,7 @@ describe.sequential('met again', () => {
     twin = run.screen().split('The same without questions:\n')[1] ?? '';
   });
 
-  test('the unattended twin does the same', () => {
+  test('the unattended command does the same', () => {
     const bin = join(site.cwd, 'bin');
     mkdirSync(bin);
     writeFileSync(
@@ -92,7 +92,7 @@ describe.sequential('met again', () => {
     expect(run).toMatchObject({ status: 0, stderr: 'Nothing to change.\n' });
   });
 
-  test('an answer changed in the review is done and saved', async () => {
+  test('applies and saves an answer changed in the review', async () => {
     const before = containers();
     const run = wizard();
     await run.choose('What now?', 'Change: Your e-mail address');
@@ -115,7 +115,7 @@ describe.sequential('met again', () => {
     expect(run.screen()).not.toContain('shown only once');
   });
 
-  test('a plan that is not agreed to leads back to the review, and leaving leaves all as it is', async () => {
+  test('a rejected plan returns to the review, and quitting changes nothing', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard();
     await run.choose('What now?', 'Change: Your e-mail address');
@@ -126,7 +126,7 @@ describe.sequential('met again', () => {
     expect(await run.exit).toEqual({ code: 0, signal: 0 });
     expect(run.screen()).toContain('Nothing was changed.');
     expect([containers(), read('fedi.yaml')]).toEqual([before, yaml]);
-    // It can be taken up again, or not.
+    // It can be continued or discarded.
     const again = wizard();
     await again.choose('Your answers of', 'Start over');
     await again.until(asked('What now?'));
@@ -136,7 +136,7 @@ describe.sequential('met again', () => {
     expect(existsSync(join(site.folder, '.fedi/conversation.json'))).toBe(false);
   });
 
-  test('another domain is refused with what would be lost, there and by flag', async () => {
+  test('refuses another domain, there and by flag, and says what would be lost', async () => {
     const run = wizard();
     await run.choose('What now?', 'Change: Domain of snac');
     await run.answer('Domain of snac', 'other.fedi.test');
@@ -157,8 +157,8 @@ describe.sequential('met again', () => {
     expect(name.stderr).toContain(`This site is named ${site.name}; the answers now say other.`);
   });
 
-  // wizard/ask/wizard.ts converse(): on a later run optional and secret rows have no `initial`, so they are asked every time.
-  test('a saved mail password is not asked for again', async () => {
+  // wizard/ask/wizard.ts converse(): in later runs optional and secret rows have no `initial`, so they are asked every time.
+  test('does not ask for a saved mail password again', async () => {
     const folder = join(site.cwd, 'mail');
     mkdirSync(folder);
     writeFileSync(
@@ -183,7 +183,7 @@ describe.sequential('met again', () => {
   });
 });
 
-describe.sequential('a file changed by hand', () => {
+describe.sequential('a file edited by hand', () => {
   const FILE = 'caddy/Caddyfile';
   const edit = (): string => {
     appendFileSync(join(site.folder, FILE), '# mine\n');
@@ -196,7 +196,7 @@ describe.sequential('a file changed by hand', () => {
     expect(run.screen()).toMatch(new RegExp(`~ ${FILE} +\\(changed by hand\\)`));
     run.key('enter');
     await run.until(asked(`Changed by hand: ${FILE}`));
-    // The difference stands above the question.
+    // The difference is above the question.
     expect(run.screen()).toMatch(/^-# mine$/m);
     return run;
   };
@@ -210,7 +210,7 @@ describe.sequential('a file changed by hand', () => {
     expect(read(FILE)).toBe(mine);
   });
 
-  test('abort, and Ctrl-C, change nothing', async () => {
+  test('abort and Ctrl-C change nothing', async () => {
     const [mine, before] = [read(FILE), containers()];
     const abort = await go();
     await abort.choose('Changed by hand', 'Stop without changes');
@@ -223,7 +223,7 @@ describe.sequential('a file changed by hand', () => {
     expect([read(FILE), containers()]).toEqual([mine, before]);
   });
 
-  test('keep: it stays, and is not asked about again', async () => {
+  test('keep: keeps it, and does not ask again', async () => {
     const mine = read(FILE);
     const run = await go();
     await run.choose('Changed by hand', 'Keep');
@@ -233,7 +233,7 @@ describe.sequential('a file changed by hand', () => {
     expect([again.code, read(FILE)]).toEqual([0, mine]);
   });
 
-  test('replace: ours is back', async () => {
+  test('replace: restores our version', async () => {
     edit();
     const run = await go();
     await run.choose('Changed by hand', 'Overwrite');
@@ -243,7 +243,7 @@ describe.sequential('a file changed by hand', () => {
 });
 
 describe.sequential('a change, seen in any terminal', () => {
-  /** As far as the plan, and no further. */
+  /** Runs until the plan, then stops. */
   async function plan(run: Terminal): Promise<void> {
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'To a mail catcher');
@@ -286,7 +286,7 @@ describe.sequential('a change, seen in any terminal', () => {
     await plan(run);
   });
 
-  test('a file that changes while the question waits: the run is refused', async () => {
+  test('refuses a run if a file changes during the question', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const compose = read('compose.yaml');
     const run = wizard();
@@ -304,7 +304,7 @@ describe.sequential('a change, seen in any terminal', () => {
     rmSync(join(site.folder, '.fedi/conversation.json'));
   });
 
-  test('the connection breaks at the plan', async () => {
+  test('the connection breaks while the plan is shown', async () => {
     const [before, yaml] = [containers(), read('fedi.yaml')];
     const run = wizard();
     await run.choose('What now?', 'Change: Outgoing mail');
@@ -336,7 +336,7 @@ describe.sequential('a change, seen in any terminal', () => {
   });
 });
 
-describe('its progress', () => {
+describe('progress', () => {
   const prove = (options: TerminalOptions): Terminal =>
     wizard(['prove'], { ...options, env: { ...env, ...options.env } });
 
@@ -347,7 +347,7 @@ describe('its progress', () => {
     expect(run.raw()).not.toContain('\u001b');
   });
 
-  // wizard/progress.ts: ora colours its spinner by chalk, which does not know NO_COLOR.
+  // wizard/progress.ts: ora colours its spinner with chalk, which ignores NO_COLOR.
   test('NO_COLOR: no colour', async () => {
     const run = prove({ env: { NO_COLOR: '1' } });
     expect((await run.exit).code).toBe(0);
@@ -355,7 +355,7 @@ describe('its progress', () => {
     expect(run.raw().match(/\u001b\[[1-9][\d;]*m/g) ?? []).toEqual([]);
   });
 
-  test('in colours: the marks say the same', async () => {
+  test('in colours: with the same marks', async () => {
     const run = prove({});
     expect((await run.exit).code).toBe(0);
     expect(run.screen().match(/^✔ /gm)).toHaveLength(8);
@@ -380,7 +380,7 @@ describe('fedi-setup snac …', () => {
   const snac = (): string => docker('ps', '--quiet', '--filter', `name=${site.name}-snac`);
   const posts = (): string => docker('exec', snac(), 'sh', '-c', 'cat /data/user/anna/public/*.json');
 
-  test('quotes arrive as they were given', () => {
+  test('quotes arrive unchanged', () => {
     const text = `it's "quoted" $HOME \\n * a  b`;
     const run = sh(`"$0" snac note anna "$(cat)"`, text);
     expect(run).toMatchObject({ status: 0 });
@@ -391,32 +391,32 @@ describe('fedi-setup snac …', () => {
     const run = sh('"$0" snac note anna - | cat', 'typed into a pipe\n');
     expect(run.status).toBe(0);
     expect(posts()).toContain('typed into a pipe');
-    // Not a byte of ours in what another program reads.
+    // No output of ours in what another program reads.
     expect(run.stdout).not.toContain('\u001b');
   });
 
   test.for([
     ['adduser "not valid"', 1],
     ['resetpwd nobody', 1],
-  ] as const)('%s: its exit code %i is ours', ([words, code]) => {
+  ] as const)('%s: exits with its code %i', ([words, code]) => {
     const run = sh(`"$0" snac ${words}`);
     expect(run.status).toBe(code);
     expect(run.stdout + run.stderr).not.toContain('Internal error in fedi-setup');
   });
 
-  test('its own flags are not ours', () => {
+  test('its flags are passed to it', () => {
     const run = sh('"$0" snac --help');
     expect(run.stdout + run.stderr).not.toContain('Usage: fedi-setup');
   });
 
-  /** The program inside reads from here on. */
+  /** From here on the program inside reads. */
   const reads = (): Promise<true> =>
     eventually(
       'snac note in the container',
       () => docker('top', snac()).includes('snac note /data anna -') && true,
     );
 
-  test('on a terminal: typed text arrives, the code is passed on', async () => {
+  test('on a terminal: passes on typed text and the exit code', async () => {
     const run = wizard(['snac', 'note', 'anna', '-']);
     await reads();
     run.type('typed by hand\r');
@@ -441,7 +441,7 @@ describe('fedi-setup snac …', () => {
     expect(posts()).not.toContain('half a post');
   });
 
-  /** Signals the tool once its docker runs, and again does not. */
+  /** Signals the tool while its docker process runs, and waits for the end of that process. */
   async function stopped(name: NodeJS.Signals, ready: () => Promise<unknown>): Promise<unknown> {
     const child = spawn(inject('tool'), ['snac', 'note', 'anna', '-'], { cwd: site.cwd, env });
     const ended = new Promise((resolve) => {
@@ -469,17 +469,17 @@ describe('fedi-setup snac …', () => {
     ['SIGHUP', 129],
   ] as const;
 
-  test.for(SIGNALS)('%s ends it and its docker', async ([name, code]) => {
+  test.for(SIGNALS)('%s ends it and its docker process', async ([name, code]) => {
     expect(await stopped(name, reads)).toEqual([code, null]);
   });
 
-  // wizard/docker/run.ts stopChildren(): `docker compose` loses a signal that comes in its first 200 ms or so, and the
-  // next ones too; without an end by SIGKILL the tool waits for ever.
-  test('SIGTERM while its docker begins ends them too', { timeout: 30_000 }, async () => {
+  // wizard/docker/run.ts stopChildren(): `docker compose` loses a signal in its first 200 ms or so, and the
+  // next ones too; without a final SIGKILL the tool waits forever.
+  test('SIGTERM while its docker process starts ends both too', { timeout: 30_000 }, async () => {
     expect(await stopped('SIGTERM', async () => undefined)).toEqual([143, null]);
   });
 
-  test('--dir finds the site from anywhere', () => {
+  test('--dir finds the site from any directory', () => {
     const out = execFileSync(inject('tool'), ['--dir', site.folder, 'snac', 'state'], {
       cwd: '/',
       env,

@@ -1,5 +1,5 @@
 /**
- * The shortest run there is, 80×24, from the first question to the receipt; docs/transcript.md shows it.
+ * The shortest run, 80×24, from the first question to the receipt; docs/transcript.md shows it.
  * UPDATE_TRANSCRIPT=1 writes it there; then `npm run env-example` puts its short form into README.md.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -27,11 +27,11 @@ afterAll(() => {
   site.remove();
 });
 
-/** What only a test on a shared engine sets: a project and an address of its own, images that are on the host. */
+/** Settings of a test on a shared engine only: project, address, images on the host. */
 const OURS =
   /^ +(?:Name of the Compose project|Address to listen on|Image of \w+|--name|--bind|--images-\w+) .*\n/gm;
 
-/** As on the screen, without what differs from run to run. */
+/** As on the screen, without parts that differ between runs. */
 function transcript(): string {
   const text = `${run.screen().trimEnd()}\n`
     .replace(OURS, '')
@@ -43,7 +43,7 @@ function transcript(): string {
   return `\`\`\`console\n$ npx fedi-setup\n${text}\`\`\`\n`;
 }
 
-/** The host is another one on every machine. */
+/** Results about the host differ between machines. */
 const anyHost = (text: string): string => text.replace(/^(✔ This host: ).*$/m, '$1…');
 
 describe('the shortest run', () => {
@@ -71,7 +71,7 @@ describe('the shortest run', () => {
     expect(run.screen()).toContain('It is shown only once.');
   });
 
-  test('ends with its unattended twin', () => {
+  test('ends with the command for the same run without prompts', () => {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
     expect(twin.replace(/\s*\\\n\s*/g, ' ').trim()).toBe(
       'npx fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
@@ -81,11 +81,11 @@ describe('the shortest run', () => {
     );
   });
 
-  test('is what docs/transcript.md shows', ({ skip }) => {
+  test('matches docs/transcript.md', ({ skip }) => {
     const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '';
     const shown = BLOCK.exec(page)?.[0];
     if (shown === undefined) return skip('docs/transcript.md has no <!-- transcript --> block');
-    // A run that went wrong is nothing to show.
+    // A failed run must not be shown.
     expect(exit.code).toBe(0);
     if (process.env['UPDATE_TRANSCRIPT'] === '1') {
       writeFileSync(

@@ -1,4 +1,4 @@
-/** Writing a file: its mode from the first byte, through links, and never where a mode does not count. */
+/** Writes a file: with its mode from the first byte, through links, and never where modes have no effect. */
 import {
   chmodSync,
   lstatSync,
@@ -18,7 +18,7 @@ import { Store } from '../../wizard/secrets/store.ts';
 import { problemFrom } from '../support/problem.ts';
 import { modeOf, tempFolder } from '../support/temp.ts';
 
-/** What a file system without permissions says of each file; undefined: it keeps them. */
+/** Mode of each file on a file system without permissions; undefined: it keeps modes. */
 const without = vi.hoisted(() => ({ mode: undefined as number | undefined, refuses: false }));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof FileSystem>();
@@ -52,7 +52,7 @@ afterEach(() => {
   Object.assign(without, { mode: undefined, refuses: false });
 });
 
-test.each([0o000, 0o022, 0o077, 0o777])('umask %o changes no mode', async (mask) => {
+test.each([0o000, 0o022, 0o077, 0o777])('umask %o does not change modes', async (mask) => {
   const folder = tempFolder();
   process.umask(mask);
   await writeWhole(join(folder, 'secret'), 'x', 0o600);
@@ -66,9 +66,9 @@ test.each([0o000, 0o022, 0o077, 0o777])('umask %o changes no mode', async (mask)
 
 describe('a file system without permissions', () => {
   test.each([
-    ['says yes and does nothing', 0o777, false],
+    ['reports success and does nothing', 0o777, false],
     ['says no', 0o755, true],
-  ])('%s: no byte is written', async (_, mode, refuses) => {
+  ])('%s: writes nothing', async (_, mode, refuses) => {
     const folder = tempFolder();
     Object.assign(without, { mode, refuses });
     const problem = await problemFrom(() => writeNew(join(folder, 'secret'), 'hunter2', 0o600));
@@ -79,7 +79,7 @@ describe('a file system without permissions', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  test.each([false, true])('neither is a site made there', async (refuses) => {
+  test.each([false, true])('creates no site there', async (refuses) => {
     const folder = join(tempFolder(), 'site');
     Object.assign(without, { mode: 0o777, refuses });
     expect((await problemFrom(() => makeFolders(folder))).message).toContain(
@@ -89,7 +89,7 @@ describe('a file system without permissions', () => {
     expect(() => statSync(folder)).toThrow();
   });
 
-  test('mounted for its owner alone it is as good as another', async () => {
+  test('is accepted if it is mounted for its owner only', async () => {
     const folder = tempFolder();
     Object.assign(without, { mode: 0o700, refuses: true });
     await writeWhole(join(folder, 'secret'), 'x', 0o600);
@@ -98,7 +98,7 @@ describe('a file system without permissions', () => {
 });
 
 describe('a link', () => {
-  test('is written through: the new text is where it leads, and it stays a link', async () => {
+  test('is followed: its target has the new text, and it stays a link', async () => {
     const [site, vault] = [tempFolder(), tempFolder()];
     writeFileSync(join(vault, 's.json'), 'old');
     mkdirSync(join(site, 'sub'));
@@ -110,23 +110,26 @@ describe('a link', () => {
     expect(readdirSync(vault).toSorted()).toEqual(['hop', 's.json']);
   });
 
-  test.each(['/nonexistent/s.json', 'secrets.json'])('to %s leads nowhere: refused', async (target) => {
-    const site = tempFolder();
-    symlinkSync(target, join(site, 'secrets.json'));
-    const problem = await problemFrom(() => writeWhole(join(site, 'secrets.json'), 'new', 0o600));
-    expect(problem.message).toContain('is a link to');
-    expect(lstatSync(join(site, 'secrets.json')).isSymbolicLink()).toBe(true);
-  });
+  test.each(['/nonexistent/s.json', 'secrets.json'])(
+    'to %s, which does not exist, is refused',
+    async (target) => {
+      const site = tempFolder();
+      symlinkSync(target, join(site, 'secrets.json'));
+      const problem = await problemFrom(() => writeWhole(join(site, 'secrets.json'), 'new', 0o600));
+      expect(problem.message).toContain('is a link to');
+      expect(lstatSync(join(site, 'secrets.json')).isSymbolicLink()).toBe(true);
+    },
+  );
 
-  test('secrets that are out of reach are not replaced by new ones', async () => {
+  test('inaccessible secrets are not replaced by new ones', async () => {
     const site = tempFolder();
     symlinkSync('/nonexistent/s.json', join(site, 'secrets.json'));
     expect((await problemFrom(() => Store.open(site))).message).toContain('is a link to /nonexistent/s.json');
   });
 });
 
-describe('what is open to others', () => {
-  test('is closed again', async () => {
+describe('files that other users can read', () => {
+  test('are closed again', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'secrets.json'), '{}');
     mkdirSync(join(folder, 'env'));
@@ -138,7 +141,7 @@ describe('what is open to others', () => {
     expect(modeOf(join(folder, 'env'))).toBe(0o700);
   });
 
-  test('is left alone where it is closed, or not there', async () => {
+  test('are unchanged if they are closed, or missing', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'a'), '', { mode: 0o400 });
     chmodSync(join(folder, 'a'), 0o400);
@@ -147,7 +150,7 @@ describe('what is open to others', () => {
     expect(modeOf(join(folder, 'a'))).toBe(0o400);
   });
 
-  test('cannot be closed where modes do not count', async () => {
+  test('cannot be closed on a file system without modes', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'secrets.json'), '{}');
     without.mode = 0o777;

@@ -1,4 +1,4 @@
-/** The command line, as far as it goes without an engine. */
+/** The command line, as far as it works without an engine. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -147,7 +147,7 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
       expect(command.examples.length).toBeLessThan(4);
     });
 
-    test('takes its own examples', async () => {
+    test('accepts its own examples', async () => {
       for (const { line } of command.examples) {
         const [call = ''] = /fedi-setup[^>)…]*/.exec(line.replaceAll('{app}', 'mastodon')) ?? [];
         const argv = call.trim().split(' ').slice(1);
@@ -160,7 +160,7 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
   },
 );
 
-test('a reader that goes away does not end a run', async () => {
+test('a closed pipe does not end a run', async () => {
   const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
   const run = exits('apply', '--dir', tempFolder());
   for (const stream of [process.stdout, process.stderr])
@@ -183,7 +183,7 @@ test('reports all missing answers at once, as JSON too', async () => {
   expect(JSON.parse(said.split('\n')[0] ?? '')).toMatchObject({ event: 'problem', code: 'usage', exit: 2 });
 });
 
-// Tables are plain objects, so names of Object.prototype are found in them.
+// Tables are plain objects, which inherit names of Object.prototype.
 test.each([[['constructor']], [['toString']], [['__proto__']]])('%j is not a command', async (argv) => {
   expect(await exits(...argv)).toBe(2);
 });
@@ -212,7 +212,7 @@ describe('secrets set', () => {
     return folder;
   };
 
-  test('what another run made while the value was waited for stays', async () => {
+  test('keeps secrets that another run created while it waited for the value', async () => {
     const folder = siteOf();
     const value = join(folder, 'value');
     execFileSync('mkfifo', [value]);
@@ -236,14 +236,14 @@ describe('secrets set', () => {
   });
 });
 
-describe('removing a server needs its name', () => {
+describe('removing an app needs its name', () => {
   const BOTH = `version: 1
 apps:
   snac: { domain: a.example.org, admin: anna, email: anna@example.org }
   mastodon: { domain: b.example.org, admin: anna, email: anna@example.org }
 `;
   const ALONE = BOTH.replace(/ {2}mastodon.*\n/, '');
-  /** Generation 1 had both; the answers of now are `text`. */
+  /** Generation 1 had both; the current answers are `text`. */
   function siteOf(text: string): string {
     const folder = tempFolder();
     writeTree(folder, {

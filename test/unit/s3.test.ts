@@ -1,4 +1,4 @@
-/** Media in a bucket: the answers, what Mastodon gets, and the proof against a server that checks signatures. */
+/** Media in a bucket: the answers, Mastodon's variables, and the proof with a server that checks signatures. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -74,7 +74,7 @@ describe('answers', () => {
   ])('no public host: %s', (text) => expect('problem' in parseAlias(text)).toBe(true));
 });
 
-/** A site with Mastodon, its media answers added. */
+/** A site with Mastodon and these media answers. */
 function siteWith(answers: Answers): Config {
   return configOf({
     name: 'fedi',
@@ -101,8 +101,8 @@ const lines = (answers: Answers): string[] =>
     .filter((line) => /^[A-Z]/.test(line));
 const names = (answers: Answers): string[] => lines(answers).map((line) => line.slice(0, line.indexOf('=')));
 
-describe('what Mastodon gets', () => {
-  test('nothing for media on the host', () => {
+describe('Mastodon’s variables', () => {
+  test('none for media on the host', () => {
     expect(lines({ 'apps.mastodon.media': 'local' })).toEqual([]);
     expect(lines({ ...S3_ANSWERS, 'apps.mastodon.media': 'local' })).toEqual([]);
   });
@@ -122,7 +122,7 @@ describe('what Mastodon gets', () => {
     ]);
   });
 
-  test('another provider, behind a name of one’s own, without ACLs', () => {
+  test('another provider, behind a custom domain, without ACLs', () => {
     const all = lines({
       ...S3_ANSWERS,
       'apps.mastodon.s3.endpoint': 'https://acc.r2.cloudflarestorage.com',
@@ -144,7 +144,7 @@ describe('what Mastodon gets', () => {
     expect(all.some((line) => line.startsWith('S3_HOSTNAME'))).toBe(false);
   });
 
-  test('host name or alias, never none; no empty line but the one that is meant', () => {
+  test('the host name or the alias is always set; no empty variable except the intended one', () => {
     for (const endpoint of [undefined, 'https://s3.example.org:9000']) {
       for (const alias of [undefined, 'media.example.org']) {
         const answers: Record<string, string> = { ...(S3_ANSWERS as Record<string, string>) };
@@ -157,7 +157,7 @@ describe('what Mastodon gets', () => {
     }
   });
 
-  test('a secret key that nobody gave is said in words', () => {
+  test('reports a missing secret key', () => {
     expect(() =>
       mastodonS3(siteWith(S3_ANSWERS), (name) => {
         throw new Error(`no secret ${name}`);
@@ -165,7 +165,7 @@ describe('what Mastodon gets', () => {
     ).toThrow('has an access key but no secret key');
   });
 
-  test('answers that do not go together', () => {
+  test('conflicting answers', () => {
     const problems = (endpoint: string): string[] =>
       s3Problems(siteWith({ ...S3_ANSWERS, 'apps.mastodon.s3.endpoint': endpoint }), 'mastodon');
     expect(problems('https://s3.eu-central-1.amazonaws.com')).toEqual([]);
@@ -175,7 +175,7 @@ describe('what Mastodon gets', () => {
     expect(problems('https://acc.r2.cloudflarestorage.com').join()).toContain('R2');
   });
 
-  test('where everybody reads', () => {
+  test('the public address', () => {
     const bucket = bucketOf(S3_ANSWERS, 'mastodon') as Bucket;
     expect(publicUrl(bucket, 'a/b.png')).toBe('https://s3.eu-central-1.amazonaws.com/my-media/a/b.png');
     expect(publicUrl({ ...bucket, endpoint: 'https://s3.example.org:9000' }, 'a')).toBe(
@@ -209,7 +209,7 @@ describe('the proof', () => {
   );
   let host = '';
   const plain = client(undefined, undefined);
-  /** The server speaks plain HTTP here; everything else is as in earnest. */
+  /** The server uses plain HTTP here; everything else is real. */
   const http: Client = Object.assign(
     ((url, options) => plain(url.replace(/^https:/, 'http:'), options)) as Client,
     { socket: plain.socket },
@@ -236,7 +236,7 @@ describe('the proof', () => {
       origin: 'https://social.example.org',
     });
 
-  test('a good bucket: written with its ACL, read by nobody in particular, deleted', async () => {
+  test('a valid bucket: written with its ACL, read anonymously, deleted', async () => {
     log.length = 0;
     expect(await prove()).toContain('read anonymously');
     expect(log.map(({ method, status, key, acl }) => [method, status, key, acl])).toEqual([
@@ -253,11 +253,11 @@ describe('the proof', () => {
     expect(log.at(-4)?.acl).toBeUndefined();
   });
 
-  test('a server that knows no checksums', async () => {
+  test('a server without checksum support', async () => {
     expect(await prove({ name: 'deaf', acl: 'none' })).toContain('read anonymously');
   });
 
-  test('a name of one’s own', async () => {
+  test('a custom domain', async () => {
     expect(await prove({ alias: `${host}/media` })).toContain(host);
   });
 
@@ -265,7 +265,7 @@ describe('the proof', () => {
     expect(await prove({ name: 'own-cors' })).toContain('read anonymously');
   });
 
-  test('a list that everybody can read is a warning', async () => {
+  test('a public listing is a warning', async () => {
     expect(await prove({ name: 'listed' })).toMatch(/WARNING.*list/);
   });
 
@@ -306,7 +306,7 @@ describe('the proof', () => {
     at = new Date();
   });
 
-  test('an alias that leads elsewhere', async () => {
+  test('an alias that points elsewhere', async () => {
     for (const name of ['listed', 'policy'])
       await expect(prove({ alias: `${host}/${name}` })).rejects.toThrow(
         /answered 40[34], though.*root of the bucket media/,
@@ -320,7 +320,7 @@ describe('the proof', () => {
     await expect(prove({ endpoint: 'https://nowhere.invalid' })).rejects.toThrow(
       /nowhere.invalid does not exist in the DNS|the DNS did not answer for nowhere.invalid/,
     );
-    // TLS to a port without.
+    // TLS to a port without TLS.
     await expect(prove({}, SECRET, plain)).rejects.toThrow('does not speak TLS there');
     const page: Client = Object.assign(
       (async () => ({ status: 405, text: () => '<html>hello</html>' })) as unknown as Client,
@@ -331,13 +331,13 @@ describe('the proof', () => {
     );
   });
 
-  test('the secret key is in no message', async () => {
+  test('no message contains the secret key', async () => {
     const seen = await prove({ region: 'us-east-1' }).catch(String);
     expect(seen).not.toContain(SECRET);
   });
 });
 
-test('a picture has to be in the bucket, and the pages have to allow it', () => {
+test('a picture must be in the bucket, and the pages must allow it', () => {
   const bucket: Bucket = { ...(bucketOf(S3_ANSWERS, 'mastodon') as Bucket), alias: 'media.example.org' };
   const page = (policy?: string) =>
     ({ headers: policy === undefined ? {} : { 'content-security-policy': policy } }) as unknown as Parameters<
@@ -356,7 +356,7 @@ test('a picture has to be in the bucket, and the pages have to allow it', () => 
   );
 });
 
-test('hosts that are not the site’s are looked for in the DNS, and at its ingress only where the DNS knows none', async () => {
+test('resolves other hosts by DNS, and uses the ingress only if DNS has no record', async () => {
   const server = createServer((request, response) => response.end(request.headers.host));
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const { port } = server.address() as AddressInfo;
@@ -366,7 +366,7 @@ test('hosts that are not the site’s are looked for in the DNS, and at its ingr
     const ingress = client('127.0.0.1', undefined, ['social.fedi.test']);
     expect(await ask(ingress, 'social.fedi.test')).toBe(`social.fedi.test:${port}`);
     expect(await ask(ingress, 'nowhere.invalid')).toBe(`nowhere.invalid:${port}`);
-    // An ingress where nobody is: the site's own name goes there, a name that the DNS knows does not.
+    // An ingress without a listener: the site's own name uses it, a name in DNS does not.
     const closed = client('127.0.0.2', undefined, ['social.fedi.test']);
     await expect(ask(closed, 'social.fedi.test')).rejects.toThrow('ECONNREFUSED 127.0.0.2');
     expect(await ask(closed, 'localhost')).toBe(`localhost:${port}`);

@@ -1,4 +1,4 @@
-/** The shape of the code: who imports what, who may name an app, and what every question has. */
+/** The structure of the code: imports, which files may name an app, and the fields of every question. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,7 +47,7 @@ const MODULES: readonly Module[] = readdirSync(WIZARD, { recursive: true, encodi
 
 const layerOf = (path: string): string => (path.includes('/') ? path.slice(0, path.indexOf('/')) : path);
 
-test('the modules were found', () => {
+test('finds the modules', () => {
   expect(MODULES.length).toBeGreaterThan(40);
   expect(MODULES.flatMap(({ imports }) => imports).length).toBeGreaterThan(150);
 });
@@ -62,7 +62,7 @@ test.each([
   ['openssl-wrapper', 'secrets/openssl.ts'],
   ['diff', 'plan/patch.ts'],
   ['tldts', 'config/suffix.ts'],
-])('%s is imported by %s alone', (name, path) => {
+])('%s is imported only by %s', (name, path) => {
   expect(
     MODULES.filter(({ imports }) =>
       imports.some(({ from }) => from === name || from.startsWith(`${name}/`)),
@@ -70,7 +70,7 @@ test.each([
   ).toEqual([path]);
 });
 
-test('no other package is imported at all', () => {
+test('no other package is imported', () => {
   const known = [
     'aws4fetch',
     '@inquirer/prompts',
@@ -101,8 +101,8 @@ test('only docker/run.ts starts programs', () => {
 });
 
 /**
- * What a room may use of others, types too, from the top down. Everybody may use problem, assets, yaml, progress, and the like.
- * render/ has two floors: site.ts joins what apps say, which know the other files.
+ * What a module may import, types too, from the top down. All may import problem, assets, yaml, progress, and the like.
+ * render/ has two layers: site.ts joins what apps return, and apps import the other files.
  */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config'],
@@ -177,7 +177,7 @@ test('imports go one way', () => {
   expect(crossings()).toEqual([]);
 });
 
-/** Modules that reach themselves by importing. */
+/** Modules that import themselves indirectly. */
 function cycles(): string[] {
   const edges = new Map(
     MODULES.map(({ path, imports }) => [
@@ -198,11 +198,11 @@ function cycles(): string[] {
   return [...edges.keys()].filter(reaches);
 }
 
-test('no module imports itself by a detour', () => {
+test('no module imports itself indirectly', () => {
   expect(cycles()).toEqual([]);
 });
 
-/** Lines of code, comments aside, that know of an app outside of its own files. */
+/** Lines of code (not comments) that name an app outside of its own files. */
 const named = (): string[] =>
   MODULES.filter(({ path }) => layerOf(path) !== 'apps').flatMap(({ path, code }) =>
     code
@@ -210,21 +210,21 @@ const named = (): string[] =>
       .flatMap((line, i) => (/snac|mastodon|pixelfed/i.test(line) ? [`${path}: ${line.trim()} (${i})`] : [])),
   );
 
-test('only files of an app name it', () => {
+test('only an app’s own files name it', () => {
   expect(named()).toEqual([]);
 });
 
-test('only cli/ ends the process, and bin.ts says how', () => {
+test('only cli/ and bin.ts end the process', () => {
   const uses = (pattern: RegExp): string[] =>
     MODULES.filter(({ code }) => pattern.test(code)).map(({ path }) => path);
   expect(uses(/process\.(exit|abort)\(/)).toEqual(['bin.ts', 'cli/signals.ts']);
-  // The run lock ends what a killed run left at work.
+  // The run lock ends programs of a killed run.
   expect(uses(/process\.kill\(/)).toEqual(['apply/runlock.ts', 'cli/signals.ts']);
   expect(uses(/process\.exitCode/)).toEqual(['bin.ts']);
 });
 
 describe('the commands', () => {
-  /** Modules that load at start, before a command is known: those that main.ts imports, types and `import()` aside. */
+  /** Modules that load at start, before a command is known: those that main.ts imports, without types and `import()`. */
   function atStart(): Set<string> {
     const seen = new Set<string>();
     const next = ['cli/main.ts'];
@@ -248,7 +248,7 @@ describe('the commands', () => {
       );
     }
   });
-  test('no flag means two things', () => {
+  test('no flag has two meanings', () => {
     const all = flagsOf(COMMANDS);
     for (const { flags } of COMMANDS)
       for (const flag of flags) {
@@ -258,7 +258,7 @@ describe('the commands', () => {
     const shorts = [...all.values()].flatMap(({ short }) => short ?? []);
     expect(new Set(shorts).size).toBe(shorts.length);
   });
-  test('load nothing but themselves at start', () => {
+  test('load no other module at start', () => {
     const loaded = [...atStart()].filter((path) => !path.startsWith('node:'));
     expect(
       loaded.filter(
@@ -270,7 +270,7 @@ describe('the commands', () => {
   });
 });
 
-test('commands print by progress.ts alone: --json must not be mixed with text', () => {
+test('commands print only through progress.ts: --json must not be mixed with text', () => {
   expect(
     MODULES.filter(({ code }) => /process\.(stdout|stderr)\.write|console\.|\bstderr\.write/.test(code)).map(
       ({ path }) => path,
@@ -282,7 +282,7 @@ test('commands print by progress.ts alone: --json must not be mixed with text', 
   ]);
 });
 
-test('nothing waits for a while, but for a condition', () => {
+test('code waits for conditions, not for a time', () => {
   expect(MODULES.filter(({ code }) => /setTimeout|setInterval/.test(code)).map(({ path }) => path)).toEqual([
     'apply/containers.ts',
     'apply/runlock.ts',
@@ -314,7 +314,7 @@ describe('the question table', () => {
     unique(ALL_QUESTIONS.map(variableOf));
   });
 
-  test('no flag is one of the command line’s own', () => {
+  test('no answer has the name of a flag', () => {
     const own = [...flagsOf(COMMANDS).keys()];
     expect(own).toContain('dir');
     expect(
@@ -331,7 +331,7 @@ describe('the question table', () => {
     expect(question.message).toMatch(/^[A-Z][^?.]{2,48}$/);
     expect(question.help).toMatch(/^[A-Z][^\n]{15,200}\.$/);
     expect(question.secret === true && question.choices !== undefined).toBe(false);
-    // A default and every choice are answers, and stay what they are.
+    // A default and every choice are valid answers, and parse to themselves.
     for (const value of [...(question.choices ?? []).map((choice) => choice.value), question.initial?.({})]) {
       if (value !== undefined && !String(value).includes('undefined'))
         expect(question.parse(String(value))).toEqual({ value });
@@ -341,7 +341,7 @@ describe('the question table', () => {
     expect('problem' in question.parse('')).toBe(true);
   });
 
-  test('the schema has every key but secrets', () => {
+  test('the schema has every key except secrets', () => {
     const schema = schemaText();
     for (const { key, secret, help } of ALL_QUESTIONS) {
       if (key !== 'apps') expect(schema.includes(JSON.stringify(help))).toBe(!secret);
@@ -352,14 +352,14 @@ describe('the question table', () => {
 
 describe.each(APP_IDS)('the app %s', (id) => {
   const app = appOf(id);
-  test('is what its id says, and keeps to its own names', () => {
+  test('uses its id in all its names', () => {
     expect(app.id).toBe(id);
     for (const { key } of app.questions) expect(key.startsWith(`apps.${id}.`)).toBe(true);
     for (const { name } of app.secrets) expect(name.startsWith(`${id}.`)).toBe(true);
     expect(app.adminSecret.startsWith(`${id}.`)).toBe(true);
     expect(app.secrets.some((secret) => secret.class === 'forever')).toBe(true);
   });
-  test('says what it can do with accounts, and what it offers instead', () => {
+  test('declares what it supports for accounts, and an alternative otherwise', () => {
     const {
       roles,
       disabling,
@@ -396,7 +396,7 @@ describe.each(APP_IDS)('the app %s', (id) => {
   });
 });
 
-test('secrets and checks have names of their own', () => {
+test('names of secrets and checks are unique', () => {
   const names = [...SITE_SECRETS, ...APP_IDS.flatMap((id) => appOf(id).secrets)].map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   expect(new Set(CHECKS.map(({ id }) => id)).size).toBe(CHECKS.length);

@@ -1,4 +1,4 @@
-/** Version numbers, as people and image tags write them. */
+/** Version numbers, as users and image tags write them. */
 import { describe, expect, test } from 'vitest';
 import { isOlder, numbersOf, versionParser } from '../../wizard/versions.ts';
 
@@ -25,7 +25,7 @@ describe('older', () => {
   ])('%j than %j: %s', (one, other, older) => expect(isOlder(one, other)).toBe(older));
 });
 
-test('a parser takes a version with or without v, from the oldest on', () => {
+test('a parser accepts a version with or without v, not older than the minimum', () => {
   const parse = versionParser('v4.7.6', [4, 5, 0]);
   expect(parse(' 4.5.0 ')).toEqual({ value: 'v4.5.0' });
   expect(parse('v4.10.2')).toEqual({ value: 'v4.10.2' });

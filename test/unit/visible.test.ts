@@ -1,4 +1,4 @@
-/** Text from outside on the terminal: no escape code is obeyed, no character is hidden, no line floods the screen. */
+/** Text from outside on the terminal: escape codes have no effect, no character is hidden, no line fills the screen. */
 import { PassThrough } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { problemInWords } from '../../wizard/cli/print-error.ts';
@@ -10,7 +10,7 @@ import { INVISIBLE, shortLines, visible, visibleJson } from '../../wizard/visibl
 const HOSTILE = '\u001b]0;PWNED\u0007\u001b[2J\u001b[31mall fine\u009b2J\u007f';
 
 describe('visible', () => {
-  test('escape codes are spelled out', () => {
+  test('escape codes become visible', () => {
     expect(visible(HOSTILE)).toBe('\\x1b]0;PWNED\\x07\\x1b[2J\\x1b[31mall fine\\x9b2J\\x7f');
   });
 
@@ -18,7 +18,7 @@ describe('visible', () => {
     expect(visible('one\ttwo\r\nthree\rfour\n')).toBe('one\ttwo\nthree\\x0dfour\n');
   });
 
-  test('people’s own letters stay', () => {
+  test('letters of all scripts stay', () => {
     const text = 'Grüße, 你好, שלום, 🐘 – “quoted”…';
     expect(visible(text)).toBe(text);
   });
@@ -36,12 +36,12 @@ describe('visible', () => {
     expect(JSON.parse(json)).toEqual({ text: `a${character}b` });
   });
 
-  test('long lines are cut, each on its own', () => {
+  test('each long line is cut', () => {
     expect(shortLines(`${'x'.repeat(12)}\nshort`, 5)).toBe('xxxxx… (7 more characters)\nshort');
   });
 });
 
-test('a problem: no line of it is obeyed, and a log of 3 MB on one line is cut', () => {
+test('a problem: escape codes have no effect, and a line of 3 MB is cut', () => {
   const words = problemInWords(
     new Problem(EXIT.FAILED, `It answered ${HOSTILE}`, {
       means: HOSTILE,
@@ -56,7 +56,7 @@ test('a problem: no line of it is obeyed, and a log of 3 MB on one line is cut',
   expect(words.length).toBeLessThan(2000);
 });
 
-test('a line for people', () => {
+test('a line of text', () => {
   const stream = new PassThrough();
   writeText(stream, `✖ A proof: ${HOSTILE}${'z'.repeat(1_000_000)}`);
   const text = String(stream.read());

@@ -16,7 +16,7 @@ test.each([
   expect(wrap(text, width, indent)).toBe(wrapped);
 });
 
-test('lines keep their indentation, and an item stays one', () => {
+test('lines keep their indentation, and list items stay list items', () => {
   expect(wrapLines('short\n  - one two three\n    four five six', 13)).toBe(
     'short\n  - one two\n    three\n    four five\n    six',
   );
@@ -35,7 +35,7 @@ describe('an error', () => {
     log: 'a line of a log is as it is, however long it may be',
   });
 
-  test('on a terminal: broken at words, below its own text', () => {
+  test('on a terminal: broken at words, aligned with its text', () => {
     expect(`Error: ${problemInWords(problem, false, 40)}`).toBe(
       `Error: This site was live: proven with
        public certificates at noon.
@@ -51,7 +51,7 @@ describe('an error', () => {
     );
   });
 
-  test('elsewhere each sentence stays on one line, so that it can be searched for', () => {
+  test('otherwise each sentence stays on one line, so that it can be searched for', () => {
     const lines = problemInWords(problem, false).split('\n');
     expect(lines[0]).toBe(problem.message);
     expect(lines).toContain(`  ${problem.means ?? ''}`);

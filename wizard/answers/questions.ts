@@ -10,7 +10,7 @@ import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
 import { MAIL_MODES, hasServer } from '../config/mail.ts';
-import { domainForEver } from '../config/later.ts';
+import { immutableDomain } from '../config/later.ts';
 import type { Answers, Question } from '../config/question.ts';
 
 /** `snac` or `mastodon,snac` → in the order of APP_IDS, without duplicates. */
@@ -66,7 +66,7 @@ function appQuestions(id: string): Question[] {
       more: 'Register it first and point it to this host: an A record with its IPv4 address, and an AAAA record if the site listens on IPv6 too (--bind ::). A subdomain (social.example.org) leaves your domain free for a website. Letters such as ü are allowed.',
       parse: parse.parseSiteDomain,
       notes: (answers) => aboutDomain(String(answers[key('domain')])),
-      later: domainForEver,
+      later: immutableDomain,
     },
     {
       key: key('admin'),

@@ -6,7 +6,7 @@ import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from './questions.ts';
 
 /** One answer: its text, and its origin for error messages. */
-export interface Given {
+export interface RawAnswer {
   readonly text: string;
   /** `--domain`, `FEDI_DOMAIN`, `answers.env line 3`, `fedi.yaml line 4`. */
   readonly from: string;
@@ -15,7 +15,7 @@ export interface Given {
 }
 
 /** Answers of one source by key. A short key (`domain`) has no app name. */
-export type Source = ReadonlyMap<string, Given>;
+export type Source = ReadonlyMap<string, RawAnswer>;
 
 /** Asks for a missing answer. Without a terminal there is no such function, and a missing answer is a problem. */
 export type Ask = (
@@ -29,9 +29,9 @@ export interface Resolved {
   /** Secret answers by key. They are never in `answers`. */
   readonly secrets: Readonly<Record<string, string>>;
   /** Keys with an explicit answer; all others have their default. */
-  readonly given: ReadonlySet<string>;
+  readonly provided: ReadonlySet<string>;
   /** Optional keys that were explicitly cleared, overriding sources of lower precedence. */
-  readonly left: ReadonlySet<string>;
+  readonly cleared: ReadonlySet<string>;
   /** Everything that is wrong or missing, in the order of the questions. */
   readonly problems: readonly string[];
   /** The subset of `problems` caused by invalid answers (not by missing ones). */
@@ -39,16 +39,16 @@ export interface Resolved {
 }
 
 /** Finds the answer to a question by its key or, if the site has a single app, by its short key. */
-function lookUp(question: Question, sources: readonly Source[], single: boolean): Given | undefined {
+function lookUp(question: Question, sources: readonly Source[], single: boolean): RawAnswer | undefined {
   const short = single ? shortKeyOf(question) : undefined;
   // The first answer found to the question that this default is derived from.
-  let leader: Given | undefined;
+  let basis: RawAnswer | undefined;
   for (const source of sources) {
-    const given = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
-    const lead = question.follows === undefined ? undefined : source.get(question.follows);
-    if (leader !== undefined && lead !== undefined && lead.text !== leader.text) return undefined;
-    if (given !== undefined) return given;
-    leader ??= lead;
+    const answer = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
+    const base = question.follows === undefined ? undefined : source.get(question.follows);
+    if (basis !== undefined && base !== undefined && base.text !== basis.text) return undefined;
+    if (answer !== undefined) return answer;
+    basis ??= base;
   }
   return undefined;
 }
@@ -57,8 +57,8 @@ function lookUp(question: Question, sources: readonly Source[], single: boolean)
 export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Resolved> {
   const answers: Record<string, Value> = {};
   const secrets: Record<string, string> = {};
-  const given = new Set<string>();
-  const left = new Set<string>();
+  const provided = new Set<string>();
+  const cleared = new Set<string>();
   const problems: string[] = [];
   const wrong: string[] = [];
 
@@ -85,7 +85,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
       text.trim() === '' &&
       (!question.secret || (found?.open ?? found === undefined))
     ) {
-      left.add(question.key);
+      cleared.add(question.key);
       return;
     }
     const parsed = question.parse(text);
@@ -94,7 +94,7 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
       problems.push(wrong.at(-1) as string);
       return;
     }
-    given.add(question.key);
+    provided.add(question.key);
     if (question.secret) secrets[question.key] = String(parsed.value);
     else answers[question.key] = parsed.value;
   };
@@ -111,11 +111,11 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
     const domain = parse === parseSiteDomain ? answers[key] : undefined;
     return domain === undefined ? [] : [{ app: key.split('.')[1], domain }];
   });
-  const twice = names.find((one) =>
+  const shared = names.find((one) =>
     names.some(({ app, domain }) => app !== one.app && domain === one.domain),
   );
-  if (twice !== undefined) problems.push(`Two apps have the domain ${twice.domain}. Each needs its own.`);
-  return { answers, secrets, given, left, problems, wrong };
+  if (shared !== undefined) problems.push(`Two apps have the domain ${shared.domain}. Each needs its own.`);
+  return { answers, secrets, provided, cleared, problems, wrong };
 }
 
 /** Finds a question by name, with or without the app's name; otherwise returns an error message. */

@@ -14,14 +14,14 @@ const HEADER = `# yaml-language-server: $schema=.fedi/fedi.schema.json
 /** The answers to save: all regular ones, and advanced ones that were set explicitly. An empty value was cleared. */
 export function worthSaving(
   questions: readonly Question[],
-  { answers, given, left }: Pick<Resolved, 'answers' | 'given' | 'left'>,
+  { answers, provided, cleared }: Pick<Resolved, 'answers' | 'provided' | 'cleared'>,
 ): [string, Value][] {
   return questions
     .filter(
       ({ key, secret, topic }) =>
         !secret &&
         key !== 'apps' &&
-        (left.has(key) || (answers[key] !== undefined && (topic !== 'more' || given.has(key)))),
+        (cleared.has(key) || (answers[key] !== undefined && (topic !== 'more' || provided.has(key)))),
     )
     .map(({ key }) => [key, answers[key] ?? '']);
 }

@@ -9,7 +9,7 @@ import { nearest } from '../config/parse.ts';
 import { parseEnvFile, unreadLines } from './envfile.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 import { keyOfFlag, keyOfVariable } from './resolve.ts';
-import type { Given, Source } from './resolve.ts';
+import type { RawAnswer, Source } from './resolve.ts';
 
 export const CONFIG_FILE = 'fedi.yaml';
 
@@ -30,7 +30,7 @@ export async function flagSource(
   flags: Readonly<Record<string, string>>,
   others: readonly string[] = [],
 ): Promise<Source> {
-  const source = new Map<string, Given>();
+  const source = new Map<string, RawAnswer>();
   const problems: string[] = [];
   for (const [flag, text] of Object.entries(flags)) {
     const found = keyOfFlag(flag, others);
@@ -77,7 +77,7 @@ export async function answersFileSource(path: string): Promise<Source> {
 }
 
 function variablesSource(variables: { name: string; value: string; from: string }[], title: string): Source {
-  const source = new Map<string, Given>();
+  const source = new Map<string, RawAnswer>();
   const problems: string[] = [];
   for (const { name, value, from } of variables) {
     const found = keyOfVariable(name);
@@ -129,7 +129,7 @@ export function yamlSource(text: string): Source {
       next: 'Fix the line and run this again.',
     });
   }
-  const source = new Map<string, Given>();
+  const source = new Map<string, RawAnswer>();
   if (tree === null) return source;
   if (typeof tree !== 'object' || Array.isArray(tree)) {
     throw new Problem(EXIT.USAGE, `${CONFIG_FILE} is not a list of keys and values.`, {

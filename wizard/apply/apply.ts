@@ -28,7 +28,7 @@ import { OWN, STARTS, SWAP } from '../layout.ts';
 import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
-import { tellServers } from './rotate.ts';
+import { changeInServers } from './rotate.ts';
 import { closeSecrets, commit, makeFolders, needsRecovery, recover } from './files.ts';
 import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { installRoot } from './root.ts';
@@ -111,7 +111,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
   }
 }
 
-/** Every phase of a change, in its order. What can refuse comes before the first write. */
+/** All phases of a change, in order. Phases that can refuse precede the first write. */
 async function execute(options: ApplyOptions, engine: Engine, planned: Prepared): Promise<Applied> {
   const prepared = await getImages(options, engine, planned);
   const { config, store, site } = prepared;
@@ -218,7 +218,7 @@ async function getImages({ progress }: ApplyOptions, engine: Engine, planned: Pr
 
 const imageOf = ({ lock }: Prepared, name: string): string => lockedReference(lock[name] as Lock[string]);
 
-/** Verifies who owns existing data, and tries servers elsewhere. Returns places without an ownership marker. */
+/** Verifies who owns existing data, and tests external servers. Returns places without an ownership marker. */
 async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<Unmarked[]> {
   const { progress } = options;
   const { config, store, lock, site, input } = prepared;
@@ -255,7 +255,7 @@ async function saveSecrets(
   engine: Engine,
   { config, store, input }: Prepared,
 ): Promise<void> {
-  await tellServers(engine, config, store, progress, input.now);
+  await changeInServers(engine, config, store, progress, input.now);
   await withLine(progress, 'secrets', store.existed ? 'Secrets' : 'Secrets generated', () => store.save());
 }
 
@@ -350,12 +350,12 @@ async function writeFiles(
 async function keepStarts(
   folder: string,
   services: readonly string[],
-  well: Readonly<Record<string, number>>,
+  healthyAt: Readonly<Record<string, number>>,
   since: number,
 ): Promise<void> {
   const starts: Record<string, number> = { ...(await startsOf(folder)) };
   for (const name of services)
-    if (well[name] !== undefined) starts[name] = Math.ceil((well[name] - since) / 1000);
+    if (healthyAt[name] !== undefined) starts[name] = Math.ceil((healthyAt[name] - since) / 1000);
   await writeWhole(join(folder, OWN, STARTS), `${JSON.stringify(starts)}\n`, 0o600);
 }
 
@@ -374,9 +374,9 @@ async function startContainers(
     else {
       progress.update(before.join(', '));
       const since = Date.now();
-      const well = await bringUp(engine, folder, site, progress);
+      const healthyAt = await bringUp(engine, folder, site, progress);
       await removeUnused(engine, site, containers);
-      await keepStarts(folder, before, well, since);
+      await keepStarts(folder, before, healthyAt, since);
       progress.done(before.join(', '));
     }
   } catch (error) {

@@ -26,7 +26,7 @@ const LONGEST_MS = 60 * 60_000;
 const isOneShot = (site: RenderedSite, name: string): boolean =>
   site.compose.services[name]?.['restart'] === 'no';
 
-const isThrough = ({ state, exitCode }: Container): boolean => state === 'exited' && exitCode === 0;
+const isCompleted = ({ state, exitCode }: Container): boolean => state === 'exited' && exitCode === 0;
 
 /** While Compose recreates a container it is named `0123456789ab_fedi-web-1`; the name stays only if Compose is killed. */
 const isTemporary = ({ name }: Container): boolean => /^[0-9a-f]{12}_/.test(name);
@@ -34,7 +34,7 @@ const isTemporary = ({ name }: Container): boolean => /^[0-9a-f]{12}_/.test(name
 /** Whether a container runs with the rendered settings and is not unhealthy. */
 function isCurrent(container: Container, here: string, site: RenderedSite): boolean {
   return (
-    (isOneShot(site, container.service) ? isThrough(container) : container.state === 'running') &&
+    (isOneShot(site, container.service) ? isCompleted(container) : container.state === 'running') &&
     // After the directory was moved, mounts point to where it was.
     container.labels['com.docker.compose.project.working_dir'] === here &&
     container.health !== 'unhealthy' &&
@@ -58,7 +58,7 @@ export async function stale(
   );
 }
 
-/** Services of ours that the site does not have any more. Others are the administrator's own. */
+/** Our services that the site no longer has. All others are the administrator's own. */
 export const leftovers = (containers: readonly Container[], site: RenderedSite): string[] =>
   containers.map(({ service }) => service).filter((name) => !(name in site.compose.services) && isOurs(name));
 
@@ -154,7 +154,7 @@ class Patience {
 }
 
 /** Relies on Docker's health checks, which run every few seconds while a container starts. */
-const isWell = ({ state, health }: Container): boolean =>
+const isHealthy = ({ state, health }: Container): boolean =>
   state === 'running' && (health === 'healthy' || health === undefined);
 
 /** A `docker compose up` and its result. */
@@ -200,7 +200,7 @@ export async function bringUp(
   clock: Clock = REAL,
 ): Promise<Readonly<Record<string, number>>> {
   const project = site.compose.name;
-  const well: Record<string, number> = {};
+  const healthyAt: Record<string, number> = {};
   const patience = new Patience(clock);
   const onLine = (line: string): void => {
     progress.update(line);
@@ -212,7 +212,7 @@ export async function bringUp(
       ({ id, startedAt, state }) => one.id === id && one.startedAt === startedAt && one.state === state,
     );
   const restartsBefore = new Map(before.map(({ id, restarts }) => [id, restarts]));
-  let unwell = before.filter(isUnhealthy);
+  let unhealthyBefore = before.filter(isUnhealthy);
   /** When the last attempt ended. */
   let since = clock.now();
   const begin = (): Attempt => {
@@ -235,7 +235,7 @@ export async function bringUp(
           continue;
         const restarts = container.restarts - (restartsBefore.get(container.id) ?? 0);
         const trouble = troubleOf({ ...container, restarts }, isOneShot(site, container.service));
-        if (trouble !== undefined) throw await sick(engine, container, trouble);
+        if (trouble !== undefined) throw await containerProblem(engine, container, trouble);
       }
       if (result !== undefined && !hasStarted && !NOT_FINAL.test(result.stderr))
         throw upProblem(result.stderr.trim());
@@ -243,12 +243,12 @@ export async function bringUp(
       const waiting = Object.keys(site.compose.services).filter((service) => {
         const container = containers.find((one) => one.service === service);
         if (container === undefined || result === undefined) return container?.health !== 'healthy';
-        if (isOneShot(site, service)) return !isThrough(container);
-        if (!isWell(container)) return true;
-        well[service] ??= clock.now();
+        if (isOneShot(site, service)) return !isCompleted(container);
+        if (!isHealthy(container)) return true;
+        healthyAt[service] ??= clock.now();
         return false;
       });
-      if (hasStarted && waiting.length === 0) return well;
+      if (hasStarted && waiting.length === 0) return healthyAt;
       await patience.look(engine, containers, waiting);
       if (patience.isOver) throw await late(engine, containers, waiting, result);
 
@@ -258,13 +258,13 @@ export async function bringUp(
       }
       progress.update(waiting.map((service) => nameOf(service, containers)).join(', '));
       const elapsed = clock.now() - since;
-      const stillUnwell = containers.filter(
-        (one) => isUnhealthy(one) && isUntouched(one) && unwell.some(({ id }) => id === one.id),
+      const stillUnhealthy = containers.filter(
+        (one) => isUnhealthy(one) && isUntouched(one) && unhealthyBefore.some(({ id }) => id === one.id),
       );
       // Compose does not restart an unhealthy container.
-      if (stillUnwell.length > 0 && elapsed > (hasStarted ? RESTART_MS.started : RESTART_MS.failed)) {
-        unwell = [];
-        await engine.compose(folder, ['restart', ...stillUnwell.map(({ service }) => service)], onLine);
+      if (stillUnhealthy.length > 0 && elapsed > (hasStarted ? RESTART_MS.started : RESTART_MS.failed)) {
+        unhealthyBefore = [];
+        await engine.compose(folder, ['restart', ...stillUnhealthy.map(({ service }) => service)], onLine);
       }
       // Repeat a failed attempt once no container is unhealthy; repeat a successful one if a container has stopped since.
       const isDue = hasStarted
@@ -352,17 +352,17 @@ async function late(
   // A service from compose.override.yaml counts too: `up` may wait for it.
   const unhealthy = containers.find((one) => waiting.includes(one.service) && isUnhealthy(one));
   const container = unhealthy ?? containers.find(isUnhealthy);
-  if (container !== undefined) return sick(engine, container, 'is still unhealthy');
+  if (container !== undefined) return containerProblem(engine, container, 'is still unhealthy');
   if (result !== undefined && result.code !== 0) return upProblem(result.stderr.trim());
   const first = containers.find(({ service }) => waiting.includes(service));
-  if (first !== undefined) return sick(engine, first, 'is still not ready');
+  if (first !== undefined) return containerProblem(engine, first, 'is still not ready');
   return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {
     means: 'The site is incomplete. Completed steps are kept.',
     next: '`docker compose ps --all` lists the containers.',
   });
 }
 
-async function sick(engine: Engine, container: Container, trouble: string): Promise<Problem> {
+async function containerProblem(engine: Engine, container: Container, trouble: string): Promise<Problem> {
   const log = await engine.logs(container.id, LOG_LINES).catch(() => '');
   return new Problem(EXIT.FAILED, `The container ${container.service} ${trouble}.`, {
     means: 'The site is incomplete. Completed steps are kept.',

@@ -144,8 +144,8 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
     const found = there && hash(there);
     const wanted = hash(contentOf(file));
     const known = manifest.files[file.path];
-    const keptAsIs = found !== undefined && known?.kept === found && known.hash === wanted;
-    const same = (found === wanted && (await hasMode(join(folder, file.path), file.mode))) || keptAsIs;
+    const isAccepted = found !== undefined && known?.kept === found && known.hash === wanted;
+    const same = (found === wanted && (await hasMode(join(folder, file.path), file.mode))) || isAccepted;
     changes.push({
       path: file.path,
       kind: same ? 'same' : there === undefined ? 'create' : 'update',
@@ -271,14 +271,14 @@ const CUSTOM = 'custom';
 const OUR_FOLDERS = ['env', 'caddy', 'trust', OWN];
 
 /** Leftovers of a killed run: uncommitted files, test sets, its own run lock file. */
-async function leftOver(folder: string, top = true): Promise<string[]> {
+async function temporaryFiles(folder: string, top = true): Promise<string[]> {
   const found: string[] = [];
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
     const path = join(folder, entry.name);
     const isLink = entry.isSymbolicLink();
     // The new file is written next to the target of a link.
-    const beside = isLink ? `${await realpath(path).catch(() => path)}${NEW}` : undefined;
-    if (beside !== undefined && (await exists(beside))) found.push(beside);
+    const linkTemp = isLink ? `${await realpath(path).catch(() => path)}${NEW}` : undefined;
+    if (linkTemp !== undefined && (await exists(linkTemp))) found.push(linkTemp);
     if (entry.name.endsWith(NEW) || entry.name.startsWith(TRIAL)) found.push(path);
     else if (
       /^lock\.(dead\.)?\d+$/.test(entry.name) &&
@@ -289,20 +289,20 @@ async function leftOver(folder: string, top = true): Promise<string[]> {
       (entry.isDirectory() || (isLink && top)) &&
       (top ? OUR_FOLDERS.includes(entry.name) : entry.name !== CUSTOM)
     )
-      found.push(...(await leftOver(path, false)));
+      found.push(...(await temporaryFiles(path, false)));
   }
   return found;
 }
 
 /** True if a killed run left something for {@link recover}. */
 export async function needsRecovery(folder: string): Promise<boolean> {
-  // A lock file belongs to a live run, which takeLock finds out, or is left over.
+  // A lock file belongs to a live run, which takeLock detects, or to a dead one.
   if ((await exists(own(folder, 'commit.json'))) || (await exists(own(folder, 'lock')))) return true;
-  return (await leftOver(folder)).length > 0;
+  return (await temporaryFiles(folder)).length > 0;
 }
 
 async function discardNew(folder: string): Promise<void> {
-  for (const path of await leftOver(folder)) await rm(path, { recursive: true, force: true });
+  for (const path of await temporaryFiles(folder)) await rm(path, { recursive: true, force: true });
 }
 
 /** Restores the old or the new set after a killed run. True if it completed a commit. */

@@ -7,7 +7,7 @@ import { EXIT, Problem } from '../problem.ts';
 import { bindOptions } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { parseFolder } from '../config/parse.ts';
-import { deepest, strangersOn, thisCaller } from './owner.ts';
+import { deepest, otherWritersOf, thisCaller } from './owner.ts';
 import type { Caller } from './owner.ts';
 
 /** Refuses answers that do not match the location of existing data. Exit 3. */
@@ -49,7 +49,7 @@ export async function refusePlaces(
     const problems =
       'problem' in parsed
         ? [`It points to ${join(there, rest)}. ${parsed.problem}`]
-        : await strangersOn(device, who, true);
+        : await otherWritersOf(device, who, true);
     if (problems.length === 0) continue;
     throw new Problem(
       EXIT.REFUSED,
@@ -77,7 +77,7 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     }
     // Check again: the path may have changed since.
     await refusePlaces(engine, site);
-    // By the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
+    // Done by the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
     const { code, stderr } = await engine.run({
       image,
       argv: ['chown', owner, '/data'],

@@ -123,7 +123,7 @@ export interface Unmarked {
 
 /**
  * Returns the data locations without an ownership marker, in the order of the apps; the others belong to this site. Throws exit 3
- * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were elsewhere until now.
+ * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were in another place before.
  * @param imageOf reference of an image by its name
  * @param before locations according to the current compose.yaml
  */
@@ -159,7 +159,7 @@ async function check(
   before: string | undefined,
 ): Promise<'marked' | 'empty'> {
   const isServer = !('volume' in kept);
-  const comesAgain = isServer && kept.beside !== undefined;
+  const isDisposable = isServer && kept.storeName !== undefined;
   const other = isServer
     ? 'choose another location for the new site'
     : 'choose another --name for the new site';
@@ -182,14 +182,14 @@ async function check(
     return 'marked';
   }
   // Disposable data of this site: a server without persistence lost the marker on a restart.
-  if (comesAgain && before === place) return 'empty';
+  if (isDisposable && before === place) return 'empty';
   if (await markerStore.hasData()) {
     throw new Problem(EXIT.REFUSED, `There are data in ${place} that fedi-setup did not create.`, {
       means: 'They may belong to another server. Nothing was changed.',
       next: `Move them away, or ${other}.`,
     });
   }
-  if (before !== undefined && before !== place && !comesAgain) {
+  if (before !== undefined && before !== place && !isDisposable) {
     throw new Problem(
       EXIT.REFUSED,
       `The data of ${appOf(wanted.app).name} are in ${before}, but the answers name ${place}, which is empty.`,

@@ -1,4 +1,4 @@
-/** Ownership of directories. The files of a site decide what runs on this host, so nobody else may change them. */
+/** Ownership of directories. The files of a site decide what runs on this host, so no other user may change them. */
 import { lstat, readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -96,7 +96,7 @@ const MOST_LINKS = 40;
 /**
  * Why others can change the directories on a path, with every link followed. Includes the path itself unless `parents` is set.
  */
-export async function strangersOn(path: string, caller: Caller, parents = false): Promise<string[]> {
+export async function otherWritersOf(path: string, caller: Caller, parents = false): Promise<string[]> {
   const found = new Set<string>();
   let links = 0;
   const walk = async (from: string, names: readonly string[]): Promise<void> => {
@@ -131,30 +131,30 @@ const partsOf = (path: string): string[] => path.split('/').filter((name) => nam
 const OURS = new Set([CONFIG_FILE, LOCK_FILE, STORE_FILE, OWN, '.env', 'env', 'caddy', 'trust', 'front']);
 const COMPOSE = /^(?:docker-)?compose(?:\.override)?\.ya?ml$/;
 
-async function strangersIn(folder: string, caller: Caller, top: boolean): Promise<string[]> {
+async function otherWritersIn(folder: string, caller: Caller, top: boolean): Promise<string[]> {
   const found: string[] = [];
   const names = await readdir(folder).catch(() => [] as string[]);
   for (const name of top ? names.filter((one) => OURS.has(one) || COMPOSE.test(one)) : names) {
     const path = join(folder, name);
     const entry = await lstat(path).catch(() => undefined);
     if (entry === undefined) continue; // gone in the meantime
-    if (entry.isSymbolicLink()) found.push(...(await strangersOn(path, caller)));
+    if (entry.isSymbolicLink()) found.push(...(await otherWritersOf(path, caller)));
     else {
       const what = trouble(caller, path, entry, false);
       if (what !== undefined) found.push(what);
     }
     // Skip earlier generations: there are many, in a directory that only its owner can enter.
     if (!entry.isFile() && (top || !folder.endsWith(`/${OWN}`)))
-      found.push(...(await strangersIn(path, caller, false)));
+      found.push(...(await otherWritersIn(path, caller, false)));
   }
   return found;
 }
 
 /** Refuses a site directory that others can change. Exit 3. */
-export async function refuseStrangers(folder: string, caller?: Caller): Promise<void> {
+export async function refuseOtherWriters(folder: string, caller?: Caller): Promise<void> {
   const who = caller ?? (await thisCaller());
-  const on = await strangersOn(folder, who);
-  const found = [...new Set(on.length > 0 ? on : await strangersIn(folder, who, true))];
+  const on = await otherWritersOf(folder, who);
+  const found = [...new Set(on.length > 0 ? on : await otherWritersIn(folder, who, true))];
   if (found.length === 0) return;
   const me = userName(who, process.getuid?.() ?? 0);
   const { message } = gather(

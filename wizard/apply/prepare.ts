@@ -287,8 +287,11 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
 }
 
 /** Throws a Problem (exit 2) with every conflict between answers. */
-async function refuseProblems(folder: string, given: Pick<Resolved, 'answers' | 'secrets'>): Promise<void> {
-  const cannot = await problemsOf(folder, given);
+async function refuseProblems(
+  folder: string,
+  resolved: Pick<Resolved, 'answers' | 'secrets'>,
+): Promise<void> {
+  const cannot = await problemsOf(folder, resolved);
   if (cannot.length > 0)
     throw gather(
       EXIT.USAGE,
@@ -331,7 +334,7 @@ export async function ownFilesChanged(folder: string): Promise<boolean> {
   return prior !== undefined && prior !== (await ownFilesHash(folder));
 }
 
-/** Records that the containers run with the administrator's own files as they are. */
+/** Records that the containers run with the current versions of the administrator's own files. */
 export const keepOwnFilesHash = async (folder: string): Promise<void> =>
   writeWhole(join(folder, PRIOR_FILE), await ownFilesHash(folder), 0o600);
 

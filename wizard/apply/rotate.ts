@@ -30,7 +30,7 @@ export async function renew(config: Config, store: Store, spec: SecretSpec, now:
 }
 
 /** Sets pending passwords in their servers, while the containers that use them still have the old ones. */
-export async function tellServers(
+export async function changeInServers(
   engine: Engine,
   config: Config,
   store: Store,
@@ -46,11 +46,11 @@ export async function tellServers(
     if (rotation === undefined) store.withdraw(name);
     else {
       await withLine(progress, `rotate.${name}`, `New ${name} set in ${rotation.service}`, async () => {
-        const { service, tell } = rotation;
+        const { service, change } = rotation;
         const { code, stderr } = await inContainer(
           { engine, project: config.name },
           service,
-          tell(store.get(name), (other) => store.get(other)),
+          change(store.get(name), (other) => store.get(other)),
         );
         if (code === 0) return;
         throw new Problem(EXIT.FAILED, `${service} rejected the new ${name} (exit code ${code}).`, {

@@ -74,7 +74,7 @@ async function orphansOf(own: string): Promise<number[]> {
       const [, parent = ''] = (await statusOf(pid)) ?? [];
       if (/^docker\b/.test(basename(program))) found.set(pid, parent);
     } catch {
-      // It ended in the meantime, or belongs to somebody else.
+      // It has ended meanwhile, or belongs to another user.
     }
   }
   for (const [, parent] of found) if (!found.has(parent) && (await links(parent)).includes(own)) return [];
@@ -126,7 +126,7 @@ const locked = (owner: Owner | undefined): Problem =>
 /** Takes the lock; ends programs of a killed run that hold it. Throws exit 6 if a live run has it. */
 async function claimFrom(own: string, path: string): Promise<number> {
   const since = Date.now();
-  let seen = 0;
+  let orphansSince = 0;
   let signalled = 0;
   for (let pause = 20; ; pause = Math.min(pause * 2, 250)) {
     const descriptor = await claim(own);
@@ -135,15 +135,16 @@ async function claimFrom(own: string, path: string): Promise<number> {
     if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
     const orphans = await orphansOf(own);
     if (orphans.length > 0) {
-      seen ||= Date.now();
-      const isLate = Date.now() > seen + ORPHAN_MS;
-      // `docker compose` loses a signal that comes while it starts, so it is sent again.
+      orphansSince ||= Date.now();
+      const isLate = Date.now() > orphansSince + ORPHAN_MS;
+      // `docker compose` loses a signal that arrives while it starts, so it is sent again.
       if (Date.now() > signalled + AGAIN_MS) {
         signalled = Date.now();
         for (const pid of orphans) send(pid, isLate ? 'SIGKILL' : 'SIGTERM');
       }
     }
-    if (Date.now() > (seen || since) + (seen === 0 ? WINNER_MS : 2 * ORPHAN_MS)) throw locked(undefined);
+    if (Date.now() > (orphansSince || since) + (orphansSince === 0 ? WINNER_MS : 2 * ORPHAN_MS))
+      throw locked(undefined);
     await delay(pause);
   }
 }

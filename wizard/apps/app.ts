@@ -58,7 +58,7 @@ export interface AppStep {
   readonly service: string;
   /** Done when this exits 0 and its last line is `prints`; absent: done when the captured secret is in the store. */
   readonly check?: Command & { readonly prints?: string };
-  readonly act: Command | ((given: Secret) => Command);
+  readonly act: Command | ((password: Secret) => Command);
   /** Service that runs `act`, if not `service`. */
   readonly actIn?: string;
   /** Stores group 1 of the pattern, matched in the output of `act`, as this secret at once. */
@@ -100,10 +100,10 @@ export interface ServerMarker {
    * Name of a disposable store (queues, a cache), as the last part of its key in `x-data`. It may move, and is marked again
    * when it was emptied. Absent: the app's data.
    */
-  readonly beside?: string;
+  readonly storeName?: string;
   /** Name of the image that has the client. */
   readonly image: string;
-  /** Place of the data, in words. compose.yaml records it (`x-data`), so its text must not change. */
+  /** Place of the data, as text. compose.yaml records it (`x-data`), so its text must not change. */
   readonly place: (secret: (name: string) => Secret) => string;
   /** Variables by which the client finds the server. */
   readonly env: (secret: (name: string) => Secret) => EnvGroup;
@@ -199,7 +199,7 @@ export interface Uploads {
 export interface Rotation {
   readonly service: string;
   /** An interrupted run may have changed it already. */
-  readonly tell: (given: Secret, secret: (name: string) => Secret) => Command;
+  readonly change: (password: Secret, secret: (name: string) => Secret) => Command;
 }
 
 /** A picture of the administrator that Caddy serves in place of the app's: `caddy/pictures/APP-NAME.TYPE`. */

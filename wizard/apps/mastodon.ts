@@ -3,7 +3,7 @@ import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
 import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
-import { domainForEver, neverOlder } from '../config/later.ts';
+import { immutableDomain, neverOlder } from '../config/later.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { dropService, service } from '../render/compose.ts';
@@ -125,7 +125,7 @@ const QUESTIONS: readonly Question[] = [
     help: 'Default: the domain of the handles. It cannot be changed later.',
     parse: parseSiteDomain,
     optional: true,
-    later: domainForEver,
+    later: immutableDomain,
   },
   localeQuestion('mastodon', 'Default language of the pages', 'the browser’s language takes precedence.'),
   {
@@ -387,7 +387,7 @@ export const mastodon: App = {
         id: 'mastodon.chosen',
         title: `Password of ${app.admin}, as chosen`,
         service: 'mastodon_web',
-        act: (given) => setPassword(app.admin, given),
+        act: (password) => setPassword(app.admin, password),
         puts: { answer: key('password'), as: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },

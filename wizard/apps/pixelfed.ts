@@ -63,10 +63,10 @@ const BROKEN: Readonly<Record<string, string>> = {
 
 const parseVersion = versionParser(VERSION, OLDEST);
 
-export function parsePixelfedVersion(given: string): Parsed<string> {
-  const version = given.trim().replace(/^v/, '');
+export function parsePixelfedVersion(text: string): Parsed<string> {
+  const version = text.trim().replace(/^v/, '');
   return BROKEN[version] === undefined
-    ? parseVersion(given)
+    ? parseVersion(text)
     : { problem: `${version} is known to be broken. ${BROKEN[version]}` };
 }
 

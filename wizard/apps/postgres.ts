@@ -18,13 +18,13 @@ export const postgresEnv = (role: string, password: Secret): EnvGroup => ({
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
 /** Sets a new password: over its socket, as the role itself. */
-export const tellPostgres =
+export const changePostgresPassword =
   (role: string) =>
-  (given: Secret): Command => ({
+  (password: Secret): Command => ({
     argv: [
       'sh',
       '-c',
       'PGPASSWORD=$POSTGRES_PASSWORD exec psql -v ON_ERROR_STOP=1 -qU "$POSTGRES_USER" -d "$POSTGRES_DB"',
     ],
-    stdin: `alter role ${role} password ${literal(given.reveal())};\n`,
+    stdin: `alter role ${role} password ${literal(password.reveal())};\n`,
   });

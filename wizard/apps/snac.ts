@@ -120,7 +120,7 @@ export const snac: App = {
       id: 'snac.chosen',
       title: `Password of ${app.admin}, as chosen`,
       service: 'snac',
-      act: (given) => setPassword(app.admin, given),
+      act: (password) => setPassword(app.admin, password),
       puts: { answer: 'apps.snac.password', as: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },

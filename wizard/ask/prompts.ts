@@ -20,9 +20,9 @@ export class Back extends Error {
 }
 
 /** Turns Inquirer's abort errors into Cancelled: uncaught, they would end the process with code 0. */
-async function orCancelled<T>(asked: Promise<T>): Promise<T> {
+async function orCancelled<T>(prompt: Promise<T>): Promise<T> {
   try {
-    return await asked;
+    return await prompt;
   } catch (error) {
     if (error instanceof Error && (error.name === 'ExitPromptError' || error.name === 'AbortPromptError')) {
       throw new Cancelled(EXIT.INT);
@@ -90,14 +90,15 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     );
   }
   if (question.secret && !question.file) {
-    const typed = (what: string, check: (given: string) => string | true): Promise<string> =>
+    const typed = (what: string, check: (entered: string) => string | true): Promise<string> =>
       orCancelled(password({ message: what, mask: true, validate: check }, SCREEN));
     const first = await typed(message, validate);
     if (!question.twice || ['', BACK, MORE].includes(first)) return first;
     say(`${strengthOf(first)} Type it again to confirm:`, 2);
     const again = await typed(
       `${message}, again`,
-      (given) => given === first || given === BACK || 'The passwords do not match. < and Enter start over.',
+      (entered) =>
+        entered === first || entered === BACK || 'The passwords do not match. < and Enter start over.',
     );
     return again === BACK ? askOnce(question, initial, back) : first;
   }

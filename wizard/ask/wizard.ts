@@ -6,7 +6,7 @@ import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../answers/questions.ts';
 import { resolve } from '../answers/resolve.ts';
-import type { Given, Resolved, Source } from '../answers/resolve.ts';
+import type { RawAnswer, Resolved, Source } from '../answers/resolve.ts';
 import { Cancelled, EXIT, Problem, gather } from '../problem.ts';
 import { explain } from './explain.ts';
 import { Back, HOW, askChoice, askQuestion } from './prompts.ts';
@@ -50,7 +50,8 @@ const TOPICS: Readonly<Record<Question['topic'], string>> = {
 };
 
 /** Advanced questions: asked only on request. */
-const isAside = ({ topic, file }: Question): boolean => topic === 'more' || topic === 'size' || file === true;
+const isAdvanced = ({ topic, file }: Question): boolean =>
+  topic === 'more' || topic === 'size' || file === true;
 
 export interface Conversation {
   /** By descending precedence; answers given in the wizard override them all. */
@@ -64,7 +65,7 @@ export interface Conversation {
   /** Answers from an interrupted session. */
   readonly earlier: { readonly at: string; readonly answers: ReadonlyMap<string, string> } | undefined;
   /** Called after every answer with all answers by key, including secrets. */
-  readonly keep: (said: ReadonlyMap<string, string>) => Promise<void>;
+  readonly keep: (typed: ReadonlyMap<string, string>) => Promise<void>;
   /** Returns conflicts between these answers, as sentences. */
   readonly problemsOf: (resolved: Resolved) => Promise<readonly string[]>;
   /** Describes the resources that several apps need, and their sum. */
@@ -72,7 +73,7 @@ export interface Conversation {
   /** Runs the checks of this host for these answers; one line each. */
   readonly check: (answers: Answers) => Promise<readonly string[]>;
   /** Shows the plan and asks for consent; false: back to the review. */
-  readonly agree: (resolved: Resolved, said: Source) => Promise<boolean>;
+  readonly agree: (resolved: Resolved, typed: Source) => Promise<boolean>;
 }
 
 /** A question that was answered, with the state needed to ask it again. */
@@ -80,44 +81,46 @@ interface Turn {
   readonly question: Question;
   readonly answers: Answers;
   readonly initial: Value | undefined;
-  readonly before: ReadonlyMap<string, Given>;
+  readonly before: ReadonlyMap<string, RawAnswer>;
 }
 
 /**
  * Runs the wizard until the user chooses Go. Answers from other sources are not asked for, but can be changed in the
  * review.
  */
-export async function converse(talk: Conversation): Promise<{ resolved: Resolved; said: Source }> {
-  const { sources, isNew, known, running } = talk;
+export async function converse(conversation: Conversation): Promise<{ resolved: Resolved; typed: Source }> {
+  const { sources, isNew, known, running } = conversation;
   const before = await resolve(sources);
   if (before.wrong.length > 0)
     throw gather(EXIT.USAGE, 'These answers cannot be used:', before.wrong, 'Nothing was changed.');
 
   // An empty text is an optional answer that was skipped; it is not asked for again.
-  const said = new Map<string, Given>();
+  const typed = new Map<string, RawAnswer>();
   const turns: Turn[] = [];
-  const goTo = (to: ReadonlyMap<string, Given>): void => {
-    said.clear();
-    for (const [key, given] of to) said.set(key, given);
+  const restore = (to: ReadonlyMap<string, RawAnswer>): void => {
+    typed.clear();
+    for (const [key, answer] of to) typed.set(key, answer);
   };
-  const keep = (): Promise<void> => talk.keep(new Map([...said].map(([key, { text }]) => [key, text])));
+  const keep = (): Promise<void> =>
+    conversation.keep(new Map([...typed].map(([key, { text }]) => [key, text])));
 
   say(HOW);
-  if (talk.earlier !== undefined && (await takesUp(talk.earlier.at))) {
-    for (const [key, text] of talk.earlier.answers) said.set(key, { text, from: 'your earlier answers' });
+  if (conversation.earlier !== undefined && (await resumes(conversation.earlier.at))) {
+    for (const [key, text] of conversation.earlier.answers)
+      typed.set(key, { text, from: 'your earlier answers' });
   }
   await keep();
 
   /** @param back whether the user can go back even if nothing was asked yet */
   const put = async (question: Question, answers: Answers, initial: Value | undefined, back: boolean) => {
-    const turn = { question, answers, initial, before: new Map(said) };
+    const turn = { question, answers, initial, before: new Map(typed) };
     const text = await askQuestion(question, {
       initial,
       back: back || turns.length > 0,
       explained: explain(question, answers),
     });
     turns.push(turn);
-    said.set(question.key, { text, from: question.message, ...(text === '' ? { open: true } : {}) });
+    typed.set(question.key, { text, from: question.message, ...(text === '' ? { open: true } : {}) });
     await keep();
     const parsed = question.parse(text);
     if ('value' in parsed && !question.secret)
@@ -125,10 +128,10 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
     return text;
   };
   const isOpen = (question: Question, initial: Value | undefined): boolean => {
-    if (isAside(question) || known.has(question.key)) return false;
+    if (isAdvanced(question) || known.has(question.key)) return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
     // After a change, ask all questions of its topic, as in a first run.
-    return questionsOf(question.topic).some(({ key }) => said.has(key));
+    return questionsOf(question.topic).some(({ key }) => typed.has(key));
   };
   /** Asks all open questions. On {@link Back} asks the previous one again; rethrows it if there is none. */
   const settle = async (back: boolean): Promise<Resolved> => {
@@ -137,21 +140,21 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       try {
         if (again !== undefined) await put(again.question, again.answers, again.initial, back);
         again = undefined;
-        return await resolve([said, ...sources], async (question, answers, initial) =>
+        return await resolve([typed, ...sources], async (question, answers, initial) =>
           isOpen(question, initial) ? put(question, answers, initial, back) : undefined,
         );
       } catch (error) {
         const last = error instanceof Back ? turns.pop() : undefined;
         if (last === undefined) throw error;
-        const text = last.question.secret ? undefined : said.get(last.question.key)?.text;
-        goTo(last.before);
+        const text = last.question.secret ? undefined : typed.get(last.question.key)?.text;
+        restore(last.before);
         again = { ...last, initial: text === undefined || text === '' ? last.initial : text };
       }
     }
   };
   /** Asks one question again, and those that depend on it. Restores all answers if the user goes back. */
   const change = async (question: Question, resolved: Resolved): Promise<Resolved> => {
-    const start = new Map(said);
+    const start = new Map(typed);
     turns.length = 0;
     try {
       await put(
@@ -161,17 +164,17 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
         true,
       );
       const now = await settle(true);
-      const told = changed(rows(now), running ?? {}, now.answers);
-      if (running === undefined || told.refused.length === 0) {
-        if (running !== undefined) for (const line of told.leaves) say(line, 2);
+      const changes = changed(rows(now), running ?? {}, now.answers);
+      if (running === undefined || changes.refused.length === 0) {
+        if (running !== undefined) for (const line of changes.leaves) say(line, 2);
         return now;
       }
       say();
-      for (const line of told.refused) say(line, 2);
+      for (const line of changes.refused) say(line, 2);
     } catch (error) {
       if (!(error instanceof Back)) throw error;
     }
-    goTo(start);
+    restore(start);
     await keep();
     return resolved;
   };
@@ -181,7 +184,7 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
     const list = namingApps(rows(resolved).filter((question) => !isSettled(question, known)));
     review(list, resolved, known);
     if (appsOf(resolved).length > 1) {
-      say(`${talk.together(resolved.answers)}.`, 2);
+      say(`${conversation.together(resolved.answers)}.`, 2);
       say();
     }
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
@@ -189,12 +192,12 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
     if (action === 'check') {
       say();
       const open = resolved.problems;
-      for (const line of open.length > 0 ? open : await talk.check(resolved.answers)) say(line, 2);
+      for (const line of open.length > 0 ? open : await conversation.check(resolved.answers)) say(line, 2);
       continue;
     }
-    if (action === 'aside') {
+    if (action === 'advanced') {
       const key = await askChoice('Which setting', [
-        ...list.filter(isAside).map((question) => ({
+        ...list.filter(isAdvanced).map((question) => ({
           value: question.key,
           name: `${question.message}: ${shown(question, resolved, known)}`,
           short: question.message,
@@ -204,18 +207,19 @@ export async function converse(talk: Conversation): Promise<{ resolved: Resolved
       if (key !== '') resolved = await change(rowOf(list, key), resolved);
     } else if (action !== '') resolved = await change(rowOf(list, action), resolved);
     else {
-      const problems = resolved.problems.length > 0 ? resolved.problems : await talk.problemsOf(resolved);
+      const problems =
+        resolved.problems.length > 0 ? resolved.problems : await conversation.problemsOf(resolved);
       say();
       for (const problem of problems) say(problem, 2);
-      if (problems.length === 0 && (await agrees(talk, resolved, said))) return { resolved, said };
+      if (problems.length === 0 && (await agrees(conversation, resolved, typed))) return { resolved, typed };
     }
   }
 }
 
 /** Asks for consent. Shows errors that other answers can fix, and returns to the review. */
-async function agrees(talk: Conversation, resolved: Resolved, said: Source): Promise<boolean> {
+async function agrees(conversation: Conversation, resolved: Resolved, typed: Source): Promise<boolean> {
   try {
-    return await talk.agree(resolved, said);
+    return await conversation.agree(resolved, typed);
   } catch (error) {
     if (!(error instanceof Problem) || ![EXIT.USAGE, EXIT.REFUSED].some((exit) => exit === error.exit))
       throw error;
@@ -224,7 +228,7 @@ async function agrees(talk: Conversation, resolved: Resolved, said: Source): Pro
   }
 }
 
-const takesUp = async (at: string): Promise<boolean> => {
+const resumes = async (at: string): Promise<boolean> => {
   say();
   return (
     (await askChoice(`Your answers of ${at.slice(0, 16).replace('T', ' ')} UTC were saved`, [
@@ -256,19 +260,19 @@ const rowOf = (list: readonly Question[], key: string): Question =>
 
 /** Prints all answers: first those that were asked or given, then the advanced ones with defaults. */
 function review(list: readonly Question[], resolved: Resolved, known: ReadonlySet<string>): void {
-  const [aside, main] = [true, false].map((quiet) =>
-    list.filter((question) => (isAside(question) && !resolved.given.has(question.key)) === quiet),
+  const [advanced, main] = [true, false].map((quiet) =>
+    list.filter((question) => (isAdvanced(question) && !resolved.provided.has(question.key)) === quiet),
   ) as [Question[], Question[]];
   // Use columns only if the screen is wide enough.
   const width =
     (process.stderr.columns || 80) < 60 ? 0 : Math.max(...list.map(({ message }) => message.length));
-  const line = (left: string, right: string): void => {
-    if (width > 0) sayRow(left.padEnd(width), right);
-    else say(`${left}: ${right}`, 2);
+  const line = (label: string, text: string): void => {
+    if (width > 0) sayRow(label.padEnd(width), text);
+    else say(`${label}: ${text}`, 2);
   };
   for (const [title, questions] of [
     ['Your answers:', main],
-    ['Not asked:', aside],
+    ['Not asked:', advanced],
   ] as const) {
     if (questions.length === 0) continue;
     say();
@@ -276,7 +280,7 @@ function review(list: readonly Question[], resolved: Resolved, known: ReadonlySe
     say();
     for (const question of questions) {
       const mark =
-        question.secret || resolved.given.has(question.key) || resolved.left.has(question.key)
+        question.secret || resolved.provided.has(question.key) || resolved.cleared.has(question.key)
           ? ''
           : '  (default)';
       line(question.message, `${shown(question, resolved, known)}${questions === main ? mark : ''}`);
@@ -292,7 +296,7 @@ const handleOf = ({ key }: Question, answers: Answers): string =>
 
 /** The menu of the review, by topic; advanced settings are one entry. */
 function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | string)[] {
-  const main = list.filter((question) => !isAside(question));
+  const main = list.filter((question) => !isAdvanced(question));
   return [
     { value: '', name: runs ? 'Go: show what would change' : 'Go: set it up' },
     ...Object.entries(TOPICS).flatMap(([topic, title]) => {
@@ -302,7 +306,7 @@ function menuOf(list: readonly Question[], runs: boolean): (Choice<string> | str
         : [title, ...questions.map(({ key, message }) => ({ value: key, name: `Change: ${message}` }))];
     }),
     TOPICS.more,
-    { value: 'aside', name: `More: ${list.length - main.length} advanced settings` },
+    { value: 'advanced', name: `More: ${list.length - main.length} advanced settings` },
     { value: 'check', name: 'Check this host for these answers' },
     { value: 'quit', name: 'Quit without changes' },
   ];
@@ -324,7 +328,7 @@ export function unattendedTwin(resolved: Resolved, directory: string): string {
       if (resolved.secrets[question.key] === undefined) continue;
       words.push(`--${flagOf(question)} FILE`);
       notes.push(`# --${flagOf(question)}: or the variable ${variableOf(question)}`);
-    } else if (resolved.given.has(question.key)) {
+    } else if (resolved.provided.has(question.key)) {
       words.push(`--${flagOf(question)} ${quote(String(resolved.answers[question.key]))}`);
     }
   }

@@ -43,8 +43,8 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
       continue;
     }
     const types = ['A', 'AAAA'] as const;
-    const asked = await Promise.allSettled(types.map((type) => host.addressRecords(name, type)));
-    const lost = asked.find((one) => one.status === 'rejected');
+    const answers = await Promise.allSettled(types.map((type) => host.addressRecords(name, type)));
+    const lost = answers.find((one) => one.status === 'rejected');
     if (lost !== undefined) {
       const why = codeOf(lost.reason) ?? messageOf(lost.reason);
       seen.push(`${name}: no answer (${why})`);
@@ -58,7 +58,7 @@ export async function checkDns(context: CheckContext): Promise<Looked | undefine
     }
     const records = types.map((type, i) => ({
       type,
-      addresses: (asked[i] as PromiseFulfilledResult<string[]>).value.map(spelled),
+      addresses: (answers[i] as PromiseFulfilledResult<string[]>).value.map(spelled),
     }));
     seen.push(`${name}: ${records.map(({ type, addresses }) => `${type} ${list(addresses)}`).join(', ')}`);
     if (records.every(({ addresses }) => addresses.length === 0)) {
@@ -86,7 +86,7 @@ function compare(
   bind: string,
 ): Finding | undefined {
   const own = all.filter((address) => address.includes(':') === (type === 'AAAA'));
-  const strangers = addresses.filter((address) => !own.includes(address));
+  const foreign = addresses.filter((address) => !own.includes(address));
   const inner = addresses.filter((address) => !isPublic(address));
   if (inner.length > 0) {
     return {
@@ -96,7 +96,7 @@ function compare(
       next: 'Set it to the public address of this host. If only your local DNS answers so, set another one for containers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, since some apps refuse servers at private addresses; then use --skip-check dns.',
     };
   }
-  if (strangers.length === 0)
+  if (foreign.length === 0)
     return type === 'AAAA' && addresses.length > 0 && bind === '0.0.0.0'
       ? {
           level: 'warning',
@@ -108,15 +108,15 @@ function compare(
   if (type === 'A' && !own.some(isPublic)) {
     return {
       level: 'warning',
-      what: `${name} is ${list(strangers)}; this host has only private addresses (${list(own)}). Behind NAT?`,
-      means: `Then ports 80 and 443 of ${strangers[0] ?? ''} must be forwarded to this host, which cannot be checked from here.`,
+      what: `${name} is ${list(foreign)}; this host has only private addresses (${list(own)}). Behind NAT?`,
+      means: `Then ports 80 and 443 of ${foreign[0] ?? ''} must be forwarded to this host, which cannot be checked from here.`,
       next: 'Check the port forwarding of the router, or the address that the provider assigned to this machine.',
     };
   }
-  const some = strangers.length < addresses.length;
+  const some = foreign.length < addresses.length;
   return {
     level: some ? 'warning' : 'blocker',
-    what: `The ${type} record of ${name} ${some ? 'also points' : 'points'} elsewhere: ${list(strangers)}.`,
+    what: `The ${type} record of ${name} ${some ? 'also points' : 'points'} elsewhere: ${list(foreign)}.`,
     means:
       type === 'AAAA'
         ? 'Let’s Encrypt and most visitors try IPv6 first and reach another machine: no certificate.'

@@ -15,12 +15,12 @@ export function registryOf(reference: string): { name: string; url: string } {
 /** Asks the registry for every image to pull, through the engine, which has its own network, proxy and mirrors. */
 export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<Looked | undefined> {
   if (info instanceof Problem || pulls.length === 0) return undefined;
-  const asked = await Promise.all(
+  const results = await Promise.all(
     [...new Set(pulls)].map((reference) => askRegistry(engine, info, reference)),
   );
   // Report an unreachable registry once for all of its images.
   const found = new Map<string, Finding>();
-  for (const { reference, found: findings } of asked) {
+  for (const { reference, found: findings } of results) {
     for (const finding of findings) {
       const key = registryOf(reference).name + finding.what.replace(reference, '');
       const same = found.get(key);
@@ -32,7 +32,7 @@ export async function checkRegistry({ engine, info, pulls }: CheckContext): Prom
       );
     }
   }
-  return { seen: [...new Set(asked.flatMap(({ seen }) => seen))].join('; '), found: [...found.values()] };
+  return { seen: [...new Set(results.flatMap(({ seen }) => seen))].join('; '), found: [...found.values()] };
 }
 
 async function askRegistry(

@@ -58,14 +58,14 @@ async function look(
   context: CheckContext,
   phases: readonly Check['phase'][],
   { skip, progress }: PreflightOptions,
-  tell: (check: Check, result: Promise<Looked | undefined>) => Promise<Looked | undefined>,
+  report: (check: Check, result: Promise<Looked | undefined>) => Promise<Looked | undefined>,
 ): Promise<Result[]> {
   const checks = CHECKS.filter(({ id, phase }) => phases.includes(phase) && !skip.includes(id));
   const running = checks.map((check) => check.run(context));
   for (const one of running) one.catch(() => undefined);
   const results: Result[] = [];
   for (const [i, check] of checks.entries()) {
-    const looked = await tell(check, running[i] as Promise<Looked | undefined>);
+    const looked = await report(check, running[i] as Promise<Looked | undefined>);
     if (looked === undefined) continue;
     results.push({ ...check, ...looked });
     emit(progress, check, looked);

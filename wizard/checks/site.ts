@@ -34,7 +34,7 @@ export async function servicesOf(folder: string): Promise<ReadonlyMap<string, bo
   }
 }
 
-function unwell(
+function containerTrouble(
   container: Container | undefined,
   oneShot: boolean,
   now: Date,
@@ -66,7 +66,7 @@ export async function checkContainers({
   const seen: string[] = [];
   for (const [name, oneShot] of services) {
     const container = containers.find(({ service }) => service === name);
-    const trouble = unwell(container, oneShot, now());
+    const trouble = containerTrouble(container, oneShot, now());
     const { state = 'missing', health } = container ?? {};
     const isDone = state === 'exited' && trouble === undefined;
     seen.push(`${name} ${isDone ? 'done' : state === 'running' ? (health ?? state) : state}`);
@@ -91,7 +91,7 @@ export async function checkContainers({
 
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
 
-/** Share of the lifetime that is left. Caddy renews at a third. */
+/** Remaining share of the lifetime. Caddy renews at a third. */
 const LATE = 0.2;
 
 const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';
@@ -126,8 +126,8 @@ function wrongWith(
   { issuer, names, from, to, trouble }: Served,
   now: number,
 ): Finding | undefined {
-  const left = to.getTime() - now;
-  if (left <= 0)
+  const remaining = to.getTime() - now;
+  if (remaining <= 0)
     return {
       level: 'blocker',
       what: `The certificate of ${name} expired on ${day(to)}.`,
@@ -156,7 +156,7 @@ function wrongWith(
       means: 'Browsers show a warning, and other servers refuse to connect.',
       next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
-  if (left < LATE * (to.getTime() - from.getTime()))
+  if (remaining < LATE * (to.getTime() - from.getTime()))
     return {
       level: 'warning',
       what: `The certificate of ${name} expires on ${day(to)}, and Caddy has not renewed it.`,

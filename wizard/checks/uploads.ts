@@ -29,7 +29,7 @@ shown=$3; shift 4
 for file; do [ -s "$shown/$file" ] || echo "missing $file"; done`;
 
 /** Takes the same arguments. Fixes owners everywhere, but makes only public files readable. */
-const mending = (ours: string): string => `cd /data || exit 1
+const repairing = (ours: string): string => `cd /data || exit 1
 find . ${PRUNE} ! -uid "$1" ${ours} -exec chown -h "$1:$2" {} + &&
 find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -exec chmod u+rwx,go+rx {} + &&
 find "./$3" ${PRUNE} ${CLOSED_FILE} ${ours} -exec chmod u+rw,go+r {} + || exit 1
@@ -105,7 +105,7 @@ const count = (paths: readonly string[]): string => `${howMany(paths)} (${names(
 
 async function repair(context: CheckContext, place: Place): Promise<string> {
   const before = await wrongIn(context, place);
-  await run(context, place, mending);
+  await run(context, place, repairing);
   let after = await wrongIn(context, place);
   const { shipped, owner } = place.uploads;
   if (after.missing.length > 0 && shipped !== undefined) {

@@ -11,7 +11,7 @@ export interface CommandLine {
   readonly words: readonly string[];
   readonly flags: GlobalFlags;
   /** Names of the flags that were given. */
-  readonly given: readonly string[];
+  readonly flagNames: readonly string[];
   /** Answers by flag; sources.ts checks them. */
   readonly answers: Readonly<Record<string, string>>;
 }
@@ -116,7 +116,7 @@ export async function readArgv(
   return {
     words,
     answers,
-    given: [...values.keys()],
+    flagNames: [...values.keys()],
     flags: {
       dir: text('dir'),
       answers: text('answers'),
@@ -154,7 +154,7 @@ const commandName = (name: string): string => (name === '' ? 'fedi-setup' : name
  */
 export async function refuseSurplus(
   command: Command,
-  { given, answers }: CommandLine,
+  { flagNames, answers }: CommandLine,
   words: readonly string[],
   commands: readonly Command[],
 ): Promise<void> {
@@ -171,7 +171,7 @@ export async function refuseSurplus(
     new Problem(EXIT.USAGE, `\`${commandName(command.name)}\` takes no --${flag}, so nothing was done.`, {
       next,
     });
-  for (const flag of given) {
+  for (const flag of flagNames) {
     if (takes(command, flag)) continue;
     if (flag === 'check' && takes(command, 'dry-run'))
       throw refusal(flag, 'Did you mean `fedi-setup plan --check`, or --dry-run?');

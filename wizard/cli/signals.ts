@@ -23,8 +23,8 @@ export function onSignals(ending: Ending): void {
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
     if (ending.leaving) return;
     ending.leaving = true;
-    const { startNoMore, stopChildren } = await import('../docker/run.ts');
-    startNoMore();
+    const { refuseNewPrograms, stopChildren } = await import('../docker/run.ts');
+    refuseNewPrograms();
     await stopChildren(signal);
     if (ending.quiet) process.stderr.write('\n');
     else if (ending.release === undefined) sayNothingChanged(ending);

@@ -34,7 +34,7 @@ export interface Argument {
 }
 
 export interface Example {
-  /** `{app}` stands for the id of an app. */
+  /** `{app}` is replaced by the id of an app. */
   readonly line: string;
   readonly does: string;
 }
@@ -61,7 +61,7 @@ export interface Command {
   readonly passes?: true;
   /** It may run until Ctrl-C, which therefore needs no message. */
   readonly endsByCtrlC?: true;
-  /** It prints something about fedi-setup itself: it reads no answers and draws no progress. */
+  /** Prints information about fedi-setup itself: reads no answers and draws no progress. */
   readonly printsOnly?: true;
   readonly examples: readonly Example[];
   readonly run: Run;

@@ -1,7 +1,7 @@
 /** How a command finds the directory of its site. */
 import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
-import { refuseStrangers } from '../apply/owner.ts';
+import { refuseOtherWriters } from '../apply/owner.ts';
 import { exists } from '../atomic.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../config/config.ts';
@@ -34,7 +34,7 @@ async function siteFolder({ dir }: GlobalFlags, fallback: string): Promise<strin
 /** The same; refuses a directory that others can change. */
 export async function ownFolder(flags: GlobalFlags, fallback: string): Promise<string> {
   const folder = await siteFolder(flags, fallback);
-  await refuseStrangers(folder);
+  await refuseOtherWriters(folder);
   return folder;
 }
 
@@ -67,7 +67,7 @@ export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Pr
   for (const folder of candidates) {
     // Only looks for the file: one that cannot be read throws its own Problem.
     if ((await savedText(folder)) === undefined) continue;
-    await refuseStrangers(folder);
+    await refuseOtherWriters(folder);
     const saved = await savedSource(folder);
     if (saved === undefined) continue;
     const resolved = await resolve([saved.source]);

@@ -52,11 +52,11 @@ export async function answersFor(
   context: CommandContext,
   folder: string,
   weakest: readonly Source[],
-  talk: boolean,
+  interactive: boolean,
 ): Promise<Answered> {
   const saved = await savedSource(folder);
   const sources = [...context.sources, ...(saved ? [saved.source] : []), ...weakest];
-  if (talk) return conversation(context, folder, sources, saved?.text, weakest);
+  if (interactive) return conversation(context, folder, sources, saved?.text, weakest);
   const resolved = await resolve(sources);
   if (resolved.problems.length > 0) {
     throw gather(
@@ -69,7 +69,7 @@ export async function answersFor(
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
 }
 
-/** Asks for the answers. Saves them as it goes, so that an interrupted conversation can continue. */
+/** Runs the wizard. Saves every answer, so that an interrupted session can continue. */
 async function conversation(
   context: CommandContext,
   folder: string,
@@ -79,15 +79,15 @@ async function conversation(
 ): Promise<Answered> {
   const { converse } = await import('../ask/wizard.ts');
   const { wrapToScreen } = await import('../ask/say.ts');
-  const after = (said: Source) => (): Promise<Answered> =>
-    answersFor({ ...context, sources: [said, ...context.sources] }, folder, weakest, false);
+  const after = (typed: Source) => (): Promise<Answered> =>
+    answersFor({ ...context, sources: [typed, ...context.sources] }, folder, weakest, false);
   const running = await runningAnswers(folder);
   const draft = await readDraft(folder);
   // Answers given to this run override saved ones.
   const isGiven = (key: string): boolean =>
     context.sources.some((source) => source.has(key) || source.has(key.replace(/^apps\.[^.]+\./, '')));
   let accepted: Prepared | undefined;
-  const { resolved, said } = await converse({
+  const { resolved, typed } = await converse({
     sources,
     isNew: savedText === undefined,
     known: new Set((await Store.open(folder)).list().map(({ name }) => name)),
@@ -108,7 +108,7 @@ async function conversation(
       return true;
     },
   });
-  return { resolved, savedText, reload: after(said), accepted };
+  return { resolved, savedText, reload: after(typed), accepted };
 }
 
 async function checkFor(context: CommandContext, folder: string, answers: Answers): Promise<string[]> {

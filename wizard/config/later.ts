@@ -3,7 +3,7 @@ import { isOlder, numbersOf } from '../versions.ts';
 import type { Answers, Later, Question, Value } from './question.ts';
 
 /** The domain of an existing site cannot change. */
-export const domainForEver = (before: Value | undefined, after: Value | undefined): Later => ({
+export const immutableDomain = (before: Value | undefined, after: Value | undefined): Later => ({
   refused:
     `This site uses ${before ?? 'no separate web domain'}; the answers now say ${after ?? 'none'}. A domain cannot be changed: ` +
     'other servers identify every account and post by it. Followers, follows and conversations would be lost.',
@@ -33,10 +33,10 @@ export function changed(questions: readonly Question[], before: Answers, after: 
     const isThere = (answers: Answers): boolean =>
       app === undefined || String(answers['apps']).split(',').includes(app);
     if (later === undefined || before[key] === after[key] || !isThere(before) || !isThere(after)) continue;
-    const told = later(before[key], after[key]);
-    if (told === undefined) continue;
-    if ('refused' in told) refused.push(told.refused);
-    else leaves.push(told.leaves);
+    const consequence = later(before[key], after[key]);
+    if (consequence === undefined) continue;
+    if ('refused' in consequence) refused.push(consequence.refused);
+    else leaves.push(consequence.leaves);
   }
   return { refused, leaves };
 }

@@ -32,18 +32,18 @@ export function parseLine(text: string, most = 500): Parsed<string> {
 export function parseDomain(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  const given = line.value.toLowerCase().replace(/\.$/, '');
-  if (/^[a-z][a-z0-9+.-]*:\/\//.test(given)) {
-    return no(`Enter only the name, without ${given.slice(0, given.indexOf('//') + 2)}.`);
+  const typed = line.value.toLowerCase().replace(/\.$/, '');
+  if (/^[a-z][a-z0-9+.-]*:\/\//.test(typed)) {
+    return no(`Enter only the name, without ${typed.slice(0, typed.indexOf('//') + 2)}.`);
   }
-  if (given.includes('/')) return no('Enter only the name, without a path.');
-  if (given.includes('@')) return no('Enter only the part after the @.');
-  if (isIP(given.replace(/^\[|\]$/g, '')) !== 0) {
+  if (typed.includes('/')) return no('Enter only the name, without a path.');
+  if (typed.includes('@')) return no('Enter only the part after the @.');
+  if (isIP(typed.replace(/^\[|\]$/g, '')) !== 0) {
     return no('This is an IP address. A fediverse server needs a domain name: every handle contains it.');
   }
-  if (given.includes(':')) return no('Enter only the name, without a port.');
-  if (/[\s%?#\\_*]/.test(given)) return no('Not a domain name. Example: social.example.org');
-  const ascii = domainToASCII(given);
+  if (typed.includes(':')) return no('Enter only the name, without a port.');
+  if (/[\s%?#\\_*]/.test(typed)) return no('Not a domain name. Example: social.example.org');
+  const ascii = domainToASCII(typed);
   const labels = ascii.split('.');
   if (ascii === '' || labels.some((label) => !/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(label))) {
     return no('Not a domain name. Example: social.example.org');

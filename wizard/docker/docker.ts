@@ -140,14 +140,14 @@ export function apiVersion(newest: string | undefined): string | undefined {
 /** Asks the engine for its API version, since later engines may refuse calls without one. The next call reports a silent engine. */
 async function negotiate(socketPath: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const asked = request({ socketPath, path: '/_ping', method: 'GET', timeout: 10_000 }, (response) => {
+    const ping = request({ socketPath, path: '/_ping', method: 'GET', timeout: 10_000 }, (response) => {
       response.resume();
       const newest = response.headers['api-version'];
       resolve(apiVersion(typeof newest === 'string' ? newest : undefined));
     });
-    asked.on('error', () => resolve(undefined));
-    asked.on('timeout', () => asked.destroy());
-    asked.end();
+    ping.on('error', () => resolve(undefined));
+    ping.on('timeout', () => ping.destroy());
+    ping.end();
   });
 }
 
@@ -170,7 +170,7 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
 async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promise<Problem> {
   const socket = host.replace(/^unix:\/\//, '');
   const code = codeOf(error);
-  const told = chosenBy === undefined ? '' : ` It is set by ${chosenBy}.`;
+  const origin = chosenBy === undefined ? '' : ` It is set by ${chosenBy}.`;
   if (code === 'EACCES' || code === 'EPERM') {
     return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
       means: 'Docker is installed, but your account is not in its group. Nothing was changed.',
@@ -179,7 +179,7 @@ async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promis
     });
   }
   if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK' || code === 'ENOTDIR') {
-    return new Problem(EXIT.PREFLIGHT, `No Docker engine answers at ${socket}.${told}`, {
+    return new Problem(EXIT.PREFLIGHT, `No Docker engine answers at ${socket}.${origin}`, {
       means: 'It is stopped, or it listens elsewhere. Nothing was changed.',
       next: chosenBy
         ? chosenBy === 'DOCKER_HOST'

@@ -125,7 +125,7 @@ const NOT_STARTED = 125;
 /** The Problem if Docker could not run a one-shot container; undefined: the exit code is the program's. */
 export function notStarted(image: string, { code, stderr }: Output): Problem | undefined {
   if (code < NOT_STARTED || code > NOT_STARTED + 2) return undefined;
-  // Docker's error comes before its advice.
+  // Docker prints its error before its advice.
   const words =
     stderr
       .trim()

@@ -10,7 +10,7 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly stdin?: string;
-  /** Every line of output as it comes, both streams. */
+  /** Called for every line of output of both streams. */
   readonly onLine?: (line: string) => void;
   /** Bytes of each stream that are kept; absent: {@link MOST_OUTPUT}. */
   readonly most?: number;
@@ -44,7 +44,7 @@ function exitCode(code: number | null, signal: NodeJS.Signals | null): number {
 const running = new Set<ChildProcess>();
 
 let sharedByAll: number | undefined;
-let noMore = false;
+let refusesPrograms = false;
 
 /**
  * Every program started from now on inherits this file descriptor as number 3; undefined: none. A lock on it lasts until all of
@@ -55,8 +55,8 @@ export function shareWithPrograms(descriptor: number | undefined): void {
 }
 
 /** Starts no more programs: callers wait until this process exits. */
-export function startNoMore(): void {
-  noMore = true;
+export function refuseNewPrograms(): void {
+  refusesPrograms = true;
 }
 
 const never = (): Promise<never> => new Promise(() => undefined);
@@ -80,7 +80,7 @@ function start(
 
 /** Resolves with any exit code; rejects if the program cannot be started (`ENOENT`, `EACCES`). */
 export function run(program: string, argv: readonly string[], options: RunOptions = {}): Promise<Output> {
-  if (noMore) return never();
+  if (refusesPrograms) return never();
   return new Promise((resolve, reject) => {
     const child = start(program, argv, options, ['pipe', 'pipe', 'pipe']) as ChildProcessWithoutNullStreams;
     const stop = (): void => void end(child, 'SIGTERM');
@@ -125,7 +125,7 @@ export function runAttached(
   argv: readonly string[],
   options: RunOptions = {},
 ): Promise<number> {
-  if (noMore) return never();
+  if (refusesPrograms) return never();
   return new Promise((resolve, reject) => {
     const child = start(program, argv, options, ['inherit', 'inherit', 'inherit']);
     child.on('error', (error) => {

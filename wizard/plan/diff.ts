@@ -1,7 +1,7 @@
 /** Shows changes: text as a patch, env files by key without values. */
 import type { PlannedFile } from '../layout.ts';
 
-/** One file of the site, as it is and as it should be. */
+/** One file of the site: its current and its planned text. */
 export interface Change {
   readonly path: string;
   readonly kind: 'create' | 'update' | 'same' | 'remove';
@@ -19,7 +19,7 @@ export interface Change {
 export async function patch(change: Change): Promise<string> {
   const before = change.before ?? '';
   const after = change.file?.text ?? '';
-  // Whether a removed file was secret is not known any more.
+  // Whether a removed file was secret is no longer known.
   if (change.file === undefined && !change.path.endsWith('.env')) return `- ${change.path}`;
   if (change.file?.secret ?? true) {
     return change.path.endsWith('.env')

@@ -94,6 +94,6 @@ const CAUSES: readonly (readonly [RegExp, (mail: SmtpSettings, to: string, sende
 /** Error of a mail library → its meaning and what to do, followed by the original message. */
 export function mailTrouble(mail: SmtpSettings, to: string, error: string, sender?: string): string {
   const cause = CAUSES.find(([pattern]) => pattern.test(error))?.[1](mail, to, sender);
-  const said = error.trim().replaceAll(/\s+/g, ' ').slice(0, 160);
-  return `${mail.host}:${mail.port}: ${cause === undefined ? said : `${cause} (${said})`}`;
+  const original = error.trim().replaceAll(/\s+/g, ' ').slice(0, 160);
+  return `${mail.host}:${mail.port}: ${cause === undefined ? original : `${cause} (${original})`}`;
 }

@@ -57,7 +57,7 @@ export function neighbourProofs(
           ? 'Its own name, resolved in its container'
           : 'The other servers here, reached from its container',
       run: async () => {
-        const seen = {
+        const results = {
           ...(itself.length > 0 ? await look(itself, false) : {}),
           ...(others.length > 0
             ? await look(
@@ -66,9 +66,11 @@ export function neighbourProofs(
               )
             : {}),
         };
-        const problems = Object.entries(seen).flatMap(([name, one]) => problemOf(name, one, refusedBy) ?? []);
+        const problems = Object.entries(results).flatMap(
+          ([name, one]) => problemOf(name, one, refusedBy) ?? [],
+        );
         if (problems.length > 0) throw new Error(problems.join('; '));
-        return Object.entries(seen)
+        return Object.entries(results)
           .map(([name, { addresses }]) => `${name} at ${addresses.join(', ')}`)
           .join('; ');
       },
@@ -83,7 +85,7 @@ export const PATIENCE_S = 30;
 export const byCurl =
   ({ inside }: ProofContext, service: string) =>
   async (names: readonly string[]): Promise<Record<string, Sight>> => {
-    const seen: Record<string, Sight> = {};
+    const results: Record<string, Sight> = {};
     for (const name of names) {
       const found = await inside(service, { argv: ['getent', 'ahosts', name] });
       const addresses = [...new Set(found.stdout.split('\n').flatMap((line) => line.split(' ')[0] || []))];
@@ -108,7 +110,7 @@ export const byCurl =
       const error = stderr.trim().split('\n').at(-1) || `curl ended with ${code}`;
       // After a verified TLS handshake the name is reachable, whatever the app answers.
       const reached = code === 0 || Number(stdout.replace(',', '.')) > 0;
-      seen[name] = { addresses, ...(reached ? {} : { error }) };
+      results[name] = { addresses, ...(reached ? {} : { error }) };
     }
-    return seen;
+    return results;
   };

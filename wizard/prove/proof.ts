@@ -17,7 +17,7 @@ export interface ProofContext {
   /** Runs a command in an app's container. */
   readonly inside: (service: string, command: Command) => Promise<Output>;
   /** Log of an app's container in the last seconds. */
-  readonly said: (service: string, seconds: number) => Promise<string>;
+  readonly recentLogs: (service: string, seconds: number) => Promise<string>;
 }
 
 /** One function that a user of the server would see. Later proofs may depend on earlier ones of the same app. */

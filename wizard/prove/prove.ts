@@ -59,7 +59,7 @@ export async function prove(
     secret: (name) => store.find(name),
     mail,
     inside,
-    said: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
+    recentLogs: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
   };
 
   const results: ProofResult[] = [];
@@ -79,9 +79,16 @@ export async function prove(
         if (closed !== undefined) throw new Skipped(closed);
         if (isDown && proof.inside !== true) throw new Skipped(`https://${app.domain} does not answer`);
         for (const service of proof.needs ?? []) await containerOf(service);
-        const seen = await proof.run();
-        result = { app: app.id, id: proof.id, title: proof.title, ok: true, ms: Date.now() - since, seen };
-        progress.done(seen);
+        const evidence = await proof.run();
+        result = {
+          app: app.id,
+          id: proof.id,
+          title: proof.title,
+          ok: true,
+          ms: Date.now() - since,
+          seen: evidence,
+        };
+        progress.done(evidence);
       } catch (error) {
         result = {
           app: app.id,

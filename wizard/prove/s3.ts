@@ -144,7 +144,7 @@ export const tryBucket = (keys: BucketKeys): Promise<string> =>
 
 async function writeAndRead(
   { http, bucket, secretKey, origin }: BucketKeys,
-  stranger: boolean,
+  anonymous: boolean,
 ): Promise<string> {
   if (secretKey === undefined) throw new Error('the secret key is not in secrets.json');
   const key = `fedi-setup/${randomUUID()}.txt`;
@@ -186,7 +186,7 @@ async function writeAndRead(
   if (put.status !== 200) throw refusal(bucket, 'writing', put);
   let evidence = `written and deleted at ${bucketHost(bucket)}`;
   try {
-    if (stranger) evidence = await readAsStranger(bucket, key, content, origin, send);
+    if (anonymous) evidence = await readAnonymously(bucket, key, content, origin, send);
   } catch (error) {
     await signed('deleting', 'DELETE').catch(() => undefined);
     throw error;
@@ -196,7 +196,7 @@ async function writeAndRead(
   return evidence;
 }
 
-async function readAsStranger(
+async function readAnonymously(
   bucket: Bucket,
   key: string,
   content: string,

@@ -39,9 +39,9 @@ export function certificateProof(ingress: Ingress, names: readonly string[]): Pr
       const deadline = Date.now() + PATIENCE_MS;
       let tryAgain = true;
       for (;;) {
-        const seen = await Promise.all(names.map((name) => goodCertificate(ingress, name)));
-        const open = names.filter((_, i) => seen[i] === undefined);
-        if (open.length === 0) return seen.join('; ');
+        const issued = await Promise.all(names.map((name) => goodCertificate(ingress, name)));
+        const open = names.filter((_, i) => issued[i] === undefined);
+        if (open.length === 0) return issued.join('; ');
 
         const attempts = attemptsIn(await logOf(ingress));
         const known = open.flatMap((name) => attempts.get(name) ?? []);
@@ -117,13 +117,13 @@ export function proxyProof(
     run: async () => {
       const id = await idOf();
       for (const name of names) {
-        const seen = await ask(http, id, name, live).catch((error: unknown) => {
+        const reply = await ask(http, id, name, live).catch((error: unknown) => {
           throw new Error(`${messageOf(error)}. ${adviceForProxy(name, error, ingress)}`);
         });
         const problem =
-          seen.arrived === undefined
-            ? strangerAtProxy(name, seen, ingress)
-            : lostAtProxy(name, seen.arrived, live);
+          reply.arrived === undefined
+            ? otherServerProblem(name, reply, ingress)
+            : forwardingProblem(name, reply.arrived, live);
         if (problem !== undefined) throw new Error(`${problem} Then run \`fedi-setup prove\`.`);
       }
       return `${names.map((name) => `https://${name}`).join(', ')}: your proxy forwards to this site`;
@@ -134,7 +134,7 @@ export function proxyProof(
 const READY = 'front/nginx.conf and front/Caddyfile in the site directory are examples.';
 
 /** Explains a reply that is not from this site. */
-function strangerAtProxy(name: string, { status, headers, body }: Reply, ingress: string): string {
+function otherServerProblem(name: string, { status, headers, body }: Reply, ingress: string): string {
   const target = String(headers['location'] ?? '');
   if (status >= 502 && status <= 504)
     return `Your proxy answers ${status} for ${name}: it does not reach this site. It must forward requests to http://${ingress}; ${READY}`;
@@ -154,7 +154,7 @@ function strangerAtProxy(name: string, { status, headers, body }: Reply, ingress
 }
 
 /** What the proxy does not forward; undefined: nothing is missing. */
-function lostAtProxy(
+function forwardingProblem(
   name: string,
   { host, proto, from, trusted, upgrade }: Arrived,
   live: boolean,
@@ -232,9 +232,9 @@ const day = (date: Date): string => date.toISOString().slice(0, 10);
 
 /** Evidence of a valid certificate; undefined: none yet, or expired. Throws if it is not trusted. */
 async function goodCertificate(ingress: Ingress, name: string): Promise<string | undefined> {
-  const seen = await served(ingress, name).catch(() => undefined);
-  if (seen === undefined) return undefined;
-  const { issuer, from, to, trouble } = seen;
+  const certificate = await served(ingress, name).catch(() => undefined);
+  if (certificate === undefined) return undefined;
+  const { issuer, from, to, trouble } = certificate;
   switch (trouble) {
     case undefined:
       return `from ${issuer}, until ${day(to)}`;
@@ -367,16 +367,18 @@ const CHALLENGES: Readonly<Record<string, string>> = {
 export function explain({ name, refusals }: Attempt): string {
   const tried = refusals.filter(({ challenge }) => challenge !== undefined);
   // If a challenge failed, the error of the whole order only repeats it.
-  const told = tried.length > 0 ? tried : refusals;
+  const causes = tried.length > 0 ? tried : refusals;
   // Caddy tries two CAs, which usually report the same: the first message is enough.
-  const first = told.filter((one, i) => told.findIndex(({ challenge }) => challenge === one.challenge) === i);
-  const said = first.map(({ challenge, detail }) =>
+  const first = causes.filter(
+    (one, i) => causes.findIndex(({ challenge }) => challenge === one.challenge) === i,
+  );
+  const reasons = first.map(({ challenge, detail }) =>
     challenge === undefined ? detail : `by ${CHALLENGES[challenge] ?? challenge}: ${detail}`,
   );
   const reached = first.some(({ type }) => type !== '');
   const what = reached
-    ? `The CA issued no certificate for ${name}. It says: ${said.join('; ')}`
-    : `Caddy got no certificate for ${name}, since it could not reach the CA: ${said.join('; ')}`;
+    ? `The CA issued no certificate for ${name}. It says: ${reasons.join('; ')}`
+    : `Caddy got no certificate for ${name}, since it could not reach the CA: ${reasons.join('; ')}`;
   return `${what.replace(/[.\s]+$/, '')}. ${adviceFor(name, first)}`;
 }
 

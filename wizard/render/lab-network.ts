@@ -1,6 +1,6 @@
 /**
  * Addresses of a lab's network that count as public, even for PHP (FILTER_FLAG_GLOBAL_RANGE): a /28 of 192.88.99.0/24, the
- * deprecated anycast prefix of 6to4 relays, which must not be routed any more (RFC 7526).
+ * deprecated anycast prefix of 6to4 relays, which is no longer routed (RFC 7526).
  */
 import { createHash } from 'node:crypto';
 import { BlockList } from 'node:net';

@@ -104,13 +104,13 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   return variables;
 }
 
-/** Place that an ownership marker is for, in words. Recorded in `x-data`, so its text must not change. */
+/** Place of the data that an ownership marker identifies, as text. Recorded in `x-data`, so its text must not change. */
 export const placeOf = ({ name }: Config, marker: DataMarker, secret: (name: string) => Secret): string =>
   'volume' in marker ? `the volume ${name}_${marker.volume}` : marker.place(secret);
 
 /** Its key in `x-data`. */
 export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
-  'volume' in marker || marker.beside === undefined ? id : `${id}.${marker.beside}`;
+  'volume' in marker || marker.storeName === undefined ? id : `${id}.${marker.storeName}`;
 
 /** Driver options that bind a named volume to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });

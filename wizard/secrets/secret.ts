@@ -7,7 +7,7 @@ export class Secret {
   constructor(value: string) {
     this.#value = value;
   }
-  /** The value itself. Only render/, secrets/ and prove/ have reason to call this. */
+  /** The value. It may go into env files, standard input and requests, never into arguments. */
   reveal(): string {
     return this.#value;
   }

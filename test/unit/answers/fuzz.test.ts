@@ -1,4 +1,4 @@
-/** Anything at all in fedi.yaml and on the command line: words and exit code 2, or answers that are what was written. */
+/** Random text in fedi.yaml and on the command line: an error with exit code 2, or exactly the answers in the text. */
 import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -12,19 +12,19 @@ import { Problem } from '../../../wizard/problem.ts';
 import { tempFolder } from '../../support/temp.ts';
 import { ROWS } from './inputs.ts';
 
-let said = '';
+let printed = '';
 beforeEach(() => {
-  said = '';
+  printed = '';
   for (const stream of [process.stdout, process.stderr]) {
     vi.spyOn(stream, 'write').mockImplementation((text) => {
-      said += String(text);
+      printed += String(text);
       return true;
     });
   }
 });
 const quiet = (): void => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'] as const) {
-    // Vitest has a listener of its own for the last.
+    // Vitest has its own listener for the last one.
     const mine = process.listeners(signal as NodeJS.Signals).at(-1);
     if (mine !== undefined) process.removeListener(signal, mine as () => void);
   }
@@ -52,7 +52,7 @@ tls:
 bind: 0.0.0.0
 `;
 
-/** What YAML gives a meaning. */
+/** Pieces with a meaning in YAML. */
 const TRICKS = [
   ':',
   ': ',
@@ -136,14 +136,14 @@ test('fedi.yaml', async () => {
           return;
         }
         const resolved = await resolve([source]);
-        // Everything that is an answer is one that stood there, and is clean.
-        for (const key of resolved.given)
+        // Every answer was in the text, and contains no control characters.
+        for (const key of resolved.provided)
           expect(ALL_QUESTIONS.some((question) => question.key === key)).toBe(true);
         for (const value of Object.values(resolved.answers)) expect(String(value)).not.toMatch(/\p{Cc}/u);
         expect(Object.getPrototypeOf(resolved.answers)).toBe(Object.prototype);
         expect(({} as Record<string, unknown>)['1']).toBeUndefined();
         if (resolved.problems.length > 0) return;
-        // Saved and read again it says the same, or it is refused rather than lost.
+        // Saved and read again the answers are the same; otherwise saving is refused.
         let saved: string;
         try {
           saved = saveInto(text, worthSaving(questionsFor(['snac']), resolved));
@@ -194,17 +194,17 @@ test('the command line', async () => {
       .map(([flag, { text }]) => `${flag}=${text}`),
     fc.string({ unit: 'binary', maxLength: 12 }),
   );
-  // Without an e-mail address no run gets as far as the engine.
+  // Without an e-mail address no run reaches the engine.
   const safe = (text: string): boolean =>
     !/email|^-[^-]*[hv]|^--help|^-v|^--version|^help$|^--answers|-file|^--dir/.test(text) &&
     !['snac', 'tootctl'].includes(text);
   await fc.assert(
     fc.asyncProperty(fc.array(word.filter(safe), { maxLength: 6 }), async (words) => {
       lines++;
-      said = '';
+      printed = '';
       const code = await main(['plan', '--dir', folder, ...words]);
       quiet();
-      expect(said).not.toContain('Internal error in fedi-setup');
+      expect(printed).not.toContain('Internal error in fedi-setup');
       expect(code).toBe(2);
       expect(readdirSync(folder)).toEqual([]);
     }),

@@ -2,10 +2,10 @@
 export interface Row {
   readonly key: string;
   readonly text: string;
-  /** The value it becomes. */
+  /** The parsed value. */
   readonly value?: string | number;
   /** A part of the error message. */
-  readonly says?: string;
+  readonly error?: string;
   /** A known bug. */
   readonly bug?: string;
 }
@@ -15,8 +15,8 @@ const good = (key: string, ...texts: (string | readonly [text: string, value: st
     typeof one === 'string' ? { key, text: one, value: one } : { key, text: one[0], value: one[1] },
   );
 
-const bad = (key: string, says: string, ...texts: string[]): Row[] =>
-  texts.map((text) => ({ key, text, says }));
+const bad = (key: string, error: string, ...texts: string[]): Row[] =>
+  texts.map((text) => ({ key, text, error }));
 
 const wrong = (_bug: string, rows: Row[]): Row[] => rows;
 

@@ -1,4 +1,4 @@
-/** Writing into fedi.yaml: what is the person's stays the person's. */
+/** Saves to fedi.yaml: the administrator's own text stays unchanged. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Value } from '../../../wizard/config/question.ts';
@@ -10,7 +10,7 @@ import { problemFrom } from '../../support/problem.ts';
 
 type Values = [string, Value][];
 
-/** before, what is saved, after: byte by byte. */
+/** Text before, saved answers, text after, byte by byte. */
 const EDITS: [name: string, before: string, values: Values, after: string][] = [
   ['the same value again', 'name: a1 # mine\n', [['name', 'a1']], 'name: a1 # mine\n'],
   ['a value', 'name: a1 # mine\nbind: ::1\n', [['name', 'b1']], 'name: b1 # mine\nbind: ::1\n'],
@@ -27,7 +27,7 @@ const EDITS: [name: string, before: string, values: Values, after: string][] = [
   ],
   ['a value without newline', 'name: a1', [['name', 'b1']], 'name: b1'],
   ['a new key', '# top\nname: a1\n# end\n', [['bind', '::1']], '# top\nname: a1\nbind: ::1\n# end\n'],
-  ['a new key behind a missing newline', 'name: a1', [['bind', '::1']], 'name: a1\nbind: ::1\n'],
+  ['a new key after a missing newline', 'name: a1', [['bind', '::1']], 'name: a1\nbind: ::1\n'],
   [
     'a new key in a block',
     'mail:\n  mode: smtp # out\n\nname: a1\n',
@@ -76,7 +76,7 @@ test.each(EDITS)('%s', (_, before, values, after) => {
   expect(saveInto(after, values)).toBe(after);
 });
 
-// The place of a scalar that is not there is -1, so the line is not found. Refused, though nothing is hard about it.
+// The position of a missing scalar is -1, so the line is not found. Refused, although the edit is simple.
 test.each([
   ['an empty value', 'name:\nbind: ::1\n', 'name: b1\nbind: ::1\n'],
   ['an empty value with a comment', 'name: # mine\n', 'name: b1 # mine\n'],
@@ -85,7 +85,7 @@ test.each([
 });
 
 // The first key breaks the text, and reading it again for the second throws YamlError: "an internal error".
-test('two new keys in a flow mapping are refused in words', async () => {
+test('refuses two new keys in a flow mapping with an explanation', async () => {
   const { exit } = await problemFrom(() =>
     saveInto('mail: { mode: smtp }\n', [
       ['mail.user', 'a'],
@@ -95,7 +95,7 @@ test('two new keys in a flow mapping are refused in words', async () => {
   expect(exit).toBe(2);
 });
 
-describe('what it keeps', () => {
+describe('preserves', () => {
   test.each([
     [
       'a value',
@@ -108,8 +108,8 @@ describe('what it keeps', () => {
     expect(saveInto(before, values)).toBe(after);
   });
 
-  // A new line gets a bare \n: one file with two kinds of line ends.
-  test('CRLF, for a new key too', () => {
+  // A new line gets a bare \n: the file would have two kinds of line ends.
+  test('CRLF, also for a new key', () => {
     expect(saveInto('name: a1\r\n', [['bind', '::1']])).toBe('name: a1\r\nbind: ::1\r\n');
   });
 });
@@ -126,7 +126,7 @@ describe('a new file', () => {
   });
 });
 
-describe('a form that cannot be edited is refused, with what to set by hand', () => {
+describe('refuses a form that it cannot edit, and lists what to set by hand', () => {
   test.each([
     [
       'a new key in a flow mapping',
@@ -167,13 +167,13 @@ describe('a form that cannot be edited is refused, with what to set by hand', ()
       expect(next).toContain(hand);
       return;
     }
-    // Taken: then everything has arrived and nothing else has changed.
+    // Accepted: then all answers are saved and nothing else has changed.
     for (const [key, value] of values) expect(yamlSource(after).get(key)?.text).toBe(String(value));
     expect(saveInto(after, values)).toBe(after);
   });
 });
 
-/** Any answers there can be: text that comes out of the parsers, and some that never would. */
+/** All kinds of answers: text that parsers return, and some that they never return. */
 const values = fc
   .uniqueArray(
     fc.constantFrom(
@@ -217,19 +217,19 @@ const values = fc
 
 const TEXTS = [undefined, '# mine\nversion: 1\n', ...EDITS.map(([, before]) => before)];
 
-describe('any answers, into any text', () => {
-  test('are read back, and a second time changes nothing', () => {
+describe('any answers, saved into any text', () => {
+  test('are read back, and saving again changes nothing', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...TEXTS), values, (before, given) => {
+      fc.property(fc.constantFrom(...TEXTS), values, (before, answers) => {
         let once: string;
         try {
-          once = saveInto(before, given);
+          once = saveInto(before, answers);
         } catch (error) {
           // Flow mappings: see "two new keys" above.
           if (!before?.includes('{')) expect(error).toMatchObject({ exit: 2 });
           return;
         }
-        expect(saveInto(once, given)).toBe(once);
+        expect(saveInto(once, answers)).toBe(once);
         const read = (text: string, key: string): unknown =>
           key
             .split('.')
@@ -237,15 +237,15 @@ describe('any answers, into any text', () => {
               (node, part) => (node as Record<string, unknown> | null)?.[part],
               parseYaml(text),
             );
-        for (const [key, value] of given) expect(String(read(once, key))).toBe(String(value));
-        // Every line of the person's that holds no value of ours is still there.
+        for (const [key, value] of answers) expect(String(read(once, key))).toBe(String(value));
+        // Every line of the administrator without a value of ours is unchanged.
         for (const comment of (before ?? '').match(/# .*/g) ?? []) expect(once).toContain(comment);
       }),
       { numRuns: 1500 },
     );
   });
 
-  test('block style is never refused', () => {
+  test('never refuses block style', () => {
     fc.assert(
       fc.property(values, values, (first, second) => {
         const text = saveInto(undefined, first);
@@ -256,7 +256,7 @@ describe('any answers, into any text', () => {
   });
 });
 
-test('worthSaving: what was asked, and of the rest what somebody set; never a secret', () => {
+test('worthSaving: answers to questions that are asked, others only if set; never a secret', () => {
   const answers = {
     apps: 'snac',
     'apps.snac.domain': 'x.org',
@@ -266,7 +266,7 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
     'mail.password': 'hush',
   };
   expect(
-    worthSaving(ALL_QUESTIONS, { answers, given: new Set(['bind']), left: new Set(['mail.user']) }),
+    worthSaving(ALL_QUESTIONS, { answers, provided: new Set(['bind']), cleared: new Set(['mail.user']) }),
   ).toEqual([
     ['apps.snac.domain', 'x.org'],
     ['mail.mode', 'none'],
@@ -275,18 +275,18 @@ test('worthSaving: what was asked, and of the rest what somebody set; never a se
   ]);
 });
 
-test('what was left out on purpose is emptied where it stood, and written nowhere else', () => {
+test('a cleared answer is emptied if its key exists, and not written otherwise', () => {
   const text = 'version: 1\nmail:\n  user: anna # me\n';
   expect(saveInto(text, [['mail.user', '']])).toBe('version: 1\nmail:\n  user: "" # me\n');
   expect(saveInto('version: 1\n', [['mail.user', '']])).toBe('version: 1\n');
   expect(saveInto(undefined, [['mail.user', '']])).not.toContain('user');
 });
 
-describe('an app that is no more', () => {
+describe('a removed app', () => {
   const TWO =
     'apps:\n  # mine\n  snac:\n    domain: a.org # one\n  pixelfed:\n    domain: b.org\n\n    size: 2gb\nname: a1\n';
 
-  test('its answers stay to be read, all else stays as it is', () => {
+  test('keeps its answers as comments, and everything else unchanged', () => {
     const text = withoutApps(TWO, ['mastodon', 'pixelfed']);
     expect(text).toBe(
       'apps:\n  # mine\n  snac:\n    domain: a.org # one\n# Removed. `fedi-setup add pixelfed` asks for these again.\n#   pixelfed:\n#     domain: b.org\n\n#     size: 2gb\nname: a1\n',
@@ -295,7 +295,7 @@ describe('an app that is no more', () => {
     expect(withoutApps(text, ['pixelfed'])).toBe(text);
   });
 
-  test('in a form that cannot be edited it is refused in words', async () => {
+  test('is refused with an explanation if the form cannot be edited', async () => {
     expect(
       await problemFrom(() =>
         withoutApps('apps: { snac: { domain: a.org }, pixelfed: { domain: b.org } }\n', ['snac']),

@@ -1,4 +1,4 @@
-/** What stands around the answers: unknown names, broken files, and which source counts. */
+/** Sources of answers: unknown names, invalid files, and precedence. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -23,7 +23,7 @@ const answersFile = (text: string): Promise<Source> => {
   return answersFileSource(path);
 };
 
-describe('fedi.yaml that is refused', () => {
+describe('invalid fedi.yaml', () => {
   test.each([
     ['an unknown key', 'version: 1\nnmae: x\n', ['line 2', 'no key nmae', 'Did you mean name?']],
     ['an unknown key below', 'mail:\n  mode: smtp\n  hots: x\n', ['line 3', 'mail.hots', 'mail.host?']],
@@ -65,24 +65,24 @@ describe('fedi.yaml that is refused', () => {
     for (const part of parts) expect(message).toContain(part);
   });
 
-  // `places` says "no scalar" for a list and for keys alike, so a list where keys belong passes as an empty branch.
+  // `places` reports "no scalar" for both a list and a mapping, so a list in place of a mapping counts as empty.
   test.each([
     ['apps', 'apps: [snac]\n'],
     ['apps', 'apps:\n  - snac\n'],
     ['mail', 'mail: [smtp]\n'],
     ['tls', 'tls: []\n'],
-  ])('a list for keys: %s in %j', async (key, text) => {
+  ])('a list instead of keys: %s in %j', async (key, text) => {
     expect((await problemFrom(() => yamlSource(text))).message).toContain(`${key} needs keys`);
   });
 
-  test('a folder in its place is not the same as none', async () => {
+  test('a directory in its place is an error, not a missing file', async () => {
     const folder = tempFolder();
     mkdirSync(join(folder, 'fedi.yaml'));
     expect((await problemFrom(() => savedSource(folder))).exit).toBe(4);
   });
 });
 
-test('a site of a newer fedi-setup is refused, whatever else it has', async () => {
+test('refuses a site of a newer fedi-setup, whatever else the file contains', async () => {
   const problem = await problemFrom(() => yamlSource('backup:\n  target: elsewhere\nversion: 2\n'));
   expect([problem.exit, problem.message]).toEqual([
     3,
@@ -90,7 +90,7 @@ test('a site of a newer fedi-setup is refused, whatever else it has', async () =
   ]);
 });
 
-describe('fedi.yaml that is taken', () => {
+describe('valid fedi.yaml', () => {
   test.each([
     ['nothing', '', {}],
     ['blank lines', '\n\n  \n', {}],
@@ -114,7 +114,7 @@ describe('fedi.yaml that is taken', () => {
     expect(texts(yamlSource(text))).toEqual(wanted);
   });
 
-  // A block whose lines are all commented out is what people leave behind; YAML reads it as null.
+  // Users comment out all lines of a block; YAML reads it as null.
   test.each(['mail:\n  # mode: smtp\nname: a1\n', 'mail: ~\nname: a1\n', 'apps:\n  snac:\nname: a1\n'])(
     'an empty block: %j',
     (text) => {
@@ -122,7 +122,7 @@ describe('fedi.yaml that is taken', () => {
     },
   );
 
-  test('no file, and no folder, is no answers', async () => {
+  test('a missing file or directory provides no answers', async () => {
     const folder = tempFolder();
     expect(await savedSource(folder)).toBeUndefined();
     expect(await savedSource(join(folder, 'none'))).toBeUndefined();
@@ -131,7 +131,7 @@ describe('fedi.yaml that is taken', () => {
   });
 });
 
-describe('names that do not exist', () => {
+describe('unknown names', () => {
   test.each([
     ['domian', ['--domian', 'Did you mean --domain?']],
     ['snac-domian', ['--snac-domian', '--snac-domain?']],
@@ -160,14 +160,14 @@ describe('names that do not exist', () => {
     expect(message).toContain(part);
   });
 
-  test('every unknown name is said, not the first', async () => {
+  test('reports every unknown name, not only the first', async () => {
     const flags = await problemFrom(() => flagSource({ domian: 'x', emial: 'y' }));
     expect(flags.message).toMatch(/--domian[\s\S]*--emial/);
     const variables = await problemFrom(() => environmentSource({ FEDI_DOMIAN: 'x', FEDI_EMIAL: 'y' }));
     expect(variables.message).toMatch(/FEDI_DOMIAN[\s\S]*FEDI_EMIAL/);
   });
 
-  test('the answers file says which line', async () => {
+  test('names the line of the answers file', async () => {
     const { exit, message } = await problemFrom(() =>
       answersFile('# ours\n\nexport FEDI_DOMAIN=x.org\nFEDI_EMIAL=y\n'),
     );
@@ -176,7 +176,7 @@ describe('names that do not exist', () => {
     expect(message).toContain('FEDI_EMAIL?');
   });
 
-  test.each(['PATH', 'COMPOSE_FILE', 'fedi_domain', 'MY_FEDI_DOMAIN'])('%s is none of ours', (name) => {
+  test.each(['PATH', 'COMPOSE_FILE', 'fedi_domain', 'MY_FEDI_DOMAIN'])('%s is ignored', (name) => {
     expect(texts(environmentSource({ [name]: 'x' }))).toEqual({});
   });
 });
@@ -187,28 +187,25 @@ describe('answers files', () => {
     ['a byte order mark', '\ufeffFEDI_NAME=a1\n', { name: 'a1' }],
     ['empty', '', {}],
     ['comments', '# FEDI_NAME=a1\nFEDI_BIND=::1 # all\n', { bind: '::1' }],
-    ['empty values count as not given', 'FEDI_NAME=\nFEDI_BIND=""\n', {}],
+    ['empty values count as not provided', 'FEDI_NAME=\nFEDI_BIND=""\n', {}],
     ['export', 'export FEDI_NAME=a1\n', { name: 'a1' }],
-    ['the last of two counts', 'FEDI_NAME=a1\nFEDI_NAME=b1\n', { name: 'b1' }],
+    ['the last of two applies', 'FEDI_NAME=a1\nFEDI_NAME=b1\n', { name: 'b1' }],
     [
-      'nothing is filled in from the shell',
+      'values are not interpolated',
       'FEDI_MAIL_USER=$HOME${HOME}$(id)\n',
       { 'mail.user': '$HOME${HOME}$(id)' },
     ],
-    ['a password over lines', 'FEDI_MAIL_PASSWORD="a\nb"\n', { 'mail.password': 'a\nb' }],
+    ['a password over several lines', 'FEDI_MAIL_PASSWORD="a\nb"\n', { 'mail.password': 'a\nb' }],
   ])('%s', async (_, text, wanted) => {
     expect(texts(await answersFile(text))).toEqual(wanted);
   });
 
-  // dotenv leaves out what it does not understand, and a forgotten answer becomes a default without a word.
-  test.each(['FEDI_NAME a1\n', 'just words\n', 'FEDI_NAME\n'])(
-    'a line that says nothing: %j',
-    async (text) => {
-      expect((await problemFrom(() => answersFile(text))).message).toContain('line 1');
-    },
-  );
+  // dotenv skips lines that it cannot parse, and the missing answer becomes its default without a message.
+  test.each(['FEDI_NAME a1\n', 'just words\n', 'FEDI_NAME\n'])('a line without effect: %j', async (text) => {
+    expect((await problemFrom(() => answersFile(text))).message).toContain('line 1');
+  });
 
-  test('one that cannot be read', async () => {
+  test('an unreadable file', async () => {
     const { exit, message } = await problemFrom(() => answersFileSource('/nonexistent/answers.env'));
     expect(exit).toBe(2);
     expect(message).toContain('/nonexistent/answers.env');
@@ -222,19 +219,19 @@ describe('secrets by flag', () => {
     ['pass\n\n', 'pass\n'],
     ['pass', 'pass'],
     [' pass ', ' pass '],
-  ])('the file %j holds %j', async (text, value) => {
+  ])('the file %j contains %j', async (text, value) => {
     const path = join(tempFolder(), 'secret');
     writeFileSync(path, text);
     expect(texts(await flagSource({ 'mail-password-file': path }))).toEqual({ 'mail.password': value });
   });
 
-  test('a file that is not there', async () => {
+  test('a missing file', async () => {
     const { exit, message } = await problemFrom(() => flagSource({ 'mail-password-file': '/nonexistent' }));
     expect([exit, message]).toEqual([2, expect.stringContaining('--mail-password-file /nonexistent')]);
   });
 });
 
-describe('which source counts', () => {
+describe('precedence of the sources', () => {
   const NAMES = ['flag', 'environment', 'file', 'saved'] as const;
   const host = (name: string): string => `${name}.example.org`;
   const sources = async (present: readonly string[], short: boolean): Promise<Source[]> => {
@@ -265,8 +262,8 @@ describe('which source counts', () => {
     );
   });
 
-  test('a default is the last resort, and is not "given"', async () => {
-    const { answers, given } = await resolve([yamlSource('bind: ::1\n')]);
+  test('a default has the lowest precedence and does not count as provided', async () => {
+    const { answers, provided } = await resolve([yamlSource('bind: ::1\n')]);
     expect(answers).toMatchObject({
       name: 'fedi',
       bind: '::1',
@@ -274,10 +271,10 @@ describe('which source counts', () => {
       'tls.mode': 'acme',
       apps: 'snac',
     });
-    expect([...given]).toEqual(['bind']);
+    expect([...provided]).toEqual(['bind']);
   });
 
-  test('within one source the full name goes before the short one', async () => {
+  test('within one source the full name overrides the short one', async () => {
     const both = environmentSource({
       FEDI_DOMAIN: 'short.example.org',
       FEDI_SNAC_DOMAIN: 'full.example.org',
@@ -285,7 +282,7 @@ describe('which source counts', () => {
     expect((await resolve([both])).answers['apps.snac.domain']).toBe('full.example.org');
   });
 
-  test('a short name by flag goes before a full one by environment', async () => {
+  test('a short flag overrides a full variable', async () => {
     const { answers } = await resolve([
       await flagSource({ domain: 'flag.example.org' }),
       environmentSource({ FEDI_SNAC_DOMAIN: 'environment.example.org' }),
@@ -293,12 +290,12 @@ describe('which source counts', () => {
     expect(answers['apps.snac.domain']).toBe('flag.example.org');
   });
 
-  test('an empty variable does not hide a weaker source', async () => {
+  test('an empty variable does not override a source of lower precedence', async () => {
     const { answers } = await resolve([environmentSource({ FEDI_NAME: '' }), yamlSource('name: saved\n')]);
     expect(answers['name']).toBe('saved');
   });
 
-  test('what follows from another answer is not kept from before that one changed', async () => {
+  test('a derived answer is dropped when its basis changes', async () => {
     const saved = yamlSource('mail:\n  mode: smtp\n  host: smtp.example.org\n  port: 465\n  security: tls\n');
     const security = async (environment: NodeJS.ProcessEnv): Promise<unknown> =>
       (await resolve([environmentSource(environment), saved])).answers['mail.security'];
@@ -308,7 +305,7 @@ describe('which source counts', () => {
     expect(await security({ FEDI_MAIL_PORT: '587', FEDI_MAIL_SECURITY: 'none' })).toBe('none');
   });
 
-  test('a bad strong answer is a problem even where a weaker one is good', async () => {
+  test('an invalid answer is a problem even if a source of lower precedence has a valid one', async () => {
     const { problems } = await resolve([
       environmentSource({ FEDI_BIND: 'nowhere' }),
       yamlSource('bind: ::1\n'),
@@ -316,13 +313,13 @@ describe('which source counts', () => {
     expect(problems).toContainEqual(expect.stringMatching(/^FEDI_BIND: Not an IP address/));
   });
 
-  test('what does not apply is neither checked nor kept', async () => {
+  test('an answer that does not apply is neither checked nor kept', async () => {
     const { answers, problems } = await resolve([yamlSource('mail:\n  mode: none\n  port: nonsense\n')]);
     expect(answers['mail.port']).toBeUndefined();
     expect(problems.some((problem) => problem.includes('port'))).toBe(false);
   });
 
-  test('defaults follow from the answers above them', async () => {
+  test('defaults are derived from the answers before them', async () => {
     const { answers } = await resolve([
       environmentSource({
         FEDI_DOMAIN: 'x.org',
@@ -340,15 +337,15 @@ describe('which source counts', () => {
     });
   });
 
-  // mail.from becomes notifications@undefined, which the wizard then offers.
-  test('a default of a missing answer never says "undefined"', async () => {
+  // mail.from becomes notifications@undefined, which the wizard then proposes.
+  test('a default derived from a missing answer never contains "undefined"', async () => {
     const { answers } = await resolve([
       environmentSource({ FEDI_MAIL_MODE: 'smtp', FEDI_DOMAIN: 'not one' }),
     ]);
     expect(Object.values(answers).join(' ')).not.toContain('undefined');
   });
 
-  test('secrets are kept apart from answers', async () => {
+  test('secrets are separate from answers', async () => {
     const { answers, secrets } = await resolve([
       environmentSource({ FEDI_MAIL_MODE: 'smtp', FEDI_MAIL_USER: 'u', FEDI_MAIL_PASSWORD: 'hush' }),
     ]);
@@ -357,7 +354,7 @@ describe('which source counts', () => {
   });
 });
 
-describe('names of several servers', () => {
+describe('domains of several apps', () => {
   const problemsOf = async (more: NodeJS.ProcessEnv): Promise<readonly string[]> =>
     (
       await resolve([
@@ -376,7 +373,7 @@ describe('names of several servers', () => {
       ])
     ).problems;
 
-  test('one below the other is fine, and so are pages of one’s own where one’s handles are', async () => {
+  test('accepts a subdomain of another app’s domain, and an app’s own web domain', async () => {
     expect(await problemsOf({})).toEqual([]);
     expect(await problemsOf({ FEDI_MASTODON_WEB_DOMAIN: 'social.example.org' })).toEqual([]);
     expect(await problemsOf({ FEDI_MASTODON_WEB_DOMAIN: 'example.org' })).toEqual([]);
@@ -386,7 +383,7 @@ describe('names of several servers', () => {
     ['the same', { FEDI_PIXELFED_DOMAIN: 'example.org' }, 'example.org'],
     ['the same in capitals', { FEDI_PIXELFED_DOMAIN: 'Example.ORG' }, 'example.org'],
     ['pages where another’s handles are', { FEDI_MASTODON_WEB_DOMAIN: 'pix.example.org' }, 'pix.example.org'],
-  ])('%s is refused with its reason', async (_, more, name) => {
+  ])('refuses %s, with the reason', async (_, more, name) => {
     expect(await problemsOf(more)).toEqual([`Two apps have the domain ${name}. Each needs its own.`]);
   });
 });

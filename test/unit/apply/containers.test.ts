@@ -1,4 +1,4 @@
-/** When the start of the containers waits, repeats `up`, and when it ends with an error. */
+/** The start of the containers: when it waits, repeats `up`, or ends with an error. */
 import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bringUp, leftovers, stale } from '../../../wizard/apply/containers.ts';
@@ -18,7 +18,7 @@ import { tempFolder } from '../../support/temp.ts';
 
 const MINUTE = 60;
 
-/** A site with two services that run and one that does its work and ends. */
+/** A site with two running services and a one-shot job. */
 const site = {
   compose: { name: 'fedi', services: { web: {}, mail: {}, setup: { restart: 'no' } } },
 } as unknown as RenderedSite;
@@ -50,14 +50,14 @@ function world(script: Omit<Script, 'clock'>): World {
 const seconds = ({ clock }: World): number => Math.round(clock.now() / 1000);
 const ups = ({ engine }: World): number => engine.calls.filter((call) => call.endsWith(' up')).length;
 
-test('all healthy at once: one `up`, and the time of each', async () => {
+test('all healthy at once: one `up`, and the time of each service', async () => {
   const one = world({ containers: (_, n) => (n === 0 ? [] : [web, mail, setup]) });
   expect(Object.keys(await one.start())).toEqual(['web', 'mail']);
   expect(ups(one)).toBe(1);
   expect(seconds(one)).toBe(0);
 });
 
-test('leftovers are services of ours that the site no longer has, never the administrator’s', () => {
+test('leftovers are our services that the site no longer has, never the administrator’s', () => {
   const without = {
     compose: { name: 'fedi', services: { caddy: {}, snac: {} } },
   } as unknown as RenderedSite;
@@ -68,7 +68,7 @@ test('leftovers are services of ours that the site no longer has, never the admi
 });
 
 describe('unhealthy', () => {
-  const sick = like(mail, {
+  const unhealthy = like(mail, {
     health: 'unhealthy',
     healthLog: [
       { exitCode: 1, output: 'connection refused\n' },
@@ -76,16 +76,16 @@ describe('unhealthy', () => {
     ],
   });
 
-  test.each([5, 120, 590])('for %i seconds, then healthy: it waits, and says so', async (until) => {
-    const one = world({ containers: (at) => [web, at < until ? sick : mail, setup] });
+  test.each([5, 120, 590])('for %i seconds, then healthy: waits, and reports it', async (until) => {
+    const one = world({ containers: (at) => [web, at < until ? unhealthy : mail, setup] });
     await one.start();
     expect(seconds(one)).toBeGreaterThanOrEqual(until);
     expect(one.updates).toContain('mail (not healthy yet)');
   });
 
-  test('without an end: the error shows what the health check and the container printed', async () => {
+  test('forever: the error shows the output of the health check and of the container', async () => {
     const one = world({
-      containers: (_, n) => (n === 0 ? [] : [web, sick, setup]),
+      containers: (_, n) => (n === 0 ? [] : [web, unhealthy, setup]),
       logs: (id) => `log of ${id}`,
     });
     const { exit, message, log } = await problemFrom(one.start);
@@ -97,12 +97,12 @@ describe('unhealthy', () => {
     expect(seconds(one)).toBeLessThan(11 * MINUTE);
   });
 
-  test('while another container still shows progress, the deadline moves', async () => {
+  test('progress of another container moves the deadline', async () => {
     const names = ['alpha', 'beta', 'gamma', 'delta'];
     const one = world({
       containers: (at) => [
         like(web, { health: at < 25 * MINUTE ? 'starting' : 'healthy' }),
-        at < 26 * MINUTE ? sick : mail,
+        at < 26 * MINUTE ? unhealthy : mail,
         setup,
       ],
       logs: (id, at) => (id === 'web' ? `migrating ${names[Math.floor(at / (8 * MINUTE))]}` : ''),
@@ -111,39 +111,39 @@ describe('unhealthy', () => {
     expect(seconds(one)).toBeGreaterThanOrEqual(26 * MINUTE);
   });
 
-  test('lines that differ in their numbers only are no progress', async () => {
+  test('lines that differ only in numbers are no progress', async () => {
     const one = world({
-      containers: () => [web, like(sick, { health: 'starting' }), setup],
+      containers: () => [web, like(unhealthy, { health: 'starting' }), setup],
       logs: (_, at) => `12:${at} [${at}] FATAL: no such role`,
     });
     expect((await problemFrom(one.start)).message).toBe('The container mail is still not ready.');
     expect(seconds(one)).toBeLessThan(12 * MINUTE);
   });
 
-  test('new lines without an end do not make the wait endless', async () => {
+  test('endless new lines do not extend the wait forever', async () => {
     const word = (at: number): string =>
       [...String(Math.round(at))].map((digit) => 'klmnopqrst'[Number(digit)]).join('');
-    const one = world({ containers: () => [web, sick, setup], logs: (_, at) => word(at) });
+    const one = world({ containers: () => [web, unhealthy, setup], logs: (_, at) => word(at) });
     await problemFrom(one.start);
     expect(seconds(one)).toBeLessThan(65 * MINUTE);
   });
 
   test.each(['exited', 'removing', 'created'] as const)(
-    'is no trouble of a container that is %s',
+    'is ignored for a container that is %s',
     async (state) => {
-      const one = world({ containers: (at) => [web, at < 20 ? like(sick, { state }) : mail, setup] });
+      const one = world({ containers: (at) => [web, at < 20 ? like(unhealthy, { state }) : mail, setup] });
       await one.start();
     },
   );
 
-  test('and it was so before this run: restarted after half a minute, once', async () => {
+  test('since before this run: restarts it after half a minute, once', async () => {
     let at = 0;
     const one = world({
       containers: (now) => [
         web,
         one.engine.calls.some((call) => call.endsWith('restart mail'))
           ? like(mail, { startedAt: 'later' })
-          : ((at = now), sick),
+          : ((at = now), unhealthy),
         setup,
       ],
     });
@@ -159,7 +159,7 @@ describe('`up` fails', () => {
     'Error response from daemon: removal of container 0123 is already in progress',
     'Error response from daemon: Conflict. The container name "/0123456789ab_fedi-web-1" is already in use by container "45"',
     'Error response from daemon: No such container: 0123',
-  ])('%s: repeated until it is well', async (stderr) => {
+  ])('%s: repeated until it succeeds', async (stderr) => {
     const one = world({
       containers: (_, n) => (n < 3 ? [web] : [web, mail, setup]),
       up: (n) => (n < 3 ? failed(stderr) : { code: 0, stdout: '', stderr: '' }),
@@ -205,7 +205,7 @@ describe('`up` fails', () => {
     expect((await problemFrom(one.start)).message).toBe('The container own is still unhealthy.');
   });
 
-  test('without an end: repeated in growing pauses', async () => {
+  test('forever: repeated with growing pauses', async () => {
     const one = world({ containers: () => [], up: () => failed('No such container: 0123') });
     const { message, log } = await problemFrom(one.start);
     expect(message).toBe('The containers did not start: No such container: 0123');
@@ -235,7 +235,7 @@ describe('ends at once on a failure that waiting cannot fix, even while `up` wai
     expect(seconds(one)).toBeLessThan(6);
   });
 
-  test('not what an earlier run left, before `up` had its turn', async () => {
+  test('ignores containers of an earlier run until `up` has finished', async () => {
     const old = like(setup, { exitCode: 1 });
     const one = world({
       containers: (at) => [web, mail, at < 5 ? old : like(setup, { startedAt: 'later' })],
@@ -247,7 +247,7 @@ describe('ends at once on a failure that waiting cannot fix, even while `up` wai
     await one.start();
   });
 
-  test('restarts of an earlier time do not count', async () => {
+  test('restarts before this run do not count', async () => {
     const one = world({
       containers: (at) => [
         web,
@@ -263,7 +263,7 @@ describe('ends at once on a failure that waiting cannot fix, even while `up` wai
     await one.start();
   });
 
-  test('a process that exits with 0 and is restarted has not crashed', async () => {
+  test('a process that exits with 0 and is restarted did not crash', async () => {
     const one = world({
       containers: (at) => [
         web,
@@ -286,7 +286,7 @@ describe('ends at once on a failure that waiting cannot fix, even while `up` wai
   });
 });
 
-test('runs `up` again for a container that was stopped or removed after it', async () => {
+test('runs `up` again for a container that was stopped or removed meanwhile', async () => {
   for (const gone of [[], [like(mail, { state: 'exited' as const, exitCode: 137 })]]) {
     const one = world({ containers: (_, n) => [web, setup, ...(n < 2 ? gone : [mail])] });
     await one.start();
@@ -294,7 +294,7 @@ test('runs `up` again for a container that was stopped or removed after it', asy
   }
 });
 
-test('a container that a killed `up` left half replaced is removed first', async () => {
+test('removes a container first that a killed `up` left half replaced', async () => {
   const half = fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' });
   const one = world({ containers: () => [half, web, mail, setup] });
   await one.start();
@@ -311,7 +311,7 @@ describe('stale', () => {
     ['one that is missing', current.slice(1), ['web']],
     ['one that is unhealthy', [...current.slice(1), like(web, { labels, health: 'unhealthy' })], ['web']],
     [
-      'one with a half replaced one beside it',
+      'one with a half replaced duplicate',
       [...current, fakeContainer('web', { id: 'half', name: '0123456789ab_fedi-web-1', state: 'created' })],
       ['web'],
     ],
@@ -325,7 +325,7 @@ describe('stale', () => {
   });
 });
 
-test('the wait runs no health checks: Docker runs them often enough while a container starts', async () => {
+test('runs no health checks while it waits: Docker runs them often enough', async () => {
   const one = world({
     containers: (at) => [like(web, { health: at < 9 ? 'starting' : 'healthy' }), mail, setup],
   });

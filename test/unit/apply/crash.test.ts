@@ -1,4 +1,4 @@
-/** Killed at, or failing in, every single file operation: what is left is the old set or the new one, never between. */
+/** Killed at, or failing in, every single file operation: the result is the old or the new set, never a mixture. */
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +25,7 @@ beforeAll(() => {
   );
 });
 
-/** The program with a fault at its n-th file operation; 0 is never. */
+/** Runs the program with a fault at its n-th file operation; 0: none. */
 async function run(folder: string, what: string, fault: string, at: number): Promise<Run> {
   const ended = await endOf(
     startProgram(script, [folder, what], {
@@ -52,14 +52,14 @@ async function before(): Promise<string> {
   return folder;
 }
 
-/** What nobody should have left behind. */
+/** Temporary files, which must not be left. */
 const litterOf = (folder: string): string[] =>
   Object.entries(readTree(folder)).flatMap(([path, text]) => [
     ...(path.includes('.fedi-new') || path.endsWith('commit.json') ? [path] : []),
     ...(path.startsWith('.fedi/') && text.includes(HUSH) ? [`secret in ${path}`] : []),
   ]);
 
-/** Which set is there, entirely, with a manifest that says the same; else what is wrong. */
+/** Name of the complete set, if its manifest matches; otherwise a description of the fault. */
 async function verdict(folder: string): Promise<string> {
   for (const [name, set] of [
     ['old', OLD],
@@ -76,7 +76,7 @@ async function verdict(folder: string): Promise<string> {
 
 interface Outcome extends Run {
   readonly at: number;
-  /** As the run left it, and after the next one has recovered it. */
+  /** The state after the run, and after the recovery by the next one. */
   readonly left: string;
   readonly recovered: string;
   readonly litter: readonly string[];
@@ -107,7 +107,7 @@ async function everyOperation(start: string, what: string, fault: string): Promi
   return outcomes;
 }
 
-/** The outcomes that are not as they should be, in words; empty is good. */
+/** Unexpected outcomes, as text; empty: none. */
 const except = (outcomes: readonly Outcome[], good: (outcome: Outcome) => boolean): string[] =>
   outcomes
     .filter((one) => !good(one))
@@ -124,7 +124,7 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
     outcomes = await everyOperation(await before(), 'commit', fault);
   }, 240_000);
 
-  test('hits what it should', () => {
+  test('covers every operation', () => {
     expect(outcomes.length).toBeGreaterThan(fault === 'TORN' ? 10 : 40);
     const ended = ({ signal, code }: Outcome): boolean =>
       ['KILL', 'TORN'].includes(fault) ? signal === 'SIGKILL' : code !== null;
@@ -132,26 +132,26 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
     expect(outcomes.map(({ recovered }) => recovered)).toEqual(expect.arrayContaining(['old', 'new']));
   });
 
-  // EIO: commit.json is in place, the sync of .fedi fails, and the catch removes the new texts of a commit that is decided.
+  // EIO: commit.json is in place, the sync of .fedi fails, and the catch removes the new texts of a committed set.
   const wholeTest = ['EIO', 'ENOSPC'].includes(fault) ? test : test;
   wholeTest('old or new, after the next run', () => {
     expect(except(outcomes, whole)).toEqual([]);
   });
 
-  test('no secret ever lies in .fedi', () => {
+  test('writes no secret to .fedi', () => {
     expect(except(outcomes, ({ litter }) => !litter.some((path) => path.startsWith('secret in ')))).toEqual(
       [],
     );
   });
 
-  // discardNew does not look into .fedi/generations, where writeWhole was at work.
-  test('nothing is left over', () => {
+  // discardNew skips .fedi/generations, where writeWhole writes.
+  test('leaves no temporary file', () => {
     expect(except(outcomes, ({ litter }) => litter.length === 0)).toEqual([]);
   });
 
   if (!['KILL', 'TORN'].includes(fault)) {
-    // Errors of finish() are no Problem: they end as "an internal error".
-    test('words, never a crash', () => {
+    // Errors of finish() are no Problem: they are reported as "an internal error".
+    test('an explanation, never a crash', () => {
       expect(
         except(
           outcomes,
@@ -160,7 +160,7 @@ describe.each(['KILL', 'TORN', 'EIO', 'ENOSPC'])('%s at every operation of a com
       ).toEqual([]);
     });
 
-    test('an error before the commit is decided leaves the old set as it was, and says why', () => {
+    test('an error before the commit leaves the old set unchanged, and reports the cause', () => {
       const early = outcomes.filter(({ recovered }) => recovered === 'old');
       expect(early.length).toBeGreaterThan(20);
       expect(

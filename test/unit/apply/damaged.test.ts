@@ -1,4 +1,4 @@
-/** Files of ours that somebody damaged: each is named, and nothing is done. */
+/** Damaged files of the tool: each is named, and nothing is changed. */
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { startsOf } from '../../../wizard/apply/prepare.ts';
@@ -43,14 +43,14 @@ test.each([
   expect(problem.next).toBeDefined();
 });
 
-test('a generation that was not written to its end is none', async () => {
+test('ignores an incomplete generation', async () => {
   const folder = tempFolder();
   writeTree(folder, { ...GENERATION, '.fedi/generations/0000/fedi.yaml': 'version: 1\n' });
   expect((await readGenerations(folder)).map(({ number }) => number)).toEqual([1]);
 });
 
 test.each(['null', '[]', '5', '{"at":1,"answers":null}', '{'])(
-  'what is only ever shown counts as missing: %s',
+  'treats a damaged informational file as missing: %s',
   async (text) => {
     const folder = tempFolder();
     writeTree(folder, { '.fedi/starts.json': text, '.fedi/conversation.json': text, 'compose.yaml': text });

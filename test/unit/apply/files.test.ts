@@ -1,4 +1,4 @@
-/** The set of files: what changes, what somebody edited, what stays. */
+/** The set of files: changes, edits by the user, and files that stay. */
 import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -35,13 +35,13 @@ const open = async (folder: string, set: readonly PlannedFile[]): Promise<string
   told(await compare(folder, set)).filter((line) => !line.startsWith('same '));
 
 describe('compare', () => {
-  test('nothing there: all new', async () => {
+  test('an empty directory: all files are new', async () => {
     expect(await open(tempFolder(), OLD)).toEqual(OLD.map(({ path }) => `create ${path}`));
   });
-  test('the same set: nothing', async () => {
+  test('the same set: no change', async () => {
     expect(await open(await site(), OLD)).toEqual([]);
   });
-  test('another set: created, updated, removed; no edits', async () => {
+  test('another set: files created, updated and removed; no edits', async () => {
     expect(await open(await site(), FRESH)).toEqual([
       'update fedi.yaml',
       'update compose.yaml',
@@ -61,22 +61,22 @@ describe('compare', () => {
       ['update compose.yaml!', 'remove env/a.env', 'remove caddy/sites/gone.caddy'],
     ],
     [
-      'one that goes',
+      'one that is removed',
       'caddy/sites/gone.caddy',
       'mine\n',
       OLD.slice(0, 3),
       ['remove caddy/sites/gone.caddy!'],
     ],
-    ['the answers, which are the person’s', 'fedi.yaml', 'mine\n', OLD, ['update fedi.yaml']],
+    ['the answers, which the user owns', 'fedi.yaml', 'mine\n', OLD, ['update fedi.yaml']],
     [
-      'one that was edited to what it becomes',
+      'one that was edited to its new version',
       'compose.yaml',
       'new, and longer\n',
       FRESH.slice(1, 2),
       ['remove env/a.env', 'remove caddy/sites/gone.caddy'],
     ],
     [
-      'a file of theirs where ours will be',
+      'a user’s file at the path of ours',
       'trust/root.crt',
       'mine\n',
       [...OLD, file('trust/root.crt', 'new\n')],
@@ -100,7 +100,7 @@ describe('compare', () => {
     mkdirSync(join(folder, 'compose.yaml'));
     expect((await problemFrom(() => compare(folder, OLD))).exit).toBe(4);
   });
-  // Like secrets.json, it can be damaged; unlike there, it ends as "an internal error".
+  // Like secrets.json, it can be damaged; unlike secrets.json, it is reported as "an internal error".
   test('reports a damaged manifest', async () => {
     const folder = await site();
     writeTree(folder, { '.fedi/manifest.json': '{' });
@@ -109,7 +109,7 @@ describe('compare', () => {
 });
 
 describe('commit', () => {
-  test('a set replaces the one before; generations count', async () => {
+  test('a set replaces the previous one; generations are numbered', async () => {
     const folder = await site();
     expect(await write(folder, FRESH)).toBe(2);
     expect(await open(folder, FRESH)).toEqual([]);
@@ -119,7 +119,7 @@ describe('commit', () => {
     expect((await readManifest(folder)).generation).toBe(2);
   });
 
-  test('what is not ours is never touched', async () => {
+  test('never changes other files', async () => {
     const folder = await site();
     const theirs = {
       'compose.override.yaml': 'x',
@@ -133,13 +133,13 @@ describe('commit', () => {
     expect(readTree(folder)).toMatchObject(theirs);
   });
 
-  test('kept edits stay, and stay quiet until ours changes', async () => {
+  test('keeps accepted edits, and reports them again only when our version changes', async () => {
     const folder = await site();
     writeTree(folder, { 'compose.yaml': 'mine\n' });
     await write(folder, OLD, ['compose.yaml']);
     expect(readTree(folder)['compose.yaml']).toBe('mine\n');
     expect(await open(folder, OLD)).toEqual([]);
-    // A later commit that is about something else keeps it as quiet.
+    // A later commit of other changes does not report it either.
     const other = [...OLD.slice(0, 3), file('caddy/sites/gone.caddy', 'other\n')];
     await write(folder, other);
     expect(readTree(folder)['compose.yaml']).toBe('mine\n');
@@ -149,14 +149,14 @@ describe('commit', () => {
     expect(await open(folder, other)).toEqual(['update compose.yaml!']);
   });
 
-  test('replaced edits are ours again', async () => {
+  test('a replaced edit no longer counts as an edit', async () => {
     const folder = await site();
     writeTree(folder, { 'compose.yaml': 'mine\n' });
     await write(folder, OLD);
     expect(readTree(folder)['compose.yaml']).toBe('old\n');
   });
 
-  test('an edited file that goes may be kept, and is theirs then', async () => {
+  test('an edited file that is removed can be kept; it is the user’s from then on', async () => {
     const folder = await site();
     writeTree(folder, { 'caddy/sites/gone.caddy': 'mine\n' });
     await write(folder, FRESH, ['caddy/sites/gone.caddy']);
@@ -164,7 +164,7 @@ describe('commit', () => {
     expect(await open(folder, FRESH)).toEqual([]);
   });
 
-  test('generations hold everything but secrets', async () => {
+  test('generations contain everything except secrets', async () => {
     const folder = await site();
     await write(folder, FRESH);
     const own = Object.entries(readTree(join(folder, '.fedi')));
@@ -181,7 +181,7 @@ describe('commit', () => {
     expect(own.filter(([, text]) => text.includes(HUSH))).toEqual([]);
   });
 
-  test('a text of any length and alphabet arrives whole', async () => {
+  test('writes texts of any length and alphabet completely', async () => {
     const set = [file('empty', ''), file('long', 'ä😀\r\n\0'.repeat(100_000))];
     const folder = await site(set);
     expect(readTree(folder)).toMatchObject(Object.fromEntries(set.map(({ path, text }) => [path, text])));
@@ -189,7 +189,7 @@ describe('commit', () => {
 });
 
 describe.each([0o000, 0o022, 0o077])('under umask %o', (mask) => {
-  test('files have the mode they should have, secrets from the first moment', async () => {
+  test('files have their mode, secret ones from their creation on', async () => {
     process.umask(mask);
     const folder = await site(FRESH);
     for (const { path, mode } of FRESH)
@@ -200,7 +200,7 @@ describe.each([0o000, 0o022, 0o077])('under umask %o', (mask) => {
   });
 
   // mkdir's mode goes through the umask: under 077 a container's user cannot enter trust/, which it has mounted.
-  (mask === 0o077 ? test : test)('folders that containers read can be entered', async () => {
+  (mask === 0o077 ? test : test)('directories that containers read can be entered', async () => {
     process.umask(mask);
     const folder = await site(FRESH);
     for (const path of ['caddy', 'caddy/tls', 'trust'])
@@ -209,7 +209,7 @@ describe.each([0o000, 0o022, 0o077])('under umask %o', (mask) => {
 });
 
 // Texts are compared, modes are not.
-test('an env file that became readable for all is a change', async () => {
+test('an env file that everybody can read is a change', async () => {
   const folder = await site();
   chmodSync(join(folder, 'env/a.env'), 0o644);
   expect(await open(folder, OLD)).toEqual(['update env/a.env']);
@@ -223,7 +223,7 @@ describe('recover', () => {
     expect(await recover(folder)).toBe(false);
     expect(readTree(folder)).toEqual(before);
   });
-  test('removes what a killed run left; keeps the user’s files', async () => {
+  test('removes the temporary files of a killed run; keeps the user’s files', async () => {
     const folder = await site();
     const before = readTree(folder);
     writeTree(folder, {
@@ -238,7 +238,7 @@ describe('recover', () => {
     await recover(folder);
     expect(readTree(folder)).toEqual({ ...before, ...theirs });
   });
-  // The list is written by rename, so only a broken disk damages it; still "an internal error" is no way out.
+  // The list is written by rename, so only a broken disk damages it; "an internal error" does not help the user.
   test('reports a damaged commit.json', async () => {
     const folder = await site();
     writeFileSync(join(folder, '.fedi/commit.json'), '{');
@@ -246,8 +246,8 @@ describe('recover', () => {
   });
 });
 
-describe('links that the user made', () => {
-  test('are kept, and their targets are written, for files and directories', async () => {
+describe('the user’s symbolic links', () => {
+  test('are kept, and their targets are written, for files and for directories', async () => {
     const folder = await site();
     const vault = tempFolder();
     for (const path of ['compose.yaml', 'env']) {
@@ -261,7 +261,7 @@ describe('links that the user made', () => {
     expect(readTree(vault)).toEqual({ 'compose.yaml': 'new, and longer\n', 'env/a.env': `A=${HUSH}-new\n` });
   });
 
-  test('what a killed run left beside their targets is cleared', async () => {
+  test('temporary files next to their targets are removed', async () => {
     const folder = await site();
     const vault = tempFolder();
     renameSync(join(folder, 'compose.yaml'), join(vault, 'c.yaml'));
@@ -276,7 +276,7 @@ describe('links that the user made', () => {
   });
 });
 
-test('what holds secrets is closed to others again', async () => {
+test('closes files with secrets to other users again', async () => {
   const folder = await site();
   writeTree(folder, { 'secrets.json': '{}' });
   for (const [path, mode] of [

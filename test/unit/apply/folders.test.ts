@@ -1,4 +1,4 @@
-/** Directories of the person's own for data: what a link leads to counts, and who could change where. */
+/** Data directories: the target of a link is checked, and who could redirect it. */
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, test } from 'vitest';
@@ -44,7 +44,7 @@ test.each([
   expect([problem.exit, problem.message]).toEqual([3, expect.stringContaining('It points to /')]);
 });
 
-test('a parent in which others may put another directory', async () => {
+test('a parent directory that others can write to', async () => {
   mkdirSync(join(disk, 'open'));
   chmodSync(join(disk, 'open'), 0o777);
   expect((await problemFrom(() => check(join(disk, 'open/data')))).message).toContain(
@@ -57,14 +57,14 @@ test('a parent in which others may put another directory', async () => {
 });
 
 test.each([
-  ['one that is not there yet', 'a/b/data'],
-  ['one that is there, with any owner', 'there'],
+  ['one that does not exist yet', 'a/b/data'],
+  ['an existing one with any owner', 'there'],
   ['a link to one of those', 'link'],
-])('%s is fine', async (_, name) => {
+])('accepts %s', async (_, name) => {
   mkdirSync(join(disk, 'there'));
   chmodSync(join(disk, 'there'), 0o777);
   symlinkSync(join(disk, 'there'), join(disk, 'link'));
   await check(join(disk, name));
 });
 
-test('data that exist are not asked again', async () => check('/usr/local/target', true));
+test('existing data are not checked again', async () => check('/usr/local/target', true));

@@ -1,4 +1,4 @@
-/** What the lock says of the images that are on the host. */
+/** Lock entries of images on the host. */
 import { describe, expect, test } from 'vitest';
 import { lockOf } from '../../../wizard/apply/images.ts';
 import type { Engine, Image, Published } from '../../../wizard/docker/engine.ts';
@@ -22,7 +22,7 @@ const engine = {
   image: async (reference: string) => (reference === 'gone:1' ? undefined : { id: 'sha256:0', digests: [] }),
 } as unknown as Engine;
 
-test('images that are what they were', async () => {
+test('unchanged images', async () => {
   expect(await lockOf(engine, WANTED, locked())).toMatchObject({ missing: ['gone'] });
 });
 
@@ -33,15 +33,15 @@ test.each([
     'caddy:1, app:1 now name other images than those this site runs.',
     'the entries caddy, web from',
   ],
-])('all that are others now are named at once: %j', async (ids, message, next) => {
+])('names all changed images at once: %j', async (ids, message, next) => {
   const problem = await problemFrom(() => lockOf(engine, WANTED, locked(...ids)));
   expect([problem.exit, problem.message, problem.next]).toEqual([3, message, expect.stringContaining(next)]);
 });
 
-describe('what is locked', () => {
+describe('lock entries', () => {
   const TAG = 'ghcr.io/a/b:1';
   const NAMED = (digest: string): string[] => [`ghcr.io/a/b@${digest}`];
-  /** In the classic store the id is that of the image's configuration; in containerd's it is the digest. */
+  /** In the classic store the id is the hash of the image's configuration; in containerd's it is the digest. */
   const classic: Image = { id: 'sha256:c', digests: NAMED('sha256:d') };
   const containerd: Image = { id: 'sha256:d', digests: NAMED('sha256:d') };
   const unreached = (): never => {

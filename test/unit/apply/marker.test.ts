@@ -1,4 +1,4 @@
-/** Ownership markers in a volume, while an interrupted run's container ends: what is not known is never taken for "no data". */
+/** Ownership markers in a volume while the container of an interrupted run ends: an unknown state never counts as "no data". */
 import { expect, test } from 'vitest';
 import { checkMarkers } from '../../../wizard/apply/marker.ts';
 import type { Engine, Output } from '../../../wizard/docker/engine.ts';
@@ -11,7 +11,7 @@ const CONFIG = contextOf().config;
 const KILLED = failed('', 137);
 const GONE = new Error('container is not running');
 
-/** @param inside what a command in the running container ends with; @param apart the same in a new one */
+/** @param inside result of a command in the running container; @param apart the same in a new one */
 async function check(
   inside: (argv: readonly string[]) => Output | Error,
   apart: (argv: readonly string[]) => Output,
@@ -36,12 +36,12 @@ const data = ([program]: readonly string[]): Output => (program === 'test' ? OK 
 test.each([
   ['is killed', () => KILLED],
   ['is gone', () => GONE],
-])('a container that %s during the call: a new one is asked', async (_, inside) => {
+])('a container that %s during the call: uses a new container', async (_, inside) => {
   expect(await check(inside, () => no)).toBe(1);
   await expect(check(inside, data)).rejects.toMatchObject({ exit: 3 });
 });
 
-test('an answer of the running container counts', async () => {
+test('uses the output of the running container', async () => {
   const never = (): Output => {
     throw new Error('a new container was started');
   };
@@ -49,7 +49,7 @@ test('an answer of the running container counts', async () => {
   await expect(check(data, never)).rejects.toMatchObject({ exit: 3 });
 });
 
-test('without an answer from either nothing is known, and it says so', async () => {
+test('reports that neither container returned a result', async () => {
   await expect(
     check(
       () => KILLED,

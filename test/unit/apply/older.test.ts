@@ -1,4 +1,4 @@
-/** Data that newer software has changed: an older image over them is refused. */
+/** Refuses an older image for data that a newer version has changed. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { refuseOlder } from '../../../wizard/apply/older.ts';
 import { configOf } from '../../../wizard/config/config.ts';
@@ -17,7 +17,7 @@ const IMAGES = {
 };
 let folder = '';
 
-/** A generation that ran these images. */
+/** A generation with these images. */
 function ran(number: number, images: Readonly<Record<string, string>>): void {
   const lock = Object.entries(images).map(
     ([name, tag]) => `${name}: { tag: "${tag}", digest: "sha256:1" }\n`,
@@ -30,7 +30,7 @@ function ran(number: number, images: Readonly<Record<string, string>>): void {
 }
 
 async function site(images: Readonly<Record<string, string>>, apps = 'pixelfed'): Promise<Config> {
-  const given = Object.entries({
+  const texts = Object.entries({
     apps,
     ...Object.fromEntries(
       apps.split(',').flatMap((id) => [
@@ -41,7 +41,7 @@ async function site(images: Readonly<Record<string, string>>, apps = 'pixelfed')
     ),
     ...Object.fromEntries(Object.entries(images).map(([name, tag]) => [`images.${name}`, tag])),
   });
-  const resolved = await resolve([new Map(given.map(([key, text]) => [key, { text, from: 'the test' }]))]);
+  const resolved = await resolve([new Map(texts.map(([key, text]) => [key, { text, from: 'the test' }]))]);
   return configOf(resolved.answers);
 }
 
@@ -73,11 +73,11 @@ describe('refused', () => {
   test('snac', async () => {
     expect(await refusal({ snac: 'fedi-setup/snac:2.80' }, 'snac')).toContain('snac:2.80 is older');
   });
-  test('what an earlier generation ran counts too, and a tag without a number hides nothing', async () => {
+  test('earlier generations count too, also behind a tag without a number', async () => {
     ran(2, { ...IMAGES, pixelfed: 'mine/pixelfed:main' });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
-  test('an app that was away in between', async () => {
+  test('an app that was removed in between', async () => {
     ran(2, { snac: IMAGES.snac, caddy: IMAGES.caddy });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
@@ -99,10 +99,11 @@ describe('fine', () => {
     ['a newer one', { pixelfed: 'ghcr.io/pixelfed/pixelfed:v0.15.0' }],
     ['a mirror of the same', { mariadb: 'mirror.example.org/mariadb:11.8.1' }],
     ['a tag without a number', { pixelfed: 'mine/pixelfed:main' }],
-    ['an older Caddy, which keeps nothing an older one could not read', { caddy: 'mine/caddy:2.10.0' }],
+    ['an older Caddy, whose data older versions can read', { caddy: 'mine/caddy:2.10.0' }],
   ])('%s', async (_, images) => isFine(images as Record<string, string>));
-  test('no data are left', async () => isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));
-  test('a site that never was', async () => {
+  test('no data exist any more', async () =>
+    isFine({ pixelfed: 'mine/pixelfed:v0.12.10' }, 'pixelfed', 'gone'));
+  test('no site yet', async () => {
     folder = tempFolder();
     await isFine({ pixelfed: 'mine/pixelfed:v0.12.10' });
   });

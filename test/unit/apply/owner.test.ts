@@ -1,8 +1,8 @@
-/** Whose a site directory is, and which data directories a stranger could redirect. */
+/** The owner of a site directory, and data directories that another user could redirect. */
 import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { deepest, refuseStrangers, strangersOn } from '../../../wizard/apply/owner.ts';
+import { deepest, refuseOtherWriters, otherWritersOf } from '../../../wizard/apply/owner.ts';
 import type { Caller } from '../../../wizard/apply/owner.ts';
 import { problemFrom } from '../../support/problem.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
@@ -32,9 +32,9 @@ const caller = (more: Partial<Caller> = {}): Caller => ({
   group: 'root:x:0:\n',
   ...more,
 });
-const stranger = caller({ uids: new Set([5001]) });
-const saysOf = async (who = caller()): Promise<string> =>
-  (await problemFrom(() => refuseStrangers(folder, who))).message;
+const otherUser = caller({ uids: new Set([5001]) });
+const refusalOf = async (who = caller()): Promise<string> =>
+  (await problemFrom(() => refuseOtherWriters(folder, who))).message;
 
 beforeEach(() => {
   folder = join(tempFolder(), 'site');
@@ -45,65 +45,70 @@ beforeEach(() => {
 
 describe('refused', () => {
   test('refuses files of another user, except root', async () => {
-    expect(await saysOf(stranger)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
-    const problem = await problemFrom(() => refuseStrangers(folder, stranger));
+    expect(await refusalOf(otherUser)).toContain(ME === 0 ? 'belongs to root' : 'belongs to me');
+    const problem = await problemFrom(() => refuseOtherWriters(folder, otherUser));
     expect([problem.exit, problem.next]).toEqual([3, expect.stringContaining('chown')]);
   });
 
-  test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])('everybody may write %s', async (path) => {
-    chmodSync(join(folder, path), 0o777);
-    expect(await saysOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
-  });
+  test.each(['.', 'env', 'caddy/custom', '.fedi', ...FILES])(
+    'refuses %s that everybody can write to',
+    async (path) => {
+      chmodSync(join(folder, path), 0o777);
+      expect(await refusalOf()).toBe(`Every user of this host can change ${join(folder, path)}.`);
+    },
+  );
 
-  test('a parent that everybody may write', async () => {
+  test('refuses a parent directory that everybody can write to', async () => {
     chmodSync(join(folder, '..'), 0o777);
-    expect(await saysOf()).toContain('Every user of this host can change');
+    expect(await refusalOf()).toContain('Every user of this host can change');
   });
 
-  test('a site directory with the sticky bit: others may put an override there', async () => {
+  test('refuses a site directory with the sticky bit: others could create an override there', async () => {
     chmodSync(folder, 0o1777);
-    expect(await saysOf()).toContain('Every user of this host can change');
+    expect(await refusalOf()).toContain('Every user of this host can change');
   });
 
-  test('a link into what others may write', async () => {
+  test('refuses a link to a place that others can write to', async () => {
     const theirs = tempFolder();
     writeTree(theirs, { 'open/o.yaml': 'services: {}\n' });
     chmodSync(join(theirs, 'open'), 0o777);
     symlinkSync(join(theirs, 'open/o.yaml'), join(folder, 'compose.override.yaml'));
-    expect(await saysOf()).toContain(`Every user of this host can change ${join(theirs, 'open')}`);
+    expect(await refusalOf()).toContain(`Every user of this host can change ${join(theirs, 'open')}`);
   });
 });
 
 describe('fine', () => {
-  test('what is the caller’s, below a sticky /tmp', async () => refuseStrangers(folder, caller()));
-  test('a directory that is not there yet', async () => refuseStrangers(join(folder, 'not/yet'), caller()));
-  test('files that the site does not read', async () => {
+  test('accepts the caller’s own directory below a sticky /tmp', async () =>
+    refuseOtherWriters(folder, caller()));
+  test('accepts a directory that does not exist yet', async () =>
+    refuseOtherWriters(join(folder, 'not/yet'), caller()));
+  test('accepts files that the site does not read', async () => {
     writeTree(folder, { 'notes/mine.txt': 'x' });
     chmodSync(join(folder, 'notes'), 0o777);
-    await refuseStrangers(folder, caller());
+    await refuseOtherWriters(folder, caller());
   });
 });
 
-describe.runIf(ME === 0)('a group that may write', () => {
+describe.runIf(ME === 0)('a group with write access', () => {
   const GROUPS: [string, Partial<Caller>, boolean][] = [
-    ['only root is in it', { group: `team:x:${TEAM}:root\n` }, true],
-    ['nobody is in it', { group: `staff:x:${TEAM}:\n` }, true],
-    ['it is Docker’s', { group: `docker:x:${TEAM}:berta\n` }, true],
-    ['somebody else is in it', { group: `team:x:${TEAM}:root,berta\n` }, false],
-    ['somebody unknown is in it', { group: `team:x:${TEAM}:carol\n` }, false],
+    ['only root is a member', { group: `team:x:${TEAM}:root\n` }, true],
+    ['it has no members', { group: `staff:x:${TEAM}:\n` }, true],
+    ['it is the group docker', { group: `docker:x:${TEAM}:berta\n` }, true],
+    ['another user is a member', { group: `team:x:${TEAM}:root,berta\n` }, false],
+    ['an unknown user is a member', { group: `team:x:${TEAM}:carol\n` }, false],
     [
-      'it is somebody else’s first group',
+      'it is another user’s primary group',
       { group: `users:x:${TEAM}:\n`, passwd: `root:x:0:0::\nberta:x:5001:${TEAM}::\n` },
       false,
     ],
-    ['no file knows it', { group: '' }, false],
-    ['no file knows it, and it is the caller’s own', { group: '', gid: TEAM }, true],
+    ['it is in no group file', { group: '' }, false],
+    ['it is in no group file, and it is the caller’s primary group', { group: '', gid: TEAM }, true],
   ];
   test.each(GROUPS)('%s', async (_, more, fine) => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 0, TEAM);
     chmodSync(folder, 0o2775);
-    const run = refuseStrangers(folder, caller(more));
+    const run = refuseOtherWriters(folder, caller(more));
     if (fine) await run;
     else await expect(run).rejects.toThrow(/^The group \S+ can change /);
   });
@@ -111,22 +116,22 @@ describe.runIf(ME === 0)('a group that may write', () => {
   test('counts the user who called sudo as the caller, and no other user', async () => {
     const { chownSync } = await import('node:fs');
     chownSync(folder, 5001, 5001);
-    expect(await saysOf()).toBe(`${folder} belongs to berta.`);
-    await refuseStrangers(folder, caller({ uids: new Set([0, 5001]) }));
+    expect(await refusalOf()).toBe(`${folder} belongs to berta.`);
+    await refuseOtherWriters(folder, caller({ uids: new Set([0, 5001]) }));
   });
 });
 
-test('the way to a directory, its links resolved', async () => {
+test('checks all directories of a path, with links resolved', async () => {
   const real = tempFolder();
   mkdirSync(join(real, 'open'));
   chmodSync(join(real, 'open'), 0o777);
   symlinkSync(join(real, 'open'), join(folder, 'link'));
   expect(await deepest(join(folder, 'link/a/b'))).toEqual({ there: join(real, 'open'), rest: '/a/b' });
-  expect(await strangersOn(join(folder, 'link/a/b'), caller())).toEqual([
+  expect(await otherWritersOf(join(folder, 'link/a/b'), caller())).toEqual([
     expect.stringContaining(join(real, 'open')),
   ]);
-  // The directory itself may be anybody's: it is given away.
-  expect(await strangersOn(join(folder, 'link'), caller(), true)).toEqual([]);
+  // The directory itself may have any owner: its owner will be changed.
+  expect(await otherWritersOf(join(folder, 'link'), caller(), true)).toEqual([]);
 });
 
 test.runIf(ME === 0)('refuses another user’s link, whatever its target', async () => {
@@ -134,19 +139,19 @@ test.runIf(ME === 0)('refuses another user’s link, whatever its target', async
   const [mine, theirs] = [tempFolder(), tempFolder()];
   chownSync(theirs, 5001, 5001);
   symlinkSync(mine, join(theirs, 'link'));
-  expect(await strangersOn(join(theirs, 'link/data'), caller(), true)).toEqual([
+  expect(await otherWritersOf(join(theirs, 'link/data'), caller(), true)).toEqual([
     `${theirs} belongs to berta.`,
   ]);
-  // As in /tmp, where anybody may put one.
+  // As in /tmp, where every user can create one.
   symlinkSync(mine, join(mine, 'link'));
   lchownSync(join(mine, 'link'), 5001, 5001);
-  expect(await strangersOn(join(mine, 'link'), caller())).toEqual([
+  expect(await otherWritersOf(join(mine, 'link'), caller())).toEqual([
     `${join(mine, 'link')} belongs to berta.`,
   ]);
 });
 
-test('links in a circle end', async () => {
+test('circular links end', async () => {
   symlinkSync('b', join(folder, 'a'));
   symlinkSync('a', join(folder, 'b'));
-  expect(await strangersOn(join(folder, 'a/x'), caller())).toEqual([]);
+  expect(await otherWritersOf(join(folder, 'a/x'), caller())).toEqual([]);
 });

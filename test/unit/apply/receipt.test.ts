@@ -1,4 +1,4 @@
-/** Receipts on the disk: the last one is the one made last, even after a wrong clock, and a damaged one is ignored. */
+/** Receipts on the disk: the last one is the newest, also after a wrong clock; a damaged one is ignored. */
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -33,7 +33,7 @@ const receipt = (at: string, more: Partial<Receipt> = {}): Receipt => ({
   ...more,
 });
 
-/** Nothing runs, so nothing is proven; what counts is the receipt. */
+/** No container runs, so nothing is proven; the test reads the receipt. */
 async function prove(folder: string, at: string): Promise<Receipt> {
   const options = {
     folder,
@@ -62,7 +62,7 @@ async function prove(folder: string, at: string): Promise<Receipt> {
   return proveSite(options);
 }
 
-test('one from a clock in the future is not the last until then', async () => {
+test('a receipt dated in the future is not the last one until then', async () => {
   const site = siteWith({ '2025-01-01T00-00-00.000Z': receipt('2025-01-01T00:00:00.000Z') });
   await prove(site, '2030-01-01T00:00:00.000Z');
   await prove(site, '2026-01-01T00:00:00.000Z');
@@ -74,7 +74,7 @@ test('one from a clock in the future is not the last until then', async () => {
   expect((await lastReceipt(site))?.at).toBe('2026-01-01T00:00:00.000Z');
 });
 
-test('one in the future from before receipts were counted is older than every later one', async () => {
+test('a future receipt without a number is older than every numbered one', async () => {
   const site = siteWith({ '2030-01-01T00-00-00.000Z': receipt('2030-01-01T00:00:00.000Z') });
   expect((await prove(site, '2026-01-01T00:00:00.000Z')).number).toBe(1);
   expect((await lastReceipt(site))?.at).toBe('2026-01-01T00:00:00.000Z');
@@ -87,9 +87,9 @@ test.each<[string, unknown]>([
   ['null', 'null'],
   ['another version', { ...receipt('2026'), version: 2 }],
   ['no proofs', { ...receipt('2026'), proofs: undefined }],
-  ['a proof that is none', { ...receipt('2026'), proofs: [null] }],
-  ['a number that is none', { ...receipt('2026'), number: 'x' }],
-])('%s: does not count', async (_, content) => {
+  ['an invalid proof', { ...receipt('2026'), proofs: [null] }],
+  ['an invalid number', { ...receipt('2026'), number: 'x' }],
+])('%s: is ignored', async (_, content) => {
   const good = receipt('2025-01-01T00:00:00.000Z');
   const site = siteWith({ '2025-01-01T00-00-00.000Z': good, '2026-01-01T00-00-00.000Z': content });
   expect(await allReceipts(site)).toEqual([good]);
@@ -97,7 +97,7 @@ test.each<[string, unknown]>([
   expect(readdirSync(folderOf(site))).toHaveLength(2);
 });
 
-test('a site without receipts has none', async () => {
+test('a site without receipts', async () => {
   expect(await allReceipts(tempFolder())).toEqual([]);
   expect(await lastReceipt(tempFolder())).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-/** One run at a time, whoever died before. */
+/** One run at a time, also after killed runs. */
 import { once } from 'node:events';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { modeOf, tempFolder } from '../../support/temp.ts';
 const RUN = JSON.stringify(fileURLToPath(new URL('../../../wizard/docker/run.ts', import.meta.url)));
 const RUNLOCK = JSON.stringify(fileURLToPath(new URL('../../../wizard/apply/runlock.ts', import.meta.url)));
 
-/** Takes the lock, says so, and holds it until its standard input ends; then it gives it back, or (`die`) just ends. */
+/** Takes the lock, reports it, and holds it until its standard input ends; then releases it, or (`die`) just ends. */
 const HOLDER = `import { takeLock } from ${RUNLOCK};
 try {
   const release = await takeLock(process.argv[1]);
@@ -26,7 +26,7 @@ try {
   process.exitCode = error.exit ?? 99;
 }`;
 
-/** Tries until it has the lock, looks whether anybody else has it too, and dies with it, so that the next finds a dead one. */
+/** Tries until it has the lock, checks that no other process has it, and dies without releasing it. */
 const CONTENDER = `import { takeLock } from ${RUNLOCK};
 import { closeSync, openSync, rmSync } from 'node:fs';
 import { once } from 'node:events';
@@ -70,7 +70,7 @@ const startOf = (pid: number): string =>
 const owner = (more: object = {}): string =>
   JSON.stringify({ pid: process.ppid, boot, start: startOf(process.ppid), since: 'then', ...more });
 
-test('taken, held against everybody, given back; nothing stays', async () => {
+test('is taken, refused to others, released, and leaves no file', async () => {
   const { folder, lock } = site();
   const release = await takeLock(folder);
   expect(modeOf(lock)).toBe(0o600);
@@ -84,7 +84,7 @@ test('taken, held against everybody, given back; nothing stays', async () => {
   )();
 });
 
-test('two processes: one wins, the other ends with 6 and names the first', async () => {
+test('of two processes one gets it, the other exits with 6 and names the first', async () => {
   const { folder } = site();
   const [one, two] = [startProgram(scripts.holder, [folder]), startProgram(scripts.holder, [folder])];
   const ends = [endOf(one), endOf(two)];
@@ -98,7 +98,7 @@ test('two processes: one wins, the other ends with 6 and names the first', async
 });
 
 test.each(['SIGKILL', 'an end without giving it back'])(
-  'an owner that died by %s is taken over',
+  'takes over the lock of a holder killed by %s',
   async (how) => {
     const { folder, lock } = site();
     const dying = startProgram(scripts.holder, [folder, 'die']);
@@ -116,12 +116,12 @@ test.each(['SIGKILL', 'an end without giving it back'])(
   },
 );
 
-describe('what lies there', () => {
+describe('a lock file', () => {
   test.each([
-    ['an owner that lives', () => owner(), false],
-    ['its number, given to another process', () => owner({ start: '1' }), true],
+    ['a live holder', () => owner(), false],
+    ['its PID, reused by another process', () => owner({ start: '1' }), true],
     ['the same of an earlier boot', () => owner({ boot: 'other' }), true],
-    ['a number that nobody has', () => owner({ pid: 2 ** 22 + 1 }), true],
+    ['an unused PID', () => owner({ pid: 2 ** 22 + 1 }), true],
     ['an empty file', () => '', true],
     ['half a file', () => owner().slice(0, 20), true],
     ['words', () => 'locked', true],
@@ -149,8 +149,8 @@ describe('what lies there', () => {
   });
 });
 
-describe('programs of a run that was killed', () => {
-  /** Takes the lock, starts a program under a name like Docker's that lives on, and is killed. */
+describe('programs of a killed run', () => {
+  /** Takes the lock, starts a program with a name like Docker's that keeps running, and is killed. */
   const PARENT = `import { takeLock } from ${RUNLOCK};
 import { run } from ${RUN};
 await takeLock(process.argv[1]);
@@ -162,7 +162,7 @@ setInterval(() => undefined, 1e6);`;
     parent = bundle(PARENT);
   });
 
-  /** The number of a program that holds the lock of a run that is dead. */
+  /** PID of a program that holds the lock of a dead run. */
   async function orphanOf(folder: string, name: string, body: string): Promise<number> {
     const program = join(folder, name);
     symlinkSync(process.execPath, program);
@@ -180,8 +180,8 @@ setInterval(() => undefined, 1e6);`;
 
   test.each([
     ['one that ends at SIGTERM', '0'],
-    ['one that tidies up first', `process.on('SIGTERM', () => setTimeout(() => process.exit(), 300))`],
-  ])('%s is ended before the lock is ours', async (_, body) => {
+    ['one that cleans up first', `process.on('SIGTERM', () => setTimeout(() => process.exit(), 300))`],
+  ])('ends %s before it takes the lock', async (_, body) => {
     const { folder } = site();
     const pid = await orphanOf(folder, 'docker', body);
     expect(isThere(pid)).toBe(true);
@@ -190,7 +190,7 @@ setInterval(() => undefined, 1e6);`;
     await release();
   });
 
-  test('a program of another name that has the lock is left alone, and the lock is its', async () => {
+  test('does not end a program of another name that holds the lock, and is refused', async () => {
     const { folder } = site();
     const pid = await orphanOf(folder, 'other', '0');
     expect((await problemFrom(() => takeLock(folder))).exit).toBe(6);
@@ -198,7 +198,7 @@ setInterval(() => undefined, 1e6);`;
     process.kill(pid, 'SIGKILL');
   });
 
-  test('one of a run that lives where we do not see its number is left alone', async () => {
+  test('does not end a program of a live run in another PID namespace', async () => {
     const { folder, lock } = site();
     const holder = startProgram(scripts.holder, [folder]);
     const end = endOf(holder);
@@ -210,16 +210,16 @@ setInterval(() => undefined, 1e6);`;
   });
 });
 
-test('who may not enter the folder cannot hold the lock', async () => {
+test('a user without access to the directory cannot hold the lock', async () => {
   const { folder } = site();
-  // Until now, a name in the kernel that every user may take.
+  // It used to be a kernel name that every user could take.
   const name = `\0fedi-setup-${createHash('sha256').update(folder).digest('hex').slice(0, 32)}`;
-  const stranger = createServer().listen(name);
-  await once(stranger, 'listening');
+  const other = createServer().listen(name);
+  await once(other, 'listening');
   await (
     await takeLock(folder)
   )();
-  stranger.close();
+  other.close();
 });
 
 test('without `flock` the error names the package to install', async () => {
@@ -238,13 +238,13 @@ test('without `flock` the error names the package to install', async () => {
   }
 });
 
-test('a folder that cannot be written is said in words', async () => {
+test('reports a directory that is not writable', async () => {
   expect((await problemFrom(() => takeLock(join(tempFolder(), 'none')))).message).toContain(
     'cannot be written',
   );
 });
 
-/** Twenty at once over a dead lock: what each said and how it ended. */
+/** Twenty at once compete for a dead lock: output and exit code of each. */
 async function contend(): Promise<string[]> {
   const { folder, lock } = site();
   writeFileSync(lock, owner({ start: '1' }));
@@ -255,6 +255,6 @@ async function contend(): Promise<string[]> {
   return (await Promise.all(ends)).map(({ code, stdout, stderr }) => `${code} ${stdout}${stderr}`);
 }
 
-test('20 processes over a dead lock, and over each other’s: never two at once, and each has its turn', async () => {
+test('20 processes compete for a dead lock: never two at once, and each gets it', async () => {
   for (let round = 0; round < 2; round++) expect(new Set(await contend())).toEqual(new Set(['0 ready\n']));
 }, 120_000);

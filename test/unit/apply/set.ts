@@ -1,4 +1,4 @@
-/** Two sets of files of one site, and the program that goes from whatever is there to the second. Run by crash.test.ts. */
+/** Two sets of files of one site, and a program that writes the second over any state. Run by crash.test.ts. */
 import { commit, compare, recover } from '../../../wizard/apply/files.ts';
 import type { PlannedFile } from '../../../wizard/layout.ts';
 import { Problem } from '../../../wizard/problem.ts';
@@ -40,7 +40,7 @@ export async function write(
   return commit(folder, await compare(folder, set), new Set(keep));
 }
 
-/** `node … FOLDER commit|recover`: exit 0, or 1 with the Problem's words, or 99 for anything that is none. */
+/** `node … FOLDER commit|recover`: exit 0, or 1 with the message of a Problem, or 99 for any other error. */
 export async function program(folder: string, what: string): Promise<number> {
   try {
     await recover(folder);

@@ -1,4 +1,4 @@
-/** Addresses of servers that somebody else runs: what is taken, what is refused, and what the app gets. */
+/** URLs of external servers: accepted and refused ones, and the app's variables. */
 import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
 import { problemsOf } from '../../../wizard/apply/prepare.ts';
@@ -15,7 +15,7 @@ const row = (key: string) => dataQuestions.find((question) => question.key === `
 const database = row('database-url');
 const redis = row('redis-url');
 
-/** Variables in clear for these two addresses. */
+/** Variables in plain text for these two URLs. */
 function env(urls: { database?: string; redis?: string }): Record<string, string | number> {
   const config = {
     answers: {
@@ -37,13 +37,13 @@ function env(urls: { database?: string; redis?: string }): Record<string, string
   );
 }
 
-describe('an address of PostgreSQL', () => {
+describe('a PostgreSQL URL', () => {
   test.each([
     'postgresql://m:p@db.example.org/mastodon',
     'postgres://m:p@10.0.0.7:6432/mastodon?sslmode=verify-full',
     'postgresql://m:p%40%2F@[fd00::7]/mastodon',
     ' postgresql://m:p@db.example.org/mastodon \n',
-  ])('%j is taken', (text) => expect(database?.parse(text)).toHaveProperty('value'));
+  ])('accepts %j', (text) => expect(database?.parse(text)).toHaveProperty('value'));
 
   test.each([
     ['', /Not an address/],
@@ -67,11 +67,11 @@ describe('an address of PostgreSQL', () => {
       'postgresql://m:p@db.example.org/mastodon?sslmode=required',
       /^The only option is sslmode, one of disable,/,
     ],
-  ])('%j is refused', (text, words) =>
+  ])('refuses %j', (text, words) =>
     expect(database?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
 
-  test('becomes its parts, decoded, the mode of TLS among them', () => {
+  test('is split into decoded parts, with the TLS mode', () => {
     expect(
       env({ database: 'postgres://ma%40st:p%3A%2F%3F%23w@[fd00::7]:6432/my%20db?sslmode=require' }),
     ).toMatchObject({
@@ -90,7 +90,7 @@ describe('an address of PostgreSQL', () => {
     ['prefer', undefined],
     ['disable', 'disable'],
     ['verify-full', 'verify-full'],
-  ])('sslmode=%s is %s to streaming', (given, own) =>
+  ])('sslmode=%s is %s for streaming', (given, own) =>
     expect(streamingDataEnv({ DB_SSLMODE: given })['DB_SSLMODE']).toBe(own),
   );
 
@@ -98,25 +98,28 @@ describe('an address of PostgreSQL', () => {
     ['verify-full', '/etc/ssl/certs/ca-certificates.crt'],
     ['verify-ca', '/etc/ssl/certs/ca-certificates.crt'],
     ['require', undefined],
-  ])('with sslmode=%s Rails checks its certificate by %s, streaming by its own roots', (mode, roots) => {
-    const found = env({ database: `postgresql://m:p@db.example.org/mastodon?sslmode=${mode}` });
-    expect(found['PGSSLROOTCERT']).toBe(roots);
-    expect(streamingDataEnv(found)['PGSSLROOTCERT']).toBeUndefined();
-  });
+  ])(
+    'with sslmode=%s Rails verifies the certificate with %s, streaming with its own roots',
+    (mode, roots) => {
+      const found = env({ database: `postgresql://m:p@db.example.org/mastodon?sslmode=${mode}` });
+      expect(found['PGSSLROOTCERT']).toBe(roots);
+      expect(streamingDataEnv(found)['PGSSLROOTCERT']).toBeUndefined();
+    },
+  );
 
-  test('without port and mode: the usual port, and no line for the mode', () => {
+  test('without port and mode: the default port, and no variable for the mode', () => {
     const found = env({ database: 'postgresql://m:p@db.example.org/mastodon' });
     expect(found).toMatchObject({ DB_PORT: 5432 });
     expect(found).not.toHaveProperty('DB_SSLMODE');
   });
 });
 
-describe('an address of Redis', () => {
+describe('a Redis URL', () => {
   test.each([
     'redis://:p@r.example.org',
     'redis://default:p@r.example.org:6380/3',
     'rediss://default:p@r.example.org',
-  ])('%j is taken', (text) => expect(redis?.parse(text)).toHaveProperty('value'));
+  ])('accepts %j', (text) => expect(redis?.parse(text)).toHaveProperty('value'));
   test.each([
     ['redis://r.example.org', /password: A value is required/],
     ['redis://:p@r.example.org/cache', /no valid database number/],
@@ -125,11 +128,11 @@ describe('an address of Redis', () => {
       /Unknown option ssl_cert_reqs: this URL takes no options/,
     ],
     ['http://:p@r.example.org', /Not an address/],
-  ])('%j is refused', (text, words) =>
+  ])('refuses %j', (text, words) =>
     expect(redis?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
 
-  test('in the clear it becomes its parts', () => {
+  test('without TLS it is split into parts', () => {
     const found = env({ redis: 'redis://:p%40w@r.example.org/3' });
     expect(found).toMatchObject({
       REDIS_HOST: 'r.example.org',
@@ -141,35 +144,35 @@ describe('an address of Redis', () => {
     expect(found).not.toHaveProperty('REDIS_USER');
   });
 
-  test('with TLS it stays an address, for the driver that speaks it', () => {
+  test('with TLS it stays a URL, for a driver that supports TLS', () => {
     const url = 'rediss://default:p@r.example.org:6380/0';
     expect(env({ redis: url })).toMatchObject({ REDIS_URL: url, REDIS_DRIVER: 'ruby' });
   });
 });
 
-describe('what a Redis says of itself', () => {
+describe('information reported by a Redis', () => {
   test.each<[string, RedisInfo, RegExp | undefined, RegExp | undefined]>([
-    ['that it keeps all', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
+    ['no eviction', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
     [
-      'that it evicts any key',
+      'eviction of any key',
       { version: '8.1.0', policy: 'allkeys-lru', maxmemory: '100' },
       /allkeys-lru.*noeviction/,
       undefined,
     ],
     [
-      'that it would, and has no limit',
+      'eviction of any key, without a limit',
       { version: '8.1.0', policy: 'allkeys-lru', maxmemory: 0 },
       undefined,
       undefined,
     ],
     [
-      'that it removes what expires',
+      'eviction of expiring keys',
       { version: '8.1.0', policy: 'volatile-lru', maxmemory: 100 },
       undefined,
       /volatile-lru/,
     ],
     ['a policy and no limit', { version: '8.1.0', policy: 'allkeys-random' }, /allkeys-random/, undefined],
-    ['nothing of its memory', { version: '7.2.4' }, undefined, undefined],
+    ['nothing about its memory', { version: '7.2.4' }, undefined, undefined],
     ['an old version', { version: '6.2.1', policy: 'noeviction' }, /older than 7\.0 \(6\.2\.1\)/, undefined],
     ['nothing', {}, /unknown version/, undefined],
   ])('%s', (_, info, problem, note) => {
@@ -179,7 +182,7 @@ describe('what a Redis says of itself', () => {
   });
 });
 
-describe('a database of Pixelfed elsewhere', () => {
+describe('an external database of Pixelfed', () => {
   const address = pixelfed.dataQuestions.find(({ key }) => key === 'apps.pixelfed.database-url');
   const pixelfedEnv = (urls: { database?: string; redis?: string }): Record<string, unknown> =>
     Object.fromEntries(
@@ -200,7 +203,7 @@ describe('a database of Pixelfed elsewhere', () => {
     'mysql://p:p@db.example.org/pixelfed',
     'mariadb://p:p@[fd00::7]:3307/pixelfed?ssl-mode=VERIFY_IDENTITY',
     'postgresql://p:p@db.example.org/pixelfed?sslmode=verify-full',
-  ])('%j is taken', (text) => expect(address?.parse(text)).toHaveProperty('value'));
+  ])('accepts %j', (text) => expect(address?.parse(text)).toHaveProperty('value'));
 
   test.each([
     ['sqlite:///tmp/pixelfed', /Not an address/],
@@ -210,7 +213,7 @@ describe('a database of Pixelfed elsewhere', () => {
     ['mysql://p:p@db.example.org/pixelfed?ssl-mode=REQUIRED', /one of DISABLED, VERIFY_IDENTITY/],
     ['postgresql://p:p@db.example.org/pixelfed?ssl-mode=VERIFY_IDENTITY', /only option is sslmode/],
     ['postgresql://p:p@db.example.org/pixelfed?sslmode=required', /only option is sslmode/],
-  ])('%j is refused', (text, words) =>
+  ])('refuses %j', (text, words) =>
     expect(address?.parse(text)).toEqual({ problem: expect.stringMatching(words) }),
   );
 
@@ -219,19 +222,19 @@ describe('a database of Pixelfed elsewhere', () => {
     ['mysql://p:p@db.example.org/pixelfed?ssl-mode=VERIFY_IDENTITY', true],
     ['postgresql://p:p@db.example.org/pixelfed?sslmode=prefer', false],
     ['postgresql://p:p@db.example.org/pixelfed?sslmode=require', true],
-  ])('%s is to go by TLS: %s', (url, wanted) => {
+  ])('%s must use TLS: %s', (url, wanted) => {
     const find = (): Secret => new Secret(url);
     expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'external' }, find)).toBe(wanted);
     expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'mariadb' }, find)).toBe(false);
   });
 
-  test('a version that goes to it in the clear all the same is not proven', () => {
+  test('the proof fails for a version that connects without TLS anyway', () => {
     const config = { answers: { 'apps.pixelfed.release': 'v0.12.10' } } as unknown as Config;
     expect(expectCipher(config, 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384');
     expect(() => expectCipher(config, '')).toThrow('v0.12.10 connects unencrypted');
   });
 
-  test('MySQL in the clear: its usual port, nothing about TLS, Unicode in its own word', () => {
+  test('MySQL without TLS: its default port, no TLS variable, its own name for Unicode', () => {
     const found = pixelfedEnv({ database: 'mysql://p:p%40w@db.example.org/my%20db' });
     expect(found).toMatchObject({
       DB_CONNECTION: 'mysql',
@@ -245,7 +248,7 @@ describe('a database of Pixelfed elsewhere', () => {
       expect(found).not.toHaveProperty(name);
   });
 
-  test('PostgreSQL: its own port, word for Unicode, and TLS', () => {
+  test('PostgreSQL: its own port, name for Unicode, and TLS', () => {
     const found = pixelfedEnv({ database: 'postgres://p:p@db.example.org/pixelfed?sslmode=verify-full' });
     expect(found).toMatchObject({
       DB_CONNECTION: 'pgsql',
@@ -257,7 +260,7 @@ describe('a database of Pixelfed elsewhere', () => {
     expect(found).not.toHaveProperty('DB_COLLATION');
   });
 
-  test('Redis elsewhere: the cache, which is emptied as a whole, has the number after its own', () => {
+  test('external Redis: the cache, which is emptied as a whole, has the next database number', () => {
     expect(pixelfedEnv({ redis: 'rediss://pix:p@r.example.org/4' })).toMatchObject({
       DB_HOST: 'pixelfed_postgres',
       REDIS_SCHEME: 'tls',
@@ -270,7 +273,7 @@ describe('a database of Pixelfed elsewhere', () => {
   });
 });
 
-describe('two apps of a site on servers elsewhere', () => {
+describe('two apps of a site on external servers', () => {
   const problems = async (first: Urls, second: Urls): Promise<readonly string[]> => {
     const answers: Record<string, string> = { apps: 'mastodon,pixelfed', 'tls.mode': 'internal' };
     for (const [app, urls] of Object.entries({ mastodon: first, pixelfed: second })) {
@@ -301,7 +304,7 @@ describe('two apps of a site on servers elsewhere', () => {
       'number 3 of the Redis at r.example.org:6379',
     ],
     [
-      'the number after it, which is the cache’s',
+      'the next number, which is the cache’s',
       { redis: 'redis://:p@r.example.org/1' },
       { redis: 'redis://:p@r.example.org' },
       'number 1 of the Redis at r.example.org:6379',
@@ -312,13 +315,13 @@ describe('two apps of a site on servers elsewhere', () => {
       { database: 'postgres://p:p@db.example.org:5432/fedi?sslmode=require' },
       'the database fedi at db.example.org:5432',
     ],
-  ])('%s is refused at once', async (_, first, second, place) => {
+  ])('refuses %s at once', async (_, first, second, place) => {
     expect(await problems(first, second)).toEqual([
       `Mastodon and Pixelfed would both use ${place}. Each needs its own.`,
     ]);
   });
 
-  test('numbers and databases of their own are taken', async () => {
+  test('accepts separate database numbers and databases', async () => {
     expect(
       await problems(
         { redis: 'redis://:p@r.example.org/2', database: 'postgresql://m:p@db.example.org/mastodon' },

@@ -1,4 +1,4 @@
-/** What Mastodon's processes are told: queues, connections, secrets, variables. Facts: upstream v4.6.5. */
+/** Settings of Mastodon's processes: queues, connections, secrets, variables. Source: upstream v4.6.5. */
 import { createECDH, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
@@ -59,7 +59,7 @@ function listening({ services }: ComposeFile): Record<string, Record<string, num
   return found;
 }
 
-test('the choices are found', () => {
+test('finds the choices', () => {
   expect(SIZES).toEqual(['2gb', '4gb', '8gb', '16gb']);
   expect(LAYOUTS).toEqual(Object.keys(SIDEKIQ));
   expect(LAYOUTS.length).toBeGreaterThan(1);
@@ -69,7 +69,7 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
   const rendered = (): Promise<RenderedSite> =>
     site({ 'apps.mastodon.size': size, 'apps.mastodon.sidekiq': layout });
 
-  test('every queue has a listener, with its weight, and no other is made up', async () => {
+  test('every queue has a worker, with its weight, and no other queue is listed', async () => {
     const all = Object.values(listening((await rendered()).compose)).flatMap((queues) =>
       Object.entries(queues),
     );
@@ -77,13 +77,13 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
     for (const [queue, weight] of all) expect([queue, weight]).toEqual([queue, QUEUES[queue as 'default']]);
   });
 
-  // In two processes every periodic job would run twice, in none never.
-  test('scheduler is with exactly one process', async () => {
+  // In two processes every periodic job would run twice, without one never.
+  test('exactly one process has the scheduler queue', async () => {
     const services = Object.values(listening((await rendered()).compose));
     expect(services.filter((queues) => 'scheduler' in queues)).toHaveLength(1);
   });
 
-  test('all that Sidekiq runs sees the same variables, files and networks', async () => {
+  test('all Sidekiq processes have the same variables, files and networks', async () => {
     const { compose } = await rendered();
     const same = Object.keys(listening(compose)).map((name) => {
       const { env_file, volumes, networks, image, healthcheck } = compose.services[name] as Service;
@@ -106,9 +106,9 @@ describe.each(EVERY)('%s with Sidekiq %s', (size, layout) => {
     const streaming = Number(env['mastodon-streaming']?.['DB_POOL']);
     const words = services['mastodon_db']?.['command'] as readonly string[];
     const limit = Number(words.find((word) => word.startsWith('max_connections='))?.split('=')[1]);
-    // DB_POOL for all would put these numbers out of force.
+    // DB_POOL for all would override these numbers.
     expect(env['mastodon']).not.toHaveProperty('DB_POOL');
-    // Of the limit PostgreSQL keeps 3 for superusers; gate, tootctl and runner hold up to 5 each, a health check 1.
+    // PostgreSQL reserves 3 for superusers; gate, tootctl and runner use up to 5 each, a health check 1.
     const reserve = 3 + 2 * 5 + 1;
     const sum = [...sidekiq, streaming, reserve].reduce((total, one) => total + one, web);
     expect(connectionsOf(size as Size, layout as Layout)).toBe(sum);
@@ -130,14 +130,14 @@ function keyOf(scalar: Buffer): string {
   return createPrivateKey({ key, format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' }).toString();
 }
 
-describe('secrets, in the formats of upstream’s own tasks', () => {
+describe('secrets, in the formats of Mastodon’s own tasks', () => {
   test.each([
     ['mastodon.encryption.primary', /^[A-Za-z0-9]{32}$/, 'forever'],
     ['mastodon.encryption.deterministic', /^[A-Za-z0-9]{32}$/, 'forever'],
     ['mastodon.encryption.salt', /^[A-Za-z0-9]{32}$/, 'forever'],
     ['mastodon.secret-key-base', /^[0-9a-f]{128}$/, 'steps'],
     ['mastodon.vapid', /^[\w-]{43}=$/, 'steps'],
-    // Only what no quoting touches: they stand in URLs and in a configuration line.
+    // Only characters that need no quoting: they are used in URLs and in a configuration line.
     ['mastodon.db', /^[\w-]{43}$/, 'steps'],
     ['mastodon.valkey', /^[\w-]{43}$/, 'free'],
   ])('%s', async (name, format, kind) => {
@@ -147,11 +147,11 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
     expect(new Set(made).size).toBe(made.length);
   });
 
-  test('no others are made', () => {
+  test('generates no other secrets', () => {
     expect(SPECS.size).toBe(7);
   });
 
-  test('all 62 letters and digits, none more often by far', async () => {
+  test('all 62 letters and digits, evenly distributed', async () => {
     const counts = new Map<string, number>();
     for (let i = 0; i < 1000; i++)
       for (const letter of await make('mastodon.encryption.primary'))
@@ -161,7 +161,7 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
     for (const count of counts.values()) expect(Math.abs(count - 32_000 / 62)).toBeLessThan(136);
   });
 
-  test('VAPID: the halves belong together, and sign', async () => {
+  test('VAPID: the two keys are a pair and can sign', async () => {
     for (let i = 0; i < 20; i++) {
       const half = await makeVapid();
       const whole = vapidPublic(half);
@@ -177,8 +177,8 @@ describe('secrets, in the formats of upstream’s own tasks', () => {
     }
   });
 
-  // Ruby writes such a scalar with 31 bytes: 44 characters that end with ==, which are not the ones Rails would make.
-  test('VAPID: a scalar that begins with a zero byte is thrown away', async () => {
+  // Ruby writes such a scalar with 31 bytes: 44 characters that end with ==, unlike those that Rails generates.
+  test('VAPID: rejects a scalar that begins with a zero byte', async () => {
     const short = Buffer.concat([Buffer.from([0]), Buffer.alloc(31, 7)]);
     const good = Buffer.alloc(32, 7);
     vi.mocked(makeKey)
@@ -196,7 +196,7 @@ const S3 = {
 };
 const SMTP = { 'mail.mode': 'smtp', 'mail.host': 'smtp.example.org' };
 
-/** Answers that leave something out, and some that leave out nothing. */
+/** Answers that omit something, and some that are complete. */
 const SITES: readonly Readonly<Record<string, string>>[] = [
   {},
   { 'tls.mode': 'internal' },
@@ -213,12 +213,12 @@ const SITES: readonly Readonly<Record<string, string>>[] = [
   { ...S3, 'apps.mastodon.s3.acl': 'none', 'apps.mastodon.s3.alias': 'media.example.org' },
 ];
 
-/** All that streaming reads of what we set (streaming/*.js); everything else is none of its business. */
+/** Variables of ours that streaming reads (streaming/*.js); it must get no others. */
 const STREAMING =
   /^(DATABASE_URL|DB_(HOST|PORT|NAME|USER|PASS|POOL|SSLMODE)|REDIS_(URL|HOST|PORT|DB|USER|PASSWORD)|TRUSTED_PROXY_IP|LOG_LEVEL)$/;
 
 describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const))('%s', (_, answers) => {
-  test('no variable is empty, but the one that means something', async () => {
+  test('no variable is empty, except the one where it has a meaning', async () => {
     const { files } = await site(answers);
     const lines = files
       .filter(({ path }) => path.startsWith('env/'))
@@ -229,7 +229,7 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
     expect(empty).toEqual(answers['apps.mastodon.s3.acl'] === 'none' ? ["S3_PERMISSION=''"] : []);
   });
 
-  test('no variable that a process alone decides on, or that stops it', async () => {
+  test('sets no variable that a process sets itself, or that prevents its start', async () => {
     const { env, compose } = await site(answers);
     for (const name of ['PORT', 'BIND', 'SOCKET', 'RAILS_ENV', 'NODE_ENV', 'REDIS_NAMESPACE', 'OTP_SECRET'])
       expect(env['mastodon']).not.toHaveProperty(name);
@@ -237,14 +237,14 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
       for (const value of Object.values(environment ?? {})) expect(value).not.toBe('');
   });
 
-  test('streaming gets only what it reads', async () => {
+  test('streaming gets only variables that it reads', async () => {
     const { env, compose } = await site(answers);
     const set = Object.entries(env['mastodon-streaming'] ?? {}).filter(([, value]) => value !== undefined);
     expect(set.map(([name]) => name).filter((name) => !STREAMING.test(name))).toEqual([]);
     expect(compose.services['mastodon_streaming']?.env_file).toEqual(['env/mastodon-streaming.env']);
   });
 
-  test('whoever logs in does so with one password', async () => {
+  test('all clients of the database use the same password', async () => {
     const { env } = await site(answers);
     if (env['mastodon-db'] === undefined) return expect(answers['apps.mastodon.database']).toBe('external');
     const clear = (group: string, name: string): unknown => {
@@ -255,7 +255,7 @@ describe.each(SITES.map((answers) => [JSON.stringify(answers), answers] as const
       expect(clear(group, 'DB_PASS')).toBe(clear('mastodon-db', 'POSTGRES_PASSWORD'));
       expect(clear(group, 'REDIS_PASSWORD')).toBe(clear('mastodon-valkey', 'VALKEY_PASSWORD'));
     }
-    // Quotes in a password are the file's, so a way to see that nothing was lost is the value itself.
+    // The file escapes quotes in a password, so the test compares the value itself.
     expect(clear('mastodon', 'VAPID_PUBLIC_KEY')).toBe(
       vapidPublic(String(clear('mastodon', 'VAPID_PRIVATE_KEY'))),
     );
@@ -313,7 +313,7 @@ describe('mail', () => {
     expect(await mail(answers)).toEqual(variables);
   });
 
-  test('the catcher is reached by whoever sends, and by nobody else', async () => {
+  test('only services that send mail reach the catcher', async () => {
     for (const layout of LAYOUTS) {
       const { compose } = await site({ 'mail.mode': 'catcher', 'apps.mastodon.sidekiq': layout });
       const senders = Object.entries(compose.services)
@@ -341,17 +341,17 @@ describe('answers', () => {
   test.each([
     ['release', 'v4.4.9'],
     ['release', '3.9.9'],
-    // Floating tags move without migrations.
+    // Floating tags move without a migration.
     ...['latest', 'edge', 'v4.6', 'v4.6.0rc2', 'nightly', ''].map((tag) => ['release', tag] as const),
     ['admin', 'an-na'],
     ['admin', 'a'.repeat(31)],
     ['admin', "anna'; drop table users"],
     ['locale', 'english'],
     ['locale', '../x'],
-  ] as const)('%s %j is none', (name, text) => expect(parse(name, text)).toHaveProperty('problem'));
+  ] as const)('%s %j is refused', (name, text) => expect(parse(name, text)).toHaveProperty('problem'));
 });
 
-test('its words are those of tootctl', () => {
+test('exec passes its arguments to tootctl', () => {
   expect(appOf('mastodon').cli.argv(['accounts', 'modify', 'an na', '$HOME'])).toEqual([
     'tootctl',
     'accounts',

@@ -3,12 +3,12 @@ import { expect, test } from 'vitest';
 import { APP_IDS, appOf, shareOf, loadsOf } from '../../../wizard/apps/index.ts';
 import { sizeFor } from '../../../wizard/apps/mastodon/size.ts';
 
-test('alone an app has it all; together they have no more than there is, each in proportion', () => {
+test('a single app gets all memory; several share it in proportion', () => {
   const host = { memoryMiB: 8192, cores: 4 };
   for (const id of APP_IDS) expect(shareOf(id, { apps: id }, host)).toEqual(host);
   const all = APP_IDS.map((id) => shareOf(id, { apps: APP_IDS.join(',') }, host));
   const shares = all.map(({ memoryMiB }) => memoryMiB);
-  // snac, which is in nobody's way, and two that divide what there is.
+  // snac, which needs little, and two apps that share the memory.
   expect(all.map(({ cores }) => cores)).toEqual([4, 2, 2]);
   expect(shares.reduce((sum, one) => sum + one, 0)).toBeCloseTo(8192);
   APP_IDS.forEach((id, i) =>
@@ -29,7 +29,7 @@ test.each([
   expect(sizeFor({ memoryMiB, cores })).toBe(size),
 );
 
-test('what they take together is what each is tuned for', () => {
+test('the sum of memory matches the tuning of each app', () => {
   expect(
     loadsOf({
       apps: 'snac,mastodon,pixelfed',

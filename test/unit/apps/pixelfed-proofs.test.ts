@@ -1,10 +1,10 @@
-/** What the receipt of Pixelfed makes of its answers. */
+/** Proofs of Pixelfed with certain responses. */
 import { expect, test } from 'vitest';
 import { pixelfedProofs } from '../../../wizard/apps/pixelfed/proofs.ts';
 import type { AppConfig } from '../../../wizard/config/config.ts';
 import type { ProofContext } from '../../../wizard/prove/proof.ts';
 
-/** As Pixelfed deletes: Horizon forgets the cached post first and its row last; what is read in between is cached again. */
+/** Deletes like Pixelfed: Horizon removes the post from the cache first and its row last; a read in between caches it again. */
 function pixelfed() {
   let row = true;
   let cached = false;
@@ -32,7 +32,7 @@ function pixelfed() {
   };
   const inside = async (_: string, { stdin = '' }) => {
     if (stdin.includes('createToken')) return { code: 0, stdout: '{"token":"t"}', stderr: '' };
-    // Asked once, the job is amid its work; asked again, it is done.
+    // At the first request the job is running; at the second it is done.
     if (looks++ === 0) cached = false;
     else row = false;
     return { code: 0, stdout: row ? '1' : '0', stderr: '' };
@@ -40,7 +40,7 @@ function pixelfed() {
   return { http, inside };
 }
 
-test('a post that is being deleted is not asked for until it is', async () => {
+test('does not request a post before its deletion is complete', async () => {
   const proofs = pixelfedProofs(
     {
       ...pixelfed(),

@@ -1,4 +1,4 @@
-/** What Pixelfed is told, whom it lets in, and what it cannot do. */
+/** Settings of Pixelfed, its access, and impossible settings. */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
@@ -63,7 +63,7 @@ test.each([
   ['anna.b', 'anna.b'],
   ['anna-b', 'anna-b'],
   ['a'.repeat(30), 'a'.repeat(30)],
-])('the name %s is taken as %s', (given, taken) => {
+])('accepts the name %s as %s', (given, taken) => {
   expect(appOf('pixelfed').parseAdmin(given)).toEqual({ value: taken });
 });
 
@@ -84,7 +84,7 @@ test.each([
   ['ns3', 'reserves'],
   ['my2027', 'reserves'],
   ['', 'A value is required'],
-])('the name %j is refused: %s', (given, said) => {
+])('refuses the name %j: %s', (given, said) => {
   expect(appOf('pixelfed').parseAdmin(given)).toEqual({ problem: expect.stringContaining(said) });
 });
 
@@ -93,7 +93,7 @@ test.each([
   ['0.15.0', 'v0.15.0'],
   ['1.0.0', 'v1.0.0'],
   ['0.12.10', 'v0.12.10'],
-])('version %s is taken as %s', (given, taken) => {
+])('accepts version %s as %s', (given, taken) => {
   expect(parsePixelfedVersion(given)).toEqual({ value: taken });
 });
 
@@ -105,11 +105,11 @@ test.each([
   ['v0.12.7', 'access tokens'],
   ['0.12.6', 'oldest'],
   ['0.11.13', 'oldest'],
-])('version %s is refused: %s', (given, said) => {
+])('refuses version %s: %s', (given, said) => {
   expect(parsePixelfedVersion(given)).toEqual({ problem: expect.stringContaining(said) });
 });
 
-test('one domain gives every variable that holds one', () => {
+test('sets every domain variable from one domain', () => {
   expect(env()).toMatchObject({
     APP_URL: 'https://pix.x.org',
     APP_DOMAIN: 'pix.x.org',
@@ -128,7 +128,7 @@ test.each([
   ['MAIL_MAILER', 'MAIL_DRIVER'],
   ['REDIS_DB', 'REDIS_DATABASE'],
   ['DANGEROUSLY_SET_FILESYSTEM_DRIVER', 'FILESYSTEM_DRIVER'],
-])('%s is written as %s too', (now, before) => {
+])('%s is also written as %s', (now, before) => {
   expect(env()[now]).toBeDefined();
   expect(env()[before]).toBe(env()[now]);
 });
@@ -137,7 +137,7 @@ test.each([
   [15, 4, 15_360, '15M', '61M', '65011712', '20m'],
   [1, 1, 1024, '1M', '2M', '3145728', '20m'],
   [50, 20, 51_200, '50M', '1001M', '1050673152', '146m'],
-])('%i MiB × %i photos: each limit lets through what the one behind it takes', (photo, photos, ...limits) => {
+])('%i MiB × %i photos: each limit allows what the next one accepts', (photo, photos, ...limits) => {
   const answers = { 'apps.pixelfed.photo-size': photo, 'apps.pixelfed.photos': photos };
   const { MAX_PHOTO_SIZE, MAX_ALBUM_LENGTH, PHP_UPLOAD_MAX_FILE_SIZE, PHP_POST_MAX_SIZE } = env(answers);
   expect(MAX_ALBUM_LENGTH).toBe(photos);
@@ -170,11 +170,11 @@ describe('its keys', () => {
       `${pem(PASSPORT_PUBLIC_KEY)}\n`,
     );
   });
-  test('VAPID’s is as browsers want it', async () => {
+  test('the VAPID key has the format that browsers require', async () => {
     expect(await made('pixelfed.vapid')).toMatch(/^[\w-]{43}$/);
     expect(env()['VAPID_PUBLIC_KEY']).toMatch(/^B[\w-]{86}$/);
   });
-  test('only the seal is for ever: what others cost is sessions and tokens', () => {
+  test('only the identity key is permanent: losing others costs sessions and tokens', () => {
     expect(
       appOf('pixelfed')
         .secrets.filter((spec) => spec.class === 'forever')
@@ -199,12 +199,12 @@ describe('its mail', () => {
       ...wanted,
     });
   });
-  test('an IPv6 address stands in brackets', () => {
+  test('an IPv6 address is in brackets', () => {
     expect(env({ ...SMTP, 'mail.host': '2001:db8::25' })['MAIL_URL']).toBe(
       'smtp://[2001:db8::25]:587?require_tls=true',
     );
   });
-  test('none: into the log, and no address is checked', () => {
+  test('none: written to the log, and no address is verified', () => {
     expect(env()).toMatchObject({ MAIL_MAILER: 'log', ENFORCE_EMAIL_VERIFICATION: 'false' });
   });
 });
@@ -220,7 +220,7 @@ test.each([
   });
 });
 
-describe('what it cannot do', () => {
+describe('impossible settings', () => {
   const problems = (more: Answers): readonly string[] => appOf('pixelfed').problems?.(config(more)) ?? [];
   test.each(['approved', 'open'])('%s registrations without mail', (answer) => {
     expect(problems({ 'apps.pixelfed.registrations': answer })).toEqual([expect.stringContaining('mail')]);
@@ -237,7 +237,7 @@ describe('what it cannot do', () => {
   });
 });
 
-test('a bucket: its public address, and never as the app’s own disk', () => {
+test('a bucket: its public URL, and never as the default disk', () => {
   const bucket = {
     'apps.pixelfed.media': 's3',
     'apps.pixelfed.s3.bucket': 'photos',
@@ -258,23 +258,23 @@ test('a bucket: its public address, and never as the app’s own disk', () => {
   expect(env()['PF_ENABLE_CLOUD']).toBeUndefined();
 });
 
-test('a lab does not complain that nobody tells it of newer versions; a server does', () => {
+test('a lab does not warn about missing version checks; a server does', () => {
   const name = 'INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING';
   expect([env({ 'tls.mode': 'internal' })[name], env()[name]]).toEqual(['true', undefined]);
 });
 
-test('no value is a word of a command, nor of the script', () => {
+test('no value is an argument of a command or part of a script', () => {
   const nasty = `'); system('id'); //`;
   const { argv, stdin } = php('echo 1;', { nasty });
   expect(argv).toEqual(['php']);
   expect(stdin).not.toContain('system');
 });
 
-test('the name that the lab takes is one for every app', () => {
+test('the lab’s default name is valid for every app', () => {
   for (const id of APP_IDS) expect(appOf(id).parseAdmin('anna')).toEqual({ value: 'anna' });
 });
 
-test('the digest that is known is taken on the processor that it was seen on, and on no other', () => {
+test('uses the known digest only on the architecture it was recorded for', () => {
   const onIt = configOf({
     apps: 'pixelfed',
     'apps.pixelfed.domain': 'pix.example.org',

@@ -1,4 +1,4 @@
-/** What snac is told, and which commands its words become. */
+/** Settings of snac, and the commands that its arguments become. */
 import { describe, expect, test } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
 import { appConfig, configOf } from '../../../wizard/config/config.ts';
@@ -40,16 +40,16 @@ describe('its mail', () => {
     [{ 'mail.host': '10.0.0.1', 'mail.port': 25, 'mail.security': 'none' }, 'smtp://10.0.0.1:25'],
     [{ 'mail.mode': 'catcher' }, 'smtp://mail:1025'],
     [{ 'mail.mode': 'none' }, ''],
-  ] as const)('%j goes to %s', (answers, url) => {
+  ] as const)('%j connects to %s', (answers, url) => {
     expect(env(answers)['SNAC_SMTP_URL']).toBe(url);
   });
 
-  // parseHost takes an IPv6 address, a URL needs it in brackets.
+  // parseHost accepts an IPv6 address, a URL needs it in brackets.
   test('an IPv6 address', () => {
     expect(env({ 'mail.host': '::1' })['SNAC_SMTP_URL']).toBe('smtps://[::1]:465');
   });
 
-  test('a password only with a user name, and never in clear', () => {
+  test('a password only with a user name, and never without TLS', () => {
     expect(env({})['SNAC_SMTP_PASSWORD']).toBe('');
     expect(env({ 'mail.user': 'u' })['SNAC_SMTP_PASSWORD']).toBeInstanceOf(Secret);
   });
@@ -77,6 +77,6 @@ test.each([
     ['note', 'anna', '-'],
     ['snac', 'note', '/data', 'anna', '-'],
   ],
-])('its words %j are the command %j', (words, argv) => {
+])('the arguments %j become the command %j', (words, argv) => {
   expect(appOf('snac').cli.argv(words)).toEqual(argv);
 });

@@ -1,4 +1,4 @@
-/** The table of inputs, given at the prompts: they say the same as flag, variable and file. */
+/** The table of inputs at the prompts: the same results as by flag, variable and file. */
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test, vi } from 'vitest';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
@@ -11,7 +11,7 @@ vi.mock('@inquirer/prompts', () => import('../../support/prompts.ts'));
 vi.mock('node:tty', () => ({ isatty: () => true }));
 afterEach(endDialogue);
 
-/** Everything that has to be answered, so that the review comes at once and any row can be changed from there. */
+/** All required answers, so that the review follows at once and any row can be changed there. */
 const ANSWERED = {
   FEDI_NAME: 'test-inputs',
   FEDI_BIND: '127.0.0.47',
@@ -29,7 +29,7 @@ const ANSWERED = {
   FEDI_TLS_MODE: 'internal',
 };
 
-/** What can be typed: a line break ends the line, and nothing at all takes the default. */
+/** Text that can be typed: a line break ends the line, and empty input selects the default. */
 const typed = ({ text }: Row): boolean => text.trim() !== '' && !/[\r\n]/.test(text);
 
 const questions = ALL_QUESTIONS.filter(
@@ -47,27 +47,27 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
     const rows = ROWS.filter((row) => row.key === key && typed(row));
     const run = dialogue(['--dir', join(tempFolder(), 'fedi')], ANSWERED);
     const begin = async (): Promise<void> => {
-      const aside = topic === 'more' || topic === 'size';
-      await run.answer('What now?', aside ? 'More' : `Change: ${message}`);
-      if (aside) await run.answer('Which setting', `${message}:`);
+      const advanced = topic === 'more' || topic === 'size';
+      await run.answer('What now?', advanced ? 'More' : `Change: ${message}`);
+      if (advanced) await run.answer('Which setting', `${message}:`);
     };
     await begin();
-    for (const { text, says } of rows.filter((row) => row.says !== undefined)) {
-      expect(await run.answer(message, text), JSON.stringify(text)).toContain(says);
+    for (const { text, error } of rows.filter((row) => row.error !== undefined)) {
+      expect(await run.answer(message, text), JSON.stringify(text)).toContain(error);
       tried++;
     }
-    for (const [i, { text, value }] of rows.filter((row) => row.says === undefined).entries()) {
+    for (const [i, { text, value }] of rows.filter((row) => row.error === undefined).entries()) {
       if (i > 0) await begin();
       expect(await run.answer(message, text), JSON.stringify(text)).toBeUndefined();
       if (twice) await run.answer(`${message}, again`, text);
-      // What follows from it is asked with a default.
+      // Questions that depend on it have a default.
       const now = await run.next();
       if (ALL_QUESTIONS.some((one) => one.follows === key && one.message === now.message))
         await now.enter('');
       await run.asked('What now?');
       const shown = run.written().slice(run.written().lastIndexOf('Your answers:'));
       const line = shown.split('\n').find((one) => one.startsWith(`  ${message}  `)) ?? '';
-      // A name with other letters than ASCII is shown in both ways.
+      // A non-ASCII name is shown in both forms.
       expect(
         line
           .slice(message.length + 2)

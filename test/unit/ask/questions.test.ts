@@ -1,6 +1,6 @@
 /**
- * What has to work at every question there is, made from the table of questions: back, help, wrong input, leaving and
- * continuing, and a change from the review. The keys themselves are tested in terminal/questions.
+ * What must work at every question, generated from the question table: back, help, invalid input, interruption and
+ * continuation, and a change from the review. The keys themselves are tested in terminal/questions.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import type { Dialogue } from '../../support/dialogue.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 vi.mock('@inquirer/prompts', () => import('../../support/prompts.ts'));
-// Whether the terminal is still there at the end.
+// Checks at its end whether the terminal still exists.
 vi.mock('node:tty', () => ({ isatty: () => true }));
 
 let folder = '';
@@ -32,7 +32,7 @@ const open = (argv: readonly string[] = [], env: NodeJS.ProcessEnv = HOST): Dial
 const CONVERSATIONS = { LONG, BUCKET, DIRECTORY, ANOTHER } as const;
 const names = Object.keys(CONVERSATIONS) as (keyof typeof CONVERSATIONS)[];
 
-/** The row behind a question of a conversation about that app. */
+/** The row of a question in a session for that app. */
 const rowOf = (message: string, id: string): Question =>
   ALL_QUESTIONS.find(
     ({ key, message: text }) =>
@@ -42,7 +42,7 @@ const rowOf = (message: string, id: string): Question =>
 const idOf = (turns: readonly Turn[]): string =>
   turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
 
-/** The value that the newest review shows. */
+/** The value in the latest review. */
 const reviewed = (run: Dialogue, message: string): string =>
   run
     .written()
@@ -52,14 +52,14 @@ const reviewed = (run: Dialogue, message: string): string =>
     ?.slice(message.length + 2)
     .trim() ?? '';
 
-test('the conversations reach every question that is asked', () => {
+test('the sessions reach every question', () => {
   const reached = new Set(
     Object.values(CONVERSATIONS).flatMap((turns) => turns.map(({ question }) => question)),
   );
-  const aside = (question: Question): boolean =>
+  const advanced = (question: Question): boolean =>
     ['more', 'size'].includes(question.topic) || question.file === true;
   expect(
-    ALL_QUESTIONS.filter((one) => !aside(one) && !reached.has(one.message)).map(({ key }) => key),
+    ALL_QUESTIONS.filter((one) => !advanced(one) && !reached.has(one.message)).map(({ key }) => key),
   ).toEqual([]);
 });
 
@@ -67,14 +67,14 @@ describe.each(names)('%s', (name) => {
   const turns: readonly Turn[] = CONVERSATIONS[name];
   const questions = turns.filter(({ question }) => question !== 'What now?');
 
-  test('back from every question, and on again', async () => {
+  test('goes back from every question, and forward again', async () => {
     const run = open();
     for (const [i, turn] of questions.entries()) {
       await run.asked(turn.question);
       const before = questions[i - 1];
       if (before !== undefined) {
         await run.answer(turn.question, '<');
-        // Enter alone gives the answer of before again; a secret is typed again.
+        // Enter alone repeats the earlier answer; a secret is typed again.
         const again = await run.asked(before.question);
         const text = isSecret(before) ? '' : (before.text ?? before.entry ?? before.entries?.[0] ?? '');
         expect(again.initial).toContain(text);
@@ -89,7 +89,7 @@ describe.each(names)('%s', (name) => {
         expect(reviewed(run, question)).toBe(text);
   });
 
-  test('help at every question', async () => {
+  test('shows help at every question', async () => {
     const run = open();
     for (const turn of questions) {
       const row = rowOf(turn.question, idOf(turns));
@@ -107,7 +107,7 @@ describe.each(names)('%s', (name) => {
     await run.asked('What now?');
   });
 
-  test('wrong input at every question', async () => {
+  test('refuses invalid input at every question', async () => {
     const run = open();
     for (const turn of questions) {
       for (const [text, refusal] of turn.wrong ?? [])
@@ -118,7 +118,7 @@ describe.each(names)('%s', (name) => {
   });
 
   test.for(turns.map((turn, i) => ({ ...turn, i })))(
-    'left at "$question", and continued there',
+    'interrupted at "$question", and continued there',
     async ({ question, i }) => {
       const first = open();
       await first.turns(turns.slice(0, i));
@@ -139,7 +139,7 @@ describe.each(names)('%s', (name) => {
     },
   );
 
-  test('starting over leaves nothing of the saved answers', async () => {
+  test('starting over discards the saved answers', async () => {
     const first = open();
     await first.turns(turns.slice(0, 3));
     await first.leave();
@@ -152,14 +152,14 @@ describe.each(names)('%s', (name) => {
   });
 });
 
-test('there is nothing before the first', async () => {
+test('the first question offers no way back', async () => {
   const run = open(['--apps', 'snac']);
   expect(await run.answer('Domain of snac', '<')).toBe('This is the first question.');
   await run.answer('Domain of snac', 'social.example.org');
   await run.asked('Your user name on snac');
 });
 
-/** Another answer that is fine, by key; of a list the last entry. */
+/** Another valid answer, by key; for a list the last entry. */
 const OTHER: Readonly<Record<string, string>> = {
   domain: 'other.example.net',
   admin: 'berta',
@@ -200,7 +200,7 @@ const other = ({ key, choices }: Question): string =>
   OTHER[key.split('.').at(-1) as string] ??
   'mirror.example.net/image:1';
 
-/** Answers what is asked until the review is there again; follow-ups get their default, or another answer. */
+/** Answers questions until the review is shown again; follow-ups get their default, or another answer. */
 async function untilReview(run: Dialogue): Promise<void> {
   for (;;) {
     const { message, initial, enter } = await run.next();
@@ -220,7 +220,7 @@ describe.each(names)('every change from the review: %s', (name) => {
       Object.keys(appOf(id).images).some((image) => key === `images.${image}`),
   ).filter(({ key, file }) => key !== 'apps' && !file);
 
-  test('is there, can be left, and is done', async () => {
+  test('is offered, can be cancelled, and takes effect', async () => {
     const run = open([], {});
     await run.turns(turns);
     await run.asked('What now?');

@@ -1,4 +1,4 @@
-/** A, AAAA and CAA records, asked of a real DNS server. */
+/** A, AAAA and CAA records from a real DNS server. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isPublic, isReserved } from '../../../wizard/config/addresses.ts';
 import { dnsAt } from '../../../wizard/checks/host.ts';
@@ -16,7 +16,7 @@ afterAll(() => dns.close());
 
 const OUTER = ['192.0.2.7', '2001:db8::7'];
 
-/** Levels and words of what a check finds with these records, on a host with these addresses. */
+/** Levels and messages of the findings with these records, on a host with these addresses. */
 async function find(
   id: 'dns' | 'caa',
   zone: Zone,
@@ -25,14 +25,14 @@ async function find(
 ): Promise<{ levels: string[]; words: string; asked: string[] }> {
   dns.zone = zone;
   dns.asked.length = 0;
-  const looked = await runCheck(
+  const result = await runCheck(
     id,
     contextOf(answers, { host: { addresses: () => [...own], ...dnsAt([dns.server]) } }),
   );
-  const found = looked?.found ?? [];
+  const found = result?.found ?? [];
   return {
     levels: found.map(({ level }) => level),
-    words: `${found.map(({ what, means, next }) => `${what} ${means} ${next}`).join(' ')} (${looked?.seen})`,
+    words: `${found.map(({ what, means, next }) => `${what} ${means} ${next}`).join(' ')} (${result?.seen})`,
     asked: [...dns.asked],
   };
 }
@@ -42,7 +42,7 @@ const here = { A: ['192.0.2.7'], AAAA: ['2001:db8::7'] };
 describe('A and AAAA', () => {
   // prettier-ignore
   const rows: [wrong: string, zone: Zone, own: string[] | undefined, levels: string[], words: RegExp][] = [
-    ['both lead here', { [NAME]: here }, undefined, [], /A 192\.0\.2\.7, AAAA 2001:db8::7; this host has 192\.0\.2\.7, 2001:db8::7/],
+    ['both point here', { [NAME]: here }, undefined, [], /A 192\.0\.2\.7, AAAA 2001:db8::7; this host has 192\.0\.2\.7, 2001:db8::7/],
     ['another spelling of the address', { [NAME]: { AAAA: ['2001:db8:0:0::7'] } }, undefined, [], /A none, AAAA 2001:db8::7/],
     ['A alone', { [NAME]: { A: ['192.0.2.7'] } }, undefined, [], /AAAA none/],
     ['by a CNAME', { [NAME]: { CNAME: ['host.example.net'] }, 'host.example.net': here }, undefined, [], /A 192\.0\.2\.7/],
@@ -52,11 +52,11 @@ describe('A and AAAA', () => {
     ['A here and elsewhere', { [NAME]: { A: ['192.0.2.7', '198.51.100.1'] } }, undefined, ['warning'], /also points elsewhere: 198\.51\.100\.1/],
     ['AAAA elsewhere', { [NAME]: { ...here, AAAA: ['2001:db8::9'] } }, undefined, ['blocker'], /AAAA record of social\.example\.org points elsewhere.*IPv6 first.*or remove it/],
     ['AAAA, and no IPv6 here', { [NAME]: here }, ['192.0.2.7'], ['blocker'], /AAAA record .* points elsewhere/],
-    ['AAAA, and inner IPv6 here', { [NAME]: here }, ['192.0.2.7', 'fd00::7'], ['blocker'], /AAAA record .* points elsewhere/],
+    ['AAAA, and private IPv6 here', { [NAME]: here }, ['192.0.2.7', 'fd00::7'], ['blocker'], /AAAA record .* points elsewhere/],
     ['behind NAT', { [NAME]: { A: ['192.0.2.7'] } }, ['10.0.0.7', '172.17.0.1'], ['warning'], /192\.0\.2\.7; this host has only private addresses \(10\.0\.0\.7, 172\.17\.0\.1\)\. Behind NAT\?/],
     ['behind NAT, and AAAA elsewhere', { [NAME]: here }, ['10.0.0.7'], ['warning', 'blocker'], /Behind NAT\?.*AAAA record/],
-    ['an inner address in the DNS', { [NAME]: { A: ['10.0.0.7'] } }, ['10.0.0.7'], ['blocker'], /10\.0\.0\.7, a private address\./],
-    ['name servers in trouble', { [NAME]: 'SERVFAIL' }, undefined, ['warning'], /could not be looked up: the DNS did not answer \(ESERVFAIL\)/],
+    ['a private address in DNS', { [NAME]: { A: ['10.0.0.7'] } }, ['10.0.0.7'], ['blocker'], /10\.0\.0\.7, a private address\./],
+    ['failing name servers', { [NAME]: 'SERVFAIL' }, undefined, ['warning'], /could not be looked up: the DNS did not answer \(ESERVFAIL\)/],
   ];
   test.each(rows)('%s', async (_, zone, own, levels, words) => {
     const found = await find('dns', zone, own);
@@ -70,21 +70,21 @@ describe('A and AAAA', () => {
     expect(found.words).toMatch(/listens only on IPv4.*--bind ::/);
   });
 
-  test('the address to listen on is the one that counts', async () => {
+  test('compares with the address that the site listens on', async () => {
     const own = ['192.0.2.7', '192.0.2.8'];
     const found = await find('dns', { [NAME]: { A: ['192.0.2.8'] } }, own, { bind: '192.0.2.7' });
     expect(found.levels).toEqual(['blocker']);
   });
 
-  test('a CA of one’s own may see it otherwise: warnings', async () => {
+  test('a custom CA may resolve names differently: warnings', async () => {
     const answers = { 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/dir' };
     expect((await find('dns', {}, OUTER, answers)).levels).toEqual(['warning']);
   });
 
-  test('a DNS server that is not there', async () => {
+  test('an unreachable DNS server', async () => {
     const host = dnsAt(['127.0.0.1:1']);
-    const looked = await runCheck('dns', contextOf({}, { host }));
-    expect(looked?.found).toMatchObject([
+    const result = await runCheck('dns', contextOf({}, { host }));
+    expect(result?.found).toMatchObject([
       { level: 'warning', what: expect.stringMatching(/ECONNREFUSED|ETIMEOUT/) },
     ]);
   });
@@ -118,7 +118,7 @@ describe('CAA', () => {
     expect(found.words).toMatch(words);
   });
 
-  test('asked from the name upwards, and no further than the first', async () => {
+  test('is looked up from the name upwards, and ends at the first record', async () => {
     expect((await find('caa', { [NAME]: here })).asked).toEqual([
       `CAA ${NAME}`,
       'CAA example.org',
@@ -127,13 +127,13 @@ describe('CAA', () => {
     expect((await find('caa', caa('0 issue letsencrypt.org'))).asked).toEqual([`CAA ${NAME}`]);
   });
 
-  test('other CAs have rules of their own', async () => {
+  test('other CAs have their own rules', async () => {
     const answers = { 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/dir' };
     expect((await find('caa', caa('0 issue ;'), OUTER, answers)).asked).toEqual([]);
   });
 });
 
-test('which addresses the world reaches', () => {
+test('which addresses are public', () => {
   const inner = [
     '10.1.2.3',
     '172.16.0.1',
@@ -150,7 +150,7 @@ test('which addresses the world reaches', () => {
   expect([...inner, ...outer].filter(isPublic)).toEqual(outer);
 });
 
-test('which names the DNS never has', () => {
+test('which names are reserved and never in DNS', () => {
   const reserved = [
     'test',
     'a.test',

@@ -1,4 +1,4 @@
-/** What the doctor sees of the rights of containers. */
+/** The check of containers' rights. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -20,31 +20,31 @@ const caddy = container('caddy', { capAdd: ['NET_BIND_SERVICE'] });
 // prettier-ignore
 const rows: [wrong: string, containers: Container[], what: string[]][] = [
   ['all well', [container('web'), caddy], []],
-  ['a service of the person’s own', [container('web'), caddy, container('backup', { user: '', capDrop: [] })], []],
+  ['the administrator’s own service', [container('web'), caddy, container('backup', { user: '', capDrop: [] })], []],
   ['a writable root', [container('web', { readOnly: false }), caddy], ['The container web violates the policy: read_only.']],
   ['a capability without a reason', [container('web', { capAdd: ['NET_BIND_SERVICE'] }), caddy], ['The container web violates the policy: cap_add.']],
-  ['one that no reason allows', [container('web'), container('caddy', { capAdd: ['DAC_READ_SEARCH'] })], ['The container caddy violates the policy: cap_add.']],
+  ['one that is never allowed', [container('web'), container('caddy', { capAdd: ['DAC_READ_SEARCH'] })], ['The container caddy violates the policy: cap_add.']],
   ['no limits', [container('web', { memory: 0, pids: 0 }), caddy], ['The container web violates the policy: memory, pids.']],
 ];
 test.each(rows)('%s', async (_, containers, what) => {
-  const looked = await runCheck(
+  const result = await runCheck(
     'policy',
     contextOf({}, { folder, engine: { containers: async () => containers } }),
   );
-  expect(looked?.found.map((one) => one.what)).toEqual(what);
-  expect(looked?.found.map(({ level }) => level)).toEqual(what.map(() => 'warning'));
-  expect(looked?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
+  expect(result?.found.map((one) => one.what)).toEqual(what);
+  expect(result?.found.map(({ level }) => level)).toEqual(what.map(() => 'warning'));
+  expect(result?.seen).toMatch(/Exceptions: caddy: cap_add: It needs the port\./);
 });
 
-test('services of the person’s own are named', async () => {
+test('names the administrator’s own services', async () => {
   const containers = [container('web'), container('backup', { privileged: true })];
-  const looked = await runCheck(
+  const result = await runCheck(
     'policy',
     contextOf({}, { folder, engine: { containers: async () => containers } }),
   );
-  expect(looked?.found).toEqual([]);
-  expect(looked?.seen).toMatch(/Yours, not checked: backup$/);
+  expect(result?.found).toEqual([]);
+  expect(result?.seen).toMatch(/Yours, not checked: backup$/);
 });
 
-test('a site that was never set up has none', async () =>
+test('a site that was never set up', async () =>
   expect(await runCheck('policy', contextOf({}, { folder: '/nonexistent' }))).toBeUndefined());

@@ -1,4 +1,4 @@
-/** Who listens where: what we say against what the kernel does. */
+/** Listeners: our result compared with the kernel's. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -21,7 +21,7 @@ async function listen(host: string, port = 0): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** The error code of listening there; undefined when it went well. */
+/** The error code of listening there; undefined: success. */
 const refusal = (host: string, port: number): Promise<string | undefined> =>
   listen(host, port).then(
     () => undefined,
@@ -30,15 +30,15 @@ const refusal = (host: string, port: number): Promise<string | undefined> =>
 
 const ADDRESSES = ['0.0.0.0', '127.0.0.91', '127.0.0.92', '::', '::1'];
 
-describe('against the kernel', () => {
-  test.each(ADDRESSES)('a listener on %s is seen, by its address and with its owner', async (address) => {
+describe('compared with the kernel', () => {
+  test.each(ADDRESSES)('finds a listener on %s, with its address and owner', async (address) => {
     const port = await listen(address);
     const found = (await listeners()).filter((one) => one.protocol === 'tcp' && one.port === port);
     expect(found.map((one) => one.address)).toEqual([address]);
     expect(await ownerOf(found[0] as Listener)).toMatch(new RegExp(`^\\S.* \\(process ${process.pid}\\)$`));
   });
 
-  test('a UDP socket too; a closed one no more', async () => {
+  test('finds a UDP socket, and no longer when it is closed', async () => {
     const socket = createSocket('udp4');
     socket.bind(0, '127.0.0.91');
     await once(socket, 'listening');
@@ -53,7 +53,7 @@ describe('against the kernel', () => {
     expect(await seen()).toEqual([]);
   });
 
-  // [listener, what we would bind]: the kernel lets an IPv4 and an IPv6 address have the same port.
+  // [listener, bind address]: the kernel allows the same port on an IPv4 and an IPv6 address.
   const WRONG = new Set(['::1 0.0.0.0', '0.0.0.0 ::1']);
   for (const there of ADDRESSES) {
     for (const bind of ADDRESSES) {
@@ -64,7 +64,7 @@ describe('against the kernel', () => {
     }
   }
 
-  test('an owner that nobody has is unknown', async () => {
+  test('the owner of an unknown inode is unknown', async () => {
     expect(await ownerOf({ protocol: 'tcp', address: '::', port: 1, inode: '1' })).toBeUndefined();
   });
 });
@@ -91,8 +91,8 @@ describe('parseTable', () => {
     ]);
   });
 
-  // Only the longest run of zeros is shortened (RFC 5952), and that is how the person writes it in --bind.
-  test('the longest run of zeros is the one left out', () => {
+  // Only the longest run of zeros is shortened (RFC 5952), and users write it this way in --bind.
+  test('the longest run of zeros is abbreviated', () => {
     expect(parseTable(table(row('00000120020000000000000003000000:0050', '0A')), 'tcp')[0]?.address).toBe(
       new URL('http://[2001:0:0:2:0:0:0:3]').hostname.slice(1, -1),
     );
@@ -108,7 +108,7 @@ describe('parseTable', () => {
     expect(parseTable(table(row('0100007F:0050', state)), protocol)).toHaveLength(count);
   });
 
-  test.each(['', '\n', 'sl local\n', 'sl\ngarbage\n', 'sl\n   0:\n'])('%j holds nothing', (text) => {
+  test.each(['', '\n', 'sl local\n', 'sl\ngarbage\n', 'sl\n   0:\n'])('%j contains no listener', (text) => {
     expect(parseTable(text, 'tcp')).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-/** What the doctor sees of a site: its containers by what the engine says, its certificates by real handshakes. */
+/** The checks of a site: its containers by the engine's list, its certificates by real handshakes. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { createServer } from 'node:https';
@@ -43,7 +43,7 @@ describe('containers', () => {
     ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web is exited, with exit code 137.*last lines of web/],
     ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy.*Health check exceeded timeout.*last lines of web/s],
     ['unhealthy, started two minutes ago', [container('web', { health: 'unhealthy', startedAt: '1969-12-31T23:58:00Z' }), setup], ['warning'], /web started a short time ago and is not healthy yet.*exceeded timeout/s],
-    ['one process of it was killed for memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
+    ['one of its processes was killed: out of memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
     ['restarting', [container('web', { state: 'restarting', exitCode: 2 }), setup], ['blocker'], /web stops again and again, with exit code 2/],
     ['out of memory', [container('web', { state: 'exited', oomKilled: true }), setup], ['blocker'], /out of memory/],
     ['restarted often', [container('web', { restarts: 9 }), setup], ['warning'], /web was restarted 9 times/],
@@ -53,11 +53,11 @@ describe('containers', () => {
     const engine = { containers: async () => containers, logs: async (id: string) => `last lines of ${id}` };
     const looked = await runCheck('containers', contextOf({}, { folder, engine }));
     expect(looked?.found.map(({ level }) => level)).toEqual(levels);
-    const said = looked?.found.flatMap(({ what, next, log = '' }) => [what, next, log]) ?? [];
-    expect([...said, looked?.seen].join(' ')).toMatch(words);
+    const sentences = looked?.found.flatMap(({ what, next, log = '' }) => [what, next, log]) ?? [];
+    expect([...sentences, looked?.seen].join(' ')).toMatch(words);
   });
 
-  test('a site that was never written has none', async () => {
+  test('a site that was never written', async () => {
     expect(await runCheck('containers', contextOf({}, { folder: '/nonexistent' }))).toBeUndefined();
   });
 });
@@ -67,7 +67,7 @@ describe('certificates', () => {
   const folder = tempFolder();
   mkdirSync(join(folder, 'trust'));
   const own = certificate(NAME);
-  const stranger = certificate(NAME);
+  const foreign = certificate(NAME);
   const elsewhere = certificate('other.example.org');
   const from = new Date(Math.floor(Date.now() / 1000) * 1000);
   const KNOWN = `fedi-setup host=${NAME} proto= from=127.0.0.1 trusted=false upgrade=`;
@@ -76,7 +76,7 @@ describe('certificates', () => {
     for (const server of servers) server.close();
   });
 
-  /** A server with that certificate, which answers with that body; resolves to its port. */
+  /** A server with this certificate and this response body; resolves to its port. */
   async function listen(with_: typeof own, body = KNOWN): Promise<number> {
     const server = createServer(with_, (request, response) =>
       response.end(request.url === '/.well-known/fedi-setup/id' ? body : ''),
@@ -116,7 +116,7 @@ describe('certificates', () => {
     [20, ['warning'], /expires on 20.*has not renewed it/],
     [25, ['blocker'], /expired on 20/],
     [-2, ['blocker'], /is not valid before 20/],
-  ])('of one day, after %i hours', async (hours, levels, words) => {
+  ])('valid for one day, after %i hours', async (hours, levels, words) => {
     const { looked, ...seen } = await look(await listen(own), { hours });
     expect(seen.levels).toEqual(levels);
     expect(seen.what).toMatch(words);
@@ -125,13 +125,13 @@ describe('certificates', () => {
 
   test.each([
     [
-      'a stranger’s for the same name',
-      stranger,
+      'another server’s for the same name',
+      foreign,
       {},
       /issued by social\.example\.org, which browsers do not trust \(.*SELF_SIGNED/,
     ],
     [
-      'our own root’s, where visitors know public ones only',
+      'from our own CA, where clients trust public ones only',
       own,
       { tls: 'acme' },
       /which browsers do not trust/,
@@ -148,23 +148,26 @@ describe('certificates', () => {
     expect(seen.what).toMatch(words);
   });
 
-  test.each(['', 'Welcome to nginx', '<html>'])('a good one, and another server: %j', async (body) => {
-    const seen = await look(await listen(own, body));
-    expect(seen.levels).toEqual(['blocker']);
-    expect(seen.what).toMatch(
-      /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
-    );
-  });
+  test.each(['', 'Welcome to nginx', '<html>'])(
+    'a valid certificate, but another server: %j',
+    async (body) => {
+      const seen = await look(await listen(own, body));
+      expect(seen.levels).toEqual(['blocker']);
+      expect(seen.what).toMatch(
+        /^A server other than this site’s Caddy answers for social\.example\.org on 127\.0\.0\.1:/,
+      );
+    },
+  );
 
-  test('a Caddy that does not run is not asked who it is', async () => {
+  test('does not identify a Caddy that does not run', async () => {
     expect((await look(await listen(own, ''), { containers: async () => [] } as object)).levels).toEqual([]);
   });
 
-  test('none at all', async () => {
+  test('no certificate', async () => {
     expect((await look(1)).what).toBe('No certificate is served for social.example.org on 127.0.0.1:1.');
   });
 
-  test('not looked for before there is a site, nor where a proxy has them', async () => {
+  test('is not checked before there is a site, or behind a proxy', async () => {
     expect(await runCheck('certificates', contextOf())).toBeUndefined();
     expect(
       await runCheck('certificates', contextOf({ 'tls.mode': 'proxy' }, { exists: true })),

@@ -43,7 +43,7 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       },
     },
   );
-/** A site with compose.yaml, and what curl writes of the addresses. */
+/** A site with compose.yaml, and curl's output for the addresses. */
 const metadata = (stdout: string): CheckContext => {
   const folder = tempFolder();
   writeTree(folder, {
@@ -74,7 +74,7 @@ const THREE = {
   'apps.pixelfed.size': '4gb',
 };
 
-/** Check, what is wrong, the context, level and words of what is found; no level: nothing, but it was seen. */
+/** Check, fault, context, level and message of the finding; no level: evidence only. */
 type Row = [
   id: string,
   wrong: string,
@@ -123,7 +123,7 @@ const ROWS: Row[] = [
   ['cores', 'enough', contextOf(THREE), '', /2; 2 recommended/],
   ['cores', 'one for two that compute', contextOf(THREE, { info: { cpus: 1 } }), 'warning', /1 processor core for Mastodon and Pixelfed \(.*20 busy processes.*2 cores/],
   ['cores', 'one for snac', contextOf({}, { info: { cpus: 1 } }), '', /1; 0 recommended/],
-  ['memory', 'swap asked for by who may not', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
+  ['memory', 'swap requested without root', contextOf({}, { swapGiB: 2, host: { isRoot: false } }), 'blocker', /Only root.*sudo sh -c '.*count=2048 && mkswap \/swapfile/],
 
   ['disk', 'enough', contextOf(), '', /100\.0 GB and 1000000 inodes free in \//],
   ['disk', 'little space', contextOf({}, space(GIB / 2)), 'blocker', /Only 512 MB free for Docker’s data \(\/var\/lib\/docker\); 1\.0 GB/],
@@ -132,7 +132,7 @@ const ROWS: Row[] = [
   ['disk', 'no room for the swap file', contextOf({}, { ...space(3 * GIB), swapGiB: 4 }), 'blocker', /the swap file \(\/\); 5\.0 GB/],
   ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB left.*docker system df/],
   ['disk', 'a site that exists, and no space', contextOf({}, { ...space(GIB / 4), exists: true }), 'blocker', /Only 256 MB free/],
-  ['disk', 'an engine whose disk we cannot see', contextOf({}, { host: { space: async () => undefined } }), '', /is not accessible/],
+  ['disk', 'an engine whose disk is not accessible', contextOf({}, { host: { space: async () => undefined } }), '', /is not accessible/],
 
   ['ports', 'free', contextOf(), '', /tcp 80 free, tcp 443 free, udp 443 free/],
   ['ports', 'taken', contextOf({}, { host: { listeners: async () => [{ protocol: 'tcp', address: '::', port: 80, inode: '1' }], ownerOf: async () => 'nginx (process 812)' } }), 'blocker', /tcp 80: nginx \(process 812\)\./],
@@ -146,7 +146,7 @@ const ROWS: Row[] = [
   ['clock', 'right', contextOf({}, { ...at(NOW), now }), '', /^0 s ahead of the time of acme-v02\.api\.letsencrypt\.org$/],
   ['clock', 'a little fast', contextOf({}, { ...at(NOW - 60), now }), 'warning', /60 seconds fast/],
   ['clock', 'far too slow', contextOf({}, { ...at(NOW + 3600), now }), 'blocker', /3600 seconds slow.*set-ntp/],
-  ['clock', 'asked of the registry, where something is pulled', contextOf({ 'tls.mode': 'internal' }, { ...at(NOW + 3600), now, pulls: PULLS }), 'blocker', /3600 seconds slow.*registry-1\.docker\.io/],
+  ['clock', 'taken from the registry if something is pulled', contextOf({ 'tls.mode': 'internal' }, { ...at(NOW + 3600), now, pulls: PULLS }), 'blocker', /3600 seconds slow.*registry-1\.docker\.io/],
   ['clock', 'nobody to ask, and NTP is off', contextOf({}, { host: { dateAt: async () => { throw new Error('unreachable'); }, isSynchronized: async () => false } }), 'warning', /The clock of this host is not synchronized.*no time from acme-v02\.api\.letsencrypt\.org \(unreachable\); the system clock is not synchronized by NTP/],
   ['clock', 'nobody to ask, and NTP is on', contextOf({ 'tls.mode': 'internal' }, { host: { isSynchronized: async () => true } }), '', /^the system clock is synchronized by NTP$/],
   ['clock', 'nothing at all to compare with', contextOf({ 'tls.mode': 'internal' }), '', /^not compared$/],
@@ -165,7 +165,7 @@ const ROWS: Row[] = [
   ['outside', 'no container starts', contextOf({}, curl(125, 'docker: Error response from daemon: could not find bridge docker0.\n\nRun docker --help')), 'warning', /could not be checked.*could not find bridge docker0\.$/],
   ['outside', 'a certificate that nobody knows', contextOf({}, curl(60, 'curl: (60) SSL certificate problem')), 'blocker', /over HTTPS/],
   ['outside', 'the same from a CA of one’s own', contextOf({ 'tls.mode': 'directory', 'tls.directory': 'https://ca.example.net/d' }, curl(60)), '', /reaches ca\.example\.net/],
-  ['outside', 'behind a proxy, the registry is asked', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /cannot resolve registry-1\.docker\.io/],
+  ['outside', 'behind a proxy, from the registry', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { ...curl(6), caddy: 'docker.io/library/caddy:2@sha256:0' }), 'blocker', /cannot resolve registry-1\.docker\.io/],
 
   ['ipv6', 'all well', contextOf({}, curl(0)), '', /over IPv6/],
   ['ipv6', 'none in containers', contextOf({}, curl(7, "curl: (7) Couldn't connect")), 'warning', /This host has IPv6, but its containers do not.*\(7\)/],
@@ -187,18 +187,18 @@ describe('the checks', () => {
     expect(looked?.found.map((finding) => finding.level) ?? ['does not apply']).toEqual(
       level === '' ? [] : expect.arrayContaining([level]),
     );
-    const said = looked?.found.flatMap(({ what, means, next }) => [what, means, next]) ?? [];
-    expect([...said, looked?.seen].join(' ')).toMatch(words);
-    for (const sentence of said) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
+    const sentences = looked?.found.flatMap(({ what, means, next }) => [what, means, next]) ?? [];
+    expect([...sentences, looked?.seen].join(' ')).toMatch(words);
+    for (const sentence of sentences) expect(sentence).toMatch(/^[A-Z`][\s\S]*[.\])/]$/);
   });
 
-  test('each is broken at least once, here or beside this file', () => {
+  test('each fails at least once, here or in another test file', () => {
     const elsewhere = ['dns', 'caa', 'containers', 'policy', 'certificates'];
     const broken = new Set(ROWS.filter(([, , , level]) => level !== '').map(([id]) => id));
     expect(CHECKS.map(({ id }) => id).filter((id) => !broken.has(id))).toEqual(elsewhere);
   });
 
-  test('rows have a title and say what they look at', () => {
+  test('rows have a title and a description', () => {
     for (const { id, title, about } of CHECKS) {
       expect(id).toMatch(/^[a-z0-9]{3,13}$/);
       expect(title).toMatch(/^[A-Z][^.]{2,30}$/);
@@ -207,8 +207,8 @@ describe('the checks', () => {
   });
 });
 
-describe('nothing is asked outside that the site has no business with', () => {
-  /** Throws whatever is asked of the outside. */
+describe('sends no request that the site does not need', () => {
+  /** Throws at every request to the outside. */
   const forbidden = async (): Promise<never> => {
     throw new Error('was asked');
   };
@@ -219,10 +219,7 @@ describe('nothing is asked outside that the site has no business with', () => {
   };
   test.each([
     ['an internal CA', { 'tls.mode': 'internal' }],
-    [
-      'an internal CA, a name of the world',
-      { 'tls.mode': 'internal', 'apps.snac.domain': 'social.example.org' },
-    ],
+    ['an internal CA, a public name', { 'tls.mode': 'internal', 'apps.snac.domain': 'social.example.org' }],
     [
       'a CA and a name for tests',
       {
@@ -231,7 +228,7 @@ describe('nothing is asked outside that the site has no business with', () => {
         'apps.snac.domain': 'a.fedi.test',
       },
     ],
-    ['a proxy in front, images built here', { 'tls.mode': 'proxy', 'tls.port': 8080, bind: '127.0.0.1' }],
+    ['behind a proxy, with images built here', { 'tls.mode': 'proxy', 'tls.port': 8080, bind: '127.0.0.1' }],
   ])('%s', async (_, answers) => {
     for (const { id } of CHECKS.filter(({ phase }) => phase !== 'site')) {
       const looked = await runCheck(id, contextOf(answers, deaf));
@@ -240,7 +237,7 @@ describe('nothing is asked outside that the site has no business with', () => {
   });
 
   test.each(['a.fedi.test', 'snac.localhost', 'a.home.arpa', 'x.internal', 'a.onion'])(
-    'Let’s Encrypt and %s: said at once, without a look-up',
+    'Let’s Encrypt and %s: reported at once, without a look-up',
     async (domain) => {
       const context = contextOf({ 'apps.snac.domain': domain }, deaf);
       const looked = await runCheck('dns', context);
@@ -252,7 +249,7 @@ describe('nothing is asked outside that the site has no business with', () => {
   );
 });
 
-test('without the engine the other checks still look', async () => {
+test('without the engine the other checks still run', async () => {
   const context = contextOf({ bind: '::' }, { info: WITHOUT, ...space(1024) });
   const found = (await Promise.all(CHECKS.map(({ id }) => runCheck(id, context)))).flatMap(
     (one) => one?.found ?? [],

@@ -1,4 +1,4 @@
-/** The scripts for completion, in the real shells: what Tab offers at the end of a line. */
+/** The completion scripts in real shells: the candidates of Tab at the end of a line. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const has = (shell: string): boolean => spawnSync(shell, ['-c', 'exit 0']).status === 0;
 const fileOf = (shell: string): string => join(folder, `completion.${shell}`);
 
-/** What `fedi-setup …` prints on standard output. */
+/** Standard output of `fedi-setup …`. */
 async function printed(...argv: string[]): Promise<string> {
   let text = '';
   vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
@@ -84,7 +84,7 @@ const EQUALS: readonly Line[] = [
   { line: '--mail-mode=none pl', wanted: ['plan'] },
 ];
 
-/** Runs the shell once for all lines; the program prints what is offered, and a line with --- after each. */
+/** Runs the shell once for all lines; the program prints the candidates, and a line with --- after each. */
 function offers(shell: string, argv: readonly string[]): string[][] {
   const text = execFileSync(shell, argv, {
     cwd: folder,
@@ -131,7 +131,7 @@ ${lines
 describe.skipIf(!has('fish'))('fish', () => {
   const lines = [
     ...LINES,
-    // It offers the whole word.
+    // It returns the whole word.
     ...EQUALS.map(({ line, wanted }) => ({
       line,
       wanted: line.endsWith('pl') ? wanted : wanted.map((one) => `--mail-mode=${one}`),
@@ -217,7 +217,7 @@ describe('the command', () => {
     vi.restoreAllMocks();
     return text;
   };
-  test('needs a shell it knows', async () => {
+  test('needs a supported shell', async () => {
     expect(await refused('completion')).toContain('Which shell?');
     expect(await refused('completion', 'bsh')).toContain(
       'There is no completion for bsh. Did you mean bash?',

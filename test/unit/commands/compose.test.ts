@@ -63,7 +63,7 @@ afterEach(() => {
 
 const run = (...argv: string[]): Promise<number> => main([...argv, '--dir', folder]);
 
-test('stop and start are for all services, or those that are named', async () => {
+test('stop and start act on all services, or on the named ones', async () => {
   expect(await run('stop', 'snac')).toBe(0);
   expect([...running]).toEqual(['caddy', 'my_own']);
   expect(await run('stop')).toBe(0);
@@ -84,14 +84,14 @@ test('logs take services and flags in any order, and no lock', async () => {
   await release();
 });
 
-test.each(['start', 'stop', 'restart'])('%s waits for no other run: it is refused', async (action) => {
+test.each(['start', 'stop', 'restart'])('%s is refused during another run', async (action) => {
   const release = await takeLock(folder);
   expect(await run(action)).toBe(EXIT.LOCKED);
   expect([...running]).toEqual(SERVICES);
   await release();
 });
 
-test.each(['logs', 'start', 'stop', 'restart'])('%s passes the exit code of Compose on', async (action) => {
+test.each(['logs', 'start', 'stop', 'restart'])('%s returns the exit code of Compose', async (action) => {
   exit = 17;
   expect(await run(action)).toBe(17);
 });
@@ -125,7 +125,7 @@ describe('refused', () => {
     expect(await run('logs', flag, ...(value === '' ? [] : [value]))).toBe(2);
     expect(said).toContain(message);
   });
-  test('flags of logs elsewhere', async () => {
+  test('flags of logs with another command', async () => {
     expect(await run('stop', '-f')).toBe(2);
     expect(said).toContain('`stop` takes no --follow, so nothing was done.');
     expect(said).toContain('It belongs to: logs.');

@@ -1,4 +1,4 @@
-/** `user`: the accounts of people. Each app's tool is a small model that refuses what the original refuses. */
+/** `user`: accounts. Each app's tool is a small model that refuses what the original refuses. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -22,7 +22,7 @@ let accounts: Account[] = [];
 /** Every command in a container. */
 let calls: { service: string; argv: readonly string[]; stdin: string; isLocked: boolean }[] = [];
 let services: string[] = [];
-/** What the tools do in place of their model; undefined: the model. */
+/** Replaces the model of a tool; undefined: the model. */
 let instead: ((argv: readonly string[]) => Output | undefined) | undefined;
 let folder = '';
 let output = '';
@@ -122,7 +122,7 @@ function mastodon(argv: readonly string[], stdin: string): Output {
 function pixelfed(argv: readonly string[], stdin: string): Output {
   if (argv[1] === 'artisan') {
     const one = find(argv[3]);
-    // As the original: exit code 0 whatever happened, and without a yes nothing.
+    // Like the original: always exit code 0, and no change without a yes.
     if (one === undefined) return prints('Could not find any user with that username or id.\n');
     if (stdin !== 'yes\n') return OK;
     if (argv[2] === 'user:admin') one.role = one.role === 'admin' ? null : 'admin';
@@ -253,7 +253,7 @@ describe.each(ALL)('on %s', (id) => {
     expect(existsSync(join(folder, '.fedi/lock'))).toBe(false);
   });
 
-  test('the same in words', async () => {
+  test('prints the same as text', async () => {
     expect(await run('add', '@Berta', '--email', 'berta@example.org')).toBe(0);
     const password = find('berta')?.password ?? '';
     expect(output.split(password)).toHaveLength(2);
@@ -302,14 +302,14 @@ describe.each(ALL)('on %s', (id) => {
   test.each([
     ['add', 'berta', '--email', 'b@example.org'],
     ['password', 'anna'],
-  ])('%s waits for no other run: it is refused', async (...argv) => {
+  ])('%s is refused during another run', async (...argv) => {
     const release = await takeLock(folder);
     expect(await run(...argv)).toBe(EXIT.LOCKED);
     expect(calls).toEqual([]);
     await release();
   });
 
-  test('a name that exists, and one that does not', async () => {
+  test('refuses a name that exists already, or does not exist', async () => {
     expect(await run('add', 'anna', '--email', 'b@example.org')).toBe(2);
     expect(output).toMatch(
       /has an account anna already\.\n {2}Nothing was changed\.\n {2}Next: Choose another name/,
@@ -350,7 +350,7 @@ describe.each(ALL)('on %s', (id) => {
     expect(calls).toEqual([]);
   });
 
-  test('variables about the owner are not about other people', async () => {
+  test('variables about the owner do not apply to other accounts', async () => {
     vi.stubEnv('FEDI_EMAIL', 'anna@example.org');
     vi.stubEnv('FEDI_PASSWORD', 'that of the owner');
     expect(await run('add', 'berta', '--email', 'berta@example.org')).toBe(0);
@@ -365,7 +365,7 @@ describe.each(ALL)('on %s', (id) => {
     expect(output).toMatch(/The container \w+ is not running\.\n {2}Next: /);
   });
 
-  test('a list that is none', async () => {
+  test('an invalid list', async () => {
     instead = () => failed('connection refused');
     expect(await run('list')).toBe(1);
     expect(output).toMatch(
@@ -440,7 +440,7 @@ describe.each(['mastodon', 'pixelfed'] as const)('on %s', (id) => {
     expect(output).toMatch(/did not create the account carla: the .*e-mail address is in use/);
   });
 
-  test('a tool that ends well and did nothing', async () => {
+  test('a tool that exits with 0 but changed nothing', async () => {
     instead = (argv) => (['tootctl', 'artisan'].some((tool) => argv.includes(tool)) ? OK : undefined);
     for (const argv of [
       ['role', 'berta', 'admin'],
@@ -452,7 +452,7 @@ describe.each(['mastodon', 'pixelfed'] as const)('on %s', (id) => {
   });
 });
 
-describe('what an app cannot do', () => {
+describe('unsupported by an app', () => {
   test('moderators on Pixelfed', async () => {
     await makeSite('pixelfed');
     for (const argv of [
@@ -485,7 +485,7 @@ describe('what an app cannot do', () => {
       state: 'active',
     });
   });
-  test('a role that Mastodon does not have any more; an address that it cannot reach', async () => {
+  test('a role that was removed from Mastodon; an undeliverable address', async () => {
     await makeSite('mastodon');
     add('berta', 'berta@example.org', null);
     instead = (argv) =>
@@ -498,7 +498,7 @@ describe('what an app cannot do', () => {
     expect(await run('add', 'carla', '--email', 'carla@nowhere.invalid')).toBe(1);
     expect(output).toContain('the domain of the e-mail address cannot be found.');
   });
-  test('enabling what is not disabled', async () => {
+  test('enabling an account that is not disabled', async () => {
     await makeSite('mastodon');
     add('pending1', 'p@example.org', null);
     add('suspended1', 's@example.org', null);
@@ -512,7 +512,7 @@ describe('what an app cannot do', () => {
 describe('with several apps', () => {
   beforeEach(() => makeSite('mastodon', 'snac'));
 
-  test('the list has all of them, or the one that is named', async () => {
+  test('lists the accounts of all apps, or of the named one', async () => {
     expect((await events('list')).map(({ app }) => app).toSorted()).toEqual(['mastodon', 'snac']);
     expect((await events('list', 'snac')).map(({ app }) => app)).toEqual(['snac']);
     expect(await run('list')).toBe(0);

@@ -31,8 +31,8 @@ describe('refused', () => {
     ['apps.pixelfed.release', 'v0.14.3', 'v0.14.3 is older'],
     ['apps.pixelfed.release', 'v0.12.10', 'v0.12.10 is older'],
     ['name', 'other', 'This site is named fedi'],
-  ])('%s → %s', (key, value, says) => {
-    expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(says)], leaves: [] });
+  ])('%s → %s', (key, value, expected) => {
+    expect(to({ [key]: value })).toEqual({ refused: [expect.stringContaining(expected)], leaves: [] });
   });
 });
 
@@ -50,18 +50,18 @@ describe('fine', () => {
 
   test('nothing changed', () => expect(to({})).toEqual({ refused: [], leaves: [] }));
 
-  test('an app that comes or goes takes its domain along', () => {
+  test('the domain of an added or removed app is not a change', () => {
     const one: Answers = { apps: 'snac', name: 'fedi', 'apps.snac.domain': 'a.example.org' };
     expect(changed(ALL_QUESTIONS, SITE, one)).toEqual({ refused: [], leaves: [] });
     expect(changed(ALL_QUESTIONS, one, SITE)).toEqual({ refused: [], leaves: [] });
   });
 
-  test('a site that never was', () => {
+  test('no site yet', () => {
     expect(changed(ALL_QUESTIONS, {}, SITE)).toEqual({ refused: [], leaves: [] });
   });
 });
 
-describe('what stays behind', () => {
+describe('notices about what is left behind', () => {
   test('media', () => {
     expect(to({ 'apps.mastodon.media': 's3' }).leaves).toEqual([
       expect.stringContaining('Existing uploads stay on this host'),
@@ -79,23 +79,23 @@ describe('what stays behind', () => {
 const notes = (key: string, value: string): readonly string[] =>
   ALL_QUESTIONS.find((question) => question.key === key)?.notes?.({ [key]: value }) ?? [];
 
-describe('a domain that is taken', () => {
+describe('a refused domain change', () => {
   test.each([
     'social.example.org',
     'anna.duckdns.org'.replace('anna', 'a.anna'),
     'x.example.co.uk',
     'snac.localhost',
     'fedi.test',
-  ])('%s: the handle alone', (domain) =>
+  ])('%s: the handle only', (domain) =>
     expect(notes('apps.snac.domain', domain)).toEqual([`Handles: @you@${domain} (permanent).`]),
   );
-  test.each(['example.org', 'example.co.uk', 'anna.duckdns.org'])('%s is a whole one', (domain) => {
+  test.each(['example.org', 'example.co.uk', 'anna.duckdns.org'])('%s is a registered domain', (domain) => {
     expect(notes('apps.snac.domain', domain)).toEqual([
       `Handles: @you@${domain} (permanent).`,
       expect.stringContaining(`This server will provide the front page of ${domain}`),
     ]);
   });
-  test('both forms of an international one', () => {
+  test('both forms of an internationalised domain', () => {
     expect(notes('apps.snac.domain', 'social.xn--mnchen-3ya.de')).toEqual([
       'Handles: @you@social.münchen.de (permanent). Other servers show it as social.xn--mnchen-3ya.de.',
     ]);

@@ -1,4 +1,4 @@
-/** One table of input, one verdict: whether it comes by flag, variable, answers file or fedi.yaml. */
+/** One table of inputs: the same result by flag, variable, answers file and fedi.yaml. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -25,7 +25,7 @@ import type { Row } from '../answers/inputs.ts';
 
 const questionOf = ({ key }: Row): Question => ALL_QUESTIONS.find((one) => one.key === key) as Question;
 
-/** Everything else that has to be answered, so that only the row decides. */
+/** All other required answers, so that only the row decides. */
 const REST = environmentSource({
   FEDI_APPS: 'snac',
   FEDI_DOMAIN: 'rest.example.org',
@@ -37,7 +37,7 @@ const REST = environmentSource({
   FEDI_TLS_MODE: 'acme',
 });
 
-/** A value as dotenv reads it back; undefined where the format has no way to write it. */
+/** A value as dotenv reads it back; undefined if the format cannot represent it. */
 function quoted(text: string): string | undefined {
   if (text.trim() === '' || text.includes('\r')) return undefined;
   if (!text.includes("'") && !text.endsWith('\\')) return `'${text}'`;
@@ -74,7 +74,7 @@ const EVERYWHERE: Record<string, (row: Row, folder: string) => Promise<Source | 
   },
 };
 
-/** What `apply` is given; it ends before it needs an engine when an answer is bad. */
+/** Arguments of `apply`; with an invalid answer it ends before it needs an engine. */
 const contextOf = (sources: readonly Source[], dir: string): CommandContext => ({
   commands: [],
   flags: {
@@ -109,10 +109,10 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
   onLeaving: () => undefined,
 });
 
-const title = ({ key, text, value, says }: Row): string =>
-  `${key} ${JSON.stringify(text.length > 40 ? `${text.slice(0, 20)}…${text.length}` : text)} ${says === undefined ? `→ ${JSON.stringify(value).slice(0, 40)}` : `✗ ${says}`}`;
+const title = ({ key, text, value, error }: Row): string =>
+  `${key} ${JSON.stringify(text.length > 40 ? `${text.slice(0, 20)}…${text.length}` : text)} ${error === undefined ? `→ ${JSON.stringify(value).slice(0, 40)}` : `✗ ${error}`}`;
 
-test('the table is as large as it claims', () => {
+test('the table has the expected size', () => {
   expect(ROWS.length).toBeGreaterThan(300);
   const keys = new Set(ROWS.map(({ key }) => key));
   expect([...keys].every((key) => ALL_QUESTIONS.some((question) => question.key === key))).toBe(true);
@@ -123,35 +123,35 @@ describe.each(Object.keys(EVERYWHERE).concat('parse'))('by %s', (where) => {
     (row.bug === undefined ? test : test)(title(row), async () => {
       if (where === 'parse') {
         const parsed = questionOf(row).parse(row.text);
-        if (row.says === undefined) expect(parsed).toEqual({ value: row.value });
-        else expect(parsed).toHaveProperty('problem', expect.stringContaining(row.says));
+        if (row.error === undefined) expect(parsed).toEqual({ value: row.value });
+        else expect(parsed).toHaveProperty('problem', expect.stringContaining(row.error));
         return;
       }
       const folder = tempFolder();
       const source = await EVERYWHERE[where]?.(row, folder);
-      // A format that cannot write the text has nothing to say, which must not count as "fails" either.
+      // A format that cannot represent the text has no result, which must not count as a failure either.
       if (source === undefined) {
         if (row.bug !== undefined) throw new Error('cannot be written in this form');
         return;
       }
-      const { answers, secrets, problems, given } = await resolve([source, REST]);
-      if (row.says === undefined) {
+      const { answers, secrets, problems, provided } = await resolve([source, REST]);
+      if (row.error === undefined) {
         expect(problems).toEqual([]);
         expect({ ...answers, ...secrets }[row.key]).toBe(row.value);
-        expect(given).toContain(row.key);
+        expect(provided).toContain(row.key);
         return;
       }
       const from = [...source.values()][0]?.from ?? 'nowhere';
       expect(
-        problems.filter((problem) => problem.startsWith(from) && problem.includes(row.says as string)),
+        problems.filter((problem) => problem.startsWith(from) && problem.includes(row.error as string)),
       ).toHaveLength(1);
       const { exit, message } = await problemFrom(() => apply.run(contextOf([source, REST], folder)));
-      expect({ exit, message }).toEqual({ exit: 2, message: expect.stringContaining(row.says) });
+      expect({ exit, message }).toEqual({ exit: 2, message: expect.stringContaining(row.error) });
     });
   }
 });
 
-/** Plain text in fedi.yaml that YAML takes for something else than a string: it has to arrive as it was written. */
+/** Plain text in fedi.yaml that YAML does not read as a string: it must arrive as it was written. */
 describe('a directory for data', () => {
   const OF_THE_SYSTEM = [
     '/',
@@ -168,7 +168,7 @@ describe('a directory for data', () => {
     '/tmp',
     '/proc/1',
   ];
-  test.each(OF_THE_SYSTEM)('%s is the system’s, which would be given away', (path) => {
+  test.each(OF_THE_SYSTEM)('refuses the system directory %s', (path) => {
     expect(parseFolder(path)).toEqual({ problem: expect.stringContaining('Data cannot be stored in ') });
   });
   test.each([
@@ -179,7 +179,7 @@ describe('a directory for data', () => {
     '/opt/pixelfed',
     '/home/anna/media',
     '/etcetera',
-  ])('%s may be', (path) => {
+  ])('accepts %s', (path) => {
     expect(parseFolder(path)).toEqual({ value: path });
   });
 });
@@ -213,7 +213,7 @@ describe('YAML tricks, unquoted', () => {
     expect((await user(text)).answers['mail.user']).toBe(text);
   });
 
-  // sources.ts takes String(number), so what was written is lost. Take the text of the scalar itself.
+  // sources.ts used String(number), so the written text was lost. It must use the text of the scalar.
   test.each([
     '0644',
     '1e3',
@@ -239,10 +239,10 @@ describe('YAML tricks, unquoted', () => {
     },
   );
 
-  test.each(['~', 'null', '""', '', 'Null', "''"])('%s counts as not given', async (text) => {
-    const { answers, given } = await resolve([yamlSource(`mail:\n  user: ${text}\n`)]);
+  test.each(['~', 'null', '""', '', 'Null', "''"])('%s counts as not provided', async (text) => {
+    const { answers, provided } = await resolve([yamlSource(`mail:\n  user: ${text}\n`)]);
     expect(answers['mail.user']).toBeUndefined();
-    expect(given).not.toContain('mail.user');
+    expect(provided).not.toContain('mail.user');
   });
 
   test.each([
@@ -267,7 +267,7 @@ describe('YAML tricks, unquoted', () => {
 });
 
 describe('properties', () => {
-  test('a domain that is taken is one for every parser, and is its own fixed point', () => {
+  test('an accepted domain is valid for every parser, and parses to itself', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.domain(), fc.string({ unit: 'grapheme', maxLength: 30 }), fc.webUrl()),
@@ -282,7 +282,7 @@ describe('properties', () => {
     );
   });
 
-  test('an address that is taken has one @, no space, and is its own fixed point', () => {
+  test('an accepted address has one @, no space, and parses to itself', () => {
     fc.assert(
       fc.property(fc.oneof(fc.emailAddress(), fc.string({ maxLength: 30 })), (text) => {
         const parsed = parseEmail(text);
@@ -294,7 +294,7 @@ describe('properties', () => {
     );
   });
 
-  test('no parser throws, and none takes a control character', () => {
+  test('no parser throws or accepts a control character', () => {
     fc.assert(
       fc.property(fc.constantFrom(...ALL_QUESTIONS), fc.string({ unit: 'binary' }), (question, text) => {
         const parsed = question.parse(text);

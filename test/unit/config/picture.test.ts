@@ -24,7 +24,7 @@ function png(width: number, height: number): Buffer {
   ]);
 }
 const segment = (marker: number, data: number[]): number[] => [0xff, marker, (data.length + 2) >> 8, (data.length + 2) & 0xff, ...data]; // prettier-ignore
-/** Metadata in front that holds a small picture of its own, as cameras write it; fill bytes; a progressive frame. */
+/** Leading metadata with an embedded thumbnail, as cameras write it; fill bytes; a progressive frame. */
 const JPEG = Buffer.from([
   0xff, 0xd8,
   ...segment(0xe1, [0xff, 0xd8, ...segment(0xc0, [8, 0, 9, 0, 9]), 0xff, 0xd9]),
@@ -34,8 +34,8 @@ const JPEG = Buffer.from([
   0xff, 0xd9, 0x0a,
 ]); // prettier-ignore
 
-describe('what a picture is', () => {
-  test('JPEG and PNG, by their own headers', () => {
+describe('the type of a picture', () => {
+  test('JPEG and PNG, recognised by their headers', () => {
     expect(parsePicture(png(1920, 1080))).toMatchObject({ type: 'png', width: 1920, height: 1080 });
     expect(parsePicture(JPEG)).toEqual({ type: 'jpg', width: 1920, height: 1080, bytes: JPEG.length });
   });
@@ -45,12 +45,12 @@ describe('what a picture is', () => {
     ['a PNG that was cut short', png(9, 9).subarray(0, 40)],
     ['a JPEG that was cut short', JPEG.subarray(0, JPEG.length - 3)],
     ['two bytes of a JPEG', Buffer.from([0xff, 0xd8])],
-    ['a JPEG with rubbish behind its start', Buffer.concat([JPEG.subarray(0, 2), Buffer.alloc(50)])],
+    ['a JPEG with garbage after its start', Buffer.concat([JPEG.subarray(0, 2), Buffer.alloc(50)])],
     ['a GIF', Buffer.from('GIF89a\x80\x07\x38\x04', 'latin1')],
   ])('not %s', (_, file) => expect(parsePicture(file)).toBeUndefined());
 });
 
-test('what Pixelfed’s own form takes', () => {
+test('the limits of Pixelfed’s own form', () => {
   const problem = (name: string, width: number, height: number, bytes = 1): string | undefined =>
     pixelfedPictures.find((one) => one.name === name)?.problem({ type: 'png', width, height, bytes });
   expect(problem('banner', 1920, 1080, 5000 * 1024)).toBeUndefined();
@@ -61,25 +61,25 @@ test('what Pixelfed’s own form takes', () => {
   expect(problem('avatar', 400, 401)).toBe('is 400×401; it must be square');
 });
 
-test('rules: a semicolon between two, as many and as long as Pixelfed takes', () => {
+test('rules: separated by semicolons, within Pixelfed’s limits', () => {
   expect(parseRules(' Be kind ;; No "spam"; ')).toEqual({ value: 'Be kind; No "spam"' });
   expect(parseRules(Array.from({ length: 30 }, (_, i) => `rule ${i}`).join(';'))).toHaveProperty('value');
   const long = 'x'.repeat(1000);
   expect(parseRules(long)).toEqual({ value: long });
-  for (const [text, said] of [
+  for (const [text, expected] of [
     [' ; ', 'Enter at least one rule.'],
     ['fine rule; no', 'Rule 2, “no”, is too short: use at least 5 characters.'],
     [`${long}y`, 'Rule 1: Too long: 1001 characters; the limit is 1000.'],
     ['a\tb rule', 'Rule 1: It contains an invisible character'],
     [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed accepts at most 30.'],
   ])
-    expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(said as string) });
+    expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(expected as string) });
   const { config } = contextOf({ 'apps.pixelfed.rules': 'Be kind; No "spam"' });
   expect(rulesJson(config)).toBe('["Be kind","No \\"spam\\""]');
   expect(rulesJson(contextOf().config)).toBeUndefined();
 });
 
-test('a path is absolute and of a file', () => {
+test('a path is absolute and names a file', () => {
   expect(parsePath('/home/anna//our banner.png ')).toEqual({ value: '/home/anna/our banner.png' });
   for (const text of ['', 'banner.png', './x', '~/x', 'https://a/b.png', '/home/', '/a\nb'])
     expect(parsePath(text)).toHaveProperty('problem');

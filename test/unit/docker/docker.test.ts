@@ -1,4 +1,4 @@
-/** What is ours of the Docker boundary: versions, words for failures, what Docker's client gets of the environment. */
+/** Our part of the Docker boundary: versions, error messages, the environment of Docker's client. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -17,9 +17,11 @@ test.each([
   ['2.0', 'v1.53'],
   [undefined, undefined],
   ['', undefined],
-])('an engine that speaks %j is asked in %j', (newest, version) => expect(apiVersion(newest)).toBe(version));
+])('an engine with API version %j is called with %j', (newest, version) =>
+  expect(apiVersion(newest)).toBe(version),
+);
 
-/** An engine on a separate socket that answers `/_ping` and notes the paths that it is asked for. */
+/** An engine on a separate socket that answers `/_ping` and records the requested paths. */
 async function fakeEngine(newest: string): Promise<{ paths: string[]; host: string; close: () => void }> {
   const paths: string[] = [];
   const server = createServer((request, response) => {
@@ -37,7 +39,7 @@ async function fakeEngine(newest: string): Promise<{ paths: string[]; host: stri
   };
 }
 
-test('every question names a version of the API that the engine has', async () => {
+test('every request names an API version that the engine supports', async () => {
   const engine = await fakeEngine('1.47');
   vi.stubEnv('DOCKER_HOST', engine.host);
   await (await connect()).image('a:1');
@@ -45,7 +47,7 @@ test('every question names a version of the API that the engine has', async () =
   expect(engine.paths).toEqual(['/_ping', '/v1.47/images/a:1/json']);
 });
 
-test('an engine that does not answer about one container still lists all', async () => {
+test('lists all containers although the engine does not answer about one', async () => {
   const listed = [
     {
       Id: '1',
@@ -89,7 +91,7 @@ describe('Docker’s client', () => {
     return (await (await connect()).run({ image: 'a', argv: ['true'] })).stdout;
   };
 
-  test('gets nothing that is for engines on other machines, and which engine is meant', async () => {
+  test('gets no variables for remote engines, and the chosen engine', async () => {
     for (const name of ['TLS', 'TLS_VERIFY', 'CERT_PATH', 'API_VERSION', 'DEFAULT_PLATFORM', 'CONTENT_TRUST'])
       vi.stubEnv(`DOCKER_${name}`, '1');
     vi.stubEnv('DOCKER_CONTENT_TRUST_SERVER', 'https://notary.example');
@@ -102,7 +104,7 @@ describe('Docker’s client', () => {
   test.each([
     ['no configuration', undefined, undefined],
     ['no proxies', '{"auths":{}}', undefined],
-    ['proxies without one', '{"proxies":{"default":{"noProxy":"a"}}}', undefined],
+    ['proxies without a default', '{"proxies":{"default":{"noProxy":"a"}}}', undefined],
     ['broken', '{', undefined],
     ['a proxy', '{"proxies":{"default":{"httpProxy":"http://p:1"}}}', []],
     [
@@ -125,7 +127,7 @@ describe('Docker’s client', () => {
   });
 });
 
-describe('an image that is not pulled', () => {
+describe('an image that cannot be pulled', () => {
   test.each([
     ['no matching manifest for linux/arm64/v8 in the manifest list entries', /other processors only/],
     ['write /var/lib/docker/tmp/x: no space left on device', /disk .* is full/],

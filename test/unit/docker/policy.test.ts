@@ -1,4 +1,4 @@
-/** The policy for containers: every rule can be broken, and only a reason makes an exception. */
+/** The policy for containers: every rule has a failing case, and an exception needs a reason. */
 import { describe, expect, test } from 'vitest';
 import { POLICY, violations } from '../../../wizard/docker/policy.ts';
 import type { Rights } from '../../../wizard/docker/policy.ts';
@@ -20,13 +20,12 @@ const BROKEN: Readonly<Record<string, readonly Partial<Rights>[]>> = {
 
 const ids = (rights: Rights, exceptions = {}): string[] => violations(rights, exceptions).map(({ id }) => id);
 
-test('a container that keeps to every rule', () => expect(ids(STRICT)).toEqual([]));
+test('a container that follows every rule', () => expect(ids(STRICT)).toEqual([]));
 
-test('each rule has a case that breaks it', () =>
-  expect(Object.keys(BROKEN)).toEqual(POLICY.map(({ id }) => id)));
+test('each rule has a failing case', () => expect(Object.keys(BROKEN)).toEqual(POLICY.map(({ id }) => id)));
 
 describe.each(Object.entries(BROKEN))('%s', (id, cases) => {
-  test.each(cases)('is broken by %o', (change) => expect(ids({ ...STRICT, ...change })).toEqual([id]));
+  test.each(cases)('is violated by %o', (change) => expect(ids({ ...STRICT, ...change })).toEqual([id]));
   test.each(cases)('has an exception for %o', (change) =>
     expect(ids({ ...STRICT, ...change }, { [id]: 'a reason' })).toEqual([]),
   );

@@ -1,4 +1,4 @@
-/** Running programs: what they said, how they ended, and that they end with us. */
+/** Running programs: their output, their exit codes, and that they end when the tool ends. */
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,7 +19,7 @@ describe('run', () => {
     expect((await node(`process.exit(${code})`)).code).toBe(code);
   });
 
-  test('both streams, apart', async () => {
+  test('both streams, separately', async () => {
     expect(await node(`process.stdout.write('out'); process.stderr.write('err')`)).toEqual({
       code: 0,
       stdout: 'out',
@@ -27,7 +27,7 @@ describe('run', () => {
     });
   });
 
-  test('arguments arrive as they are: there is no shell', async () => {
+  test('arguments arrive unchanged: there is no shell', async () => {
     const argv = ['a b', '$HOME', '`id`', '; id', "'", '"', '\\', '*', '', '--x=y', 'ä\n'];
     expect(
       JSON.parse(
@@ -42,11 +42,11 @@ describe('run', () => {
     expect((await node('process.stdin.pipe(process.stdout)')).stdout).toBe('');
   });
 
-  test('a program that reads nothing of a long input', async () => {
+  test('a program that does not read a long input', async () => {
     expect((await node('process.exit(7)', { stdin: 'x'.repeat(10_000_000) })).code).toBe(7);
   });
 
-  test('environment and folder', async () => {
+  test('environment and working directory', async () => {
     const { stdout } = await node('console.log(process.env.A, process.env.HOME, process.cwd())', {
       env: { A: 'x' },
       cwd: '/',
@@ -55,8 +55,8 @@ describe('run', () => {
   });
 
   test.each([
-    ['a program that is not there', '/nonexistent/program', 'ENOENT'],
-    ['one by name that is not there', 'no-such-program-here', 'ENOENT'],
+    ['a missing program', '/nonexistent/program', 'ENOENT'],
+    ['a missing program, by name', 'no-such-program-here', 'ENOENT'],
     ['a folder', '/', 'EACCES'],
     ['a file that is no program', '/proc/self/cmdline', 'EACCES'],
   ])('%s', async (_, program, code) => {
@@ -71,7 +71,7 @@ describe('run', () => {
     expect(stdout).toMatch(/^ü+$/);
   });
 
-  test('output without end: the first and the last of it, and how much was left out', async () => {
+  test('endless output: its start and end, and how much was dropped', async () => {
     const { code, stdout, stderr } = await node(
       `process.stdout.write('first' + 'x'.repeat(1 << 20) + 'last'); process.stderr.write('y'.repeat(1 << 20))`,
       { most: 2000 },
@@ -80,14 +80,14 @@ describe('run', () => {
     expect(stdout).toMatch(/^first[x]{995}\n… \(1046585 bytes left out\)\n[x]{996}last$/);
   });
 
-  test('a line without end is passed on in pieces', async () => {
+  test('an endless line is passed on in pieces', async () => {
     const lines: string[] = [];
     await node(`process.stdout.write('x'.repeat(1 << 20))`, { onLine: (line) => lines.push(line) });
     expect(lines.length).toBeGreaterThan(1);
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(64 * 1024);
   });
 
-  test('a program that does not end is killed, and reported in words', async () => {
+  test('a program that does not end is killed, and reported', async () => {
     await expect(
       node(`process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6)`, { wholeMs: 500 }),
     ).rejects.toMatchObject({
@@ -97,14 +97,14 @@ describe('run', () => {
     });
   });
 
-  test('a character that comes in pieces', async () => {
+  test('a character split between chunks', async () => {
     const code = `const b = Buffer.from('a😀ä\\n'); let i = 0; const next = () => i < b.length && process.stdout.write(b.subarray(i, ++i), () => setImmediate(next)); next()`;
     const lines: string[] = [];
     expect((await node(code, { onLine: (line) => lines.push(line) })).stdout).toBe('a😀ä\n');
     expect(lines).toEqual(['a😀ä']);
   });
 
-  test('lines as they come: LF, CRLF, CR; no empty ones', async () => {
+  test('lines as they arrive: LF, CRLF, CR; no empty ones', async () => {
     const lines: string[] = [];
     await node(`process.stdout.write('one\\ntwo\\r\\n\\n  \\n10%\\r20%\\rdone\\n')`, {
       onLine: (line) => lines.push(line),
@@ -112,14 +112,14 @@ describe('run', () => {
     expect(lines).toEqual(['one', 'two', '10%', '20%', 'done']);
   });
 
-  // `rest` is dropped at the end; often that is the line that says why.
+  // `rest` was dropped at the end; it is often the line with the cause.
   test('the last line, without a newline', async () => {
     const lines: string[] = [];
     await node(`process.stdout.write('one\\nlast')`, { onLine: (line) => lines.push(line) });
     expect(lines).toEqual(['one', 'last']);
   });
 
-  // Any signal gives 128; shells and runAttached say 128 + its number.
+  // Any signal gave 128; shells and runAttached use 128 + its number.
   test.each([
     ['SIGTERM', 143],
     ['SIGKILL', 137],
@@ -128,7 +128,7 @@ describe('run', () => {
     expect((await node(`process.kill(process.pid, '${signal}')`)).code).toBe(code);
   });
 
-  test('output that ends within a character does not lose what came before', async () => {
+  test('output that ends within a character keeps everything before it', async () => {
     expect((await node(`process.stdout.write(Buffer.from([97, 0xc3]))`)).stdout).toMatch(/^a/);
   });
 });
@@ -136,7 +136,7 @@ describe('run', () => {
 describe('ended early', () => {
   const endless = 'setInterval(() => {}, 1e6)';
 
-  test('while it runs: it gets SIGTERM, and we wait until it is gone', async () => {
+  test('while it runs: it gets SIGTERM, and the call waits for its end', async () => {
     const abort = new AbortController();
     const end = node(
       `process.on('SIGTERM', () => { console.log('tidied'); process.exit(3); }); console.log('up'); ${endless}`,
@@ -156,7 +156,7 @@ describe('ended early', () => {
   });
 });
 
-test('a file descriptor that programs share is their number 3', async () => {
+test('a shared file descriptor is number 3 in programs', async () => {
   const path = join(tempFolder(), 'shared');
   const descriptor = openSync(path, 'w');
   try {
@@ -171,9 +171,9 @@ test('a file descriptor that programs share is their number 3', async () => {
   expect(readFileSync(path, 'utf8')).toBe('from the program');
 });
 
-test('when no more may start, who asks for a program waits', async () => {
-  const script = bundle(`import { run, startNoMore } from ${RUN};
-startNoMore();
+test('when new programs are refused, a call waits', async () => {
+  const script = bundle(`import { run, refuseNewPrograms } from ${RUN};
+refuseNewPrograms();
 void run('/nonexistent').then(() => console.log('ran'), () => console.log('tried'));
 setTimeout(() => process.exit(7), 50);`);
   expect(await endOf(startProgram(script, []))).toMatchObject({ code: 7, stdout: '' });
@@ -191,18 +191,18 @@ describe('runAttached', () => {
     expect(await runAttached(process.execPath, ['--eval', code])).toBe(wanted);
   });
 
-  // Four signals are in a table, all others become 1.
+  // Four signals were in a table, all others became 1.
   test('any other signal: 128 and its number', async () => {
     expect(await runAttached(process.execPath, ['--eval', 'process.kill(process.pid, "SIGUSR2")'])).toBe(140);
   });
 
-  test('a program that is not there', async () => {
+  test('a missing program', async () => {
     await expect(runAttached('/nonexistent/program', [])).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });
 
 describe('stopChildren', () => {
-  /** Starts programs that run until they are told not to; resolves once all are running. */
+  /** Starts programs that run until a signal; resolves once all are running. */
   async function running(count: number, code: string): Promise<Promise<Output>[]> {
     const ends: Promise<Output>[] = [];
     await Promise.all(
@@ -219,7 +219,7 @@ describe('stopChildren', () => {
     return ends;
   }
 
-  test('all end, and it waits for the last', async () => {
+  test('ends all programs, and waits for the last', async () => {
     const ends = await running(3, '0');
     let ended = 0;
     for (const end of ends) void end.then(() => (ended += 1));
@@ -228,7 +228,7 @@ describe('stopChildren', () => {
     expect((await Promise.all(ends)).every(({ code }) => code !== 0)).toBe(true);
   });
 
-  test('one that tidies up first is waited for', async () => {
+  test('waits for a program that cleans up first', async () => {
     const [end] = await running(
       1,
       `process.on('SIGTERM', () => { console.log('tidied'); process.exit(0); })`,
@@ -237,7 +237,7 @@ describe('stopChildren', () => {
     expect((await end)?.stdout).toBe('up\ntidied\n');
   });
 
-  test('with nothing running, or only what is over', async () => {
+  test('with no running program', async () => {
     await node('0');
     await run('/nonexistent/program', []).catch(() => undefined);
     await stopChildren('SIGTERM');

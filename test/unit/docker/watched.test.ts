@@ -1,4 +1,4 @@
-/** An engine that goes away while it is used: one Problem, whatever was asked of it. */
+/** An engine that stops while it is used: the same Problem for every call. */
 import { describe, expect, test, vi } from 'vitest';
 import { watched } from '../../../wizard/docker/docker.ts';
 import { EngineGone } from '../../../wizard/docker/engine.ts';
@@ -28,7 +28,7 @@ const METHODS = [
   'composeAttached',
 ] as const;
 
-/** An engine whose every method does the same. */
+/** An engine whose methods all do the same. */
 const engineThat = (work: () => unknown): Engine =>
   watched(
     Object.fromEntries(['info', ...METHODS].map((name) => [name, async () => work()])) as unknown as Engine,
@@ -53,7 +53,7 @@ test.each(METHODS)('%s', async (method) => {
 });
 
 test.each(['image', 'volume', 'networks', 'containers', 'listed', 'logs'] as const)(
-  '%s of an engine that hangs ends with the same Problem',
+  '%s ends with the same Problem if the engine hangs',
   async (method) => {
     vi.useFakeTimers();
     try {
@@ -73,7 +73,7 @@ test.each(['image', 'volume', 'networks', 'containers', 'listed', 'logs'] as con
   },
 );
 
-describe('what it looks like', () => {
+describe('errors that mean the engine is gone', () => {
   test.each([
     ['the socket is gone', thrower(system('ENOENT'))],
     ['nobody listens', thrower(system('ECONNREFUSED'))],
@@ -82,9 +82,9 @@ describe('what it looks like', () => {
       'a request into a broken connection',
       thrower(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })),
     ],
-    ['a reply that breaks off', thrower(new Error('socket hang up'))],
+    ['an incomplete reply', thrower(new Error('socket hang up'))],
     [
-      'the words of `docker`',
+      'the message of `docker`',
       () => ({
         code: 1,
         stdout: '',
@@ -93,11 +93,11 @@ describe('what it looks like', () => {
       }),
     ],
     [
-      'its words in the middle of a request',
+      'its message during a request',
       () => ({ code: 1, stdout: '', stderr: 'error during connect: Get "http://…": EOF' }),
     ],
     [
-      'a Problem made of its words',
+      'a Problem with its message',
       thrower(
         new Problem(
           EXIT.PREFLIGHT,
@@ -110,8 +110,8 @@ describe('what it looks like', () => {
   });
 });
 
-describe('what it is not', () => {
-  test('a failure of what was run', async () => {
+describe('errors that do not', () => {
+  test('a failure of the program', async () => {
     const output = { code: 1, stdout: '', stderr: 'curl: (7) connection refused' };
     expect(
       await ask(
@@ -126,7 +126,7 @@ describe('what it is not', () => {
       await expect(ask(engineThat(thrower(error)), 'containers')).rejects.toBe(error);
   });
 
-  test('what `info` says has its own words', async () => {
+  test('errors of `info` keep their own message', async () => {
     const error = system('ECONNREFUSED');
     await expect(engineThat(thrower(error)).info()).rejects.toBe(error);
   });

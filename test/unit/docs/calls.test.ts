@@ -1,4 +1,4 @@
-/** Every call of fedi-setup in the documentation is one that it takes, and every flag and key there exists. */
+/** Every call of fedi-setup in the documentation is valid, and every flag and key there exists. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
@@ -10,7 +10,7 @@ import { toolCommands } from '../../../wizard/commands/tool.ts';
 const at = (path: string): URL => new URL(`../../../${path}`, import.meta.url);
 const read = (path: string): string => readFileSync(at(path), 'utf8');
 
-/** Pages that are not generated: a generated one has what the code has. */
+/** Pages that are not generated: generated ones follow the code. */
 const PAGES = [
   'README.md',
   'SECURITY.md',
@@ -46,7 +46,7 @@ const callsOf = (text: string): string[][] =>
     // Prose: the name of the program, or of its package.
     .filter(([first]) => first !== 'COMMAND' && first !== '-source');
 
-/** Why a call would be refused; undefined: it is not. */
+/** Why a call is refused; undefined: it is valid. */
 async function refusal(argv: readonly string[]): Promise<string | undefined> {
   if (argv.some((word) => TOOLS.includes(word))) return undefined;
   try {
@@ -62,13 +62,13 @@ async function refusal(argv: readonly string[]): Promise<string | undefined> {
   }
 }
 
-test('there are pages and calls', () => {
+test('finds pages and calls', () => {
   expect(PAGES).toEqual(expect.arrayContaining(['README.md', 'docs/guides/mail.md', 'docs/decisions.md']));
   expect(PAGES.map(read).flatMap(callsOf).length).toBeGreaterThan(60);
 });
 
 describe.each(PAGES)('%s', (page) => {
-  test('calls fedi-setup as it can be called', async () => {
+  test('contains only valid calls of fedi-setup', async () => {
     const refused = await Promise.all(
       callsOf(read(page)).map(async (argv) => {
         const why = await refusal(argv);
@@ -78,7 +78,7 @@ describe.each(PAGES)('%s', (page) => {
     expect(refused.flat()).toEqual([]);
   });
 
-  test('names flags and keys that exist', () => {
+  test('names only flags and keys that exist', () => {
     const spans = spansOf(read(page));
     const flags = spans.flatMap((span) => /^--([a-z0-9-]+)(?= |$)/.exec(span)?.[1] ?? []);
     expect(flags.filter((flag) => !all.has(flag) && 'problem' in keyOfFlag(flag))).toEqual([]);

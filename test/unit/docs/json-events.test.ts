@@ -1,4 +1,4 @@
-/** docs/reference/json-events.md says what --json prints. Types check the fields of every event where it is emitted. */
+/** docs/reference/json-events.md describes the output of --json. Types check the fields of every event where it is emitted. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { eventsText } from '../../../scripts/docs/json-events.ts';

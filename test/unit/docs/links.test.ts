@@ -1,4 +1,4 @@
-/** Every relative link of the documentation leads to a file, and its anchor to a heading. */
+/** Every relative link of the documentation points to a file, and its anchor to a heading. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ const PAGES = [
     .map((name) => `docs/${name}`),
 ].toSorted();
 
-/** Without code blocks: what looks like a link there is none. */
+/** Without code blocks, which contain no links. */
 const proseOf = (path: string): string =>
   readFileSync(join(ROOT, path), 'utf8').replaceAll(/^ *```[^]*?^ *```$/gm, '');
 
@@ -53,7 +53,7 @@ const linksOf = (page: string): Link[] =>
       return { target, path: path === '' ? page : normalize(join(dirname(page), path)), anchor };
     });
 
-test('there are pages with links', () => {
+test('finds pages with links', () => {
   expect(PAGES).toEqual(
     expect.arrayContaining(['README.md', 'docs/guides/mail.md', 'docs/reference/options.md']),
   );
@@ -62,7 +62,7 @@ test('there are pages with links', () => {
 });
 
 describe.each(PAGES)('%s', (page) => {
-  test('links to files and headings that exist', () => {
+  test('links only to files and headings that exist', () => {
     const broken = linksOf(page).filter(
       ({ path, anchor }) =>
         !existsSync(join(ROOT, path)) || (anchor !== undefined && !anchorsOf(path).includes(anchor)),

@@ -1,4 +1,4 @@
-/** The generated pages are those of the code, and their texts cover all of it. */
+/** The generated pages match the code, and their texts cover all of it. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { appliesWhen } from '../../../scripts/docs/options.ts';
@@ -46,11 +46,11 @@ describe('when an option applies', () => {
   });
 });
 
-test('the example of fedi.yaml and the list of its keys can be read', () => {
+test('the example of fedi.yaml and the list of its keys are valid', () => {
   const [, small = '', all = ''] = (PAGES['docs/reference/fedi-yaml.md'] ?? '').split('```yaml\n');
   const keys = (text: string): string[] => [...yamlSource(text.split('```')[0] ?? '').keys()];
   expect(keys(small)).toContain('apps.snac.domain');
-  // All values are empty, so only the apps are answers.
+  // All values are empty, so the apps are the only answers.
   expect(keys(all)).toEqual(['apps']);
   const known = ALL_QUESTIONS.filter(({ key, secret }) => !secret && key !== 'apps').length;
   expect(all.split('```')[0]?.match(/^ *[a-z-]+: {2}#/gm)).toHaveLength(known);

@@ -12,13 +12,13 @@ const removed = (path: string, before: string): Change => ({
   file: undefined,
 });
 
-test('the text of a file that goes is never shown: nothing says any more whether it is secret', async () => {
+test('never shows the text of a removed file: whether it was secret is unknown', async () => {
   const key = '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n-----END PRIVATE KEY-----\n';
   expect(await patch(removed('caddy/pki/root.key', key))).toBe('- caddy/pki/root.key');
   expect(await patch(removed('caddy/sites/snac.caddy', 'respond hello\n'))).toBe('- caddy/sites/snac.caddy');
 });
 
-test('of an env file that goes, only the names are shown', async () => {
+test('shows only the names in a removed env file', async () => {
   expect(await patch(removed('env/snac.env', 'SNAC_SMTP_PASSWORD=hush\n'))).toBe(
     'env/snac.env:\n  - SNAC_SMTP_PASSWORD',
   );

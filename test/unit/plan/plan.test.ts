@@ -46,15 +46,15 @@ test('docs/reference/plan.md has every field', () => {
   expect(fields.toSorted()).toEqual(Object.keys({ ...EMPTY, swap: {} }).toSorted());
 });
 
-describe('whether there is something to do', () => {
-  test('nothing: no line', () => {
+describe('whether a plan has work', () => {
+  test('no work: no line', () => {
     expect([isEmpty(EMPTY), hasChanges(EMPTY), shown(EMPTY)]).toEqual([true, false, []]);
   });
 
   test.each(Object.entries(CHANGES))('%s', (_, change) => {
     const plan = { ...EMPTY, ...change };
     expect([isEmpty(plan), hasChanges(plan)]).toEqual([false, true]);
-    // Its line, beside those of the site and of the proof.
+    // Its line, with those of the site and of the proof.
     expect(shown(plan).length).toBeGreaterThan(2);
   });
 

@@ -1,4 +1,4 @@
-/** Cookies of a log-in go to the server that gave them, and to no other. */
+/** Cookies of a log-in are sent to the server that set them, and to no other. */
 import { expect, test } from 'vitest';
 import { Browser } from '../../../wizard/prove/browser.ts';
 import type { Client, RequestOptions } from '../../../wizard/prove/http.ts';
@@ -14,7 +14,7 @@ function browser() {
   return { visit: new Browser(http, BASE), asked };
 }
 
-test('cookies come back to their server', async () => {
+test('sends cookies back to their server', async () => {
   const { visit, asked } = browser();
   await visit.visit(`${BASE}/login`);
   await visit.visit(`${BASE}/home`);
@@ -30,7 +30,7 @@ test.each([
   'https://social.example.org:8443/',
   'https://social.example.org.evil.org/',
   'https://social.example.org@evil.org/',
-])('%s is not visited', async (url) => {
+])('does not visit %s', async (url) => {
   const { visit, asked } = browser();
   await visit.visit(`${BASE}/login`);
   await expect(visit.visit(url)).rejects.toThrow(/redirects the log-in to another server/);

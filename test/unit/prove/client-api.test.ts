@@ -1,4 +1,4 @@
-/** What a server says to a token that was given back. */
+/** Responses of servers to a revoked token. */
 import { expect, test } from 'vitest';
 import { refusal } from '../../../wizard/apps/pixelfed/proofs.ts';
 import { ClientApi } from '../../../wizard/prove/client-api.ts';
@@ -11,7 +11,7 @@ function revoked(status: number, body: string, how?: typeof refusal): Promise<st
 }
 const NOBODY = '{"error":"Unauthenticated."}';
 
-test('refused is said so, in the code of each server', async () => {
+test('recognises a rejected token by the status code of each server', async () => {
   expect(await revoked(401, '')).toBe('the old token is refused (401)');
   expect(await revoked(422, '')).toBe('the old token is refused (422)');
   expect(await revoked(401, NOBODY, refusal)).toBe('the old token is refused (401)');
@@ -25,6 +25,6 @@ test.each([
   ['a fault', 500, '{"error":"Server Error"}', refusal, 'answers 500'],
   ['a fault of another server', 500, NOBODY, undefined, 'answers 500'],
   ['an ingress that is closed', 502, '', undefined, 'answers 502'],
-] as const)('%s fails', async (_, status, body, how, said) => {
-  await expect(revoked(status, body, how)).rejects.toThrow(said);
+] as const)('%s fails', async (_, status, body, how, expected) => {
+  await expect(revoked(status, body, how)).rejects.toThrow(expected);
 });

@@ -1,4 +1,4 @@
-/** A certificate that is refused for its time: where the clock of this host is wrong, that is named. */
+/** A certificate refused because of its dates: the message names a wrong clock of this host. */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -10,9 +10,9 @@ import { certificate } from '../../support/certificate.ts';
 const NAME = 'localhost';
 const HOUR = 3_600_000;
 const expired = certificate(NAME, -1);
-let says = new Date();
+let serverTime = new Date();
 const server = createServer(expired, (_, response) => {
-  response.setHeader('Date', says.toUTCString());
+  response.setHeader('Date', serverTime.toUTCString());
   response.end();
 });
 let url = '';
@@ -25,8 +25,8 @@ afterAll(() => server.close());
 
 const http = client('127.0.0.1', expired.cert);
 
-test('the server’s time is ours: the certificate has expired, and that is all', async () => {
-  says = new Date();
+test('the server’s time is ours: reports only the expired certificate', async () => {
+  serverTime = new Date();
   await expect(http(url)).rejects.toThrow(/^localhost:\d+: certificate has expired$/);
 });
 
@@ -34,17 +34,17 @@ test.each([
   ['behind', -48 * HOUR],
   ['ahead', 400 * 24 * HOUR],
 ])('the server’s time is %s', async (_, by) => {
-  says = new Date(Date.now() + by);
+  serverTime = new Date(Date.now() + by);
   await expect(http(url)).rejects.toThrow(
     /certificate has expired\. The clock of this host may be wrong: it says 20.*Z, the server says 20.*Z\. Set it: timedatectl set-ntp true$/,
   );
 });
 
-test('a server without a time, or none at all, says nothing about the clock', async () => {
+test('a server without a date, or no server, gives no hint about the clock', async () => {
   expect(await clockHint('https://127.0.0.1:1/')).toBe('');
 });
 
-test('other troubles of certificates have nothing to do with the clock', () => {
+test('other certificate errors have nothing to do with the clock', () => {
   expect(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID'].every(isAboutTime)).toBe(true);
   expect([undefined, 'SELF_SIGNED_CERT_IN_CHAIN', 'ECONNREFUSED'].some(isAboutTime)).toBe(false);
 });

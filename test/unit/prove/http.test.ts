@@ -1,4 +1,4 @@
-/** Servers that are hostile or broken, on loopback: each request ends in time, in words, and reads no more than it may. */
+/** Hostile or broken servers on loopback: each request ends in time, with a message, and reads no more than its limit. */
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -11,16 +11,16 @@ import { firstMessage } from '../../../wizard/prove/websocket.ts';
 import { certificate } from '../../support/certificate.ts';
 
 const LIMITS: Limits = { idleMs: 20_000, wholeMs: 20_000, headerBytes: 8 * 1024, bodyBytes: 64 * 1024 };
-/** One bound at a time, so that a busy machine does not change which one is met. */
+/** One limit at a time, so that a busy machine does not change which one applies. */
 const DRIPPING: Limits = { ...LIMITS, wholeMs: 500 };
 const SILENT: Limits = { ...LIMITS, idleMs: 300 };
 const HEAD = 'HTTP/1.1 200 OK\r\n';
 const KIB = 'x'.repeat(1024);
 
-/** What a server does with each connection, once it was asked something. */
+/** What a server does with each connection after a request. */
 type Behaviour = (socket: Socket) => void;
 
-/** Writes as long as anybody reads. */
+/** Writes as long as the client reads. */
 const endless =
   (start: string | Buffer, piece: string): Behaviour =>
   (socket) => {
@@ -44,13 +44,13 @@ const drip =
 const HOSTILE: [what: string, behaviour: Behaviour, words: RegExp][] = [
   ['an endless body in chunks', endless(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`, `400\r\n${KIB}\r\n`), /its reply is larger than 65536 bytes/],
   ['an endless body without a length', endless(`${HEAD}\r\n`, KIB), /its reply is larger than 65536 bytes/],
-  ['a body that drips', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no complete answer within 0\.5 s/],
-  ['headers that drip', drip(HEAD, 'X-A: b\r\n'), /no complete answer within 0\.5 s/],
+  ['a slow body', drip(`${HEAD}Content-Length: 1000000\r\n\r\n`, 'x'), /no complete answer within 0\.5 s/],
+  ['slow headers', drip(HEAD, 'X-A: b\r\n'), /no complete answer within 0\.5 s/],
   ['a header of 5 MB', (socket) => void socket.write(`${HEAD}X-A: ${'x'.repeat(5_000_000)}\r\n\r\n`), /Header overflow/],
   ['endless headers', endless(HEAD, `X-A: ${KIB}\r\n`), /Header overflow/],
   ['silence', () => undefined, /no answer within 0\.3 s/],
-  ['silence amid the body', (socket) => void socket.write(`${HEAD}Content-Length: 9\r\n\r\nx`), /no answer within 0\.3 s/],
-  ['an end amid the body', (socket) => socket.end(`${HEAD}Content-Length: 9\r\n\r\nx`), /aborted/],
+  ['silence within the body', (socket) => void socket.write(`${HEAD}Content-Length: 9\r\n\r\nx`), /no answer within 0\.3 s/],
+  ['an end within the body', (socket) => socket.end(`${HEAD}Content-Length: 9\r\n\r\nx`), /aborted/],
   ['no HTTP at all', (socket) => void socket.write('220 mail.example.org ESMTP\r\n'), /Parse Error/],
 ];
 
@@ -105,7 +105,7 @@ describe.each(['http', 'https'] as const)('by %s', (scheme) => {
   });
 });
 
-test('no more is read than may be: what comes after the bound stays in the pipe', async () => {
+test('reads no more than the limit: the rest stays in the pipe', async () => {
   const written = new Promise<number>((resolve) => {
     behaviour = (socket) => {
       socket.on('close', () => resolve(socket.bytesWritten));
@@ -113,11 +113,11 @@ test('no more is read than may be: what comes after the bound stays in the pipe'
     };
   });
   await expect(http(`http://localhost:${plain}/`)).rejects.toThrow('larger');
-  // The buffers of two sockets, which are the kernel's.
+  // The kernel's buffers of two sockets.
   expect(await written).toBeLessThan(16 * 1024 ** 2);
 });
 
-test('a larger answer where one is asked for, and no larger than that', async () => {
+test('reads a larger answer if allowed, up to that limit', async () => {
   const size = 100 * 1024;
   behaviour = (socket) => socket.end(`${HEAD}Content-Length: ${size}\r\n\r\n${'x'.repeat(size)}`);
   const url = `http://localhost:${plain}/`;
@@ -151,9 +151,9 @@ describe('a WebSocket', () => {
       endless('HTTP/1.1 404 Not Found\r\n\r\n', KIB),
       /answered 404 instead of opening/,
     ],
-    ['headers that drip', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no complete answer/],
+    ['slow headers', drip('HTTP/1.1 101 Switching Protocols\r\n', 'X: y\r\n'), /no complete answer/],
     [
-      'an upgrade for somebody else',
+      'an upgrade for another request',
       (socket) =>
         void socket.write(
           'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n',
@@ -165,7 +165,7 @@ describe('a WebSocket', () => {
     await expect(ask(what.includes('drip') ? DRIPPING : LIMITS)).rejects.toThrow(words);
   });
 
-  test('a message without an end', async () => {
+  test('an endless message', async () => {
     const port = await serve(
       // A text frame of 2^53 bytes.
       createServer(endless(Buffer.from([0x81, 127, 0, 0x20, 0, 0, 0, 0, 0, 0]), KIB)),
@@ -181,13 +181,13 @@ describe('a WebSocket', () => {
 describe('the date of a reply', () => {
   const ask = (wholeMs = 20_000) => dateAt(`https://localhost:${secure}/`, wholeMs);
   test.each<[string, Behaviour]>([
-    ['headers that drip', drip(HEAD, 'X-A: b\r\n')],
+    ['slow headers', drip(HEAD, 'X-A: b\r\n')],
     ['silence', () => undefined],
   ])('%s', async (_, what) => {
     behaviour = what;
     await expect(ask(300)).rejects.toThrow('no answer within 0.3 s');
   });
-  test('an endless body is not read', async () => {
+  test('does not read an endless body', async () => {
     behaviour = endless(`${HEAD}Date: Sat, 01 Jan 2028 00:00:00 GMT\r\n\r\n`, KIB);
     expect((await ask()).getUTCFullYear()).toBe(2028);
   });

@@ -1,4 +1,4 @@
-/** The words of a mail that does not leave; the errors are what Ruby's net-smtp, Postfix and providers really said. */
+/** Messages for mails that are not accepted; the errors are real ones of Ruby's net-smtp, Postfix and providers. */
 import { describe, expect, test } from 'vitest';
 import type { SmtpSettings } from '../../../wizard/config/mail.ts';
 import { mailEvidence, mailTrouble } from '../../../wizard/prove/mail.ts';
@@ -127,13 +127,13 @@ describe('not accepted', () => {
     ],
     ['Net::SMTPServerBusy: 450 4.2.0 <anna@example.org>: greylisted', {}, 'Try again later'],
   ])('%s', (error, more, words) => {
-    const said = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
-    expect(said).toContain(words);
-    // The words of the library stay: people search for them.
-    expect(said).toContain(error.trim().slice(0, 60));
+    const message = mailTrouble({ ...MAIL, ...more }, 'anna@example.org', error);
+    expect(message).toContain(words);
+    // The original message stays: users search for it.
+    expect(message).toContain(error.trim().slice(0, 60));
   });
 
-  test('what nobody foresaw is passed on', () => {
+  test('passes an unknown error on', () => {
     expect(mailTrouble(MAIL, 'anna@example.org', 'Errno::EPROTO: odd')).toBe(
       'smtp.example.org:587: Errno::EPROTO: odd',
     );

@@ -1,4 +1,4 @@
-/** The picture of the upload proof is one. */
+/** The picture of the upload proof is a valid PNG. */
 import { crc32, inflateSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { png } from '../../../wizard/prove/activitypub.ts';
@@ -15,7 +15,7 @@ function chunks(picture: Buffer): { type: string; data: Buffer }[] {
   return found;
 }
 
-test.each([1, 2, 32, 300])('%i × itself, of one colour', (size) => {
+test.each([1, 2, 32, 300])('%i × the same, in one colour', (size) => {
   const picture = png(size, [99, 100, 255]);
   expect(picture.subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
   const [header, data, end, ...more] = chunks(picture);

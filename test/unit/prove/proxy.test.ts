@@ -37,7 +37,7 @@ const prove = (answer: Reply | Error, live = false): Promise<string> =>
   proxyProof(visitor(answer), [NAME], INGRESS, live).run();
 
 describe('a proxy', () => {
-  test('leads here', async () => {
+  test('forwards to this site', async () => {
     expect(await prove(known())).toBe(`https://${NAME}: your proxy forwards to this site`);
     expect(await prove(known({ upgrade: '' }))).toContain('to this site');
   });
@@ -47,8 +47,8 @@ describe('a proxy', () => {
     ['Host dropped', known({ host: '127.0.0.1' }), /forwards requests for social\.example\.org with the Host 127\.0\.0\.1\..*ProxyPreserveHost/],
     ['no X-Forwarded-Proto', known({ proto: '' }), /without X-Forwarded-Proto/],
     ['X-Forwarded-Proto: http', known({ proto: 'http' }), /with X-Forwarded-Proto http,/],
-    ['one that is not named', known({ trusted: false }), /connects from 10\.1\.2\.3, which tls\.proxies does not include/],
-    ['a log-in in front', reply(401, 'who are you', { 'www-authenticate': 'Basic' }), /answers 401.*log in/],
+    ['an unknown server', known({ trusted: false }), /connects from 10\.1\.2\.3, which tls\.proxies does not include/],
+    ['a log-in required by the proxy', reply(401, 'who are you', { 'www-authenticate': 'Basic' }), /answers 401.*log in/],
     ['turned away', reply(403, 'no'), /answers 403.*denies access/],
     ['a log-in page elsewhere', reply(302, '', { location: 'https://sso.example.org/?rd=x' }), /redirects social\.example\.org to https:\/\/sso\.example\.org/],
     ['a redirect loop', reply(301, '', { location: `https://${NAME}/.well-known/fedi-setup/c0ffee` }), /in a loop \(301/],
@@ -58,7 +58,7 @@ describe('a proxy', () => {
     ['an empty page', reply(200), /^Another server answers for social\.example\.org \(200, an empty page\)/],
     ['another server', reply(200, '<h1>Welcome to nginx!</h1>'), /^Another server answers for social\.example\.org \(200\)/],
     ['another server’s fault', reply(500, 'x'), /^Another server answers/],
-    ['nobody behind it', reply(502), /answers 502 .*does not reach this site.*127\.0\.0\.1:8080/],
+    ['no server behind it', reply(502), /answers 502 .*does not reach this site.*127\.0\.0\.1:8080/],
     ['no such name', failed('ENOTFOUND'), /does not exist in the DNS/],
     ['an untrusted certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /without a certificate for/],
     ['nobody', failed('ECONNREFUSED'), /must answer for social\.example\.org/],
@@ -68,12 +68,12 @@ describe('a proxy', () => {
     expect(message).toMatch(/`fedi-setup (prove|apply)`\.$/);
   });
 
-  test('WebSockets lost, where the site has them', async () => {
+  test('WebSockets lost, if the site uses them', async () => {
     await expect(prove(known({ upgrade: '' }), true)).rejects.toThrow(/does not forward WebSockets/);
     expect(await prove(known(), true)).toContain('to this site');
   });
 
-  test('only then it is asked for one', async () => {
+  test('tries a WebSocket only if the site uses them', async () => {
     const asked: (RequestOptions | undefined)[] = [];
     const http = (async (_: string, options?: RequestOptions) => {
       asked.push(options);
@@ -84,7 +84,7 @@ describe('a proxy', () => {
     expect(asked.map((one) => one?.headers?.['Upgrade'])).toEqual([undefined, 'websocket']);
   });
 
-  test('a Caddy that does not run is what was seen', async () => {
+  test('reports a Caddy that does not run', async () => {
     const id = async (): Promise<string> => {
       throw new Error('Caddy does not run');
     };
@@ -94,7 +94,7 @@ describe('a proxy', () => {
   });
 });
 
-describe('who answers', () => {
+describe('the server that answers', () => {
   const answers = (answer: Reply) => answerProof(visitor(answer), [NAME]).run();
   test('this site', async () =>
     expect(await answers(known({ proto: '', trusted: false }))).toBe('this site'));
@@ -109,7 +109,7 @@ describe('who answers', () => {
   });
 });
 
-test('the evidence names roots that only this run trusts', () => {
+test('the evidence names CA certificates that only this run trusts', () => {
   expect(trustedHere({})).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '' })).toBe('');
   expect(trustedHere({ NODE_EXTRA_CA_CERTS: '/etc/ca.pem' })).toBe(

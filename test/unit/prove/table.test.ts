@@ -1,4 +1,4 @@
-/** Every proof of every app, on a healthy server and on servers with one fault: none always passes. */
+/** Every proof of every app, on a healthy server and on servers with one fault: no proof passes always. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -14,7 +14,7 @@ import { certificate } from '../../support/certificate.ts';
 import { configWith, failures, output, proofsOf, reply } from '../../support/fediverse.ts';
 import type { Broken, Handler } from '../../support/fediverse.ts';
 
-/** App (or `all`), proof, what is wrong, how, and the message. */
+/** App (or `all`), proof, fault, how to cause it, and the message. */
 type Row = [app: string, id: string, wrong: string, broken: (base: string) => Broken, words: RegExp];
 
 const on = (route: string, handler: Handler): Broken => ({ routes: { [route]: handler } });
@@ -22,8 +22,8 @@ const json =
   (status: number, value: unknown): Handler =>
   () =>
     reply(status, value);
-/** What a command in a container gives, known by a part of it. */
-const tells = (part: string, stdout: string, code = 0, stderr = ''): Broken => ({
+/** Output of a command in a container, selected by a part of the command. */
+const prints = (part: string, stdout: string, code = 0, stderr = ''): Broken => ({
   inside: (_, { argv, stdin = '' }) =>
     `${argv.join(' ')} ${stdin}`.includes(part) ? output(stdout, code, stderr) : undefined,
 });
@@ -32,32 +32,32 @@ const PAGE: Handler = () => reply(200, '<html>somebody else</html>', { 'content-
 // prettier-ignore
 const ROWS: Row[] = [
   ['all', 'https', 'the front page fails', (base) => on(`GET ${base}/`, json(500, '')), /front page answered 500/],
-  ['all', 'https', 'the front page is not there', (base) => on(`GET ${base}/`, json(404, '')), /front page answered 404/],
+  ['all', 'https', 'the front page is missing', (base) => on(`GET ${base}/`, json(404, '')), /front page answered 404/],
   ['all', 'https', 'an empty page', (base) => on(`GET ${base}/`, json(200, '')), /front page is empty/],
   ['all', 'https', 'a circle', (base) => on(`GET ${base}/`, () => reply(302, '', { location: `${base}/` })), /redirects to itself/],
   ['all', 'https', 'HTTP stays HTTP', (base) => on(`GET ${base.replace('https', 'http')}/`, json(200, 'x')), /instead of redirecting to HTTPS/],
   ['all', 'webfinger', 'not known', (base) => on(`GET ${base}/.well-known/webfinger`, json(404, '')), /WebFinger answered 404/],
   ['all', 'webfinger', 'a page', (base) => on(`GET ${base}/.well-known/webfinger`, PAGE), /not (valid )?JSON/],
   ['all', 'webfinger', 'no actor', (base) => on(`GET ${base}/.well-known/webfinger`, json(200, { links: [] })), /has no actor/],
-  ['all', 'webfinger', 'an actor by HTTP', (base) => on(`GET ${base}/.well-known/webfinger`, json(200, { links: [{ rel: 'self', type: 'application/activity+json', href: 'http://a/' }] })), /not HTTPS/],
+  ['all', 'webfinger', 'an actor with an HTTP URL', (base) => on(`GET ${base}/.well-known/webfinger`, json(200, { links: [{ rel: 'self', type: 'application/activity+json', href: 'http://a/' }] })), /not HTTPS/],
   ['all', 'nodeinfo', 'other software', (base) => on(`GET ${base}/nodeinfo/2.0`, json(200, { software: { name: 'misskey' } })), /reports misskey, not/],
   ['all', 'nodeinfo', 'no index', (base) => on(`GET ${base}/.well-known/nodeinfo`, json(200, {})), /has no links/],
   ['all', 'actor', 'another id', (base) => on(`GET ${base}/users/anna`, json(200, { id: 'https://evil.org/' })), /has the id https:\/\/evil/],
   ['all', 'actor', 'no key', (base) => on(`GET ${base}/users/anna`, json(200, { id: `${base}/users/anna`, inbox: 'x' })), /no public key/],
   ['all', 'actor', 'no inbox', (base) => on(`GET ${base}/users/anna`, json(200, { id: `${base}/users/anna`, publicKey: { publicKeyPem: 'PUBLIC KEY' } })), /no inbox/],
 
-  ['snac', 'neighbours', 'no address', () => tells('getent', ''), /finds no address of/],
-  ['snac', 'neighbours', 'no answer', () => tells('curl', '0.0', 7, 'curl: (7) refused'), /the container cannot reach/],
-  ['mastodon', 'neighbours', 'a private address', () => tells('getent', '10.0.0.7 STREAM x'), /Mastodon rejects/],
-  ['pixelfed', 'neighbours', 'no address', () => tells('dns_get_record', '{"snac.x.org":{"addresses":[]}}'), /finds no address of snac/],
+  ['snac', 'neighbours', 'no address', () => prints('getent', ''), /finds no address of/],
+  ['snac', 'neighbours', 'no answer', () => prints('curl', '0.0', 7, 'curl: (7) refused'), /the container cannot reach/],
+  ['mastodon', 'neighbours', 'a private address', () => prints('getent', '10.0.0.7 STREAM x'), /Mastodon rejects/],
+  ['pixelfed', 'neighbours', 'no address', () => prints('dns_get_record', '{"snac.x.org":{"addresses":[]}}'), /finds no address of snac/],
 
-  ['snac', 'login', 'the password is unknown here', () => ({ secrets: { 'snac.admin': undefined } }), /password is not in secrets\.json/],
+  ['snac', 'login', 'the password is not stored', () => ({ secrets: { 'snac.admin': undefined } }), /password is not in secrets\.json/],
   ['snac', 'login', 'the password is wrong', (base) => on(`POST ${base}/oauth/x-snac-login`, PAGE), /password in secrets\.json was rejected/],
   ['snac', 'login', 'somebody else', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(200, { acct: 'eve' })), /logged in as eve/],
-  ['mastodon', 'login', 'no token from inside', () => tells('AccessToken', '', 1, 'rails: no'), /no token could be created: rails: no/],
+  ['mastodon', 'login', 'no token from the container', () => prints('AccessToken', '', 1, 'rails: no'), /no token could be created: rails: no/],
   ['mastodon', 'login', 'the password is wrong', (base) => ({ first: true, routes: { [`GET ${base}/auth/sign_in`]: () => reply(200, '<form method="post"></form>'), [`POST ${base}/auth/sign_in`]: PAGE } }), /password was rejected/],
   ['mastodon', 'login', 'somebody else', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(200, { acct: 'eve' })), /logged in as eve/],
-  ['pixelfed', 'login', 'no token from inside', () => tells('createToken', '', 1, 'php: no'), /php: no/],
+  ['pixelfed', 'login', 'no token from the container', () => prints('createToken', '', 1, 'php: no'), /php: no/],
   ['pixelfed', 'login', 'the password is wrong', (base) => ({ first: true, routes: { [`GET ${base}/login`]: () => reply(200, '<form method="post"></form>'), [`POST ${base}/login`]: () => reply(302, '', { location: `${base}/login` }) } }), /password was rejected/],
   ['pixelfed', 'login', 'nobody’s token', (base) => on(`GET ${base}/api/v1/accounts/verify_credentials`, json(401, '')), /token was rejected/],
 
@@ -66,50 +66,50 @@ const ROWS: Row[] = [
   ['pixelfed', 'server-actor', 'another id', (base) => on(`GET ${base}/i/actor`, json(200, { id: 'x' })), /its id is x/],
   ['pixelfed', 'server-actor', 'no key', (base) => on(`GET ${base}/i/actor`, json(200, { id: `${base}/i/actor` })), /no public key/],
   ['pixelfed', 'banner', 'another picture', (base) => on(`GET ${base}/banner.jpg`, PAGE), /another picture/],
-  ['pixelfed', 'avatar', 'another picture', () => tells('pixelfed-avatar', '0000  -'), /another picture/],
+  ['pixelfed', 'avatar', 'another picture', () => prints('pixelfed-avatar', '0000  -'), /another picture/],
   ['pixelfed', 'pictures', 'no picture', (base) => on(`GET ${base}/storage/avatars/default.jpg`, PAGE), /is not a picture/],
   ['pixelfed', 'pictures', 'closed', (base) => on(`GET ${base}/storage/avatars/default.jpg`, json(403, '')), /answered 403/],
-  ['pixelfed', 'database-tls', 'in the clear', () => tells('Ssl_cipher', ''), /connects unencrypted/],
-  ['pixelfed', 'horizon', 'not running', () => tells('horizon:status', '', 2, 'Horizon is inactive.'), /inactive/],
+  ['pixelfed', 'database-tls', 'without TLS', () => prints('Ssl_cipher', ''), /connects unencrypted/],
+  ['pixelfed', 'horizon', 'not running', () => prints('horizon:status', '', 2, 'Horizon is inactive.'), /inactive/],
 
   ...['mastodon', 'pixelfed'].flatMap((app): Row[] => [
     [app, 'storage', 'no secret key', () => ({ secrets: { [`apps.${app}.s3.secret-key`]: undefined } }), /secret key is not in secrets\.json/],
     [app, 'storage', 'refused', () => on('PUT *.txt', json(403, '<Error><Code>AccessDenied</Code></Error>')), /key may not do this/],
     [app, 'storage', 'not public', () => on('GET *.txt', json(403, '')), /reading anonymously/],
     [app, 'storage', 'kept', () => on('DELETE *.txt', json(403, '<Error><Code>AccessDenied</Code></Error>')), /deleting/],
-    [app, 'upload', 'it would go to a bucket that does not work', () => on('PUT *.txt', json(403, '')), /^not tried: the bucket does not work$/],
+    [app, 'upload', 'it is sent to an unusable bucket', () => on('PUT *.txt', json(403, '')), /^not tried: the bucket does not work$/],
     [app, 'upload', 'refused', (base) => on(`POST ${base}/api/v2/media`, json(413, '')), /upload answered 413/],
     [app, 'upload', 'no picture', () => on('GET https://s3.x.org/media/a.png', PAGE), /is not a picture/],
     [app, 'upload', 'not in the bucket', (base) => ({ routes: { [`GET ${base}/api/v1/media/7`]: json(200, { url: 'https://else.x.org/a.png', preview_url: 'https://else.x.org/b.png' }), 'GET https://else.x.org/a.png': () => reply(200, Buffer.alloc(99), { 'content-type': 'image/png' }), 'GET https://else.x.org/b.png': () => reply(200, Buffer.alloc(99), { 'content-type': 'image/png' }) } }), /not in the bucket/],
-    [app, 'tidy', 'the token still works', () => ({ ...tells('revoked = true', '0'), routes: { [`POST https://${app}.x.org/oauth/revoke`]: json(200, {}) } }), /revoked token still works/],
-    [app, 'tidy', 'no log-in', () => (app === 'mastodon' ? tells('AccessToken', '', 1) : tells('createToken', '', 1)), /^not tried: the log-in failed$/],
+    [app, 'tidy', 'the token still works', () => ({ ...prints('revoked = true', '0'), routes: { [`POST https://${app}.x.org/oauth/revoke`]: json(200, {}) } }), /revoked token still works/],
+    [app, 'tidy', 'no log-in', () => (app === 'mastodon' ? prints('AccessToken', '', 1) : prints('createToken', '', 1)), /^not tried: the log-in failed$/],
   ]),
   ['mastodon', 'upload', 'never shown', (base) => on(`GET ${base}/about`, json(200, 'x')), /Content-Security-Policy/],
   ['snac', 'upload', 'refused', (base) => on(`POST ${base}/api/v1/media`, json(500, '')), /upload answered 500/],
   ['snac', 'upload', 'other bytes', (base) => on(`GET ${base}/anna/s/a.png`, PAGE), /bytes that differ from/],
 
   ['snac', 'post', 'refused', (base) => on(`POST ${base}/api/v1/statuses`, json(401, '')), /post answered 401/],
-  ['snac', 'post', 'not for strangers', (base) => on(`GET ${base}/p/5`, json(404, '')), /as other servers fetch it answered 404/],
+  ['snac', 'post', 'not public', (base) => on(`GET ${base}/p/5`, json(404, '')), /as other servers fetch it answered 404/],
   ['snac', 'post', 'another text', (base) => on(`GET ${base}/p/5`, json(200, 'x')), /does not contain its text/],
   ['snac', 'post', 'not deleted', (base) => on(`DELETE ${base}/api/v1/statuses/5`, json(200, {})), /deleted post is still there/],
   ['pixelfed', 'post', 'no photo', (base) => on(`POST ${base}/api/v2/media`, json(413, '')), /^not tried: there is no photo$/],
   ['pixelfed', 'post', 'without its photo', (base) => on(`GET ${base}/p/5`, json(200, {})), /does not contain its photo/],
   ['pixelfed', 'post', 'still shown', (base) => on(`GET ${base}/api/v1/statuses/5`, json(200, {})), /deleted post is still shown/],
-  ['mastodon', 'streaming', 'only somebody else’s post comes', () => ({ live: 'closed' }), /socket was closed/],
-  ['mastodon', 'streaming', 'not for strangers', (base) => on(`GET ${base}/p/5`, json(403, '')), /as other servers fetch it answered 403/],
+  ['mastodon', 'streaming', 'only another account’s post arrives', () => ({ live: 'closed' }), /socket was closed/],
+  ['mastodon', 'streaming', 'not public', (base) => on(`GET ${base}/p/5`, json(403, '')), /as other servers fetch it answered 403/],
   ['mastodon', 'streaming', 'not deleted', (base) => on(`GET ${base}/api/v1/statuses/5`, json(200, {})), /deleted post is still there/],
 
-  ['snac', 'mail', 'a wrong password', () => tells('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it rejected the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
-  ['snac', 'mail', 'no such host', () => tells('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /mail\.x\.org does not exist in the DNS/],
-  ['snac', 'mail', 'nobody there', () => tells('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
-  ['snac', 'mail', 'a refused sender', () => tells('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /rejected snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
-  ['snac', 'mail', 'no STARTTLS', () => tells('sh -c jq', '', 64, 'curl: (64) Requested SSL level failed'), /offers no STARTTLS on port 587/],
-  ['snac', 'mail', 'no answer', () => tells('sh -c jq', '', 0, ''), /curl ended with 0/],
-  ['mastodon', 'mail', 'a wrong password', () => tells('deliver!', '{"error":"Net::SMTPAuthenticationError: 535 no"}'), /rejected the log-in/],
-  ['mastodon', 'mail', 'Rails fails', () => tells('deliver!', '', 1, 'boom'), /boom/],
-  ['pixelfed', 'mail', 'STARTTLS taken out', () => tells('[\'mailer\']', '{"error":"TransportException: TLS required but neither TLS or STARTTLS are in use."}'), /offers no STARTTLS on port 587/],
-  ['pixelfed', 'mail', 'PHP fails', () => tells('[\'mailer\']', '', 1, 'boom'), /boom/],
-  ['snac', 'tidy', 'the picture stays', () => tells('rm -f', '', 1, 'rm: no'), /rm: no/],
+  ['snac', 'mail', 'a wrong password', () => prints('sh -c jq', '', 67, '> AUTH PLAIN\n> c2VjcmV0\n< 535 5.7.8 authentication failed\ncurl: (67) Login denied'), /^mail\.x\.org:587: it rejected the log-in of anna\. .*\(535 5\.7\.8 authentication failed \(curl: \(67\) Login denied\)\)$/],
+  ['snac', 'mail', 'no such host', () => prints('sh -c jq', '', 6, 'curl: (6) Could not resolve host: mail.x.org'), /mail\.x\.org does not exist in the DNS/],
+  ['snac', 'mail', 'no server there', () => prints('sh -c jq', '', 7, 'curl: (7) Failed to connect to mail.x.org port 587 after 1 ms: Could not connect to server'), /nothing listens on port 587/],
+  ['snac', 'mail', 'a refused sender', () => prints('sh -c jq', '', 55, '< 553 5.7.1 Sender address rejected: not owned by user\ncurl: (55) MAIL failed: 553'), /rejected snac-daemon@snac\.x\.org as the sender, and this app uses no other/],
+  ['snac', 'mail', 'no STARTTLS', () => prints('sh -c jq', '', 64, 'curl: (64) Requested SSL level failed'), /offers no STARTTLS on port 587/],
+  ['snac', 'mail', 'no answer', () => prints('sh -c jq', '', 0, ''), /curl ended with 0/],
+  ['mastodon', 'mail', 'a wrong password', () => prints('deliver!', '{"error":"Net::SMTPAuthenticationError: 535 no"}'), /rejected the log-in/],
+  ['mastodon', 'mail', 'Rails fails', () => prints('deliver!', '', 1, 'boom'), /boom/],
+  ['pixelfed', 'mail', 'STARTTLS removed', () => prints('[\'mailer\']', '{"error":"TransportException: TLS required but neither TLS or STARTTLS are in use."}'), /offers no STARTTLS on port 587/],
+  ['pixelfed', 'mail', 'PHP fails', () => prints('[\'mailer\']', '', 1, 'boom'), /boom/],
+  ['snac', 'tidy', 'the picture stays', () => prints('rm -f', '', 1, 'rm: no'), /rm: no/],
   ['snac', 'tidy', 'the token still works', (base) => on(`POST ${base}/oauth/revoke`, json(200, {})), /revoked token still works/],
 ];
 
@@ -118,7 +118,7 @@ afterEach(() => {
 });
 
 describe.each(APP_IDS)('%s', (app) => {
-  test('all is well', async () => {
+  test('every proof succeeds', async () => {
     expect(await failures(proofsOf(app))).toEqual({});
   });
 
@@ -131,12 +131,12 @@ describe.each(APP_IDS)('%s', (app) => {
   );
 });
 
-test('Pixelfed’s clock: no task ran, and none is looked for', async () => {
+test('Pixelfed’s scheduler: no task has run', async () => {
   vi.useFakeTimers({ toFake: ['Date'] });
   const proofs = proofsOf('pixelfed', {
     inside: (_, { stdin = '' }) => {
       if (!stdin.includes('last_snapshot_at')) return undefined;
-      // The patience of the proof is over at once.
+      // The proof's time limit passes at once.
       vi.setSystemTime(Date.now() + 3_600_000);
       return output('0');
     },
@@ -161,15 +161,15 @@ test('an untrusted certificate at Caddy’s address', async () => {
   }
 });
 
-/** Proofs that stand before those of the apps; proxy and answer are broken in proxy.test.ts. */
+/** Proofs before those of the apps; proxy.test.ts has failing cases for proxy and answer. */
 const GATES = ['proxy', 'certificate', 'answer'];
-/** Broken above, outside of the table. */
+/** Failing cases above, outside of the table. */
 const ALONE = ['pixelfed scheduler'];
 
-describe('each proof is broken at least once', () => {
+describe('each proof fails at least once', () => {
   const proven = APP_IDS.flatMap((app) => proofsOf(app).map(({ id }) => `${app} ${id}`));
 
-  test('in the table', () => {
+  test('in this table', () => {
     const broken = new Set([
       ...ROWS.flatMap(([app, id]) =>
         app === 'all' ? APP_IDS.map((one) => `${one} ${id}`) : [`${app} ${id}`],
@@ -190,7 +190,7 @@ describe('each proof is broken at least once', () => {
     expect([...new Set(TLS_MODES.flatMap(({ id }) => of(id)))].toSorted()).toEqual(GATES.toSorted());
   });
 
-  test('the site above has every proof that there is', () => {
+  test('the site above has every proof', () => {
     const root = new URL('../../../wizard/', import.meta.url);
     const written = readdirSync(root, { recursive: true, encoding: 'utf8' })
       .filter((path) => /^(prove\/.*|apps\/.*\/(proofs|branding))\.ts$/.test(path))

@@ -1,4 +1,4 @@
-/** Which addresses a lab's network gets, so that two labs fit on one host. */
+/** Addresses of a lab's network: two labs fit on one host. */
 import { describe, expect, test } from 'vitest';
 import type { Network } from '../../../wizard/docker/engine.ts';
 import { EXIT } from '../../../wizard/problem.ts';
@@ -23,7 +23,7 @@ describe('addresses of a lab’s network', () => {
 
   test.each([
     ['the same subnet', (taken: string) => taken],
-    ['a smaller one in it', (taken: string) => taken.replace('/28', '/30')],
+    ['a smaller one inside it', (taken: string) => taken.replace('/28', '/30')],
     [
       'a larger one around it',
       (taken: string) => taken.replace(/\d+\/28/, (last) => `${parseInt(last) & 224}/27`),
@@ -45,7 +45,7 @@ describe('addresses of a lab’s network', () => {
     expect(ALL).toContain(select([network('fedi_x', ['172.20.0.0/16'], 'fedi')]));
   });
 
-  test('none is free: the networks that use them are named', async () => {
+  test('none is free: names the networks that use them', async () => {
     const problem = await problemFrom(async () =>
       select([network('wide', ['192.88.0.0/16']), network('bridge', ['172.17.0.0/16'])]),
     );

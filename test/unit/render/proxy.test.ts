@@ -1,4 +1,4 @@
-/** A proxy that Docker's client gives to containers is for the way out, never between them. */
+/** A proxy that Docker's client sets in containers is for outgoing requests, never between them. */
 import { expect, test } from 'vitest';
 import { render } from '../../support/render.ts';
 
@@ -17,7 +17,7 @@ const ANSWERS = {
   'apps.pixelfed.size': '2gb',
 };
 
-test('no service reaches another one, itself or a domain of the site by the proxy', async () => {
+test('no service uses the proxy for another service, itself or a domain of the site', async () => {
   const { compose } = await render(ANSWERS, { noProxy: ['*.corp.example'] });
   const names = Object.keys(compose.services);
   expect(names).toEqual(expect.arrayContaining(['caddy', 'mail', 'snac', 'mastodon_web', 'pixelfed_valkey']));
@@ -31,7 +31,7 @@ test('no service reaches another one, itself or a domain of the site by the prox
   expect(compose.services['mastodon_web']?.environment).toHaveProperty('WEB_CONCURRENCY');
 });
 
-test('without a proxy nothing is said of one', async () => {
+test('without a proxy no variable mentions one', async () => {
   const { files } = await render(ANSWERS);
   expect(files.map(({ text }) => text).join('')).not.toMatch(/NO_PROXY/i);
 });

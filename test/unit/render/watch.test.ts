@@ -24,14 +24,14 @@ describe.each(FILES)('%s', (name) => {
 
   test('has the same script as the others', () => expect(watch).toBe(WATCH));
 
-  test.each(Object.entries(services))('%s is checked by it', (_, { restart, healthcheck }) => {
+  test.each(Object.entries(services))('%s uses it', (_, { restart, healthcheck }) => {
     if (restart === 'no') return;
     expect(healthcheck?.test.slice(0, 4)).toEqual(['CMD', 'sh', '-c', WATCH]);
     expect(healthcheck).toMatchObject({ timeout: '30m', retries: 2, start_period: '10m' });
   });
 });
 
-/** Runs a check as Docker would. @param sleep in place of the pause between two rounds */
+/** Runs a check as Docker would. @param sleep replaces the pause between two rounds */
 function look(
   folder: string,
   check: string,
@@ -60,7 +60,7 @@ describe('the script', () => {
     expect(existsSync(join(folder, 'rounds'))).toBe(false);
   });
 
-  test('then watches, and succeeds after many rounds', () => {
+  test('then keeps checking, and succeeds after many rounds', () => {
     const folder = tempFolder();
     look(folder, 'true');
     expect(look(folder, 'echo OK')).toEqual({ code: 0, output: 'OK' });
@@ -68,7 +68,7 @@ describe('the script', () => {
     expect(isHealthy(folder)).toBe(true);
   });
 
-  test('fails in the round in which the service does, and is quick again from then on', () => {
+  test('fails in the round in which the service fails, and returns at once from then on', () => {
     const folder = tempFolder();
     look(folder, 'true');
     writeFileSync(join(folder, 'rounds'), '');
@@ -79,8 +79,8 @@ describe('the script', () => {
     expect(isHealthy(folder)).toBe(false);
   });
 
-  // Docker takes the container for unhealthy until a call ends: after `docker pause`, and after its own restart.
-  test('is quick again if Docker ended the call that watched', () => {
+  // Docker considers the container unhealthy until a call ends: after `docker pause`, and after its own restart.
+  test('returns at once if Docker ended the long call', () => {
     const folder = tempFolder();
     look(folder, 'true');
     expect(look(folder, 'true', 'kill -KILL $$').code).toBe(null);

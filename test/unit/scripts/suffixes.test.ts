@@ -1,10 +1,10 @@
-/** The suffix list of the bundle against tldts, whose place it takes there. */
+/** The suffix list of the bundle compared with tldts, which it replaces there. */
 import { expect, test } from 'vitest';
 import { parserOf } from '../../../scripts/suffix-parse.ts';
 import { suffixText } from '../../../scripts/suffix-text.ts';
 import { partsOf } from '../../../wizard/config/suffix.ts';
 
-/** Every name on the list, from its text: `*` gets a label. */
+/** Every name on the list, from its text: a label replaces `*`. */
 function namesIn(text: string): string[] {
   const names: string[] = [];
   const open: string[] = [];
@@ -21,7 +21,7 @@ function namesIn(text: string): string[] {
   return names;
 }
 
-test('gives the answers of tldts for every rule, below it and two below it', async () => {
+test('returns the results of tldts for every rule, one and two levels below it', async () => {
   const text = await suffixText();
   const ours = parserOf(() => text);
   const names = namesIn(text);

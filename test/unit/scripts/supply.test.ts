@@ -1,4 +1,4 @@
-/** Where the code comes from: the lock, the bill of materials, the key of Docker's packages. */
+/** The supply chain: the lock, the bill of materials, the key of Docker's packages. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,7 +45,7 @@ describe('package-lock.json', () => {
   });
 });
 
-test('the bill of materials has what is bundled, and nothing of the machine it was made on', () => {
+test('the bill of materials lists what is bundled, and nothing of the build machine', () => {
   const part = (name: string): Record<string, unknown> & { name: string; 'bom-ref': string } => ({
     'bom-ref': `${name}@1.0.0`,
     name,
@@ -79,7 +79,7 @@ test('the bill of materials has what is bundled, and nothing of the machine it w
 
 const hasGpg = spawnSync('gpg', ['--version'], { stdio: 'ignore' }).status === 0;
 
-test.skipIf(!hasGpg)('only a file with Docker’s key alone is taken for its key, by the fingerprint', () => {
+test.skipIf(!hasGpg)('accepts only a file that contains nothing but Docker’s key, by its fingerprint', () => {
   const folder = tempFolder();
   const gpg = (...argv: string[]): string =>
     spawnSync('gpg', ['--batch', '--homedir', folder, '--passphrase', '', ...argv], { encoding: 'utf8' })
@@ -93,7 +93,7 @@ test.skipIf(!hasGpg)('only a file with Docker’s key alone is taken for its key
   const fingerprint = /^fpr:+([0-9A-F]{40}):$/m.exec(
     gpg('--list-keys', '--with-colons', 'one@example.org'),
   )?.[1];
-  // The script, for which the first key is Docker's.
+  // The script, with the first key as Docker's.
   const script = join(folder, 'install-docker');
   writeFileSync(
     script,

@@ -1,4 +1,4 @@
-/** A secret never shows itself by accident. */
+/** A secret is never printed by accident. */
 import { Console } from 'node:console';
 import { PassThrough } from 'node:stream';
 import { format, inspect } from 'node:util';
@@ -53,12 +53,12 @@ test.each(Object.entries(WAYS))('%s', (_, way) => {
   expect(String(way())).not.toMatch(/correct|horse|battery|staple/);
 });
 
-describe('on purpose', () => {
+describe('reveals its value on request', () => {
   test('reveal', () => {
     expect(secret.reveal()).toBe(HUSH);
     expect([reveal(secret), reveal('plain')]).toEqual([HUSH, 'plain']);
   });
-  test('all its faces say so', () => {
+  test('is masked in every representation', () => {
     expect([`${secret}`, JSON.stringify(secret), inspect(secret)]).toEqual([
       '[hidden]',
       '"[hidden]"',

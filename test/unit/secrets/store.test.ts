@@ -1,4 +1,4 @@
-/** secrets.json: nothing in it ever changes silently. */
+/** secrets.json: no value changes silently. */
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -30,7 +30,7 @@ async function filled(): Promise<{ store: Store; folder: string; path: string }>
 }
 
 describe('making', () => {
-  test('what is missing and can be made, once', async () => {
+  test('generates missing secrets, once', async () => {
     const { store, folder } = await filled();
     expect(store.existed).toBe(false);
     expect(store.list().map(({ name }) => name)).toEqual(['a.seal', 'a.key', 'a.token']);
@@ -41,17 +41,17 @@ describe('making', () => {
     for (const { name } of store.list()) expect(again.get(name).reveal()).toBe(store.get(name).reveal());
   });
 
-  test('tokens are 256 bits, and no two alike', () => {
+  test('tokens have 256 bits and are unique', () => {
     const tokens = Array.from({ length: 1000 }, randomToken);
     expect(new Set(tokens).size).toBe(1000);
     for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
   });
 
-  test('every site has its key', () => {
+  test('every site has its own key', () => {
     expect(SITE_SECRETS.map(({ name }) => name)).toContain('site.key');
   });
 
-  test('one that is missing was lost; find says so quietly', async () => {
+  test('a missing secret was lost; find returns undefined', async () => {
     const store = await Store.open(tempFolder());
     expect(() => store.get('nope')).toThrow('has no nope');
     expect(store.find('nope')).toBeUndefined();
@@ -60,7 +60,7 @@ describe('making', () => {
 });
 
 describe('changing', () => {
-  test('forever never changes', async () => {
+  test('a permanent secret never changes', async () => {
     const { store } = await filled();
     const before = store.get('a.seal').reveal();
     const { exit, message, means } = await problemFrom(() =>
@@ -78,7 +78,7 @@ describe('changing', () => {
     expect(store.list()[0]?.created).toBe(NOW.toISOString());
   });
 
-  test('others change, and every value before is kept with its end', async () => {
+  test('others change, and keep every earlier value with the time of its end', async () => {
     const { store, folder, path } = await filled();
     const first = store.get('a.token').reveal();
     store.put('a.token', 'free', 'second', LATER);
@@ -95,7 +95,7 @@ describe('changing', () => {
     ]);
   });
 
-  test('one that is coming counts at once, and replaces the other when it is settled', async () => {
+  test('a pending value applies at once, and replaces the old one when it is settled', async () => {
     const { store, folder } = await filled();
     const first = store.get('a.token').reveal();
     store.announce('a.token', 'second');
@@ -114,7 +114,7 @@ describe('changing', () => {
     expect(again.previous('a.token').map((one) => one.reveal())).toEqual(['second', first]);
   });
 
-  test('one that was coming and does not come leaves what was there', async () => {
+  test('a withdrawn pending value leaves the old one', async () => {
     const { store, folder } = await filled();
     const before = store.recoveryText();
     store.announce('a.token', 'second');
@@ -125,14 +125,14 @@ describe('changing', () => {
     expect((await Store.open(folder)).recoveryText()).toBe(before);
   });
 
-  test('one that is not there cannot be coming', async () => {
+  test('a missing secret cannot have a pending value', async () => {
     const { store } = await filled();
     store.announce('nope', 'x');
     store.settle('nope', LATER);
     expect([store.has('nope'), store.coming()]).toEqual([false, []]);
   });
 
-  test('shown is kept, and a new value is not shown yet', async () => {
+  test('records that a value was shown; a new value was not', async () => {
     const { store, folder } = await filled();
     store.markShown('a.token');
     store.markShown('nope');
@@ -147,8 +147,8 @@ describe('changing', () => {
     expect(again.wasShown('a.token')).toBe(false);
   });
 
-  // apply.prepare puts every given secret as `free`, so a given tls.root loses its class `steps`.
-  test('the class of a secret does not change by giving a value', async () => {
+  // apply.prepare stored every secret answer as `free`, so tls.root lost its class `steps`.
+  test('setting a value does not change the class of a secret', async () => {
     const { store } = await filled();
     store.put('x', 'steps', 'one', NOW);
     store.put('x', 'free', 'two', LATER);
@@ -164,15 +164,18 @@ describe('changing', () => {
 });
 
 describe('the file', () => {
-  test.each([0o000, 0o022, 0o077])('0600 under umask %o, and nothing beside it', async (mask) => {
-    process.umask(mask);
-    const { folder, path, store } = await filled();
-    expect(modeOf(path)).toBe(0o600);
-    chmodSync(path, 0o644);
-    await store.save();
-    expect(modeOf(path)).toBe(0o600);
-    expect(readdirSync(folder)).toEqual([STORE_FILE]);
-  });
+  test.each([0o000, 0o022, 0o077])(
+    'has mode 0600 under umask %o, and no other file is written',
+    async (mask) => {
+      process.umask(mask);
+      const { folder, path, store } = await filled();
+      expect(modeOf(path)).toBe(0o600);
+      chmodSync(path, 0o644);
+      await store.save();
+      expect(modeOf(path)).toBe(0o600);
+      expect(readdirSync(folder)).toEqual([STORE_FILE]);
+    },
+  );
 
   const DAMAGED = [
     '',
@@ -187,7 +190,7 @@ describe('the file', () => {
     '{"version":1,"secrets":"x"}',
     'site.key: x',
   ];
-  test.each(DAMAGED)('damaged: %j → exit 3, untouched', async (text) => {
+  test.each(DAMAGED)('damaged: %j → exit 3, file unchanged', async (text) => {
     const folder = tempFolder();
     writeFileSync(join(folder, STORE_FILE), text);
     const { exit, next } = await problemFrom(() => Store.open(folder));
@@ -195,34 +198,34 @@ describe('the file', () => {
     expect(readFileSync(join(folder, STORE_FILE), 'utf8')).toBe(text);
   });
 
-  // typeof null is "object", and entries are not looked at: these open fine and fail later, or read as undefined.
+  // typeof null is "object", and entries were not checked: these opened and failed later, or read as undefined.
   test.each([
     '{"version":1,"secrets":null}',
     '{"version":1,"secrets":[]}',
     '{"version":1,"secrets":{"a":null}}',
     '{"version":1,"secrets":{"a":{}}}',
     '{"version":1,"secrets":{"a":"x"}}',
-  ])('damaged inside: %s → exit 3', async (text) => {
+  ])('damaged content: %s → exit 3', async (text) => {
     const folder = tempFolder();
     writeFileSync(join(folder, STORE_FILE), text);
     expect((await problemFrom(() => Store.open(folder))).exit).toBe(3);
   });
 
-  // V8 puts the text around the error into its message.
-  test('damaged: the message shows nothing of the file', async () => {
+  // V8 includes the text around the error in its message.
+  test('damaged: the message contains nothing of the file', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, STORE_FILE), '{"version":1,"secrets":{"a":{"value":hunter2}}}');
     expect((await problemFrom(() => Store.open(folder))).message).not.toContain('hunter2');
   });
 
-  test('a folder in its place is a failure in words', async () => {
+  test('reports a directory in its place', async () => {
     const folder = tempFolder();
     mkdirSync(join(folder, STORE_FILE));
     expect((await problemFrom(() => Store.open(folder))).exit).toBe(4);
   });
 
-  // writeWhole renames outside of what turns errors into words.
-  test('a folder in its place, when saving', async () => {
+  // writeWhole renamed outside of the code that explains errors.
+  test('reports a directory in its place when saving', async () => {
     const folder = tempFolder();
     const store = await Store.open(folder);
     mkdirSync(join(folder, STORE_FILE));
@@ -232,7 +235,7 @@ describe('the file', () => {
 });
 
 describe('fingerprints', () => {
-  test('identityFingerprint: forever secrets only, whatever the order', async () => {
+  test('identityFingerprint: permanent secrets only, in any order', async () => {
     const { store } = await filled();
     const identity = store.identityFingerprint(SPECS);
     expect(identity).toMatch(/^[0-9a-f]{16}$/);
@@ -244,7 +247,7 @@ describe('fingerprints', () => {
     expect((await filled()).store.identityFingerprint(SPECS)).not.toBe(identity);
   });
 
-  test('fingerprint and keyedHash tell values apart and give nothing away', async () => {
+  test('fingerprint and keyedHash differ between values and reveal nothing', async () => {
     expect(fingerprint('a')).not.toBe(fingerprint('b'));
     expect(fingerprint('a')).toBe(fingerprint('a'));
     const [one, two] = [await Store.open(tempFolder()), await Store.open(tempFolder())];
@@ -255,7 +258,7 @@ describe('fingerprints', () => {
   });
 });
 
-test('what secrets were before is forgotten, except where it is still needed', async () => {
+test('deletes superseded values, except those still needed', async () => {
   const { store, folder } = await filled();
   store.put('a.token', 'free', 'second', LATER);
   store.put('a.given', 'free', 'first', NOW);

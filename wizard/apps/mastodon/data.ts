@@ -20,7 +20,7 @@ import {
   serverQuestions,
 } from '../external.ts';
 import type { RedisInfo, Server, ServerKind } from '../external.ts';
-import { literal, tellPostgres } from '../postgres.ts';
+import { literal, changePostgresPassword } from '../postgres.ts';
 import { TRY_REDIS, redisRuby, sqlFromInput, sqlIn } from './clients.ts';
 import { runner } from './runner.ts';
 import { connectionsOf } from './size.ts';
@@ -161,7 +161,7 @@ function databaseMarker(answers: Answers): DataMarker {
 }
 
 const redisMarker = (answers: Answers): ServerMarker => ({
-  beside: 'redis',
+  storeName: 'redis',
   image: APP,
   place: (secret) => {
     const server = serverOf(APP, REDIS, secret);
@@ -177,7 +177,9 @@ const redisMarker = (answers: Answers): ServerMarker => ({
 });
 
 export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
-  hasDatabase(answers) ? { 'mastodon.db': { service: 'mastodon_db', tell: tellPostgres('mastodon') } } : {};
+  hasDatabase(answers)
+    ? { 'mastodon.db': { service: 'mastodon_db', change: changePostgresPassword('mastodon') } }
+    : {};
 
 /**
  * A query with one value, and the service that runs it: the database's container, over TCP as the app's role (the image

@@ -138,9 +138,9 @@ puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secr
             title: `A file in the bucket ${bucket.name}, read anonymously, and deleted`,
             run: async () => {
               const secretKey = context.secret(secretKeyOf('mastodon'));
-              const seen = await proveBucket({ http, bucket, secretKey, origin: base });
+              const evidence = await proveBucket({ http, bucket, secretKey, origin: base });
               stored = true;
-              return seen;
+              return evidence;
             },
           },
         ]),

@@ -99,7 +99,7 @@ export const loadOf = (size: Size, layout: Layout, minimumMiB: number): Load => 
   processes: SIZES[size].web[0] + Object.keys(SIDEKIQ[layout]).length,
 });
 
-/** A size in words. */
+/** Describes a size. */
 export function describeSize(size: Size): string {
   const { web, sidekiq, db, pool } = SIZES[size];
   const most = Math.max(...(Object.keys(SIDEKIQ) as Layout[]).map((layout) => connectionsOf(size, layout)));

@@ -140,19 +140,19 @@ export const brandingStep = (hint: string): AppStep => ({
 });
 
 /** Answer of the instance API. */
-export interface Said {
+export interface InstanceTexts {
   readonly title?: string;
   readonly rules?: readonly { readonly text: string }[];
 }
 
 /** Throws unless name and rules are those of the answers; returns the evidence. */
-export function expectSaid(config: Config, { title, rules }: Said): string {
+export function expectTexts(config: Config, { title, rules }: InstanceTexts): string {
   const name = String(config.answers[key('title')]);
   if (title !== name) throw new Error(`it is named ${title ?? 'nothing'}, not ${name}`);
   const wanted = rulesOf(config);
-  const said = (rules ?? []).map(({ text }) => text);
-  if (wanted.length > 0 && said.join('\n') !== wanted.join('\n'))
-    throw new Error(`its rules are ${said.length === 0 ? 'none' : said.join('; ')}`);
+  const present = (rules ?? []).map(({ text }) => text);
+  if (wanted.length > 0 && present.join('\n') !== wanted.join('\n'))
+    throw new Error(`its rules are ${present.length === 0 ? 'none' : present.join('; ')}`);
   return wanted.length === 0 ? name : `${name}, ${wanted.length} rules`;
 }
 

@@ -22,7 +22,7 @@ import {
   serverQuestions,
 } from '../external.ts';
 import type { RedisInfo, Server, ServerKind } from '../external.ts';
-import { postgresEnv, tellPostgres } from '../postgres.ts';
+import { postgresEnv, changePostgresPassword } from '../postgres.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
 import { connectionsOf } from './size.ts';
 import type { Size } from './size.ts';
@@ -319,11 +319,11 @@ export const pixelfedMarkers = (answers: Answers): DataMarker[] => [
 ];
 
 /** @param after offset from the database number in the URL */
-function redisMarker(answers: Answers, beside: string, after: number): ServerMarker {
+function redisMarker(answers: Answers, storeName: string, after: number): ServerMarker {
   const at = (script: string): string[] =>
     redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
   return {
-    beside,
+    storeName,
     image: APP,
     place: (secret) => {
       const server = serverOf(APP, REDIS, secret);
@@ -383,16 +383,16 @@ function databaseMarker(answers: Answers): DataMarker {
 }
 
 /** As root, with the container's password or, if an interrupted run has changed that already, with the new one. */
-const tellMariadb =
+const changeMariadbPassword =
   (account: string) =>
-  (given: Secret, secret: Secrets): Command => ({
+  (password: Secret, secret: Secrets): Command => ({
     argv: [
       'sh',
       '-c',
       'IFS= read -r new; IFS= read -r last; for root in "$MARIADB_ROOT_PASSWORD" "$last"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
       account,
     ],
-    stdin: `${given.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
+    stdin: `${password.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
   });
 
 /** Passwords of the database in a container must be changed in the database first. */
@@ -401,9 +401,9 @@ export function pixelfedRotations(answers: Answers): Record<string, Rotation> {
   if (local === undefined) return {};
   const service = SERVICES[local];
   return local === 'postgresql'
-    ? { 'pixelfed.db': { service, tell: tellPostgres('pixelfed') } }
+    ? { 'pixelfed.db': { service, change: changePostgresPassword('pixelfed') } }
     : {
-        'pixelfed.db': { service, tell: tellMariadb("'pixelfed'@'%'") },
-        'pixelfed.db-root': { service, tell: tellMariadb("'root'@'localhost'") },
+        'pixelfed.db': { service, change: changeMariadbPassword("'pixelfed'@'%'") },
+        'pixelfed.db-root': { service, change: changeMariadbPassword("'root'@'localhost'") },
       };
 }

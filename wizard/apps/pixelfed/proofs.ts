@@ -13,8 +13,8 @@ import type { Sight } from '../../prove/neighbours.ts';
 import { Skipped, until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { proveBucket, publicUrl } from '../../prove/s3.ts';
-import { expectSaid, pictureProofs } from './branding.ts';
-import type { Said } from './branding.ts';
+import { expectTexts, pictureProofs } from './branding.ts';
+import type { InstanceTexts } from './branding.ts';
 import { CIPHER, wantsTls } from './data.ts';
 import { php, query } from './php.ts';
 import { bucketOf, secretKeyOf } from '../s3.ts';
@@ -156,9 +156,9 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
       run: async () => {
         const reply = await http(`${base}/api/v1/instance`);
         expectStatus(reply, 200, 'the instance API');
-        const said = reply.json<Said & { uri: string; version: string }>();
-        if (said.uri !== app.domain) throw new Error(`it reports the domain ${said.uri}`);
-        return `${expectSaid(config, said)}, ${said.uri}, ${said.version}`;
+        const instance = reply.json<InstanceTexts & { uri: string; version: string }>();
+        if (instance.uri !== app.domain) throw new Error(`it reports the domain ${instance.uri}`);
+        return `${expectTexts(config, instance)}, ${instance.uri}, ${instance.version}`;
       },
     },
     ...pictureProofs(context, base),
@@ -219,9 +219,9 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
             title: `A file in the bucket ${bucket.name}, read anonymously, and deleted`,
             run: async () => {
               const secretKey = context.secret(secretKeyOf('pixelfed'));
-              const seen = await proveBucket({ http, bucket, secretKey, origin: base });
+              const evidence = await proveBucket({ http, bucket, secretKey, origin: base });
               stored = true;
-              return seen;
+              return evidence;
             },
           },
         ]),
@@ -293,7 +293,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
             inside: true,
             title: `A mail to ${app.email}`,
             run: async () => {
-              const said = await inside(
+              const printed = await inside(
                 'pixelfed_horizon',
                 php(MAIL, {
                   to: app.email,
@@ -301,7 +301,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
                   ...mailText(app.domain),
                 }),
               );
-              return mailEvidence({ ...server, from }, app.email, JSON.parse(said) as MailOutcome);
+              return mailEvidence({ ...server, from }, app.email, JSON.parse(printed) as MailOutcome);
             },
           },
         ]),
@@ -327,7 +327,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
           if (Date.now() / 1000 - at < SNAPSHOT_AGE_S)
             return `Horizon’s statistics, recorded at ${new Date(at * 1000).toISOString()}`;
           // A scheduler that has just started waits up to five minutes for its first task.
-          const tick = (await context.said('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
+          const tick = (await context.recentLogs('pixelfed_scheduler', TICK_S)).match(TICK)?.at(-1);
           return tick === undefined
             ? undefined
             : `it runs every minute (“${tick}”); \`fedi-setup prove\` in five minutes shows a task`;

@@ -158,7 +158,7 @@ export function pixelfedSteps(app: AppConfig): AppStep[] {
       id: 'pixelfed.chosen',
       title: `Password of ${app.admin}, as chosen`,
       service,
-      act: (given) => setPassword(app.admin, given),
+      act: (password) => setPassword(app.admin, password),
       puts: { answer: 'apps.pixelfed.password', as: PASSWORD },
       hint,
     },

@@ -300,15 +300,15 @@ export const SHELLS = Object.keys(SCRIPTS) as (keyof typeof SCRIPTS)[];
 
 export const run: Run = async (context) => {
   const { words, progress } = context;
-  const [given = ''] = words;
-  const shell = SHELLS.find((one) => one === given);
+  const [name = ''] = words;
+  const shell = SHELLS.find((one) => one === name);
   if (shell === undefined) {
-    const near = nearest(given, SHELLS);
+    const near = nearest(name, SHELLS);
     throw new Problem(
       EXIT.USAGE,
-      given === ''
+      name === ''
         ? 'Which shell?'
-        : `There is no completion for ${given}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+        : `There is no completion for ${name}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
       { next: `\`fedi-setup completion ${near ?? SHELLS.join('|')}\`` },
     );
   }

@@ -88,17 +88,17 @@ export const run: Run = async (context) => {
   return EXIT.OK;
 };
 
-/** Text of a flag that is an answer elsewhere. The environment does not count: its answers are about the owner. */
+/** Text of a flag that is an answer in other commands. Ignores the environment: its answers are about the owner. */
 const flagText = ({ sources }: CommandContext, key: string): string | undefined =>
   (sources[0] as Source | undefined)?.get(key)?.text;
 
 function refuseFlags(context: CommandContext, name: string, { takes = [] }: Action): void {
-  const given = {
+  const fields = {
     email: flagText(context, 'email'),
     'password-file': flagText(context, 'password'),
     role: context.flags.role,
   };
-  for (const [flag, value] of Object.entries(given))
+  for (const [flag, value] of Object.entries(fields))
     if (value !== undefined && !takes.includes(flag))
       throw misused(
         `\`user ${name}\` takes no --${flag}, so nothing was done.`,
@@ -345,11 +345,11 @@ function checkAdd(target: Target, [word = '']: readonly string[]): Change {
 
 function checkPassword(target: Target, [word = '']: readonly string[]): Change {
   const { context, site, app, people, product } = target;
-  const given = existingName(word);
+  const name = existingName(word);
   const password = chosenPassword(target);
 
   return async () => {
-    const person = await existing(target, given);
+    const person = await existing(target, name);
     const failure = `did not set a password of ${person.name}`;
     let value = password;
     await withLine(
@@ -381,12 +381,12 @@ async function keep({ folder }: Site, app: AppConfig, password: Secret, now: Dat
 
 function checkNewRole(target: Target, [word = '', text = '']: readonly string[]): Change {
   const { people, product } = target;
-  const given = existingName(word);
+  const name = existingName(word);
   const role = checkRole(target, text);
-  refuseOwner(target, given, 'change of role');
+  refuseOwner(target, name, 'change of role');
 
   return async () => {
-    const person = await existing(target, given);
+    const person = await existing(target, name);
     const { set } = people.roles;
     await change(target, {
       id: 'user.role',
@@ -402,17 +402,17 @@ function checkNewRole(target: Target, [word = '', text = '']: readonly string[])
 function checkState(isOff: boolean): Action['check'] {
   return (target, [word = '']) => {
     const { context, people, product } = target;
-    const given = existingName(word);
+    const account = existingName(word);
     const { disabling } = people;
     if ('instead' in disabling)
       throw misused(
         `${product} cannot ${isOff ? 'disable' : 'enable'} accounts.`,
-        disabling.instead.replaceAll('NAME', given),
+        disabling.instead.replaceAll('NAME', account),
       );
-    if (isOff) refuseOwner(target, given, 'change');
+    if (isOff) refuseOwner(target, account, 'change');
 
     return async () => {
-      const person = await existing(target, given);
+      const person = await existing(target, account);
       const { name, state } = person;
       if (!isOff && state !== 'disabled' && state !== 'active')
         throw misused(
