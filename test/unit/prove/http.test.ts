@@ -93,7 +93,7 @@ describe.each(['http', 'https'] as const)('by %s', (scheme) => {
   test.each(HOSTILE)('%s', async (what, hostile, words) => {
     behaviour = hostile;
     const url = `${scheme}://localhost:${scheme === 'http' ? plain : secure}/`;
-    const limits = what.includes('drip') ? DRIPPING : what.startsWith('silence') ? SILENT : LIMITS;
+    const limits = what.includes('slow') ? DRIPPING : what.startsWith('silence') ? SILENT : LIMITS;
     const message = await client(
       '127.0.0.1',
       cert,
@@ -162,7 +162,7 @@ describe('a WebSocket', () => {
     ],
   ])('%s', async (what, hostile, words) => {
     behaviour = hostile;
-    await expect(ask(what.includes('drip') ? DRIPPING : LIMITS)).rejects.toThrow(words);
+    await expect(ask(what.includes('slow') ? DRIPPING : LIMITS)).rejects.toThrow(words);
   });
 
   test('an endless message', async () => {
