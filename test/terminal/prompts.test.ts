@@ -54,7 +54,7 @@ async function expectExit(run: Terminal, code: number, kept?: boolean): Promise<
     code === 0 ? /^Nothing was changed\.$/m : /^Cancelled\. Nothing was changed\.$/m,
   );
   expect(run.screen()).not.toContain('Error');
-  expect(run.screen()).not.toMatch(/^ +at /m);
+  expect(run.screen()).not.toMatch(/^ +at .*:\d+:\d+/m);
   const draft = draftAlone();
   if (kept !== undefined) expect(draft).toBe(kept);
   const words = run.screen().replaceAll(/\s+/g, ' ');

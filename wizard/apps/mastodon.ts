@@ -179,7 +179,7 @@ const SERVERS = '999:999';
 export const mastodon: App = {
   id: 'mastodon',
   name: 'Mastodon',
-  about: 'the best known; for a club or a community; 2 GB of memory at least',
+  about: 'the best known; for a club or a community; 2 GB of memory',
   minimum: { memoryMiB: 1900, diskGiB: 10, cores: 1 },
   load: (answers) =>
     loadOf(

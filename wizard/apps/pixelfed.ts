@@ -319,7 +319,7 @@ const MOVES: Moves = {
 export const pixelfed: App = {
   id: 'pixelfed',
   name: 'Pixelfed',
-  about: 'for photos, as on Instagram; for you or a community; 2 GB of memory at least',
+  about: 'photos, as on Instagram; for you or a community; 2 GB of memory',
   minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
   load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
   questions: [
