@@ -202,7 +202,7 @@ test('no module imports itself indirectly', () => {
   expect(cycles()).toEqual([]);
 });
 
-/** Lines of code (not comments) that name an app outside of its own files. */
+/** Lines of code (not comments) that name an app but are not in its files. */
 const named = (): string[] =>
   MODULES.filter(({ path }) => layerOf(path) !== 'apps').flatMap(({ path, code }) =>
     code

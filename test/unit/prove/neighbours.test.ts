@@ -1,4 +1,4 @@
-/** Messages about how a container reaches an app of its own site. */
+/** Messages about how a container reaches an app of the same site. */
 import { expect, test } from 'vitest';
 import { problemOf } from '../../../wizard/prove/neighbours.ts';
 
