@@ -41,6 +41,6 @@ export const snacPeople = (): People => ({
   generated: NEW_PASSWORD,
   disabling: {
     instead:
-      'snac cannot disable an account. `fedi-setup user password NAME` sets a new password, but apps that are logged in stay so. `fedi-setup snac deluser NAME` deletes the account with all its posts.',
+      '`fedi-setup user password NAME` sets a new password, but apps that are logged in stay so. `fedi-setup snac deluser NAME` deletes the account with all its posts.',
   },
 });

@@ -284,7 +284,7 @@ function checkRole({ people, product }: Target, role: string): Role {
   if (found !== undefined) return found;
   throw misused(
     `${product} has no role ${role}.`,
-    names.length === 1 ? 'Leave the role out.' : `Use ${names.join(' or ')}.`,
+    names.length === 1 ? `Its only role is ${names[0]}.` : `Use ${names.join(' or ')}.`,
     `${others} Nothing was changed.`.trim(),
   );
 }
