@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { configOf } from '../wizard/config/config.ts';
+import { configOf } from '../wizard/answers/config.ts';
 import { resolve } from '../wizard/answers/resolve.ts';
 import { renderSite } from '../wizard/render/site.ts';
 import { makeRoot } from '../wizard/secrets/openssl.ts';

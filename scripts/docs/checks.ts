@@ -4,7 +4,8 @@ import { APPS, namesOf } from '../../wizard/apps/index.ts';
 import type { App } from '../../wizard/apps/app.ts';
 import type { Check } from '../../wizard/checks/check.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
-import { appConfig, configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
+import { appConfig } from '../../wizard/config/config.ts';
 import type { Config } from '../../wizard/config/config.ts';
 import { TLS_MODES } from '../../wizard/ingress/tls.ts';
 import type { Proof, ProofContext } from '../../wizard/prove/proof.ts';
@@ -108,7 +109,7 @@ async function gateTable(): Promise<string> {
     const [app] = config.apps;
     const gates = gatesOf(
       config,
-      { names: app === undefined ? [] : namesOf(config, app), live: true },
+      { names: app === undefined ? [] : namesOf(app), live: true },
       {
         engine: {} as never,
         ingress: '127.0.0.1',

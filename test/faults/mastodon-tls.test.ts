@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { resolve } from '../../wizard/answers/resolve.ts';
 import { checkMarkers } from '../../wizard/apply/marker.ts';
 import { runTrials } from '../../wizard/apply/trials.ts';
-import { configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
 import { connect } from '../../wizard/docker/docker.ts';
 import type { Lock } from '../../wizard/plan/lock.ts';
 import { jsonProgress } from '../../wizard/progress.ts';

@@ -2,7 +2,7 @@
 import { CHECKS } from '../../wizard/checks/table.ts';
 import type { CheckContext, Looked } from '../../wizard/checks/check.ts';
 import type { Host } from '../../wizard/checks/host.ts';
-import { configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
 import type { Engine, EngineInfo } from '../../wizard/docker/engine.ts';
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { Duplex } from 'node:stream';
 import { appOf } from '../../wizard/apps/index.ts';
-import { configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
 import type { Config } from '../../wizard/config/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
 import type { Command, Output } from '../../wizard/docker/engine.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import { APP_IDS } from '../../wizard/apps/index.ts';
-import { configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
 import type { Value } from '../../wizard/config/question.ts';
 import { questionsFor } from '../../wizard/answers/questions.ts';
 import { resolve } from '../../wizard/answers/resolve.ts';

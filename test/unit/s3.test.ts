@@ -3,20 +3,22 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
-  bucketOf,
+  bucketIn,
   mastodonS3,
   parseAlias,
   parseBucket,
   parseEndpoint,
   s3Problems,
 } from '../../wizard/apps/s3.ts';
-import { configOf } from '../../wizard/config/config.ts';
-import type { Config } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
+import { appConfig } from '../../wizard/config/config.ts';
+import type { AppConfig, Config } from '../../wizard/config/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
 import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
-import { expectShown, proveBucket, publicUrl } from '../../wizard/prove/s3.ts';
-import type { Bucket } from '../../wizard/prove/s3.ts';
+import { publicUrl } from '../../wizard/config/bucket.ts';
+import type { Bucket } from '../../wizard/config/bucket.ts';
+import { expectShown, proveBucket } from '../../wizard/prove/s3.ts';
 import { printEnv } from '../../wizard/render/env.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
 import { s3 } from '../images/s3/server.mjs';
@@ -88,6 +90,7 @@ function siteWith(answers: Answers): Config {
     ...answers,
   });
 }
+const mastodonWith = (answers: Answers): AppConfig => appConfig(siteWith(answers), 'mastodon');
 const S3_ANSWERS: Answers = {
   'apps.mastodon.media': 's3',
   'apps.mastodon.s3.region': 'eu-central-1',
@@ -96,7 +99,7 @@ const S3_ANSWERS: Answers = {
   'apps.mastodon.s3.acl': 'public-read',
 };
 const lines = (answers: Answers): string[] =>
-  printEnv(mastodonS3(siteWith(answers), () => new Secret(SECRET)))
+  printEnv(mastodonS3(mastodonWith(answers), () => new Secret(SECRET)))
     .split('\n')
     .filter((line) => /^[A-Z]/.test(line));
 const names = (answers: Answers): string[] => lines(answers).map((line) => line.slice(0, line.indexOf('=')));
@@ -159,7 +162,7 @@ describe('Mastodon’s variables', () => {
 
   test('reports a missing secret key', () => {
     expect(() =>
-      mastodonS3(siteWith(S3_ANSWERS), (name) => {
+      mastodonS3(mastodonWith(S3_ANSWERS), (name) => {
         throw new Error(`no secret ${name}`);
       }),
     ).toThrow('has an access key but no secret key');
@@ -167,7 +170,7 @@ describe('Mastodon’s variables', () => {
 
   test('conflicting answers', () => {
     const problems = (endpoint: string): string[] =>
-      s3Problems(siteWith({ ...S3_ANSWERS, 'apps.mastodon.s3.endpoint': endpoint }), 'mastodon');
+      s3Problems(mastodonWith({ ...S3_ANSWERS, 'apps.mastodon.s3.endpoint': endpoint }));
     expect(problems('https://s3.eu-central-1.amazonaws.com')).toEqual([]);
     expect(problems('https://my-media.s3.eu-central-1.amazonaws.com').join()).toContain(
       'Use https://s3.eu-central-1.',
@@ -176,7 +179,7 @@ describe('Mastodon’s variables', () => {
   });
 
   test('the public address', () => {
-    const bucket = bucketOf(S3_ANSWERS, 'mastodon') as Bucket;
+    const bucket = bucketIn(S3_ANSWERS, 'mastodon') as Bucket;
     expect(publicUrl(bucket, 'a/b.png')).toBe('https://s3.eu-central-1.amazonaws.com/my-media/a/b.png');
     expect(publicUrl({ ...bucket, endpoint: 'https://s3.example.org:9000' }, 'a')).toBe(
       'https://s3.example.org:9000/my-media/a',
@@ -338,7 +341,7 @@ describe('the proof', () => {
 });
 
 test('a picture must be in the bucket, and the pages must allow it', () => {
-  const bucket: Bucket = { ...(bucketOf(S3_ANSWERS, 'mastodon') as Bucket), alias: 'media.example.org' };
+  const bucket: Bucket = { ...(bucketIn(S3_ANSWERS, 'mastodon') as Bucket), alias: 'media.example.org' };
   const page = (policy?: string) =>
     ({ headers: policy === undefined ? {} : { 'content-security-policy': policy } }) as unknown as Parameters<
       typeof expectShown

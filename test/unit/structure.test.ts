@@ -7,7 +7,7 @@ import { referenceOf } from '../../wizard/apps/app.ts';
 import { APP_IDS, appOf } from '../../wizard/apps/index.ts';
 import { flagsOf } from '../../wizard/cli/argv.ts';
 import { COMMANDS } from '../../wizard/commands/index.ts';
-import { configOf } from '../../wizard/config/config.ts';
+import { configOf } from '../../wizard/answers/config.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
 import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../wizard/answers/questions.ts';

@@ -1,6 +1,6 @@
 /** All questions, in the order they are asked. Prompts, flags, variables, fedi.yaml, its schema and env.example come from this table. */
 import { domainToUnicode } from 'node:url';
-import { APP_IDS, appOf, shareOf } from '../apps/index.ts';
+import { APP_IDS, appOf, appsIn, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { ImageSpec } from '../apps/app.ts';
 import { splitRoot } from '../secrets/openssl.ts';
@@ -89,7 +89,7 @@ function appQuestions(id: string): Question[] {
       const { byHost } = question;
       return byHost === undefined
         ? question
-        : { ...question, initial: (answers: Answers) => byHost(shareOf(id, answers)) };
+        : { ...question, initial: (answers: Answers) => byHost(shareOf(id, appsIn(answers))) };
     }),
     ...(app.folders ?? []).map((folder): Question => ({
       key: folderKey(id, folder),
@@ -98,7 +98,7 @@ function appQuestions(id: string): Question[] {
       help: 'An absolute path, for example on a separate disk. Default: a Docker volume. fedi-setup cannot move the data later.',
       parse: parse.parseFolder,
       optional: true,
-      ...(folder.when ? { when: folder.when } : {}),
+      ...(folder.when ? { when: (answers: Answers) => folder.when?.(app.options(answers)) ?? true } : {}),
     })),
   ];
 }
@@ -257,14 +257,14 @@ export const SITE_IMAGES: Readonly<Record<string, ImageSpec>> & { readonly caddy
   ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
 };
 
-function imageQuestion(name: string, spec: ImageSpec): Question {
+function imageQuestion(name: string, spec: ImageSpec, options: (answers: Answers) => unknown): Question {
   return {
     key: `images.${name}`,
     topic: 'more',
     message: `Image of ${name}`,
     help: 'Default: the image this was tested with. Set it to use a mirror, or an image that is already on the host.',
     parse: parse.parseImage,
-    initial: (answers) => referenceOf(spec, answers),
+    initial: (answers) => referenceOf(spec, options(answers)),
   };
 }
 
@@ -288,7 +288,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     parse: parse.parseBind,
     initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
   },
-  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec)),
+  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec, () => undefined)),
 ];
 
 /** The questions for a site with these apps, in the order they are asked. */
@@ -300,9 +300,13 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     // Two apps may use the same image; it is asked once.
-    ...Object.entries(
-      Object.assign({}, ...apps.map((id) => appOf(id).images)) as Record<string, ImageSpec>,
-    ).map(([name, spec]) => imageQuestion(name, spec)),
+    ...new Map(
+      apps
+        .map(appOf)
+        .flatMap(({ images, options }) =>
+          Object.entries(images).map(([name, spec]) => [name, imageQuestion(name, spec, options)] as const),
+        ),
+    ).values(),
   ];
 }
 

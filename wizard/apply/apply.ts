@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
-import { configOf } from '../config/config.ts';
+import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Resolved } from '../answers/resolve.ts';
 import { caddyOf, reloadCaddy } from '../docker/caddy.ts';
@@ -286,7 +286,7 @@ async function runAppSteps(
   for (const app of config.apps) {
     if (config.apps.length > 1) progress.say(appOf(app.id).name);
     const context = { engine, project: config.name, store, progress, now: input.now };
-    await runSteps(context, appOf(app.id).steps(config, app));
+    await runSteps(context, appOf(app.id).steps(app));
   }
 }
 

@@ -28,11 +28,11 @@ function parseOwnership(text: string): Ownership | undefined {
   }
 }
 
-function ownershipOf(config: Config, app: AppConfig, store: Store): Ownership {
+function ownershipOf(app: AppConfig, store: Store): Ownership {
   const { names, secrets } = appOf(app.id);
   return {
     app: app.id,
-    names: names?.(config, app) ?? [app.domain],
+    names: names?.(app) ?? [app.domain],
     secrets: store.identityFingerprint(secrets),
   };
 }
@@ -136,14 +136,14 @@ export async function checkMarkers(
 ): Promise<Unmarked[]> {
   const unmarked: Unmarked[] = [];
   for (const app of config.apps) {
-    for (const kept of appOf(app.id).markers(config.answers)) {
+    for (const kept of appOf(app.id).markers(app.options)) {
       const place = placeOf(config, kept, (name) => store.get(name));
       const image = imageOf(kept.image);
       const markerStore =
         'volume' in kept
           ? volumeMarkers(engine, config.name, kept, image)
           : serverMarkers(engine, kept, store, image, place);
-      const ownership = ownershipOf(config, app, store);
+      const ownership = ownershipOf(app, store);
       if ((await check(markerStore, ownership, kept, place, before[placeKey(app, kept)])) === 'empty')
         unmarked.push({ app, write: () => markerStore.write(`${JSON.stringify(ownership)}\n`) });
     }

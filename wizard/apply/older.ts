@@ -1,6 +1,6 @@
 /** Refuses software that is older than its data. */
 import { appOf } from '../apps/index.ts';
-import type { Config } from '../config/config.ts';
+import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { wantedImages } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -21,30 +21,31 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
   const wanted = wantedImages(config);
   const running = await runningLock(folder);
   const changed = Object.keys(wanted).filter((name) => wanted[name]?.reference !== running[name]?.tag);
-  const keeping = config.apps.flatMap(({ id }) =>
+  const keeping = config.apps.flatMap((app) =>
     changed.flatMap((name) => {
-      const data = appOf(id).images[name]?.data;
-      return data === undefined ? [] : [{ id, name, data, reference: wanted[name]?.reference ?? '' }];
+      const data = appOf(app.id).images[name]?.data;
+      return data === undefined ? [] : [{ app, name, data, reference: wanted[name]?.reference ?? '' }];
     }),
   );
   if (keeping.length === 0) return;
   // All generations: the app may have been removed for a while.
   const locks = (await readGenerations(folder)).map(({ lock }) => lock);
-  for (const { id, name, data, reference } of keeping) {
+  for (const { app, name, data, reference } of keeping) {
+    const { name: product } = appOf(app.id);
     const ours = numbersIn(reference, data.parts);
     const [newest] = locks
       .flatMap((lock) => lock[name]?.tag ?? [])
       .flatMap((tag) => ({ tag, numbers: numbersIn(tag, data.parts) ?? [] }))
       .filter(({ numbers }) => numbers.length > 0)
       .toSorted((a, b) => (isOlder(a.numbers, b.numbers) ? 1 : isOlder(b.numbers, a.numbers) ? -1 : 0));
-    if (ours === undefined || newest === undefined || !(await hasData(config, id, engine))) continue;
+    if (ours === undefined || newest === undefined || !(await hasData(config, app, engine))) continue;
     const back = isOlder(ours, newest.numbers);
     if (!back && (data.fixed !== true || !isOlder(newest.numbers, ours))) continue;
     throw new Problem(
       EXIT.REFUSED,
       back
-        ? `The data of ${appOf(id).name} are from ${newest.tag}, and ${reference} is older.`
-        : `The data of ${appOf(id).name} are from ${newest.tag}; ${reference} cannot read them.`,
+        ? `The data of ${product} are from ${newest.tag}, and ${reference} is older.`
+        : `The data of ${product} are from ${newest.tag}; ${reference} cannot read them.`,
       {
         means: `${
           data.fixed === true
@@ -60,9 +61,9 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
 }
 
 /** Whether an app has data that an image could harm; assumed for an external server. */
-async function hasData({ name, answers }: Config, id: string, engine: Engine): Promise<boolean> {
+async function hasData({ name }: Config, { id, options }: AppConfig, engine: Engine): Promise<boolean> {
   const volumes = appOf(id)
-    .markers(answers)
+    .markers(options)
     .flatMap((marker) => ('volume' in marker ? [`${name}_${marker.volume}`] : []));
   if (volumes.length === 0) return true;
   return (await Promise.all(volumes.map((one) => engine.volume(one)))).some((one) => one !== undefined);

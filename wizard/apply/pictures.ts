@@ -36,15 +36,13 @@ export interface Pictures {
 }
 
 /** @param folder the site directory, which may not exist yet */
-export async function readPictures(folder: string, { apps, answers }: Config): Promise<Pictures> {
+export async function readPictures(folder: string, { apps }: Config): Promise<Pictures> {
   const files: Record<string, Buffer> = {};
   const problems: string[] = [];
-  for (const { id } of apps) {
+  for (const { id, pictures } of apps) {
     for (const spec of appOf(id).pictures ?? []) {
-      const key = pictureKey(id, spec);
-      const named = answers[key];
-      if (named === undefined) continue;
-      const path = String(named);
+      const path = pictures[spec.name];
+      if (path === undefined) continue;
       let file: Buffer;
       try {
         file = await read(path);
@@ -53,7 +51,7 @@ export async function readPictures(folder: string, { apps, answers }: Config): P
         const [copy] = (await readdir(join(folder, PICTURES)).catch(() => [] as string[])).filter((name) =>
           name.startsWith(`${id}-${spec.name}.`),
         );
-        if (copy === undefined || (await runningAnswers(folder))?.[key] !== named) {
+        if (copy === undefined || (await runningAnswers(folder))?.[pictureKey(id, spec)] !== path) {
           problems.push(
             `${spec.what}: ${path} cannot be read: ${REASONS[codeOf(error) ?? ''] ?? messageOf(error)}.`,
           );

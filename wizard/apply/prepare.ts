@@ -4,7 +4,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { configOf } from '../config/config.ts';
+import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import { changed } from '../config/later.ts';
 import type { Answers } from '../config/question.ts';
@@ -237,7 +237,7 @@ async function planOf(
       !behind.includes('caddy') &&
       (files.some(({ path }) => path.startsWith('caddy/')) || !(await isCaddyCurrent(engine, folder, site))),
     steps: config.apps.flatMap((app) =>
-      due(appOf(app.id).steps(config, app), store).map(({ id, title }) => ({
+      due(appOf(app.id).steps(app), store).map(({ id, title }) => ({
         id,
         title: several ? `${appOf(app.id).name}: ${title}` : title,
       })),
@@ -255,7 +255,7 @@ export async function problemsOf(
   const config = configOf(answers);
   const store = await Store.open(folder);
   return [
-    ...config.apps.flatMap(({ id }) => appOf(id).problems?.(config) ?? []),
+    ...config.apps.flatMap((app) => appOf(app.id).problems?.(config, app) ?? []),
     ...samePlaces(config, (name) =>
       secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
     ),
@@ -268,7 +268,7 @@ function samePlaces(config: Config, secret: (name: string) => Secret): string[] 
   const owners = new Map<string, string>();
   return config.apps.flatMap((app) =>
     appOf(app.id)
-      .markers(config.answers)
+      .markers(app.options)
       .flatMap((marker) => {
         let place: string;
         try {

@@ -32,7 +32,7 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
     return {
       app,
       name,
-      names: namesOf(config, app),
+      names: namesOf(app),
       live: webSockets,
       // An app that lost its data gets a new account, whose password was not shown yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),

@@ -2,7 +2,8 @@
 import { appOf } from '../apps/index.ts';
 import { lookup } from 'node:dns/promises';
 import type { Trial } from '../apps/app.ts';
-import { bucketOf, secretKeyOf } from '../apps/s3.ts';
+import { bucketIn, secretKeyOf } from '../apps/s3.ts';
+import { bucketHost, objectUrl } from '../config/bucket.ts';
 import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
@@ -14,7 +15,7 @@ import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { client } from '../prove/http.ts';
-import { Unreached, tryBucket, bucketHost, objectUrl } from '../prove/s3.ts';
+import { Unreached, tryBucket } from '../prove/s3.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
@@ -59,14 +60,10 @@ export async function tryBuckets(
   progress: Progress,
 ): Promise<void> {
   for (const app of config.apps) {
-    const bucket = bucketOf(config.answers, app.id);
+    const { bucket } = app;
     if (bucket === undefined) continue;
-    const isNew = [...Object.keys(config.answers), ...Object.keys(secrets)].some(
-      (key) =>
-        (key === `apps.${app.id}.media` || key.startsWith(`apps.${app.id}.s3.`)) &&
-        (secrets[key] !== undefined || before[key] !== config.answers[key]),
-    );
-    if (!isNew) continue;
+    const isSame = JSON.stringify(bucketIn(before, app.id)) === JSON.stringify(bucket);
+    if (isSame && secrets[secretKeyOf(app.id)] === undefined) continue;
     const internal = config.tls.isLab;
     const root = internal ? splitRoot(store.get('tls.root').reveal()) : undefined;
     const title = `The bucket ${bucket.name} at ${bucketHost(bucket)}`;

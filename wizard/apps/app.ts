@@ -14,10 +14,13 @@ import type { People } from './people.ts';
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
 
+/** A function of an app's options. Declared by a method, whose parameter TypeScript compares both ways, so that every App is an `App<unknown>`. */
+type OfOptions<Options, Result> = { of(options: Options): Result }['of'];
+
 /** An image of the stack. */
-export interface ImageSpec {
-  /** Reference with the tag that is known to work; it may depend on an answer. */
-  readonly reference: string | ((answers: Answers) => string);
+export interface ImageSpec<Options = unknown> {
+  /** Reference with the tag that is known to work; it may depend on an option. */
+  readonly reference: string | OfOptions<Options, string>;
   /**
    * Reference → digest that is known to work. It is pulled by digest, whatever the tag points to now, and only on the
    * architectures `on`: the digest may be that of a single-platform image.
@@ -27,8 +30,8 @@ export interface ImageSpec {
   >;
   /** Directory under compose/ with a Dockerfile, for software without an official image; built on the host. */
   readonly build?: string;
-  /** Whether these answers need it; absent: always. */
-  readonly when?: (answers: Answers) => boolean;
+  /** Whether these options need it; absent: always. */
+  when?(options: Options): boolean;
   /**
    * How many numbers of its version decide which data it can use: an older version is refused over existing data. `fixed`:
    * so is a newer one. Absent: it has no data, or every version can use them.
@@ -37,13 +40,13 @@ export interface ImageSpec {
 }
 
 /** Key of the answer with the path of an app's data directory. */
-export const folderKey = (app: string, { name }: DataFolder): string => `apps.${app}.${name}`;
+export const folderKey = (app: string, { name }: Pick<DataFolder, 'name'>): string => `apps.${app}.${name}`;
 
 /** Key of the answer with the path of an app's picture. */
 export const pictureKey = (app: string, { name }: AppPicture): string => `apps.${app}.${name}`;
 
-export function referenceOf({ reference }: ImageSpec, answers: Answers): string {
-  return typeof reference === 'string' ? reference : reference(answers);
+export function referenceOf({ reference }: ImageSpec, options: unknown): string {
+  return typeof reference === 'string' ? reference : reference(options);
 }
 
 /**
@@ -162,16 +165,16 @@ export interface Load {
 }
 
 /** A volume that can be a directory of the administrator's choice. */
-export interface DataFolder {
-  /** Volume key in the app's Compose file; it may depend on an answer. */
-  readonly volume: string | ((answers: Answers) => string);
+export interface DataFolder<Options = unknown> {
+  /** Volume key in the app's Compose file; it may depend on an option. */
+  readonly volume: string | OfOptions<Options, string>;
   /** Its content: "the database". */
   readonly what: string;
   /** Last part of the answer's key. */
   readonly name: string;
   /** `uid:gid` that the app writes as. */
   readonly owner: string;
-  readonly when?: (answers: Answers) => boolean;
+  when?(options: Options): boolean;
 }
 
 /** An app's public files. `doctor` finds those with the wrong owner or mode, and `--fix` repairs them. */
@@ -212,7 +215,8 @@ export interface AppPicture {
   readonly problem: (picture: Picture) => string | undefined;
 }
 
-export interface App {
+/** `Options`: those that only this app has. */
+export interface App<Options = unknown> {
   readonly id: string;
   /** Product name. */
   readonly name: string;
@@ -220,8 +224,10 @@ export interface App {
   readonly about: string;
   /** `cores`: how many it uses when it is busy. */
   readonly minimum: { readonly memoryMiB: number; readonly diskGiB: number; readonly cores: number };
-  /** Its use of the host with these answers; absent: its minimum, in one process. */
-  readonly load?: (answers: Answers) => Load;
+  /** Its typed options. In the wizard some answers may be missing. */
+  options(answers: Answers): Options;
+  /** Its use of the host; absent: its minimum, in one process. */
+  load?(options: Options): Load;
   /** Questions besides domain, admin and e-mail; keys start with `apps.ID.`. */
   readonly questions: readonly Question[];
   /** The app's own rule for user names. */
@@ -229,36 +235,36 @@ export interface App {
   /** Warnings about an accepted name; sentences. */
   readonly aboutAdmin?: (name: string) => readonly string[];
   /** By the name in `${IMAGE_…}` of the Compose file. */
-  readonly images: Readonly<Record<string, ImageSpec>>;
+  readonly images: Readonly<Record<string, ImageSpec<Options>>>;
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
   /** By name of the secret. Other secrets need no step in a server: generating a new value is enough. */
-  readonly rotations?: (config: Config) => Readonly<Record<string, Rotation>>;
+  rotations?(options: Options): Readonly<Record<string, Rotation>>;
   /** One for each place that must belong to this app only; its data first. */
-  readonly markers: (answers: Answers) => readonly DataMarker[];
-  readonly trials?: (config: Config) => readonly Trial[];
-  readonly folders?: readonly DataFolder[];
+  markers(options: Options): readonly DataMarker[];
+  trials?(options: Options): readonly Trial[];
+  readonly folders?: readonly DataFolder<Options>[];
   readonly uploads?: Uploads;
   readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */
-  readonly env: (
+  env(
     config: Config,
-    app: AppConfig,
+    app: AppConfig<Options>,
     secret: (name: string) => Secret,
     /** Earlier values of a secret, newest first. */
     previous: (name: string) => readonly Secret[],
-  ) => Readonly<Record<string, EnvGroup>>;
+  ): Readonly<Record<string, EnvGroup>>;
   /** `${NAME}` of the Compose file and `{$NAME}` of the Caddy snippet. */
-  readonly variables: (config: Config, app: AppConfig) => Readonly<Record<string, string>>;
+  variables(app: AppConfig<Options>): Readonly<Record<string, string>>;
   /** Conflicts between valid answers; sentences. */
-  readonly problems?: (config: Config) => readonly string[];
+  problems?(config: Config, app: AppConfig<Options>): readonly string[];
   /** Volumes of the app that Caddy serves files from: `volume:target`, mounted read-only. */
   readonly caddyMounts?: readonly string[];
   /** Names that Caddy serves for the app, its domain first; they are Caddy's aliases on the app's network. Absent: the domain. */
-  readonly names?: (config: Config, app: AppConfig) => readonly string[];
+  names?(app: AppConfig<Options>): readonly string[];
   /** Caddy snippets of the app; absent: the one with its id. */
-  readonly snippets?: (config: Config, app: AppConfig) => readonly string[];
+  snippets?(app: AppConfig<Options>): readonly string[];
   /** Ingress network, which connects Caddy to the app. */
   readonly front: string;
   /**
@@ -270,12 +276,12 @@ export interface App {
   readonly trustFiles?: Readonly<Record<string, string>>;
   /** Compose services that send mail. */
   readonly mailClients: readonly string[];
-  /** Edits the parsed Compose file according to the answers. */
-  readonly shape: (compose: ComposeFile, config: Config, app: AppConfig) => void;
-  readonly steps: (config: Config, app: AppConfig) => readonly AppStep[];
-  readonly proofs: (context: ProofContext, app: AppConfig) => readonly Proof[];
+  /** Edits the parsed Compose file according to the options. */
+  shape(compose: ComposeFile, config: Config, app: AppConfig<Options>): void;
+  steps(app: AppConfig<Options>): readonly AppStep[];
+  proofs(context: ProofContext, app: AppConfig<Options>): readonly Proof[];
   /** Its accounts, for `fedi-setup user`. */
-  readonly people: (config: Config) => People;
+  people(options: Options): People;
   /** It has live updates over WebSockets, which a reverse proxy in front must forward. */
   readonly webSockets?: true;
   /** `fedi-setup NAME …` runs this in a container of the app. */

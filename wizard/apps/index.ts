@@ -20,25 +20,30 @@ export function appOf(id: string): App {
 }
 
 /** Every name that Caddy serves for an app, its domain first. */
-export const namesOf = (config: Config, app: AppConfig): readonly string[] =>
-  appOf(app.id).names?.(config, app) ?? [app.domain];
+export const namesOf = (app: AppConfig): readonly string[] => appOf(app.id).names?.(app) ?? [app.domain];
 
 /** Every name that Caddy serves. */
-export const allNamesOf = (config: Config): readonly string[] =>
-  config.apps.flatMap((app) => namesOf(config, app));
+export const allNamesOf = ({ apps }: Config): readonly string[] => apps.flatMap(namesOf);
 
-const idsOf = (answers: Answers): string[] =>
+const idsIn = (answers: Answers): string[] =>
   String(answers['apps'] ?? '')
     .split(',')
     .filter((id) => APP_IDS.includes(id));
 
-/** An app's share of the host: memory and cores are divided in proportion to the apps' minimums. */
+/** The chosen apps with their options; in the wizard some answers may be missing. */
+export const appsIn = (answers: Answers): Pick<AppConfig, 'id' | 'options'>[] =>
+  idsIn(answers).map((id) => ({ id, options: appOf(id).options(answers) }));
+
+/**
+ * An app's share of the host: memory and cores are divided in proportion to the apps' minimums.
+ * @param apps all apps of the site
+ */
 export function shareOf(
   id: string,
-  answers: Answers,
+  apps: readonly Pick<AppConfig, 'id'>[],
   host: Share = { memoryMiB: totalmem() / 1024 ** 2, cores: availableParallelism() },
 ): Share {
-  const ids = idsOf(answers);
+  const ids = apps.map((app) => app.id);
   const { minimum } = appOf(id);
   const part = (what: 'memoryMiB' | 'cores'): number => {
     const sum = (ids.length > 0 ? ids : [id]).reduce((total, one) => total + appOf(one).minimum[what], 0);
@@ -49,9 +54,11 @@ export function shareOf(
 }
 
 /** Estimated use of the host by each app. */
-export function loadsOf(answers: Answers): (Load & { readonly id: string })[] {
-  return idsOf(answers).map((id) => {
+export function loadsOf(
+  apps: readonly Pick<AppConfig, 'id' | 'options'>[],
+): (Load & { readonly id: string })[] {
+  return apps.map(({ id, options }) => {
     const { load, minimum } = appOf(id);
-    return { id, ...(load?.(answers) ?? { memoryMiB: minimum.memoryMiB, processes: 1 }) };
+    return { id, ...(load?.(options) ?? { memoryMiB: minimum.memoryMiB, processes: 1 }) };
   });
 }

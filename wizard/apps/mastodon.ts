@@ -2,10 +2,8 @@
 import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
-import { parseChoice, parseLine, parseSiteDomain } from '../config/parse.ts';
-import { immutableDomain, neverOlder } from '../config/later.ts';
+import { parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
-import type { Answers, Question } from '../config/question.ts';
 import { dropService, service } from '../render/compose.ts';
 import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
@@ -14,9 +12,6 @@ import type { EnvGroup } from '../render/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
   dataEnv,
-  dataQuestions,
-  hasDatabase,
-  hasValkey,
   mastodonRotations,
   mastodonMarkers,
   mastodonTrials,
@@ -27,20 +22,11 @@ import { postgresEnv, literal } from './postgres.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { runner } from './mastodon/runner.ts';
-import {
-  QUEUES,
-  SCHEDULER,
-  SCHEDULER_THREADS,
-  SIDEKIQ,
-  SIZES,
-  describeSize,
-  loadOf,
-  sizeFor,
-} from './mastodon/size.ts';
-import type { Layout, Size } from './mastodon/size.ts';
-import { VERSION, parseVersion } from './mastodon/version.ts';
-import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
-import { mastodonS3, s3Problems, s3Questions } from './s3.ts';
+import { mastodonOptions } from './mastodon/options.ts';
+import type { MastodonOptions } from './mastodon/options.ts';
+import { mastodonQuestions } from './mastodon/questions.ts';
+import { QUEUES, SCHEDULER, SCHEDULER_THREADS, SIDEKIQ, SIZES, loadOf } from './mastodon/size.ts';
+import { mastodonS3, s3Problems } from './s3.ts';
 
 const PASSWORD = 'mastodon.admin';
 
@@ -92,66 +78,6 @@ const aboutAdmin = (name: string): string[] =>
       ]
     : [];
 
-const key = (name: string): string => `apps.mastodon.${name}`;
-
-const QUESTIONS: readonly Question[] = [
-  {
-    key: key('release'),
-    topic: 'size',
-    message: 'Version of Mastodon',
-    help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
-    parse: parseVersion,
-    initial: () => VERSION,
-    later: neverOlder,
-  },
-  titleQuestion('mastodon'),
-  registrationsQuestion('mastodon', 'Used in the first run only; later, change it in the web interface.'),
-  {
-    key: key('single-user'),
-    topic: 'more',
-    message: 'Single-user mode',
-    help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
-    choices: [
-      { value: 'no', name: 'No: others may have accounts' },
-      { value: 'yes', name: 'Yes: the front page is your profile' },
-    ],
-    parse: parseChoice(['no', 'yes']),
-    initial: () => 'no',
-  },
-  {
-    key: key('web-domain'),
-    topic: 'more',
-    message: 'Another domain for the pages',
-    help: 'Default: the domain of the handles. It cannot be changed later.',
-    parse: parseSiteDomain,
-    optional: true,
-    later: immutableDomain,
-  },
-  localeQuestion('mastodon', 'Default language of the pages', 'the browser’s language takes precedence.'),
-  {
-    key: key('size'),
-    topic: 'size',
-    message: 'Size of Mastodon',
-    help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
-    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
-    parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byHost: sizeFor,
-  },
-  {
-    key: key('sidekiq'),
-    topic: 'more',
-    message: 'Background jobs',
-    help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to other servers do not delay your users.',
-    choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
-    parse: parseChoice(Object.keys(SIDEKIQ) as Layout[]),
-    initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
-  },
-];
-
-const text = (answers: Answers, name: string): string => String(answers[key(name)] ?? '');
-
-const webDomain = (app: AppConfig, answers: Answers): string => text(answers, 'web-domain') || app.domain;
-
 /** Mail settings → consistent variables (mail 2.9 rejects STARTTLS with implicit TLS). */
 function mailEnv({ server, from }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
   // `test` discards every mail; otherwise mail would pile up in a queue.
@@ -176,39 +102,37 @@ const MASTODON = '991:991';
 /** The user of the postgres and valkey images. */
 const SERVERS = '999:999';
 
-export const mastodon: App = {
+/** The domain of the pages. */
+const webDomain = ({ domain, options }: AppConfig<MastodonOptions>): string => options.webDomain ?? domain;
+
+export const mastodon: App<MastodonOptions> = {
   id: 'mastodon',
   name: 'Mastodon',
   about: 'the best known; for a club or a community; 2 GB of memory',
   minimum: { memoryMiB: 1900, diskGiB: 10, cores: 1 },
-  load: (answers) =>
-    loadOf(
-      (text(answers, 'size') || '2gb') as Size,
-      (text(answers, 'sidekiq') || 'one') as Layout,
-      mastodon.minimum.memoryMiB,
-    ),
-  questions: [
-    passwordQuestion('mastodon', 'Mastodon'),
-    ...QUESTIONS,
-    ...dataQuestions,
-    ...s3Questions('mastodon'),
-  ],
+  load: ({ size, sidekiq }) => loadOf(size, sidekiq, mastodon.minimum.memoryMiB),
+  questions: mastodonQuestions,
+  options: mastodonOptions,
   parseAdmin,
   aboutAdmin,
   images: {
     mastodon: {
-      reference: (answers) => `ghcr.io/mastodon/mastodon:${text(answers, 'release') || VERSION}`,
+      reference: ({ release }) => `ghcr.io/mastodon/mastodon:${release}`,
       data: { parts: 3 },
     },
     'mastodon-streaming': {
-      reference: (answers) => `ghcr.io/mastodon/mastodon-streaming:${text(answers, 'release') || VERSION}`,
+      reference: ({ release }) => `ghcr.io/mastodon/mastodon-streaming:${release}`,
     },
     postgres: {
       reference: 'docker.io/library/postgres:17-trixie',
-      when: hasDatabase,
+      when: ({ hasDatabase }) => hasDatabase,
       data: { parts: 1, fixed: true },
     },
-    valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey, data: { parts: 1 } },
+    valkey: {
+      reference: 'docker.io/valkey/valkey:8.1-trixie',
+      when: ({ hasValkey }) => hasValkey,
+      data: { parts: 1 },
+    },
   },
   secrets: [
     {
@@ -245,27 +169,38 @@ export const mastodon: App = {
     { name: 'mastodon.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },
   ],
   adminSecret: PASSWORD,
-  names: (config, app) => [...new Set([app.domain, webDomain(app, config.answers)])],
-  snippets: (config, app) =>
-    webDomain(app, config.answers) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles'],
+  names: (app) => [...new Set([app.domain, webDomain(app)])],
+  snippets: (app) => (webDomain(app) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles']),
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
   markers: mastodonMarkers,
   trials: mastodonTrials,
   folders: [
-    { volume: 'mastodon_db', what: 'the database', name: 'db-dir', owner: SERVERS, when: hasDatabase },
-    { volume: 'mastodon_valkey', what: 'Valkey', name: 'valkey-dir', owner: SERVERS, when: hasValkey },
+    {
+      volume: 'mastodon_db',
+      what: 'the database',
+      name: 'db-dir',
+      owner: SERVERS,
+      when: ({ hasDatabase }) => hasDatabase,
+    },
+    {
+      volume: 'mastodon_valkey',
+      what: 'Valkey',
+      name: 'valkey-dir',
+      owner: SERVERS,
+      when: ({ hasValkey }) => hasValkey,
+    },
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
   uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
 
-  rotations: ({ answers }) => mastodonRotations(answers),
+  rotations: mastodonRotations,
   env: (config, app, secret) => {
-    const { answers } = config;
-    const data = dataEnv(config, secret);
+    const { options } = app;
+    const data = dataEnv(options, secret);
     const keys: EnvGroup = {
       LOCAL_DOMAIN: app.domain,
-      WEB_DOMAIN: text(answers, 'web-domain') || undefined,
+      WEB_DOMAIN: options.webDomain,
       ...data,
       SECRET_KEY_BASE: secret('mastodon.secret-key-base'),
       ACTIVE_RECORD_ENCRYPTION_PRIMARY_KEY: secret('mastodon.encryption.primary'),
@@ -273,26 +208,26 @@ export const mastodon: App = {
       ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT: secret('mastodon.encryption.salt'),
     };
     return {
-      ...(hasDatabase(answers)
+      ...(options.hasDatabase
         ? {
             'mastodon-db': postgresEnv('mastodon', secret('mastodon.db')),
           }
         : {}),
-      ...(hasValkey(answers) ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
+      ...(options.hasValkey ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
       'mastodon-streaming': {
         ...streamingDataEnv(data),
-        DB_POOL: SIZES[text(answers, 'size') as Size].pool,
+        DB_POOL: SIZES[options.size].pool,
       },
       // Only the settings of the database: when this job is recreated, so is every service that depends on it.
       'mastodon-gate': keys,
       mastodon: {
         ...keys,
-        SINGLE_USER_MODE: text(answers, 'single-user') === 'yes' ? 'true' : undefined,
-        DEFAULT_LOCALE: text(answers, 'locale'),
+        SINGLE_USER_MODE: options.isSingleUser ? 'true' : undefined,
+        DEFAULT_LOCALE: options.locale,
         VAPID_PRIVATE_KEY: secret('mastodon.vapid'),
         VAPID_PUBLIC_KEY: vapidPublic(secret('mastodon.vapid').reveal()),
         ...mailEnv(config.mail, app, () => secret('mail.password')),
-        ...mastodonS3(config, secret),
+        ...mastodonS3(app, secret),
         // Domains of a lab have no MX record that Mastodon could look up.
         EMAIL_DOMAIN_ALLOWLIST: config.tls.isLab
           ? app.email.slice(app.email.lastIndexOf('@') + 1)
@@ -307,12 +242,12 @@ export const mastodon: App = {
     };
   },
 
-  variables: (config, app) => {
-    const size = SIZES[text(config.answers, 'size') as Size];
+  variables: (app) => {
+    const size = SIZES[app.options.size];
     const [shared, cache, maintenance, connections] = size.db;
     return {
       MASTODON_DOMAIN: app.domain,
-      MASTODON_WEB_DOMAIN: webDomain(app, config.answers),
+      MASTODON_WEB_DOMAIN: webDomain(app),
       DB_SHARED_BUFFERS: shared,
       DB_CACHE: cache,
       DB_MAINTENANCE: maintenance,
@@ -324,17 +259,17 @@ export const mastodon: App = {
     };
   },
 
-  problems: (config) => s3Problems(config, 'mastodon'),
+  problems: (_config, app) => s3Problems(app),
 
   mailClients: ['mastodon_sidekiq'],
 
-  shape: (compose, config) => {
-    if (!hasDatabase(config.answers)) dropService(compose, 'mastodon_db');
-    if (!hasValkey(config.answers)) dropService(compose, 'mastodon_valkey');
+  shape: (compose, config, { options }) => {
+    if (!options.hasDatabase) dropService(compose, 'mastodon_db');
+    if (!options.hasValkey) dropService(compose, 'mastodon_valkey');
     for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
       if (config.tls.isLab) (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
-    const layout = SIDEKIQ[text(config.answers, 'sidekiq') as Layout];
+    const layout = SIDEKIQ[options.sidekiq];
     const whole = service(compose, 'mastodon_sidekiq');
     for (const [suffix, queues] of Object.entries(layout)) {
       const words = queues.flatMap((queue: keyof typeof QUEUES) => ['-q', `${queue},${QUEUES[queue]}`]);
@@ -347,9 +282,10 @@ export const mastodon: App = {
     }
   },
 
-  steps: (config, app): AppStep[] => {
+  steps: (app): AppStep[] => {
+    const { options } = app;
     const ask = (sql: string, prints: string): Pick<AppStep, 'service' | 'check'> => {
-      const { service: where, check } = query(config.answers, sql);
+      const { service: where, check } = query(options, sql);
       return { service: where, check: { ...check, prints } };
     };
     return [
@@ -388,7 +324,7 @@ export const mastodon: App = {
         title: `Password of ${app.admin}, as chosen`,
         service: 'mastodon_web',
         act: (password) => setPassword(app.admin, password),
-        puts: { answer: key('password'), as: PASSWORD },
+        puts: { answer: 'apps.mastodon.password', as: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
       {
@@ -403,8 +339,8 @@ export const mastodon: App = {
         act: runner('values.each { |name, value| Setting[name] = value }', {
           site_contact_username: app.admin,
           site_contact_email: app.email,
-          site_title: text(config.answers, 'title'),
-          registrations_mode: text(config.answers, 'registrations'),
+          site_title: options.title,
+          registrations_mode: options.registrations,
           media_cache_retention_period: 14,
         }),
         hint: 'Look at `docker compose logs mastodon_web`.',

@@ -1,25 +1,19 @@
 /** Pixelfed. Formats, pitfalls and exit codes are those of upstream's source 0.12.6, its images and schema at 0.14. */
 import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
-import type { AppConfig, Config } from '../config/config.ts';
+import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
-import { neverOlder } from '../config/later.ts';
-import { parseChoice, parseLine } from '../config/parse.ts';
-import type { Parsed } from '../config/parse.ts';
-import type { Answers, Question } from '../config/question.ts';
 import { service } from '../render/compose.ts';
 import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
-import { versionParser } from '../versions.ts';
 import type { App } from './app.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
-import { brandingQuestions, pixelfedPictures, rulesJson } from './pixelfed/branding.ts';
+import { pixelfedPictures } from './pixelfed/branding.ts';
 import type { EnvGroup } from '../render/env.ts';
 import {
   dataEnv,
   dataFolders,
   dataImages,
-  dataQuestions,
   dataTrials,
   pixelfedRotations,
   pixelfedMarkers,
@@ -29,144 +23,17 @@ import {
 import { parsePixelfedName } from './pixelfed/names.ts';
 import { pixelfedPeople } from './pixelfed/people.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
-import {
-  MOST_PHOTOS,
-  SIZES,
-  describeSize,
-  loadOf,
-  bodyBytes,
-  bodyMinutes,
-  postMiB,
-  sizeFor,
-} from './pixelfed/size.ts';
-import type { Limits, Size } from './pixelfed/size.ts';
+import { MEDIA_TYPES, pixelfedOptions } from './pixelfed/options.ts';
+import type { PixelfedOptions } from './pixelfed/options.ts';
+import { pixelfedQuestions } from './pixelfed/questions.ts';
+import { VERSION } from './pixelfed/version.ts';
+import { SIZES, bodyBytes, bodyMinutes, loadOf, postMiB } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
-import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from './rows.ts';
-import { bucketOf, pixelfedS3, s3Problems, s3Questions } from './s3.ts';
-import type { Moves } from './s3.ts';
+import { pixelfedS3, s3Problems } from './s3.ts';
 
-/** Version of a new site: the newest stable one whose official image is known to run. */
-const VERSION = 'v0.14.4';
 const IMAGE = 'ghcr.io/pixelfed/pixelfed';
 /** Digest that others run as that version on amd64; it was never compared with the registry. */
 const DIGEST = 'sha256:7d96925cb75c763878ab72a4e1a37c09fe64fffa8a0ad5ae68f90a3bacbab69e';
-/** The first version whose official image fits our stack (FrankenPHP, no `bootstrap/cache` in the image). */
-const OLDEST = [0, 12, 10] as const;
-/** Versions that are known to be broken, and why. */
-const BROKEN: Readonly<Record<string, string>> = {
-  '0.12.2': 'Its migrations fail on a new database (upstream’s #5220).',
-  '0.12.3': 'Its migrations fail on a new database (upstream’s #5220).',
-  '0.12.4': 'Its storage settings do not save (upstream’s #5605).',
-  '0.12.5': 'Each of its database drivers breaks something (upstream’s #6082).',
-  '0.12.7': 'It cannot create access tokens (upstream’s #6630).',
-};
-
-const parseVersion = versionParser(VERSION, OLDEST);
-
-export function parsePixelfedVersion(text: string): Parsed<string> {
-  const version = text.trim().replace(/^v/, '');
-  return BROKEN[version] === undefined
-    ? parseVersion(text)
-    : { problem: `${version} is known to be broken. ${BROKEN[version]}` };
-}
-
-/** A whole number in a range. */
-const parseNumber =
-  (least: number, most: number) =>
-  (text: string): Parsed<number> => {
-    const number = Number(text.trim());
-    return /^\s*\d{1,6}\s*$/.test(text) && number >= least && number <= most
-      ? { value: number }
-      : { problem: `Enter a whole number from ${least} to ${most}.` };
-  };
-
-/** Answer → allowed MIME types (upstream's default also has the invalid image/jpg). */
-const MEDIA_TYPES = {
-  photos: 'image/jpeg,image/jpg,image/png,image/gif,image/webp',
-  modern: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic',
-  video: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic,video/mp4',
-} as const;
-
-const key = (name: string): string => `apps.pixelfed.${name}`;
-const text = (answers: Answers, name: string): string => String(answers[key(name)] ?? '');
-const sizeOf = (answers: Answers): (typeof SIZES)[Size] => SIZES[text(answers, 'size') as Size];
-const limitsOf = (answers: Answers): Limits => ({
-  photo: Number(answers[key('photo-size')]),
-  photos: Number(answers[key('photos')]),
-});
-
-const QUESTIONS: readonly Question[] = [
-  {
-    key: key('release'),
-    topic: 'size',
-    message: 'Version of Pixelfed',
-    help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
-    parse: parsePixelfedVersion,
-    initial: () => VERSION,
-    later: neverOlder,
-  },
-  titleQuestion('pixelfed'),
-  {
-    key: key('description'),
-    topic: 'more',
-    message: 'Description of the server',
-    help: 'One sentence, shown on the front page and in lists of servers.',
-    parse: parseLine,
-    optional: true,
-  },
-  registrationsQuestion('pixelfed', 'The last two need outgoing mail.'),
-  {
-    key: key('photo-size'),
-    topic: 'size',
-    message: 'Maximum size of a photo or video, in MiB',
-    help: 'Default 15. The limits of PHP and Caddy follow from this and from the photos per post.',
-    parse: parseNumber(1, 2000),
-    initial: () => 15,
-  },
-  {
-    key: key('photos'),
-    topic: 'size',
-    message: 'Maximum number of photos in a post',
-    help: `Default 4; PHP accepts at most ${MOST_PHOTOS}.`,
-    parse: parseNumber(1, MOST_PHOTOS),
-    initial: () => 4,
-  },
-  {
-    key: key('media-types'),
-    topic: 'more',
-    message: 'Files that may be uploaded',
-    help: 'Default `photos`: JPEG, PNG, GIF, WebP; `modern`: AVIF and HEIC too; `video`: MP4 as well.',
-    choices: [
-      { value: 'photos', name: 'Photos' },
-      { value: 'modern', name: 'Photos, also in the formats of newer phones' },
-      { value: 'video', name: 'Photos and videos' },
-    ],
-    parse: parseChoice(Object.keys(MEDIA_TYPES) as (keyof typeof MEDIA_TYPES)[]),
-    initial: () => 'photos',
-  },
-  {
-    key: key('stories'),
-    topic: 'more',
-    message: 'Stories',
-    help: 'Default `no`. `yes`: photos that disappear after 24 hours.',
-    choices: [
-      { value: 'no', name: 'No' },
-      { value: 'yes', name: 'Yes' },
-    ],
-    parse: parseChoice(['no', 'yes']),
-    initial: () => 'no',
-  },
-  localeQuestion('pixelfed', 'Language of the pages', 'users can choose another in their settings.'),
-  {
-    key: key('size'),
-    topic: 'size',
-    message: 'Size of Pixelfed',
-    help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
-    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
-    parse: parseChoice(Object.keys(SIZES) as Size[]),
-    byHost: sizeFor,
-  },
-];
 
 /** PEM as one line: Laravel Passport turns `\n` into line breaks. */
 const oneLine = (pem: string): string => pem.trim().replaceAll('\n', String.raw`\n`);
@@ -220,7 +87,7 @@ const listOf = (secrets: readonly Secret[]): Secret | undefined =>
   secrets.length === 0 ? undefined : new Secret(secrets.map((one) => one.reveal()).join(','));
 
 /** Variables that identify the site's data, and those that Laravel needs to start. */
-function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => Secret): EnvGroup {
+function coreEnv(app: AppConfig<PixelfedOptions>, secret: (name: string) => Secret): EnvGroup {
   return {
     APP_ENV: 'production',
     APP_DEBUG: 'false',
@@ -231,7 +98,7 @@ function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => 
     SESSION_DOMAIN: app.domain,
     LOG_CHANNEL: 'stderr',
     LOG_LEVEL: 'warning',
-    ...dataEnv(answers, secret),
+    ...dataEnv(app.options, secret),
     // Upstream derives these from the server's name: renaming it would lose queued jobs.
     REDIS_PREFIX: 'pixelfed-',
     CACHE_PREFIX: 'pixelfed-cache',
@@ -246,21 +113,19 @@ function coreEnv({ answers }: Config, app: AppConfig, secret: (name: string) => 
   };
 }
 
-function settingsEnv(config: Config, app: AppConfig): EnvGroup {
-  const { answers, mail } = config;
-  const limits = limitsOf(answers);
-  const { image, horizon, balance } = sizeOf(answers);
+function settingsEnv({ server }: Mail, { email, options }: AppConfig<PixelfedOptions>): EnvGroup {
+  const { limits, registrations, description, rules } = options;
+  const { image, horizon, balance } = SIZES[options.size];
   const [urgent, deliveries, pictures, rest] = horizon;
-  const registrations = text(answers, 'registrations');
-  const description = text(answers, 'description') || undefined;
   return {
-    APP_NAME: text(answers, 'title'),
+    APP_NAME: options.title,
     INSTANCE_DESCRIPTION: description,
     PF_SHORT_DESCRIPTION: description,
     PF_DESCRIPTION: description,
-    PF_RULES: rulesJson(config),
-    INSTANCE_CONTACT_EMAIL: app.email,
-    APP_LOCALE: text(answers, 'locale'),
+    // A JSON array of strings.
+    PF_RULES: rules.length === 0 ? undefined : JSON.stringify(rules),
+    INSTANCE_CONTACT_EMAIL: email,
+    APP_LOCALE: options.locale,
     APP_FALLBACK_LOCALE: 'en',
     // Upstream would store settings in the database and then ignore changes in fedi.yaml.
     ENABLE_CONFIG_CACHE: 'false',
@@ -273,7 +138,7 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
 
     OPEN_REGISTRATION: registrations === 'open' ? 'true' : 'false',
     INSTANCE_CUR_REG: registrations === 'approved' ? 'true' : 'false',
-    ENFORCE_EMAIL_VERIFICATION: mail.server === undefined ? 'false' : 'true',
+    ENFORCE_EMAIL_VERIFICATION: server === undefined ? 'false' : 'true',
 
     ACTIVITY_PUB: 'true',
     AP_REMOTE_FOLLOW: 'true',
@@ -287,12 +152,12 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
     OAUTH_PAT_ENABLED: 'true',
     // Compatibility with apps made for Mastodon.
     EXP_EMC: 'true',
-    STORIES_ENABLED: text(answers, 'stories') === 'yes' ? 'true' : 'false',
+    STORIES_ENABLED: options.hasStories ? 'true' : 'false',
 
     // KiB, for each file of any kind.
     MAX_PHOTO_SIZE: limits.photo * 1024,
     MAX_ALBUM_LENGTH: limits.photos,
-    MEDIA_TYPES: MEDIA_TYPES[text(answers, 'media-types') as keyof typeof MEDIA_TYPES],
+    MEDIA_TYPES: MEDIA_TYPES[options.mediaTypes],
     MEMORY_LIMIT: `${image}M`,
     PHP_UPLOAD_MAX_FILE_SIZE: `${limits.photo}M`,
     PHP_POST_MAX_SIZE: `${postMiB(limits)}M`,
@@ -308,31 +173,18 @@ function settingsEnv(config: Config, app: AppConfig): EnvGroup {
   };
 }
 
-/** Pixelfed stores the place with each photo, so photos stay there until they are moved. */
-const MOVES: Moves = {
-  toBucket:
-    'Existing uploads stay on this host and are served from here. `fedi-setup artisan media:migrate2cloud` moves those older than two days, 200 photos at a time.',
-  fromBucket: 'Existing uploads stay in the bucket and are served from there: keep the bucket.',
-  between: (before) => `Existing uploads stay in the bucket ${before} and are served from there: keep it.`,
-};
-
-export const pixelfed: App = {
+export const pixelfed: App<PixelfedOptions> = {
   id: 'pixelfed',
   name: 'Pixelfed',
   about: 'photos, as on Instagram; for you or a community; 2 GB of memory',
   minimum: { memoryMiB: 1900, diskGiB: 20, cores: 1 },
-  load: (answers) => loadOf((text(answers, 'size') || '2gb') as Size, pixelfed.minimum.memoryMiB),
-  questions: [
-    passwordQuestion('pixelfed', 'Pixelfed'),
-    ...QUESTIONS,
-    ...brandingQuestions,
-    ...dataQuestions,
-    ...s3Questions('pixelfed', MOVES),
-  ],
+  load: ({ size }) => loadOf(size, pixelfed.minimum.memoryMiB),
+  questions: pixelfedQuestions,
+  options: pixelfedOptions,
   parseAdmin: parsePixelfedName,
   images: {
     pixelfed: {
-      reference: (answers) => `${IMAGE}:${text(answers, 'release') || VERSION}`,
+      reference: ({ release }) => `${IMAGE}:${release}`,
       known: { [`${IMAGE}:${VERSION}`]: { digest: DIGEST, on: ['x64'] } },
       data: { parts: 3 },
     },
@@ -391,17 +243,17 @@ export const pixelfed: App = {
   uploads: pixelfedUploads(WWW_DATA),
   pictures: pixelfedPictures,
 
-  rotations: ({ answers }) => pixelfedRotations(answers),
+  rotations: pixelfedRotations,
   env: (config, app, secret, previous) => {
-    const core = coreEnv(config, app, secret);
+    const core = coreEnv(app, secret);
     const passport = secret('pixelfed.passport').reveal();
     const vapid = secret('pixelfed.vapid').reveal();
     return {
-      ...serverEnv(config.answers, secret),
+      ...serverEnv(app.options, secret),
       'pixelfed-gate': core,
       pixelfed: {
         ...core,
-        ...settingsEnv(config, app),
+        ...settingsEnv(config.mail, app),
         // So that data encrypted with earlier keys stays readable.
         APP_PREVIOUS_KEYS: listOf(previous('pixelfed.app-key')),
         PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
@@ -409,32 +261,35 @@ export const pixelfed: App = {
         VAPID_PRIVATE_KEY: secret('pixelfed.vapid'),
         VAPID_PUBLIC_KEY: vapidPublic(vapid),
         VAPID_SUBJECT: `mailto:${app.email}`,
-        MAIL_FROM_NAME: text(config.answers, 'title'),
+        MAIL_FROM_NAME: app.options.title,
         // A lab may have no Internet access; without this the admin sees a warning that the update check failed.
         INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.isLab ? 'true' : undefined,
         // PHP's default directory, then this one.
         PHP_INI_SCAN_DIR: config.tls.isLab ? `:${TRUST_FOLDER}` : undefined,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
-        ...pixelfedS3(config, secret),
+        ...pixelfedS3(app, secret),
       },
     };
   },
 
-  variables: (config, app) => ({
-    PIXELFED_DOMAIN: app.domain,
-    PIXELFED_DB_BUFFER: `${sizeOf(config.answers).db}M`,
-    PIXELFED_DB_CACHE: `${sizeOf(config.answers).db * 3}M`,
-    ...memoryVariables('pixelfed', sizeOf(config.answers).limits),
-    PIXELFED_BODY: String(bodyBytes(limitsOf(config.answers))),
-    PIXELFED_BODY_TIME: `${bodyMinutes(limitsOf(config.answers))}m`,
-  }),
+  variables: ({ domain, options }) => {
+    const { db, limits } = SIZES[options.size];
+    return {
+      PIXELFED_DOMAIN: domain,
+      PIXELFED_DB_BUFFER: `${db}M`,
+      PIXELFED_DB_CACHE: `${db * 3}M`,
+      ...memoryVariables('pixelfed', limits),
+      PIXELFED_BODY: String(bodyBytes(options.limits)),
+      PIXELFED_BODY_TIME: `${bodyMinutes(options.limits)}m`,
+    };
+  },
 
-  problems: (config) => [
-    ...s3Problems(config, 'pixelfed'),
-    ...(bucketOf(config.answers, 'pixelfed')?.acl === 'none'
+  problems: ({ mail }, app) => [
+    ...s3Problems(app),
+    ...(app.bucket?.acl === 'none'
       ? ['Pixelfed always sets an ACL on each object. Use a bucket that allows ACLs.']
       : []),
-    ...(config.mail.server === undefined && text(config.answers, 'registrations') !== 'none'
+    ...(mail.server === undefined && app.options.registrations !== 'none'
       ? [
           'Pixelfed confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up.',
         ]
@@ -443,8 +298,8 @@ export const pixelfed: App = {
 
   mailClients: ['pixelfed_web', 'pixelfed_horizon'],
 
-  shape: (compose, config) => {
-    shapeData(compose, config.answers);
+  shape: (compose, config, { options }) => {
+    shapeData(compose, options);
     if (config.tls.isLab)
       for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
         const one = service(compose, name);
@@ -453,7 +308,7 @@ export const pixelfed: App = {
       }
   },
 
-  steps: (_config, app) => pixelfedSteps(app),
+  steps: pixelfedSteps,
 
   proofs: pixelfedProofs,
   people: pixelfedPeople,

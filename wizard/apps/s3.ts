@@ -1,13 +1,13 @@
 /** Pictures and videos in an S3 bucket: the questions, and the apps' variables. */
-import type { Config } from '../config/config.ts';
+import { bucketHost, publicUrl } from '../config/bucket.ts';
+import type { Bucket } from '../config/bucket.ts';
+import type { AppConfig } from '../config/config.ts';
 import { parseChoice, parseHost, parseHttps, parseLine, parsePort } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question } from '../config/question.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
-import { bucketHost, publicUrl } from '../prove/s3.ts';
-import type { Bucket } from '../prove/s3.ts';
 import type { EnvGroup } from '../render/env.ts';
 
 /** `https://host[:port]` without a path. */
@@ -184,8 +184,8 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
   ];
 }
 
-/** The bucket of an app; undefined: its media is on this host. */
-export function bucketOf(answers: Answers, app: string): Bucket | undefined {
+/** The bucket of an app in validated answers; undefined: its media is on this host. */
+export function bucketIn(answers: Answers, app: string): Bucket | undefined {
   if (answers[`apps.${app}.media`] !== 's3') return undefined;
   const maybe = (name: string): string | undefined => {
     const value = answers[keyOf(app, name)];
@@ -202,8 +202,7 @@ export function bucketOf(answers: Answers, app: string): Bucket | undefined {
 }
 
 /** Conflicts between valid answers; sentences. */
-export function s3Problems({ answers }: Config, app: string): string[] {
-  const bucket = bucketOf(answers, app);
+export function s3Problems({ id, bucket }: AppConfig): string[] {
   if (bucket === undefined) return [];
   const problems: string[] = [];
   const host = bucketHost(bucket);
@@ -213,7 +212,7 @@ export function s3Problems({ answers }: Config, app: string): string[] {
     );
   if (host.endsWith('.r2.cloudflarestorage.com') && bucket.alias === undefined)
     problems.push(
-      `R2 does not serve public files at its own address. Connect a domain to the bucket and give it as --${app}-s3-alias.`,
+      `R2 does not serve public files at its own address. Connect a domain to the bucket and give it as --${id}-s3-alias.`,
     );
   return problems;
 }
@@ -233,8 +232,7 @@ function secretOf(app: string, secret: (name: string) => Secret): Secret {
 }
 
 /** Variables of Mastodon (config/initializers/paperclip.rb, v4.6.5); none without a bucket. */
-export function mastodonS3(config: Config, secret: (name: string) => Secret): EnvGroup {
-  const bucket = bucketOf(config.answers, 'mastodon');
+export function mastodonS3({ bucket }: AppConfig, secret: (name: string) => Secret): EnvGroup {
   if (bucket === undefined) return {};
   const foreign = bucket.endpoint !== undefined;
   return {
@@ -264,8 +262,7 @@ export function mastodonS3(config: Config, secret: (name: string) => Secret): En
 }
 
 /** Variables of Pixelfed (config/filesystems.php, 0.12.6); none without a bucket. */
-export function pixelfedS3(config: Config, secret: (name: string) => Secret): EnvGroup {
-  const bucket = bucketOf(config.answers, 'pixelfed');
+export function pixelfedS3({ bucket }: AppConfig, secret: (name: string) => Secret): EnvGroup {
   if (bucket === undefined) return {};
   const foreign = bucket.endpoint !== undefined;
   return {

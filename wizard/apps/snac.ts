@@ -39,6 +39,7 @@ export const snac: App = {
   about: 'tiny; for you and a few friends',
   minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
+  options: () => ({}),
   parseAdmin,
   images: { snac: { reference: 'fedi-setup/snac:2.96-1', build: 'snac', data: { parts: 3 } } },
   secrets: [
@@ -80,7 +81,7 @@ export const snac: App = {
     },
   }),
 
-  variables: (_config, app) => ({ SNAC_DOMAIN: app.domain }),
+  variables: (app) => ({ SNAC_DOMAIN: app.domain }),
 
   problems: (config) =>
     config.mail.server?.security === 'starttls' && config.mail.server.port !== 587
@@ -97,7 +98,7 @@ export const snac: App = {
     }
   },
 
-  steps: (_config, app): AppStep[] => [
+  steps: (app): AppStep[] => [
     {
       id: 'snac.account',
       title: `Account ${app.admin}`,

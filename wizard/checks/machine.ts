@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
 import { appOf, loadsOf, shareOf } from '../apps/index.ts';
 import type { Share } from '../config/question.ts';
-import type { Answers } from '../config/question.ts';
+import type { AppConfig } from '../config/config.ts';
 import { flagOf } from '../config/question.ts';
 import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
@@ -136,8 +136,8 @@ const needed = ({ config: { apps } }: CheckContext): { memoryMiB: number; diskGi
 });
 
 /** The load of each app and the sum: `Mastodon 1.9 GB, snac 256 MB: together 2.1 GB, at most 3 busy processes`. */
-export function together(answers: Answers): string {
-  const loads = loadsOf(answers);
+export function together(apps: readonly Pick<AppConfig, 'id' | 'options'>[]): string {
+  const loads = loadsOf(apps);
   const memory = loads.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0);
   const processes = loads.reduce((sum, one) => sum + one.processes, 0);
   const parts = loads.map(({ id, memoryMiB }) => `${appOf(id).name} ${gib(memoryMiB * MIB)}`);
@@ -145,11 +145,11 @@ export function together(answers: Answers): string {
 }
 
 /** Flags for smaller sizes that fit each app's share of this host. */
-function smaller({ config: { answers } }: CheckContext, host: Share): string[] {
-  return loadsOf(answers).flatMap(({ id }) =>
+function smaller({ config: { apps } }: CheckContext, host: Share): string[] {
+  return apps.flatMap(({ id, size: now }) =>
     appOf(id).questions.flatMap((question) => {
-      const size = question.byHost?.(shareOf(id, answers, host));
-      return size === undefined || size === answers[question.key] ? [] : [`--${flagOf(question)} ${size}`];
+      const size = question.byHost?.(shareOf(id, apps, host));
+      return size === undefined || size === now ? [] : [`--${flagOf(question)} ${size}`];
     }),
   );
 }
@@ -160,7 +160,7 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
   const { memoryMiB: need } = needed(context);
   const swap = await host.swapMiB();
   const here = `${gib(info.memoryMiB * MIB)} of memory and ${gib(swap * MIB)} of swap`;
-  const busy = config.apps.length > 1 ? `. Under load they use more: ${together(config.answers)}` : '';
+  const busy = config.apps.length > 1 ? `. Under load they use more: ${together(config.apps)}` : '';
   const least = `${config.apps.map(({ id }) => appOf(id).name).join(', ')} need${config.apps.length > 1 ? '' : 's'} at least ${gib(need * MIB)}`;
   const seen = `this host has ${here}; ${least}${busy}`;
   if (swapGiB > 0 && !host.isRoot) {
@@ -197,14 +197,14 @@ export async function checkMemory(context: CheckContext): Promise<Looked | undef
 
 /** Warns if the chosen sizes exceed the host's memory and smaller ones exist. */
 function tooMuch(context: CheckContext, host: Share): Finding[] {
-  const { answers } = context.config;
-  const sum = loadsOf(answers).reduce((total, { memoryMiB }) => total + memoryMiB, 0);
+  const { apps } = context.config;
+  const sum = loadsOf(apps).reduce((total, { memoryMiB }) => total + memoryMiB, 0);
   const flags = smaller(context, host);
   if (sum <= host.memoryMiB || flags.length === 0) return [];
   return [
     {
       level: 'warning',
-      what: `Under load the apps use more memory than this host has: ${together(answers)}; it has ${gib(host.memoryMiB * MIB)}.`,
+      what: `Under load the apps use more memory than this host has: ${together(apps)}; it has ${gib(host.memoryMiB * MIB)}.`,
       means: 'The kernel then kills the largest process.',
       next: `Use smaller sizes: \`fedi-setup apply ${flags.join(' ')}\`; or add memory.`,
     },
@@ -223,7 +223,7 @@ export async function checkCores(context: CheckContext): Promise<Looked | undefi
     found: [
       {
         level: 'warning',
-        what: `This host has ${info.cpus} processor core${info.cpus === 1 ? '' : 's'} for ${names.join(' and ')} (${together(config.answers)}).`,
+        what: `This host has ${info.cpus} processor core${info.cpus === 1 ? '' : 's'} for ${names.join(' and ')} (${together(config.apps)}).`,
         means: 'Pages are slow while images are processed and posts are delivered.',
         next: `Use a machine with ${want} cores.`,
       },

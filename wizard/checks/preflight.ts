@@ -156,7 +156,7 @@ export const preflight = (options: PreflightOptions): Promise<number> =>
     done: ({ info, config }) => {
       if (info instanceof Problem) return undefined;
       const host = `Docker ${info.version}, Compose ${info.composeVersion}, ${gib(info.memoryMiB * 1024 ** 2)} of memory`;
-      return config.apps.length > 1 ? `${host}, ${info.cpus} cores; ${together(config.answers)}` : host;
+      return config.apps.length > 1 ? `${host}, ${info.cpus} cores; ${together(config.apps)}` : host;
     },
   });
 

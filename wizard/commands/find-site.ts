@@ -4,7 +4,7 @@ import { join, resolve as resolvePath } from 'node:path';
 import { refuseOtherWriters } from '../apply/owner.ts';
 import { exists } from '../atomic.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
-import { configOf } from '../config/config.ts';
+import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, savedSource, savedText } from '../answers/sources.ts';

@@ -1,7 +1,6 @@
 /** `reset` and `uninstall`: removes containers, data and files. */
 import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bucketOf } from '../apps/s3.ts';
 import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
@@ -72,7 +71,7 @@ export async function removeSite(
 /** External databases, Redis servers and buckets with data of the site, for messages. */
 async function dataElsewhere(folder: string, config: Config): Promise<string[]> {
   const servers = Object.values(await placesBefore(folder)).filter((one) => !one.startsWith('the volume '));
-  const buckets = config.apps.flatMap(({ id }) => bucketOf(config.answers, id) ?? []);
+  const buckets = config.apps.flatMap(({ bucket }) => bucket ?? []);
   return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
 }
 

@@ -1,6 +1,6 @@
 /** What `apply`, `lab`, `plan`, `rollback`, `add`, `remove` and the wizard share. They differ in where the answers come from. */
 import { relative } from 'node:path';
-import { APP_IDS, appOf } from '../apps/index.ts';
+import { APP_IDS, appOf, appsIn } from '../apps/index.ts';
 import { apply } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
@@ -12,7 +12,7 @@ import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
-import { configOf } from '../config/config.ts';
+import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import type { Resolved, Source } from '../answers/resolve.ts';
@@ -98,7 +98,7 @@ async function conversation(
       context.onLeaving(kept ? wrapToScreen(KEPT) : undefined);
     },
     problemsOf: (answered) => problemsOf(folder, answered),
-    together,
+    together: (answers) => together(appsIn(answers)),
     check: (answers) => checkFor(context, folder, answers),
     agree: async (answered) => {
       if (running === undefined || context.flags.dryRun) return true;
@@ -145,8 +145,7 @@ export async function agreesTo(
 }
 
 /** What several apps are tuned for in sum; undefined: there is one app. */
-const tuningOf = ({ apps, answers }: Config): string | undefined =>
-  apps.length > 1 ? together(answers) : undefined;
+const tuningOf = ({ apps }: Config): string | undefined => (apps.length > 1 ? together(apps) : undefined);
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
   const { flags, progress, interactive } = context;

@@ -1,17 +1,28 @@
 /** The validated answers as a typed structure. */
-import { tlsOf } from '../ingress/tls.ts';
 import type { Tls } from '../ingress/tls.ts';
-import { mailOf } from './mail.ts';
+import type { Bucket } from './bucket.ts';
 import type { Mail } from './mail.ts';
-import type { Answers } from './question.ts';
 
-/** One app of the site. */
-export interface AppConfig {
+/** What every app has. */
+export interface AppIdentity {
   readonly id: string;
   readonly domain: string;
   /** The admin's user name, without the domain. */
   readonly admin: string;
   readonly email: string;
+}
+
+/** One app of the site. `Options`: those that only this app has. */
+export interface AppConfig<Options = unknown> extends AppIdentity {
+  /** Preset by memory; absent: the app has none. */
+  readonly size?: string;
+  /** Bucket for its media; absent: they are on this host. */
+  readonly bucket?: Bucket;
+  /** Paths of data directories by `DataFolder.name`; the other data are in Docker volumes. */
+  readonly folders: Readonly<Record<string, string>>;
+  /** Paths of the administrator's pictures by `AppPicture.name`. */
+  readonly pictures: Readonly<Record<string, string>>;
+  readonly options: Options;
 }
 
 export interface Config {
@@ -24,36 +35,6 @@ export interface Config {
   readonly bind: string;
   /** Image name → reference, only for images that were chosen explicitly. */
   readonly images: Readonly<Record<string, string>>;
-  readonly answers: Answers;
-}
-
-/** Turns flat answers into a config. They were validated before, so a missing one is a bug. */
-export function configOf(answers: Answers): Config {
-  const text = (key: string): string => {
-    const value = answers[key];
-    if (value === undefined) throw new Error(`no answer for ${key}`);
-    return String(value);
-  };
-  const images: Record<string, string> = {};
-  for (const [key, value] of Object.entries(answers)) {
-    if (key.startsWith('images.')) images[key.slice('images.'.length)] = String(value);
-  }
-  return {
-    name: text('name'),
-    apps: text('apps')
-      .split(',')
-      .map((id) => ({
-        id,
-        domain: text(`apps.${id}.domain`),
-        admin: text(`apps.${id}.admin`),
-        email: text(`apps.${id}.email`),
-      })),
-    tls: tlsOf(answers),
-    mail: mailOf(answers),
-    bind: text('bind'),
-    images,
-    answers,
-  };
 }
 
 /** Returns the app with that id. Throws if the site does not have it: that is a bug. */

@@ -20,6 +20,7 @@ export interface SmtpServer {
 }
 
 export interface Mail {
+  readonly mode: MailModeId;
   /** Undefined: no mail is sent. */
   readonly server: SmtpServer | undefined;
   /** Sender; empty: each app has its own. */
@@ -69,5 +70,9 @@ export const hasServer = (answers: Answers): boolean => answers['mail.mode'] ===
 export function mailOf(answers: Answers): Mail {
   const mode: MailMode | undefined = MODES.find(({ id }) => id === answers['mail.mode']);
   if (mode === undefined) throw new Error(`no mail mode ${String(answers['mail.mode'])}`);
-  return { server: mode.server?.(answers), from: text(answers['mail.from']) ?? '' };
+  return {
+    mode: mode.id as MailModeId,
+    server: mode.server?.(answers),
+    from: text(answers['mail.from']) ?? '',
+  };
 }

@@ -34,15 +34,15 @@ export function wantedImages(
   config: Config,
   arch: NodeJS.Architecture = process.arch,
 ): Record<string, WantedImage> {
-  const specs: Record<string, ImageSpec> = { caddy: SITE_IMAGES.caddy };
-  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
-  for (const { id } of config.apps) {
+  const specs: Record<string, readonly [spec: ImageSpec, options?: unknown]> = { caddy: [SITE_IMAGES.caddy] };
+  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = [image];
+  for (const { id, options } of config.apps) {
     for (const [name, spec] of Object.entries(appOf(id).images))
-      if (spec.when?.(config.answers) ?? true) specs[name] = spec;
+      if (spec.when?.(options) ?? true) specs[name] = [spec, options];
   }
   return Object.fromEntries(
-    Object.entries(specs).map(([name, spec]) => {
-      const ours = referenceOf(spec, config.answers);
+    Object.entries(specs).map(([name, [spec, options]]) => {
+      const ours = referenceOf(spec, options);
       const reference = config.images[name] ?? ours;
       const known = spec.known?.[reference];
       // Only our own image is built here.

@@ -1,32 +1,11 @@
 /** Proof of a bucket: writes an object, reads it anonymously, checks that nobody can list the bucket, deletes it. The only importer of aws4fetch. */
 import { createHash, randomUUID } from 'node:crypto';
 import { AwsV4Signer } from 'aws4fetch';
+import { bucketHost, objectUrl, publicUrl } from '../config/bucket.ts';
+import type { Bucket } from '../config/bucket.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Client, Reply } from './http.ts';
-
-export interface Bucket {
-  /** Origin of the provider's S3 interface; undefined: Amazon's own. */
-  readonly endpoint: string | undefined;
-  readonly region: string;
-  readonly name: string;
-  readonly accessKey: string;
-  /** Public host (and path) of the bucket's root, without `https://`; undefined: endpoint and bucket. */
-  readonly alias: string | undefined;
-  readonly acl: 'public-read' | 'none';
-}
-
-/** Host (and port) of the S3 interface. */
-export const bucketHost = ({ endpoint, region }: Bucket): string =>
-  endpoint === undefined ? `s3.${region}.amazonaws.com` : new URL(endpoint).host;
-
-/** URL of an object at the S3 interface. */
-export const objectUrl = (bucket: Bucket, key: string): string =>
-  `https://${bucketHost(bucket)}/${bucket.name}/${key}`;
-
-/** Public URL of an object, as the app uses it in its pages. */
-export const publicUrl = (bucket: Bucket, key: string): string =>
-  bucket.alias === undefined ? objectUrl(bucket, key) : `https://${bucket.alias}/${key}`;
 
 export interface BucketKeys {
   readonly http: Client;

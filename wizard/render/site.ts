@@ -1,7 +1,6 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
-import { folderKey } from '../apps/app.ts';
 import type { DataMarker } from '../apps/app.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from './env.ts';
@@ -93,7 +92,7 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
   variables['TLS_DIRECTORY_ROOT'] =
     ca?.root === undefined ? '/etc/ssl/certs/ca-certificates.crt' : `/etc/caddy/custom/${ca.root}`;
   variables['TRUSTED_PROXIES'] = proxy?.trusted ?? PRIVATE_RANGES;
-  for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(config, app));
+  for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(app));
   // The scheme of a site's address decides whether Caddy gets certificates for it.
   for (const [name, value] of Object.entries(variables)) {
     if (name.endsWith('_DOMAIN')) {
@@ -116,12 +115,12 @@ export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
 
 /** Volume key → the administrator's data directory and its owner. */
-function dataFoldersOf({ answers }: Config, { id }: AppConfig): RenderedSite['dataFolders'] {
+function dataFoldersOf({ id, folders, options }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
     (appOf(id).folders ?? []).flatMap((folder) => {
-      const device = answers[folderKey(id, folder)];
-      const volume = typeof folder.volume === 'string' ? folder.volume : folder.volume(answers);
-      return device === undefined ? [] : [[volume, { device: String(device), owner: folder.owner }]];
+      const device = folders[folder.name];
+      const volume = typeof folder.volume === 'string' ? folder.volume : folder.volume(options);
+      return device === undefined ? [] : [[volume, { device, owner: folder.owner }]];
     }),
   );
 }
@@ -173,7 +172,7 @@ async function renderCompose(
     for (const { id, clients } of components)
       for (const name of clients(appOf(app.id))) joinNetwork(file, name, id);
     appOf(app.id).shape(file, config, app);
-    for (const [volume, { device }] of Object.entries(dataFoldersOf(config, app))) {
+    for (const [volume, { device }] of Object.entries(dataFoldersOf(app))) {
       const one = file.volumes[volume];
       if (one === undefined) throw new Error(`there is no volume ${volume}`);
       Object.assign(one, { driver: 'local', driver_opts: bindOptions(device) });
@@ -185,7 +184,7 @@ async function renderCompose(
     // An app reaches its own domain through Caddy. A lab's names are in no DNS, so there Caddy has all of them as aliases.
     const { front, publicOnly = false, caddyMounts } = appOf(app.id);
     const lab = config.tls.isLab;
-    const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(config, app);
+    const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(app);
     joinNetwork(joined, 'caddy', front, names);
     // Another name, for the same reason as in openIPv6.
     if (lab && publicOnly) {
@@ -226,7 +225,7 @@ async function renderCaddy(
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
   for (const app of config.apps) {
-    for (const name of appOf(app.id).snippets?.(config, app) ?? [app.id]) {
+    for (const name of appOf(app.id).snippets?.(app) ?? [app.id]) {
       sources[`caddy/sites/${name}.caddy`] = await readAsset(`caddy/${name}.caddy`);
     }
   }
@@ -268,7 +267,7 @@ export async function renderSite({
   compose['x-data'] = Object.fromEntries(
     config.apps.flatMap((app) =>
       appOf(app.id)
-        .markers(config.answers)
+        .markers(app.options)
         .map((marker) => [placeKey(app, marker), placeOf(config, marker, (name) => store.get(name))]),
     ),
   );
@@ -348,9 +347,6 @@ export async function renderSite({
       files.push(plain(`front/${name}`, texts.join('\n')));
     }
   }
-  const dataFolders = Object.assign(
-    {},
-    ...config.apps.map((app) => dataFoldersOf(config, app)),
-  ) as RenderedSite['dataFolders'];
+  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as RenderedSite['dataFolders'];
   return { files, compose, dataFolders, env, caddyId: caddy.id, root };
 }

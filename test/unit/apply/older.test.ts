@@ -1,7 +1,7 @@
 /** Refuses an older image for data that a newer version has changed. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { refuseOlder } from '../../../wizard/apply/older.ts';
-import { configOf } from '../../../wizard/config/config.ts';
+import { configOf } from '../../../wizard/answers/config.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
 import { resolve } from '../../../wizard/answers/resolve.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { allReceipts, lastReceipt, proveSite } from '../../../wizard/apply/receipt.ts';
 import type { ProveOptions } from '../../../wizard/apply/receipt.ts';
-import { configOf } from '../../../wizard/config/config.ts';
+import { configOf } from '../../../wizard/answers/config.ts';
 import { jsonProgress } from '../../../wizard/progress.ts';
 import type { Receipt } from '../../../wizard/prove/proof.ts';
 import { Store } from '../../../wizard/secrets/store.ts';

@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { resolve } from '../../../wizard/answers/resolve.ts';
 import { problemsOf } from '../../../wizard/apply/prepare.ts';
 import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
+import { mastodonOptions } from '../../../wizard/apps/mastodon/options.ts';
 import { redisNote, redisProblem } from '../../../wizard/apps/external.ts';
 import type { RedisInfo } from '../../../wizard/apps/external.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
+import { pixelfedOptions } from '../../../wizard/apps/pixelfed/options.ts';
 import { expectCipher } from '../../../wizard/apps/pixelfed/proofs.ts';
-import type { Config } from '../../../wizard/config/config.ts';
 import { reveal, Secret } from '../../../wizard/secrets/secret.ts';
 import { tempFolder } from '../../support/temp.ts';
 
@@ -17,19 +18,17 @@ const redis = row('redis-url');
 
 /** Variables in plain text for these two URLs. */
 function env(urls: { database?: string; redis?: string }): Record<string, string | number> {
-  const config = {
-    answers: {
-      'apps.mastodon.database': urls.database ? 'external' : 'local',
-      'apps.mastodon.redis': urls.redis ? 'external' : 'local',
-    },
-  } as unknown as Config;
+  const options = mastodonOptions({
+    'apps.mastodon.database': urls.database ? 'external' : 'local',
+    'apps.mastodon.redis': urls.redis ? 'external' : 'local',
+  });
   const secrets: Record<string, string | undefined> = {
     'mastodon.db': 'made',
     'mastodon.valkey': 'made too',
     'apps.mastodon.database-url': urls.database,
     'apps.mastodon.redis-url': urls.redis,
   };
-  const group = dataEnv(config, (name) => new Secret(secrets[name] ?? ''));
+  const group = dataEnv(options, (name) => new Secret(secrets[name] ?? ''));
   return Object.fromEntries(
     Object.entries(group)
       .filter(([, value]) => value !== undefined)
@@ -188,10 +187,10 @@ describe('an external database of Pixelfed', () => {
     Object.fromEntries(
       Object.entries(
         pixelfed.dataEnv(
-          {
+          pixelfedOptions({
             'apps.pixelfed.database': urls.database ? 'external' : 'postgresql',
             'apps.pixelfed.redis': urls.redis ? 'external' : 'local',
-          },
+          }),
           (name) => new Secret((name.endsWith('database-url') ? urls.database : urls.redis) ?? 'made'),
         ),
       )
@@ -224,14 +223,16 @@ describe('an external database of Pixelfed', () => {
     ['postgresql://p:p@db.example.org/pixelfed?sslmode=require', true],
   ])('%s must use TLS: %s', (url, wanted) => {
     const find = (): Secret => new Secret(url);
-    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'external' }, find)).toBe(wanted);
-    expect(pixelfed.wantsTls({ 'apps.pixelfed.database': 'mariadb' }, find)).toBe(false);
+    const wants = (where: string): boolean =>
+      pixelfed.wantsTls(pixelfedOptions({ 'apps.pixelfed.database': where }), find);
+    expect(wants('external')).toBe(wanted);
+    expect(wants('mariadb')).toBe(false);
   });
 
   test('the proof fails for a version that connects without TLS anyway', () => {
-    const config = { answers: { 'apps.pixelfed.release': 'v0.12.10' } } as unknown as Config;
-    expect(expectCipher(config, 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384');
-    expect(() => expectCipher(config, '')).toThrow('v0.12.10 connects unencrypted');
+    const options = pixelfedOptions({ 'apps.pixelfed.release': 'v0.12.10' });
+    expect(expectCipher(options, 'TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384');
+    expect(() => expectCipher(options, '')).toThrow('v0.12.10 connects unencrypted');
   });
 
   test('MySQL without TLS: its default port, no TLS variable, its own name for Unicode', () => {

@@ -1,12 +1,18 @@
 /** Apps on one host share its memory and its cores. */
 import { expect, test } from 'vitest';
-import { APP_IDS, appOf, shareOf, loadsOf } from '../../../wizard/apps/index.ts';
+import { APP_IDS, appOf, appsIn, shareOf, loadsOf } from '../../../wizard/apps/index.ts';
 import { sizeFor } from '../../../wizard/apps/mastodon/size.ts';
 
 test('a single app gets all memory; several share it in proportion', () => {
   const host = { memoryMiB: 8192, cores: 4 };
-  for (const id of APP_IDS) expect(shareOf(id, { apps: id }, host)).toEqual(host);
-  const all = APP_IDS.map((id) => shareOf(id, { apps: APP_IDS.join(',') }, host));
+  for (const id of APP_IDS) expect(shareOf(id, [{ id }], host)).toEqual(host);
+  const all = APP_IDS.map((id) =>
+    shareOf(
+      id,
+      APP_IDS.map((one) => ({ id: one })),
+      host,
+    ),
+  );
   const shares = all.map(({ memoryMiB }) => memoryMiB);
   // snac, which needs little, and two apps that share the memory.
   expect(all.map(({ cores }) => cores)).toEqual([4, 2, 2]);
@@ -31,12 +37,14 @@ test.each([
 
 test('the sum of memory matches the tuning of each app', () => {
   expect(
-    loadsOf({
-      apps: 'snac,mastodon,pixelfed',
-      'apps.mastodon.size': '8gb',
-      'apps.mastodon.sidekiq': 'split',
-      'apps.pixelfed.size': '2gb',
-    }),
+    loadsOf(
+      appsIn({
+        apps: 'snac,mastodon,pixelfed',
+        'apps.mastodon.size': '8gb',
+        'apps.mastodon.sidekiq': 'split',
+        'apps.pixelfed.size': '2gb',
+      }),
+    ),
   ).toEqual([
     { id: 'snac', memoryMiB: 256, processes: 1 },
     { id: 'mastodon', memoryMiB: 7000, processes: 6 },

@@ -1,6 +1,8 @@
 /** Proofs of Pixelfed with certain responses. */
 import { expect, test } from 'vitest';
 import { pixelfedProofs } from '../../../wizard/apps/pixelfed/proofs.ts';
+import { pixelfedOptions } from '../../../wizard/apps/pixelfed/options.ts';
+import type { PixelfedOptions } from '../../../wizard/apps/pixelfed/options.ts';
 import type { AppConfig } from '../../../wizard/config/config.ts';
 import type { ProofContext } from '../../../wizard/prove/proof.ts';
 
@@ -44,12 +46,18 @@ test('does not request a post before its deletion is complete', async () => {
   const proofs = pixelfedProofs(
     {
       ...pixelfed(),
-      config: { answers: {}, apps: [], mail: { server: undefined, from: '' } },
+      config: { apps: [], mail: { server: undefined, from: '' } },
       secret: () => undefined,
       first: false,
       mail: false,
     } as unknown as ProofContext,
-    { id: 'pixelfed', admin: 'anna', domain: 'pix.x.org' } as AppConfig,
+    {
+      id: 'pixelfed',
+      admin: 'anna',
+      domain: 'pix.x.org',
+      pictures: {},
+      options: pixelfedOptions({}),
+    } as unknown as AppConfig<PixelfedOptions>,
   );
   const run = (id: string) => proofs.find((proof) => proof.id === id)?.run();
   await run('login');

@@ -3,8 +3,9 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
 import { php } from '../../../wizard/apps/pixelfed/php.ts';
-import { parsePixelfedVersion } from '../../../wizard/apps/pixelfed.ts';
-import { appConfig, configOf } from '../../../wizard/config/config.ts';
+import { parsePixelfedVersion } from '../../../wizard/apps/pixelfed/version.ts';
+import { configOf } from '../../../wizard/answers/config.ts';
+import { appConfig } from '../../../wizard/config/config.ts';
 import { wantedImages } from '../../../wizard/plan/lock.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
@@ -48,7 +49,7 @@ const env = (more: Answers = {}): Record<string, string | number | undefined> =>
   );
 };
 const variables = (more: Answers): Readonly<Record<string, string>> =>
-  appOf('pixelfed').variables(config(more), appConfig(config(more), 'pixelfed'));
+  appOf('pixelfed').variables(appConfig(config(more), 'pixelfed'));
 const SMTP = {
   'mail.mode': 'smtp',
   'mail.host': 'mail.x.org',
@@ -221,7 +222,8 @@ test.each([
 });
 
 describe('impossible settings', () => {
-  const problems = (more: Answers): readonly string[] => appOf('pixelfed').problems?.(config(more)) ?? [];
+  const problems = (more: Answers): readonly string[] =>
+    appOf('pixelfed').problems?.(config(more), appConfig(config(more), 'pixelfed')) ?? [];
   test.each(['approved', 'open'])('%s registrations without mail', (answer) => {
     expect(problems({ 'apps.pixelfed.registrations': answer })).toEqual([expect.stringContaining('mail')]);
     expect(problems({ 'apps.pixelfed.registrations': answer, ...SMTP })).toEqual([]);

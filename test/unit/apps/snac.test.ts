@@ -1,7 +1,8 @@
 /** Settings of snac, and the commands that its arguments become. */
 import { describe, expect, test } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
-import { appConfig, configOf } from '../../../wizard/config/config.ts';
+import { configOf } from '../../../wizard/answers/config.ts';
+import { appConfig } from '../../../wizard/config/config.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
 import { Secret } from '../../../wizard/secrets/secret.ts';
@@ -61,9 +62,8 @@ describe('its mail', () => {
     ['tls', 465, 0],
     ['none', 25, 0],
   ])('%s on %i: %i problems', (security, port, count) => {
-    expect(appOf('snac').problems?.(config({ 'mail.security': security, 'mail.port': port }))).toHaveLength(
-      count,
-    );
+    const site = config({ 'mail.security': security, 'mail.port': port });
+    expect(appOf('snac').problems?.(site, appConfig(site, 'snac'))).toHaveLength(count);
   });
 });
 

@@ -1,8 +1,9 @@
 import { deflateSync, crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parsePicture } from '../../../wizard/config/picture.ts';
-import { parseRules, pixelfedPictures, rulesJson } from '../../../wizard/apps/pixelfed/branding.ts';
-import { contextOf } from '../../support/checks.ts';
+import { parseRules, pixelfedPictures } from '../../../wizard/apps/pixelfed/branding.ts';
+import { pixelfedOptions } from '../../../wizard/apps/pixelfed/options.ts';
+import type { Answers } from '../../../wizard/config/question.ts';
 import { parsePath } from '../../../wizard/config/parse.ts';
 
 function chunk(type: string, data: Buffer): Buffer {
@@ -74,9 +75,9 @@ test('rules: separated by semicolons, within Pixelfed’s limits', () => {
     [Array.from({ length: 31 }, (_, i) => `rule ${i}`).join(';'), '31 rules; Pixelfed accepts at most 30.'],
   ])
     expect(parseRules(text as string)).toEqual({ problem: expect.stringContaining(expected as string) });
-  const { config } = contextOf({ 'apps.pixelfed.rules': 'Be kind; No "spam"' });
-  expect(rulesJson(config)).toBe('["Be kind","No \\"spam\\""]');
-  expect(rulesJson(contextOf().config)).toBeUndefined();
+  const rules = (answers: Answers): readonly string[] => pixelfedOptions(answers).rules;
+  expect(rules({ 'apps.pixelfed.rules': 'Be kind; No "spam"' })).toEqual(['Be kind', 'No "spam"']);
+  expect(rules({})).toEqual([]);
 });
 
 test('a path is absolute and names a file', () => {

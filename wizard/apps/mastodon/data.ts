@@ -1,6 +1,5 @@
 /** Mastodon's database and Redis: in containers or on external servers. */
-import type { Config } from '../../config/config.ts';
-import type { Answers, Question } from '../../config/question.ts';
+import type { Question } from '../../config/question.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
@@ -11,7 +10,6 @@ import {
   FINGERPRINT_KEY,
   SERVER_HINT,
   SSL_MODES,
-  isExternal,
   numberAt,
   numberOf,
   redisNote,
@@ -23,8 +21,8 @@ import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { literal, changePostgresPassword } from '../postgres.ts';
 import { TRY_REDIS, redisRuby, sqlFromInput, sqlIn } from './clients.ts';
 import { runner } from './runner.ts';
+import type { MastodonOptions } from './options.ts';
 import { connectionsOf } from './size.ts';
-import type { Layout, Size } from './size.ts';
 import { MINIMUM } from './version.ts';
 
 const APP = 'mastodon';
@@ -42,18 +40,15 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
   serverQuestions(APP, kind),
 );
 
-export const hasDatabase = (answers: Answers): boolean => !isExternal(answers, APP, DATABASE);
-export const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
-
 type Secrets = (name: string) => Secret;
 
 /** Variables by which Rails and streaming find database and Redis. */
-export function dataEnv({ answers }: Config, secret: Secrets): EnvGroup {
-  return { ...databaseEnv(answers, secret), ...redisEnv(answers, secret) };
+export function dataEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
+  return { ...databaseEnv(options, secret), ...redisEnv(options, secret) };
 }
 
-function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
-  if (hasDatabase(answers)) {
+function databaseEnv({ hasDatabase }: MastodonOptions, secret: Secrets): EnvGroup {
+  if (hasDatabase) {
     return {
       DB_HOST: 'mastodon_db',
       DB_PORT: 5432,
@@ -89,8 +84,8 @@ export function streamingDataEnv(data: EnvGroup): EnvGroup {
   return { ...data, DB_SSLMODE: own, PGSSLROOTCERT: undefined, REDIS_DRIVER: undefined };
 }
 
-function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
-  if (hasValkey(answers)) {
+function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
+  if (hasValkey) {
     return {
       REDIS_HOST: 'mastodon_valkey',
       REDIS_PORT: 6379,
@@ -127,14 +122,14 @@ function clientEnv(secret: Secrets): EnvGroup {
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
-export const mastodonMarkers = (answers: Answers): DataMarker[] => [
-  databaseMarker(answers),
-  ...(hasValkey(answers) ? [] : [redisMarker(answers)]),
+export const mastodonMarkers = (options: MastodonOptions): DataMarker[] => [
+  databaseMarker(options),
+  ...(options.hasValkey ? [] : [redisMarker(options)]),
 ];
 
 /** A file in the database's volume; in an external database the comment of an empty table, which dumps include. */
-function databaseMarker(answers: Answers): DataMarker {
-  if (hasDatabase(answers)) {
+function databaseMarker({ hasDatabase }: MastodonOptions): DataMarker {
+  if (hasDatabase) {
     return {
       service: 'mastodon_db',
       image: 'postgres',
@@ -160,14 +155,14 @@ function databaseMarker(answers: Answers): DataMarker {
   };
 }
 
-const redisMarker = (answers: Answers): ServerMarker => ({
+const redisMarker = (options: MastodonOptions): ServerMarker => ({
   storeName: 'redis',
   image: APP,
   place: (secret) => {
     const server = serverOf(APP, REDIS, secret);
     return numberAt(server, numberOf(server));
   },
-  env: (secret) => redisEnv(answers, secret),
+  env: (secret) => redisEnv(options, secret),
   read: redisRuby('puts redis.get(ARGV.first)', FINGERPRINT_KEY),
   data: redisRuby("puts redis.dbsize.positive? ? 't' : 'f'"),
   write: (text) => ({
@@ -176,8 +171,8 @@ const redisMarker = (answers: Answers): ServerMarker => ({
   }),
 });
 
-export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
-  hasDatabase(answers)
+export const mastodonRotations = ({ hasDatabase }: MastodonOptions): Record<string, Rotation> =>
+  hasDatabase
     ? { 'mastodon.db': { service: 'mastodon_db', change: changePostgresPassword('mastodon') } }
     : {};
 
@@ -185,8 +180,8 @@ export const mastodonRotations = (answers: Answers): Record<string, Rotation> =>
  * A query with one value, and the service that runs it: the database's container, over TCP as the app's role (the image
  * trusts its loopback address), or Rails if the database is external.
  */
-export function query(answers: Answers, sql: string): { service: string; check: Command } {
-  return hasDatabase(answers)
+export function query({ hasDatabase }: MastodonOptions, sql: string): { service: string; check: Command } {
+  return hasDatabase
     ? {
         service: 'mastodon_db',
         check: { argv: [...PSQL, '-h', '127.0.0.1', '-U', 'mastodon', '-d', 'mastodon', '-c', sql] },
@@ -197,13 +192,10 @@ export function query(answers: Answers, sql: string): { service: string; check: 
       };
 }
 
-export function mastodonTrials({ answers }: Config): Trial[] {
+export function mastodonTrials(options: MastodonOptions): Trial[] {
   const trials: Trial[] = [];
-  if (!hasDatabase(answers)) {
-    const needed = connectionsOf(
-      String(answers['apps.mastodon.size']) as Size,
-      String(answers['apps.mastodon.sidekiq']) as Layout,
-    );
+  if (!options.hasDatabase) {
+    const needed = connectionsOf(options.size, options.sidekiq);
     trials.push({
       id: 'mastodon.database',
       title: 'Your PostgreSQL for Mastodon',
@@ -226,13 +218,13 @@ export function mastodonTrials({ answers }: Config): Trial[] {
       hint: SERVER_HINT,
     });
   }
-  if (!hasValkey(answers)) {
+  if (!options.hasValkey) {
     trials.push({
       id: 'mastodon.redis',
       title: 'Your Redis for Mastodon',
       image: APP,
       argv: TRY_REDIS,
-      env: (secret) => redisEnv(answers, secret),
+      env: (secret) => redisEnv(options, secret),
       problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, MINIMUM.redis),
       note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
       hint: SERVER_HINT,

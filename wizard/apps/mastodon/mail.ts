@@ -1,5 +1,5 @@
 /** Sends one mail through Mastodon's Action Mailer, with the settings of its notifications. */
-import type { AppConfig } from '../../config/config.ts';
+import type { AppIdentity } from '../../config/config.ts';
 import type { Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
@@ -7,7 +7,7 @@ import type { Command } from '../../docker/engine.ts';
 import { runner } from './runner.ts';
 
 /** Prints one line of JSON: what the mail server answered, or the error. */
-export function mastodonMail(app: AppConfig): Command {
+export function mastodonMail(app: AppIdentity): Command {
   return runner(
     `begin
   mail = ActionMailer::Base.new.mail(to: values['to'], subject: values['subject'], content_type: 'text/plain', body: values['text'])

@@ -1,11 +1,11 @@
 /** Accounts on Mastodon, by `tootctl accounts`. */
-import type { Config } from '../../config/config.ts';
 import type { Output } from '../../docker/engine.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People, Role } from '../people.ts';
 import { rowsIn } from '../people.ts';
 import { literal } from '../postgres.ts';
 import { query } from './data.ts';
+import type { MastodonOptions } from './options.ts';
 import { runner } from './runner.ts';
 
 const service = 'mastodon_web';
@@ -88,7 +88,7 @@ function reason({ stderr }: Output): string | undefined {
   return found.length === 0 ? undefined : found.join('; ');
 }
 
-export const mastodonPeople = ({ answers }: Config): People => ({
+export const mastodonPeople = (options: MastodonOptions): People => ({
   roles: {
     names: ['admin', 'moderator', 'user'],
     set: (name, role) =>
@@ -97,7 +97,7 @@ export const mastodonPeople = ({ answers }: Config): People => ({
   },
   needsEmail: true,
   list: (name) => {
-    const { service: where, check } = query(answers, listSql(name));
+    const { service: where, check } = query(options, listSql(name));
     return { service: where, ...check };
   },
   read: (stdout) =>

@@ -13,8 +13,9 @@ import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { expectShown, proveBucket } from '../../prove/s3.ts';
 import { firstMessage } from '../../prove/websocket.ts';
 import { mastodonMail, mastodonMailOutcome } from './mail.ts';
+import type { MastodonOptions } from './options.ts';
 import { runner } from './runner.ts';
-import { bucketOf, secretKeyOf } from '../s3.ts';
+import { secretKeyOf } from '../s3.ts';
 
 const MEDIA_PATIENCE_MS = 5 * 60_000;
 const STREAM_PATIENCE_MS = 2 * 60_000;
@@ -22,12 +23,12 @@ const STREAM_PATIENCE_MS = 2 * 60_000;
 /** The CSRF token of a Rails form. */
 const tokenOf = (page: Reply): string => hiddenFields(page)['authenticity_token'] ?? '';
 
-export function mastodonProofs(context: ProofContext, app: AppConfig): Proof[] {
+export function mastodonProofs(context: ProofContext, app: AppConfig<MastodonOptions>): Proof[] {
   const { http, config } = context;
   const { server, from } = config.mail;
-  const web = String(config.answers['apps.mastodon.web-domain'] ?? app.domain);
+  const { bucket, options } = app;
+  const web = options.webDomain ?? app.domain;
   const base = `https://${web}`;
-  const bucket = bucketOf(config.answers, 'mastodon');
   // Passed from one proof to the next.
   const api = new ClientApi(http, base);
   let client: ClientApp | undefined;

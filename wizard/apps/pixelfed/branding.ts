@@ -1,6 +1,6 @@
 /** Pixelfed's rules, banner, default avatar and instance information. */
 import { createHash } from 'node:crypto';
-import type { Config } from '../../config/config.ts';
+import type { AppConfig } from '../../config/config.ts';
 import type { Parsed } from '../../config/parse.ts';
 import { parseLine, parsePath } from '../../config/parse.ts';
 import type { Picture } from '../../config/picture.ts';
@@ -8,8 +8,8 @@ import type { Question } from '../../config/question.ts';
 import { PICTURES } from '../../layout.ts';
 import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
-import { pictureKey } from '../app.ts';
 import type { AppPicture, AppStep } from '../app.ts';
+import type { PixelfedOptions } from './options.ts';
 import { php } from './php.ts';
 
 const key = (name: string): string => `apps.pixelfed.${name}`;
@@ -34,17 +34,6 @@ export function parseRules(text: string): Parsed<string> {
   }
   return { value: rules.join('; ') };
 }
-
-const rulesOf = ({ answers }: Config): string[] =>
-  String(answers[key('rules')] ?? '')
-    .split('; ')
-    .filter(Boolean);
-
-/** PF_RULES: a JSON array of strings. */
-export const rulesJson = (config: Config): string | undefined => {
-  const rules = rulesOf(config);
-  return rules.length === 0 ? undefined : JSON.stringify(rules);
-};
 
 const BANNER = { width: 1920, height: 1080 } as const;
 const KIB = 1024;
@@ -145,11 +134,10 @@ export interface InstanceTexts {
   readonly rules?: readonly { readonly text: string }[];
 }
 
-/** Throws unless name and rules are those of the answers; returns the evidence. */
-export function expectTexts(config: Config, { title, rules }: InstanceTexts): string {
-  const name = String(config.answers[key('title')]);
+/** Throws unless name and rules are those of the options; returns the evidence. */
+export function expectTexts(options: PixelfedOptions, { title, rules }: InstanceTexts): string {
+  const { title: name, rules: wanted } = options;
   if (title !== name) throw new Error(`it is named ${title ?? 'nothing'}, not ${name}`);
-  const wanted = rulesOf(config);
   const present = (rules ?? []).map(({ text }) => text);
   if (wanted.length > 0 && present.join('\n') !== wanted.join('\n'))
     throw new Error(`its rules are ${present.length === 0 ? 'none' : present.join('; ')}`);
@@ -165,9 +153,13 @@ const SHOWN: Readonly<Record<string, (http: ProofContext['http'], base: string) 
   avatar: (_, base) => Promise.resolve(`${base}/storage/avatars/default.jpg`),
 };
 
-export function pictureProofs({ config, http, inside }: ProofContext, base: string): Proof[] {
+export function pictureProofs(
+  { http, inside }: ProofContext,
+  { pictures }: AppConfig,
+  base: string,
+): Proof[] {
   return pixelfedPictures
-    .filter((spec) => config.answers[pictureKey('pixelfed', spec)] !== undefined)
+    .filter(({ name }) => pictures[name] !== undefined)
     .map(({ name, what }) => ({
       id: name,
       title: `${what}: your file`,

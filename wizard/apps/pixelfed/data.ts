@@ -1,6 +1,5 @@
 /** Pixelfed's database (MariaDB or PostgreSQL) and Redis: in containers or on external servers. */
-import type { Config } from '../../config/config.ts';
-import type { Answers, Question } from '../../config/question.ts';
+import type { Question } from '../../config/question.ts';
 import { dropService } from '../../render/compose.ts';
 import type { ComposeFile } from '../../render/compose.ts';
 import type { Secret } from '../../secrets/secret.ts';
@@ -13,7 +12,6 @@ import {
   FINGERPRINT_KEY,
   SSL_MODES,
   SERVER_HINT,
-  isExternal,
   numberAt,
   numberOf,
   redisNote,
@@ -24,8 +22,8 @@ import {
 import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { postgresEnv, changePostgresPassword } from '../postgres.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
+import type { LocalDatabase, PixelfedOptions } from './options.ts';
 import { connectionsOf } from './size.ts';
-import type { Size } from './size.ts';
 
 const APP = 'pixelfed';
 
@@ -58,60 +56,68 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
 );
 
 /** Image of the database → its service. */
-const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const;
-type Local = keyof typeof SERVICES;
-
-/** Undefined: the database is external. */
-const localOf = (answers: Answers): Local | undefined =>
-  isExternal(answers, APP, DATABASE) ? undefined : ((answers[`apps.${APP}.database`] as Local) ?? 'mariadb');
-const hasValkey = (answers: Answers): boolean => !isExternal(answers, APP, REDIS);
+const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const satisfies Record<
+  LocalDatabase,
+  string
+>;
 
 /** The user of the mariadb, postgres and valkey images. */
 const OWNER = '999:999';
 
-export const dataImages: Readonly<Record<string, ImageSpec>> = {
+export const dataImages: Readonly<Record<string, ImageSpec<PixelfedOptions>>> = {
   mariadb: {
     reference: 'docker.io/library/mariadb:11.8',
-    when: (answers) => localOf(answers) === 'mariadb',
+    when: ({ database }) => database === 'mariadb',
     data: { parts: 2 },
   },
   postgres: {
     reference: 'docker.io/library/postgres:17-trixie',
-    when: (answers) => localOf(answers) === 'postgresql',
+    when: ({ database }) => database === 'postgresql',
     data: { parts: 1, fixed: true },
   },
-  valkey: { reference: 'docker.io/valkey/valkey:8.1-trixie', when: hasValkey, data: { parts: 1 } },
+  valkey: {
+    reference: 'docker.io/valkey/valkey:8.1-trixie',
+    when: ({ hasValkey }) => hasValkey,
+    data: { parts: 1 },
+  },
 };
 
-export const dataFolders: readonly DataFolder[] = [
+export const dataFolders: readonly DataFolder<PixelfedOptions>[] = [
   {
-    volume: (answers) => SERVICES[localOf(answers) ?? 'mariadb'],
+    volume: ({ database = 'mariadb' }) => SERVICES[database],
     what: 'the database',
     name: 'db-dir',
     owner: OWNER,
-    when: (answers) => localOf(answers) !== undefined,
+    when: ({ database }) => database !== undefined,
   },
-  { volume: 'pixelfed_valkey', what: 'Valkey', name: 'valkey-dir', owner: OWNER, when: hasValkey },
+  {
+    volume: 'pixelfed_valkey',
+    what: 'Valkey',
+    name: 'valkey-dir',
+    owner: OWNER,
+    when: ({ hasValkey }) => hasValkey,
+  },
 ];
 
-/** Removes the database and Valkey services that the answers do not use. */
-export function shapeData(compose: ComposeFile, answers: Answers): void {
-  const local = localOf(answers);
-  const kept = local === undefined ? undefined : SERVICES[local];
+/** Removes the database and Valkey services that the options do not use. */
+export function shapeData(compose: ComposeFile, { database, hasValkey }: PixelfedOptions): void {
+  const kept = database === undefined ? undefined : SERVICES[database];
   for (const name of Object.values(SERVICES)) {
     if (name !== kept) dropService(compose, name, name === SERVICES.mariadb ? kept : undefined);
     else delete compose.services[name]?.['profiles'];
   }
-  if (!hasValkey(answers)) dropService(compose, 'pixelfed_valkey');
+  if (!hasValkey) dropService(compose, 'pixelfed_valkey');
 }
 
 type Secrets = (name: string) => Secret;
 
 /** Variables of the database and Valkey services. */
-export function serverEnv(answers: Answers, secret: Secrets): Record<string, EnvGroup> {
-  const local = localOf(answers);
+export function serverEnv(
+  { database, hasValkey }: PixelfedOptions,
+  secret: Secrets,
+): Record<string, EnvGroup> {
   return {
-    ...(local === 'mariadb'
+    ...(database === 'mariadb'
       ? {
           'pixelfed-db': {
             MARIADB_DATABASE: 'pixelfed',
@@ -124,23 +130,22 @@ export function serverEnv(answers: Answers, secret: Secrets): Record<string, Env
           },
         }
       : {}),
-    ...(local === 'postgresql'
+    ...(database === 'postgresql'
       ? {
           'pixelfed-postgres': postgresEnv('pixelfed', secret('pixelfed.db')),
         }
       : {}),
-    ...(hasValkey(answers) ? { 'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') } } : {}),
+    ...(hasValkey ? { 'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') } } : {}),
   };
 }
 
 /** Variables by which Laravel finds database and Redis. */
-export const dataEnv = (answers: Answers, secret: Secrets): EnvGroup => ({
-  ...databaseEnv(answers, secret),
-  ...redisEnv(answers, secret),
+export const dataEnv = (options: PixelfedOptions, secret: Secrets): EnvGroup => ({
+  ...databaseEnv(options, secret),
+  ...redisEnv(options, secret),
 });
 
-function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
-  const local = localOf(answers);
+function databaseEnv({ database: local }: PixelfedOptions, secret: Secrets): EnvGroup {
   const server: Pick<Server, 'host' | 'port' | 'name' | 'user' | 'password'> & Partial<Server> =
     local === undefined
       ? serverOf(APP, DATABASE, secret)
@@ -171,8 +176,8 @@ function databaseEnv(answers: Answers, secret: Secrets): EnvGroup {
   };
 }
 
-function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
-  const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey(answers)
+function redisEnv({ hasValkey }: PixelfedOptions, secret: Secrets): EnvGroup {
+  const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey
     ? { host: 'pixelfed_valkey', port: 6379, password: secret('pixelfed.valkey') }
     : serverOf(APP, REDIS, secret);
   const tls = server.scheme === 'rediss';
@@ -189,14 +194,14 @@ function redisEnv(answers: Answers, secret: Secrets): EnvGroup {
     REDIS_DB: number,
     REDIS_DATABASE: number,
     // `cache:clear` empties this database. The default, number 1, may belong to another program.
-    ...(hasValkey(answers) ? {} : { REDIS_CACHE_DB: number + 1, REDIS_DATABASE_SESSION: number + 1 }),
+    ...(hasValkey ? {} : { REDIS_CACHE_DB: number + 1, REDIS_DATABASE_SESSION: number + 1 }),
   };
 }
 
 /** Whether the URL of an external database requires TLS: older versions ignore that silently. */
-export function wantsTls(answers: Answers, find: (name: string) => Secret | undefined): boolean {
+export function wantsTls({ database }: PixelfedOptions, find: (name: string) => Secret | undefined): boolean {
   const address = find(`apps.${APP}.${DATABASE.key}-url`);
-  if (localOf(answers) !== undefined || address === undefined) return false;
+  if (database !== undefined || address === undefined) return false;
   const { options } = serverOf(APP, DATABASE, () => address);
   const mode = options.get('sslmode') ?? options.get('ssl-mode') ?? '';
   return /^(require|verify)/i.test(mode);
@@ -284,27 +289,26 @@ const TRY_REDIS = `
 /** Horizon's minimum. */
 const OLDEST_REDIS = 5;
 
-export function dataTrials({ answers }: Config): Trial[] {
+export function dataTrials(options: PixelfedOptions): Trial[] {
   const trials: Trial[] = [];
-  if (localOf(answers) === undefined) {
+  if (options.database === undefined) {
     trials.push({
       id: 'pixelfed.database',
       title: 'Your database for Pixelfed',
       image: APP,
       argv: php(EXAMINE),
-      env: (secret) => databaseEnv(answers, secret),
-      problem: (stdout) =>
-        databaseProblem(stdout, connectionsOf(String(answers[`apps.${APP}.size`]) as Size)),
+      env: (secret) => databaseEnv(options, secret),
+      problem: (stdout) => databaseProblem(stdout, connectionsOf(options.size)),
       hint: SERVER_HINT,
     });
   }
-  if (!hasValkey(answers)) {
+  if (!options.hasValkey) {
     trials.push({
       id: 'pixelfed.redis',
       title: 'Your Redis for Pixelfed',
       image: APP,
       argv: redisPhp(TRY_REDIS),
-      env: (secret) => redisEnv(answers, secret),
+      env: (secret) => redisEnv(options, secret),
       problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, OLDEST_REDIS),
       note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
       hint: SERVER_HINT,
@@ -313,13 +317,13 @@ export function dataTrials({ answers }: Config): Trial[] {
   return trials;
 }
 
-export const pixelfedMarkers = (answers: Answers): DataMarker[] => [
-  databaseMarker(answers),
-  ...(hasValkey(answers) ? [] : [redisMarker(answers, 'redis', 0), redisMarker(answers, 'cache', 1)]),
+export const pixelfedMarkers = (options: PixelfedOptions): DataMarker[] => [
+  databaseMarker(options),
+  ...(options.hasValkey ? [] : [redisMarker(options, 'redis', 0), redisMarker(options, 'cache', 1)]),
 ];
 
 /** @param after offset from the database number in the URL */
-function redisMarker(answers: Answers, storeName: string, after: number): ServerMarker {
+function redisMarker(options: PixelfedOptions, storeName: string, after: number): ServerMarker {
   const at = (script: string): string[] =>
     redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
   return {
@@ -329,7 +333,7 @@ function redisMarker(answers: Answers, storeName: string, after: number): Server
       const server = serverOf(APP, REDIS, secret);
       return numberAt(server, numberOf(server) + after);
     },
-    env: (secret) => redisEnv(answers, secret),
+    env: (secret) => redisEnv(options, secret),
     read: at(`echo $redis->get('${FINGERPRINT_KEY}') ?: '';`),
     data: at(`echo $redis->dbSize() > 0 ? 't' : 'f';`),
     write: (text) => ({
@@ -342,8 +346,8 @@ function redisMarker(answers: Answers, storeName: string, after: number): Server
 }
 
 /** A file in the database's volume; in an external database the comment of a table, which dumps include. */
-function databaseMarker(answers: Answers): DataMarker {
-  const local = localOf(answers);
+function databaseMarker(options: PixelfedOptions): DataMarker {
+  const { database: local } = options;
   if (local !== undefined) {
     const [image, mount, data] =
       local === 'mariadb'
@@ -364,7 +368,7 @@ function databaseMarker(answers: Answers): DataMarker {
       const { host, port, name } = serverOf(APP, DATABASE, secret);
       return `the database ${name} at ${host}:${port}`;
     },
-    env: (secret) => databaseEnv(answers, secret),
+    env: (secret) => databaseEnv(options, secret),
     read: php(
       `echo $db->query($pg ? "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')" : "select table_comment from information_schema.tables where table_schema = database() and table_name = 'fedi_setup'")->fetchColumn() ?: '';`,
     ),
@@ -396,8 +400,7 @@ const changeMariadbPassword =
   });
 
 /** Passwords of the database in a container must be changed in the database first. */
-export function pixelfedRotations(answers: Answers): Record<string, Rotation> {
-  const local = localOf(answers);
+export function pixelfedRotations({ database: local }: PixelfedOptions): Record<string, Rotation> {
   if (local === undefined) return {};
   const service = SERVICES[local];
   return local === 'postgresql'

@@ -1,5 +1,6 @@
 /** Pixelfed's proofs: what its owner, a client app and other servers see. */
-import type { AppConfig, Config } from '../../config/config.ts';
+import { publicUrl } from '../../config/bucket.ts';
+import type { AppConfig } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import { discoveryProofs } from '../../prove/activitypub.ts';
 import { Browser, form, hiddenFields } from '../../prove/browser.ts';
@@ -12,12 +13,13 @@ import { PATIENCE_S, neighbourProofs } from '../../prove/neighbours.ts';
 import type { Sight } from '../../prove/neighbours.ts';
 import { Skipped, until } from '../../prove/proof.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
-import { proveBucket, publicUrl } from '../../prove/s3.ts';
+import { proveBucket } from '../../prove/s3.ts';
 import { expectTexts, pictureProofs } from './branding.ts';
 import type { InstanceTexts } from './branding.ts';
 import { CIPHER, wantsTls } from './data.ts';
+import type { PixelfedOptions } from './options.ts';
 import { php, query } from './php.ts';
-import { bucketOf, secretKeyOf } from '../s3.ts';
+import { secretKeyOf } from '../s3.ts';
 
 /** For Horizon's jobs. */
 const JOB_PATIENCE_MS = 5 * 60_000;
@@ -73,10 +75,10 @@ export const refusal = (reply: Reply): string | undefined =>
     : refusedBy(401, 403)(reply);
 
 /** @param cipher of the app's connection */
-export function expectCipher({ answers }: Config, cipher: string): string {
+export function expectCipher({ release }: PixelfedOptions, cipher: string): string {
   if (cipher !== '') return cipher;
   throw new Error(
-    `${String(answers['apps.pixelfed.release'])} connects unencrypted though the URL requires TLS: use a newer --pixelfed-release, or a network that you trust`,
+    `${release} connects unencrypted though the URL requires TLS: use a newer --pixelfed-release, or a network that you trust`,
   );
 }
 
@@ -86,12 +88,12 @@ interface Media {
   readonly preview_url: string;
 }
 
-export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
+export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOptions>): Proof[] {
   const { http, config } = context;
   const { server, from } = config.mail;
   const base = `https://${app.domain}`;
-  const bucket = bucketOf(config.answers, 'pixelfed');
-  const tls = wantsTls(config.answers, context.secret);
+  const { bucket, options } = app;
+  const tls = wantsTls(options, context.secret);
   // Passed from one proof to the next.
   const api = new ClientApi(http, base);
   let media: string | undefined;
@@ -158,10 +160,10 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
         expectStatus(reply, 200, 'the instance API');
         const instance = reply.json<InstanceTexts & { uri: string; version: string }>();
         if (instance.uri !== app.domain) throw new Error(`it reports the domain ${instance.uri}`);
-        return `${expectTexts(config, instance)}, ${instance.uri}, ${instance.version}`;
+        return `${expectTexts(options, instance)}, ${instance.uri}, ${instance.version}`;
       },
     },
-    ...pictureProofs(context, base),
+    ...pictureProofs(context, app, base),
     {
       id: 'pictures',
       title: 'The default picture, from the volume',
@@ -180,7 +182,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig): Proof[] {
             id: 'database-tls',
             inside: true,
             title: 'Your database, over TLS',
-            run: async () => expectCipher(config, await inside('pixelfed_horizon', php(CIPHER))),
+            run: async () => expectCipher(options, await inside('pixelfed_horizon', php(CIPHER))),
           },
         ]
       : []),

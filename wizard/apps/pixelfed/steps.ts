@@ -1,5 +1,5 @@
 /** Pixelfed's first run. Checks read the data, because several commands exit 0 although they did nothing. */
-import type { AppConfig } from '../../config/config.ts';
+import type { AppIdentity } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { AppStep, Uploads } from '../app.ts';
 import { brandingStep } from './branding.ts';
@@ -65,7 +65,7 @@ const PERSONAL_CLIENT = `try {
   echo 'none', PHP_EOL;
 }`;
 
-export function pixelfedSteps(app: AppConfig): AppStep[] {
+export function pixelfedSteps(app: AppIdentity): AppStep[] {
   const service = 'pixelfed_web';
   const hint = 'Look at `docker compose logs pixelfed_web`.';
   return [

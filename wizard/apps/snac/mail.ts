@@ -1,11 +1,11 @@
 /** Sends one mail from snac's container with snac's settings. snac has no command for that; it uses libcurl. */
-import type { AppConfig } from '../../config/config.ts';
+import type { AppIdentity } from '../../config/config.ts';
 import type { Command, Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
 
 /** snac uses this sender for every mail. */
-export const sender = ({ domain }: AppConfig): string => `snac-daemon@${domain}`;
+export const sender = ({ domain }: AppIdentity): string => `snac-daemon@${domain}`;
 
 /**
  * server.json → a curl configuration, passed on standard input because it may contain a password. As in snac, STARTTLS is
@@ -23,7 +23,7 @@ curl --silent --show-error --verbose --connect-timeout 20 --max-time 60 --config
 $2
 END`;
 
-export function snacMail(app: AppConfig, now: Date): Command {
+export function snacMail(app: AppIdentity, now: Date): Command {
   const { subject, text } = mailText(app.domain);
   const message = [
     `From: ${sender(app)}`,

@@ -16,13 +16,9 @@ export const run: Run = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
   if (config.mail.server?.isCatcher !== true) {
-    throw new Problem(
-      EXIT.USAGE,
-      `This site has no mail catcher: mail.mode is ${String(config.answers['mail.mode'])}.`,
-      {
-        next: 'To get one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
-      },
-    );
+    throw new Problem(EXIT.USAGE, `This site has no mail catcher: mail.mode is ${config.mail.mode}.`, {
+      next: 'To get one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
+    });
   }
   const caddy = (await readLock(folder))['caddy'];
   if (caddy === undefined)

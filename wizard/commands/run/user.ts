@@ -70,7 +70,7 @@ export const run: Run = async (context) => {
   const [apps, rest] = chosen(site, name, action, words);
   const targets = apps.map((app): Target => {
     const { people, name: product } = appOf(app.id);
-    return { context, site, app, people: people(site.config), product };
+    return { context, site, app, people: people(app.options), product };
   });
   const changes = targets.map((target) => action.check(target, rest));
   await site.engine.info();

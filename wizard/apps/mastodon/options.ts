@@ -1,0 +1,37 @@
+/** The options that only Mastodon has. Nothing after this reads its answers by key. */
+import type { Answers } from '../../config/question.ts';
+import type { Layout, Size } from './size.ts';
+import { VERSION } from './version.ts';
+
+export interface MastodonOptions {
+  readonly release: string;
+  readonly title: string;
+  /** `none`, `approved` or `open`. */
+  readonly registrations: string;
+  readonly isSingleUser: boolean;
+  readonly locale: string;
+  /** Another domain for the pages. */
+  readonly webDomain: string | undefined;
+  readonly size: Size;
+  readonly sidekiq: Layout;
+  /** PostgreSQL and Valkey in containers, not on external servers. */
+  readonly hasDatabase: boolean;
+  readonly hasValkey: boolean;
+}
+
+/** Missing answers, as in the wizard, get the smallest values. */
+export function mastodonOptions(answers: Answers): MastodonOptions {
+  const text = (name: string): string => String(answers[`apps.mastodon.${name}`] ?? '');
+  return {
+    release: text('release') || VERSION,
+    title: text('title'),
+    registrations: text('registrations'),
+    isSingleUser: text('single-user') === 'yes',
+    locale: text('locale'),
+    webDomain: text('web-domain') || undefined,
+    size: (text('size') || '2gb') as Size,
+    sidekiq: (text('sidekiq') || 'one') as Layout,
+    hasDatabase: text('database') !== 'external',
+    hasValkey: text('redis') !== 'external',
+  };
+}

@@ -1,0 +1,71 @@
+/** What is asked about Mastodon. */
+import { immutableDomain, neverOlder } from '../../config/later.ts';
+import { parseChoice, parseSiteDomain } from '../../config/parse.ts';
+import type { Question } from '../../config/question.ts';
+import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from '../rows.ts';
+import { s3Questions } from '../s3.ts';
+import { dataQuestions } from './data.ts';
+import { SIDEKIQ, SIZES, describeSize, sizeFor } from './size.ts';
+import type { Layout, Size } from './size.ts';
+import { VERSION, parseVersion } from './version.ts';
+
+const ID = 'mastodon';
+
+const key = (name: string): string => `apps.${ID}.${name}`;
+
+export const mastodonQuestions: readonly Question[] = [
+  passwordQuestion(ID, 'Mastodon'),
+  {
+    key: key('release'),
+    topic: 'size',
+    message: 'Version of Mastodon',
+    help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
+    parse: parseVersion,
+    initial: () => VERSION,
+    later: neverOlder,
+  },
+  titleQuestion(ID),
+  registrationsQuestion(ID, 'Used in the first run only; later, change it in the web interface.'),
+  {
+    key: key('single-user'),
+    topic: 'more',
+    message: 'Single-user mode',
+    help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
+    choices: [
+      { value: 'no', name: 'No: others may have accounts' },
+      { value: 'yes', name: 'Yes: the front page is your profile' },
+    ],
+    parse: parseChoice(['no', 'yes']),
+    initial: () => 'no',
+  },
+  {
+    key: key('web-domain'),
+    topic: 'more',
+    message: 'Another domain for the pages',
+    help: 'Default: the domain of the handles. It cannot be changed later.',
+    parse: parseSiteDomain,
+    optional: true,
+    later: immutableDomain,
+  },
+  localeQuestion(ID, 'Default language of the pages', 'the browser’s language takes precedence.'),
+  {
+    key: key('size'),
+    topic: 'size',
+    message: 'Size of Mastodon',
+    help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
+    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
+    parse: parseChoice(Object.keys(SIZES) as Size[]),
+    byHost: sizeFor,
+  },
+  {
+    key: key('sidekiq'),
+    topic: 'more',
+    message: 'Background jobs',
+    help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to other servers do not delay your users.',
+    choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
+    parse: parseChoice(Object.keys(SIDEKIQ) as Layout[]),
+    initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
+  },
+  ...dataQuestions,
+  ...s3Questions(ID),
+];
