@@ -111,7 +111,7 @@ async function gateTable(): Promise<string> {
       config,
       { names: app === undefined ? [] : namesOf(app), live: true },
       {
-        engine: {} as never,
+        runtime: {} as never,
         ingress: '127.0.0.1',
         ca: undefined,
         http: Object.assign(unused, { socket: unused }),

@@ -195,16 +195,34 @@ describe.sequential('a site with snac', () => {
   test('a command in a container has a deadline, and a limit for its output', async () => {
     const engine = await connect();
     const id = site.containers()['snac'] ?? '';
-    await expect(engine.exec(id, ['sleep', '600'], undefined, 300)).rejects.toThrow(
+    await expect(engine.exec(id, { argv: ['sleep', '600'] }, { timeoutMs: 300 })).rejects.toThrow(
       '`sleep 600` did not end within 0.3 seconds.',
     );
-    const { code, stdout } = await engine.exec(id, [
-      'sh',
-      '-c',
-      'echo first; head -c 40000000 /dev/zero; echo last; exit 3',
-    ]);
+    const { code, stdout } = await engine.exec(id, {
+      argv: ['sh', '-c', 'echo first; head -c 40000000 /dev/zero; echo last; exit 3'],
+    });
     expect([code, stdout.slice(0, 6), stdout.slice(-5)]).toEqual([3, 'first\n', 'last\n']);
     expect(stdout.length).toBeLessThan(17 * 1024 ** 2);
+    await expect(
+      engine.exec(id, { argv: ['sleep', '600'] }, { signal: AbortSignal.timeout(300) }),
+    ).rejects.toThrow(/timeout/);
+  });
+
+  test.each([
+    ['a time limit', () => ({ timeoutMs: 2000 }), /did not end within 2 seconds/],
+    ['a signal', () => ({ signal: AbortSignal.timeout(2000) }), /timeout/],
+  ])('a one-shot container is removed after %s', async (_, call, words) => {
+    const engine = await connect();
+    const [image = ''] = docker(
+      'inspect',
+      '--format',
+      '{{.Config.Image}}',
+      site.containers()['snac'] ?? '',
+    ).split('\n');
+    const ours = (): string => docker('ps', '--all', '--quiet', '--filter', 'name=^/fedi-setup-');
+    // It ignores SIGTERM, as process 1 does.
+    await expect(engine.run({ image, argv: ['sleep', '600'] }, call())).rejects.toThrow(words);
+    expect(ours()).toBe('');
   });
 
   test('uninstall --data leaves nothing', async () => {

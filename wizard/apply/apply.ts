@@ -6,9 +6,10 @@ import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Resolved } from '../answers/resolve.ts';
-import { caddyOf, reloadCaddy } from '../docker/caddy.ts';
+import { reloadCaddy } from '../docker/caddy.ts';
 import { EngineGone } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 import type { Change } from '../plan/diff.ts';
 import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -285,7 +286,7 @@ async function runAppSteps(
 ): Promise<void> {
   for (const app of config.apps) {
     if (config.apps.length > 1) progress.say(appOf(app.id).name);
-    const context = { engine, project: config.name, store, progress, now: input.now };
+    const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
     await runSteps(context, appOf(app.id).steps(app));
   }
 }
@@ -390,11 +391,7 @@ async function startContainers(
 }
 
 async function renewCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {
-  const caddy = await caddyOf(engine, site.compose.name);
-  if (caddy === undefined) {
-    throw new Problem(EXIT.FAILED, 'Caddy is not running.', { next: 'Check `docker compose ps --all`.' });
-  }
-  const { code, stderr } = await reloadCaddy(engine, caddy);
+  const { code, stderr } = await reloadCaddy(runtimeOf(engine, site.compose.name));
   if (code !== 0 || !(await isCaddyCurrent(engine, folder, site))) {
     throw new Problem(EXIT.FAILED, 'Caddy rejected the new configuration.', {
       means: 'It still runs the previous one.',

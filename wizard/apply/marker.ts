@@ -4,7 +4,8 @@ import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { notStarted } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
-import { execOrRun } from '../docker/inside.ts';
+import { runtimeOf } from '../docker/runtime.ts';
+import type { Runtime } from '../docker/runtime.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { placeKey, placeOf } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
@@ -46,13 +47,14 @@ interface MarkerStore {
   write(text: string): Promise<void>;
 }
 
-function volumeMarkers(engine: Engine, project: string, marker: VolumeMarker, image: string): MarkerStore {
+function volumeMarkers(runtime: Runtime, marker: VolumeMarker, image: string): MarkerStore {
+  const { engine, project } = runtime;
   const { service, mount, owner } = marker;
   const volume = `${project}_${marker.volume}`;
   /** Whether it succeeded, and what it printed. Exit code 1 is a no; others mean that nothing is known. */
   const look = async (...argv: string[]): Promise<{ ok: boolean; stdout: string }> => {
     const shot = { image, argv, mounts: [`${volume}:${mount}`], user: owner };
-    const { code, stdout, stderr } = await execOrRun(engine, { project, service }, shot);
+    const { code, stdout, stderr } = await runtime.execOrRun(service, shot);
     if (code <= 1) return { ok: code === 0, stdout };
     throw new Problem(
       EXIT.FAILED,
@@ -141,7 +143,7 @@ export async function checkMarkers(
       const image = imageOf(kept.image);
       const markerStore =
         'volume' in kept
-          ? volumeMarkers(engine, config.name, kept, image)
+          ? volumeMarkers(runtimeOf(engine, config.name), kept, image)
           : serverMarkers(engine, kept, store, image, place);
       const ownership = ownershipOf(app, store);
       if ((await check(markerStore, ownership, kept, place, before[placeKey(app, kept)])) === 'empty')

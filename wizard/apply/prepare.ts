@@ -12,9 +12,10 @@ import { questionsFor } from '../answers/questions.ts';
 import type { Resolved } from '../answers/resolve.ts';
 import { saveInto, withoutApps, worthSaving } from '../answers/save.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
-import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
+import { caddyRunsOn } from '../docker/caddy.ts';
 import { EngineGone } from '../docker/engine.ts';
 import type { Container, Engine } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
 import { LOCK_FILE, readLock, wantedImages } from '../plan/lock.ts';
@@ -346,8 +347,8 @@ async function caddyId(folder: string, site: RenderedSite): Promise<string> {
 
 /** Asks Caddy which configuration it runs. */
 export async function isCaddyCurrent(engine: Engine, folder: string, site: RenderedSite): Promise<boolean> {
-  const caddy = await caddyOf(engine, site.compose.name);
-  return caddy !== undefined && (await caddyRunsOn(engine, caddy)) === (await caddyId(folder, site));
+  const id = await caddyRunsOn(runtimeOf(engine, site.compose.name));
+  return id !== undefined && id === (await caddyId(folder, site));
 }
 
 /** References of the images to pull, without a plan; none if the engine does not answer. */

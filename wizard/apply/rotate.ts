@@ -3,12 +3,12 @@ import { appOf } from '../apps/index.ts';
 import type { Rotation } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { SITE_SECRETS } from '../secrets/store.ts';
 import type { SecretSpec, Store } from '../secrets/store.ts';
-import { inContainer } from './steps.ts';
 
 const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
   Object.assign({}, ...config.apps.map(({ id }) => appOf(id).rotations?.(config) ?? {})) as Record<
@@ -47,8 +47,7 @@ export async function changeInServers(
     else {
       await withLine(progress, `rotate.${name}`, `New ${name} set in ${rotation.service}`, async () => {
         const { service, change } = rotation;
-        const { code, stderr } = await inContainer(
-          { engine, project: config.name },
+        const { code, stderr } = await runtimeOf(engine, config.name).exec(
           service,
           change(store.get(name), (other) => store.get(other)),
         );

@@ -1,33 +1,16 @@
 /** Runs the steps of a first run: check, act once, check again. */
 import type { AppStep } from '../apps/app.ts';
-import type { Command } from '../docker/engine.ts';
-import type { Engine, Output } from '../docker/engine.ts';
+import type { Output } from '../docker/engine.ts';
+import type { Runtime } from '../docker/runtime.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import type { Store } from '../secrets/store.ts';
 
 export interface StepContext {
-  readonly engine: Engine;
-  readonly project: string;
+  readonly runtime: Runtime;
   readonly store: Store;
   readonly progress: Progress;
   readonly now: () => Date;
-}
-
-/** Runs a command in the running container of a service. */
-export async function inContainer(
-  { engine, project }: Pick<StepContext, 'engine' | 'project'>,
-  service: string,
-  { argv, stdin }: Command,
-): Promise<Output> {
-  const container = (await engine.containers(project)).find(
-    (one) => one.service === service && one.state === 'running',
-  );
-  if (container === undefined)
-    throw new Problem(EXIT.FAILED, `The container ${service} is not running.`, {
-      next: `\`docker compose logs ${service}\` shows why, \`docker compose up --detach ${service}\` starts it.`,
-    });
-  return engine.exec(container.id, argv, stdin);
 }
 
 /** Steps that apply to this site. */
@@ -37,7 +20,7 @@ export const due = (steps: readonly AppStep[], store: Store): AppStep[] =>
 async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
   if (step.puts !== undefined) return context.store.wasShown(step.puts.as);
   if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
-  const { code, stdout } = await inContainer(context, step.service, step.check);
+  const { code, stdout } = await context.runtime.exec(step.service, step.check);
   return (
     code === 0 && (step.check.prints === undefined || stdout.trim().split('\n').at(-1) === step.check.prints)
   );
@@ -55,7 +38,7 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
       progress.emit({ event: 'act', id: step.id });
       const act =
         typeof step.act === 'function' ? step.act(context.store.get(step.puts?.answer ?? '')) : step.act;
-      const output = await inContainer(context, step.actIn ?? step.service, act);
+      const output = await context.runtime.exec(step.actIn ?? step.service, act);
       if (step.puts) await put(context, step, output);
       if (step.capture) await capture(context, step, output);
       progress.emit({ event: 'acted', id: step.id });

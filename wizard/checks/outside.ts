@@ -1,5 +1,6 @@
 /** Connectivity checks: registry access from the engine, outbound access from containers. */
 import type { EngineInfo, Output } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 import { Problem } from '../problem.ts';
 import { isPublic, isReserved } from '../config/addresses.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
@@ -97,10 +98,8 @@ async function curl(
   ...words: string[]
 ): Promise<Output | undefined> {
   const argv = ['curl', '--silent', '--show-error', '--output', '/dev/null', '--max-time', '30', ...words];
-  const running = (await engine.containers(config.name)).find(
-    ({ service, state }) => service === 'caddy' && state === 'running',
-  );
-  if (running !== undefined) return engine.exec(running.id, argv);
+  const running = await runtimeOf(engine, config.name).running('caddy');
+  if (running !== undefined) return engine.exec(running.id, { argv });
   return caddy === undefined ? undefined : engine.run({ image: caddy, argv, network: 'bridge' });
 }
 

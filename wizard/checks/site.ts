@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { allNamesOf } from '../apps/index.ts';
 import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
-import { arrivedIn, caddyOf, caddyRunsOn, knownPath } from '../docker/caddy.ts';
+import { arrivedIn, caddyRunsOn, knownPath } from '../docker/caddy.ts';
 import type { Container } from '../docker/engine.ts';
 import { healthLines, isYoung } from '../docker/health.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 import { Problem, messageOf } from '../problem.ts';
 import { isAboutTime } from '../prove/date.ts';
 import { client } from '../prove/http.ts';
@@ -112,8 +113,7 @@ async function isOurs(
   url: string,
   http: Client,
 ): Promise<boolean | undefined> {
-  const caddy = await caddyOf(engine, project);
-  const id = caddy === undefined ? undefined : await caddyRunsOn(engine, caddy);
+  const id = await caddyRunsOn(runtimeOf(engine, project));
   if (id === undefined) return undefined;
   const reply = await http(`${url}${knownPath(id)}`).catch(() => undefined);
   return reply?.status === 200 && arrivedIn(reply.text()) !== undefined;

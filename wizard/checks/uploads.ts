@@ -3,6 +3,7 @@ import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
+import { runtimeOf } from '../docker/runtime.ts';
 
 /** Upper limit when counting. */
 const MANY = 1000;
@@ -110,10 +111,8 @@ async function repair(context: CheckContext, place: Place): Promise<string> {
   const { shipped, owner } = place.uploads;
   if (after.missing.length > 0 && shipped !== undefined) {
     const { engine, config } = context;
-    const web = (await engine.containers(config.name)).find(
-      (one) => one.service === shipped.service && one.state === 'running',
-    );
-    if (web !== undefined) await engine.exec(web.id, shipped.make.argv, shipped.make.stdin);
+    const web = await runtimeOf(engine, config.name).running(shipped.service);
+    if (web !== undefined) await engine.exec(web.id, shipped.make);
     after = await wrongIn(context, place);
   }
   const done = (kind: Kind, what: string): string[] => {

@@ -1,24 +1,21 @@
 /** Caddy in its container: which configuration it runs, and its reload without a restart. */
-import type { Container, Engine, Output } from './engine.ts';
+import type { Output } from './engine.ts';
+import { NotRunning } from './runtime.ts';
+import type { Runtime } from './runtime.ts';
 
 /** Longer than the grace period of a reload. */
 const CADDY_MS = 2 * 60_000;
 
-/** Caddy's container, if it runs. */
-export async function caddyOf(engine: Engine, project: string): Promise<Container | undefined> {
-  const caddy = (await engine.containers(project)).find(({ service }) => service === 'caddy');
-  return caddy?.state === 'running' ? caddy : undefined;
-}
-
-/** The id of the configuration that Caddy runs; undefined: it does not answer. */
-export async function caddyRunsOn(engine: Engine, { id }: Container): Promise<string | undefined> {
-  const { code, stdout } = await engine.exec(
-    id,
-    ['curl', '--silent', '--fail', '--max-time', '10', 'http://127.0.0.1:2021/'],
-    undefined,
-    CADDY_MS,
-  );
-  return code === 0 ? stdout : undefined;
+/** The id of the configuration that Caddy runs; undefined: it does not run or does not answer. */
+export async function caddyRunsOn(runtime: Runtime): Promise<string | undefined> {
+  const argv = ['curl', '--silent', '--fail', '--max-time', '10', 'http://127.0.0.1:2021/'];
+  try {
+    const { code, stdout } = await runtime.exec('caddy', { argv }, { timeoutMs: CADDY_MS });
+    return code === 0 ? stdout : undefined;
+  } catch (error) {
+    if (error instanceof NotRunning) return undefined;
+    throw error;
+  }
 }
 
 /** Path on which Caddy identifies itself as this site's, on each of its names (caddy/tls/known.caddy). */
@@ -44,8 +41,8 @@ export function arrivedIn(body: string): Arrived | undefined {
   return trusted === undefined ? undefined : { host, proto, from, trusted: trusted === 'true', upgrade };
 }
 
-/** Also restarts unfinished work, such as an order for a certificate. */
-export function reloadCaddy(engine: Engine, { id }: Container): Promise<Output> {
+/** Also restarts unfinished work, such as an order for a certificate. Throws {@link NotRunning}. */
+export function reloadCaddy(runtime: Runtime): Promise<Output> {
   const file = ['--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'];
-  return engine.exec(id, ['caddy', 'reload', ...file, '--force'], undefined, CADDY_MS);
+  return runtime.exec('caddy', { argv: ['caddy', 'reload', ...file, '--force'] }, { timeoutMs: CADDY_MS });
 }

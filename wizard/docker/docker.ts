@@ -1,4 +1,5 @@
 /** The real engine: dockerode inspects and executes, `docker compose` makes changes. The only importer of dockerode. */
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
@@ -15,7 +16,6 @@ import type {
   Image,
   ListedContainer,
   Network,
-  OneShot,
   Output,
   Published,
 } from './engine.ts';
@@ -23,6 +23,7 @@ import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { run, runAttached, tookTooLong } from './run.ts';
+import type { RunOptions } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
 
@@ -296,17 +297,8 @@ export async function connect(): Promise<Engine> {
   const end = await endpoint();
   const docker = await client(end);
   const environment = { ...cleanEnvironment(), DOCKER_HOST: end.host };
-  const cli = (
-    argv: readonly string[],
-    onLine?: (line: string) => void,
-    stdin?: string,
-    env: Readonly<Record<string, string>> = {},
-  ): Promise<Output> =>
-    run('docker', argv, {
-      env: { ...environment, ...env },
-      ...(onLine ? { onLine } : {}),
-      ...(stdin === undefined ? {} : { stdin }),
-    }).catch((error: unknown) => {
+  const cli = (argv: readonly string[], { env = {}, ...options }: RunOptions = {}): Promise<Output> =>
+    run('docker', argv, { ...options, env: { ...environment, ...env } }).catch((error: unknown) => {
       throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
     });
 
@@ -408,15 +400,17 @@ export async function connect(): Promise<Engine> {
     },
 
     async pull(reference, onLine): Promise<void> {
-      const result = await cli(['pull', reference], onLine);
+      const result = await cli(['pull', reference], { onLine });
       if (result.code !== 0) throw pullProblem(reference, result.stderr.trim());
     },
 
     async build(reference, folder, onLine): Promise<void> {
       const lines: string[] = [];
-      const result = await cli(['build', '--tag', reference, folder], (line) => {
-        lines.push(line);
-        onLine(line);
+      const result = await cli(['build', '--tag', reference, folder], {
+        onLine: (line) => {
+          lines.push(line);
+          onLine(line);
+        },
       });
       if (result.code !== 0) {
         throw new Problem(EXIT.FAILED, `The image ${reference} could not be built.`, {
@@ -557,7 +551,8 @@ export async function connect(): Promise<Engine> {
       return `${stdout}${stderr}`.trim();
     },
 
-    async exec(id, argv, stdin, wholeMs = EXEC_MS): Promise<Output> {
+    async exec(id, { argv, stdin }, { timeoutMs = EXEC_MS, signal } = {}): Promise<Output> {
+      signal?.throwIfAborted();
       const exec = await docker.getContainer(id).exec({
         Cmd: [...argv],
         AttachStdin: stdin !== undefined,
@@ -570,9 +565,10 @@ export async function connect(): Promise<Engine> {
       const stderr = new Sink();
       docker.modem.demuxStream(stream, stdout, stderr);
       if (stdin !== undefined) stream.end(stdin);
-      const deadline = AbortSignal.timeout(wholeMs);
-      const late = (): void => void stream.destroy(tookTooLong(argv, wholeMs));
-      deadline.addEventListener('abort', late);
+      const deadline = AbortSignal.timeout(timeoutMs);
+      const ending = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
+      const stop = (): void => void stream.destroy();
+      ending.addEventListener('abort', stop);
       try {
         await new Promise((resolve, reject) => {
           stream.on('end', resolve);
@@ -580,9 +576,10 @@ export async function connect(): Promise<Engine> {
           stream.on('close', resolve);
         });
       } finally {
-        deadline.removeEventListener('abort', late);
+        ending.removeEventListener('abort', stop);
       }
-      if (deadline.aborted) throw tookTooLong(argv, wholeMs);
+      signal?.throwIfAborted();
+      if (deadline.aborted) throw tookTooLong(argv, timeoutMs);
       // The stream may end a moment before the engine has noted the exit code.
       const since = Date.now();
       for (;;) {
@@ -593,11 +590,17 @@ export async function connect(): Promise<Engine> {
       }
     },
 
-    run(shot: OneShot): Promise<Output> {
+    async run(shot, { timeoutMs, signal } = {}): Promise<Output> {
       const [program = '', ...rest] = shot.argv;
-      return cli(
+      const container = `fedi-setup-${randomUUID()}`;
+      signal?.throwIfAborted();
+      // Its process may ignore the signal that Docker's client forwards.
+      const remove = (): Promise<void> => engine.removeContainer(container).catch(() => undefined);
+      signal?.addEventListener('abort', remove, { once: true });
+      const output = await cli(
         [
           'run',
+          `--name=${container}`,
           '--rm',
           '--interactive',
           '--pull=never',
@@ -613,10 +616,16 @@ export async function connect(): Promise<Engine> {
           shot.image,
           ...rest,
         ],
-        undefined,
-        shot.stdin ?? '',
-        shot.env,
-      );
+        { stdin: shot.stdin ?? '', env: shot.env, wholeMs: timeoutMs, signal },
+      ).catch(async (error: unknown) => {
+        // Docker's client was killed, but not the container.
+        await remove();
+        throw error;
+      });
+      signal?.removeEventListener('abort', remove);
+      if (signal?.aborted === true) await remove();
+      signal?.throwIfAborted();
+      return output;
     },
 
     async removeContainer(id): Promise<void> {

@@ -103,6 +103,14 @@ export interface Command {
   readonly stdin?: string;
 }
 
+/** Limits of a call. Its output is always bounded (docker/kept.ts). */
+export interface Call {
+  /** Time limit, then a Problem. */
+  readonly timeoutMs?: number;
+  /** Ends the call early: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** A one-shot container that is removed when it ends. Without network unless one is named. */
 export interface OneShot {
   readonly image: string;
@@ -179,9 +187,10 @@ export interface Engine {
   listed(): Promise<ListedContainer[]>;
   /** The last lines, within the last `seconds` if given. */
   logs(id: string, lines: number, seconds?: number): Promise<string>;
-  /** @param wholeMs time limit, then a Problem; absent: two hours. The command in the container continues. */
-  exec(id: string, argv: readonly string[], stdin?: string, wholeMs?: number): Promise<Output>;
-  run(shot: OneShot): Promise<Output>;
+  /** Time limit if none is given: two hours. A command that was not awaited continues in the container. */
+  exec(id: string, command: Command, call?: Call): Promise<Output>;
+  /** Time limit if none is given: four hours. After it, and after a signal, the container is removed. */
+  run(shot: OneShot, call?: Call): Promise<Output>;
   /** Stops and removes a container; its volumes stay. Accepts one that is gone or being removed. */
   removeContainer(id: string): Promise<void>;
   /** Runs `docker compose ARGV` in a directory, without the shell's COMPOSE_… variables. `signal` ends it early. */

@@ -8,14 +8,14 @@ import { Kept, Lines } from './kept.ts';
 
 export interface RunOptions {
   readonly cwd?: string;
-  readonly env?: NodeJS.ProcessEnv;
+  readonly env?: NodeJS.ProcessEnv | undefined;
   readonly stdin?: string;
   /** Called for every line of output of both streams. */
-  readonly onLine?: (line: string) => void;
+  readonly onLine?: ((line: string) => void) | undefined;
   /** Bytes of each stream that are kept; absent: {@link MOST_OUTPUT}. */
   readonly most?: number;
   /** Time limit, then it is killed; absent: {@link WHOLE_MS}. */
-  readonly wholeMs?: number;
+  readonly wholeMs?: number | undefined;
   /** Ends the program early: it gets SIGTERM, and the promise resolves when it is gone. */
   readonly signal?: AbortSignal | undefined;
   /** File descriptor that it inherits as number 3; default: that of {@link shareWithPrograms}. */

@@ -1,8 +1,10 @@
 /** Runs the proofs: uses the site as its users do. */
 import { ingressAddress } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
-import { caddyOf, caddyRunsOn } from '../docker/caddy.ts';
+import { caddyRunsOn } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
+import { NotRunning, runtimeOf } from '../docker/runtime.ts';
+import type { Runtime } from '../docker/runtime.ts';
 import { messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { splitRoot } from '../secrets/openssl.ts';
@@ -38,14 +40,9 @@ export async function prove(
   subjects: readonly Subject[],
   { store, engine, mail, progress }: { store: Store; engine: Engine; mail: boolean; progress: Progress },
 ): Promise<ProofResult[]> {
-  const containerOf = async (service: string): Promise<string> => {
-    const container = (await engine.containers(config.name)).find((one) => one.service === service);
-    if (container === undefined) throw new Down(`the container of ${service} does not exist`);
-    if (container.state !== 'running') throw new Down(`the container ${service} is not running`);
-    return container.id;
-  };
-  const inside: ProofContext['inside'] = async (service, { argv, stdin }) =>
-    engine.exec(await containerOf(service), argv, stdin, INSIDE_MS);
+  const runtime = runtimeOf(engine, config.name);
+  const inside: ProofContext['inside'] = (service, command) =>
+    runtime.exec(service, command, { timeoutMs: INSIDE_MS });
   const ingress = ingressAddress(config);
   const ca = await trusted(config, store, inside);
   const common: Omit<ProofContext, 'first'> = {
@@ -59,7 +56,7 @@ export async function prove(
     secret: (name) => store.find(name),
     mail,
     inside,
-    recentLogs: async (service, seconds) => engine.logs(await containerOf(service), LOG_LINES, seconds),
+    recentLogs: (service, seconds) => runtime.logs(service, LOG_LINES, seconds),
   };
 
   const results: ProofResult[] = [];
@@ -67,7 +64,7 @@ export async function prove(
     if (subjects.length > 1) progress.say(name);
     const context: ProofContext = { ...common, first };
     const proofs = [...proofsOf(context)];
-    const gates = gatesOf(config, { names, live }, { engine, ingress, ca, http: context.http });
+    const gates = gatesOf(config, { names, live }, { runtime, ingress, ca, http: context.http });
     proofs.unshift(...gates.map(({ proof }) => proof));
     let closed: string | undefined;
     let isDown = false;
@@ -78,7 +75,7 @@ export async function prove(
       try {
         if (closed !== undefined) throw new Skipped(closed);
         if (isDown && proof.inside !== true) throw new Skipped(`https://${app.domain} does not answer`);
-        for (const service of proof.needs ?? []) await containerOf(service);
+        for (const service of proof.needs ?? []) await runtime.needed(service);
         const evidence = await proof.run();
         result = {
           app: app.id,
@@ -97,14 +94,14 @@ export async function prove(
           ok: false,
           ...(error instanceof Skipped ? { skipped: true as const } : {}),
           ms: Date.now() - since,
-          seen: messageOf(error),
+          seen: error instanceof NotRunning ? `${error.message} ${error.next}` : messageOf(error),
         };
         if (result.skipped) progress.skip(result.seen);
         else progress.fail(result.seen);
         const gate = gates.find((one) => one.proof === proof);
         if (gate !== undefined) closed ??= gate.closed;
         // Caddy waits a while for an app that is down; do not wait in every proof.
-        else if (proof.id === FIRST) isDown = error instanceof Down;
+        else if (proof.id === FIRST) isDown = error instanceof Down || error instanceof NotRunning;
       }
       results.push(result);
       progress.emit({ event: 'proof', ...result });
@@ -118,17 +115,16 @@ const FIRST = 'https';
 
 /** Proofs that run before all others of an app, with the reason given for skipping those if one fails. */
 export function gatesOf(
-  { name, tls }: Config,
+  { tls }: Config,
   { names, live }: Pick<Subject, 'names' | 'live'>,
-  { engine, ingress, ca, http }: { engine: Engine; ingress: string; ca: string | undefined; http: Client },
+  { runtime, ingress, ca, http }: { runtime: Runtime; ingress: string; ca: string | undefined; http: Client },
 ): { readonly proof: Proof; readonly closed: string }[] {
   // In that mode the client connects to Caddy's address, and only this site has a certificate of the internal CA.
   if (tls.isLab) return [];
   const visitor: Visitor = {
     http,
     id: async () => {
-      const caddy = await caddyOf(engine, name);
-      const id = caddy === undefined ? undefined : await caddyRunsOn(engine, caddy);
+      const id = await caddyRunsOn(runtime);
       if (id === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
       return id;
     },
@@ -147,7 +143,7 @@ export function gatesOf(
         closed: 'your proxy does not forward to this site yet',
       },
     ];
-  const certificate = certificateProof({ engine, project: name, address: ingress, ca }, names);
+  const certificate = certificateProof({ runtime, address: ingress, ca }, names);
   return [
     {
       proof: ca === undefined ? noting(certificate) : certificate,

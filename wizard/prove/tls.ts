@@ -1,9 +1,9 @@
 /** Proofs that all others depend on: certificates, or the administrator's own reverse proxy. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { arrivedIn, caddyOf, knownPath, reloadCaddy } from '../docker/caddy.ts';
+import { arrivedIn, knownPath, reloadCaddy } from '../docker/caddy.ts';
 import type { Arrived } from '../docker/caddy.ts';
-import type { Container, Engine } from '../docker/engine.ts';
+import type { Runtime } from '../docker/runtime.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import type { Client, Reply } from './http.ts';
 import type { Proof } from './proof.ts';
@@ -15,9 +15,7 @@ const HANDSHAKE_MS = 30_000;
 const LOG_LINES = 2000;
 
 export interface Ingress {
-  readonly engine: Engine;
-  /** Compose project. */
-  readonly project: string;
+  readonly runtime: Runtime;
   /** Address at which this host reaches Caddy. */
   readonly address: string;
   /** HTTPS port; absent: 443. */
@@ -43,7 +41,7 @@ export function certificateProof(ingress: Ingress, names: readonly string[]): Pr
         const open = names.filter((_, i) => issued[i] === undefined);
         if (open.length === 0) return issued.join('; ');
 
-        const attempts = attemptsIn(await logOf(ingress));
+        const attempts = attemptsIn(await ingress.runtime.logs('caddy', LOG_LINES));
         const known = open.flatMap((name) => attempts.get(name) ?? []);
         const over = known.every(({ failed }) => failed);
         const fresh = known.length === open.length && known.every(({ at }) => at >= performance.timeOrigin);
@@ -258,17 +256,8 @@ export function trustedHere(env: NodeJS.ProcessEnv): string {
   return file ? `; this run also trusts ${file} (NODE_EXTRA_CA_CERTS), which visitors may not` : '';
 }
 
-async function runningCaddy({ engine, project }: Ingress): Promise<Container> {
-  const caddy = await caddyOf(engine, project);
-  if (caddy === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
-  return caddy;
-}
-
-const logOf = async (ingress: Ingress): Promise<string> =>
-  ingress.engine.logs((await runningCaddy(ingress)).id, LOG_LINES);
-
-async function reload(ingress: Ingress): Promise<void> {
-  const { code, stderr } = await reloadCaddy(ingress.engine, await runningCaddy(ingress));
+async function reload({ runtime }: Ingress): Promise<void> {
+  const { code, stderr } = await reloadCaddy(runtime);
   if (code !== 0)
     throw new Error(`Caddy rejects its configuration: ${stderr.trim().split('\n').at(-1) ?? ''}`);
 }

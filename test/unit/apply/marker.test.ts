@@ -19,7 +19,7 @@ async function check(
   const engine: Partial<Engine> = {
     containers: async () => [fakeContainer('snac')],
     volume: async () => ({}) as Awaited<ReturnType<Engine['volume']>>,
-    exec: async (_id, argv) => {
+    exec: async (_id, { argv }) => {
       const result = inside(argv);
       if (result instanceof Error) throw result;
       return result;

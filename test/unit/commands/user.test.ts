@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { takeLock } from '../../../wizard/apply/runlock.ts';
 import { main } from '../../../wizard/cli/main.ts';
-import type { Output } from '../../../wizard/docker/engine.ts';
+import type { Command, Output } from '../../../wizard/docker/engine.ts';
 import { EXIT } from '../../../wizard/problem.ts';
 import { Store } from '../../../wizard/secrets/store.ts';
 import { OK, failed, fakeContainer } from '../../support/fake-engine.ts';
@@ -163,7 +163,7 @@ vi.mock('../../../wizard/docker/docker.ts', () => ({
       info: () => Promise.resolve({}),
       listed: () => Promise.resolve([]),
       containers: () => Promise.resolve(services.map((service) => fakeContainer(service))),
-      exec: (service: string, argv: readonly string[], stdin = '') => {
+      exec: (service: string, { argv, stdin = '' }: Command) => {
         calls.push({ service, argv, stdin, isLocked: existsSync(join(folder, '.fedi/lock')) });
         const other = instead?.(argv);
         if (other !== undefined) return Promise.resolve(other);

@@ -6,7 +6,7 @@ import { createServer } from 'node:tls';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { APP_IDS } from '../../../wizard/apps/index.ts';
 import { TLS_MODES } from '../../../wizard/ingress/tls.ts';
-import type { Engine } from '../../../wizard/docker/engine.ts';
+import type { Runtime } from '../../../wizard/docker/runtime.ts';
 import type { Client } from '../../../wizard/prove/http.ts';
 import { gatesOf } from '../../../wizard/prove/prove.ts';
 import { certificateProof } from '../../../wizard/prove/tls.ts';
@@ -151,7 +151,7 @@ test('an untrusted certificate at Caddy’s address', async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const ingress = { engine: {} as Engine, project: 'fedi', address: '127.0.0.1', port, ca: undefined };
+  const ingress = { runtime: {} as Runtime, address: '127.0.0.1', port, ca: undefined };
   try {
     await expect(certificateProof(ingress, ['social.example.org']).run()).rejects.toThrow(
       /which is not trusted here/,
@@ -185,7 +185,7 @@ describe('each proof fails at least once', () => {
       gatesOf(
         configWith({ 'tls.mode': mode, 'tls.directory': 'https://ca.example.org/directory' }),
         { names: ['a.x.org'], live: false },
-        { engine: {} as Engine, ingress: '127.0.0.1', ca: undefined, http: {} as Client },
+        { runtime: {} as Runtime, ingress: '127.0.0.1', ca: undefined, http: {} as Client },
       ).map(({ proof }) => proof.id);
     expect([...new Set(TLS_MODES.flatMap(({ id }) => of(id)))].toSorted()).toEqual(GATES.toSorted());
   });

@@ -1,4 +1,5 @@
 import { appOf } from '../../apps/index.ts';
+import { runtimeOf } from '../../docker/runtime.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
@@ -15,14 +16,12 @@ export const toolNamed =
         next: `It runs ${config.apps.map(({ id }) => id).join(', ')}.`,
       });
     const { service, argv } = appOf(app.id).cli;
-    const running = (await engine.containers(config.name)).some(
-      (one) => one.service === service && one.state === 'running',
-    );
+    const isRunning = (await runtimeOf(engine, config.name).running(service)) !== undefined;
     const terminal = process.stdin.isTTY && process.stdout.isTTY ? [] : ['--no-TTY'];
     const [program = '', ...rest] = argv(context.words);
     return engine.composeAttached(
       folder,
-      running
+      isRunning
         ? ['exec', ...terminal, service, program, ...rest]
         : ['run', '--rm', '--no-deps', ...terminal, '--entrypoint', program, service, ...rest],
     );

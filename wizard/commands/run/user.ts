@@ -3,11 +3,11 @@ import type { Source } from '../../answers/resolve.ts';
 import type { People, Person, Role, Call } from '../../apps/people.ts';
 import { appOf } from '../../apps/index.ts';
 import { takeLock } from '../../apply/runlock.ts';
-import { inContainer } from '../../apply/steps.ts';
 import type { AppConfig } from '../../config/config.ts';
 import { nearest, parseEmail, parseNewPassword } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import type { Output } from '../../docker/engine.ts';
+import { runtimeOf } from '../../docker/runtime.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
 import { Secret } from '../../secrets/secret.ts';
@@ -153,7 +153,7 @@ function existingName(text: string): string {
 }
 
 const call = ({ site: { engine, config } }: Target, { service, ...command }: Call): Promise<Output> =>
-  inContainer({ engine, project: config.name }, service, command);
+  runtimeOf(engine, config.name).exec(service, command);
 
 const NOTHING: Output = { code: 0, stdout: '', stderr: '' };
 
