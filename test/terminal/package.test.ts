@@ -26,6 +26,7 @@ test('contains the tool, the files of a site and the documentation, nothing else
     /^compose\/[a-z]+\.yaml$/,
     /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
     /^caddy\/(Caddyfile|[a-z-]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^wizard\/([a-z]+\/)+programs\/[a-z-]+\.(php|rb|sh)$/,
     /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
   ];
   expect(files.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);

@@ -26,7 +26,7 @@ import {
 import { postgresEnv, literal } from './postgres.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
-import { runner } from './mastodon/runner.ts';
+import { rails } from './mastodon/runner.ts';
 import {
   QUEUES,
   SCHEDULER,
@@ -400,7 +400,7 @@ export const mastodon: App = {
           '5',
         ),
         actIn: 'mastodon_web',
-        act: runner('values.each { |name, value| Setting[name] = value }', {
+        act: rails('save-settings.rb', {
           site_contact_username: app.admin,
           site_contact_email: app.email,
           site_title: text(config.answers, 'title'),

@@ -21,8 +21,8 @@ import {
 } from '../external.ts';
 import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { literal, changePostgresPassword } from '../postgres.ts';
-import { TRY_REDIS, redisRuby, sqlFromInput, sqlIn } from './clients.ts';
-import { runner } from './runner.ts';
+import { redisMarkerAt, sqlFromInput, sqlIn, tryRedis } from './clients.ts';
+import { rails } from './runner.ts';
 import { connectionsOf } from './size.ts';
 import type { Layout, Size } from './size.ts';
 import { MINIMUM } from './version.ts';
@@ -168,10 +168,10 @@ const redisMarker = (answers: Answers): ServerMarker => ({
     return numberAt(server, numberOf(server));
   },
   env: (secret) => redisEnv(answers, secret),
-  read: redisRuby('puts redis.get(ARGV.first)', FINGERPRINT_KEY),
-  data: redisRuby("puts redis.dbsize.positive? ? 't' : 'f'"),
+  read: redisMarkerAt('read', FINGERPRINT_KEY),
+  data: redisMarkerAt('data', FINGERPRINT_KEY),
   write: (text) => ({
-    argv: redisRuby('redis.set(ARGV.first, $stdin.read.strip)', FINGERPRINT_KEY),
+    argv: redisMarkerAt('write', FINGERPRINT_KEY),
     stdin: text,
   }),
 });
@@ -193,7 +193,7 @@ export function query(answers: Answers, sql: string): { service: string; check: 
       }
     : {
         service: 'mastodon_web',
-        check: runner("puts ActiveRecord::Base.connection.select_value(values['sql'])", { sql }),
+        check: rails('query.rb', { sql }),
       };
 }
 
@@ -231,7 +231,7 @@ export function mastodonTrials({ answers }: Config): Trial[] {
       id: 'mastodon.redis',
       title: 'Your Redis for Mastodon',
       image: APP,
-      argv: TRY_REDIS,
+      argv: tryRedis(),
       env: (secret) => redisEnv(answers, secret),
       problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, MINIMUM.redis),
       note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
