@@ -30,8 +30,12 @@ test('contains the tool, the files of a site and the documentation, nothing else
     /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
   ];
   expect(files.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);
+  const programs = readdirSync('wizard', { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\bprograms\/[^/]+$/.test(path))
+    .map((path) => `wizard/${path}`);
+  expect(programs.length).toBeGreaterThan(30);
   expect(files).toEqual(
-    expect.arrayContaining(['dist/fedi-setup.js', 'dist/cli.js', 'dist/THIRD-PARTY.txt']),
+    expect.arrayContaining(['dist/fedi-setup.js', 'dist/cli.js', 'dist/THIRD-PARTY.txt', ...programs]),
   );
 });
 

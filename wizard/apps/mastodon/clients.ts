@@ -3,8 +3,8 @@ import { readProgram } from '../../assets.ts';
 
 const read = (name: string): string => readProgram(`apps/mastodon/programs/${name}`);
 
-/** @param name a file of programs/ */
-const ruby = (name: string, ...words: readonly string[]): string[] => [
+/** Runs a file of programs/ that connects to an external server (programs/client.rb). @param words arguments of the program */
+export const client = (name: string, ...words: readonly string[]): string[] => [
   'bundle',
   'exec',
   'ruby',
@@ -14,14 +14,14 @@ const ruby = (name: string, ...words: readonly string[]): string[] => [
 ];
 
 /** Prints the rows of a query, with values separated by `|` as psql does. Reads libpq's variables. */
-export const sqlIn = (query: string): string[] => ruby('sql.rb', query);
+export const sqlIn = (query: string): string[] => client('sql.rb', query);
 
 /** Executes the SQL on standard input. */
-export const sqlFromInput = (): string[] => ruby('sql.rb');
+export const sqlFromInput = (): string[] => client('sql.rb');
 
 /** Prints RedisInfo as JSON. */
-export const tryRedis = (): string[] => ruby('try-redis.rb');
+export const tryRedis = (): string[] => client('try-redis.rb');
 
 /** Reads or writes the ownership marker at a key. */
 export const redisMarkerAt = (action: 'read' | 'data' | 'write', key: string): string[] =>
-  ruby('redis-marker.rb', action, key);
+  client('redis-marker.rb', action, key);

@@ -8,7 +8,7 @@ find . -name lost+found -prune -o ! -uid "$uid" \( "$all" -o -uid 0 -o -uid "$ui
   find "./$shown" -name lost+found -prune -o -type d ! -perm -701 \( "$all" -o -uid 0 -o -uid "$uid" \) -exec chmod u+rwx,go+rx {} + &&
   find "./$shown" -name lost+found -prune -o -type f ! -perm -604 \( "$all" -o -uid 0 -o -uid "$uid" \) -exec chmod u+rw,go+r {} + || exit 1
 for file; do
-  [ ! -s "$shown/$file" ] && [ -s "$from/$shown/$file" ] || continue
+  if [ -s "$shown/$file" ] || [ ! -s "$from/$shown/$file" ]; then continue; fi
   folder=${shown}/${file%/*}
   [ "$file" != "${file%/*}" ] || folder=$shown
   [ -d "$folder" ] || { mkdir -p "$folder" && chown "$owner" "$folder"; } || exit 1
