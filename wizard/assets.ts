@@ -1,4 +1,5 @@
-/** Files that ship with the package: compose/ and caddy/. */
+/** Files that ship with the package: compose/, caddy/, and the programs that run in containers. */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,4 +14,14 @@ export function assetPath(name: string): string {
 
 export function readAsset(name: string): Promise<string> {
   return readFile(assetPath(name), 'utf8');
+}
+
+/**
+ * A program in PHP, Ruby or shell, without its head: the opening tag and the comment, which end at the first empty line.
+ * Call it when a command is built, so that a start of the tool reads no program.
+ * @param name path below wizard/, such as `apps/programs/psql.sh`
+ */
+export function readProgram(name: string): string {
+  const text = readFileSync(assetPath(`wizard/${name}`), 'utf8');
+  return text.slice(text.indexOf('\n\n') + 2);
 }

@@ -26,11 +26,16 @@ test('contains the tool, the files of a site and the documentation, nothing else
     /^compose\/[a-z]+\.yaml$/,
     /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
     /^caddy\/(Caddyfile|[a-z-]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^wizard\/([a-z]+\/)+programs\/[a-z-]+\.(php|rb|sh)$/,
     /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
   ];
   expect(files.filter((path) => !kinds.some((kind) => kind.test(path)))).toEqual([]);
+  const programs = readdirSync('wizard', { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\bprograms\/[^/]+$/.test(path))
+    .map((path) => `wizard/${path}`);
+  expect(programs.length).toBeGreaterThan(30);
   expect(files).toEqual(
-    expect.arrayContaining(['dist/fedi-setup.js', 'dist/cli.js', 'dist/THIRD-PARTY.txt']),
+    expect.arrayContaining(['dist/fedi-setup.js', 'dist/cli.js', 'dist/THIRD-PARTY.txt', ...programs]),
   );
 });
 

@@ -1,15 +1,10 @@
 /** Writes the internal CA to Caddy's volume: Caddy cannot read a file that is private to another user. */
+import { readProgram } from '../assets.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { RenderedSite } from '../render/site.ts';
 
 const VOLUME = 'caddy_data';
-
-/** Takes the path without extension; certificate and key come on standard input. The key is complete before it gets its name. */
-const INSTALL = `umask 077
-mkdir -p "\${1%/*}" && cd "\${1%/*}" && name=\${1##*/} && cat >.new || exit 1
-sed '/BEGIN .*PRIVATE KEY/,$d' .new >.crt && mv .crt "$name.crt" &&
-  sed -n '/BEGIN .*PRIVATE KEY/,$p' .new >.key && mv .key "$name.key" && rm .new`;
 
 /** Writes certificate and key where the rendered configuration expects them. `image` has `sh` and `sed`. */
 export async function installRoot(
@@ -22,7 +17,7 @@ export async function installRoot(
   if ((await engine.volume(volume)) === undefined) await engine.createVolume(volume, compose.name, VOLUME);
   const { code, stderr } = await engine.run({
     image,
-    argv: ['sh', '-c', INSTALL, 'sh', root.path],
+    argv: ['sh', '-c', readProgram('apply/programs/install-root.sh'), 'sh', root.path],
     mounts: [`${volume}:/data`],
     user: '0:0',
     stdin: `${root.certificate}${root.key}`,

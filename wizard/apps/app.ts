@@ -193,7 +193,7 @@ export interface Uploads {
     /** Files below `shown` that pages always refer to. */
     readonly files: readonly string[];
     /** Creates those that the image lacks; runs in `service`. */
-    readonly make: Command;
+    readonly make: () => Command;
     readonly service: string;
   };
 }

@@ -21,7 +21,7 @@ import {
 import { postgresEnv, literal } from './postgres.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
-import { runner } from './mastodon/runner.ts';
+import { rails } from './mastodon/runner.ts';
 import { mastodonOptions } from './mastodon/options.ts';
 import type { MastodonOptions } from './mastodon/options.ts';
 import { mastodonQuestions } from './mastodon/questions.ts';
@@ -336,7 +336,7 @@ export const mastodon: App<MastodonOptions> = {
           '5',
         ),
         actIn: 'mastodon_web',
-        act: runner('values.each { |name, value| Setting[name] = value }', {
+        act: rails('save-settings.rb', {
           site_contact_username: app.admin,
           site_contact_email: app.email,
           site_title: options.title,

@@ -1,4 +1,5 @@
 /** An app's PostgreSQL container, whose role and database have the app's name. */
+import { readProgram } from '../assets.ts';
 import type { Command } from '../docker/engine.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
@@ -21,10 +22,6 @@ export const literal = (value: string): string => `'${value.replaceAll("'", "''"
 export const changePostgresPassword =
   (role: string) =>
   (password: Secret): Command => ({
-    argv: [
-      'sh',
-      '-c',
-      'PGPASSWORD=$POSTGRES_PASSWORD exec psql -v ON_ERROR_STOP=1 -qU "$POSTGRES_USER" -d "$POSTGRES_DB"',
-    ],
+    argv: ['sh', '-c', readProgram('apps/programs/psql.sh')],
     stdin: `alter role ${role} password ${literal(password.reveal())};\n`,
   });

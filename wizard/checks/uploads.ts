@@ -1,47 +1,13 @@
 /** Checks ownership and permissions of uploaded files. The only check with a fix. */
 import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
+import { readProgram } from '../assets.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, Finding, Looked } from './check.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 
-/** Upper limit when counting. */
+/** Upper limit when counting paths of one kind. */
 const MANY = 1000;
-
-/** A custom data directory may be a file system with its own lost+found. */
-const PRUNE = '-name lost+found -prune -o';
-const CLOSED_FOLDER = '-type d ! -perm -701';
-const CLOSED_FILE = '-type f ! -perm -604';
-
-/** In a custom data directory, only files of root and of the app count as the app's. */
-const OURS = String.raw`\( -uid 0 -o -uid "$1" \)`;
-
-/**
- * For `sh -c SCRIPT - UID GID SHOWN FROM FILE…` with the volume at /data. Prints `foreign PATH`, `others UID PATH`,
- * `closed PATH` and `missing FILE`. Mode 0711, which the app gives to folders, counts as readable.
- * @param ours `find` expression for files that may be given to the app
- */
-const look = (ours: string): string => `cd /data || exit 1
-tell() { head -n ${MANY} | sed "s|^\\(\\./\\)*||; s|^|$1 |"; }
-find . ${PRUNE} ! -uid "$1" ${ours} -print | tell foreign
-[ -z '${ours}' ] || find . ${PRUNE} ! ${ours} -printf '%U %P\\n' | tell others
-{ find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -print; find "./$3" ${PRUNE} ${CLOSED_FILE} ${ours} -print; } | tell closed
-shown=$3; shift 4
-for file; do [ -s "$shown/$file" ] || echo "missing $file"; done`;
-
-/** Takes the same arguments. Fixes owners everywhere, but makes only public files readable. */
-const repairing = (ours: string): string => `cd /data || exit 1
-find . ${PRUNE} ! -uid "$1" ${ours} -exec chown -h "$1:$2" {} + &&
-find "./$3" ${PRUNE} ${CLOSED_FOLDER} ${ours} -exec chmod u+rwx,go+rx {} + &&
-find "./$3" ${PRUNE} ${CLOSED_FILE} ${ours} -exec chmod u+rw,go+r {} + || exit 1
-owner=$1:$2; shown=$3; from=$4; shift 4
-for file; do
-  [ ! -s "$shown/$file" ] && [ -s "$from/$shown/$file" ] || continue
-  folder=\${shown}/\${file%/*}
-  [ "$file" != "\${file%/*}" ] || folder=$shown
-  [ -d "$folder" ] || { mkdir -p "$folder" && chown "$owner" "$folder"; } || exit 1
-  rm -f "$shown/$file" && cp "$from/$shown/$file" "$shown/$file" && chown "$owner" "$shown/$file" && chmod 644 "$shown/$file" || exit 1
-done`;
 
 interface Place {
   readonly name: string;
@@ -57,42 +23,44 @@ type Kind = 'foreign' | 'others' | 'closed' | 'missing';
 async function run(
   { engine }: CheckContext,
   place: Place,
-  script: (ours: string) => string,
+  program: 'find-wrong-uploads.sh' | 'fix-uploads.sh',
 ): Promise<string> {
   const { volume, uploads, image, device } = place;
   const { owner, shown, shipped } = uploads;
+  const isReading = program === 'find-wrong-uploads.sh';
   const { code, stdout, stderr } = await engine.run({
     image,
     argv: [
       'sh',
       '-c',
-      script(device === undefined ? '' : OURS),
-      '-',
+      readProgram(`checks/programs/${program}`),
+      'sh',
+      // In a custom data directory, only files of root and of the app count as the app's.
+      device === undefined ? '-true' : '-false',
+      String(MANY),
       ...owner.split(':'),
       shown,
       shipped?.from ?? '',
       ...(shipped?.files ?? []),
     ],
-    mounts: [`${volume}:/data${script === look ? ':ro' : ''}`],
+    mounts: [`${volume}:/data${isReading ? ':ro' : ''}`],
     user: '0:0',
-    capabilities: script === look ? ['DAC_READ_SEARCH'] : ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'],
+    capabilities: isReading ? ['DAC_READ_SEARCH'] : ['CHOWN', 'DAC_OVERRIDE', 'FOWNER'],
   });
   if (code === 0) return stdout;
-  throw new Problem(
-    EXIT.FAILED,
-    `The volume ${volume} could not be ${script === look ? 'checked' : 'fixed'}.`,
-    {
-      means: 'Its file system may not support owners, or may be read-only for root.',
-      next: `Change the owner of everything in it to ${owner}.`,
-      log: stderr.trim().split('\n').slice(-10).join('\n'),
-    },
-  );
+  throw new Problem(EXIT.FAILED, `The volume ${volume} could not be ${isReading ? 'checked' : 'fixed'}.`, {
+    means: 'Its file system may not support owners, or may be read-only for root.',
+    next: `Change the owner of everything in it to ${owner}.`,
+    log: stderr.trim().split('\n').slice(-10).join('\n'),
+  });
 }
 
 /** Returns the affected paths by kind of problem. */
 async function wrongIn(context: CheckContext, place: Place): Promise<Record<Kind, string[]>> {
   // Remove control characters: file names come from users.
-  const lines = (await run(context, place, look)).replaceAll(/[^\P{Cc}\n]/gu, '?').split('\n');
+  const lines = (await run(context, place, 'find-wrong-uploads.sh'))
+    .replaceAll(/[^\P{Cc}\n]/gu, '?')
+    .split('\n');
   const of = (kind: Kind): string[] =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
   return { foreign: of('foreign'), others: of('others'), closed: of('closed'), missing: of('missing') };
@@ -106,13 +74,13 @@ const count = (paths: readonly string[]): string => `${howMany(paths)} (${names(
 
 async function repair(context: CheckContext, place: Place): Promise<string> {
   const before = await wrongIn(context, place);
-  await run(context, place, repairing);
+  await run(context, place, 'fix-uploads.sh');
   let after = await wrongIn(context, place);
   const { shipped, owner } = place.uploads;
   if (after.missing.length > 0 && shipped !== undefined) {
     const { engine, config } = context;
     const web = await runtimeOf(engine, config.name).running(shipped.service);
-    if (web !== undefined) await engine.exec(web.id, shipped.make);
+    if (web !== undefined) await engine.exec(web.id, shipped.make());
     after = await wrongIn(context, place);
   }
   const done = (kind: Kind, what: string): string[] => {

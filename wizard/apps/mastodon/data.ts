@@ -19,9 +19,9 @@ import {
 } from '../external.ts';
 import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { literal, changePostgresPassword } from '../postgres.ts';
-import { TRY_REDIS, redisRuby, sqlFromInput, sqlIn } from './clients.ts';
-import { runner } from './runner.ts';
+import { redisMarkerAt, sqlFromInput, sqlIn, tryRedis } from './clients.ts';
 import type { MastodonOptions } from './options.ts';
+import { rails } from './runner.ts';
 import { connectionsOf } from './size.ts';
 import { MINIMUM } from './version.ts';
 
@@ -163,10 +163,10 @@ const redisMarker = (options: MastodonOptions): ServerMarker => ({
     return numberAt(server, numberOf(server));
   },
   env: (secret) => redisEnv(options, secret),
-  read: redisRuby('puts redis.get(ARGV.first)', FINGERPRINT_KEY),
-  data: redisRuby("puts redis.dbsize.positive? ? 't' : 'f'"),
+  read: redisMarkerAt('read', FINGERPRINT_KEY),
+  data: redisMarkerAt('data', FINGERPRINT_KEY),
   write: (text) => ({
-    argv: redisRuby('redis.set(ARGV.first, $stdin.read.strip)', FINGERPRINT_KEY),
+    argv: redisMarkerAt('write', FINGERPRINT_KEY),
     stdin: text,
   }),
 });
@@ -188,7 +188,7 @@ export function query({ hasDatabase }: MastodonOptions, sql: string): { service:
       }
     : {
         service: 'mastodon_web',
-        check: runner("puts ActiveRecord::Base.connection.select_value(values['sql'])", { sql }),
+        check: rails('query.rb', { sql }),
       };
 }
 
@@ -223,7 +223,7 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
       id: 'mastodon.redis',
       title: 'Your Redis for Mastodon',
       image: APP,
-      argv: TRY_REDIS,
+      argv: tryRedis(),
       env: (secret) => redisEnv(options, secret),
       problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, MINIMUM.redis),
       note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),

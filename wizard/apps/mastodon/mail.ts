@@ -4,20 +4,11 @@ import type { Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
 import type { Command } from '../../docker/engine.ts';
-import { runner } from './runner.ts';
+import { rails } from './runner.ts';
 
 /** Prints one line of JSON: what the mail server answered, or the error. */
 export function mastodonMail(app: AppIdentity): Command {
-  return runner(
-    `begin
-  mail = ActionMailer::Base.new.mail(to: values['to'], subject: values['subject'], content_type: 'text/plain', body: values['text'])
-  mail.delivery_method.settings[:return_response] = true
-  puts JSON.generate(accepted: mail.deliver!.string)
-rescue StandardError => e
-  puts JSON.generate(error: "#{e.class}: #{e.message}".scrub)
-end`,
-    { to: app.email, ...mailText(app.domain) },
-  );
+  return rails('send-mail.rb', { to: app.email, ...mailText(app.domain) });
 }
 
 export function mastodonMailOutcome({ stdout, stderr }: Output): MailOutcome {

@@ -6,7 +6,7 @@ import { rowsIn } from '../people.ts';
 import { literal } from '../postgres.ts';
 import { query } from './data.ts';
 import type { MastodonOptions } from './options.ts';
-import { runner } from './runner.ts';
+import { rails } from './runner.ts';
 
 const service = 'mastodon_web';
 
@@ -30,7 +30,7 @@ export const setPassword = (name: string, chosen?: Secret): Call =>
     ? accounts('modify', name, '--reset-password')
     : {
         service,
-        ...runner("Account.find_local!(values['name']).user.change_password!(values['password'])", {
+        ...rails('set-password.rb', {
           name,
           password: chosen.reveal(),
         }),

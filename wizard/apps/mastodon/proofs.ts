@@ -14,7 +14,7 @@ import { expectShown, proveBucket } from '../../prove/s3.ts';
 import { firstMessage } from '../../prove/websocket.ts';
 import { mastodonMail, mastodonMailOutcome } from './mail.ts';
 import type { MastodonOptions } from './options.ts';
-import { runner } from './runner.ts';
+import { rails } from './runner.ts';
 import { secretKeyOf } from '../s3.ts';
 
 const MEDIA_PATIENCE_MS = 5 * 60_000;
@@ -83,13 +83,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig<MastodonOpt
   const mintedToken = async (): Promise<{ token: string; client: ClientApp }> => {
     const { code, stdout, stderr } = await context.inside(
       'mastodon_web',
-      runner(
-        `app = Doorkeeper::Application.find_by(name: 'fedi-setup') || Doorkeeper::Application.create!(name: 'fedi-setup', redirect_uri: '${OUT_OF_BAND}', scopes: values['scopes'])
-user = Account.find_local!(values['name']).user
-token = Doorkeeper::AccessToken.create!(application: app, resource_owner_id: user.id, scopes: values['scopes'], expires_in: 600)
-puts JSON.generate(token: token.token, client: { client_id: app.uid, client_secret: app.secret })`,
-        { name: app.admin, scopes: SCOPES },
-      ),
+      rails('create-token.rb', { name: app.admin, scopes: SCOPES, redirect: OUT_OF_BAND }),
     );
     const line = stdout.split('\n').findLast((one) => one.startsWith('{"token"'));
     if (code !== 0 || line === undefined)

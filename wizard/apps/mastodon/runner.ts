@@ -1,11 +1,19 @@
 /** Runs Ruby in Mastodon's Rails environment. */
+import { readProgram } from '../../assets.ts';
 import type { Command } from '../../docker/engine.ts';
 
+type Values = Readonly<Record<string, string | number>>;
+
+const read = (name: string): string => readProgram(`apps/mastodon/programs/${name}`);
+
 /** Passes the script on standard input and its values as base64 JSON, so that no value is in a command line. */
-export function runner(script: string, values: Readonly<Record<string, string | number>>): Command {
+export function runner(script: string, values: Values): Command {
   const json = Buffer.from(JSON.stringify(values)).toString('base64');
   return {
     argv: ['bundle', 'exec', 'rails', 'runner', '-'],
-    stdin: `require 'base64'\nrequire 'json'\nvalues = JSON.parse(Base64.decode64('${json}'))\n${script}\n`,
+    stdin: `${read('rails.rb').replace('VALUES', json)}${script}\n`,
   };
 }
+
+/** Runs a file of programs/. */
+export const rails = (name: string, values: Values): Command => runner(read(name), values);

@@ -5,12 +5,13 @@ import type { Parsed } from '../../config/parse.ts';
 import { parseLine, parsePath } from '../../config/parse.ts';
 import type { Picture } from '../../config/picture.ts';
 import type { Question } from '../../config/question.ts';
+import { readProgram } from '../../assets.ts';
 import { PICTURES } from '../../layout.ts';
 import { PICTURE_BYTES, expectStatus } from '../../prove/http.ts';
 import type { Proof, ProofContext } from '../../prove/proof.ts';
 import type { AppPicture, AppStep } from '../app.ts';
 import type { PixelfedOptions } from './options.ts';
-import { php } from './php.ts';
+import { laravel } from './php.ts';
 
 const key = (name: string): string => `apps.pixelfed.${name}`;
 
@@ -97,34 +98,13 @@ const KEPT = [
   'api:v1:instance-data-response-v1',
   'api:v2:instance-data-response-v2',
 ];
-/** Compares the cache with the current settings. Version 2 does not cache who may sign up. */
-const IS_CURRENT = `[$rules, $v1, $v2] = array_map(fn ($key) => $app['cache']->get($key), explode(',', $values['keys']));
-$config = $app['config'];
-$texts = fn ($rules) => array_column($rules ?? [], 'text');
-$wanted = json_decode((string) $config['app.rules'], true) ?: [];
-$now = [
-  'title' => $config['app.name'], 'short_description' => $config['app.short_description'], 'description' => $config['app.short_description'],
-  'email' => $config['instance.email'], 'languages' => [$config['app.locale']],
-  'registrations' => (bool) $config['pixelfed.open_registration'], 'approval_required' => (bool) $config['instance.curated_registration.enabled'],
-];
-$media = ['supported_mime_types' => explode(',', $config['pixelfed.media_types']), 'image_size_limit' => $config['pixelfed.max_photo_size'] * 1024];
-$statuses = ['max_media_attachments' => (int) $config['pixelfed.max_album_length']];
-$differs = fn ($kept, $now) => array_intersect_key($kept ?? [], $now) != array_intersect_key($now, $kept ?? []);
-$old = $rules !== null && $texts($rules) !== $wanted;
-foreach ([[$v1, ['description' => 1]], [$v2, ['registrations' => 1]]] as [$kept, $not]) {
-  if ($kept === null) continue;
-  $old = $old || $texts($kept['rules']) !== $wanted || $differs($kept, array_diff_key($now, $not))
-    || $differs($kept['configuration']['media_attachments'], $media) || $differs($kept['configuration']['statuses'], $statuses);
-}
-echo $old ? 'old' : 'current', PHP_EOL;`;
-const FORGET = `foreach (explode(',', $values['keys']) as $key) $app['cache']->forget($key);`;
 
 export const brandingStep = (hint: string): AppStep => ({
   id: 'pixelfed.said',
   title: 'Instance information up to date',
   service: 'pixelfed_web',
-  check: { ...php(IS_CURRENT, { keys: KEPT.join(',') }), prints: 'current' },
-  act: php(FORGET, { keys: KEPT.join(',') }),
+  check: { ...laravel('cached-instance.php', { keys: KEPT.join(','), act: 0 }), prints: 'current' },
+  act: laravel('cached-instance.php', { keys: KEPT.join(','), act: 1 }),
   hint,
 });
 
@@ -168,7 +148,13 @@ export function pictureProofs(
         const reply = await http(url, { most: PICTURE_BYTES });
         expectStatus(reply, 200, url);
         const { stdout } = await inside('caddy', {
-          argv: ['sh', '-c', `cat /etc/${PICTURES}/pixelfed-${name}.* | sha256sum`],
+          argv: [
+            'sh',
+            '-c',
+            readProgram('apps/pixelfed/programs/hash-picture.sh'),
+            'sh',
+            `/etc/${PICTURES}/pixelfed-${name}`,
+          ],
         });
         if (stdout.split(' ')[0] !== createHash('sha256').update(reply.body).digest('hex'))
           throw new Error(`${url} shows another picture`);

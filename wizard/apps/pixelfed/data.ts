@@ -1,4 +1,5 @@
 /** Pixelfed's database (MariaDB or PostgreSQL) and Redis: in containers or on external servers. */
+import { readProgram } from '../../assets.ts';
 import type { Question } from '../../config/question.ts';
 import { dropService } from '../../render/compose.ts';
 import type { ComposeFile } from '../../render/compose.ts';
@@ -23,6 +24,7 @@ import type { RedisInfo, Server, ServerKind } from '../external.ts';
 import { postgresEnv, changePostgresPassword } from '../postgres.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
 import type { LocalDatabase, PixelfedOptions } from './options.ts';
+import { client } from './php.ts';
 import { connectionsOf } from './size.ts';
 
 const APP = 'pixelfed';
@@ -207,38 +209,6 @@ export function wantsTls({ database }: PixelfedOptions, find: (name: string) => 
   return /^(require|verify)/i.test(mode);
 }
 
-/** PHP in the app: prints the cipher of its database connection, or an empty line. */
-export const CIPHER = `$row = (array) $app['db']->selectOne($app['db']->getDriverName() === 'pgsql' ? 'select cipher from pg_stat_ssl where pid = pg_backend_pid()' : "show session status like 'Ssl_cipher'");
-echo end($row), PHP_EOL;`;
-
-/** PHP with `$db`: connected as Laravel connects, by the same variables. Errors go to standard error. */
-const connected = (script: string): string => `
-error_reporting(0);
-try {
-  $pg = getenv('DB_CONNECTION') === 'pgsql';
-  $ca = getenv('MYSQL_ATTR_SSL_CA');
-  $at = 'host='.getenv('DB_HOST').';port='.getenv('DB_PORT').';dbname='.($pg ? "'".getenv('DB_DATABASE')."'" : getenv('DB_DATABASE'));
-  $db = new PDO(
-    $pg ? "pgsql:$at;sslmode=".(getenv('DB_SSLMODE') ?: 'prefer') : "mysql:$at;charset=utf8mb4",
-    getenv('DB_USERNAME'), getenv('DB_PASSWORD'),
-    [PDO::ATTR_ERRMODE => PDO::ERRMODE_EXCEPTION, PDO::ATTR_TIMEOUT => 10] + (!$pg && $ca ? [1009 => $ca] : []),
-  );
-  ${script}
-} catch (Throwable $e) {
-  fwrite(STDERR, trim(preg_replace('/^SQLSTATE\\\\[\\\\w+\\\\]:?( \\\\[\\\\d+\\\\])? ?/', '', $e->getMessage())).PHP_EOL);
-  exit(1);
-}`;
-
-const php = (script: string): string[] => ['php', '-r', connected(script)];
-
-/** Preparing a statement checks the required rights without executing it. */
-const EXAMINE = `
-  $row = $pg
-    ? $db->query("select current_setting('server_version'), current_setting('max_connections'), getdatabaseencoding(), '', has_schema_privilege('public', 'create')::int")->fetch(PDO::FETCH_NUM)
-    : $db->query('select version(), @@max_connections, @@character_set_database, @@collation_database, 1')->fetch(PDO::FETCH_NUM);
-  if (!$pg) $db->exec("prepare fedi_setup from 'create table fedi_setup_trial (id int)'");
-  echo json_encode($row);`;
-
 /** Minimum versions, from upstream's documentation. */
 const MINIMUM = { postgres: '10', mysql: '5.7', mariadb: '10.3' } as const;
 
@@ -262,30 +232,6 @@ function databaseProblem(stdout: string, needed: number): string | undefined {
   return undefined;
 }
 
-/** PHP with `$redis`: connected as Laravel connects. Errors go to standard error. */
-const redisPhp = (script: string): string[] => [
-  'php',
-  '-r',
-  `
-error_reporting(0);
-try {
-  $redis = new Redis;
-  $redis->connect(getenv('REDIS_HOST'), (int) getenv('REDIS_PORT'), 10);
-  $user = getenv('REDIS_USERNAME');
-  $redis->auth($user ? [$user, getenv('REDIS_PASSWORD')] : getenv('REDIS_PASSWORD'));
-  ${script}
-} catch (Throwable $e) {
-  fwrite(STDERR, $e->getMessage().PHP_EOL);
-  exit(1);
-}`,
-];
-
-const TRY_REDIS = `
-  foreach (['REDIS_DB', 'REDIS_CACHE_DB'] as $name)
-    if (!$redis->select((int) getenv($name))) throw new Exception('it has no database '.getenv($name).': '.$redis->getLastError());
-  $memory = $redis->info('memory');
-  echo json_encode(['version' => $redis->info('server')['redis_version'] ?? null, 'policy' => $memory['maxmemory_policy'] ?? null, 'maxmemory' => $memory['maxmemory'] ?? null]);`;
-
 /** Horizon's minimum. */
 const OLDEST_REDIS = 5;
 
@@ -296,7 +242,7 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
       id: 'pixelfed.database',
       title: 'Your database for Pixelfed',
       image: APP,
-      argv: php(EXAMINE),
+      argv: client('try-database.php'),
       env: (secret) => databaseEnv(options, secret),
       problem: (stdout) => databaseProblem(stdout, connectionsOf(options.size)),
       hint: SERVER_HINT,
@@ -307,7 +253,7 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
       id: 'pixelfed.redis',
       title: 'Your Redis for Pixelfed',
       image: APP,
-      argv: redisPhp(TRY_REDIS),
+      argv: client('try-redis.php'),
       env: (secret) => redisEnv(options, secret),
       problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, OLDEST_REDIS),
       note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
@@ -324,8 +270,7 @@ export const pixelfedMarkers = (options: PixelfedOptions): DataMarker[] => [
 
 /** @param after offset from the database number in the URL */
 function redisMarker(options: PixelfedOptions, storeName: string, after: number): ServerMarker {
-  const at = (script: string): string[] =>
-    redisPhp(`$redis->select(getenv('REDIS_DB') + ${after});\n  ${script}`);
+  const at = (action: string): string[] => client('redis-marker.php', action, FINGERPRINT_KEY, String(after));
   return {
     storeName,
     image: APP,
@@ -334,14 +279,9 @@ function redisMarker(options: PixelfedOptions, storeName: string, after: number)
       return numberAt(server, numberOf(server) + after);
     },
     env: (secret) => redisEnv(options, secret),
-    read: at(`echo $redis->get('${FINGERPRINT_KEY}') ?: '';`),
-    data: at(`echo $redis->dbSize() > 0 ? 't' : 'f';`),
-    write: (text) => ({
-      argv: at(
-        `if (!$redis->set('${FINGERPRINT_KEY}', trim(stream_get_contents(STDIN)))) throw new Exception($redis->getLastError());`,
-      ),
-      stdin: text,
-    }),
+    read: at('read'),
+    data: at('data'),
+    write: (text) => ({ argv: at('write'), stdin: text }),
   };
 }
 
@@ -362,6 +302,7 @@ function databaseMarker(options: PixelfedOptions): DataMarker {
       owner: OWNER,
     };
   }
+  const at = (action: string): string[] => client('database-marker.php', action);
   return {
     image: APP,
     place: (secret) => {
@@ -369,20 +310,9 @@ function databaseMarker(options: PixelfedOptions): DataMarker {
       return `the database ${name} at ${host}:${port}`;
     },
     env: (secret) => databaseEnv(options, secret),
-    read: php(
-      `echo $db->query($pg ? "select obj_description(to_regclass('public.fedi_setup'), 'pg_class')" : "select table_comment from information_schema.tables where table_schema = database() and table_name = 'fedi_setup'")->fetchColumn() ?: '';`,
-    ),
-    data: php(
-      `echo $db->query("select count(*) from information_schema.tables where table_name in ('users', 'migrations') and table_schema = ".($pg ? "'public'" : 'database()'))->fetchColumn() > 0 ? 't' : 'f';`,
-    ),
-    write: (text) => ({
-      argv: php(
-        `$text = $db->quote(trim(stream_get_contents(STDIN)));
-  $db->exec('create table if not exists fedi_setup (id int)');
-  $db->exec($pg ? "comment on table fedi_setup is $text" : "alter table fedi_setup comment = $text");`,
-      ),
-      stdin: text,
-    }),
+    read: at('read'),
+    data: at('data'),
+    write: (text) => ({ argv: at('write'), stdin: text }),
   };
 }
 
@@ -390,12 +320,7 @@ function databaseMarker(options: PixelfedOptions): DataMarker {
 const changeMariadbPassword =
   (account: string) =>
   (password: Secret, secret: Secrets): Command => ({
-    argv: [
-      'sh',
-      '-c',
-      'IFS= read -r new; IFS= read -r last; for root in "$MARIADB_ROOT_PASSWORD" "$last"; do printf "alter user %s identified by \'%s\';\\n" "$0" "$new" | MYSQL_PWD=$root mariadb -uroot && exit 0; done; exit 1',
-      account,
-    ],
+    argv: ['sh', '-c', readProgram('apps/pixelfed/programs/change-mariadb-password.sh'), 'sh', account],
     stdin: `${password.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
   });
 

@@ -3,45 +3,19 @@ import type { Output } from '../../docker/engine.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People } from '../people.ts';
 import { rowsIn } from '../people.ts';
-import { php } from './php.ts';
+import { laravel } from './php.ts';
 
 const service = 'pixelfed_web';
 
-/**
- * Calls the app's command inside PHP: as an argument the password would be visible to others. The command creates the
- * account, then its profile. An account without a profile is left from a killed run; it blocks a retry, so delete it.
- */
-const CREATE = `$half = 'from users where lower(username) = ? and email = ? and profile_id is null';
-$whose = [$values['name'], $values['email']];
-$app['db']->update("delete from profiles where user_id in (select id $half)", $whose);
-$app['db']->update("delete $half", $whose);
-$password = bin2hex(random_bytes(16));
-$code = $kernel->call('user:create', [
-  '--name' => $values['name'], '--username' => $values['name'], '--email' => $values['email'], '--password' => $password,
-  '--is_admin' => $values['admin'], '--confirm_email' => '1',
-]);
-if ($code !== 0 || !str_contains($kernel->output(), 'Successfully created user!')) throw new RuntimeException(trim($kernel->output()));
-echo 'New password: ', $password, PHP_EOL;`;
-
-/** Pixelfed has no command for it. */
-const SET_PASSWORD = `$password = $values['password'] ?? bin2hex(random_bytes(16));
-$hash = password_hash($password, PASSWORD_BCRYPT, ['cost' => 12]);
-if ($app['db']->update('update users set password = ? where lower(username) = ?', [$hash, $values['name']]) !== 1) throw new RuntimeException('there is no such user');
-if (!isset($values['password'])) echo 'New password: ', $password, PHP_EOL;`;
-
-/** Deleted accounts keep their row, so that nobody else gets the name. */
-const LIST = `$one = isset($values['name']) ? 'and lower(username) = ?' : '';
-$sql = "select username as name, email, is_admin as admin, email_verified_at as verified, status from users where deleted_at is null and (status is null or status not in ('delete', 'deleted')) $one order by username";
-echo json_encode($app['db']->select($sql, isset($values['name']) ? [$values['name']] : [])), PHP_EOL;`;
-
 export const createAccount = (name: string, email: string, isAdmin: boolean): Call => ({
   service,
-  ...php(CREATE, { name, email, admin: String(isAdmin) }),
+  ...laravel('create-account.php', { name, email, admin: String(isAdmin) }),
 });
 
+/** Pixelfed has no command for it. */
 export const setPassword = (name: string, chosen?: Secret): Call => ({
   service,
-  ...php(SET_PASSWORD, {
+  ...laravel('set-password.php', {
     name: name.toLowerCase(),
     ...(chosen === undefined ? {} : { password: chosen.reveal() }),
   }),
@@ -83,7 +57,10 @@ export const pixelfedPeople = (): People => ({
     others: 'Pixelfed has admins and users, no moderators.',
   },
   needsEmail: true,
-  list: (name) => ({ service, ...php(LIST, name === undefined ? {} : { name: name.toLowerCase() }) }),
+  list: (name) => ({
+    service,
+    ...laravel('list-accounts.php', name === undefined ? {} : { name: name.toLowerCase() }),
+  }),
   read: (stdout) =>
     rowsIn<Row>(stdout).map((row) => ({
       name: row.name,

@@ -16,9 +16,9 @@ import type { Proof, ProofContext } from '../../prove/proof.ts';
 import { proveBucket } from '../../prove/s3.ts';
 import { expectTexts, pictureProofs } from './branding.ts';
 import type { InstanceTexts } from './branding.ts';
-import { CIPHER, wantsTls } from './data.ts';
+import { wantsTls } from './data.ts';
 import type { PixelfedOptions } from './options.ts';
-import { php, query } from './php.ts';
+import { laravel, query } from './php.ts';
 import { secretKeyOf } from '../s3.ts';
 
 /** For Horizon's jobs. */
@@ -29,44 +29,7 @@ const SNAPSHOT_AGE_S = 11 * 60;
 const TICK_S = 70;
 const TICK = /No scheduled commands are ready to run|Running \[[^\]]*\]/g;
 
-/** Creates a short-lived token: after the first run the owner may have changed the password. */
-const MINT = `Laravel\\Passport\\Passport::personalAccessTokensExpireIn(new DateInterval('PT10M'));
-$model = $app['config']['auth.providers.users.model'];
-$user = $model::where('username', $values['name'])->firstOrFail();
-echo json_encode(['token' => $user->createToken('fedi-setup', ['read', 'write'])->accessToken]), PHP_EOL;`;
-
-/** Pixelfed has no endpoint that revokes a token. */
-const REVOKE = `echo $app['db']->update('update oauth_access_tokens set revoked = true where id = ?', [$values['id']]), PHP_EOL;`;
-
 const UNDELETED = 'select count(*) from statuses where id = ? and deleted_at is null';
-
-/** When the scheduler last ran the task that records Horizon's statistics. Unix time in seconds, or 0. */
-const SNAPSHOT = `echo (int) $app['redis']->connection('horizon')->get('last_snapshot_at'), PHP_EOL;`;
-
-/** Also fails if the mailer ignored MAIL_URL and so does not require TLS. */
-const MAIL = `try {
-  $transport = method_exists($app['mailer'], 'getSymfonyTransport') ? $app['mailer']->getSymfonyTransport() : null;
-  if ($values['tls'] && $transport && method_exists($transport, 'isTlsRequired') && !$transport->isTlsRequired())
-    throw new RuntimeException('Pixelfed would send passwords in the clear where no encryption is offered');
-  $sent = $app['mailer']->raw($values['text'], fn ($mail) => $mail->to($values['to'])->subject($values['subject']));
-  echo json_encode(['accepted' => (string) $sent?->getMessageId()]), PHP_EOL;
-} catch (Throwable $e) {
-  echo json_encode(['error' => get_class($e).': '.$e->getMessage()], JSON_INVALID_UTF8_SUBSTITUTE), PHP_EOL;
-}`;
-
-/**
- * Resolves names as ActivityPub\\Helpers::resolvePublicIps does (0.12.9 and later), and connects by curl, as Pixelfed does.
- */
-const LOOK = `$seen = [];
-foreach (json_decode($values['names']) as $name) {
-  $records = array_merge(@dns_get_record($name.'.', DNS_A) ?: [], @dns_get_record($name.'.', DNS_AAAA) ?: []);
-  $seen[$name] = ['addresses' => array_values(array_unique(array_map(fn ($one) => $one['ip'] ?? $one['ipv6'], $records)))];
-  if (!$values['ask'] || !$records) continue;
-  $curl = curl_init("https://$name/");
-  curl_setopt_array($curl, [CURLOPT_CONNECT_ONLY => true, CURLOPT_TIMEOUT => ${PATIENCE_S}]);
-  if (curl_exec($curl) === false && curl_getinfo($curl, CURLINFO_APPCONNECT_TIME_T) === 0) $seen[$name]['error'] = curl_error($curl);
-}
-echo json_encode($seen), PHP_EOL;`;
 
 /** Describes a rejected token: 401, or in 0.12 and earlier an internal error. Undefined: it was not rejected. */
 export const refusal = (reply: Reply): string | undefined =>
@@ -136,7 +99,10 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
       app,
       async (names, ask) =>
         JSON.parse(
-          await inside('pixelfed_horizon', php(LOOK, { names: JSON.stringify(names), ask: ask ? 1 : 0 })),
+          await inside(
+            'pixelfed_horizon',
+            laravel('look-up.php', { names: JSON.stringify(names), ask: ask ? 1 : 0, seconds: PATIENCE_S }),
+          ),
         ) as Record<string, Sight>,
       { own: true, refusedBy: 'Pixelfed' },
     ),
@@ -182,7 +148,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
             id: 'database-tls',
             inside: true,
             title: 'Your database, over TLS',
-            run: async () => expectCipher(options, await inside('pixelfed_horizon', php(CIPHER))),
+            run: async () => expectCipher(options, await inside('pixelfed_horizon', laravel('cipher.php'))),
           },
         ]
       : []),
@@ -200,8 +166,12 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
       run: async () => {
         api.token = context.first
           ? await passwordToken()
-          : (JSON.parse(await inside('pixelfed_web', php(MINT, { name: app.admin }))) as { token: string })
-              .token;
+          : // After the first run the owner may have changed the password.
+            (
+              JSON.parse(await inside('pixelfed_web', laravel('create-token.php', { name: app.admin }))) as {
+                token: string;
+              }
+            ).token;
         const me = await api.call('GET', '/api/v1/accounts/verify_credentials');
         if (refusal(me) !== undefined)
           throw new Error(
@@ -297,7 +267,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
             run: async () => {
               const printed = await inside(
                 'pixelfed_horizon',
-                php(MAIL, {
+                laravel('send-mail.php', {
                   to: app.email,
                   tls: server.security === 'none' ? 0 : 1,
                   ...mailText(app.domain),
@@ -314,7 +284,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
         const { jti } = JSON.parse(
           Buffer.from(api.signedIn().split('.')[1] ?? '', 'base64url').toString(),
         ) as { jti: string };
-        await inside('pixelfed_web', php(REVOKE, { id: jti }));
+        await inside('pixelfed_web', laravel('revoke-token.php', { id: jti }));
         return api.expectRevoked(refusal);
       },
     },
@@ -325,7 +295,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
       needs: ['pixelfed_scheduler'],
       run: () =>
         until(CLOCK_PATIENCE_MS, 1000, 'the scheduler ran no task', async () => {
-          const at = Number(await inside('pixelfed_web', php(SNAPSHOT)));
+          const at = Number(await inside('pixelfed_web', laravel('last-snapshot.php')));
           if (Date.now() / 1000 - at < SNAPSHOT_AGE_S)
             return `Horizon’s statistics, recorded at ${new Date(at * 1000).toISOString()}`;
           // A scheduler that has just started waits up to five minutes for its first task.

@@ -4,7 +4,7 @@ import type { Command } from '../../docker/engine.ts';
 import type { AppStep, Uploads } from '../app.ts';
 import { brandingStep } from './branding.ts';
 import { NEW_PASSWORD, createAccount, setPassword } from './people.ts';
-import { php, query } from './php.ts';
+import { laravel, query } from './php.ts';
 
 /** Secret that holds the admin's password. */
 export const PASSWORD = 'pixelfed.admin';
@@ -19,17 +19,8 @@ const SHOWN = 'app/public';
 const SHIPPED = ['avatars/default.jpg', 'avatars/default.png', 'headers/default.jpg', 'no-preview.png'];
 const PUBLIC = `${STORAGE}/${SHOWN}`;
 
-/** Creates missing pictures in one plain colour. */
-const MAKE_PICTURES = `foreach (explode(',', $values['files']) as $file) {
-  $path = $values['folder'].'/'.$file;
-  if (is_file($path) && filesize($path) > 0) continue;
-  if (!is_dir(dirname($path))) mkdir(dirname($path), 0755, true);
-  $picture = imagecreatetruecolor(400, 400);
-  imagefill($picture, 0, 0, imagecolorallocate($picture, 222, 226, 230));
-  str_ends_with($path, '.png') ? imagepng($picture, $path) : imagejpeg($picture, $path);
-}`;
-
-const makePictures = (): Command => php(MAKE_PICTURES, { folder: PUBLIC, files: SHIPPED.join(',') });
+const makePictures = (): Command =>
+  laravel('make-pictures.php', { folder: PUBLIC, files: SHIPPED.join(',') });
 
 /** @param owner `uid:gid` of the image's user */
 export const pixelfedUploads = (owner: string): Uploads => ({
@@ -37,33 +28,8 @@ export const pixelfedUploads = (owner: string): Uploads => ({
   shown: SHOWN,
   owner,
   image: 'pixelfed',
-  shipped: { from: STORAGE, files: SHIPPED, make: makePictures(), service: 'pixelfed_web' },
+  shipped: { from: STORAGE, files: SHIPPED, make: makePictures, service: 'pixelfed_web' },
 });
-
-const COUNT_CITIES = `ini_set('memory_limit', '512M');
-$all = count(json_decode(file_get_contents('storage/app/cities.json')));
-$there = current((array) $app['db']->selectOne('select count(*) from places'));
-echo $there > 0 && $there >= $all ? 'all' : "$there of $all", PHP_EOL;`;
-
-/** Sets or prints the next id of client apps. Ids that are not numbers cannot equal a user's. */
-const CLIENT_IDS = `$pg = $app['db']->getDriverName() === 'pgsql';
-if ($values['act']) {
-  $app['db']->statement($pg ? "select setval('oauth_clients_id_seq', {$values['first']}, false)" : "alter table oauth_clients auto_increment = {$values['first']}");
-}
-$type = current((array) $app['db']->selectOne("select data_type from information_schema.columns where table_name = 'oauth_clients' and column_name = 'id' and table_schema = ".($pg ? 'current_schema()' : 'database()')));
-if (str_contains($type, 'int')) {
-  $next = $pg
-    ? current((array) $app['db']->selectOne('select last_value from oauth_clients_id_seq'))
-    : (preg_match('/AUTO_INCREMENT=(\\\\d+)/', implode(' ', (array) $app['db']->selectOne('show create table oauth_clients')), $found) ? $found[1] : 1);
-}
-echo isset($next) && $next < $values['first'] ? $next : 'apart', PHP_EOL;`;
-
-const PERSONAL_CLIENT = `try {
-  $app->make(Laravel\\Passport\\ClientRepository::class)->personalAccessClient('users');
-  echo 'there', PHP_EOL;
-} catch (RuntimeException) {
-  echo 'none', PHP_EOL;
-}`;
 
 export function pixelfedSteps(app: AppIdentity): AppStep[] {
   const service = 'pixelfed_web';
@@ -99,7 +65,7 @@ export function pixelfedSteps(app: AppIdentity): AppStep[] {
       id: 'pixelfed.cities',
       title: 'Cities, for the location of photos',
       service,
-      check: { ...php(COUNT_CITIES), prints: 'all' },
+      check: { ...laravel('count-cities.php'), prints: 'all' },
       act: { argv: ['php', 'artisan', 'import:cities'] },
       hint: 'storage/app/cities.json must be the file of this version’s image.',
     },
@@ -107,8 +73,8 @@ export function pixelfedSteps(app: AppIdentity): AppStep[] {
       id: 'pixelfed.ids',
       title: 'Separate ids for client apps and users',
       service,
-      check: { ...php(CLIENT_IDS, { first: FIRST_CLIENT, act: 0 }), prints: 'apart' },
-      act: php(CLIENT_IDS, { first: FIRST_CLIENT, act: 1 }),
+      check: { ...laravel('client-ids.php', { first: FIRST_CLIENT, act: 0 }), prints: 'apart' },
+      act: laravel('client-ids.php', { first: FIRST_CLIENT, act: 1 }),
       hint,
     },
     {
@@ -116,7 +82,7 @@ export function pixelfedSteps(app: AppIdentity): AppStep[] {
       id: 'pixelfed.client',
       title: 'Client for personal access tokens',
       service,
-      check: { ...php(PERSONAL_CLIENT), prints: 'there' },
+      check: { ...laravel('personal-client.php'), prints: 'there' },
       act: {
         argv: [
           'php',

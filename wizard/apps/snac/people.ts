@@ -1,4 +1,5 @@
 /** Accounts on snac, by its own commands; it has none for e-mail addresses and chosen passwords (compose/snac/). */
+import { readProgram } from '../../assets.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People } from '../people.ts';
 import { rowsIn } from '../people.ts';
@@ -23,12 +24,7 @@ export const snacPeople = (): People => ({
     others: 'snac has no roles: all users are equal, and the server is managed on its host.',
   },
   needsEmail: false,
-  list: () =>
-    inSnac(
-      'sh',
-      '-c',
-      "jq --compact-output --slurp 'map({name: .uid, email: .email})' /data/user/*/user.json",
-    ),
+  list: () => inSnac('sh', '-c', readProgram('apps/snac/programs/list-accounts.sh')),
   read: (stdout) =>
     rowsIn<{ readonly name: string; readonly email: string | null }>(stdout).map(({ name, email }) => ({
       name,

@@ -1,0 +1,3 @@
+# Prints one value of the query `sql`.
+
+puts ActiveRecord::Base.connection.select_value(values['sql'])
