@@ -7,7 +7,6 @@ import { referenceOf } from '../../wizard/apps/app.ts';
 import { APP_IDS, appOf } from '../../wizard/apps/index.ts';
 import { flagsOf } from '../../wizard/cli/argv.ts';
 import { COMMANDS } from '../../wizard/commands/index.ts';
-import { configOf } from '../../wizard/answers/config.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
 import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../wizard/answers/questions.ts';
@@ -360,23 +359,7 @@ describe.each(APP_IDS)('the app %s', (id) => {
     expect(app.secrets.some((secret) => secret.class === 'forever')).toBe(true);
   });
   test('declares what it supports for accounts, and an alternative otherwise', () => {
-    const {
-      roles,
-      disabling,
-      needsEmail,
-      states = {},
-    } = app.people(
-      configOf({
-        apps: id,
-        name: 'fedi',
-        bind: '0.0.0.0',
-        'mail.mode': 'none',
-        'tls.mode': 'acme',
-        [`apps.${id}.domain`]: 'x.org',
-        [`apps.${id}.admin`]: 'anna',
-        [`apps.${id}.email`]: 'anna@x.org',
-      }),
-    );
+    const { roles, disabling, needsEmail, states = {} } = app.people(app.options({}));
     expect(roles.names).toContain('user');
     expect(roles.set !== undefined).toBe(roles.names.length > 1);
     expect(roles.others === '').toBe(roles.names.length === 3);
@@ -390,8 +373,8 @@ describe.each(APP_IDS)('the app %s', (id) => {
   });
   test('pins its images', () => {
     for (const spec of Object.values(app.images)) {
-      expect(referenceOf(spec, {})).toMatch(/:[\w.-]+$/);
-      expect(referenceOf(spec, {})).not.toMatch(/:latest$/);
+      expect(referenceOf(spec, app.options({}))).toMatch(/:[\w.-]+$/);
+      expect(referenceOf(spec, app.options({}))).not.toMatch(/:latest$/);
     }
   });
 });

@@ -2,7 +2,7 @@
 import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf, appsIn, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
-import type { ImageSpec } from '../apps/app.ts';
+import type { FixedImage } from '../apps/app.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
@@ -252,19 +252,20 @@ const TLS_QUESTIONS: readonly Question[] = [
 ];
 
 /** Images of the site; apps define their own. */
-export const SITE_IMAGES: Readonly<Record<string, ImageSpec>> & { readonly caddy: ImageSpec } = {
+/** Images that belong to no app. */
+export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & { readonly caddy: FixedImage } = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
   ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
 };
 
-function imageQuestion(name: string, spec: ImageSpec, options: (answers: Answers) => unknown): Question {
+function imageQuestion(name: string, reference: (answers: Answers) => string): Question {
   return {
     key: `images.${name}`,
     topic: 'more',
     message: `Image of ${name}`,
     help: 'Default: the image this was tested with. Set it to use a mirror, or an image that is already on the host.',
     parse: parse.parseImage,
-    initial: (answers) => referenceOf(spec, options(answers)),
+    initial: reference,
   };
 }
 
@@ -288,7 +289,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     parse: parse.parseBind,
     initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
   },
-  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, spec, () => undefined)),
+  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, () => spec.reference)),
 ];
 
 /** The questions for a site with these apps, in the order they are asked. */
@@ -304,7 +305,10 @@ export function questionsFor(apps: readonly string[]): Question[] {
       apps
         .map(appOf)
         .flatMap(({ images, options }) =>
-          Object.entries(images).map(([name, spec]) => [name, imageQuestion(name, spec, options)] as const),
+          Object.entries(images).map(
+            ([name, spec]) =>
+              [name, imageQuestion(name, (answers) => referenceOf(spec, options(answers)))] as const,
+          ),
         ),
     ).values(),
   ];

@@ -11,7 +11,7 @@ import { SITE_SECRETS } from '../secrets/store.ts';
 import type { SecretSpec, Store } from '../secrets/store.ts';
 
 const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
-  Object.assign({}, ...config.apps.map(({ id }) => appOf(id).rotations?.(config) ?? {})) as Record<
+  Object.assign({}, ...config.apps.map(({ id, options }) => appOf(id).rotations?.(options) ?? {})) as Record<
     string,
     Rotation
   >;

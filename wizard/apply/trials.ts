@@ -27,8 +27,8 @@ export async function runTrials(
   lock: Lock,
   progress: Progress,
 ): Promise<void> {
-  for (const { id } of config.apps) {
-    for (const trial of appOf(id).trials?.(config) ?? []) {
+  for (const { id, options } of config.apps) {
+    for (const trial of appOf(id).trials?.(options) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
       const { problem, note } = await attempt(engine, store, lock, trial);
       if (problem === undefined) progress.done(note);

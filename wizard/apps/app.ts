@@ -1,5 +1,5 @@
 /** The description of an app: one object. All other code treats all apps alike. */
-import type { AppConfig, Config } from '../config/config.ts';
+import type { AppConfig, AppOptions, Config } from '../config/config.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Picture } from '../config/picture.ts';
 import type { Answers, Question, Share } from '../config/question.ts';
@@ -14,11 +14,11 @@ import type { People } from './people.ts';
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
 
-/** A function of an app's options. Declared by a method, whose parameter TypeScript compares both ways, so that every App is an `App<unknown>`. */
+/** A function of an app's options. Declared by a method, whose parameter TypeScript compares both ways, so that every App is an `App<AppOptions>`. */
 type OfOptions<Options, Result> = { of(options: Options): Result }['of'];
 
 /** An image of the stack. */
-export interface ImageSpec<Options = unknown> {
+export interface ImageSpec<Options extends AppOptions = AppOptions> {
   /** Reference with the tag that is known to work; it may depend on an option. */
   readonly reference: string | OfOptions<Options, string>;
   /**
@@ -39,13 +39,16 @@ export interface ImageSpec<Options = unknown> {
   readonly data?: { readonly parts: number; readonly fixed?: true };
 }
 
+/** An image whose reference depends on no option. */
+export type FixedImage = ImageSpec & { readonly reference: string };
+
 /** Key of the answer with the path of an app's data directory. */
 export const folderKey = (app: string, { name }: Pick<DataFolder, 'name'>): string => `apps.${app}.${name}`;
 
 /** Key of the answer with the path of an app's picture. */
 export const pictureKey = (app: string, { name }: AppPicture): string => `apps.${app}.${name}`;
 
-export function referenceOf({ reference }: ImageSpec, options: unknown): string {
+export function referenceOf({ reference }: ImageSpec, options: AppOptions): string {
   return typeof reference === 'string' ? reference : reference(options);
 }
 
@@ -165,7 +168,7 @@ export interface Load {
 }
 
 /** A volume that can be a directory of the administrator's choice. */
-export interface DataFolder<Options = unknown> {
+export interface DataFolder<Options extends AppOptions = AppOptions> {
   /** Volume key in the app's Compose file; it may depend on an option. */
   readonly volume: string | OfOptions<Options, string>;
   /** Its content: "the database". */
@@ -215,8 +218,7 @@ export interface AppPicture {
   readonly problem: (picture: Picture) => string | undefined;
 }
 
-/** `Options`: those that only this app has. */
-export interface App<Options = unknown> {
+export interface App<Options extends AppOptions = AppOptions> {
   readonly id: string;
   /** Product name. */
   readonly name: string;

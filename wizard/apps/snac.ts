@@ -39,7 +39,7 @@ export const snac: App = {
   about: 'tiny; for you and a few friends',
   minimum: { memoryMiB: 256, diskGiB: 1, cores: 0 },
   questions: [passwordQuestion('snac', 'snac')],
-  options: () => ({}),
+  options: () => ({ app: 'snac' }),
   parseAdmin,
   images: { snac: { reference: 'fedi-setup/snac:2.96-1', build: 'snac', data: { parts: 3 } } },
   secrets: [

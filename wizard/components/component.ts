@@ -1,12 +1,12 @@
 /** A part of a site that has its own container and is not an app. Its services are in `compose/ID.yaml`. */
-import type { App, ImageSpec } from '../apps/app.ts';
+import type { App, FixedImage } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import type { ComposeFile } from '../render/compose.ts';
 
 export interface Component {
   /** Name of its Compose service, its network and its image. */
   readonly id: string;
-  readonly image: ImageSpec & { readonly reference: string };
+  readonly image: FixedImage;
   readonly isWanted: (config: Config) => boolean;
   /** Services of an app that use it: they join its network. */
   readonly clients: (app: App) => readonly string[];

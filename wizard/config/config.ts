@@ -12,8 +12,14 @@ export interface AppIdentity {
   readonly email: string;
 }
 
-/** One app of the site. `Options`: those that only this app has. */
-export interface AppConfig<Options = unknown> extends AppIdentity {
+/** Options that only one app has. */
+export interface AppOptions {
+  /** Id of the app. */
+  readonly app: string;
+}
+
+/** One app of the site. */
+export interface AppConfig<Options extends AppOptions = AppOptions> extends AppIdentity {
   /** Preset by memory; absent: the app has none. */
   readonly size?: string;
   /** Bucket for its media; absent: they are on this host. */

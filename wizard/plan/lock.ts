@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
-import type { ImageSpec } from '../apps/app.ts';
+import type { FixedImage } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
 import { COMPONENTS } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
@@ -34,15 +34,15 @@ export function wantedImages(
   config: Config,
   arch: NodeJS.Architecture = process.arch,
 ): Record<string, WantedImage> {
-  const specs: Record<string, readonly [spec: ImageSpec, options?: unknown]> = { caddy: [SITE_IMAGES.caddy] };
-  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = [image];
+  const specs: Record<string, FixedImage> = { caddy: SITE_IMAGES.caddy };
+  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
   for (const { id, options } of config.apps) {
     for (const [name, spec] of Object.entries(appOf(id).images))
-      if (spec.when?.(options) ?? true) specs[name] = [spec, options];
+      if (spec.when?.(options) ?? true) specs[name] = { ...spec, reference: referenceOf(spec, options) };
   }
   return Object.fromEntries(
-    Object.entries(specs).map(([name, [spec, options]]) => {
-      const ours = referenceOf(spec, options);
+    Object.entries(specs).map(([name, spec]) => {
+      const ours = spec.reference;
       const reference = config.images[name] ?? ours;
       const known = spec.known?.[reference];
       // Only our own image is built here.

@@ -1,9 +1,11 @@
 /** The options that only Mastodon has. Nothing after this reads its answers by key. */
+import type { AppOptions } from '../../config/config.ts';
 import type { Answers } from '../../config/question.ts';
 import type { Layout, Size } from './size.ts';
 import { VERSION } from './version.ts';
 
-export interface MastodonOptions {
+export interface MastodonOptions extends AppOptions {
+  readonly app: 'mastodon';
   readonly release: string;
   readonly title: string;
   /** `none`, `approved` or `open`. */
@@ -23,6 +25,7 @@ export interface MastodonOptions {
 export function mastodonOptions(answers: Answers): MastodonOptions {
   const text = (name: string): string => String(answers[`apps.mastodon.${name}`] ?? '');
   return {
+    app: 'mastodon',
     release: text('release') || VERSION,
     title: text('title'),
     registrations: text('registrations'),

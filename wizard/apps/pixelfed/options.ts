@@ -1,4 +1,5 @@
 /** The options that only Pixelfed has. Nothing after this reads its answers by key. */
+import type { AppOptions } from '../../config/config.ts';
 import type { Answers } from '../../config/question.ts';
 import type { Limits, Size } from './size.ts';
 import { VERSION } from './version.ts';
@@ -13,7 +14,8 @@ export const MEDIA_TYPES = {
   video: 'image/jpeg,image/jpg,image/png,image/gif,image/webp,image/avif,image/heic,video/mp4',
 } as const;
 
-export interface PixelfedOptions {
+export interface PixelfedOptions extends AppOptions {
+  readonly app: 'pixelfed';
   readonly release: string;
   readonly title: string;
   readonly description: string | undefined;
@@ -36,6 +38,7 @@ export function pixelfedOptions(answers: Answers): PixelfedOptions {
   const key = (name: string): string => `apps.pixelfed.${name}`;
   const text = (name: string): string => String(answers[key(name)] ?? '');
   return {
+    app: 'pixelfed',
     release: text('release') || VERSION,
     title: text('title'),
     description: text('description') || undefined,
