@@ -2,14 +2,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  bucketIn,
-  mastodonS3,
-  parseAlias,
-  parseBucket,
-  parseEndpoint,
-  s3Problems,
-} from '../../wizard/apps/s3.ts';
+import { bucketIn, parseAlias, parseBucket, parseEndpoint, s3Problems } from '../../wizard/apps/shared/s3.ts';
+import { mastodonS3 } from '../../wizard/apps/mastodon/s3.ts';
 import { configOf } from '../../wizard/answers/config.ts';
 import { appConfig } from '../../wizard/config/config.ts';
 import type { AppConfig, Config } from '../../wizard/config/config.ts';

@@ -5,7 +5,7 @@ import type { Answers } from '../config/question.ts';
 import { tlsOf } from '../ingress/tls.ts';
 import { folderKey, pictureKey } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
-import { bucketIn } from '../apps/s3.ts';
+import { bucketIn } from '../apps/shared/s3.ts';
 
 /** Throws if a required answer is missing: they were validated before, so that is a bug. */
 export function configOf(answers: Answers): Config {

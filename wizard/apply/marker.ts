@@ -1,5 +1,5 @@
 /** Ownership markers: each names, inside an app's data, the site they belong to. Read before anything starts on the data. */
-import type { DataMarker, ServerMarker, VolumeMarker } from '../apps/app.ts';
+import type { DataMarker, ServerMarker, VolumeMarker } from '../apps/shared/server.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { notStarted } from '../docker/engine.ts';

@@ -1,6 +1,7 @@
 /** Rotates secrets of an existing site. */
 import { appOf } from '../apps/index.ts';
-import type { Rotation } from '../apps/app.ts';
+import type { Rotation } from '../apps/shared/server.ts';
+import { serverRotations } from '../apps/shared/server.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
@@ -10,11 +11,9 @@ import type { Progress } from '../progress.ts';
 import { SITE_SECRETS } from '../secrets/store.ts';
 import type { SecretSpec, Store } from '../secrets/store.ts';
 
+/** By name of the secret. Other secrets need no step in a server: generating a new value is enough. */
 const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
-  Object.assign({}, ...config.apps.map(({ id, options }) => appOf(id).rotations?.(options) ?? {})) as Record<
-    string,
-    Rotation
-  >;
+  serverRotations(config.apps.flatMap(({ id, options }) => appOf(id).servers?.(options) ?? []));
 
 /** Secrets that fedi-setup can rotate without losing data. */
 export const rotatable = (config: Config): SecretSpec[] =>

@@ -2,7 +2,7 @@
 import { appOf } from '../apps/index.ts';
 import { lookup } from 'node:dns/promises';
 import type { Trial } from '../apps/app.ts';
-import { bucketIn, secretKeyOf } from '../apps/s3.ts';
+import { bucketIn, secretKeyOf } from '../apps/shared/s3.ts';
 import { bucketHost, objectUrl } from '../config/bucket.ts';
 import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';

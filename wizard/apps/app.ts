@@ -10,6 +10,7 @@ import type { EnvGroup } from '../render/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import type { People } from './people.ts';
+import type { ContainerServer, DataMarker } from './shared/server.ts';
 
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
@@ -76,49 +77,6 @@ export interface AppStep {
   readonly puts?: { readonly answer: string; readonly as: string };
   /** What to do if it fails. */
   readonly hint: string;
-}
-
-/**
- * The ownership marker, which ties data to secrets and domains. It is stored with the data, so that copies contain it, and
- * is written before the app first starts.
- */
-export type DataMarker = VolumeMarker | ServerMarker;
-
-/** A file in the data volume. */
-export interface VolumeMarker {
-  /** Name of the image that `service` runs. */
-  readonly image: string;
-  /** Compose service that mounts the volume. */
-  readonly service: string;
-  /** Volume key in the app's Compose file. */
-  readonly volume: string;
-  /** Mount point. */
-  readonly mount: string;
-  /** A file that exists as soon as there are data. */
-  readonly data: string;
-  /** `uid:gid` that owns the data. */
-  readonly owner: string;
-}
-
-/** On an external server: three commands of a client. */
-export interface ServerMarker {
-  /**
-   * Name of a disposable store (queues, a cache), as the last part of its key in `x-data`. It may move, and is marked again
-   * when it was emptied. Absent: the app's data.
-   */
-  readonly storeName?: string;
-  /** Name of the image that has the client. */
-  readonly image: string;
-  /** Place of the data, as text. compose.yaml records it (`x-data`), so its text must not change. */
-  readonly place: (secret: (name: string) => Secret) => string;
-  /** Variables by which the client finds the server. */
-  readonly env: (secret: (name: string) => Secret) => EnvGroup;
-  /** Prints the marker, or nothing. */
-  readonly read: readonly string[];
-  /** Prints `t` if the app has data there. */
-  readonly data: readonly string[];
-  /** Writes the marker. */
-  readonly write: (text: string) => Command;
 }
 
 /** Connection check: an external server is tested from inside a container before anything is written. */
@@ -201,13 +159,6 @@ export interface Uploads {
   };
 }
 
-/** A password that one of the app's servers stores, and the command that changes it there. */
-export interface Rotation {
-  readonly service: string;
-  /** An interrupted run may have changed it already. */
-  readonly change: (password: Secret, secret: (name: string) => Secret) => Command;
-}
-
 /** A picture of the administrator that Caddy serves in place of the app's: `caddy/pictures/APP-NAME.TYPE`. */
 export interface AppPicture {
   /** Last part of the answer's key. */
@@ -241,8 +192,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
-  /** By name of the secret. Other secrets need no step in a server: generating a new value is enough. */
-  rotations?(options: Options): Readonly<Record<string, Rotation>>;
+  /** Its servers in containers: databases, Redis. Absent: none. */
+  servers?(options: Options): readonly ContainerServer[];
   /** One for each place that must belong to this app only; its data first. */
   markers(options: Options): readonly DataMarker[];
   trials?(options: Options): readonly Trial[];

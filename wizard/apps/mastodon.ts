@@ -1,24 +1,26 @@
 /** Mastodon. Formats, pitfalls and exit codes are those of upstream v4.6.5. */
-import { createECDH, createPrivateKey, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
 import { parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { dropService, service } from '../render/compose.ts';
-import { makeKey } from '../secrets/openssl.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import type { EnvGroup } from '../render/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
   dataEnv,
-  mastodonRotations,
   mastodonMarkers,
+  mastodonServers,
   mastodonTrials,
   query,
   streamingDataEnv,
 } from './mastodon/data.ts';
-import { postgresEnv, literal } from './postgres.ts';
+import { POSTGRES, literal } from './shared/postgres.ts';
+import { SERVER_OWNER, serverEnv } from './shared/server.ts';
+import { VALKEY } from './shared/valkey.ts';
+import { makeVapid, vapidPublic } from './shared/vapid.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
@@ -26,7 +28,8 @@ import { mastodonOptions } from './mastodon/options.ts';
 import type { MastodonOptions } from './mastodon/options.ts';
 import { mastodonQuestions } from './mastodon/questions.ts';
 import { QUEUES, SCHEDULER, SCHEDULER_THREADS, SIDEKIQ, SIZES, loadOf } from './mastodon/size.ts';
-import { mastodonS3, s3Problems } from './s3.ts';
+import { mastodonS3 } from './mastodon/s3.ts';
+import { s3Problems } from './shared/s3.ts';
 
 const PASSWORD = 'mastodon.admin';
 
@@ -34,27 +37,6 @@ const PASSWORD = 'mastodon.admin';
 function alphanumeric32(): string {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
   return Array.from({ length: 32 }, () => letters[randomInt(letters.length)]).join('');
-}
-
-const urlSafe = (bytes: Buffer): string => bytes.toString('base64').replaceAll('+', '-').replaceAll('/', '_');
-
-/**
- * Private VAPID key: P-256 scalar, url-safe base64 with padding, 44 characters. A key with a leading zero byte is
- * discarded, since Ruby would write it shorter.
- */
-export async function makeVapid(): Promise<string> {
-  for (;;) {
-    const { d } = createPrivateKey(await makeKey()).export({ format: 'jwk' });
-    const scalar = Buffer.from(d ?? '', 'base64url');
-    if (scalar.length === 32 && scalar[0] !== 0) return urlSafe(scalar);
-  }
-}
-
-/** Public VAPID key: uncompressed point, url-safe base64 with padding, 88 characters. */
-export function vapidPublic(privateHalf: string): string {
-  const pair = createECDH('prime256v1');
-  pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
-  return urlSafe(pair.getPublicKey(null, 'uncompressed'));
 }
 
 /** Letters, digits and _, at most 30 (Account::USERNAME_RE); converted to lower case, as in the web interface. */
@@ -99,9 +81,6 @@ function mailEnv({ server, from }: Mail, app: AppConfig, password: () => EnvGrou
 
 /** The user of upstream's images. */
 const MASTODON = '991:991';
-/** The user of the postgres and valkey images. */
-const SERVERS = '999:999';
-
 /** The domain of the pages. */
 const webDomain = ({ domain, options }: AppConfig<MastodonOptions>): string => options.webDomain ?? domain;
 
@@ -123,16 +102,8 @@ export const mastodon: App<MastodonOptions> = {
     'mastodon-streaming': {
       reference: ({ release }) => `ghcr.io/mastodon/mastodon-streaming:${release}`,
     },
-    postgres: {
-      reference: 'docker.io/library/postgres:17-trixie',
-      when: ({ hasDatabase }) => hasDatabase,
-      data: { parts: 1, fixed: true },
-    },
-    valkey: {
-      reference: 'docker.io/valkey/valkey:8.1-trixie',
-      when: ({ hasValkey }) => hasValkey,
-      data: { parts: 1 },
-    },
+    postgres: { ...POSTGRES, when: ({ hasDatabase }) => hasDatabase },
+    valkey: { ...VALKEY, when: ({ hasValkey }) => hasValkey },
   },
   secrets: [
     {
@@ -163,7 +134,7 @@ export const mastodon: App<MastodonOptions> = {
       name: 'mastodon.vapid',
       class: 'steps',
       about: 'Signs push notifications. A new one ends every subscription.',
-      make: makeVapid,
+      make: () => makeVapid(true),
     },
     { name: 'mastodon.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
     { name: 'mastodon.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },
@@ -173,6 +144,7 @@ export const mastodon: App<MastodonOptions> = {
   snippets: (app) => (webDomain(app) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles']),
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
+  servers: mastodonServers,
   markers: mastodonMarkers,
   trials: mastodonTrials,
   folders: [
@@ -180,21 +152,20 @@ export const mastodon: App<MastodonOptions> = {
       volume: 'mastodon_db',
       what: 'the database',
       name: 'db-dir',
-      owner: SERVERS,
+      owner: SERVER_OWNER,
       when: ({ hasDatabase }) => hasDatabase,
     },
     {
       volume: 'mastodon_valkey',
       what: 'Valkey',
       name: 'valkey-dir',
-      owner: SERVERS,
+      owner: SERVER_OWNER,
       when: ({ hasValkey }) => hasValkey,
     },
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
   uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
 
-  rotations: mastodonRotations,
   env: (config, app, secret) => {
     const { options } = app;
     const data = dataEnv(options, secret);
@@ -208,12 +179,7 @@ export const mastodon: App<MastodonOptions> = {
       ACTIVE_RECORD_ENCRYPTION_KEY_DERIVATION_SALT: secret('mastodon.encryption.salt'),
     };
     return {
-      ...(options.hasDatabase
-        ? {
-            'mastodon-db': postgresEnv('mastodon', secret('mastodon.db')),
-          }
-        : {}),
-      ...(options.hasValkey ? { 'mastodon-valkey': { VALKEY_PASSWORD: secret('mastodon.valkey') } } : {}),
+      ...serverEnv(mastodonServers(options), secret),
       'mastodon-streaming': {
         ...streamingDataEnv(data),
         DB_POOL: SIZES[options.size].pool,

@@ -1,9 +1,9 @@
 /** Pixelfed. Formats, pitfalls and exit codes are those of upstream's source 0.12.6, its images and schema at 0.14. */
-import { createECDH, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
 import { service } from '../render/compose.ts';
-import { makeKey, makeRsaKey } from '../secrets/openssl.ts';
+import { makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { App } from './app.ts';
@@ -15,9 +15,8 @@ import {
   dataFolders,
   dataImages,
   dataTrials,
-  pixelfedRotations,
   pixelfedMarkers,
-  serverEnv,
+  pixelfedServers,
   shapeData,
 } from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
@@ -29,7 +28,10 @@ import { pixelfedQuestions } from './pixelfed/questions.ts';
 import { VERSION } from './pixelfed/version.ts';
 import { SIZES, bodyBytes, bodyMinutes, loadOf, postMiB } from './pixelfed/size.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
-import { pixelfedS3, s3Problems } from './s3.ts';
+import { pixelfedS3 } from './pixelfed/s3.ts';
+import { s3Problems } from './shared/s3.ts';
+import { serverEnv } from './shared/server.ts';
+import { makeVapid, vapidPublic } from './shared/vapid.ts';
 
 const IMAGE = 'ghcr.io/pixelfed/pixelfed';
 /** Digest that others run as that version on amd64; it was never compared with the registry. */
@@ -41,18 +43,6 @@ const oneLine = (pem: string): string => pem.trim().replaceAll('\n', String.raw`
 /** Passport's public key, SPKI PEM. */
 const publicPem = (privatePem: string): string =>
   createPublicKey(privatePem).export({ type: 'spki', format: 'pem' }).toString();
-
-/** Private VAPID key: P-256 scalar, base64url without padding, 43 characters. */
-async function makeVapid(): Promise<string> {
-  return createPrivateKey(await makeKey()).export({ format: 'jwk' }).d ?? '';
-}
-
-/** Public VAPID key: uncompressed point, base64url without padding, 87 characters. */
-function vapidPublic(privateHalf: string): string {
-  const pair = createECDH('prime256v1');
-  pair.setPrivateKey(Buffer.from(privateHalf, 'base64url'));
-  return pair.getPublicKey().toString('base64url');
-}
 
 /** Mail settings → consistent variables, under the names of both Laravel versions. */
 function mailEnv({ server, from: sender }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
@@ -216,7 +206,7 @@ export const pixelfed: App<PixelfedOptions> = {
       name: 'pixelfed.vapid',
       class: 'steps',
       about: 'Signs push notifications. A new one ends every subscription.',
-      make: makeVapid,
+      make: () => makeVapid(false),
     },
     { name: 'pixelfed.db', class: 'steps', about: 'Password of the database role.', make: randomToken },
     {
@@ -234,6 +224,7 @@ export const pixelfed: App<PixelfedOptions> = {
   trustFiles: {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
+  servers: pixelfedServers,
   markers: pixelfedMarkers,
   trials: dataTrials,
   folders: [
@@ -243,13 +234,11 @@ export const pixelfed: App<PixelfedOptions> = {
   uploads: pixelfedUploads(WWW_DATA),
   pictures: pixelfedPictures,
 
-  rotations: pixelfedRotations,
   env: (config, app, secret, previous) => {
     const core = coreEnv(app, secret);
     const passport = secret('pixelfed.passport').reveal();
-    const vapid = secret('pixelfed.vapid').reveal();
     return {
-      ...serverEnv(app.options, secret),
+      ...serverEnv(pixelfedServers(app.options), secret),
       'pixelfed-gate': core,
       pixelfed: {
         ...core,
@@ -259,7 +248,7 @@ export const pixelfed: App<PixelfedOptions> = {
         PASSPORT_PRIVATE_KEY: new Secret(oneLine(passport)),
         PASSPORT_PUBLIC_KEY: oneLine(publicPem(passport)),
         VAPID_PRIVATE_KEY: secret('pixelfed.vapid'),
-        VAPID_PUBLIC_KEY: vapidPublic(vapid),
+        VAPID_PUBLIC_KEY: vapidPublic(secret('pixelfed.vapid').reveal()),
         VAPID_SUBJECT: `mailto:${app.email}`,
         MAIL_FROM_NAME: app.options.title,
         // A lab may have no Internet access; without this the admin sees a warning that the update check failed.

@@ -6,7 +6,7 @@ import { service } from '../render/compose.ts';
 import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
-import { passwordQuestion } from './rows.ts';
+import { passwordQuestion } from './shared/questions.ts';
 import { NEW_PASSWORD, addUser, setEmail, setPassword, snacPeople } from './snac/people.ts';
 import { snacProofs } from './snac/proofs.ts';
 

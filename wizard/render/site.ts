@@ -1,7 +1,7 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
-import type { DataMarker } from '../apps/app.ts';
+import type { DataMarker } from '../apps/shared/server.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from './env.ts';
 import { readAsset } from '../assets.ts';

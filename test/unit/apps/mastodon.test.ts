@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { appOf } from '../../../wizard/apps/index.ts';
 import { SIDEKIQ, connectionsOf } from '../../../wizard/apps/mastodon/size.ts';
 import type { Layout, Size } from '../../../wizard/apps/mastodon/size.ts';
-import { makeVapid, vapidPublic } from '../../../wizard/apps/mastodon.ts';
+import { makeVapid, vapidPublic } from '../../../wizard/apps/shared/vapid.ts';
 import { questionsFor } from '../../../wizard/answers/questions.ts';
 import type { ComposeFile, Service } from '../../../wizard/render/compose.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
@@ -163,7 +163,7 @@ describe('secrets, in the formats of Mastodon’s own tasks', () => {
 
   test('VAPID: the two keys are a pair and can sign', async () => {
     for (let i = 0; i < 20; i++) {
-      const half = await makeVapid();
+      const half = await makeVapid(true);
       const whole = vapidPublic(half);
       expect(half).toMatch(/^[\w-]{43}=$/);
       expect(whole).toMatch(/^B[\w-]{86}=$/);
@@ -185,7 +185,7 @@ describe('secrets, in the formats of Mastodon’s own tasks', () => {
       .mockResolvedValueOnce(keyOf(short))
       .mockResolvedValueOnce(keyOf(short))
       .mockResolvedValueOnce(keyOf(good));
-    expect(bytes(await makeVapid())).toEqual(good);
+    expect(bytes(await makeVapid(true))).toEqual(good);
   });
 });
 

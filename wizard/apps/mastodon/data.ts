@@ -1,24 +1,26 @@
 /** Mastodon's database and Redis: in containers or on external servers. */
 import type { Question } from '../../config/question.ts';
-import type { Secret } from '../../secrets/secret.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { Rotation, DataMarker, ServerMarker, Trial } from '../app.ts';
+import type { Trial } from '../app.ts';
 import {
   PUBLIC_CAS,
   REDIS,
   FINGERPRINT_KEY,
   SERVER_HINT,
   SSL_MODES,
+  databaseAt,
   numberAt,
   numberOf,
-  redisNote,
-  redisProblem,
+  redisTrial,
   serverOf,
   serverQuestions,
-} from '../external.ts';
-import type { RedisInfo, Server, ServerKind } from '../external.ts';
-import { literal, changePostgresPassword } from '../postgres.ts';
+} from '../shared/external.ts';
+import type { Server, ServerKind } from '../shared/external.ts';
+import { literal, postgres } from '../shared/postgres.ts';
+import { externalMarker } from '../shared/server.ts';
+import type { ContainerServer, DataMarker, Secrets, ServerMarker } from '../shared/server.ts';
+import { valkey } from '../shared/valkey.ts';
 import { redisMarkerAt, sqlFromInput, sqlIn, tryRedis } from './clients.ts';
 import type { MastodonOptions } from './options.ts';
 import { rails } from './runner.ts';
@@ -26,6 +28,9 @@ import { connectionsOf } from './size.ts';
 import { MINIMUM } from './version.ts';
 
 const APP = 'mastodon';
+/** Compose services. */
+const DB = 'mastodon_db';
+const VALKEY = 'mastodon_valkey';
 
 const DATABASE: ServerKind = {
   key: 'database',
@@ -40,8 +45,6 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
   serverQuestions(APP, kind),
 );
 
-type Secrets = (name: string) => Secret;
-
 /** Variables by which Rails and streaming find database and Redis. */
 export function dataEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
   return { ...databaseEnv(options, secret), ...redisEnv(options, secret) };
@@ -50,7 +53,7 @@ export function dataEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
 function databaseEnv({ hasDatabase }: MastodonOptions, secret: Secrets): EnvGroup {
   if (hasDatabase) {
     return {
-      DB_HOST: 'mastodon_db',
+      DB_HOST: DB,
       DB_PORT: 5432,
       DB_NAME: 'mastodon',
       DB_USER: 'mastodon',
@@ -87,7 +90,7 @@ export function streamingDataEnv(data: EnvGroup): EnvGroup {
 function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
   if (hasValkey) {
     return {
-      REDIS_HOST: 'mastodon_valkey',
+      REDIS_HOST: VALKEY,
       REDIS_PORT: 6379,
       REDIS_PASSWORD: secret('mastodon.valkey'),
     };
@@ -122,59 +125,42 @@ function clientEnv(secret: Secrets): EnvGroup {
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
+/** PostgreSQL and Valkey in containers. */
+export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): ContainerServer[] => [
+  ...(hasDatabase ? [postgres(APP, DB)] : []),
+  ...(hasValkey ? [valkey(APP, VALKEY)] : []),
+];
+
 export const mastodonMarkers = (options: MastodonOptions): DataMarker[] => [
-  databaseMarker(options),
+  ...mastodonServers(options).flatMap(({ marker }) => marker ?? []),
+  ...(options.hasDatabase ? [] : [databaseMarker()]),
   ...(options.hasValkey ? [] : [redisMarker(options)]),
 ];
 
-/** A file in the database's volume; in an external database the comment of an empty table, which dumps include. */
-function databaseMarker({ hasDatabase }: MastodonOptions): DataMarker {
-  if (hasDatabase) {
-    return {
-      service: 'mastodon_db',
-      image: 'postgres',
-      volume: 'mastodon_db',
-      mount: '/var/lib/postgresql/data',
-      data: '/var/lib/postgresql/data/pgdata/PG_VERSION',
-      owner: '999:999',
-    };
-  }
-  return {
-    image: APP,
-    place: (secret) => {
-      const { host, port, name } = serverOf(APP, DATABASE, secret);
-      return `the database ${name} at ${host}:${port}`;
-    },
-    env: clientEnv,
-    read: sqlIn("select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"),
-    data: sqlIn("select to_regclass('public.accounts') is not null"),
-    write: (text) => ({
-      argv: sqlFromInput(),
-      stdin: `create table if not exists public.fedi_setup ();\ncomment on table public.fedi_setup is ${literal(text.trim())};\n`,
-    }),
-  };
-}
-
-const redisMarker = (options: MastodonOptions): ServerMarker => ({
-  storeName: 'redis',
+/** In an external database the comment of an empty table, which dumps include. */
+const databaseMarker = (): ServerMarker => ({
   image: APP,
-  place: (secret) => {
-    const server = serverOf(APP, REDIS, secret);
-    return numberAt(server, numberOf(server));
-  },
-  env: (secret) => redisEnv(options, secret),
-  read: redisMarkerAt('read', FINGERPRINT_KEY),
-  data: redisMarkerAt('data', FINGERPRINT_KEY),
+  place: (secret) => databaseAt(serverOf(APP, DATABASE, secret)),
+  env: clientEnv,
+  read: sqlIn("select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"),
+  data: sqlIn("select to_regclass('public.accounts') is not null"),
   write: (text) => ({
-    argv: redisMarkerAt('write', FINGERPRINT_KEY),
-    stdin: text,
+    argv: sqlFromInput(),
+    stdin: `create table if not exists public.fedi_setup ();\ncomment on table public.fedi_setup is ${literal(text.trim())};\n`,
   }),
 });
 
-export const mastodonRotations = ({ hasDatabase }: MastodonOptions): Record<string, Rotation> =>
-  hasDatabase
-    ? { 'mastodon.db': { service: 'mastodon_db', change: changePostgresPassword('mastodon') } }
-    : {};
+const redisMarker = (options: MastodonOptions): ServerMarker =>
+  externalMarker({
+    storeName: 'redis',
+    image: APP,
+    place: (secret) => {
+      const server = serverOf(APP, REDIS, secret);
+      return numberAt(server, numberOf(server));
+    },
+    env: (secret) => redisEnv(options, secret),
+    at: (action) => redisMarkerAt(action, FINGERPRINT_KEY),
+  });
 
 /**
  * A query with one value, and the service that runs it: the database's container, over TCP as the app's role (the image
@@ -183,7 +169,7 @@ export const mastodonRotations = ({ hasDatabase }: MastodonOptions): Record<stri
 export function query({ hasDatabase }: MastodonOptions, sql: string): { service: string; check: Command } {
   return hasDatabase
     ? {
-        service: 'mastodon_db',
+        service: DB,
         check: { argv: [...PSQL, '-h', '127.0.0.1', '-U', 'mastodon', '-d', 'mastodon', '-c', sql] },
       }
     : {
@@ -218,17 +204,13 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
       hint: SERVER_HINT,
     });
   }
-  if (!options.hasValkey) {
-    trials.push({
-      id: 'mastodon.redis',
-      title: 'Your Redis for Mastodon',
-      image: APP,
-      argv: tryRedis(),
-      env: (secret) => redisEnv(options, secret),
-      problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, MINIMUM.redis),
-      note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
-      hint: SERVER_HINT,
-    });
-  }
+  if (!options.hasValkey)
+    trials.push(
+      redisTrial(
+        { id: APP, name: 'Mastodon' },
+        { argv: tryRedis(), env: (secret) => redisEnv(options, secret) },
+        MINIMUM.redis,
+      ),
+    );
   return trials;
 }

@@ -3,7 +3,7 @@ import type { Output } from '../../docker/engine.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import type { Call, People, Role } from '../people.ts';
 import { rowsIn } from '../people.ts';
-import { literal } from '../postgres.ts';
+import { literal } from '../shared/postgres.ts';
 import { query } from './data.ts';
 import type { MastodonOptions } from './options.ts';
 import { rails } from './runner.ts';

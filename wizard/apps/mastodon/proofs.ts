@@ -15,7 +15,7 @@ import { firstMessage } from '../../prove/websocket.ts';
 import { mastodonMail, mastodonMailOutcome } from './mail.ts';
 import type { MastodonOptions } from './options.ts';
 import { rails } from './runner.ts';
-import { secretKeyOf } from '../s3.ts';
+import { secretKeyOf } from '../shared/s3.ts';
 
 const MEDIA_PATIENCE_MS = 5 * 60_000;
 const STREAM_PATIENCE_MS = 2 * 60_000;

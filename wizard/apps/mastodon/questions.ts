@@ -2,8 +2,13 @@
 import { immutableDomain, neverOlder } from '../../config/later.ts';
 import { parseChoice, parseSiteDomain } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
-import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from '../rows.ts';
-import { s3Questions } from '../s3.ts';
+import {
+  localeQuestion,
+  passwordQuestion,
+  registrationsQuestion,
+  titleQuestion,
+} from '../shared/questions.ts';
+import { s3Questions } from '../shared/s3.ts';
 import { dataQuestions } from './data.ts';
 import { SIDEKIQ, SIZES, describeSize, sizeFor } from './size.ts';
 import type { Layout, Size } from './size.ts';

@@ -1,27 +1,29 @@
 /** Pixelfed's database (MariaDB or PostgreSQL) and Redis: in containers or on external servers. */
-import { readProgram } from '../../assets.ts';
 import type { Question } from '../../config/question.ts';
 import { dropService } from '../../render/compose.ts';
 import type { ComposeFile } from '../../render/compose.ts';
 import type { Secret } from '../../secrets/secret.ts';
-import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../render/env.ts';
-import type { DataFolder, ImageSpec, Rotation, DataMarker, ServerMarker, Trial } from '../app.ts';
+import type { DataFolder, ImageSpec, Trial } from '../app.ts';
 import {
   PUBLIC_CAS,
   REDIS as ANY_REDIS,
   FINGERPRINT_KEY,
   SSL_MODES,
   SERVER_HINT,
+  databaseAt,
   numberAt,
   numberOf,
-  redisNote,
-  redisProblem,
+  redisTrial,
   serverOf,
   serverQuestions,
-} from '../external.ts';
-import type { RedisInfo, Server, ServerKind } from '../external.ts';
-import { postgresEnv, changePostgresPassword } from '../postgres.ts';
+} from '../shared/external.ts';
+import type { Server, ServerKind } from '../shared/external.ts';
+import { MARIADB, mariadb } from '../shared/mariadb.ts';
+import { POSTGRES, postgres } from '../shared/postgres.ts';
+import { SERVER_OWNER, externalMarker } from '../shared/server.ts';
+import type { ContainerServer, DataMarker, Secrets, ServerMarker } from '../shared/server.ts';
+import { VALKEY as VALKEY_IMAGE, valkey } from '../shared/valkey.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
 import type { LocalDatabase, PixelfedOptions } from './options.ts';
 import { client } from './php.ts';
@@ -57,31 +59,17 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
   serverQuestions(APP, kind),
 );
 
-/** Image of the database → its service. */
+/** Compose services. */
+const VALKEY = 'pixelfed_valkey';
 const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const satisfies Record<
   LocalDatabase,
   string
 >;
 
-/** The user of the mariadb, postgres and valkey images. */
-const OWNER = '999:999';
-
 export const dataImages: Readonly<Record<string, ImageSpec<PixelfedOptions>>> = {
-  mariadb: {
-    reference: 'docker.io/library/mariadb:11.8',
-    when: ({ database }) => database === 'mariadb',
-    data: { parts: 2 },
-  },
-  postgres: {
-    reference: 'docker.io/library/postgres:17-trixie',
-    when: ({ database }) => database === 'postgresql',
-    data: { parts: 1, fixed: true },
-  },
-  valkey: {
-    reference: 'docker.io/valkey/valkey:8.1-trixie',
-    when: ({ hasValkey }) => hasValkey,
-    data: { parts: 1 },
-  },
+  mariadb: { ...MARIADB, when: ({ database }) => database === 'mariadb' },
+  postgres: { ...POSTGRES, when: ({ database }) => database === 'postgresql' },
+  valkey: { ...VALKEY_IMAGE, when: ({ hasValkey }) => hasValkey },
 };
 
 export const dataFolders: readonly DataFolder<PixelfedOptions>[] = [
@@ -89,14 +77,14 @@ export const dataFolders: readonly DataFolder<PixelfedOptions>[] = [
     volume: ({ database = 'mariadb' }) => SERVICES[database],
     what: 'the database',
     name: 'db-dir',
-    owner: OWNER,
+    owner: SERVER_OWNER,
     when: ({ database }) => database !== undefined,
   },
   {
-    volume: 'pixelfed_valkey',
+    volume: VALKEY,
     what: 'Valkey',
     name: 'valkey-dir',
-    owner: OWNER,
+    owner: SERVER_OWNER,
     when: ({ hasValkey }) => hasValkey,
   },
 ];
@@ -108,38 +96,15 @@ export function shapeData(compose: ComposeFile, { database, hasValkey }: Pixelfe
     if (name !== kept) dropService(compose, name, name === SERVICES.mariadb ? kept : undefined);
     else delete compose.services[name]?.['profiles'];
   }
-  if (!hasValkey) dropService(compose, 'pixelfed_valkey');
+  if (!hasValkey) dropService(compose, VALKEY);
 }
 
-type Secrets = (name: string) => Secret;
-
-/** Variables of the database and Valkey services. */
-export function serverEnv(
-  { database, hasValkey }: PixelfedOptions,
-  secret: Secrets,
-): Record<string, EnvGroup> {
-  return {
-    ...(database === 'mariadb'
-      ? {
-          'pixelfed-db': {
-            MARIADB_DATABASE: 'pixelfed',
-            MARIADB_USER: 'pixelfed',
-            MARIADB_PASSWORD: secret('pixelfed.db'),
-            MARIADB_ROOT_PASSWORD: secret('pixelfed.db-root'),
-            MARIADB_ROOT_HOST: 'localhost',
-            // Upgrades the system tables after an upgrade of MariaDB.
-            MARIADB_AUTO_UPGRADE: 1,
-          },
-        }
-      : {}),
-    ...(database === 'postgresql'
-      ? {
-          'pixelfed-postgres': postgresEnv('pixelfed', secret('pixelfed.db')),
-        }
-      : {}),
-    ...(hasValkey ? { 'pixelfed-valkey': { VALKEY_PASSWORD: secret('pixelfed.valkey') } } : {}),
-  };
-}
+/** The database and Valkey in containers. */
+export const pixelfedServers = ({ database, hasValkey }: PixelfedOptions): ContainerServer[] => [
+  ...(database === 'mariadb' ? [mariadb(APP, SERVICES.mariadb)] : []),
+  ...(database === 'postgresql' ? [postgres(APP, SERVICES.postgresql)] : []),
+  ...(hasValkey ? [valkey(APP, VALKEY)] : []),
+];
 
 /** Variables by which Laravel finds database and Redis. */
 export const dataEnv = (options: PixelfedOptions, secret: Secrets): EnvGroup => ({
@@ -180,7 +145,7 @@ function databaseEnv({ database: local }: PixelfedOptions, secret: Secrets): Env
 
 function redisEnv({ hasValkey }: PixelfedOptions, secret: Secrets): EnvGroup {
   const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey
-    ? { host: 'pixelfed_valkey', port: 6379, password: secret('pixelfed.valkey') }
+    ? { host: VALKEY, port: 6379, password: secret('pixelfed.valkey') }
     : serverOf(APP, REDIS, secret);
   const tls = server.scheme === 'rediss';
   const number = numberOf(server);
@@ -248,30 +213,26 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
       hint: SERVER_HINT,
     });
   }
-  if (!options.hasValkey) {
-    trials.push({
-      id: 'pixelfed.redis',
-      title: 'Your Redis for Pixelfed',
-      image: APP,
-      argv: client('try-redis.php'),
-      env: (secret) => redisEnv(options, secret),
-      problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, OLDEST_REDIS),
-      note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
-      hint: SERVER_HINT,
-    });
-  }
+  if (!options.hasValkey)
+    trials.push(
+      redisTrial(
+        { id: APP, name: 'Pixelfed' },
+        { argv: client('try-redis.php'), env: (secret) => redisEnv(options, secret) },
+        OLDEST_REDIS,
+      ),
+    );
   return trials;
 }
 
 export const pixelfedMarkers = (options: PixelfedOptions): DataMarker[] => [
-  databaseMarker(options),
+  ...pixelfedServers(options).flatMap(({ marker }) => marker ?? []),
+  ...(options.database === undefined ? [databaseMarker(options)] : []),
   ...(options.hasValkey ? [] : [redisMarker(options, 'redis', 0), redisMarker(options, 'cache', 1)]),
 ];
 
 /** @param after offset from the database number in the URL */
-function redisMarker(options: PixelfedOptions, storeName: string, after: number): ServerMarker {
-  const at = (action: string): string[] => client('redis-marker.php', action, FINGERPRINT_KEY, String(after));
-  return {
+const redisMarker = (options: PixelfedOptions, storeName: string, after: number): ServerMarker =>
+  externalMarker({
     storeName,
     image: APP,
     place: (secret) => {
@@ -279,59 +240,14 @@ function redisMarker(options: PixelfedOptions, storeName: string, after: number)
       return numberAt(server, numberOf(server) + after);
     },
     env: (secret) => redisEnv(options, secret),
-    read: at('read'),
-    data: at('data'),
-    write: (text) => ({ argv: at('write'), stdin: text }),
-  };
-}
-
-/** A file in the database's volume; in an external database the comment of a table, which dumps include. */
-function databaseMarker(options: PixelfedOptions): DataMarker {
-  const { database: local } = options;
-  if (local !== undefined) {
-    const [image, mount, data] =
-      local === 'mariadb'
-        ? ['mariadb', '/var/lib/mysql', 'ibdata1']
-        : ['postgres', '/var/lib/postgresql/data', 'pgdata/PG_VERSION'];
-    return {
-      service: SERVICES[local],
-      image,
-      volume: SERVICES[local],
-      mount,
-      data: `${mount}/${data}`,
-      owner: OWNER,
-    };
-  }
-  const at = (action: string): string[] => client('database-marker.php', action);
-  return {
-    image: APP,
-    place: (secret) => {
-      const { host, port, name } = serverOf(APP, DATABASE, secret);
-      return `the database ${name} at ${host}:${port}`;
-    },
-    env: (secret) => databaseEnv(options, secret),
-    read: at('read'),
-    data: at('data'),
-    write: (text) => ({ argv: at('write'), stdin: text }),
-  };
-}
-
-/** As root, with the container's password or, if an interrupted run has changed that already, with the new one. */
-const changeMariadbPassword =
-  (account: string) =>
-  (password: Secret, secret: Secrets): Command => ({
-    argv: ['sh', '-c', readProgram('apps/pixelfed/programs/change-mariadb-password.sh'), 'sh', account],
-    stdin: `${password.reveal()}\n${secret('pixelfed.db-root').reveal()}\n`,
+    at: (action) => client('redis-marker.php', action, FINGERPRINT_KEY, String(after)),
   });
 
-/** Passwords of the database in a container must be changed in the database first. */
-export function pixelfedRotations({ database: local }: PixelfedOptions): Record<string, Rotation> {
-  if (local === undefined) return {};
-  const service = SERVICES[local];
-  return local === 'postgresql'
-    ? { 'pixelfed.db': { service, change: changePostgresPassword('pixelfed') } }
-    : {
-        'pixelfed.db': { service, change: changeMariadbPassword("'pixelfed'@'%'") },
-        'pixelfed.db-root': { service, change: changeMariadbPassword("'root'@'localhost'") },
-      };
-}
+/** In an external database the comment of a table, which dumps include. */
+const databaseMarker = (options: PixelfedOptions): ServerMarker =>
+  externalMarker({
+    image: APP,
+    place: (secret) => databaseAt(serverOf(APP, DATABASE, secret)),
+    env: (secret) => databaseEnv(options, secret),
+    at: (action) => client('database-marker.php', action),
+  });

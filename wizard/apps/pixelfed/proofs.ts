@@ -19,7 +19,7 @@ import type { InstanceTexts } from './branding.ts';
 import { wantsTls } from './data.ts';
 import type { PixelfedOptions } from './options.ts';
 import { laravel, query } from './php.ts';
-import { secretKeyOf } from '../s3.ts';
+import { secretKeyOf } from '../shared/s3.ts';
 
 /** For Horizon's jobs. */
 const JOB_PATIENCE_MS = 5 * 60_000;

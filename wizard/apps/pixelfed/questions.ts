@@ -3,9 +3,14 @@ import { neverOlder } from '../../config/later.ts';
 import { parseChoice, parseLine } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
-import { localeQuestion, passwordQuestion, registrationsQuestion, titleQuestion } from '../rows.ts';
-import { s3Questions } from '../s3.ts';
-import type { Moves } from '../s3.ts';
+import {
+  localeQuestion,
+  passwordQuestion,
+  registrationsQuestion,
+  titleQuestion,
+} from '../shared/questions.ts';
+import { s3Questions } from '../shared/s3.ts';
+import type { Moves } from '../shared/s3.ts';
 import { brandingQuestions } from './branding.ts';
 import { dataQuestions } from './data.ts';
 import { MEDIA_TYPES } from './options.ts';

@@ -1,14 +1,13 @@
 /** Pictures and videos in an S3 bucket: the questions, and the apps' variables. */
-import { bucketHost, publicUrl } from '../config/bucket.ts';
-import type { Bucket } from '../config/bucket.ts';
-import type { AppConfig } from '../config/config.ts';
-import { parseChoice, parseHost, parseHttps, parseLine, parsePort } from '../config/parse.ts';
-import type { Parsed } from '../config/parse.ts';
-import { flagOf, variableOf } from '../config/question.ts';
-import type { Answers, Question } from '../config/question.ts';
-import { EXIT, Problem } from '../problem.ts';
-import type { Secret } from '../secrets/secret.ts';
-import type { EnvGroup } from '../render/env.ts';
+import { bucketHost } from '../../config/bucket.ts';
+import type { Bucket } from '../../config/bucket.ts';
+import type { AppConfig } from '../../config/config.ts';
+import { parseChoice, parseHost, parseHttps, parseLine, parsePort } from '../../config/parse.ts';
+import type { Parsed } from '../../config/parse.ts';
+import { flagOf, variableOf } from '../../config/question.ts';
+import type { Answers, Question } from '../../config/question.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import type { Secret } from '../../secrets/secret.ts';
 
 /** `https://host[:port]` without a path. */
 export function parseEndpoint(text: string): Parsed<string> {
@@ -218,7 +217,7 @@ export function s3Problems({ id, bucket }: AppConfig): string[] {
 }
 
 /** The secret key. Throws a Problem when it was never given. */
-function secretOf(app: string, secret: (name: string) => Secret): Secret {
+export function bucketSecret(app: string, secret: (name: string) => Secret): Secret {
   const row = s3Questions(app).find(({ key }) => key === secretKeyOf(app)) as Question;
   try {
     return secret(row.key);
@@ -229,56 +228,4 @@ function secretOf(app: string, secret: (name: string) => Secret): Secret {
       cause: error,
     });
   }
-}
-
-/** Variables of Mastodon (config/initializers/paperclip.rb, v4.6.5); none without a bucket. */
-export function mastodonS3({ bucket }: AppConfig, secret: (name: string) => Secret): EnvGroup {
-  if (bucket === undefined) return {};
-  const foreign = bucket.endpoint !== undefined;
-  return {
-    S3_ENABLED: 'true',
-    S3_BUCKET: bucket.name,
-    AWS_ACCESS_KEY_ID: bucket.accessKey,
-    AWS_SECRET_ACCESS_KEY: secretOf('mastodon', secret),
-    S3_REGION: bucket.region,
-    S3_ENDPOINT: bucket.endpoint,
-    S3_PROTOCOL: 'https',
-    // One of the two is in the pages' Content-Security-Policy; the default is a host that Amazon no longer uses.
-    S3_HOSTNAME: bucket.alias === undefined ? bucketHost(bucket) : undefined,
-    S3_ALIAS_HOST: bucket.alias,
-    // Empty on purpose: if unset, every object is sent with public-read.
-    S3_PERMISSION: bucket.acl === 'none' ? '' : undefined,
-    // Other providers reject the checksums that newer SDKs send, and reads in parts.
-    AWS_REQUEST_CHECKSUM_CALCULATION: foreign ? 'when_required' : undefined,
-    AWS_RESPONSE_CHECKSUM_VALIDATION: foreign ? 'when_required' : undefined,
-    S3_FORCE_SINGLE_REQUEST: foreign ? 'true' : undefined,
-    // With upstream's 5 s and no retry, a slow response of the provider becomes a broken picture.
-    S3_OPEN_TIMEOUT: 10,
-    S3_READ_TIMEOUT: 20,
-    S3_RETRY_LIMIT: 2,
-    // Google's multipart uploads accept no ACL; with this limit most files are sent in one request.
-    S3_MULTIPART_THRESHOLD: bucketHost(bucket) === 'storage.googleapis.com' ? 52_428_800 : undefined,
-  };
-}
-
-/** Variables of Pixelfed (config/filesystems.php, 0.12.6); none without a bucket. */
-export function pixelfedS3({ bucket }: AppConfig, secret: (name: string) => Secret): EnvGroup {
-  if (bucket === undefined) return {};
-  const foreign = bucket.endpoint !== undefined;
-  return {
-    PF_ENABLE_CLOUD: 'true',
-    FILESYSTEM_CLOUD: 's3',
-    AWS_BUCKET: bucket.name,
-    AWS_ACCESS_KEY_ID: bucket.accessKey,
-    AWS_SECRET_ACCESS_KEY: secretOf('pixelfed', secret),
-    AWS_DEFAULT_REGION: bucket.region,
-    AWS_ENDPOINT: bucket.endpoint,
-    AWS_URL: publicUrl(bucket, '').replace(/\/$/, ''),
-    // The URL has the bucket in its path, as publicUrl does.
-    AWS_USE_PATH_STYLE_ENDPOINT: 'true',
-    AWS_VISIBILITY: 'public',
-    // Other providers reject the checksums that newer SDKs send. Read by the SDK, not by Pixelfed.
-    AWS_REQUEST_CHECKSUM_CALCULATION: foreign ? 'WHEN_REQUIRED' : undefined,
-    AWS_RESPONSE_CHECKSUM_VALIDATION: foreign ? 'WHEN_REQUIRED' : undefined,
-  };
 }

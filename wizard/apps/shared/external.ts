@@ -1,10 +1,11 @@
 /** External databases and Redis servers: their questions, and the parser of their URLs. */
-import { parseChoice, parsePassword } from '../config/parse.ts';
-import type { Parsed } from '../config/parse.ts';
-import { flagOf, variableOf } from '../config/question.ts';
-import type { Answers, Question } from '../config/question.ts';
-import { EXIT, Problem } from '../problem.ts';
-import { Secret } from '../secrets/secret.ts';
+import { parseChoice, parsePassword } from '../../config/parse.ts';
+import type { Parsed } from '../../config/parse.ts';
+import { flagOf, variableOf } from '../../config/question.ts';
+import type { Answers, Question } from '../../config/question.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import { Secret } from '../../secrets/secret.ts';
+import type { Trial } from '../app.ts';
 
 /** A kind of external server: its names and its URLs. */
 export interface ServerKind {
@@ -35,6 +36,9 @@ export const REDIS: ServerKind = {
   example: 'rediss://default:PASSWORD@redis.example.org:6379/0',
   path: /^\d{0,2}$/,
 };
+
+/** Name of a database. compose.yaml records it (`x-data`), so its text must not change. */
+export const databaseAt = ({ host, port, name }: Server): string => `the database ${name} at ${host}:${port}`;
 
 /** Database number in a Redis URL. */
 export const numberOf = ({ name }: Partial<Server>): number => Number(name || 0);
@@ -140,6 +144,21 @@ export const redisNote = (info: RedisInfo): string | undefined =>
   evicts(info) && info.policy?.startsWith('volatile-')
     ? `when its memory is full it evicts keys that expire (${info.policy}); noeviction is better`
     : undefined;
+
+/** Connection check of a Redis. @param app name of the app and of its image; `argv` prints a RedisInfo as JSON */
+export const redisTrial = (
+  app: { readonly id: string; readonly name: string },
+  command: Pick<Trial, 'argv' | 'env'>,
+  oldest: number,
+): Trial => ({
+  id: `${app.id}.redis`,
+  title: `Your Redis for ${app.name}`,
+  image: app.id,
+  ...command,
+  problem: (stdout) => redisProblem(JSON.parse(stdout) as RedisInfo, oldest),
+  note: (stdout) => redisNote(JSON.parse(stdout) as RedisInfo),
+  hint: SERVER_HINT,
+});
 
 const modeKey = (app: string, { key }: ServerKind): string => `apps.${app}.${key}`;
 

@@ -1,6 +1,6 @@
 /** Questions that several apps share. */
-import { parseChoice, parseLine, parseNewPassword } from '../config/parse.ts';
-import type { Question } from '../config/question.ts';
+import { parseChoice, parseLine, parseNewPassword } from '../../config/parse.ts';
+import type { Question } from '../../config/question.ts';
 
 /** A password that the admin chooses, for apps with a step that can set it. */
 export function passwordQuestion(id: string, name: string): Question {

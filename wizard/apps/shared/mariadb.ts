@@ -1,0 +1,40 @@
+/** MariaDB in a container of an app: its user and its database have the app's name. */
+import { readProgram } from '../../assets.ts';
+import type { Rotation } from './server.ts';
+import { volumeMarker } from './server.ts';
+import type { ContainerServer, ServerImage } from './server.ts';
+
+export const MARIADB: ServerImage = {
+  reference: 'docker.io/library/mariadb:11.8',
+  data: { parts: 2 },
+};
+
+/** Its passwords are the secrets `APP.db` and, for root, `APP.db-root`. */
+export function mariadb(app: string, service: string): ContainerServer {
+  /** As root, with the container's password or, if an interrupted run has changed that already, with the new one. */
+  const rotation = (account: string): Rotation => ({
+    service,
+    change: (password, secret) => ({
+      argv: ['sh', '-c', readProgram('apps/shared/programs/change-mariadb-password.sh'), 'sh', account],
+      stdin: `${password.reveal()}\n${secret(`${app}.db-root`).reveal()}\n`,
+    }),
+  });
+  return {
+    service,
+    image: 'mariadb',
+    env: (secret) => ({
+      MARIADB_DATABASE: app,
+      MARIADB_USER: app,
+      MARIADB_PASSWORD: secret(`${app}.db`),
+      MARIADB_ROOT_PASSWORD: secret(`${app}.db-root`),
+      MARIADB_ROOT_HOST: 'localhost',
+      // Upgrades the system tables after an upgrade of MariaDB.
+      MARIADB_AUTO_UPGRADE: 1,
+    }),
+    rotations: {
+      [`${app}.db`]: rotation(`'${app}'@'%'`),
+      [`${app}.db-root`]: rotation("'root'@'localhost'"),
+    },
+    marker: volumeMarker(service, 'mariadb', { mount: '/var/lib/mysql', data: 'ibdata1' }),
+  };
+}

@@ -1,0 +1,113 @@
+/** Servers that keep the data of an app: in a container of the site, or external. */
+import type { Command } from '../../docker/engine.ts';
+import type { EnvGroup } from '../../render/env.ts';
+import type { Secret } from '../../secrets/secret.ts';
+
+export type Secrets = (name: string) => Secret;
+
+/** The user of the postgres, mariadb and valkey images, which owns their data. */
+export const SERVER_OWNER = '999:999';
+
+/**
+ * The ownership marker, which ties data to secrets and domains. It is stored with the data, so that copies contain it, and
+ * is written before the app first starts.
+ */
+export type DataMarker = VolumeMarker | ServerMarker;
+
+/** A file in the data volume. */
+export interface VolumeMarker {
+  /** Name of the image that `service` runs. */
+  readonly image: string;
+  /** Compose service that mounts the volume. */
+  readonly service: string;
+  /** Volume key in the app's Compose file. */
+  readonly volume: string;
+  /** Mount point. */
+  readonly mount: string;
+  /** A file that exists as soon as there are data. */
+  readonly data: string;
+  /** `uid:gid` that owns the data. */
+  readonly owner: string;
+}
+
+/** On an external server: three commands of a client. */
+export interface ServerMarker {
+  /**
+   * Name of a disposable store (queues, a cache), as the last part of its key in `x-data`. It may move, and is marked again
+   * when it was emptied. Absent: the app's data.
+   */
+  readonly storeName?: string;
+  /** Name of the image that has the client. */
+  readonly image: string;
+  /** Place of the data, as text. compose.yaml records it (`x-data`), so its text must not change. */
+  readonly place: (secret: (name: string) => Secret) => string;
+  /** Variables by which the client finds the server. */
+  readonly env: (secret: (name: string) => Secret) => EnvGroup;
+  /** Prints the marker, or nothing. */
+  readonly read: readonly string[];
+  /** Prints `t` if the app has data there. */
+  readonly data: readonly string[];
+  /** Writes the marker. */
+  readonly write: (text: string) => Command;
+}
+
+/** A password that one of the app's servers stores, and the command that changes it there. */
+export interface Rotation {
+  readonly service: string;
+  /** An interrupted run may have changed it already. */
+  readonly change: (password: Secret, secret: (name: string) => Secret) => Command;
+}
+
+/** A server in a container. Its volume has the name of its Compose service, its env file too, with dashes. */
+export interface ContainerServer {
+  readonly service: string;
+  /** Name of its image. */
+  readonly image: string;
+  /** Variables of its container. */
+  readonly env: (secret: Secrets) => EnvGroup;
+  /** Passwords that it stores, by name of the secret. Absent: none, its container gets the password. */
+  readonly rotations?: Readonly<Record<string, Rotation>>;
+  /** Ownership marker in its volume; absent: its data are disposable. */
+  readonly marker?: VolumeMarker;
+}
+
+/** What every use of a server's image has in common; see `ImageSpec`. */
+export interface ServerImage {
+  readonly reference: string;
+  readonly data: { readonly parts: number; readonly fixed?: true };
+}
+
+/** `env/NAME.env` → variables, of each server. */
+export const serverEnv = (servers: readonly ContainerServer[], secret: Secrets): Record<string, EnvGroup> =>
+  Object.fromEntries(servers.map(({ service, env }) => [service.replaceAll('_', '-'), env(secret)]));
+
+export const serverRotations = (servers: readonly ContainerServer[]): Record<string, Rotation> =>
+  Object.assign({}, ...servers.map(({ rotations }) => rotations ?? {})) as Record<string, Rotation>;
+
+export const volumeMarker = (
+  service: string,
+  image: string,
+  { mount, data }: { readonly mount: string; readonly data: string },
+): VolumeMarker => ({
+  service,
+  image,
+  volume: service,
+  mount,
+  data: `${mount}/${data}`,
+  owner: SERVER_OWNER,
+});
+
+/** The marker of an external server, by a program that reads, looks for data or writes. */
+export function externalMarker({
+  at,
+  ...marker
+}: Pick<ServerMarker, 'image' | 'place' | 'env' | 'storeName'> & {
+  readonly at: (action: 'read' | 'data' | 'write') => readonly string[];
+}): ServerMarker {
+  return {
+    ...marker,
+    read: at('read'),
+    data: at('data'),
+    write: (text): Command => ({ argv: at('write'), stdin: text }),
+  };
+}
