@@ -59,9 +59,13 @@ const isMail = ({ id }: ProofResult): boolean => id === 'mail';
 const mailProven = (results: readonly ProofResult[]): boolean =>
   results.some(isMail) && results.filter(isMail).every(({ ok }) => ok);
 
-/** Hash of the mail settings: a change needs another mail. */
-const mailKey = ({ mail, apps }: Config, store: Store): string =>
-  store.keyedHash(JSON.stringify([mail, store.find('mail.password')?.reveal(), apps]));
+/** Hash of the mail settings, of which each receipt keeps a copy: a change needs another mail. */
+export function mailKey({ mail: { server, from }, apps }: Config, store: Store): string {
+  const receivers = apps.map(({ id, domain, admin, email }) => ({ id, domain, admin, email }));
+  return store.keyedHash(
+    JSON.stringify([{ server, from }, store.find('mail.password')?.reveal(), receivers]),
+  );
+}
 
 /** True until the last mail sent with these settings was accepted. */
 async function mailDue(site: string, config: Config, store: Store): Promise<boolean> {

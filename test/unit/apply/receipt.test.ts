@@ -2,9 +2,11 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { allReceipts, lastReceipt, proveSite } from '../../../wizard/apply/receipt.ts';
+import { allReceipts, lastReceipt, mailKey, proveSite } from '../../../wizard/apply/receipt.ts';
 import type { ProveOptions } from '../../../wizard/apply/receipt.ts';
 import { configOf } from '../../../wizard/answers/config.ts';
+import type { Config } from '../../../wizard/config/config.ts';
+import type { Answers } from '../../../wizard/config/question.ts';
 import { jsonProgress } from '../../../wizard/progress.ts';
 import type { Receipt } from '../../../wizard/prove/proof.ts';
 import { Store } from '../../../wizard/secrets/store.ts';
@@ -33,20 +35,24 @@ const receipt = (at: string, more: Partial<Receipt> = {}): Receipt => ({
   ...more,
 });
 
+const configWith = (more: Answers = {}): Config =>
+  configOf({
+    apps: 'snac',
+    'apps.snac.domain': 'social.example.org',
+    'apps.snac.admin': 'anna',
+    'apps.snac.email': 'anna@example.org',
+    'tls.mode': 'acme',
+    'mail.mode': 'none',
+    name: 'fedi',
+    bind: '127.0.0.1',
+    ...more,
+  });
+
 /** No container runs, so nothing is proven; the test reads the receipt. */
 async function prove(folder: string, at: string): Promise<Receipt> {
   const options = {
     folder,
-    config: configOf({
-      apps: 'snac',
-      'apps.snac.domain': 'social.example.org',
-      'apps.snac.admin': 'anna',
-      'apps.snac.email': 'anna@example.org',
-      'tls.mode': 'acme',
-      'mail.mode': 'none',
-      name: 'fedi',
-      bind: '127.0.0.1',
-    }),
+    config: configWith(),
     store: await Store.open(folder),
     engine: ENGINE,
     progress: {
@@ -100,4 +106,19 @@ test.each<[string, unknown]>([
 test('a site without receipts', async () => {
   expect(await allReceipts(tempFolder())).toEqual([]);
   expect(await lastReceipt(tempFolder())).toBeUndefined();
+});
+
+test('only a change of mail settings, of an app’s domain or of its admin needs another test mail', async () => {
+  const store = await Store.open(tempFolder());
+  store.put('site.key', 'forever', '01'.repeat(32), new Date());
+  const key = (more: Answers): string => mailKey(configWith(more), store);
+  const now = key({});
+  expect(key({ 'apps.snac.data-dir': '/srv/snac', bind: '0.0.0.0' })).toBe(now);
+  for (const more of [
+    { 'mail.mode': 'catcher' },
+    { 'mail.from': 'x@example.org' },
+    { 'apps.snac.domain': 'other.example.org' },
+    { 'apps.snac.email': 'other@example.org' },
+  ])
+    expect(key(more)).not.toBe(now);
 });
