@@ -9,8 +9,8 @@ import {
   parseCompose,
   printCompose,
   service,
-} from '../../wizard/render/compose.ts';
-import type { ComposeFile } from '../../wizard/render/compose.ts';
+} from '../../wizard/stack/compose.ts';
+import type { ComposeFile } from '../../wizard/stack/compose.ts';
 import { parseYaml } from '../../wizard/yaml.ts';
 import { nastyText } from '../support/nasty.ts';
 import { tempFolder, writeTree } from '../support/temp.ts';

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encodeEnv, printEnv } from '../../wizard/render/env.ts';
+import { encodeEnv, printEnv } from '../../wizard/stack/env.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
 import { IMAGES } from '../support/site.ts';
 import { nastyText } from '../support/nasty.ts';

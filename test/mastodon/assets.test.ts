@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseCompose } from '../../wizard/render/compose.ts';
+import { parseCompose } from '../../wizard/stack/compose.ts';
 import { attempt, needImages } from '../support/acme.ts';
 import { docker } from '../support/site.ts';
 

@@ -5,7 +5,7 @@ import { connect } from '../../wizard/docker/docker.ts';
 import type { Container } from '../../wizard/docker/engine.ts';
 import { violations } from '../../wizard/docker/policy.ts';
 import type { Exceptions, Rights } from '../../wizard/docker/policy.ts';
-import type { Service } from '../../wizard/render/compose.ts';
+import type { Service } from '../../wizard/stack/compose.ts';
 import { parseYaml } from '../../wizard/yaml.ts';
 import { docker, logsOf } from './site.ts';
 import type { TestSite } from './site.ts';

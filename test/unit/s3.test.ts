@@ -13,7 +13,7 @@ import type { Client } from '../../wizard/prove/http.ts';
 import { publicUrl } from '../../wizard/config/bucket.ts';
 import type { Bucket } from '../../wizard/config/bucket.ts';
 import { expectShown, proveBucket } from '../../wizard/prove/s3.ts';
-import { printEnv } from '../../wizard/render/env.ts';
+import { printEnv } from '../../wizard/stack/env.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
 import { s3 } from '../images/s3/server.mjs';
 import type { S3Line } from '../images/s3/server.mjs';

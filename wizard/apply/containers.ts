@@ -10,7 +10,7 @@ import type { Container, Engine, Output } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
-import { isOf } from '../render/compose.ts';
+import { isOf } from '../stack/compose.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
 import type { RenderedSite } from '../render/site.ts';
 

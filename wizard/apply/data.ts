@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { APP_IDS } from '../apps/index.ts';
 import { readAsset } from '../assets.ts';
 import type { Engine } from '../docker/engine.ts';
-import { isOf } from '../render/compose.ts';
-import type { ComposeFile } from '../render/compose.ts';
+import { isOf } from '../stack/compose.ts';
+import type { ComposeFile } from '../stack/compose.ts';
 import { parseYaml } from '../yaml.ts';
 
 /** A volume, and its directory if it is a bind mount. */

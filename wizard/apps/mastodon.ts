@@ -4,10 +4,10 @@ import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
 import { parseLine } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
-import { dropService, service } from '../render/compose.ts';
+import { dropService, service } from '../stack/compose.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
-import type { EnvGroup } from '../render/env.ts';
+import type { EnvGroup } from '../stack/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
   dataEnv,

@@ -2,14 +2,14 @@
 import { createPublicKey, randomBytes } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
-import { service } from '../render/compose.ts';
+import { service } from '../stack/compose.ts';
 import { makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { App } from './app.ts';
 import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import { pixelfedPictures } from './pixelfed/branding.ts';
-import type { EnvGroup } from '../render/env.ts';
+import type { EnvGroup } from '../stack/env.ts';
 import {
   dataEnv,
   dataFolders,

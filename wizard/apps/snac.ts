@@ -2,7 +2,7 @@
 import type { SmtpServer } from '../config/mail.ts';
 import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
-import { service } from '../render/compose.ts';
+import { service } from '../stack/compose.ts';
 import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';

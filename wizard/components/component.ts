@@ -1,7 +1,7 @@
 /** A part of a site that has its own container and is not an app. Its services are in `compose/ID.yaml`. */
 import type { App, FixedImage } from '../apps/app.ts';
 import type { Config } from '../config/config.ts';
-import type { ComposeFile } from '../render/compose.ts';
+import type { ComposeFile } from '../stack/compose.ts';
 
 export interface Component {
   /** Name of its Compose service, its network and its image. */

@@ -1,5 +1,5 @@
 /** The mail catcher (Mailpit): accepts every mail, delivers none. For labs and tests. */
-import { isOf, joinNetwork, service } from '../render/compose.ts';
+import { isOf, joinNetwork, service } from '../stack/compose.ts';
 import type { Component } from './component.ts';
 
 const ID = 'mail';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
 import type { PlannedFile } from '../layout.ts';
-import type { EnvGroup } from './env.ts';
+import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
 import { COMPONENTS } from '../components/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
@@ -27,9 +27,9 @@ import {
   printCompose,
   replaceNetwork,
   service,
-} from './compose.ts';
-import type { ComposeFile } from './compose.ts';
-import { printEnv } from './env.ts';
+} from '../stack/compose.ts';
+import type { ComposeFile } from '../stack/compose.ts';
+import { printEnv } from '../stack/env.ts';
 import { labSubnet } from './lab-network.ts';
 
 /** Directory of the internal CA in Caddy's container. */

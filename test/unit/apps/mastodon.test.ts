@@ -6,7 +6,7 @@ import { SIDEKIQ, connectionsOf } from '../../../wizard/apps/mastodon/size.ts';
 import type { Layout, Size } from '../../../wizard/apps/mastodon/size.ts';
 import { makeVapid, vapidPublic } from '../../../wizard/apps/shared/vapid.ts';
 import { questionsFor } from '../../../wizard/answers/questions.ts';
-import type { ComposeFile, Service } from '../../../wizard/render/compose.ts';
+import type { ComposeFile, Service } from '../../../wizard/stack/compose.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import { makeKey } from '../../../wizard/secrets/openssl.ts';
 import { render } from '../../support/render.ts';

@@ -1,7 +1,7 @@
 /** Mastodon's database and Redis: in containers or on external servers. */
 import type { Question } from '../../config/question.ts';
 import type { Command } from '../../docker/engine.ts';
-import type { EnvGroup } from '../../render/env.ts';
+import type { EnvGroup } from '../../stack/env.ts';
 import type { Trial } from '../app.ts';
 import {
   PUBLIC_CAS,

@@ -1,7 +1,7 @@
 /** Mastodon's media in a bucket. */
 import { bucketHost } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
-import type { EnvGroup } from '../../render/env.ts';
+import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import { bucketSecret } from '../shared/s3.ts';
 

@@ -1,9 +1,9 @@
 /** Pixelfed's database (MariaDB or PostgreSQL) and Redis: in containers or on external servers. */
 import type { Question } from '../../config/question.ts';
-import { dropService } from '../../render/compose.ts';
-import type { ComposeFile } from '../../render/compose.ts';
+import { dropService } from '../../stack/compose.ts';
+import type { ComposeFile } from '../../stack/compose.ts';
 import type { Secret } from '../../secrets/secret.ts';
-import type { EnvGroup } from '../../render/env.ts';
+import type { EnvGroup } from '../../stack/env.ts';
 import type { DataFolder, ImageSpec, Trial } from '../app.ts';
 import {
   PUBLIC_CAS,

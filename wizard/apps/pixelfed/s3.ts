@@ -1,7 +1,7 @@
 /** Pixelfed's media in a bucket. */
 import { publicUrl } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
-import type { EnvGroup } from '../../render/env.ts';
+import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
 import { bucketSecret } from '../shared/s3.ts';
 

@@ -1,6 +1,6 @@
 /** Servers that keep the data of an app: in a container of the site, or external. */
 import type { Command } from '../../docker/engine.ts';
-import type { EnvGroup } from '../../render/env.ts';
+import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
 
 export type Secrets = (name: string) => Secret;

@@ -2,7 +2,7 @@ import { APP_IDS, appOf } from '../../apps/index.ts';
 import { dataOf, dataStay, placesIn } from '../../apply/data.ts';
 import { takeLock } from '../../apply/runlock.ts';
 import { EXIT, Problem } from '../../problem.ts';
-import { isOf } from '../../render/compose.ts';
+import { isOf } from '../../stack/compose.ts';
 import { chosenApp } from '../chosen-app.ts';
 import { confirmed } from '../confirm.ts';
 import { answersFor, setUp } from '../setup.ts';
