@@ -10,8 +10,13 @@ import { COMMANDS } from '../../wizard/commands/index.ts';
 import { CHECKS } from '../../wizard/checks/table.ts';
 import { flagOf, shortKeyOf, variableOf } from '../../wizard/config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../../wizard/answers/questions.ts';
+import { parseCompose } from '../../wizard/stack/compose.ts';
 import { schemaText } from '../../wizard/answers/schema.ts';
+import { Secret } from '../../wizard/secrets/secret.ts';
 import { SITE_SECRETS } from '../../wizard/secrets/store.ts';
+
+/** A value for every variable of a Compose file. */
+const ANY: Record<string, string> = new Proxy({}, { get: () => 'x' });
 
 const WIZARD = fileURLToPath(new URL('../../wizard/', import.meta.url));
 
@@ -375,6 +380,25 @@ describe.each(APP_IDS)('the app %s', (id) => {
       ...Object.values(states),
     ].filter(Boolean))
       expect(text).toMatch(/\.$/);
+  });
+  test('its servers have containers, images, and secrets that are theirs', () => {
+    const { services } = parseCompose(readFileSync(`compose/${id}.yaml`, 'utf8'), ANY);
+    for (const server of app.servers?.(app.options({})) ?? []) {
+      expect(Object.keys(services)).toContain(server.service);
+      expect(Object.keys(app.images)).toContain(server.image);
+      const asked: string[] = [];
+      server.env((name) => {
+        asked.push(name);
+        return new Secret(name);
+      });
+      for (const [name, { service, change }] of Object.entries(server.rotations ?? {})) {
+        asked.push(name);
+        expect(service).toBe(server.service);
+        expect(change(new Secret('new'), (other) => new Secret(other)).stdin).toContain('new');
+      }
+      const names = app.secrets.map((secret) => secret.name);
+      expect(asked.filter((name) => !names.includes(name))).toEqual([]);
+    }
   });
   test('pins its images', () => {
     for (const spec of Object.values(app.images)) {
