@@ -131,9 +131,6 @@ export async function campaign(options: Campaign, kills: number): Promise<Record
   return counts;
 }
 
-const withEnv = (site: TestSite, more: NodeJS.ProcessEnv, options: RunOptions): Promise<Run> =>
-  site.apply([], { ...options, env: { ...site.env, ...more } });
-
 const rotate = (site: TestSite, name: string): Kind => ({
   name: `secrets rotate ${name}`,
   run: (options) =>
@@ -146,7 +143,7 @@ const rotate = (site: TestSite, name: string): Kind => ({
 const first = (site: TestSite): Kind => ({
   name: 'first run',
   fresh: true,
-  run: (options) => withEnv(site, {}, options),
+  run: (options) => site.apply([], options),
 });
 
 /** Switches mail on and off. */
@@ -154,8 +151,12 @@ function change(site: TestSite): Kind {
   let mode = 'none';
   return {
     name: 'change',
+    // Only this answer: the apps of the site may have changed since the first run.
     run: (options) =>
-      withEnv(site, { FEDI_MAIL_MODE: (mode = mode === 'none' ? 'catcher' : 'none') }, options),
+      site.apply([], {
+        ...options,
+        env: environment({ FEDI_MAIL_MODE: (mode = mode === 'none' ? 'catcher' : 'none') }),
+      }),
   };
 }
 
