@@ -49,7 +49,7 @@ const cli = await build({
     js: "import { createRequire as __createRequire } from 'node:module'; const require = /* @__PURE__ */ __createRequire(import.meta.url);",
   },
 });
-await writeSmaller(cli.outputFiles);
+await writeSmaller(cli.outputFiles, cli.metafile as Metafile);
 // The version check must also parse on versions of Node.js that are too old for the rest.
 await build({
   ...shared,
@@ -74,25 +74,31 @@ await writeFile(
 await chmod(join(root, 'dist/fedi-setup.js'), 0o755);
 await writeFile(join(root, 'dist/THIRD-PARTY.txt'), await thirdParty(cli.metafile as Metafile));
 
-/** `chunk-4F7KQX2A.js` → `chunk1.js`: esbuild's hash is needed only where files are cached one by one. */
-function shortNames(names: readonly string[]): ReadonlyMap<string, string> {
+/**
+ * `chunk-4F7KQX2A.js` → `chunk1.js`: a hash is needed only where files are cached one by one. The numbers follow the
+ * contents, since esbuild's hashes differ with `--sourcemap`.
+ */
+function shortNames({ outputs }: Metafile): ReadonlyMap<string, string> {
+  const contents = ([, { entryPoint, inputs, exports }]: [string, Metafile['outputs'][string]]): string =>
+    JSON.stringify([entryPoint, Object.keys(inputs), exports]);
   const short = new Map<string, string>();
   const taken = new Set<string>();
-  for (const name of names.toSorted()) {
-    const kind = name.replace(/(-[A-Z0-9]{8})?\.js$/, '');
+  const files = Object.entries(outputs).filter(([path]) => path.endsWith('.js'));
+  for (const [path] of files.toSorted((a, b) => (contents(a) < contents(b) ? -1 : 1))) {
+    const kind = basename(path).replace(/(-[A-Z0-9]{8})?\.js$/, '');
     let one = `${kind}.js`;
     for (let i = 1; taken.has(one); i += 1) one = `${kind}${i}.js`;
     taken.add(one);
-    short.set(name, one);
+    short.set(basename(path), one);
   }
   return short;
 }
 
 /** Writes the bundle after a second minifier: it shortens more code, and names that compress better. */
-async function writeSmaller(files: readonly OutputFile[]): Promise<void> {
+async function writeSmaller(files: readonly OutputFile[], metafile: Metafile): Promise<void> {
   await mkdir(join(root, 'dist'), { recursive: true });
   const bundle = files.filter(({ path }) => path.endsWith('.js'));
-  const names = shortNames(bundle.map(({ path }) => basename(path)));
+  const names = shortNames(metafile);
   for (const file of bundle) {
     const path = join(root, 'dist', names.get(basename(file.path)) ?? '');
     const map = files.find((one) => one.path === `${file.path}.map`)?.text;
