@@ -1,4 +1,6 @@
 /** Replaces tldts in the bundle (scripts/build.ts), with the same results for wizard/config/suffix.ts. */
+import { readFileSync } from 'node:fs';
+import { domainToUnicode } from 'node:url';
 import { brotliDecompressSync } from 'node:zlib';
 
 interface Node {
@@ -22,6 +24,9 @@ function read(text: string): Node {
   return root;
 }
 
+/** A label as it is on the list: in Unicode. */
+const readable = (label: string): string => (label.startsWith('xn--') ? domainToUnicode(label) : '') || label;
+
 export interface Parsed {
   readonly publicSuffix: string;
   /** Whether the suffix is on the list. tldts separates ICANN's rules from private ones, which is not needed here. */
@@ -39,7 +44,7 @@ export function parserOf(text: () => string): (hostname: string) => Parsed {
     // Number of labels in the suffix, counted from the end; without a rule it is 1.
     let length = 0;
     for (let depth = 1; depth <= labels.length; depth += 1) {
-      const label = labels.at(-depth) ?? '';
+      const label = readable(labels.at(-depth) ?? '');
       node = node.below.get(label) ?? node.below.get('*');
       if (node === undefined) break;
       if (node.kind === '') length = depth;
@@ -58,7 +63,7 @@ export function parserOf(text: () => string): (hostname: string) => Parsed {
   };
 }
 
-/** Brotli in base64, inserted by the build. */
-declare const SUFFIXES: string;
-
-export const parse = parserOf(() => brotliDecompressSync(Buffer.from(SUFFIXES, 'base64')).toString());
+/** The build writes the file. It is read at the first lookup. */
+export const parse = parserOf(() =>
+  brotliDecompressSync(readFileSync(new URL('suffixes.br', import.meta.url))).toString(),
+);

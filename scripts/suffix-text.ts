@@ -1,7 +1,7 @@
 /** Extracts the rules of the Public Suffix List (ICANN and private) from tldts, in a form small enough for the bundle. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { domainToASCII, domainToUnicode, pathToFileURL } from 'node:url';
 
 /** tldts's trie: the edges of a node are adjacent, and all edge labels are one string. */
 interface Flat {
@@ -36,16 +36,30 @@ function merge(a: Node, b: Node): Node {
   };
 }
 
-const print = ({ below }: Node): string =>
-  [...below]
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([label, node]) => {
-      const inner = node.below.size > 0 ? `(${print(node)})` : '';
-      return `${node.isException ? '!' : node.isRule ? '' : '/'}${label}${inner}`;
-    })
-    .join(',');
+/** Punycode compresses badly. */
+function readable(label: string): string {
+  const text = domainToUnicode(label);
+  return label.startsWith('xn--') && domainToASCII(text) === label ? text : label;
+}
 
-/** `com,uk(co,/sch(*))`: from the top-level domain down; `/` marks a label that is not a suffix, `!` an exception. */
+/** Similar text side by side compresses better: labels without others below them come first, then by what is below them. */
+const print = (node: Node): string => {
+  const labels = [...node.below].map(([label, one]) => ({
+    mark: one.isException ? '!' : one.isRule ? '' : '/',
+    label: readable(label),
+    inner: one.below.size > 0 ? `(${print(one)})` : '',
+  }));
+  return labels
+    .toSorted((a, b) => (a.inner === b.inner ? (a.label < b.label ? -1 : 1) : a.inner < b.inner ? -1 : 1))
+    .map(({ mark, label, inner }) => `${mark}${label}${inner}`)
+    .join(',')
+    .replaceAll('),', ')');
+};
+
+/**
+ * `com,uk(co,/sch(*))org`: from the top-level domain down; `/` marks a label that is not a suffix, `!` an exception. Labels are
+ * in Unicode.
+ */
 export async function suffixText(): Promise<string> {
   const folder = dirname(createRequire(import.meta.url).resolve('tldts'));
   const file = join(folder, '../es6/src/data/trie.js');

@@ -1,4 +1,5 @@
 /** The suffix list of the bundle compared with tldts, which it replaces there. */
+import { domainToASCII } from 'node:url';
 import { expect, test } from 'vitest';
 import { parserOf } from '../../../scripts/suffix-parse.ts';
 import { suffixText } from '../../../scripts/suffix-text.ts';
@@ -15,7 +16,7 @@ function namesIn(text: string): string[] {
       if (one === ')') open.pop();
     }
     if (label === '') continue;
-    last = [label === '*' ? 'any' : label, open.at(-1)].filter(Boolean).join('.');
+    last = [label === '*' ? 'any' : domainToASCII(label), open.at(-1)].filter(Boolean).join('.');
     names.push(last);
   }
   return names;
