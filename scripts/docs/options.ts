@@ -34,8 +34,8 @@ export function appliesWhen({ key, when }: Question): string | undefined {
 }
 
 /** A default that depends on nothing else. */
-function fixedDefault({ initial, byHost, follows }: Question): string | undefined {
-  const value = byHost === undefined && follows === undefined ? initial?.({}) : undefined;
+function fixedDefault({ initial, byHost, derivedFrom }: Question): string | undefined {
+  const value = byHost === undefined && derivedFrom === undefined ? initial?.({}) : undefined;
   return value === undefined || String(value).includes('undefined') ? undefined : String(value);
 }
 

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { makeSwap, swapIsThere } from '../../wizard/apply/swap.ts';
 import { isPublic } from '../../wizard/config/addresses.ts';
-import type { Looked } from '../../wizard/checks/check.ts';
+import type { CheckResult } from '../../wizard/checks/check.ts';
 import { thisHost } from '../../wizard/checks/host.ts';
 import { connect } from '../../wizard/docker/docker.ts';
 import { testCa } from '../support/acme.ts';
@@ -127,7 +127,7 @@ describe('names, with our own DNS server and interfaces', () => {
 
 describe('from a real container', () => {
   const directory = (url: string) => ({ 'tls.mode': 'directory', 'tls.directory': url });
-  const look = async (id: string, url: string, more: object = {}): Promise<Looked | undefined> =>
+  const look = async (id: string, url: string, more: object = {}): Promise<CheckResult | undefined> =>
     runCheck(
       id,
       contextOf(directory(url), { engine: await connect(), caddy: IMAGES.FEDI_IMAGES_CADDY, ...more }),

@@ -1,6 +1,6 @@
 /** A context for checks: a healthy site, host and engine, with the differences that a test sets. */
 import { CHECKS } from '../../wizard/checks/table.ts';
-import type { CheckContext, Looked } from '../../wizard/checks/check.ts';
+import type { CheckContext, CheckResult } from '../../wizard/checks/check.ts';
 import type { Host } from '../../wizard/checks/host.ts';
 import { configOf } from '../../wizard/answers/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
@@ -82,7 +82,7 @@ export function contextOf(
   };
 }
 
-export async function runCheck(id: string, context: CheckContext): Promise<Looked | undefined> {
+export async function runCheck(id: string, context: CheckContext): Promise<CheckResult | undefined> {
   const check = CHECKS.find((one) => one.id === id);
   if (check === undefined) throw new Error(`there is no check ${id}`);
   return check.run(context);

@@ -10,7 +10,7 @@ import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
 import { MAIL_MODES, hasServer } from '../config/mail.ts';
-import { immutableDomain } from '../config/later.ts';
+import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
 
 /** `snac` or `mastodon,snac` → in the order of APP_IDS, without duplicates. */
@@ -66,7 +66,7 @@ function appQuestions(id: string): Question[] {
       more: 'Register it first and point it to this host: an A record with its IPv4 address, and an AAAA record if the site listens on IPv6 too (--bind ::). A subdomain (social.example.org) leaves your domain free for a website. Letters such as ü are allowed.',
       parse: parse.parseSiteDomain,
       notes: (answers) => aboutDomain(String(answers[key('domain')])),
-      later: immutableDomain,
+      onChange: immutableDomain,
     },
     {
       key: key('admin'),
@@ -142,7 +142,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
       { value: 'none', name: 'None' },
     ],
     parse: parse.parseChoice(['tls', 'starttls', 'none']),
-    follows: 'mail.port',
+    derivedFrom: 'mail.port',
     initial: (answers) =>
       answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
     when: hasServer,
@@ -277,7 +277,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     help: 'Default: fedi. All volume and container names start with it. It cannot be changed later.',
     parse: parse.parseName,
     initial: () => 'fedi',
-    later: (before, after) => ({
+    onChange: (before, after) => ({
       refused: `This site is named ${String(before)}; the answers now say ${String(after)}. Volume names start with it, so the data would not be found under another name.`,
     }),
   },

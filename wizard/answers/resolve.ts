@@ -45,7 +45,7 @@ function lookUp(question: Question, sources: readonly Source[], single: boolean)
   let basis: RawAnswer | undefined;
   for (const source of sources) {
     const answer = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
-    const base = question.follows === undefined ? undefined : source.get(question.follows);
+    const base = question.derivedFrom === undefined ? undefined : source.get(question.derivedFrom);
     if (basis !== undefined && base !== undefined && base.text !== basis.text) return undefined;
     if (answer !== undefined) return answer;
     basis ??= base;

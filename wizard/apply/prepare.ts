@@ -6,7 +6,7 @@ import { APP_IDS, appOf } from '../apps/index.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
-import { changed } from '../config/later.ts';
+import { changed } from '../config/on-change.ts';
 import type { Answers } from '../config/question.ts';
 import { questionsFor } from '../answers/questions.ts';
 import type { Resolved } from '../answers/resolve.ts';

@@ -15,10 +15,10 @@ export interface StepContext {
 
 /** Steps that apply to this site. */
 export const due = (steps: readonly AppStep[], store: Store): AppStep[] =>
-  steps.filter(({ puts }) => puts === undefined || store.has(puts.answer));
+  steps.filter(({ sets }) => sets === undefined || store.has(sets.answer));
 
 async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
-  if (step.puts !== undefined) return context.store.wasShown(step.puts.as);
+  if (step.sets !== undefined) return context.store.wasShown(step.sets.as);
   if (step.check === undefined) return step.capture !== undefined && context.store.has(step.capture.secret);
   const { code, stdout } = await context.runtime.exec(step.service, step.check);
   return (
@@ -37,9 +37,9 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
       }
       progress.emit({ event: 'act', id: step.id });
       const act =
-        typeof step.act === 'function' ? step.act(context.store.get(step.puts?.answer ?? '')) : step.act;
+        typeof step.act === 'function' ? step.act(context.store.get(step.sets?.answer ?? '')) : step.act;
       const output = await context.runtime.exec(step.actIn ?? step.service, act);
-      if (step.puts) await put(context, step, output);
+      if (step.sets) await put(context, step, output);
       if (step.capture) await capture(context, step, output);
       progress.emit({ event: 'acted', id: step.id });
       if (!(await isDone(context, step))) throw failed(step, output, 'it had no effect');
@@ -53,7 +53,7 @@ export async function runSteps(context: StepContext, steps: readonly AppStep[]):
 
 /** Stores the value that the app has now, as shown: the user chose it. */
 async function put({ store, now }: StepContext, step: AppStep, output: Output): Promise<void> {
-  const { answer, as } = step.puts as NonNullable<AppStep['puts']>;
+  const { answer, as } = step.sets as NonNullable<AppStep['sets']>;
   if (output.code !== 0) throw failed(step, output, 'it was rejected');
   store.put(as, 'free', store.get(answer).reveal(), now());
   store.markShown(as);
@@ -74,6 +74,6 @@ function failed(step: AppStep, { code, stdout, stderr }: Output, why: string): P
   return new Problem(EXIT.FAILED, `${step.title}: ${why} (exit code ${code}).`, {
     means: 'The site runs, but its first run is incomplete. Completed steps are kept.',
     next: `${step.hint} Then run this again.`,
-    log: (step.capture || step.puts ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
+    log: (step.capture || step.sets ? stderr : `${stdout}${stderr}`).trim().split('\n').slice(-20).join('\n'),
   });
 }

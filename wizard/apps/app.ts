@@ -74,7 +74,7 @@ export interface AppStep {
    * Sets a secret answer in the app, if it was given: `act` gets it, and it is stored as the secret `as`, which counts as
    * shown. Done once: later it can be changed in the app.
    */
-  readonly puts?: { readonly answer: string; readonly as: string };
+  readonly sets?: { readonly answer: string; readonly as: string };
   /** What to do if it fails. */
   readonly hint: string;
 }

@@ -290,7 +290,7 @@ export const mastodon: App<MastodonOptions> = {
         title: `Password of ${app.admin}, as chosen`,
         service: 'mastodon_web',
         act: (password) => setPassword(app.admin, password),
-        puts: { answer: 'apps.mastodon.password', as: PASSWORD },
+        sets: { answer: 'apps.mastodon.password', as: PASSWORD },
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
       {

@@ -122,7 +122,7 @@ export const snac: App = {
       title: `Password of ${app.admin}, as chosen`,
       service: 'snac',
       act: (password) => setPassword(app.admin, password),
-      puts: { answer: 'apps.snac.password', as: PASSWORD },
+      sets: { answer: 'apps.snac.password', as: PASSWORD },
       hint: 'Look at `docker compose logs snac`.',
     },
     {

@@ -93,7 +93,7 @@ async function askOnce(question: Question, initial: Value | undefined, back: boo
     const typed = (what: string, check: (entered: string) => string | true): Promise<string> =>
       orCancelled(password({ message: what, mask: true, validate: check }, SCREEN));
     const first = await typed(message, validate);
-    if (!question.twice || ['', BACK, MORE].includes(first)) return first;
+    if (!question.confirm || ['', BACK, MORE].includes(first)) return first;
     say(`${strengthOf(first)} Type it again to confirm:`, 2);
     const again = await typed(
       `${message}, again`,

@@ -1,7 +1,7 @@
 /** The interactive wizard: asks open questions, then shows a review in which every answer can be changed. */
 import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf } from '../apps/index.ts';
-import { changed } from '../config/later.ts';
+import { changed } from '../config/on-change.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../answers/questions.ts';
@@ -29,7 +29,7 @@ function shown(question: Question, resolved: Resolved, known: ReadonlySet<string
   if (question.secret) {
     if (resolved.secrets[question.key] !== undefined) return '[hidden]';
     if (known.has(question.key)) return '[hidden], unchanged';
-    return question.file || question.twice ? '(generated)' : '(none)';
+    return question.file || question.confirm ? '(generated)' : '(none)';
   }
   const value = resolved.answers[question.key];
   if (value === undefined) return '(none)';
@@ -239,9 +239,9 @@ const resumes = async (at: string): Promise<boolean> => {
 };
 
 /** Whether this is a password that can by now be changed only in the app. */
-function isSettled({ key, twice }: Question, known: ReadonlySet<string>): boolean {
+function isSettled({ key, confirm }: Question, known: ReadonlySet<string>): boolean {
   const id = APP_IDS.find((app) => key.startsWith(`apps.${app}.`));
-  return twice === true && id !== undefined && known.has(appOf(id).adminSecret);
+  return confirm === true && id !== undefined && known.has(appOf(id).adminSecret);
 }
 
 /** Adds the app's name to labels that several apps share. */

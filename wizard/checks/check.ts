@@ -42,7 +42,7 @@ export interface Finding {
 }
 
 /** The result of a check; no findings mean success. */
-export interface Looked {
+export interface CheckResult {
   /** What was observed. */
   readonly seen: string;
   readonly found: readonly Finding[];
@@ -56,7 +56,7 @@ export interface Check {
   /** before: before anything is written. inside: from inside a container, once there are images. site: on an existing site. */
   readonly phase: 'before' | 'inside' | 'site';
   /** Undefined: it does not apply to this site. */
-  readonly run: (context: CheckContext) => Promise<Looked | undefined>;
+  readonly run: (context: CheckContext) => Promise<CheckResult | undefined>;
 }
 
 export const gib = (bytes: number): string =>

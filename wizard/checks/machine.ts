@@ -10,7 +10,7 @@ import { Problem, messageOf } from '../problem.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { isReserved } from '../config/addresses.ts';
 import { gib } from './check.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 import { registryOf } from './outside.ts';
 import { neededPorts } from './ports.ts';
 
@@ -23,7 +23,7 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '3
 /** Platforms of the images. */
 const PLATFORMS = ['amd64', 'arm64'];
 
-export async function checkSystem({ host, info }: CheckContext): Promise<Looked> {
+export async function checkSystem({ host, info }: CheckContext): Promise<CheckResult> {
   const arch = info instanceof Problem ? (ARCHITECTURES[host.arch] ?? host.arch) : info.architecture;
   const system = info instanceof Problem ? '' : info.system;
   const found: Finding[] = [];
@@ -54,7 +54,7 @@ const ENGINE_MINIMUM = [20, 10] as const;
 /** The first version with ip6tables enabled by default. */
 const IPV6_ENGINE = 27;
 
-export async function checkDocker({ info, folder, host, config }: CheckContext): Promise<Looked> {
+export async function checkDocker({ info, folder, host, config }: CheckContext): Promise<CheckResult> {
   if (info instanceof Problem) {
     const { message, means = '', next = '' } = info;
     return { seen: message, found: [{ level: 'blocker', what: message, means, next, must: true }] };
@@ -154,7 +154,7 @@ function smaller({ config: { apps } }: CheckContext, host: Share): string[] {
   );
 }
 
-export async function checkMemory(context: CheckContext): Promise<Looked | undefined> {
+export async function checkMemory(context: CheckContext): Promise<CheckResult | undefined> {
   const { info, host, swapGiB, config } = context;
   if (info instanceof Problem) return undefined;
   const { memoryMiB: need } = needed(context);
@@ -211,7 +211,7 @@ function tooMuch(context: CheckContext, host: Share): Finding[] {
   ];
 }
 
-export async function checkCores(context: CheckContext): Promise<Looked | undefined> {
+export async function checkCores(context: CheckContext): Promise<CheckResult | undefined> {
   const { info, config } = context;
   if (info instanceof Problem) return undefined;
   const want = config.apps.reduce((sum, { id }) => sum + appOf(id).minimum.cores, 0);
@@ -234,7 +234,7 @@ export async function checkCores(context: CheckContext): Promise<Looked | undefi
 /** Below this a file system counts as full. */
 const FEW_INODES = 5000;
 
-export async function checkDisk(context: CheckContext): Promise<Looked> {
+export async function checkDisk(context: CheckContext): Promise<CheckResult> {
   const { folder, info, exists: isThere, swapGiB } = context;
   let existing = folder;
   while (!(await exists(existing)) && dirname(existing) !== existing) existing = dirname(existing);
@@ -292,7 +292,12 @@ const TIME_FIX =
   '`sudo timedatectl set-ntp true`, or install chrony. On a virtual machine, check its host’s clock too.';
 
 /** Asks only servers that the site needs anyway; otherwise uses the system's NTP status. */
-export async function checkClock({ host, config, pulls, now }: CheckContext): Promise<Looked | undefined> {
+export async function checkClock({
+  host,
+  config,
+  pulls,
+  now,
+}: CheckContext): Promise<CheckResult | undefined> {
   const directory = config.tls.ca?.directory;
   const urls = [
     ...(directory === undefined || isReserved(new URL(directory).hostname) ? [] : [directory]),

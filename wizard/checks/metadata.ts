@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Problem } from '../problem.ts';
 import { parseYaml } from '../yaml.ts';
-import type { CheckContext, Looked } from './check.ts';
+import type { CheckContext, CheckResult } from './check.ts';
 
 /** Most clouds; Alibaba; Amazon over IPv6. */
 const SERVICES = ['169.254.169.254', '100.100.100.200', 'fd00:ec2::254'];
@@ -52,7 +52,7 @@ export async function checkMetadata({
   caddy,
   folder,
   exists,
-}: CheckContext): Promise<Looked | undefined> {
+}: CheckContext): Promise<CheckResult | undefined> {
   if (info instanceof Problem || caddy === undefined || !exists) return undefined;
   const networks = await frontNetworks(folder, config.name);
   if (networks.length === 0) return undefined;

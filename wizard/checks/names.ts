@@ -3,7 +3,7 @@ import type { CaaRecord } from 'node:dns';
 import { allNamesOf } from '../apps/index.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import { isPublic, isReserved, spelled } from '../config/addresses.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 
 const list = (addresses: readonly string[]): string => addresses.join(', ') || 'none';
 
@@ -20,7 +20,7 @@ function ownAddresses({ config, host }: CheckContext): string[] {
 }
 
 /** Applies only if a CA looks the names up: not for internal certificates or behind another proxy. */
-export async function checkDns(context: CheckContext): Promise<Looked | undefined> {
+export async function checkDns(context: CheckContext): Promise<CheckResult | undefined> {
   const { config, host } = context;
   const { ca } = config.tls;
   if (ca === undefined) return undefined;
@@ -158,7 +158,7 @@ async function relevantCaa(
 
 const KNOWN = ['critical', 'issue', 'issuewild', 'iodef', 'issuemail', 'contactemail', 'contactphone'];
 
-export async function checkCaa({ config, host }: CheckContext): Promise<Looked | undefined> {
+export async function checkCaa({ config, host }: CheckContext): Promise<CheckResult | undefined> {
   if (config.tls.ca?.isPublic !== true) return undefined;
   const names = allNamesOf(config).filter((name) => !isReserved(name));
   const found: Finding[] = [];

@@ -3,7 +3,7 @@ import type { EngineInfo, Output } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import { Problem } from '../problem.ts';
 import { isPublic, isReserved } from '../config/addresses.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 
 /** Name and URL of an image's registry; Docker Hub if the reference names none. */
 export function registryOf(reference: string): { name: string; url: string } {
@@ -14,7 +14,7 @@ export function registryOf(reference: string): { name: string; url: string } {
 }
 
 /** Asks the registry for every image to pull, through the engine, which has its own network, proxy and mirrors. */
-export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<Looked | undefined> {
+export async function checkRegistry({ engine, info, pulls }: CheckContext): Promise<CheckResult | undefined> {
   if (info instanceof Problem || pulls.length === 0) return undefined;
   const results = await Promise.all(
     [...new Set(pulls)].map((reference) => askRegistry(engine, info, reference)),
@@ -116,7 +116,7 @@ const reason = ({ code, stderr }: Output): string =>
     .split('\n')[0]
     ?.replace(/^curl: /, '') || `exit code ${code}`;
 
-export async function checkOutside(context: CheckContext): Promise<Looked | undefined> {
+export async function checkOutside(context: CheckContext): Promise<CheckResult | undefined> {
   const url = outsideOf(context);
   if (url === undefined || context.info instanceof Problem) return undefined;
   const { hostname } = new URL(url);
@@ -165,7 +165,7 @@ export async function checkOutside(context: CheckContext): Promise<Looked | unde
   };
 }
 
-export async function checkIPv6(context: CheckContext): Promise<Looked | undefined> {
+export async function checkIPv6(context: CheckContext): Promise<CheckResult | undefined> {
   const url = outsideOf(context);
   const own = context.host.addresses().filter((address) => address.includes(':') && isPublic(address));
   // Without IPv6 on the host there is nothing to fix.

@@ -5,7 +5,7 @@ import { POLICY, violations } from '../docker/policy.ts';
 import type { Exceptions } from '../docker/policy.ts';
 import { Problem } from '../problem.ts';
 import { parseYaml } from '../yaml.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 
 /** Service → exceptions; undefined: the site has no compose.yaml yet. */
 async function exceptionsOf(folder: string): Promise<Readonly<Record<string, Exceptions>> | undefined> {
@@ -26,7 +26,7 @@ export async function checkPolicy({
   engine,
   folder,
   info,
-}: CheckContext): Promise<Looked | undefined> {
+}: CheckContext): Promise<CheckResult | undefined> {
   const exceptions = await exceptionsOf(folder);
   if (info instanceof Problem || exceptions === undefined) return undefined;
   const found: Finding[] = [];

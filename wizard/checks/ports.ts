@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { PRIVATE_RANGES } from '../ingress/tls.ts';
 import { Problem } from '../problem.ts';
 import { isPublic } from '../config/addresses.ts';
-import type { CheckContext, Looked } from './check.ts';
+import type { CheckContext, CheckResult } from './check.ts';
 
 /** Whether binding to `bind` fails because of a listener at `address`. `::` includes IPv4. */
 export function collides(bind: string, address: string): boolean {
@@ -22,7 +22,12 @@ export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: n
   ];
 }
 
-export async function checkPorts({ config, engine, info, host }: CheckContext): Promise<Looked | undefined> {
+export async function checkPorts({
+  config,
+  engine,
+  info,
+  host,
+}: CheckContext): Promise<CheckResult | undefined> {
   // Without the engine, the site's own containers cannot be recognized.
   if (info instanceof Problem) return undefined;
   const containers = await engine.listed();
@@ -64,7 +69,7 @@ export async function checkPorts({ config, engine, info, host }: CheckContext): 
 }
 
 /** Requests through Docker's userland proxy come from a private address, and private addresses are trusted by default. */
-export async function checkProxy({ config }: CheckContext): Promise<Looked | undefined> {
+export async function checkProxy({ config }: CheckContext): Promise<CheckResult | undefined> {
   const { bind } = config;
   const { proxy } = config.tls;
   if (proxy === undefined) return undefined;

@@ -4,7 +4,7 @@ import { Cancelled, EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { gib } from './check.ts';
-import type { Check, CheckContext, Finding, Looked } from './check.ts';
+import type { Check, CheckContext, Finding, CheckResult } from './check.ts';
 import { thisHost } from './host.ts';
 import { outsideOf } from './outside.ts';
 import { together } from './machine.ts';
@@ -51,21 +51,21 @@ async function contextOf(options: PreflightOptions): Promise<CheckContext> {
 }
 
 /** A check that applies, with its result. */
-type Result = Check & Looked;
+type Result = Check & CheckResult;
 
 /** Runs all checks concurrently and reports them in table order. */
 async function look(
   context: CheckContext,
   phases: readonly Check['phase'][],
   { skip, progress }: PreflightOptions,
-  report: (check: Check, result: Promise<Looked | undefined>) => Promise<Looked | undefined>,
+  report: (check: Check, result: Promise<CheckResult | undefined>) => Promise<CheckResult | undefined>,
 ): Promise<Result[]> {
   const checks = CHECKS.filter(({ id, phase }) => phases.includes(phase) && !skip.includes(id));
   const running = checks.map((check) => check.run(context));
   for (const one of running) one.catch(() => undefined);
   const results: Result[] = [];
   for (const [i, check] of checks.entries()) {
-    const looked = await report(check, running[i] as Promise<Looked | undefined>);
+    const looked = await report(check, running[i] as Promise<CheckResult | undefined>);
     if (looked === undefined) continue;
     results.push({ ...check, ...looked });
     emit(progress, check, looked);
@@ -73,7 +73,7 @@ async function look(
   return results;
 }
 
-function emit(progress: Progress, { id }: Check, { seen, found }: Looked): void {
+function emit(progress: Progress, { id }: Check, { seen, found }: CheckResult): void {
   for (const { must: _must, swapGiB: _swap, fix: _fix, ...finding } of found)
     progress.emit({ event: 'finding', id, seen, ...finding });
 }

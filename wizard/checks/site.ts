@@ -15,7 +15,7 @@ import type { Client } from '../prove/http.ts';
 import { served } from '../prove/tls.ts';
 import type { Served } from '../prove/tls.ts';
 import { parseYaml } from '../yaml.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 
 const LOG_LINES = 10;
 /** More restarts than updates cause. */
@@ -59,7 +59,7 @@ export async function checkContainers({
   folder,
   info,
   now,
-}: CheckContext): Promise<Looked | undefined> {
+}: CheckContext): Promise<CheckResult | undefined> {
   const services = await servicesOf(folder);
   if (info instanceof Problem || services === undefined) return undefined;
   const containers = await engine.containers(config.name);
@@ -167,7 +167,7 @@ function wrongWith(
 }
 
 /** Checks the served certificates: issuer, names, validity, and whether this site's Caddy serves them. @param port HTTPS port */
-export async function checkCertificates(context: CheckContext, port = 443): Promise<Looked | undefined> {
+export async function checkCertificates(context: CheckContext, port = 443): Promise<CheckResult | undefined> {
   const { config, folder, info, exists, now } = context;
   if (info instanceof Problem || config.tls.proxy !== undefined || !exists) return undefined;
   const address = ingressAddress(config);

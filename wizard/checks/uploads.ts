@@ -3,7 +3,7 @@ import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
 import { readProgram } from '../assets.ts';
 import { EXIT, Problem } from '../problem.ts';
-import type { CheckContext, Finding, Looked } from './check.ts';
+import type { CheckContext, Finding, CheckResult } from './check.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 
 /** Upper limit when counting paths of one kind. */
@@ -154,7 +154,7 @@ function ofOthers(lines: readonly string[], { name, uploads: { owner } }: Place,
   };
 }
 
-export async function checkUploads(context: CheckContext): Promise<Looked | undefined> {
+export async function checkUploads(context: CheckContext): Promise<CheckResult | undefined> {
   const { config, engine, info, images } = context;
   if (info instanceof Problem) return undefined;
   const found: Finding[] = [];

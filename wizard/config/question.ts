@@ -10,7 +10,7 @@ export type Answers = Readonly<Record<string, Value>>;
 export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'tls' | 'size' | 'more';
 
 /** The effect of changing an answer of an existing site. */
-export type Later =
+export type ChangeEffect =
   /** The change is refused: why. */
   | { readonly refused: string }
   /** The change is possible: a notice about what it leaves behind. */
@@ -41,7 +41,7 @@ export interface Question {
   /** The default, computed from earlier answers; undefined: none, so an answer is required. */
   readonly initial?: (answers: Answers) => Value | undefined;
   /** Key of the question that the default derives from. A new answer to it from a stronger source discards the answer here. */
-  readonly follows?: string;
+  readonly derivedFrom?: string;
   /** The default, computed from the app's share of the host. */
   readonly byHost?: (share: Share) => Value;
   /** Whether it applies; absent: always. */
@@ -49,13 +49,13 @@ export interface Question {
   /** Notes to show after the answer, which is among the given answers. */
   readonly notes?: (answers: Answers) => readonly string[];
   /** The effect of changing this answer of an existing site; undefined: only what the plan shows. */
-  readonly later?: (before: Value | undefined, after: Value | undefined) => Later | undefined;
+  readonly onChange?: (before: Value | undefined, after: Value | undefined) => ChangeEffect | undefined;
   /** May stay unanswered. */
   readonly optional?: true;
   /** Read from a file: the prompt asks for its path. */
   readonly file?: true;
   /** Must be typed twice; the prompt also rates its strength. */
-  readonly twice?: true;
+  readonly confirm?: true;
   /** Stored in secrets.json, never in fedi.yaml, and never passed as a plain flag. */
   readonly secret?: true;
 }

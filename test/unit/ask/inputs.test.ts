@@ -43,7 +43,7 @@ afterAll(() => {
 
 test.for(questions.map((question) => ({ question, key: question.key })))(
   '$key',
-  async ({ question: { message, topic, twice, secret, key } }) => {
+  async ({ question: { message, topic, confirm, secret, key } }) => {
     const rows = ROWS.filter((row) => row.key === key && typed(row));
     const run = dialogue(['--dir', join(tempFolder(), 'fedi')], ANSWERED);
     const begin = async (): Promise<void> => {
@@ -59,10 +59,10 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
     for (const [i, { text, value }] of rows.filter((row) => row.error === undefined).entries()) {
       if (i > 0) await begin();
       expect(await run.answer(message, text), JSON.stringify(text)).toBeUndefined();
-      if (twice) await run.answer(`${message}, again`, text);
+      if (confirm) await run.answer(`${message}, again`, text);
       // Questions that depend on it have a default.
       const now = await run.next();
-      if (ALL_QUESTIONS.some((one) => one.follows === key && one.message === now.message))
+      if (ALL_QUESTIONS.some((one) => one.derivedFrom === key && one.message === now.message))
         await now.enter('');
       await run.asked('What now?');
       const shown = run.written().slice(run.written().lastIndexOf('Your answers:'));

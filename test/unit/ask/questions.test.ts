@@ -242,7 +242,7 @@ describe.each(names)('every change from the review: %s', (name) => {
 
       await pick();
       expect(await run.answer(row.message, other(row))).toBeUndefined();
-      if (row.twice) await run.answer(`${row.message}, again`, other(row));
+      if (row.confirm) await run.answer(`${row.message}, again`, other(row));
       await untilReview(run);
       const wanted = row.parse(row.choices?.at(-1)?.value ?? other(row));
       expect(wanted).toHaveProperty('value');

@@ -1,5 +1,5 @@
 /** What is asked about Mastodon. */
-import { immutableDomain, neverOlder } from '../../config/later.ts';
+import { immutableDomain, neverOlder } from '../../config/on-change.ts';
 import { parseChoice, parseSiteDomain } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
 import {
@@ -27,7 +27,7 @@ export const mastodonQuestions: readonly Question[] = [
     help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
     parse: parseVersion,
     initial: () => VERSION,
-    later: neverOlder,
+    onChange: neverOlder,
   },
   titleQuestion(ID),
   registrationsQuestion(ID, 'Used in the first run only; later, change it in the web interface.'),
@@ -50,7 +50,7 @@ export const mastodonQuestions: readonly Question[] = [
     help: 'Default: the domain of the handles. It cannot be changed later.',
     parse: parseSiteDomain,
     optional: true,
-    later: immutableDomain,
+    onChange: immutableDomain,
   },
   localeQuestion(ID, 'Default language of the pages', 'the browser’s language takes precedence.'),
   {

@@ -1,5 +1,5 @@
 /** What is asked about Pixelfed. */
-import { neverOlder } from '../../config/later.ts';
+import { neverOlder } from '../../config/on-change.ts';
 import { parseChoice, parseLine } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
@@ -49,7 +49,7 @@ export const pixelfedQuestions: readonly Question[] = [
     help: `Default ${VERSION}, the newest known stable version. Downgrades are not possible.`,
     parse: parsePixelfedVersion,
     initial: () => VERSION,
-    later: neverOlder,
+    onChange: neverOlder,
   },
   titleQuestion(ID),
   {

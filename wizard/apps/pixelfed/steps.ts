@@ -125,7 +125,7 @@ export function pixelfedSteps(app: AppIdentity): AppStep[] {
       title: `Password of ${app.admin}, as chosen`,
       service,
       act: (password) => setPassword(app.admin, password),
-      puts: { answer: 'apps.pixelfed.password', as: PASSWORD },
+      sets: { answer: 'apps.pixelfed.password', as: PASSWORD },
       hint,
     },
   ];

@@ -11,7 +11,7 @@ export function passwordQuestion(id: string, name: string): Question {
     help: 'If empty, one is generated and shown once. Used in the first run only; later, change it in the web interface.',
     parse: parseNewPassword,
     secret: true,
-    twice: true,
+    confirm: true,
     optional: true,
   };
 }

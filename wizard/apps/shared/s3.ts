@@ -103,7 +103,7 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
       ],
       parse: parseChoice(['local', 's3']),
       initial: () => 'local',
-      later: (before) => ({
+      onChange: (before) => ({
         leaves: before === 's3' ? moves.fromBucket : moves.toBucket,
       }),
     },
@@ -132,7 +132,7 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
       help: 'Create it at your provider first. Its objects must be publicly readable, but not listable.',
       parse: parseBucket,
       when,
-      later: (before) =>
+      onChange: (before) =>
         before === undefined
           ? undefined
           : {

@@ -53,8 +53,8 @@ export const usageOf = ({ name, usage, args = [] }: Command): string =>
   ['fedi-setup', name, usage ?? args.map(nameOf).join(' ')].filter(Boolean).join(' ');
 
 /** A default that depends on nothing else. */
-function defaultOf({ initial, byHost, follows, optional, secret }: Question): string {
-  const value = byHost === undefined && follows === undefined ? initial?.({}) : undefined;
+function defaultOf({ initial, byHost, derivedFrom, optional, secret }: Question): string {
+  const value = byHost === undefined && derivedFrom === undefined ? initial?.({}) : undefined;
   if (value !== undefined && value !== '' && !String(value).includes('undefined'))
     return ` (default: ${String(value)})`;
   return optional && !secret ? ' (optional)' : '';

@@ -1,6 +1,6 @@
 /** Rules for changed answers of an existing site, and the notes shown after an answer. */
 import { describe, expect, test } from 'vitest';
-import { changed } from '../../../wizard/config/later.ts';
+import { changed } from '../../../wizard/config/on-change.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
 
