@@ -1,11 +1,12 @@
 /** `logs`, `start`, `stop`, `restart`: which services, under which lock, with which exit code. Compose is a small model of it. */
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../../wizard/cli/main.ts';
 import { takeLock } from '../../../wizard/apply/runlock.ts';
 import { EXIT } from '../../../wizard/problem.ts';
 import { OK, failed } from '../../support/fake-engine.ts';
+import { captureOutput } from '../../support/output.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
 
 const SERVICES = ['caddy', 'snac', 'my_own'];
@@ -38,9 +39,9 @@ vi.mock('../../../wizard/docker/docker.ts', () => ({
     }),
 }));
 
-let said = '';
+const output = captureOutput();
 beforeEach(() => {
-  [running, shown, isLocked, exit, said] = [new Set(SERVICES), [], [], 0, ''];
+  [running, shown, isLocked, exit] = [new Set(SERVICES), [], [], 0];
   config = { ...OK, stdout: `${SERVICES.join('\n')}\n` };
   folder = tempFolder();
   writeTree(folder, {
@@ -48,17 +49,6 @@ beforeEach(() => {
     'compose.yaml': 'services: {}\n',
   });
   mkdirSync(join(folder, '.fedi'));
-  for (const stream of [process.stdout, process.stderr])
-    vi.spyOn(stream, 'write').mockImplementation((text) => {
-      said += String(text);
-      return true;
-    });
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'])
-    process.removeAllListeners(signal);
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
 });
 
 const run = (...argv: string[]): Promise<number> => main([...argv, '--dir', folder]);
@@ -99,8 +89,8 @@ test.each(['logs', 'start', 'stop', 'restart'])('%s returns the exit code of Com
 describe('refused', () => {
   test.each(['logs', 'start', 'stop', 'restart'])('%s: a service that does not exist', async (action) => {
     expect(await run(action, 'snac', 'cady')).toBe(2);
-    expect(said).toContain('This site has no service cady. Did you mean caddy?');
-    expect(said).toContain('It has: caddy, my_own, snac.');
+    expect(output.text).toContain('This site has no service cady. Did you mean caddy?');
+    expect(output.text).toContain('It has: caddy, my_own, snac.');
     expect([...running, ...shown]).toEqual(SERVICES);
   });
   test.each(['logs', 'start', 'stop', 'restart'])('%s: a site that was never set up', async (action) => {
@@ -109,13 +99,15 @@ describe('refused', () => {
       'fedi.yaml': 'apps: { snac: { domain: a.example.org, admin: anna, email: anna@example.org } }\n',
     });
     expect(await run(action)).toBe(2);
-    expect(said).toContain(`The site in ${folder} has not been set up yet.`);
-    expect(said).toContain('Run `fedi-setup apply --dir');
+    expect(output.text).toContain(`The site in ${folder} has not been set up yet.`);
+    expect(output.text).toContain('Run `fedi-setup apply --dir');
   });
   test('an override that Compose cannot read', async () => {
     config = failed('services.snac.ports must be a list\n');
     expect(await run('stop', 'snac')).toBe(1);
-    expect(said).toContain('Compose rejects the files of the site: services.snac.ports must be a list');
+    expect(output.text).toContain(
+      'Compose rejects the files of the site: services.snac.ports must be a list',
+    );
   });
   test.each([
     ['--tail', 'ten', '--tail must be a number of lines, or all.'],
@@ -123,11 +115,11 @@ describe('refused', () => {
     ['--follow=yes', '', '--follow takes no value.'],
   ])('logs %s %s', async (flag, value, message) => {
     expect(await run('logs', flag, ...(value === '' ? [] : [value]))).toBe(2);
-    expect(said).toContain(message);
+    expect(output.text).toContain(message);
   });
   test('flags of logs with another command', async () => {
     expect(await run('stop', '-f')).toBe(2);
-    expect(said).toContain('`stop` takes no --follow, so nothing was done.');
-    expect(said).toContain('It belongs to: logs.');
+    expect(output.text).toContain('`stop` takes no --follow, so nothing was done.');
+    expect(output.text).toContain('It belongs to: logs.');
   });
 });

@@ -1,13 +1,14 @@
 /** `user`: accounts. Each app's tool is a small model that refuses what the original refuses. */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { takeLock } from '../../../wizard/apply/runlock.ts';
 import { main } from '../../../wizard/cli/main.ts';
 import type { Command, Output } from '../../../wizard/docker/engine.ts';
 import { EXIT } from '../../../wizard/problem.ts';
 import { Store } from '../../../wizard/secrets/store.ts';
 import { OK, failed, fakeContainer } from '../../support/fake-engine.ts';
+import { captureOutput } from '../../support/output.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
 
 interface Account {
@@ -25,7 +26,7 @@ let services: string[] = [];
 /** Replaces the model of a tool; undefined: the model. */
 let instead: ((argv: readonly string[]) => Output | undefined) | undefined;
 let folder = '';
-let output = '';
+const output = captureOutput();
 
 const find = (name: string | undefined): Account | undefined =>
   accounts.find((one) => one.name === name?.toLowerCase());
@@ -199,22 +200,11 @@ async function makeSite(...ids: readonly string[]): Promise<void> {
 }
 
 beforeEach(() => {
-  [calls, services, instead, output] = [[], SERVICES, undefined, ''];
-  for (const stream of [process.stdout, process.stderr])
-    vi.spyOn(stream, 'write').mockImplementation((text) => {
-      output += String(text);
-      return true;
-    });
-});
-afterEach(() => {
-  vi.restoreAllMocks();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'uncaughtException'])
-    process.removeAllListeners(signal);
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error');
+  [calls, services, instead] = [[], SERVICES, undefined];
 });
 
 const run = (...argv: string[]): Promise<number> => {
-  output = '';
+  output.clear();
   return main(['user', ...argv, '--dir', folder]);
 };
 const eventsIn = (text: string): Record<string, unknown>[] =>
@@ -223,8 +213,8 @@ const eventsIn = (text: string): Record<string, unknown>[] =>
     .filter((line) => line.startsWith('{"event"'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 const events = async (...argv: string[]): Promise<Record<string, unknown>[]> => {
-  expect(await run(...argv, '--json'), output).toBe(0);
-  return eventsIn(output);
+  expect(await run(...argv, '--json'), output.text).toBe(0);
+  return eventsIn(output.text);
 };
 const passwordFile = (text: string): string => {
   writeTree(folder, { secret: `${text}\n` });
@@ -256,8 +246,8 @@ describe.each(ALL)('on %s', (id) => {
   test('prints the same as text', async () => {
     expect(await run('add', '@Berta', '--email', 'berta@example.org')).toBe(0);
     const password = find('berta')?.password ?? '';
-    expect(output.split(password)).toHaveLength(2);
-    expect(output).toContain('It is shown only once.');
+    expect(output.text.split(password)).toHaveLength(2);
+    expect(output.text).toContain('It is shown only once.');
     expect(stored(id)).toBe('the first one');
   });
 
@@ -265,8 +255,8 @@ describe.each(ALL)('on %s', (id) => {
     const path = passwordFile('my own password');
     expect(await run('add', 'berta', '--email', 'berta@example.org', '--password-file', path)).toBe(0);
     expect(find('berta')?.password).toBe('my own password');
-    expect(output).not.toContain('my own password');
-    expect(output).not.toContain('generated');
+    expect(output.text).not.toContain('my own password');
+    expect(output.text).not.toContain('generated');
     writeTree(folder, { secret: 'yet another one' });
     expect(await run('password', 'BERTA', '--password-file', path)).toBe(0);
     expect(find('berta')?.password).toBe('yet another one');
@@ -295,7 +285,9 @@ describe.each(ALL)('on %s', (id) => {
       ['user', 'berta'],
     ]);
     expect(await run()).toBe(0);
-    expect(output).toMatch(/^NAME +E-MAIL +ROLE +STATE *\nanna +anna@example\.org +\w+ +active *\nberta +- /);
+    expect(output.text).toMatch(
+      /^NAME +E-MAIL +ROLE +STATE *\nanna +anna@example\.org +\w+ +active *\nberta +- /,
+    );
     await release();
   });
 
@@ -311,11 +303,11 @@ describe.each(ALL)('on %s', (id) => {
 
   test('refuses a name that exists already, or does not exist', async () => {
     expect(await run('add', 'anna', '--email', 'b@example.org')).toBe(2);
-    expect(output).toMatch(
+    expect(output.text).toMatch(
       /has an account anna already\.\n {2}Nothing was changed\.\n {2}Next: Choose another name/,
     );
     expect(await run('password', 'ana')).toBe(2);
-    expect(output).toMatch(/There is no account ana on \w+\. Did you mean anna\?/);
+    expect(output.text).toMatch(/There is no account ana on \w+\. Did you mean anna\?/);
     expect(accounts).toHaveLength(1);
   });
 
@@ -339,14 +331,14 @@ describe.each(ALL)('on %s', (id) => {
     [['add', 'berta', '--domain', 'x.org'], '`user` takes no --domain'],
   ])('refused before anything is done: %j', async (argv, message) => {
     expect(await run(...argv)).toBe(2);
-    expect(output).toContain(message);
-    expect(output).toContain('Next: ');
+    expect(output.text).toContain(message);
+    expect(output.text).toContain('Next: ');
     expect(calls).toEqual([]);
   });
 
   test('a password that is too short', async () => {
     expect(await run('password', 'anna', '--password-file', passwordFile('short'))).toBe(2);
-    expect(output).toContain('The password is not valid. Use at least 8 characters.');
+    expect(output.text).toContain('The password is not valid. Use at least 8 characters.');
     expect(calls).toEqual([]);
   });
 
@@ -362,13 +354,13 @@ describe.each(ALL)('on %s', (id) => {
   test('a container that does not run', async () => {
     services = [];
     expect(await run('list')).toBe(1);
-    expect(output).toMatch(/The container \w+ is not running\.\n {2}Next: /);
+    expect(output.text).toMatch(/The container \w+ is not running\.\n {2}Next: /);
   });
 
   test('an invalid list', async () => {
     instead = () => failed('connection refused');
     expect(await run('list')).toBe(1);
-    expect(output).toMatch(
+    expect(output.text).toMatch(
       /The accounts of \w+ cannot be listed \(exit code 1\)\.[^]*\| connection refused[^]*Next: /,
     );
     instead = () => prints('no JSON\n');
@@ -382,10 +374,12 @@ describe.each(ALL)('on %s', (id) => {
       (argv[0] === 'set-password' || argv[0] === 'bundle' || argv[0] === 'php');
     instead = (argv) => (isSecond(argv) ? failed('killed', 137) : undefined);
     expect(await run('add', 'berta', '--email', 'b@example.org', '--password-file', path)).toBe(1);
-    expect(output).toContain('created berta, but not with your password: its tool ended with exit code 137.');
-    expect(output).toContain('The account exists, and nobody knows its password.');
-    expect(output).toContain(`Next: Set one: \`fedi-setup user password ${id} berta\`.`);
-    expect(output).not.toMatch(/generated-|my own/);
+    expect(output.text).toContain(
+      'created berta, but not with your password: its tool ended with exit code 137.',
+    );
+    expect(output.text).toContain('The account exists, and nobody knows its password.');
+    expect(output.text).toContain(`Next: Set one: \`fedi-setup user password ${id} berta\`.`);
+    expect(output.text).not.toMatch(/generated-|my own/);
   });
 });
 
@@ -414,7 +408,7 @@ describe.each(['mastodon', 'pixelfed'] as const)('on %s', (id) => {
 
   test('an account is disabled and enabled', async () => {
     expect(await run('disable', 'berta')).toBe(0);
-    expect(output).toMatch(/berta on \w+: disabled/);
+    expect(output.text).toMatch(/berta on \w+: disabled/);
     expect(await listed()).toMatchObject({ state: 'disabled' });
     expect(await events('disable', 'berta')).toContainEqual(expect.objectContaining({ state: 'already' }));
     await events('enable', 'berta');
@@ -427,17 +421,17 @@ describe.each(['mastodon', 'pixelfed'] as const)('on %s', (id) => {
     ['disable', '@anna'],
   ])('%s of the owner is refused', async (...argv) => {
     expect(await run(...argv)).toBe(EXIT.REFUSED);
-    expect(output).toMatch(/anna owns this server, so this change[^]*Nothing was changed\.[^]*Next: /i);
+    expect(output.text).toMatch(/anna owns this server, so this change[^]*Nothing was changed\.[^]*Next: /i);
     expect(calls).toEqual([]);
   });
 
   test('an e-mail address is needed, and may be in use', async () => {
     expect(await run('add', 'carla')).toBe(2);
-    expect(output).toMatch(
+    expect(output.text).toMatch(
       /address is missing\.\n.*Nothing was changed\.\n {2}Next: `fedi-setup user add \w+ carla --email ADDRESS`/,
     );
     expect(await run('add', 'carla', '--email', 'berta@example.org')).toBe(1);
-    expect(output).toMatch(/did not create the account carla: the .*e-mail address is in use/);
+    expect(output.text).toMatch(/did not create the account carla: the .*e-mail address is in use/);
   });
 
   test('a tool that exits with 0 but changed nothing', async () => {
@@ -447,7 +441,7 @@ describe.each(['mastodon', 'pixelfed'] as const)('on %s', (id) => {
       ['disable', 'berta'],
     ]) {
       expect(await run(...argv)).toBe(1);
-      expect(output).toMatch(/did not (make berta admin|disable berta): its tool had no effect\./);
+      expect(output.text).toMatch(/did not (make berta admin|disable berta): its tool had no effect\./);
     }
   });
 });
@@ -460,7 +454,7 @@ describe('unsupported by an app', () => {
       ['add', 'b2', '--email', 'b@x.org', '--role', 'moderator'],
     ]) {
       expect(await run(...argv)).toBe(2);
-      expect(output).toMatch(
+      expect(output.text).toMatch(
         /Pixelfed has no role moderator\.\n.*no moderators\. Nothing was changed\.\n {2}Next: Use admin or user\./,
       );
     }
@@ -469,10 +463,10 @@ describe('unsupported by an app', () => {
   test('roles and disabled accounts on snac, where an address is not needed', async () => {
     await makeSite('snac');
     expect(await run('role', 'berta', 'admin')).toBe(2);
-    expect(output).toMatch(/snac has no role admin\.\n {2}snac has no roles/);
+    expect(output.text).toMatch(/snac has no role admin\.\n {2}snac has no roles/);
     for (const action of ['disable', 'enable']) {
       expect(await run(action, 'berta')).toBe(2);
-      expect(output).toMatch(
+      expect(output.text).toMatch(
         /snac cannot (dis|en)able accounts\.[^]*`fedi-setup snac deluser berta` deletes the account/,
       );
     }
@@ -491,21 +485,23 @@ describe('unsupported by an app', () => {
     instead = (argv) =>
       argv.includes('--role') ? failed('Cannot find user role with that name') : undefined;
     expect(await run('role', 'berta', 'moderator')).toBe(1);
-    expect(output).toContain(
+    expect(output.text).toContain(
       'did not make berta moderator: it has no role of that name; roles can be renamed',
     );
     instead = undefined;
     expect(await run('add', 'carla', '--email', 'carla@nowhere.invalid')).toBe(1);
-    expect(output).toContain('the domain of the e-mail address cannot be found.');
+    expect(output.text).toContain('the domain of the e-mail address cannot be found.');
   });
   test('enabling an account that is not disabled', async () => {
     await makeSite('mastodon');
     add('pending1', 'p@example.org', null);
     add('suspended1', 's@example.org', null);
     expect(await run('enable', 'pending1')).toBe(2);
-    expect(output).toMatch(/pending1 is not disabled, but pending\.[^]*tootctl accounts approve pending1/);
+    expect(output.text).toMatch(
+      /pending1 is not disabled, but pending\.[^]*tootctl accounts approve pending1/,
+    );
     expect(await run('enable', 'suspended1')).toBe(2);
-    expect(output).toContain('suspended1 is not disabled, but suspended.');
+    expect(output.text).toContain('suspended1 is not disabled, but suspended.');
   });
 });
 
@@ -516,11 +512,11 @@ describe('with several apps', () => {
     expect((await events('list')).map(({ app }) => app).toSorted()).toEqual(['mastodon', 'snac']);
     expect((await events('list', 'snac')).map(({ app }) => app)).toEqual(['snac']);
     expect(await run('list')).toBe(0);
-    expect(output).toContain('Mastodon: https://mastodon.example.org\n');
+    expect(output.text).toContain('Mastodon: https://mastodon.example.org\n');
   });
   test('a change needs the app', async () => {
     expect(await run('password', 'anna')).toBe(2);
-    expect(output).toMatch(/Which app\?\n.*\n {2}Next: `fedi-setup user password (\w+)\|(\w+) NAME`/);
+    expect(output.text).toMatch(/Which app\?\n.*\n {2}Next: `fedi-setup user password (\w+)\|(\w+) NAME`/);
     expect(calls).toEqual([]);
     expect(await run('password', 'snac', 'anna')).toBe(0);
     expect(calls.every(({ service }) => service === 'snac')).toBe(true);
