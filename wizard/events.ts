@@ -182,7 +182,7 @@ export const EVENTS: {
       folder: 'absolute path of the site directory',
       containers:
         'one object per container: `service`, `state`, `health` (absent: no health check), `restarts`',
-      proven: 'true: the last receipt is complete',
+      proven: 'true: the last receipt is complete, and the site has not changed since',
       at: 'when it was proven last, in ISO 8601; absent: never',
     },
   },

@@ -1,7 +1,7 @@
 /** snac from an empty directory to the receipt, and all kinds of later runs, on the real engine. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { expectPolicy, exploit } from '../support/policy.ts';
@@ -179,9 +179,10 @@ describe.sequential('a site with snac', () => {
   test('uninstall asks for the name and keeps the data; apply restores the site', async () => {
     const refused = await tool(['uninstall', '--dir', site.folder], { env: site.env });
     expect(refused.code).toBe(3);
+    // Compose could not read the site.
+    rmSync(join(site.folder, 'env/snac.env'));
     const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name], { env: site.env });
-    expect(run.code).toBe(0);
-    expect(site.containers()).toEqual({});
+    expect([run.code, site.containers()]).toEqual([0, {}]);
     expect(docker('volume', 'ls', '--quiet', '--filter', `name=${site.name}_snac_data`)).toBe(
       `${site.name}_snac_data`,
     );
@@ -225,7 +226,26 @@ describe.sequential('a site with snac', () => {
     expect(ours()).toBe('');
   });
 
-  test('uninstall --data leaves nothing', async () => {
+  test('an edited file that a change needs in a new version is not kept; replace also replaces a kept one', async () => {
+    const text = site.read('compose.yaml');
+    const edit = (): void => appendFileSync(join(site.folder, 'compose.yaml'), '# mine\n');
+    const env = { ...site.env, FEDI_MAIL_MODE: 'catcher' };
+    edit();
+    const half = await site.apply(['--edited', 'keep'], { env });
+    expect([half.code, half.stderr]).toEqual([
+      3,
+      expect.stringContaining('needs new versions of files that you edited'),
+    ]);
+    expect(half.stderr).toContain('compose.yaml');
+    expect(site.read('fedi.yaml')).not.toContain('catcher');
+    expect((await site.apply(['--edited', 'keep'])).code).toBe(0);
+    expect(site.read('compose.yaml')).toBe(`${text}# mine\n`);
+    expect((await site.apply(['--edited', 'replace'])).code).toBe(0);
+    expect(site.read('compose.yaml')).toBe(text);
+  });
+
+  test('uninstall --data leaves nothing, even without the Compose file', async () => {
+    rmSync(join(site.folder, 'compose.yaml'));
     const run = await tool(['uninstall', '--dir', site.folder, '--confirm', site.name, '--data'], {
       env: site.env,
     });

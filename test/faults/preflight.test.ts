@@ -363,7 +363,7 @@ describe('doctor, on a running site', () => {
     docker('stop', site.containers()['snac'] as string);
     const run = await doctor();
     expect(shortly(run)).toEqual(['containers blocker']);
-    expect(run.stderr).toMatch(/The container snac is exited, with exit code 0\.[\s\S]*\| .*httpd stop/);
+    expect(run.stderr).toMatch(/The container snac has stopped, with exit code 0\.[\s\S]*\| .*httpd stop/);
     expect(run.code).toBe(1);
   });
 
@@ -371,7 +371,7 @@ describe('doctor, on a running site', () => {
     docker('rm', '--force', site.containers()['caddy'] as string);
     const run = await doctor();
     expect(shortly(run)).toEqual(['containers blocker', 'containers blocker', 'certificates blocker']);
-    expect(run.stderr).toMatch(/- The container caddy does not exist\.\n- The container snac is exited/);
+    expect(run.stderr).toMatch(/- The container caddy does not exist\.\n- The container snac has stopped/);
     expect(run.code).toBe(1);
     expect((await doctor('--skip-check', 'containers,certificates')).code).toBe(0);
     const again = await site.apply(['--skip-check', 'clock']);

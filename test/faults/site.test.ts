@@ -436,11 +436,7 @@ describe.sequential('generated files edited by hand', () => {
       const edited = byHand[path]?.(site.read(path)) ?? '';
       expect(edited).not.toBe(ours[path]);
       put(path, edited);
-      await expectRefused(
-        () => again(),
-        3,
-        new RegExp(`Changed by hand since fedi-setup wrote them: ${path}`),
-      );
+      await expectRefused(() => again(), 3, new RegExp(`You edited generated files: ${path}`));
       await expectRefused(() => again('--edited', 'abort'), 3, new RegExp(path));
     });
 

@@ -205,7 +205,7 @@ describe.sequential('a file edited by hand', () => {
     const mine = edit();
     const run = await tool(['apply'], { cwd: site.cwd, env });
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain(`Changed by hand since fedi-setup wrote them: ${FILE}`);
+    expect(run.stderr).toContain(`You edited generated files: ${FILE}`);
     expect(run.stderr).toContain('--edited keep');
     expect(read(FILE)).toBe(mine);
   });

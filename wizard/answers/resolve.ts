@@ -104,6 +104,9 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const apps = String(answers['apps'] ?? '')
     .split(',')
     .filter((id) => APP_IDS.includes(id));
+  const unclear = apps.length > 1 ? ambiguous(sources, apps) : [];
+  wrong.push(...unclear);
+  problems.push(...unclear);
   for (const question of questionsFor(apps).slice(1)) await settle(question, apps.length === 1);
 
   // All domains that Caddy serves. One app may use the same domain for two purposes.
@@ -116,6 +119,25 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   );
   if (shared !== undefined) problems.push(`Two apps have the domain ${shared.domain}. Each needs its own.`);
   return { answers, secrets, provided, cleared, problems, wrong };
+}
+
+/** `domain` → `apps.snac.domain` for snac; any other key stays. */
+export function longKey(key: string, app: string): string {
+  const long = `apps.${app}.${key}`;
+  return ALL_QUESTIONS.some((question) => question.key === long) ? long : key;
+}
+
+/** Short names of a site with several apps: it is not clear which app they mean. */
+function ambiguous(sources: readonly Source[], apps: readonly string[]): string[] {
+  return sources.flatMap((source) =>
+    [...source].flatMap(([key, { from }]) => {
+      const keys = apps.map((app) => longKey(key, app)).filter((long) => long !== key);
+      const flags = ALL_QUESTIONS.filter((question) => keys.includes(question.key)).map(flagOf);
+      return flags.length === 0
+        ? []
+        : [`${from}: this site has several apps. Use ${flags.map((flag) => `--${flag}`).join(' or ')}.`];
+    }),
+  );
 }
 
 /** Finds a question by name, with or without the app's name; otherwise returns an error message. */

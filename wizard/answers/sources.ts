@@ -42,7 +42,12 @@ export async function flagSource(
     source.set(found.key, { text: value, from: `--${flag}` });
   }
   if (problems.length > 0)
-    throw gather(EXIT.USAGE, 'These flags do not exist:', problems, '`fedi-setup --help` lists them.');
+    throw gather(
+      EXIT.USAGE,
+      'These flags do not exist:',
+      problems,
+      '`fedi-setup COMMAND --help` lists the flags of a command.',
+    );
   return source;
 }
 

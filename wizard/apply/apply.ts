@@ -307,18 +307,32 @@ async function proveChange(
   return receipt;
 }
 
+/** Where fedi-setup overwrites nothing. */
+const LASTING = 'Put lasting changes into compose.override.yaml, env/*.local.env or caddy/custom';
+
 /** Paths of edited files to keep. */
 async function decideEdited(options: ApplyOptions, changes: readonly Change[]): Promise<ReadonlySet<string>> {
   const edited = changes.filter((change) => change.edited);
   if (edited.length === 0) return new Set();
   const decision = await options.onEdited(edited);
+  const outdated = edited.filter(({ keepable }) => !keepable);
+  if (decision === 'keep' && outdated.length > 0) {
+    throw new Problem(
+      EXIT.REFUSED,
+      `This change needs new versions of files that you edited: ${outdated.map(({ path }) => path).join(', ')}.`,
+      {
+        means: 'If yours stayed, only a part of the change would take effect. Nothing was changed.',
+        next: `\`fedi-setup plan --diff\` shows the differences. ${LASTING}, then run this with --edited replace.`,
+      },
+    );
+  }
   if (decision === 'abort') {
     throw new Problem(
       EXIT.REFUSED,
-      `Changed by hand since fedi-setup wrote them: ${edited.map(({ path }) => path).join(', ')}.`,
+      `You edited generated files: ${edited.map(({ path }) => path).join(', ')}.`,
       {
         means: 'Overwriting them would lose those changes. Nothing was changed.',
-        next: '`fedi-setup plan` shows the differences. --edited keep keeps them, --edited replace overwrites them. Lasting changes belong in compose.override.yaml, env/*.local.env and caddy/custom/.',
+        next: `\`fedi-setup plan --diff\` shows the differences. ${outdated.length === 0 ? '--edited keep keeps your versions, ' : ''}--edited replace overwrites them. ${LASTING}.`,
       },
     );
   }

@@ -135,8 +135,15 @@ async function hasMode(path: string, mode: number): Promise<boolean> {
   return !isWider(await stat(path), mode);
 }
 
-/** Compares the planned set with the disk. */
-export async function compare(folder: string, planned: readonly PlannedFile[]): Promise<Change[]> {
+/**
+ * Compares the planned set with the disk.
+ * @param discardKept edited files that the user once chose to keep count as edited again
+ */
+export async function compare(
+  folder: string,
+  planned: readonly PlannedFile[],
+  discardKept = false,
+): Promise<Change[]> {
   const manifest = await readManifest(folder);
   const changes: Change[] = [];
   for (const file of planned) {
@@ -144,12 +151,15 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
     const found = there && hash(there);
     const wanted = hash(contentOf(file));
     const known = manifest.files[file.path];
-    const isAccepted = found !== undefined && known?.kept === found && known.hash === wanted;
+    const isAccepted = !discardKept && found !== undefined && known?.kept === found && known.hash === wanted;
     const same = (found === wanted && (await hasMode(join(folder, file.path), file.mode))) || isAccepted;
+    const edited =
+      !same && file.generated && found !== undefined && found !== wanted && known?.hash !== found;
     changes.push({
       path: file.path,
       kind: same ? 'same' : there === undefined ? 'create' : 'update',
-      edited: !same && file.generated && found !== undefined && found !== wanted && known?.hash !== found,
+      edited,
+      keepable: edited && known?.hash === wanted,
       before: there && (file.bytes === undefined ? there.toString() : aboutBytes(there)),
       found,
       file,
@@ -159,10 +169,13 @@ export async function compare(folder: string, planned: readonly PlannedFile[]): 
     if (planned.some((file) => file.path === path)) continue;
     const there = await readMaybe(join(folder, path));
     if (there === undefined) continue;
+    const edited = manifest.files[path]?.hash !== hash(there);
     changes.push({
       path,
       kind: 'remove',
-      edited: manifest.files[path]?.hash !== hash(there),
+      edited,
+      // Nothing uses it any more.
+      keepable: edited,
       before: path.startsWith(`${PICTURES}/`) ? aboutBytes(there) : there.toString(),
       found: hash(there),
       file: undefined,

@@ -54,6 +54,8 @@ export interface PlanInput {
   readonly renew?: SecretSpec | undefined;
   /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
+  /** Replace edited files, also those that were kept before. */
+  readonly discardKept: boolean;
   readonly now: () => Date;
 }
 
@@ -127,9 +129,14 @@ export const prepareWithImages = (
 ): Promise<Prepared> => render(prepared, { secrets, notes }, engine, pulled);
 
 /** Whether files that the plan was made from have changed since. */
-export async function isOutdated({ input: { folder }, site, changes, basis }: Prepared): Promise<boolean> {
+export async function isOutdated({
+  input: { folder, discardKept },
+  site,
+  changes,
+  basis,
+}: Prepared): Promise<boolean> {
   if ((await basisOf(folder)) !== basis) return true;
-  const found = await compare(folder, site.files);
+  const found = await compare(folder, site.files, discardKept);
   return JSON.stringify(found.map(stateOf)) !== JSON.stringify(changes.map(stateOf));
 }
 
@@ -196,7 +203,7 @@ async function render(
     noProxy: await engine.noProxy(),
     networks: config.tls.isLab ? await engine.networks() : [],
   });
-  const changes = await compare(folder, site.files);
+  const changes = await compare(folder, site.files, input.discardKept);
   const images = missing.flatMap((name): ImageAction[] => {
     const spec = wanted[name];
     if (spec === undefined) return [];

@@ -122,6 +122,12 @@ export async function allReceipts(site: string): Promise<Receipt[]> {
 export const lastReceipt = async (site: string): Promise<Receipt | undefined> =>
   (await allReceipts(site)).at(-1);
 
+/** Titles of failed proofs, with the app if there are several; skipped ones follow from them. */
+export const failedProofs = ({ proofs }: Receipt, { apps }: Config): string[] =>
+  proofs
+    .filter(({ ok, skipped }) => !ok && skipped !== true)
+    .map(({ app, title }) => (apps.length > 1 ? `${appOf(app).name}: ${title}` : title));
+
 /** Apps that were proven at least once, so they may be live. */
 async function everProven(site: string): Promise<ReadonlySet<string>> {
   const whole = (await allReceipts(site)).flatMap(({ proofs }) => {

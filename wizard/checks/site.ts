@@ -45,7 +45,9 @@ function containerTrouble(
   if (oomKilled && state !== 'running') return ['blocker', 'was stopped by the kernel: out of memory'];
   if (state === 'restarting') return ['blocker', `stops again and again, with exit code ${exitCode}`];
   if (oneShot && state === 'exited' && exitCode === 0) return undefined;
-  if (state !== 'running') return ['blocker', `is ${state}, with exit code ${exitCode}`];
+  if (state === 'created') return ['blocker', 'was created but has not started'];
+  if (state === 'exited') return ['blocker', `has stopped, with exit code ${exitCode}`];
+  if (state !== 'running') return ['blocker', `is ${state}`];
   if (health === 'unhealthy')
     return isYoung(container, now)
       ? ['warning', 'started a short time ago and is not healthy yet']
@@ -83,7 +85,9 @@ export async function checkContainers({
       next:
         container === undefined
           ? 'Run `fedi-setup apply`.'
-          : 'Fix what its last lines show, then run `fedi-setup apply`.',
+          : container.state === 'exited'
+            ? `Its last log lines show the cause. If you stopped it, run \`fedi-setup start ${name}\`.`
+            : 'Fix the cause that its last log lines show, then run `fedi-setup apply`.',
       ...(log === '' ? {} : { log }),
     });
   }

@@ -168,14 +168,15 @@ export async function refuseSurplus(
       .map(({ name }) => (name === '' ? '`fedi-setup` alone' : name))
       .join(', ');
   const refusal = (flag: string, next: string): Problem =>
-    new Problem(EXIT.USAGE, `\`${commandName(command.name)}\` takes no --${flag}, so nothing was done.`, {
+    new Problem(EXIT.USAGE, `\`${commandName(command.name)}\` does not take --${flag}.`, {
+      means: 'Nothing was changed.',
       next,
     });
   for (const flag of flagNames) {
     if (takes(command, flag)) continue;
     if (flag === 'check' && takes(command, 'dry-run'))
       throw refusal(flag, 'Did you mean `fedi-setup plan --check`, or --dry-run?');
-    throw refusal(flag, `It belongs to: ${having((one) => takes(one, flag))}.`);
+    throw refusal(flag, `These commands take it: ${having((one) => takes(one, flag))}.`);
   }
   if (command.answers === true) return;
   const names = Object.keys(answers).filter(
@@ -186,5 +187,8 @@ export async function refuseSurplus(
   const all = [...flagsOf(commands).keys()];
   const answer = names.find((flag) => !('problem' in keyOfFlag(flag, all)));
   if (answer !== undefined)
-    throw refusal(answer, `Answers belong to: ${having((one) => one.answers === true)}.`);
+    throw refusal(
+      answer,
+      `It sets an answer. These commands take answers: ${having((one) => one.answers === true)}.`,
+    );
 }

@@ -50,37 +50,59 @@ export const checkOptions = (
   site: Site,
 ): PreflightOptions => ({ ...site, skip: flags.skipCheck, progress, now });
 
-/** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the directory that running containers name. */
-export async function existingSite({ flags }: Pick<CommandContext, 'flags'>): Promise<Site> {
-  const engine = await connect();
-  const candidates = [await siteFolder(flags, 'fedi')];
-  if (flags.dir === undefined) {
-    candidates.push(join(process.cwd(), 'fedi-lab'));
-    const listed = await engine.listed().catch(() => []);
-    const folders = new Set(
+/** Directories of the sites whose containers this engine has. */
+async function knownFolders(engine: Engine): Promise<string[]> {
+  const listed = await engine.listed().catch(() => []);
+  return [
+    ...new Set(
       listed
         .filter(({ labels }) => labels[CONFIG_LABEL] !== undefined)
         .map(({ labels }) => labels['com.docker.compose.project.working_dir'] ?? ''),
-    );
-    if (folders.size === 1) candidates.push(...folders);
-  }
+    ),
+  ].filter(Boolean);
+}
+
+/** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the only one whose containers this engine has. */
+export async function existingSite({
+  flags,
+  progress,
+}: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> {
+  const engine = await connect();
+  const candidates = [await siteFolder(flags, 'fedi')];
+  if (flags.dir === undefined) candidates.push(join(process.cwd(), 'fedi-lab'));
   for (const folder of candidates) {
-    // Only looks for the file: one that cannot be read throws its own Problem.
-    if ((await savedText(folder)) === undefined) continue;
-    await refuseOtherWriters(folder);
-    const saved = await savedSource(folder);
-    if (saved === undefined) continue;
-    const resolved = await resolve([saved.source]);
-    if (resolved.problems.length > 0)
-      throw gather(
-        EXIT.USAGE,
-        `${CONFIG_FILE} in ${folder} cannot be used:`,
-        resolved.problems,
-        'Fix it and run this again.',
-      );
-    return { folder, config: configOf(resolved.answers), engine };
+    const site = await siteIn(folder, engine);
+    if (site !== undefined) return site;
+  }
+  const known = await knownFolders(engine);
+  if (flags.dir === undefined && known.length === 1) {
+    const site = await siteIn(known[0] ?? '', engine);
+    if (site !== undefined) {
+      // It was not named and is not here.
+      progress.say(`Site in ${site.folder}`);
+      return site;
+    }
   }
   throw new Problem(EXIT.USAGE, `There is no site in ${candidates[0] ?? '.'}: it has no ${CONFIG_FILE}.`, {
+    ...(known.length === 0 ? {} : { means: `Sites on this engine: ${known.join(', ')}.` }),
     next: 'Give its directory with --dir, or create a site with `fedi-setup`.',
   });
+}
+
+/** The site in a directory; undefined: there is none. */
+async function siteIn(folder: string, engine: Engine): Promise<Site | undefined> {
+  // Only looks for the file: one that cannot be read throws its own Problem.
+  if ((await savedText(folder)) === undefined) return undefined;
+  await refuseOtherWriters(folder);
+  const saved = await savedSource(folder);
+  if (saved === undefined) return undefined;
+  const resolved = await resolve([saved.source]);
+  if (resolved.problems.length > 0)
+    throw gather(
+      EXIT.USAGE,
+      `${CONFIG_FILE} in ${folder} cannot be used:`,
+      resolved.problems,
+      'Fix it and run this again.',
+    );
+  return { folder, config: configOf(resolved.answers), engine };
 }

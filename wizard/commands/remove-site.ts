@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
-import { exists } from '../atomic.ts';
 import type { Config } from '../config/config.ts';
 import { OWN, PICTURES } from '../layout.ts';
 import { LOCK_FILE } from '../plan/lock.ts';
@@ -35,20 +34,18 @@ export async function removeSite(
   try {
     // Later nothing shows which anonymous volumes were theirs.
     const anonymous = (await engine.containers(config.name)).flatMap((one) => one.anonymous ?? []);
-    // Without a Compose file there were no containers.
-    if (await exists(join(folder, 'compose.yaml'))) {
-      const result = await engine.compose(
-        folder,
-        ['down', '--remove-orphans', ...(data ? ['--volumes'] : [])],
-        (line) => progress.update(line),
+    // By the project's name and outside the directory, so that no missing or damaged file stops it.
+    const result = await engine.compose(
+      '/',
+      ['--project-name', config.name, 'down', '--remove-orphans', ...(data ? ['--volumes'] : [])],
+      (line) => progress.update(line),
+    );
+    if (result.code !== 0)
+      throw new Problem(
+        EXIT.FAILED,
+        `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+        { next: 'Fix the cause, then run the same command again.' },
       );
-      if (result.code !== 0)
-        throw new Problem(
-          EXIT.FAILED,
-          `docker compose down failed: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
-          { next: 'Fix that and run this again.' },
-        );
-    }
     // Networks of earlier settings are not in the Compose file.
     await engine.removeNetworks(config.name, () => true);
     if (data) {

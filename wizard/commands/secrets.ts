@@ -11,7 +11,7 @@ export const secrets: Command = {
   args: [
     { name: 'ACTION', optional: true, about: 'What to do (default: list).', choices: async () => ACTIONS },
     { name: 'NAME', optional: true, about: 'Name of a secret, as `list` shows it.' },
-    { name: 'FILE', optional: true, about: 'File to write, or to read; - is standard input.' },
+    { name: 'FILE', optional: true, about: 'File to write or to read; - is standard output or input.' },
   ],
   flags: CHANGE,
   examples: [

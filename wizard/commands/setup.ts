@@ -8,6 +8,7 @@ import type { DataPlace } from '../apply/data.ts';
 import { keepDraft, readDraft } from '../apply/draft.ts';
 import type { Change } from '../plan/diff.ts';
 import { runningAnswers } from '../apply/generations.ts';
+import { failedProofs } from '../apply/receipt.ts';
 import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { together } from '../checks/machine.ts';
@@ -27,6 +28,7 @@ import { hasChanges, isEmpty, pullsIn } from '../plan/plan.ts';
 import { differenceLines, summaryLines } from '../plan/print.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
 import type { Progress } from '../progress.ts';
+import type { Receipt } from '../prove/proof.ts';
 import { Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { columns } from '../wrap.ts';
@@ -63,7 +65,9 @@ export async function answersFor(
       EXIT.USAGE,
       'These answers are missing or cannot be used:',
       resolved.problems,
-      'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
+      resolved.wrong.length === resolved.problems.length
+        ? 'Correct them and run this again. Nothing was changed.'
+        : 'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
     );
   }
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
@@ -154,9 +158,10 @@ async function decideEdited(context: CommandContext, changes: readonly Change[])
   for (const change of changes) progress.say(await patch(change));
   const { askChoice } = await import('../ask/prompts.ts');
   return askChoice(`Changed by hand: ${changes.map(({ path }) => path).join(', ')}`, [
-    { value: 'keep', name: 'Keep them' },
-    { value: 'replace', name: 'Overwrite them' },
+    // Otherwise the change needs new versions of them.
+    ...(changes.every(({ keepable }) => keepable) ? [{ value: 'keep' as const, name: 'Keep them' }] : []),
     { value: 'abort', name: 'Stop without changes' },
+    { value: 'replace', name: 'Overwrite them' },
   ]);
 }
 
@@ -175,7 +180,16 @@ const inputOf = (
   { flags, now }: CommandContext,
   folder: string,
   { resolved, savedText, lock, renew }: Omit<Answered, 'reload' | 'accepted'>,
-): PlanInput => ({ folder, resolved, savedText, lock, renew, swapGiB: flags.swapGiB, now });
+): PlanInput => ({
+  folder,
+  resolved,
+  savedText,
+  lock,
+  renew,
+  swapGiB: flags.swapGiB,
+  discardKept: flags.edited === 'replace',
+  now,
+});
 
 function optionsFor(context: CommandContext, folder: string, answered: Answered): ApplyOptions {
   return {
@@ -244,11 +258,7 @@ export async function setUp(
 
   const { receipt, config } = applied;
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
-  const open = receipt?.proofs.filter(({ ok, skipped }) => !ok && skipped !== true) ?? [];
-  if (open.length > 0) {
-    progress.say(`\n  Running, but not proven yet: ${open.map(({ title }) => title).join('; ')}.`);
-    progress.say('  `fedi-setup prove` tries again.');
-  }
+  if (receipt !== undefined) sayFailed(progress, receipt, config);
   if (!applied.changed) return applied.exit;
   const where = relative(process.cwd(), folder) || '.';
   progress.say('');
@@ -259,6 +269,14 @@ export async function setUp(
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
   return applied.exit;
+}
+
+/** Names the proofs that failed, and what to do. */
+export function sayFailed(progress: Progress, receipt: Receipt, config: Config): void {
+  const failed = failedProofs(receipt, config);
+  if (failed.length === 0) return;
+  progress.say(`\n  Running, but not proven yet: ${failed.join('; ')}.`);
+  progress.say('  Fix the causes above, then run `fedi-setup prove`.');
 }
 
 /** The plan of a run with these answers. Changes nothing. */

@@ -7,6 +7,8 @@ export interface Change {
   readonly kind: 'create' | 'update' | 'same' | 'remove';
   /** Changed or created by hand. */
   readonly edited: boolean;
+  /** Edited, and nothing is lost if it stays so: what fedi-setup writes has not changed since it wrote the file. */
+  readonly keepable: boolean;
   /** Text on the disk, or a description of it; undefined: there is no file. */
   readonly before: string | undefined;
   /** Hash of what is on the disk. */

@@ -274,6 +274,19 @@ describe('precedence of the sources', () => {
     expect([...provided]).toEqual(['bind']);
   });
 
+  test('a short name is refused if the site has several apps', async () => {
+    const { problems } = await resolve([
+      await flagSource({ apps: 'snac,pixelfed', domain: 'x.example.org' }),
+      environmentSource({ FEDI_SNAC_DOMAIN: 'a.example.org', FEDI_ADMIN: 'anna' }),
+    ]);
+    expect(problems).toContain(
+      '--domain: this site has several apps. Use --snac-domain or --pixelfed-domain.',
+    );
+    expect(problems).toContain(
+      'FEDI_ADMIN: this site has several apps. Use --snac-admin or --pixelfed-admin.',
+    );
+  });
+
   test('within one source the full name overrides the short one', async () => {
     const both = environmentSource({
       FEDI_DOMAIN: 'short.example.org',

@@ -149,6 +149,21 @@ describe('commit', () => {
     expect(await open(folder, other)).toEqual(['update compose.yaml!']);
   });
 
+  test('an edit can be kept only while our version is the one that was written', async () => {
+    const folder = await site();
+    const keepable = async (set: readonly PlannedFile[], discardKept = false): Promise<boolean[]> =>
+      (await compare(folder, set, discardKept)).filter(({ edited }) => edited).map((one) => one.keepable);
+    writeTree(folder, { 'compose.yaml': 'mine\n' });
+    expect(await keepable(OLD)).toEqual([true]);
+    // This set has another compose.yaml: the user's would hide a part of the change.
+    expect(await keepable(FRESH)).toContain(false);
+    await write(folder, OLD, ['compose.yaml']);
+    expect(await keepable(OLD)).toEqual([]);
+    expect(await keepable(FRESH)).toContain(false);
+    // `--edited replace` also replaces what was kept before.
+    expect(await keepable(OLD, true)).toEqual([true]);
+  });
+
   test('a replaced edit no longer counts as an edit', async () => {
     const folder = await site();
     writeTree(folder, { 'compose.yaml': 'mine\n' });

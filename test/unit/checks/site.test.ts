@@ -40,14 +40,14 @@ describe('containers', () => {
   const rows: [wrong: string, containers: Container[], levels: string[], words: RegExp][] = [
     ['all well', [web, setup], [], /^web healthy, setup done$/],
     ['none', [setup], ['blocker'], /web does not exist.*fedi-setup apply.*web missing/],
-    ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web is exited, with exit code 137.*last lines of web/],
+    ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web has stopped, with exit code 137.*last lines of web/],
     ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy.*Health check exceeded timeout.*last lines of web/s],
     ['unhealthy, started two minutes ago', [container('web', { health: 'unhealthy', startedAt: '1969-12-31T23:58:00Z' }), setup], ['warning'], /web started a short time ago and is not healthy yet.*exceeded timeout/s],
     ['one of its processes was killed: out of memory', [container('web', { oomKilled: true }), setup], [], /web healthy/],
     ['restarting', [container('web', { state: 'restarting', exitCode: 2 }), setup], ['blocker'], /web stops again and again, with exit code 2/],
     ['out of memory', [container('web', { state: 'exited', oomKilled: true }), setup], ['blocker'], /out of memory/],
     ['restarted often', [container('web', { restarts: 9 }), setup], ['warning'], /web was restarted 9 times/],
-    ['a one-shot that failed', [web, { ...setup, exitCode: 1 }], ['blocker'], /setup is exited, with exit code 1/],
+    ['a one-shot that failed', [web, { ...setup, exitCode: 1 }], ['blocker'], /setup has stopped, with exit code 1/],
   ];
   test.each(rows)('%s', async (_, containers, levels, words) => {
     const engine = { containers: async () => containers, logs: async (id: string) => `last lines of ${id}` };

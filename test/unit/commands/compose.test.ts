@@ -119,7 +119,7 @@ describe('refused', () => {
   });
   test('flags of logs with another command', async () => {
     expect(await run('stop', '-f')).toBe(2);
-    expect(output.text).toContain('`stop` takes no --follow, so nothing was done.');
-    expect(output.text).toContain('It belongs to: logs.');
+    expect(output.text).toContain('`stop` does not take --follow.');
+    expect(output.text).toContain('These commands take it: logs.');
   });
 });

@@ -321,14 +321,14 @@ describe.each(ALL)('on %s', (id) => {
     [['role', 'anna'], '`user role` takes [APP] NAME ROLE.'],
     [['password', 'a', 'b', 'c'], '`user password` takes [APP] NAME.'],
     [['password', 'x;y'], 'x;y is not a user name.'],
-    [['password', 'gotosocial', 'anna'], 'This site has no app gotosocial.'],
-    [['list', 'gotosocial'], 'This site has no app gotosocial.'],
+    [['password', 'gotosocial', 'anna'], 'gotosocial is not an app of this site.'],
+    [['list', 'gotosocial'], 'gotosocial is not an app of this site.'],
     [['constructor'], 'There is no `user constructor`.'],
     [['lst'], 'There is no `user lst`. Did you mean list?'],
-    [['password', 'anna', '--email', 'b@example.org'], '`user password` takes no --email'],
-    [['list', '--role', 'admin'], '`user list` takes no --role'],
-    [['role', 'anna', 'user', '--password-file', '/dev/null'], '`user role` takes no --password-file'],
-    [['add', 'berta', '--domain', 'x.org'], '`user` takes no --domain'],
+    [['password', 'anna', '--email', 'b@example.org'], '`user password` does not take --email'],
+    [['list', '--role', 'admin'], '`user list` does not take --role'],
+    [['role', 'anna', 'user', '--password-file', '/dev/null'], '`user role` does not take --password-file'],
+    [['add', 'berta', '--domain', 'x.org'], '`user` does not take --domain'],
   ])('refused before anything is done: %j', async (argv, message) => {
     expect(await run(...argv)).toBe(2);
     expect(output.text).toContain(message);

@@ -7,6 +7,7 @@ const removed = (path: string, before: string): Change => ({
   path,
   kind: 'remove',
   edited: false,
+  keepable: false,
   before,
   found: 'hash',
   file: undefined,

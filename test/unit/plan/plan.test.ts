@@ -128,6 +128,7 @@ describe('the differences', () => {
     path,
     kind: 'update',
     edited: false,
+    keepable: false,
     before,
     found: 'x',
     file: { path, text: after, mode: 0o644, secret, generated: true },

@@ -3,6 +3,7 @@ import { readManifest } from '../../apply/files.ts';
 import { lastReceipt } from '../../apply/receipt.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { chosenApp } from '../chosen-app.ts';
+import { longKey } from '../../answers/resolve.ts';
 import { answersFor, setUp } from '../setup.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
@@ -18,7 +19,11 @@ export const run: Run = async (context) => {
       next: `It is at https://${config.apps.find((app) => app.id === id)?.domain ?? ''}.`,
     });
   const apps = { text: [...new Set([...there, id])].join(','), from: `add ${id}` };
-  const more = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
+  // Short names mean the app that is added.
+  const own = context.sources.map(
+    (source) => new Map([...source].map(([key, answer]) => [longKey(key, id), answer] as const)),
+  );
+  const more = { ...context, sources: [new Map([['apps', apps]]), ...own] };
   const talks = context.interactive && !context.flags.yes;
   return setUp(more, folder, await answersFor(more, folder, [], talks));
 };

@@ -3,6 +3,7 @@ import { takeLock } from '../../apply/runlock.ts';
 import { EXIT } from '../../problem.ts';
 import { Store } from '../../secrets/store.ts';
 import { existingSite } from '../find-site.ts';
+import { sayFailed } from '../setup.ts';
 import type { Run } from '../command.ts';
 
 export const run: Run = async (context) => {
@@ -14,6 +15,7 @@ export const run: Run = async (context) => {
     const { flags, progress, now } = context;
     const store = await Store.open(folder);
     const receipt = await proveSite({ folder, config, store, engine, progress, now, mail: flags.mail });
+    sayFailed(progress, receipt, config);
     return receipt.proven ? EXIT.OK : EXIT.UNPROVEN;
   } finally {
     await release();

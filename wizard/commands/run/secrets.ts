@@ -68,7 +68,7 @@ async function rotateSecret(
   if (spec === undefined) {
     const known = secretSpecs(config).find((one) => one.name === name);
     if (known?.class === 'forever')
-      throw new Problem(EXIT.REFUSED, `${known.name} can never change.`, {
+      throw new Problem(EXIT.REFUSED, `${known.name} cannot be changed.`, {
         means: `${known.about} Nothing was changed.`,
       });
     throw new Problem(
@@ -85,11 +85,19 @@ async function rotateSecret(
 }
 
 async function exportSecrets(
-  { progress }: CommandContext,
+  { progress, flags }: CommandContext,
   store: Store,
   folder: string,
   name: string,
 ): Promise<ExitCode> {
+  if (name === '-') {
+    if (flags.json)
+      throw new Problem(EXIT.USAGE, 'With --json, `secrets export` needs the name of a file.', {
+        next: 'Name a file, or omit --json.',
+      });
+    progress.print(store.recoveryText().trimEnd());
+    return EXIT.OK;
+  }
   const path = resolvePath(name);
   if (await exists(path))
     throw new Problem(EXIT.USAGE, `${path} already exists.`, {
@@ -97,7 +105,7 @@ async function exportSecrets(
       next: 'Choose another file.',
     });
   await writeWhole(path, store.recoveryText(), 0o600);
-  progress.say(`${path} holds every secret of this site, readable by you only.`);
+  progress.say(`${path} contains all secrets of this site. Only you can read it.`);
   progress.say(
     `Store it with your backups, not on this host. To use it, copy it to ${join(folder, 'secrets.json')}.`,
   );
@@ -120,9 +128,13 @@ async function setSecret(
     });
   }
   if (file === undefined)
-    throw new Problem(EXIT.USAGE, 'The value cannot be an argument: other users could read it.', {
-      next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
-    });
+    throw new Problem(
+      EXIT.USAGE,
+      'FILE is missing: the value is read from a file, or from standard input with -.',
+      {
+        next: `fedi-setup secrets set ${name} FILE (or - for standard input)`,
+      },
+    );
   const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
   if (value === '')
     throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
@@ -137,6 +149,6 @@ async function setSecret(
   } finally {
     await release();
   }
-  progress.say(`${name} is set.`);
+  progress.say(`${name} is stored in secrets.json. Nothing was changed in the app.`);
   return EXIT.OK;
 }

@@ -1,9 +1,12 @@
 import { appOf } from '../../apps/index.ts';
-import { lastReceipt } from '../../apply/receipt.ts';
+import { readManifest } from '../../apply/files.ts';
+import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
 import { servicesOf } from '../../checks/site.ts';
 import type { Container } from '../../docker/engine.ts';
 import { isYoung } from '../../docker/health.ts';
+import type { Config } from '../../config/config.ts';
 import { EXIT } from '../../problem.ts';
+import type { Receipt } from '../../prove/proof.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -13,6 +16,8 @@ export const run: Run = async (context) => {
   await engine.info();
   const containers = await engine.containers(config.name);
   const receipt = await lastReceipt(folder);
+  // An interrupted run has written a generation that was not proven yet.
+  const isCurrent = receipt?.generation === (await readManifest(folder)).generation;
   progress.emit({
     event: 'status',
     folder,
@@ -22,7 +27,7 @@ export const run: Run = async (context) => {
       health,
       restarts,
     })),
-    proven: receipt?.proven ?? false,
+    proven: isCurrent && receipt?.proven === true,
     at: receipt?.at,
   });
   progress.print(`Site in ${folder}`);
@@ -36,13 +41,18 @@ export const run: Run = async (context) => {
     else if (containers.length > 0) progress.print(`  ${name.padEnd(width)}  missing`);
   }
   if (containers.length === 0) progress.print('  no containers');
-  progress.print(
-    receipt === undefined
-      ? '  never proven'
-      : `  ${receipt.proven ? 'proven' : 'not proven'} at ${receipt.at}`,
-  );
+  progress.print(`  ${proofState(receipt, isCurrent, config)}`);
   return EXIT.OK;
 };
+
+/** What the last receipt says about the site as it is now. */
+function proofState(receipt: Receipt | undefined, isCurrent: boolean, config: Config): string {
+  if (receipt === undefined) return 'not proven yet: run `fedi-setup apply`';
+  if (!isCurrent) return `changed since the proof at ${receipt.at}: run \`fedi-setup apply\``;
+  return receipt.proven
+    ? `proven at ${receipt.at}`
+    : `proof failed at ${receipt.at}: ${failedProofs(receipt, config).join('; ')}`;
+}
 
 function stateOf(container: Container, oneShot: boolean, now: Date): string {
   const { state, health, exitCode } = container;

@@ -100,10 +100,7 @@ function refuseFlags(context: CommandContext, name: string, { takes = [] }: Acti
   };
   for (const [flag, value] of Object.entries(fields))
     if (value !== undefined && !takes.includes(flag))
-      throw misused(
-        `\`user ${name}\` takes no --${flag}, so nothing was done.`,
-        '`fedi-setup user --help` shows the flags.',
-      );
+      throw misused(`\`user ${name}\` does not take --${flag}.`, '`fedi-setup user --help` shows the flags.');
 }
 
 /** The apps that are meant, and the arguments after APP. Their number decides whether APP was given: a name may be an app's. */
@@ -120,8 +117,8 @@ function chosen(
     if (app !== undefined) return [[app], words.slice(1)];
     const near = nearest(words[0] ?? '', ids);
     throw misused(
-      `This site has no app ${words[0]}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
-      `It has ${ids.join(', ')}.`,
+      `${words[0]} is not an app of this site.${near === undefined ? '' : ` Did you mean ${near}?`}`,
+      `Its apps: ${ids.join(', ')}.`,
     );
   }
   if (words.length !== action.words.length)
