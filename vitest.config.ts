@@ -31,6 +31,9 @@ export default defineConfig({
       layer('mastodon', { seconds: 900, workers: 3, packed: true, after: 1 }),
       // Pixelfed's own, likewise.
       layer('pixelfed', { seconds: 900, workers: 3, packed: true, after: 1 }),
+      // By name: the contract of the stand-ins, and variants of sites.
+      layer('contract', { seconds: 900, workers: 2, after: 1 }),
+      layer('variants', { seconds: 900, workers: 3, packed: true, after: 1 }),
       // These need every address of the host or of a lab, or look at everything on the engine.
       layer('exclusive', { seconds: 900, workers: 1, packed: true, after: 2 }),
       layer('faults', { seconds: 600, workers: 1, packed: true, after: 3 }),
