@@ -36,8 +36,8 @@ async function argumentRows({ name: command, args = [] }: Command): Promise<stri
 const titleOf = ({ name }: Command): string => (name === '' ? 'fedi-setup' : name);
 
 async function commandText(command: Command): Promise<string> {
-  const { summary, details = [], args = [], flags, answers, passes, examples } = command;
-  const own = [...(answers ? [ANSWERS] : []), ...flags];
+  const { summary, details = [], args = [], answerFlags = [], flags, answers, passes, examples } = command;
+  const own = [...(answers ? [ANSWERS] : []), ...answerFlags, ...flags];
   const app = APPS[1]?.id ?? '';
   return [
     `## ${code(titleOf(command))}`,

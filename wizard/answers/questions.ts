@@ -63,7 +63,7 @@ function appQuestions(id: string): Question[] {
       topic: 'domain',
       message: `Domain of ${app.name}`,
       help: 'Every handle ends in it: @you@social.example.org. It cannot be changed later: other servers identify accounts by it.',
-      more: 'Register it first and point it to this host: an A record with its IPv4 address, and an AAAA record if the site listens on IPv6 too (--bind ::). A subdomain (social.example.org) leaves your domain free for a website. Letters such as ü are allowed.',
+      more: 'Register it first and point it at this host: an A record with its IPv4 address, and an AAAA record if the site listens on IPv6 too (--bind ::). A subdomain (social.example.org) leaves your domain free for a website. Letters such as ü are allowed.',
       parse: parse.parseSiteDomain,
       notes: (answers) => aboutDomain(String(answers[key('domain')])),
       onChange: immutableDomain,

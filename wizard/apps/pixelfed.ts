@@ -185,7 +185,7 @@ export const pixelfed: App<PixelfedOptions> = {
       name: 'pixelfed.seal',
       class: 'forever',
       about:
-        'Ties this directory to the database. Without it the tool cannot tell that they belong together.',
+        'Ties this directory to the database. Without it, fedi-setup cannot verify that they belong together.',
       make: randomToken,
     },
     {
@@ -212,7 +212,7 @@ export const pixelfed: App<PixelfedOptions> = {
     {
       name: 'pixelfed.db-root',
       class: 'steps',
-      about: 'Password of the database’s root.',
+      about: 'Password of the database’s root user.',
       make: randomToken,
     },
     { name: 'pixelfed.valkey', class: 'free', about: 'Password of Valkey.', make: randomToken },

@@ -47,7 +47,7 @@ export const snac: App = {
       name: 'snac.seal',
       class: 'forever',
       about:
-        'Ties this directory to the data volume. Without it the tool cannot tell that they belong together.',
+        'Ties this directory to the data volume. Without it, fedi-setup cannot verify that they belong together.',
       make: randomToken,
     },
   ],

@@ -77,7 +77,7 @@ export async function checkMetadata({
         level: 'warning',
         what: `Containers can reach the cloud’s metadata service: ${open.join(', ')}.`,
         means:
-          'An ActivityPub server fetches URLs that others name. An attacker may use that to read the credentials of this machine.',
+          'An ActivityPub server fetches URLs that other servers choose. An attacker may use that to read the credentials of this machine.',
         next: rulesFor(open),
       },
     ],

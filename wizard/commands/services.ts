@@ -5,5 +5,5 @@ export const SERVICES: Argument = {
   name: 'SERVICE',
   optional: true,
   many: true,
-  about: 'Service of the Compose file, as `status` lists them (default: all).',
+  about: 'Service of the Compose file, as `status` lists them, or an app: all its services (default: all).',
 };

@@ -63,7 +63,9 @@ export async function answersFor(
   if (resolved.problems.length > 0) {
     throw gather(
       EXIT.USAGE,
-      'These answers are missing or cannot be used:',
+      saved === undefined && resolved.provided.size === 0
+        ? `There is no site in ${folder}. These answers for a new one are missing:`
+        : 'These answers are missing or cannot be used:',
       resolved.problems,
       resolved.wrong.length === resolved.problems.length
         ? 'Correct them and run this again. Nothing was changed.'

@@ -74,6 +74,20 @@ test('logs take services and flags in any order, and no lock', async () => {
   await release();
 });
 
+test('the name of an app means all its services', async () => {
+  const services = ['caddy', 'pixelfed_db', 'pixelfed_web', 'pixelfedx'];
+  config = { ...OK, stdout: `${services.join('\n')}\n` };
+  writeTree(folder, {
+    'fedi.yaml': 'apps: { pixelfed: { domain: a.example.org, admin: anna, email: anna@example.org } }\n',
+  });
+  expect(await run('logs', 'pixelfed', 'caddy')).toBe(0);
+  expect(shown.filter((word) => !word.startsWith('-')).toSorted()).toEqual([
+    'caddy',
+    'pixelfed_db',
+    'pixelfed_web',
+  ]);
+});
+
 test.each(['start', 'stop', 'restart'])('%s is refused during another run', async (action) => {
   const release = await takeLock(folder);
   expect(await run(action)).toBe(EXIT.LOCKED);

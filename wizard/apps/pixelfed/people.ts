@@ -75,7 +75,7 @@ export const pixelfedPeople = (): People => ({
     disable: (name) => sure('user:suspend', name),
     enable: (name) => sure('user:unsuspend', name),
     means:
-      'Pixelfed suspends the account: others no longer see its profile. Logging in stays possible until you set a new password.',
+      'Pixelfed suspends the account: others no longer see its profile. Its owner can still log in until you set a new password.',
   },
   states: {
     unconfirmed: 'Confirm its e-mail address: `fedi-setup artisan user:verifyemail NAME`.',

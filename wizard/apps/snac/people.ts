@@ -37,6 +37,6 @@ export const snacPeople = (): People => ({
   generated: NEW_PASSWORD,
   disabling: {
     instead:
-      '`fedi-setup user password NAME` sets a new password, but apps that are logged in stay so. `fedi-setup snac deluser NAME` deletes the account with all its posts.',
+      '`fedi-setup user password NAME` sets a new password, but apps that are already logged in stay logged in. `fedi-setup snac deluser NAME` deletes the account with all its posts.',
   },
 });

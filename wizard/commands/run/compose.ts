@@ -6,10 +6,11 @@ import { nearest } from '../../config/parse.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
+import { isOf } from '../../stack/compose.ts';
 import type { CommandContext, Run } from '../command.ts';
 
-/** Finds the site, which must have a Compose file, and refuses services that it does not have. */
-async function siteWith(context: CommandContext): Promise<Site> {
+/** Finds the site, which must have a Compose file, and the named services. Refuses those that it does not have. */
+async function siteWith(context: CommandContext): Promise<Site & { readonly services: readonly string[] }> {
   const site = await existingSite(context);
   await site.engine.info();
   if (!(await exists(join(site.folder, 'compose.yaml'))))
@@ -26,27 +27,30 @@ async function siteWith(context: CommandContext): Promise<Site> {
       },
     );
   const services = stdout.trim().split('\n').toSorted();
-  for (const word of context.words) {
-    if (services.includes(word)) continue;
-    const near = nearest(word, services);
+  const apps = site.config.apps.map(({ id }) => id);
+  const chosen = context.words.flatMap((word) => {
+    if (services.includes(word)) return [word];
+    // The name of an app means all its services.
+    if (apps.includes(word)) return services.filter((service) => isOf(word, service));
+    const near = nearest(word, [...services, ...apps]);
     throw new Problem(
       EXIT.USAGE,
       `This site has no service ${word}.${near === undefined ? '' : ` Did you mean ${near}?`}`,
       { next: `It has: ${services.join(', ')}.` },
     );
-  }
-  return site;
+  });
+  return { ...site, services: chosen };
 }
 
 export const logs: Run = async (context) => {
-  const { folder, engine } = await siteWith(context);
+  const { folder, engine, services } = await siteWith(context);
   const { follow, tail = '100', since } = context.flags;
   return engine.composeAttached(folder, [
     'logs',
     ...(follow ? ['--follow'] : []),
     `--tail=${tail}`,
     ...(since === undefined ? [] : [`--since=${since}`]),
-    ...context.words,
+    ...services,
   ]);
 };
 
@@ -54,11 +58,11 @@ export const logs: Run = async (context) => {
 const changing =
   (...argv: readonly string[]): Run =>
   async (context) => {
-    const { folder, engine } = await siteWith(context);
+    const { folder, engine, services } = await siteWith(context);
     const release = await takeLock(folder);
     context.onLocked(release);
     try {
-      return await engine.composeAttached(folder, [...argv, ...context.words]);
+      return await engine.composeAttached(folder, [...argv, ...services]);
     } finally {
       await release();
     }

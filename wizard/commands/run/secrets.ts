@@ -76,7 +76,7 @@ async function rotateSecret(
       `\`secrets rotate\` takes one of: ${able.map((one) => one.name).join(', ')}.`,
       {
         means:
-          'You supply the others (give new values to `fedi-setup apply`), or they are trusted elsewhere.',
+          'The others cannot be rotated: you supplied them (give the new value to `fedi-setup apply`), or something outside the site relies on them.',
       },
     );
   }

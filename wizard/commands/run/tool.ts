@@ -12,8 +12,8 @@ export const toolNamed =
     await engine.info();
     const app = config.apps.find(({ id }) => appOf(id).cli.name === name);
     if (app === undefined)
-      throw new Problem(EXIT.USAGE, `This site has no ${name}.`, {
-        next: `It runs ${config.apps.map(({ id }) => id).join(', ')}.`,
+      throw new Problem(EXIT.USAGE, `This site has no app with the tool ${name}.`, {
+        next: `Its apps: ${config.apps.map(({ id }) => id).join(', ')}.`,
       });
     const { service, argv } = appOf(app.id).cli;
     const isRunning = (await runtimeOf(engine, config.name).running(service)) !== undefined;
