@@ -421,7 +421,7 @@ describe.sequential('secrets', { timeout: PATIENCE_MS }, () => {
   test('export writes all secrets to one file, readable by its owner only, and overwrites none', async () => {
     const path = join(dirname(site.folder), 'recovery.json');
     const run = await tool(['secrets', 'export', path, '--dir', site.folder], { env: environment() });
-    expect([run.code, run.stderr]).toEqual([0, expect.stringContaining('readable by you only')]);
+    expect([run.code, run.stderr]).toEqual([0, expect.stringContaining('Only you can read it')]);
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const { secrets } = JSON.parse(readFileSync(path, 'utf8')) as { secrets: Record<string, unknown> };
     expect(Object.keys(secrets)).toEqual(

@@ -146,7 +146,7 @@ describe.sequential('secrets rotate', () => {
   test('refuses a permanent secret, and a rotation without confirmation', async () => {
     const before = readFileSync(path, 'utf8');
     const forever = await rotate('mastodon.encryption.primary');
-    expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('can never change')]);
+    expect([forever.code, forever.stderr]).toEqual([3, expect.stringContaining('cannot be changed')]);
     const unsure = await tool(['secrets', 'rotate', 'pixelfed.db', '--dir', site.folder], { env });
     expect([unsure.code, unsure.stderr]).toEqual([3, expect.stringContaining('--confirm pixelfed.db')]);
     const unknown = await rotate('pixelfed.nothing');
