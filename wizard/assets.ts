@@ -19,7 +19,7 @@ export function readAsset(name: string): Promise<string> {
 /**
  * A program in PHP, Ruby or shell, without its head: the opening tag and the comment, which end at the first empty line.
  * Call it when a command is built, so that a start of the tool reads no program.
- * @param name path below wizard/, such as `apps/programs/psql.sh`
+ * @param name path below wizard/, such as `apps/shared/programs/psql.sh`
  */
 export function readProgram(name: string): string {
   const text = readFileSync(assetPath(`wizard/${name}`), 'utf8');

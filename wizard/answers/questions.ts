@@ -251,7 +251,6 @@ const TLS_QUESTIONS: readonly Question[] = [
   },
 ];
 
-/** Images of the site; apps define their own. */
 /** Images that belong to no app. */
 export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & { readonly caddy: FixedImage } = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },

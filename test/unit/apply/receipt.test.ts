@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { allReceipts, lastReceipt, mailKey, proveSite } from '../../../wizard/apply/receipt.ts';
 import type { ProveOptions } from '../../../wizard/apply/receipt.ts';
-import { configOf } from '../../../wizard/answers/config.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Answers } from '../../../wizard/config/question.ts';
 import { jsonProgress } from '../../../wizard/progress.ts';
 import type { Receipt } from '../../../wizard/prove/proof.ts';
 import { Store } from '../../../wizard/secrets/store.ts';
-import { ENGINE } from '../../support/checks.ts';
+import { ENGINE, contextOf } from '../../support/checks.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 const folderOf = (site: string): string => join(site, '.fedi/receipts');
@@ -35,18 +34,7 @@ const receipt = (at: string, more: Partial<Receipt> = {}): Receipt => ({
   ...more,
 });
 
-const configWith = (more: Answers = {}): Config =>
-  configOf({
-    apps: 'snac',
-    'apps.snac.domain': 'social.example.org',
-    'apps.snac.admin': 'anna',
-    'apps.snac.email': 'anna@example.org',
-    'tls.mode': 'acme',
-    'mail.mode': 'none',
-    name: 'fedi',
-    bind: '127.0.0.1',
-    ...more,
-  });
+const configWith = (more: Answers = {}): Config => contextOf(more).config;
 
 /** No container runs, so nothing is proven; the test reads the receipt. */
 async function prove(folder: string, at: string): Promise<Receipt> {
@@ -113,7 +101,7 @@ test('only a change of mail settings, of an app’s domain or of its admin needs
   store.put('site.key', 'forever', '01'.repeat(32), new Date());
   const key = (more: Answers): string => mailKey(configWith(more), store);
   const now = key({});
-  expect(key({ 'apps.snac.data-dir': '/srv/snac', bind: '0.0.0.0' })).toBe(now);
+  expect(key({ 'apps.snac.data-dir': '/srv/snac', bind: '127.0.0.1' })).toBe(now);
   for (const more of [
     { 'mail.mode': 'catcher' },
     { 'mail.from': 'x@example.org' },

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Takes WHOSE MOST UID GID SHOWN FROM FILE…, with the volume at /data. WHOSE: `-true`, or `-false` in a custom data directory,
 # where only files of root and of the app count as the app's. Such a directory may be a file system with its own lost+found.
-# Prints at most MOST lines of each kind: `foreign PATH`, `others UID PATH`, `closed PATH` and `missing FILE`. Mode 0711, which the app gives to folders,
-# counts as readable.
+# Prints at most MOST lines of each kind: `foreign PATH`, `others UID PATH`, `closed PATH` and `missing FILE`.
+# Mode 0711, which the app gives to folders, counts as readable.
 
 cd /data || exit 1
 all=$1 most=$2 uid=$3 shown=$5
