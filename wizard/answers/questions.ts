@@ -110,8 +110,7 @@ const MAIL_QUESTIONS: readonly Question[] = [
     message: 'Outgoing mail',
     help: 'How the server sends e-mail. `none` is fine to start with; `catcher` keeps all mail in a container, for testing.',
     more: 'Without mail, users cannot reset their passwords or confirm their address when they sign up. Most hosting providers block port 25, so use the SMTP server of a mail provider. You can set it later; a test mail proves that it works.',
-    choices: MAIL_MODES.map(({ id, title }) => ({ value: id, name: title })),
-    parse: parse.parseChoice(MAIL_MODES.map(({ id }) => id)),
+    ...parse.oneOf(MAIL_MODES.map(({ id, title }) => ({ value: id, name: title }))),
     initial: () => MAIL_MODES[0]?.id,
   },
   {
@@ -136,12 +135,11 @@ const MAIL_QUESTIONS: readonly Question[] = [
     topic: 'mail',
     message: 'Encryption',
     help: 'The default depends on the port: `tls` for 465, `none` for 25, `starttls` for all others.',
-    choices: [
+    ...parse.oneOf([
       { value: 'tls', name: 'TLS' },
       { value: 'starttls', name: 'STARTTLS (required)' },
       { value: 'none', name: 'None' },
-    ],
-    parse: parse.parseChoice(['tls', 'starttls', 'none']),
+    ]),
     derivedFrom: 'mail.port',
     initial: (answers) =>
       answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
@@ -187,8 +185,7 @@ const TLS_QUESTIONS: readonly Question[] = [
     message: 'Certificates',
     help: 'Default `acme`: Caddy gets them from Let’s Encrypt. `internal`: a CA on this host issues them, for testing.',
     more: 'Let’s Encrypt needs the domain to point to this host, and ports 80 and 443 to be reachable from outside. Other servers do not trust a CA generated here, so nobody there can follow you.',
-    choices: TLS_MODES.map(({ id, title }) => ({ value: id, name: title })),
-    parse: parse.parseChoice(TLS_MODES.map(({ id }) => id)),
+    ...parse.oneOf(TLS_MODES.map(({ id, title }) => ({ value: id, name: title }))),
     initial: () => TLS_MODES[0]?.id,
   },
   {

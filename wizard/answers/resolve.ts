@@ -109,16 +109,51 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   problems.push(...unclear);
   for (const question of questionsFor(apps).slice(1)) await settle(question, apps.length === 1);
 
-  // All domains that Caddy serves. One app may use the same domain for two purposes.
-  const names = questionsFor(apps).flatMap(({ key, parse }) => {
-    const domain = parse === parseSiteDomain ? answers[key] : undefined;
-    return domain === undefined ? [] : [{ app: key.split('.')[1], domain }];
-  });
-  const shared = names.find((one) =>
-    names.some(({ app, domain }) => app !== one.app && domain === one.domain),
-  );
-  if (shared !== undefined) problems.push(`Two apps have the domain ${shared.domain}. Each needs its own.`);
+  const names = servedNames(apps, answers);
+  const shared = names.find((one) => names.some((other) => collides(one, other)));
+  if (shared !== undefined) {
+    wrong.push(`Two apps have the domain ${shared.domain}. Each needs its own.`);
+    problems.push(wrong.at(-1) as string);
+  }
   return { answers, secrets, provided, cleared, problems, wrong };
+}
+
+interface ServedName {
+  readonly app: string;
+  readonly domain: string;
+}
+
+/** All domains that Caddy serves, with their apps. */
+const servedNames = (apps: readonly string[], answers: Answers): ServedName[] =>
+  questionsFor(apps).flatMap(({ key, parse }) => {
+    const domain = parse === parseSiteDomain ? answers[key] : undefined;
+    return domain === undefined ? [] : [{ app: appIn(key), domain: String(domain) }];
+  });
+
+/** One app may use a domain for two purposes. */
+const collides = (one: ServedName, other: ServedName): boolean =>
+  one.app !== other.app && one.domain === other.domain;
+
+/** `apps.snac.domain` → `snac`. */
+const appIn = (key: string): string => key.split('.')[1] ?? '';
+
+/** The question; that of a domain also refuses the domains of other apps in `answers`. */
+export function besides(question: Question, answers: Answers): Question {
+  if (question.parse !== parseSiteDomain) return question;
+  const apps = String(answers['apps'] ?? '').split(',');
+  const names = servedNames(apps, answers);
+  return {
+    ...question,
+    parse: (text) => {
+      const parsed = parseSiteDomain(text);
+      if ('problem' in parsed) return parsed;
+      const mine = { app: appIn(question.key), domain: parsed.value };
+      const other = names.find((one) => collides(mine, one));
+      return other === undefined
+        ? parsed
+        : { problem: `This is the domain of ${other.app}. Each app needs its own.` };
+    },
+  };
 }
 
 /** `domain` → `apps.snac.domain` for snac; any other key stays. */

@@ -2,6 +2,8 @@
 import { readFile, readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Answers } from '../config/question.ts';
+import { configOf } from '../answers/config.ts';
+import type { Config } from '../config/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, yamlSource } from '../answers/sources.ts';
 import { OWN } from '../layout.ts';
@@ -81,6 +83,15 @@ export async function runningAnswers(folder: string): Promise<Answers | undefine
   if (generation === 0) return undefined;
   const last = await readGeneration(folder, generation);
   return last === undefined ? {} : answersOf(last);
+}
+
+/** The Config of the current generation; undefined: there is none that this version can read. */
+export async function runningConfig(folder: string): Promise<Config | undefined> {
+  const { generation } = await readManifest(folder);
+  const last = await readGeneration(folder, generation);
+  if (last === undefined) return undefined;
+  const { answers, problems } = await resolve([yamlSource(last.text)]);
+  return problems.length > 0 ? undefined : configOf(answers);
 }
 
 /** The image lock of the current generation. */

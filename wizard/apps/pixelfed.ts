@@ -275,9 +275,6 @@ export const pixelfed: App<PixelfedOptions> = {
 
   problems: ({ mail }, app) => [
     ...s3Problems(app),
-    ...(app.bucket?.acl === 'none'
-      ? ['Pixelfed always sets an ACL on each object. Use a bucket that allows ACLs.']
-      : []),
     ...(mail.server === undefined && app.options.registrations !== 'none'
       ? [
           'Pixelfed confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up.',

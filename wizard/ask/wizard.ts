@@ -5,7 +5,7 @@ import { changed } from '../config/on-change.ts';
 import { flagOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../answers/questions.ts';
-import { resolve } from '../answers/resolve.ts';
+import { besides, resolve } from '../answers/resolve.ts';
 import type { RawAnswer, Resolved, Source } from '../answers/resolve.ts';
 import { Cancelled, EXIT, Problem, gather } from '../problem.ts';
 import { explain } from './explain.ts';
@@ -114,7 +114,7 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
   /** @param back whether the user can go back even if nothing was asked yet */
   const put = async (question: Question, answers: Answers, initial: Value | undefined, back: boolean) => {
     const turn = { question, answers, initial, before: new Map(typed) };
-    const text = await askQuestion(question, {
+    const text = await askQuestion(besides(question, answers), {
       initial,
       back: back || turns.length > 0,
       explained: explain(question, answers),
@@ -128,7 +128,8 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
     return text;
   };
   const isOpen = (question: Question, initial: Value | undefined): boolean => {
-    if (isAdvanced(question) || known.has(question.key)) return false;
+    // A single choice is no question.
+    if (isAdvanced(question) || known.has(question.key) || question.choices?.length === 1) return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
     // After a change, ask all questions of its topic, as in a first run.
     return questionsOf(question.topic).some(({ key }) => typed.has(key));

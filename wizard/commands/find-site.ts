@@ -1,6 +1,7 @@
 /** How a command finds the directory of its site. */
 import { realpath } from 'node:fs/promises';
 import { join, resolve as resolvePath } from 'node:path';
+import { runningConfig } from '../apply/generations.ts';
 import { refuseOtherWriters } from '../apply/owner.ts';
 import { exists } from '../atomic.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
@@ -63,20 +64,42 @@ async function knownFolders(engine: Engine): Promise<string[]> {
 }
 
 /** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the only one whose containers this engine has. */
-export async function existingSite({
-  flags,
-  progress,
-}: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> {
+export const existingSite = (context: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> =>
+  findSite(context, readConfig);
+
+/** The same for commands that need no valid fedi.yaml: while it is invalid, the answers of the last run count. */
+export const runningSite = (context: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> =>
+  findSite(context, async (folder) => {
+    try {
+      return await readConfig(folder);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.exit !== EXIT.USAGE) throw error;
+      const config = await runningConfig(folder).catch(() => undefined);
+      if (config === undefined) throw error;
+      context.progress.say(error.message);
+      context.progress.say('Until you fix that, this command uses the answers of the last run.');
+      return config;
+    }
+  });
+
+async function findSite(
+  { flags, progress }: Pick<CommandContext, 'flags' | 'progress'>,
+  read: (folder: string) => Promise<Config | undefined>,
+): Promise<Site> {
   const engine = await connect();
+  const siteIn = async (folder: string): Promise<Site | undefined> => {
+    const config = await read(folder);
+    return config && { folder, config, engine };
+  };
   const candidates = [await siteFolder(flags, 'fedi')];
   if (flags.dir === undefined) candidates.push(join(process.cwd(), 'fedi-lab'));
   for (const folder of candidates) {
-    const site = await siteIn(folder, engine);
+    const site = await siteIn(folder);
     if (site !== undefined) return site;
   }
   const known = await knownFolders(engine);
   if (flags.dir === undefined && known.length === 1) {
-    const site = await siteIn(known[0] ?? '', engine);
+    const site = await siteIn(known[0] ?? '');
     if (site !== undefined) {
       // It was not named and is not here.
       progress.say(`Site in ${site.folder}`);
@@ -89,8 +112,8 @@ export async function existingSite({
   });
 }
 
-/** The site in a directory; undefined: there is none. */
-async function siteIn(folder: string, engine: Engine): Promise<Site | undefined> {
+/** The answers in a directory; undefined: it has no site. */
+async function readConfig(folder: string): Promise<Config | undefined> {
   // Only looks for the file: one that cannot be read throws its own Problem.
   if ((await savedText(folder)) === undefined) return undefined;
   await refuseOtherWriters(folder);
@@ -104,5 +127,5 @@ async function siteIn(folder: string, engine: Engine): Promise<Site | undefined>
       resolved.problems,
       'Fix it and run this again.',
     );
-  return { folder, config: configOf(resolved.answers), engine };
+  return configOf(resolved.answers);
 }

@@ -226,6 +226,20 @@ export function parseChoice<T extends string>(choices: readonly T[]): (text: str
   };
 }
 
+/** A choice with its label. */
+export interface Choice<T extends string> {
+  readonly value: T;
+  readonly name: string;
+}
+
+/** The `choices` and the `parse` of a question whose answer is one of a few words. */
+export const oneOf = <T extends string>(
+  choices: readonly Choice<T>[],
+): { choices: readonly Choice<T>[]; parse: (text: string) => Parsed<T> } => ({
+  choices,
+  parse: parseChoice(choices.map(({ value }) => value)),
+});
+
 /** A password for an account here, valid in every login form. bcrypt uses at most 72 bytes. */
 export function parseNewPassword(text: string): Parsed<string> {
   if (text === '') return no('A value is required.');

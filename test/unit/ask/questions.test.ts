@@ -159,6 +159,28 @@ test('the first question offers no way back', async () => {
   await run.asked('Your user name on snac');
 });
 
+test('the domain of another app is refused where it is typed', async () => {
+  const run = open(['--apps', 'snac,mastodon']);
+  await run.turns([
+    { question: 'Domain of snac', text: 'social.example.org' },
+    { question: 'Your user name on snac', text: 'anna' },
+    { question: 'Your e-mail address', text: 'anna@example.org' },
+  ]);
+  expect(await run.answer('Domain of Mastodon', 'Social.example.org')).toBe(
+    'This is the domain of snac. Each app needs its own.',
+  );
+});
+
+test('a question with a single choice is not asked', async () => {
+  const run = open(['--apps', 'pixelfed', '--media', 's3']);
+  await run.turns([
+    ...ANOTHER.slice(1, 4),
+    ...BUCKET.slice(5, 11),
+    { question: 'Outgoing mail', entry: 'No mail yet' },
+  ]);
+  expect(run.times('How objects become public')).toBe(0);
+});
+
 /** Another valid answer, by key; for a list the last entry. */
 const OTHER: Readonly<Record<string, string>> = {
   domain: 'other.example.net',

@@ -88,6 +88,37 @@ test('the name of an app means all its services', async () => {
   ]);
 });
 
+describe('an invalid fedi.yaml', () => {
+  const valid = 'apps: { snac: { domain: a.example.org, admin: anna, email: anna@example.org } }\n';
+  const breakIt = (): void => writeTree(folder, { 'fedi.yaml': 'domian: a.example.org\n' });
+  beforeEach(() =>
+    writeTree(folder, {
+      '.fedi/manifest.json': JSON.stringify({ version: 1, generation: 3, files: {} }),
+      '.fedi/generations/0003/fedi.yaml': valid,
+      '.fedi/generations/0003/images.lock.yaml': '{}\n',
+    }),
+  );
+
+  test.each(['stop', 'logs', 'status'])('does not stop %s', async (action) => {
+    breakIt();
+    expect(await run(action)).toBe(0);
+    expect(output.text).toContain('fedi.yaml line 1: there is no key domian.');
+    expect(output.text).toContain('this command uses the answers of the last run');
+    if (action === 'status') expect(output.text).toContain('https://a.example.org');
+  });
+  test('stops these commands if no run has set the site up, and always those that use the answers', async () => {
+    breakIt();
+    expect(await run('prove')).toBe(2);
+    writeTree(folder, { '.fedi/manifest.json': JSON.stringify({ version: 1, generation: 0, files: {} }) });
+    expect(await run('stop')).toBe(2);
+    expect([...running]).toEqual(SERVICES);
+  });
+  test('a site of a newer format is refused', async () => {
+    writeTree(folder, { 'fedi.yaml': 'version: 99\n' });
+    expect(await run('stop')).toBe(EXIT.REFUSED);
+  });
+});
+
 test.each(['start', 'stop', 'restart'])('%s is refused during another run', async (action) => {
   const release = await takeLock(folder);
   expect(await run(action)).toBe(EXIT.LOCKED);

@@ -1,6 +1,6 @@
 /** What is asked about Mastodon. */
 import { immutableDomain, neverOlder } from '../../config/on-change.ts';
-import { parseChoice, parseSiteDomain } from '../../config/parse.ts';
+import { oneOf, parseSiteDomain } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
 import {
   localeQuestion,
@@ -36,11 +36,10 @@ export const mastodonQuestions: readonly Question[] = [
     topic: 'more',
     message: 'Single-user mode',
     help: 'Default `no`. `yes`: the front page is your profile, and nobody can sign up.',
-    choices: [
+    ...oneOf([
       { value: 'no', name: 'No: others may have accounts' },
       { value: 'yes', name: 'Yes: the front page is your profile' },
-    ],
-    parse: parseChoice(['no', 'yes']),
+    ]),
     initial: () => 'no',
   },
   {
@@ -58,8 +57,7 @@ export const mastodonQuestions: readonly Question[] = [
     topic: 'size',
     message: 'Size of Mastodon',
     help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
-    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
-    parse: parseChoice(Object.keys(SIZES) as Size[]),
+    ...oneOf((Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) }))),
     byHost: sizeFor,
   },
   {
@@ -67,8 +65,7 @@ export const mastodonQuestions: readonly Question[] = [
     topic: 'more',
     message: 'Background jobs',
     help: 'Default: `one` process for all queues; from 8gb on `split`, so that deliveries to other servers do not delay your users.',
-    choices: Object.keys(SIDEKIQ).map((value) => ({ value, name: value })),
-    parse: parseChoice(Object.keys(SIDEKIQ) as Layout[]),
+    ...oneOf((Object.keys(SIDEKIQ) as Layout[]).map((value) => ({ value, name: value }))),
     initial: (answers) => (['8gb', '16gb'].includes(String(answers[key('size')])) ? 'split' : 'one'),
   },
   ...dataQuestions,

@@ -1,6 +1,6 @@
 /** What is asked about Pixelfed. */
 import { neverOlder } from '../../config/on-change.ts';
-import { parseChoice, parseLine } from '../../config/parse.ts';
+import { oneOf, parseLine } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
 import {
@@ -13,7 +13,7 @@ import { s3Questions } from '../shared/s3.ts';
 import type { Moves } from '../shared/s3.ts';
 import { brandingQuestions } from './branding.ts';
 import { dataQuestions } from './data.ts';
-import { MEDIA_TYPES } from './options.ts';
+import type { MEDIA_TYPES } from './options.ts';
 import { MOST_PHOTOS, SIZES, describeSize, sizeFor } from './size.ts';
 import type { Size } from './size.ts';
 import { VERSION, parsePixelfedVersion } from './version.ts';
@@ -82,12 +82,11 @@ export const pixelfedQuestions: readonly Question[] = [
     topic: 'more',
     message: 'Files that may be uploaded',
     help: 'Default `photos`: JPEG, PNG, GIF, WebP; `modern`: AVIF and HEIC too; `video`: MP4 as well.',
-    choices: [
+    ...oneOf<keyof typeof MEDIA_TYPES>([
       { value: 'photos', name: 'Photos' },
       { value: 'modern', name: 'Photos, also in the formats of newer phones' },
       { value: 'video', name: 'Photos and videos' },
-    ],
-    parse: parseChoice(Object.keys(MEDIA_TYPES) as (keyof typeof MEDIA_TYPES)[]),
+    ]),
     initial: () => 'photos',
   },
   {
@@ -95,11 +94,10 @@ export const pixelfedQuestions: readonly Question[] = [
     topic: 'more',
     message: 'Stories',
     help: 'Default `no`. `yes`: photos that disappear after 24 hours.',
-    choices: [
+    ...oneOf([
       { value: 'no', name: 'No' },
       { value: 'yes', name: 'Yes' },
-    ],
-    parse: parseChoice(['no', 'yes']),
+    ]),
     initial: () => 'no',
   },
   localeQuestion(ID, 'Language of the pages', 'users can choose another in their settings.'),
@@ -108,11 +106,13 @@ export const pixelfedQuestions: readonly Question[] = [
     topic: 'size',
     message: 'Size of Pixelfed',
     help: 'The memory it is tuned for. Default: from its share of this host’s memory and cores.',
-    choices: (Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) })),
-    parse: parseChoice(Object.keys(SIZES) as Size[]),
+    ...oneOf((Object.keys(SIZES) as Size[]).map((value) => ({ value, name: describeSize(value) }))),
     byHost: sizeFor,
   },
   ...brandingQuestions,
   ...dataQuestions,
-  ...s3Questions(ID, MOVES),
+  ...s3Questions(ID, {
+    moves: MOVES,
+    needsAcl: 'Pixelfed always sets an ACL on each object. Use a bucket that allows ACLs.',
+  }),
 ];

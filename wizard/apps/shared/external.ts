@@ -1,5 +1,5 @@
 /** External databases and Redis servers: their questions, and the parser of their URLs. */
-import { parseChoice, parsePassword } from '../../config/parse.ts';
+import { oneOf, parsePassword } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
@@ -172,8 +172,7 @@ export function serverQuestions(app: string, kind: ServerKind): Question[] {
       topic: 'more',
       message: `${kind.name} for ${app}`,
       help: `Default ${values.map((value) => `\`${value}\``).join(', or ')}: in a container. \`external\`: a server that you run elsewhere.`,
-      choices: [...local, { value: 'external', name: 'An external server' }],
-      parse: parseChoice([...values, 'external']),
+      ...oneOf([...local, { value: 'external', name: 'An external server' }]),
       initial: () => values[0],
     },
     {

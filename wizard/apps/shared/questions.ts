@@ -1,5 +1,5 @@
 /** Questions that several apps share. */
-import { parseChoice, parseLine, parseNewPassword } from '../../config/parse.ts';
+import { oneOf, parseLine, parseNewPassword } from '../../config/parse.ts';
 import type { Question } from '../../config/question.ts';
 
 /** A password that the admin chooses, for apps with a step that can set it. */
@@ -34,12 +34,11 @@ export function registrationsQuestion(id: string, more: string): Question {
     topic: 'more',
     message: 'Who may sign up',
     help: `Default \`none\`: nobody; \`approved\`: people you approve; \`open\`: anyone. ${more}`,
-    choices: [
+    ...oneOf([
       { value: 'none', name: 'Nobody' },
       { value: 'approved', name: 'People you approve' },
       { value: 'open', name: 'Anyone' },
-    ],
-    parse: parseChoice(['none', 'approved', 'open']),
+    ]),
     initial: () => 'none',
   };
 }

@@ -2,7 +2,7 @@
 import { bucketHost } from '../../config/bucket.ts';
 import type { Bucket } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
-import { parseChoice, parseHost, parseHttps, parseLine, parsePort } from '../../config/parse.ts';
+import { oneOf, parseHost, parseHttps, parseLine, parsePort } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
@@ -88,8 +88,24 @@ const COPY: Moves = {
     `Existing uploads stay in the bucket ${before}: copy them into the new one, or old posts lose their pictures.`,
 };
 
-/** Questions of an app that can store its media in a bucket. */
-export function s3Questions(app: string, moves: Moves = COPY): Question[] {
+type Acl = Bucket['acl'];
+const BY_ACL = { value: 'public-read', name: 'By an ACL on each object' } as const;
+const BY_POLICY = { value: 'none', name: 'By the bucket’s policy' } as const;
+
+/** For an app that knows only the first: the reason is the answer to the second. */
+function onlyAcl(reason: string): ReturnType<typeof oneOf<Acl>> {
+  const { choices, parse } = oneOf<Acl>([BY_ACL]);
+  return {
+    choices,
+    parse: (text) => (text.trim() === BY_POLICY.value ? { problem: reason } : parse(text)),
+  };
+}
+
+/** @param needsAcl why the app needs an ACL on each object; absent: it does not */
+export function s3Questions(
+  app: string,
+  { moves = COPY, needsAcl }: { readonly moves?: Moves; readonly needsAcl?: string } = {},
+): Question[] {
   const when = (answers: Answers): boolean => answers[`apps.${app}.media`] === 's3';
   return [
     {
@@ -97,11 +113,10 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
       topic: 'storage',
       message: 'Where to store pictures and videos',
       help: 'Default `local`: on this host. `s3`: in a bucket, for big servers. Existing files are not moved.',
-      choices: [
+      ...oneOf([
         { value: 'local', name: 'On this host' },
         { value: 's3', name: 'In an S3 bucket' },
-      ],
-      parse: parseChoice(['local', 's3']),
+      ]),
       initial: () => 'local',
       onChange: (before) => ({
         leaves: before === 's3' ? moves.fromBucket : moves.toBucket,
@@ -172,11 +187,7 @@ export function s3Questions(app: string, moves: Moves = COPY): Question[] {
       topic: 'storage',
       message: 'How objects become public',
       help: 'Default `public-read`: by an ACL on each object. `none`: by the bucket’s policy, as with R2, B2, Garage and new AWS buckets.',
-      choices: [
-        { value: 'public-read', name: 'By an ACL on each object' },
-        { value: 'none', name: 'By the bucket’s policy' },
-      ],
-      parse: parseChoice(['public-read', 'none']),
+      ...(needsAcl === undefined ? oneOf([BY_ACL, BY_POLICY]) : onlyAcl(needsAcl)),
       initial: () => 'public-read',
       when,
     },

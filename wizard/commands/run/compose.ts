@@ -4,14 +4,14 @@ import { takeLock } from '../../apply/runlock.ts';
 import { exists } from '../../atomic.ts';
 import { nearest } from '../../config/parse.ts';
 import { EXIT, Problem } from '../../problem.ts';
-import { existingSite } from '../find-site.ts';
+import { runningSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { isOf } from '../../stack/compose.ts';
 import type { CommandContext, Run } from '../command.ts';
 
 /** Finds the site, which must have a Compose file, and the named services. Refuses those that it does not have. */
 async function siteWith(context: CommandContext): Promise<Site & { readonly services: readonly string[] }> {
-  const site = await existingSite(context);
+  const site = await runningSite(context);
   await site.engine.info();
   if (!(await exists(join(site.folder, 'compose.yaml'))))
     throw new Problem(EXIT.USAGE, `The site in ${site.folder} has not been set up yet.`, {

@@ -7,12 +7,12 @@ import { isYoung } from '../../docker/health.ts';
 import type { Config } from '../../config/config.ts';
 import { EXIT } from '../../problem.ts';
 import type { Receipt } from '../../prove/proof.ts';
-import { existingSite } from '../find-site.ts';
+import { runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
 export const run: Run = async (context) => {
   const { progress } = context;
-  const { folder, config, engine } = await existingSite(context);
+  const { folder, config, engine } = await runningSite(context);
   await engine.info();
   const containers = await engine.containers(config.name);
   const receipt = await lastReceipt(folder);

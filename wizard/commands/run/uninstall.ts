@@ -3,13 +3,13 @@ import { dataOf, placesIn } from '../../apply/data.ts';
 import { EXIT } from '../../problem.ts';
 import { confirmed } from '../confirm.ts';
 import { removeOurs, removeSite } from '../remove-site.ts';
-import { existingSite } from '../find-site.ts';
+import { runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
 /** Removes containers and networks, with --data the data too. The user must confirm the site's name. */
 export const run: Run = async (context) => {
   const { data } = context.flags;
-  const site = await existingSite(context);
+  const site = await runningSite(context);
   await site.engine.info();
   const what = data
     ? 'the containers, ALL DATA and the site directory'
