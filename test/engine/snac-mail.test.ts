@@ -85,6 +85,7 @@ describe.sequential('mail of snac', () => {
       port,
       security: 'starttls',
       user: MAIL_USER,
+      auth: 'plain',
       from: '',
       ...mail,
     };

@@ -170,6 +170,7 @@ describe.sequential('outgoing mail', { timeout: PATIENCE_MS }, () => {
       host: MAIL_HOST,
       port: 587,
       security: 'starttls',
+      auth: 'plain',
       user: MAIL_USER,
       from: 'notifications@fedi.test',
       ...more,

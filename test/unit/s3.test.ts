@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketIn, parseAlias, parseBucket, parseEndpoint, s3Problems } from '../../wizard/apps/shared/s3.ts';
 import { mastodonS3 } from '../../wizard/apps/mastodon/s3.ts';
+import { pixelfedS3 } from '../../wizard/apps/pixelfed/s3.ts';
 import { configOf } from '../../wizard/answers/config.ts';
 import { appConfig } from '../../wizard/config/config.ts';
 import type { AppConfig, Config } from '../../wizard/config/config.ts';
@@ -25,10 +26,16 @@ describe('answers', () => {
     ['https://fsn1.your-objectstorage.com', 'https://fsn1.your-objectstorage.com'],
     ['https://FSN1.your-objectstorage.com/', 'https://fsn1.your-objectstorage.com'],
     ['https://s3.example.org:9000', 'https://s3.example.org:9000'],
+    ['http://nas.lan:9000/', 'http://nas.lan:9000'],
+    ['HTTP://10.0.0.7', 'http://10.0.0.7'],
+    ['http://nas:443', 'http://nas:443'],
   ])('the endpoint %s', (text, value) => expect(parseEndpoint(text)).toEqual({ value }));
   test.each([
     '',
-    'http://s3.example.org',
+    'http://192.0.2.7',
+    'http://nas.lan:9000/media',
+    'http://localhost:9000',
+    'https://127.0.0.1:9000',
     's3.example.org',
     'https://s3.example.org/media',
     'https://u:p@s3.example.org',
@@ -67,6 +74,7 @@ describe('answers', () => {
     'a_b.example.org',
     'user@media.example.org',
     'media.example.org?x',
+    'typedthesecrethere',
   ])('no public host: %s', (text) => expect('problem' in parseAlias(text)).toBe(true));
 });
 
@@ -154,6 +162,42 @@ describe('Mastodon’s variables', () => {
     }
   });
 
+  test('the bucket’s name before the host', () => {
+    const answers = {
+      ...S3_ANSWERS,
+      'apps.mastodon.s3.endpoint': 'https://oss-eu-central-1.aliyuncs.com',
+      'apps.mastodon.s3.style': 'virtual',
+    };
+    // Without the alias the URLs in pages would have the bucket in the path.
+    expect(lines(answers)).toEqual(
+      expect.arrayContaining([
+        'S3_OVERRIDE_PATH_STYLE=true',
+        'S3_ALIAS_HOST=my-media.oss-eu-central-1.aliyuncs.com',
+      ]),
+    );
+    expect(names(answers)).not.toContain('S3_HOSTNAME');
+    expect(names(S3_ANSWERS)).not.toContain('S3_OVERRIDE_PATH_STYLE');
+    const pixelfed = pixelfedS3(mastodonWith(answers), () => new Secret(SECRET));
+    expect(pixelfed).toMatchObject({
+      AWS_USE_PATH_STYLE_ENDPOINT: 'false',
+      AWS_URL: 'https://my-media.oss-eu-central-1.aliyuncs.com',
+    });
+  });
+
+  test('plain HTTP in a private network needs a public host', () => {
+    const answers = { ...S3_ANSWERS, 'apps.mastodon.s3.endpoint': 'http://nas.lan:9000' };
+    expect(s3Problems(mastodonWith(answers)).join()).toContain('--mastodon-s3-alias');
+    const aliased = { ...answers, 'apps.mastodon.s3.alias': 'media.example.org' };
+    expect(s3Problems(mastodonWith(aliased))).toEqual([]);
+    expect(lines(aliased)).toEqual(
+      expect.arrayContaining([
+        'S3_ENDPOINT=http://nas.lan:9000',
+        'S3_PROTOCOL=https',
+        'S3_ALIAS_HOST=media.example.org',
+      ]),
+    );
+  });
+
   test('reports a missing secret key', () => {
     expect(() =>
       mastodonS3(mastodonWith(S3_ANSWERS), (name) => {
@@ -227,6 +271,7 @@ describe('the proof', () => {
         accessKey: 'AKIATEST',
         alias: undefined,
         acl: 'public-read',
+        style: 'path',
         ...more,
       },
       secretKey: new Secret(secret),
@@ -260,6 +305,24 @@ describe('the proof', () => {
 
   test('CORS for the pages alone is enough', async () => {
     expect(await prove({ name: 'own-cors' })).toContain('read anonymously');
+  });
+
+  test('a provider that accepts only the bucket’s name before the host', async () => {
+    const only = s3(
+      {
+        region: 'eu-test-1',
+        domain: 's3.fedi.test',
+        keys: { AKIATEST: { secret: SECRET } },
+        buckets: { media: { cors: '*' } },
+      },
+      { now: () => at },
+    );
+    await new Promise<void>((listening) => only.listen(0, '127.0.0.1', listening));
+    const endpoint = `http://s3.fedi.test:${(only.address() as AddressInfo).port}`;
+    const local = client('127.0.0.1', undefined);
+    await expect(prove({ endpoint }, SECRET, local)).rejects.toThrow('Set style to virtual');
+    expect(await prove({ endpoint, style: 'virtual' }, SECRET, local)).toContain('read anonymously');
+    only.close();
   });
 
   test('a public listing is a warning', async () => {

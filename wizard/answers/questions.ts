@@ -9,7 +9,7 @@ import type { Parsed } from '../config/parse.ts';
 import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
-import { MAIL_MODES, hasServer } from '../config/mail.ts';
+import { MAIL_AUTHS, MAIL_MODES, hasServer } from '../config/mail.ts';
 import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
 
@@ -169,12 +169,25 @@ const MAIL_QUESTIONS: readonly Question[] = [
     topic: 'mail',
     message: 'Sender address',
     help: 'Default: notifications@ and your domain. Most providers require an address registered with them.',
-    parse: parse.parseEmail,
+    more: 'A display name may come first: My Server <notifications@example.org>. Some apps always use their own sender.',
+    parse: parse.parseSender,
     initial: (answers) => {
       const domain = answers[`apps.${String(answers['apps']).split(',')[0]}.domain`];
       return domain === undefined ? undefined : `notifications@${String(domain)}`;
     },
     when: hasServer,
+  },
+  {
+    key: 'mail.auth',
+    topic: 'more',
+    message: 'Log-in method of the mail server',
+    help: 'Default `plain`. `login`: for servers that offer only AUTH LOGIN, such as older Exchange. Apps that negotiate the method ignore this.',
+    ...parse.oneOf([
+      { value: 'plain', name: 'AUTH PLAIN' },
+      { value: 'login', name: 'AUTH LOGIN' },
+    ]),
+    initial: () => MAIL_AUTHS[0],
+    when: (answers) => hasServer(answers) && answers['mail.user'] !== undefined,
   },
 ];
 

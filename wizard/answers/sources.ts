@@ -1,11 +1,12 @@
 /** Reads the sources of answers: flags, environment, answers file, fedi.yaml. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text as readStream } from 'node:stream/consumers';
+import { buffer as readStream } from 'node:stream/consumers';
 import { cannotRead } from '../atomic.ts';
 import { EXIT, Problem, codeOf, gather, messageOf } from '../problem.ts';
 import { YamlError, parseYaml, places } from '../yaml.ts';
-import { nearest } from '../config/parse.ts';
+import { nearest, problemOf } from '../config/parse.ts';
+import type { Question } from '../config/question.ts';
 import { parseEnvFile, unreadLines } from './envfile.ts';
 import { ALL_QUESTIONS } from './questions.ts';
 import { keyOfFlag, keyOfVariable } from './resolve.ts';
@@ -13,16 +14,38 @@ import type { RawAnswer, Source } from './resolve.ts';
 
 export const CONFIG_FILE = 'fedi.yaml';
 
-/** Reads a file named on the command line; `-` is standard input. */
+/** Reads a file named on the command line, as UTF-8 without a byte-order mark; `-` is standard input. */
 export async function readNamed(path: string, what: string): Promise<string> {
+  let bytes: Buffer;
   try {
-    return path === '-' ? await readStream(process.stdin) : await readFile(path, 'utf8');
+    bytes = path === '-' ? await readStream(process.stdin) : await readFile(path);
   } catch (error) {
     throw new Problem(EXIT.USAGE, `${what} ${path} cannot be read: ${messageOf(error)}`, {
       next: 'Name a file you can read, or - for standard input.',
       cause: error,
     });
   }
+  return decode(bytes, `${what} ${path}`);
+}
+
+/** Decodes UTF-8. Other encodings are refused: a changed password is worse than none. */
+function decode(bytes: Buffer, what: string): string {
+  const isUtf16 = /^(?:\xff\xfe|\xfe\xff)/.test(bytes.toString('latin1', 0, 2));
+  try {
+    if (!isUtf16) return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    // The same message as for UTF-16.
+  }
+  throw new Problem(EXIT.USAGE, `${what} is ${isUtf16 ? 'in UTF-16' : 'not valid UTF-8'}.`, {
+    means: 'Its characters would arrive changed. Nothing was changed.',
+    next: 'Save it as UTF-8. In PowerShell: `Set-Content -Encoding utf8 FILE`.',
+  });
+}
+
+/** The sentence about a value that cannot be used; none if it can. */
+function problemIn(found: { readonly question: Question }, value: string, from: string): string[] {
+  const problem = problemOf(found.question.parse(value));
+  return problem === undefined ? [] : [`${from}: ${problem}`];
 }
 
 /** Turns flags into a source. Reads the file of a flag that ends in `-file`, without one trailing newline. */
@@ -32,6 +55,7 @@ export async function flagSource(
 ): Promise<Source> {
   const source = new Map<string, RawAnswer>();
   const problems: string[] = [];
+  const wrong: string[] = [];
   for (const [flag, text] of Object.entries(flags)) {
     const found = keyOfFlag(flag, others);
     if ('problem' in found) {
@@ -40,12 +64,13 @@ export async function flagSource(
     }
     const value = found.question.secret ? (await readNamed(text, `--${flag}`)).replace(/\r?\n$/, '') : text;
     source.set(found.key, { text: value, from: `--${flag}` });
+    wrong.push(...problemIn(found, value, `--${flag}`));
   }
   if (problems.length > 0)
     throw gather(
       EXIT.USAGE,
-      'These flags do not exist:',
-      problems,
+      wrong.length > 0 ? 'These flags cannot be used:' : 'These flags do not exist:',
+      [...problems, ...wrong],
       '`fedi-setup COMMAND --help` lists the flags of a command.',
     );
   return source;
@@ -63,33 +88,41 @@ export function environmentSource(environment: NodeJS.ProcessEnv): Source {
 
 /** Reads an answers file in the format of env.example. */
 export async function answersFileSource(path: string): Promise<Source> {
-  const text = (await readNamed(path, 'The answers file')).replace(/^\ufeff/, '');
-  const lost = unreadLines(text);
-  if (lost.length > 0) {
-    throw gather(
-      EXIT.USAGE,
-      `${path} has lines that are not NAME=value:`,
-      lost.map((line) => `${path} line ${line}`),
-      'Fix them, or put a # in front. Nothing was changed.',
-    );
-  }
+  const text = await readNamed(path, 'The answers file');
   return variablesSource(
     parseEnvFile(text)
       .filter(({ value }) => value !== '')
       .map(({ name, value, line }) => ({ name, value, from: `${path} line ${line} (${name})` })),
-    `${path} contains unknown variables:`,
+    `${path} cannot be used:`,
+    unreadLines(text).map((line) => `${path} line ${line}: not NAME=value. Fix it, or put a # in front.`),
   );
 }
 
-function variablesSource(variables: { name: string; value: string; from: string }[], title: string): Source {
+/** @param unread problems that were found before; with one of any kind, all are reported */
+function variablesSource(
+  variables: { name: string; value: string; from: string }[],
+  title: string,
+  unread: readonly string[] = [],
+): Source {
   const source = new Map<string, RawAnswer>();
-  const problems: string[] = [];
+  const problems = [...unread];
+  const wrong: string[] = [];
   for (const { name, value, from } of variables) {
     const found = keyOfVariable(name);
-    if ('problem' in found) problems.push(from === name ? found.problem : `${from}: ${found.problem}`);
-    else source.set(found.key, { text: value, from });
+    if ('problem' in found) {
+      problems.push(from === name ? found.problem : `${from}: ${found.problem}`);
+      continue;
+    }
+    source.set(found.key, { text: value, from });
+    wrong.push(...problemIn(found, value, from));
   }
-  if (problems.length > 0) throw gather(EXIT.USAGE, title, problems, 'env.example lists them all.');
+  if (problems.length > 0)
+    throw gather(
+      EXIT.USAGE,
+      title,
+      [...problems, ...wrong],
+      'env.example lists all variables. Nothing was changed.',
+    );
   return source;
 }
 
@@ -154,6 +187,7 @@ export function yamlSource(text: string): Source {
     ),
   );
   const problems: string[] = [];
+  const values: string[] = [];
   const apps: string[] = [];
   const wrong: string[] = [];
   for (const place of places(text)) {
@@ -193,13 +227,16 @@ export function yamlSource(text: string): Source {
       problems.push(`${from}: ${key} needs a single value, not a list or keys.`);
       continue;
     }
-    source.set(key, { text: place.text ?? String(value), from: `${from} (${key})` });
+    const answer = { text: place.text ?? String(value), from: `${from} (${key})` };
+    source.set(key, answer);
+    const question = ALL_QUESTIONS.find((one) => one.key === key) as Question;
+    values.push(...problemIn({ question }, answer.text, answer.from));
   }
   if (problems.length > 0)
     throw gather(
       EXIT.USAGE,
       `${CONFIG_FILE} has invalid lines:`,
-      problems,
+      [...problems, ...values],
       'Fix them and run this again. Nothing was changed.',
     );
   if (apps.length > 0) source.set('apps', { text: apps.join(','), from: `${CONFIG_FILE} (apps)` });

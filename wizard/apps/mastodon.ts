@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { AppConfig } from '../config/config.ts';
 import type { Mail } from '../config/mail.ts';
-import { parseLine } from '../config/parse.ts';
+import { parseLine, senderOf } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { dropService, service } from '../stack/compose.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
@@ -61,18 +61,23 @@ const aboutAdmin = (name: string): string[] =>
     : [];
 
 /** Mail settings → consistent variables (mail 2.9 rejects STARTTLS with implicit TLS). */
-function mailEnv({ server, from }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
+function mailEnv(
+  { server, from, fromName }: Mail,
+  app: AppConfig,
+  password: () => EnvGroup[string],
+): EnvGroup {
   // `test` discards every mail; otherwise mail would pile up in a queue.
   if (server === undefined)
     return { SMTP_DELIVERY_METHOD: 'test', SMTP_FROM_ADDRESS: `notifications@${app.domain}` };
   return {
     SMTP_SERVER: server.host,
     SMTP_PORT: server.port,
-    SMTP_FROM_ADDRESS: from || `notifications@${app.domain}`,
+    SMTP_FROM_ADDRESS:
+      fromName === undefined ? from || `notifications@${app.domain}` : senderOf(fromName, from),
     SMTP_LOGIN: server.user,
     SMTP_PASSWORD: server.user === undefined ? undefined : password(),
     // Without a user name net-smtp fails with every method except none.
-    SMTP_AUTH_METHOD: server.user === undefined ? 'none' : 'plain',
+    SMTP_AUTH_METHOD: server.user === undefined ? 'none' : server.auth,
     SMTP_TLS: server.security === 'tls' ? 'true' : undefined,
     SMTP_ENABLE_STARTTLS: server.security === 'starttls' ? 'always' : 'never',
     SMTP_OPENSSL_VERIFY_MODE: server.isCatcher ? 'none' : 'peer',

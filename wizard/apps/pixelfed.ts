@@ -45,8 +45,12 @@ const publicPem = (privatePem: string): string =>
   createPublicKey(privatePem).export({ type: 'spki', format: 'pem' }).toString();
 
 /** Mail settings → consistent variables, under the names of both Laravel versions. */
-function mailEnv({ server, from: sender }: Mail, app: AppConfig, password: () => EnvGroup[string]): EnvGroup {
-  const from = { MAIL_FROM_ADDRESS: sender || `notifications@${app.domain}` };
+function mailEnv(
+  { server, from: sender, fromName }: Mail,
+  app: AppConfig,
+  password: () => EnvGroup[string],
+): EnvGroup {
+  const from = { MAIL_FROM_ADDRESS: sender || `notifications@${app.domain}`, MAIL_FROM_NAME: fromName };
   if (server === undefined) return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
   return {
     MAIL_MAILER: 'smtp',

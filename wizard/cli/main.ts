@@ -18,11 +18,26 @@ const named = (commands: readonly Command[], name: string | undefined): Command 
 /** Answers from flags, environment and answers file, strongest first. */
 async function sourcesOf({ answers, flags }: CommandLine, others: readonly string[]): Promise<Source[]> {
   const { answersFileSource, environmentSource, flagSource } = await import('../answers/sources.ts');
-  return [
-    await flagSource(answers, others),
-    environmentSource(process.env),
-    ...(flags.answers === undefined ? [] : [await answersFileSource(flags.answers)]),
+  const read = [
+    () => flagSource(answers, others),
+    () => environmentSource(process.env),
+    ...(flags.answers === undefined ? [] : [() => answersFileSource(flags.answers as string)]),
   ];
+  const sources: Source[] = [];
+  const problems: Problem[] = [];
+  for (const one of read)
+    try {
+      sources.push(await one());
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      problems.push(error);
+    }
+  if (problems.length > 1)
+    throw new Problem(EXIT.USAGE, problems.map(({ message }) => message).join('\n'), {
+      next: [...new Set(problems.map(({ next }) => next))].join(' '),
+    });
+  if (problems[0] !== undefined) throw problems[0];
+  return sources;
 }
 
 /** The command of a command line, with its context. */

@@ -1,4 +1,5 @@
 /** Where outgoing mail goes. Only this file knows the modes by name. */
+import { senderParts } from './parse.ts';
 import type { Answers, Value } from './question.ts';
 
 /** A way to send mail, as the wizard offers it. */
@@ -15,6 +16,8 @@ export interface SmtpServer {
   readonly port: number;
   readonly security: 'tls' | 'starttls' | 'none';
   readonly user: string | undefined;
+  /** How apps that do not negotiate it log in. */
+  readonly auth: MailAuth;
   /** The site's own catcher: it delivers nothing and has no certificate. */
   readonly isCatcher: boolean;
 }
@@ -23,12 +26,18 @@ export interface Mail {
   readonly mode: MailModeId;
   /** Undefined: no mail is sent. */
   readonly server: SmtpServer | undefined;
-  /** Sender; empty: each app has its own. */
+  /** Sender's address; empty: each app has its own. */
   readonly from: string;
+  /** Display name of the sender; undefined: none, or that of the app. */
+  readonly fromName: string | undefined;
 }
 
 /** Settings that a mail is sent with. */
 export type SmtpSettings = Omit<SmtpServer, 'isCatcher'> & Pick<Mail, 'from'>;
+
+/** Methods of SMTP AUTH (RFC 4954). */
+export const MAIL_AUTHS = ['plain', 'login'] as const;
+export type MailAuth = (typeof MAIL_AUTHS)[number];
 
 /** Compose service of the catcher, and its port. */
 const CATCHER = { host: 'mail', port: 1025 } as const;
@@ -47,13 +56,14 @@ const MODES = [
       port: Number(answers['mail.port'] ?? 0),
       security: (text(answers['mail.security']) ?? 'none') as SmtpServer['security'],
       user: text(answers['mail.user']),
+      auth: (text(answers['mail.auth']) ?? MAIL_AUTHS[0]) as MailAuth,
       isCatcher: false,
     }),
   },
   {
     id: 'catcher',
     title: 'To a mail catcher on this host (for testing)',
-    server: () => ({ ...CATCHER, security: 'none', user: undefined, isCatcher: true }),
+    server: () => ({ ...CATCHER, security: 'none', user: undefined, auth: MAIL_AUTHS[0], isCatcher: true }),
   },
 ] as const satisfies readonly MailMode[];
 
@@ -70,9 +80,11 @@ export const hasServer = (answers: Answers): boolean => answers['mail.mode'] ===
 export function mailOf(answers: Answers): Mail {
   const mode: MailMode | undefined = MODES.find(({ id }) => id === answers['mail.mode']);
   if (mode === undefined) throw new Error(`no mail mode ${String(answers['mail.mode'])}`);
+  const { name, address } = senderParts(text(answers['mail.from']) ?? '');
   return {
     mode: mode.id as MailModeId,
     server: mode.server?.(answers),
-    from: text(answers['mail.from']) ?? '',
+    from: address,
+    fromName: name,
   };
 }

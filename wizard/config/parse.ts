@@ -61,6 +61,33 @@ export function parseSiteDomain(text: string): Parsed<string> {
   return no(`${domain.value} is a public suffix. Use a domain under it, such as example.${domain.value}.`);
 }
 
+/**
+ * A sender: an address, or `Name <address>`. Returns it with the name quoted where RFC 5322 needs that. Refuses a name in other
+ * than printable ASCII, since some apps send it without encoding it.
+ */
+export function parseSender(text: string): Parsed<string> {
+  const [, typed = '', address] = /^(.*?)\s*<([^<>]*)>$/.exec(text.trim()) ?? [];
+  const parsed = parseEmail(address ?? text);
+  if ('problem' in parsed || address === undefined) return parsed;
+  const name = /^"(.*)"$/.exec(typed.trim())?.[1] ?? typed.trim();
+  if (name === '') return parsed;
+  if (!/^[\x20-\x7e]{1,100}$/.test(name) || /["\\]/.test(name))
+    return no(
+      'The name before the address may contain letters without accents, digits and punctuation, no quotes.',
+    );
+  return ok(senderOf(name, parsed.value));
+}
+
+/** `Name <address>`, the name in quotes where RFC 5322 needs them. */
+export const senderOf = (name: string, address: string): string =>
+  `${/^[\w !#$%&'*+/=?^`{|}~-]+$/.test(name) ? name : `"${name}"`} <${address}>`;
+
+/** The two parts of a sender that {@link parseSender} returned. */
+export function senderParts(sender: string): { readonly name: string | undefined; readonly address: string } {
+  const [, quoted, plain, address] = /^(?:"(.*)"|(.*)) <(.*)>$/.exec(sender) ?? [];
+  return address === undefined ? { name: undefined, address: sender } : { name: quoted ?? plain, address };
+}
+
 /** An e-mail address without display name, quoting or spaces, nor # ` { }, which a Caddyfile cannot contain. */
 export function parseEmail(text: string): Parsed<string> {
   const line = parseLine(text);
@@ -86,16 +113,21 @@ export function parseEmail(text: string): Parsed<string> {
 export function parseHost(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
-  const host = line.value.toLowerCase();
+  // Brackets belong to URLs; here an IPv6 address is whole.
+  const host = line.value.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+  if (host.includes('%')) return no('A link-local address (fe80::…%eth0) has no meaning in a container.');
   if (isIP(host) !== 0 || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(host)) return ok(host);
   return parseDomain(host);
 }
 
+/** Whether a name or address is the machine that looks it up. */
+export const isLoopback = (host: string): boolean =>
+  /^(localhost|.+\.localhost|ip6-(localhost|loopback)|127\..+|0\.0\.0\.0|::1?)$/.test(host);
+
 /** A host that containers connect to. Refuses localhost, which is the container itself there. */
 export function parseOuterHost(text: string): Parsed<string> {
   const host = parseHost(text);
-  if ('problem' in host || !/^(localhost|.+\.localhost|127\..+|0\.0\.0\.0|::1?)$/.test(host.value))
-    return host;
+  if ('problem' in host || !isLoopback(host.value)) return host;
   return no(
     `In a container, ${host.value} is the container itself. Use a name or address of this host (\`ip -4 address\`).`,
   );
@@ -120,6 +152,8 @@ export function shortIPv6(address: string): string {
 export function parseBind(text: string): Parsed<string> {
   const line = parseLine(text);
   if ('problem' in line) return line;
+  if (line.value.includes('%'))
+    return no('A link-local address (fe80::…%eth0) cannot be reached from elsewhere. Use another address.');
   if (isIP(line.value) === 0) return no('Not an IP address. 0.0.0.0 means every address of this host.');
   // Canonical spelling, so that addresses can be compared.
   return ok(isIP(line.value) === 6 ? shortIPv6(line.value) : line.value);
@@ -132,6 +166,11 @@ export function parseHttps(text: string): Parsed<string> {
   const url = URL.canParse(line.value) ? new URL(line.value) : undefined;
   if (url?.protocol !== 'https:' || url.username !== '' || url.hash !== '')
     return no('Not an https:// address.');
+  // Caddy's configuration contains it.
+  if (!/^[A-Za-z0-9._:/@+=~!$&'*?^|%[\]-]+$/.test(url.href))
+    return no(
+      'It contains a character that this URL cannot have, such as a comma, a semicolon or a bracket.',
+    );
   return ok(url.href);
 }
 

@@ -49,11 +49,18 @@ const CAUSES: readonly (readonly [RegExp, (mail: SmtpSettings, to: string, sende
   ],
   [
     /\b504\b|unrecognized authentication type|authentication type not supported/i,
-    () =>
-      'it does not offer AUTH PLAIN, which this app uses; the password was not checked. Ask your provider for a server with AUTH PLAIN',
+    ({ auth }) =>
+      auth === 'plain'
+        ? 'it does not offer AUTH PLAIN, which this app uses; the password was not checked. Try --mail-auth login'
+        : 'it does not offer AUTH LOGIN, which this app uses; the password was not checked. Try --mail-auth plain; if neither works, it accepts only tokens (OAuth): ask your provider for a password for SMTP, or use another mail server',
   ],
   [
-    /Authentication|\b53[45]\b/i,
+    /5\.7\.139|SmtpClientAuthentication is disabled|find an authenticator|XOAUTH2|OAUTHBEARER/i,
+    () =>
+      'it accepts no password for this account: only tokens (OAuth), or log-in over SMTP is disabled. Enable SMTP AUTH or an app password at your provider, or use another mail server',
+  ],
+  [
+    /Authentication|login denied|\b53[45]\b/i,
     ({ user }) =>
       `it rejected the log-in of ${user ?? 'nobody'}. Many providers require a separate password for mail (app password, SMTP key), and some a fixed user name`,
   ],

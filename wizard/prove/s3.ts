@@ -48,6 +48,9 @@ function meaning(
     case 'AccessControlListNotSupported':
     case 'InvalidBucketAclWithObjectOwnership':
       return 'the bucket accepts no ACLs. Set acl to none and make the bucket readable by a policy';
+    case 'SecondLevelDomainForbidden':
+    case 'PathStyleDomainForbidden':
+      return 'the provider expects the bucket’s name before the host. Set style to virtual';
     case 'AuthorizationHeaderMalformed':
     case 'PermanentRedirect':
     case 'TemporaryRedirect':

@@ -2,6 +2,8 @@ import type { Server } from 'node:http';
 
 export interface S3Config {
   readonly region: string;
+  /** If set, only addresses `https://BUCKET.domain` are accepted. */
+  readonly domain?: string;
   /** Access key → its secret and rights. */
   readonly keys: Readonly<Record<string, { readonly secret: string; readonly readonly?: boolean }>>;
   readonly buckets: Readonly<

@@ -316,7 +316,12 @@ export function s3(config, { now = () => new Date(), log = () => {} } = {}) {
     request.on('data', (part) => body.push(part));
     request.on('end', () => {
       const url = new URL(request.url, 'http://s3');
-      const [, name = '', key = ''] = /^\/([^/]*)\/?(.*)$/s.exec(decodeURIComponent(url.pathname)) ?? [];
+      const path = decodeURIComponent(url.pathname);
+      const host = String(request.headers.host).replace(/:\d+$/, '');
+      const isVirtual = config.domain !== undefined && host.endsWith(`.${config.domain}`);
+      const [, name = '', key = ''] = isVirtual
+        ? [path, host.slice(0, -config.domain.length - 1), path.slice(1)]
+        : (/^\/([^/]*)\/?(.*)$/s.exec(path) ?? []);
       const bucket = buckets[name];
       const { method, headers } = request;
       let result;
@@ -328,6 +333,8 @@ export function s3(config, { now = () => new Date(), log = () => {} } = {}) {
           ? { 'Access-Control-Allow-Origin': bucket.cors, 'Access-Control-Allow-Methods': 'GET, HEAD' }
           : {};
       try {
+        if (config.domain !== undefined && !isVirtual)
+          throw new S3Error(403, 'SecondLevelDomainForbidden', 'Please use virtual hosted style to access.');
         if (method === 'GET' && url.pathname === '/ready') result = { body: 'ready' };
         else if (method === 'OPTIONS' && 'Access-Control-Allow-Origin' in cors) result = {};
         else {

@@ -258,6 +258,26 @@ export const ROWS: readonly Row[] = [
     '$HOST',
     '-',
   ),
+  ...good('mail.host', ['[FD00::25]', 'fd00::25']),
+  ...bad('mail.host', 'is the container itself', '[::1]', 'ip6-localhost', '0.0.0.0', '127.0.0.5'),
+  ...bad('mail.host', 'has no meaning in a container', 'fe80::1%eth0', '[fe80::1%eth0]'),
+  ...good(
+    'mail.from',
+    'My Server <notifications@example.org>',
+    '"Club, the best" <n@example.org>',
+    ['  Club, the best   <N@Example.org> ', '"Club, the best" <N@example.org>'],
+    ['<n@example.org>', 'n@example.org'],
+    ['"My Server" <n@example.org>', 'My Server <n@example.org>'],
+  ),
+  ...bad(
+    'mail.from',
+    'letters without accents',
+    'Zürich <n@example.org>',
+    'a"b <n@example.org>',
+    'a\\b <n@example.org>',
+  ),
+  ...bad('mail.from', 'Not an e-mail address', 'My Server <notifications>', 'My Server'),
+  ...bad('mail.from', 'The part before the @', 'My Server notifications@example.org'),
   ...bad('mail.host', INVISIBLE, 'smtp\u001b[0m.example.org'),
 
   ...good('mail.port', ['587', 587], ['465', 465], ['1', 1], ['65535', 65535], [' 25 ', 25], ['00587', 587]),
@@ -376,6 +396,7 @@ export const ROWS: readonly Row[] = [
     '..',
   ),
 
+  ...bad('bind', 'cannot be reached from elsewhere', 'fe80::1%eth0'),
   ...good('bind', '0.0.0.0', '127.0.0.1', '::', '::1', '2001:db8::1', [' 10.0.0.1 ', '10.0.0.1']),
   ...bad(
     'bind',

@@ -205,6 +205,38 @@ describe('answers files', () => {
     expect((await problemFrom(() => answersFile(text))).message).toContain('line 1');
   });
 
+  test('all that is wrong with a file is reported at once', async () => {
+    const { message } = await problemFrom(() =>
+      answersFile('FEDI_DOMIAN=a.example.org\njust words\nFEDI_BIND=nowhere\nFEDI_MAIL_PORT=no\n'),
+    );
+    for (const part of [
+      'line 2: not NAME=value',
+      'There is no FEDI_DOMIAN',
+      'FEDI_BIND): Not an IP address',
+      'FEDI_MAIL_PORT): A port',
+    ])
+      expect(message).toContain(part);
+  });
+
+  test('a fedi.yaml with an unknown key lists its other errors too', async () => {
+    const { message } = await problemFrom(() => yamlSource('domian: x\nbind: nowhere\n'));
+    expect(message).toContain('there is no key domian');
+    expect(message).toContain('line 2 (bind): Not an IP address');
+  });
+
+  test.each([
+    ['UTF-16 little endian', Buffer.from('\ufeffFEDI_NAME=a1\n', 'utf16le'), 'is in UTF-16'],
+    ['UTF-16 big endian', Buffer.from('\ufeffFEDI_NAME=a1\n', 'utf16le').swap16(), 'is in UTF-16'],
+    ['Latin-1', Buffer.from('FEDI_MAIL_PASSWORD=gr\xfcn\n', 'latin1'), 'is not valid UTF-8'],
+  ])('a file in %s', async (_, bytes, words) => {
+    const path = join(tempFolder(), 'answers');
+    writeFileSync(path, bytes);
+    for (const read of [() => answersFileSource(path), () => flagSource({ 'mail-password-file': path })]) {
+      const { exit, message } = await problemFrom(read);
+      expect([exit, message]).toEqual([2, expect.stringContaining(words)]);
+    }
+  });
+
   test('an unreadable file', async () => {
     const { exit, message } = await problemFrom(() => answersFileSource('/nonexistent/answers.env'));
     expect(exit).toBe(2);
@@ -219,6 +251,8 @@ describe('secrets by flag', () => {
     ['pass\n\n', 'pass\n'],
     ['pass', 'pass'],
     [' pass ', ' pass '],
+    ['\ufeffpass\r\n', 'pass'],
+    ['\ufeffpass', 'pass'],
   ])('the file %j contains %j', async (text, value) => {
     const path = join(tempFolder(), 'secret');
     writeFileSync(path, text);

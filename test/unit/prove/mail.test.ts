@@ -8,6 +8,7 @@ const MAIL: SmtpSettings = {
   port: 587,
   security: 'starttls',
   user: 'anna',
+  auth: 'plain',
   from: 'notifications@example.org',
 };
 
@@ -77,8 +78,24 @@ describe('not accepted', () => {
     [
       'Net::SMTPAuthenticationError: 504 5.7.4 Unrecognized authentication type',
       {},
-      'the password was not checked',
+      'the password was not checked. Try --mail-auth login',
     ],
+    [
+      'Net::SMTPAuthenticationError: 504 5.7.4 Unrecognized authentication type',
+      { auth: 'login' },
+      'if neither works, it accepts only tokens',
+    ],
+    [
+      'Net::SMTPAuthenticationError: 535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant',
+      {},
+      'it accepts no password for this account',
+    ],
+    [
+      'Symfony\\TransportException: Failed to find an authenticator supported by the SMTP server, which currently supports: "XOAUTH2".',
+      {},
+      'it accepts no password for this account',
+    ],
+    ['curl: (67) Login denied', {}, 'rejected the log-in of anna'],
     ['Symfony\\TransportException: TLS required but neither TLS or STARTTLS are in use.', {}, 'no STARTTLS'],
     ['curl: (64) Requested SSL level failed', {}, 'no STARTTLS on port 587'],
     ['curl: (60) SSL: no alternative certificate subject name matches target hostname', {}, 'not trusted'],

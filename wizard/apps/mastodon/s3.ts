@@ -1,5 +1,5 @@
 /** Mastodon's media in a bucket. */
-import { bucketHost } from '../../config/bucket.ts';
+import { bucketHost, bucketRoot } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
 import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
@@ -9,6 +9,8 @@ import { bucketSecret } from '../shared/s3.ts';
 export function mastodonS3({ bucket }: AppConfig, secret: (name: string) => Secret): EnvGroup {
   if (bucket === undefined) return {};
   const foreign = bucket.endpoint !== undefined;
+  // Without an alias Mastodon's URLs always have the bucket in the path.
+  const alias = bucket.alias ?? (bucket.style === 'virtual' ? bucketRoot(bucket) : undefined);
   return {
     S3_ENABLED: 'true',
     S3_BUCKET: bucket.name,
@@ -18,8 +20,10 @@ export function mastodonS3({ bucket }: AppConfig, secret: (name: string) => Secr
     S3_ENDPOINT: bucket.endpoint,
     S3_PROTOCOL: 'https',
     // One of the two is in the pages' Content-Security-Policy; the default is a host that Amazon no longer uses.
-    S3_HOSTNAME: bucket.alias === undefined ? bucketHost(bucket) : undefined,
-    S3_ALIAS_HOST: bucket.alias,
+    S3_HOSTNAME: alias === undefined ? bucketHost(bucket) : undefined,
+    S3_ALIAS_HOST: alias,
+    // Upstream's name is misleading: true means the bucket's name before the host.
+    S3_OVERRIDE_PATH_STYLE: foreign && bucket.style === 'virtual' ? 'true' : undefined,
     // Empty on purpose: if unset, every object is sent with public-read.
     S3_PERMISSION: bucket.acl === 'none' ? '' : undefined,
     // Other providers reject the checksums that newer SDKs send, and reads in parts.

@@ -18,8 +18,8 @@ export function pixelfedS3({ bucket }: AppConfig, secret: (name: string) => Secr
     AWS_DEFAULT_REGION: bucket.region,
     AWS_ENDPOINT: bucket.endpoint,
     AWS_URL: publicUrl(bucket, '').replace(/\/$/, ''),
-    // The URL has the bucket in its path, as publicUrl does.
-    AWS_USE_PATH_STYLE_ENDPOINT: 'true',
+    // As in AWS_URL.
+    AWS_USE_PATH_STYLE_ENDPOINT: bucket.style === 'path' ? 'true' : 'false',
     AWS_VISIBILITY: 'public',
     // Other providers reject the checksums that newer SDKs send. Read by the SDK, not by Pixelfed.
     AWS_REQUEST_CHECKSUM_CALCULATION: foreign ? 'WHEN_REQUIRED' : undefined,

@@ -1,5 +1,5 @@
 /** External databases and Redis servers: their questions, and the parser of their URLs. */
-import { oneOf, parsePassword } from '../../config/parse.ts';
+import { isLoopback, oneOf, parsePassword } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
@@ -88,9 +88,16 @@ function partsOf({ schemes }: ServerKind, text: string): Server | undefined {
 
 function parseServer(kind: ServerKind, text: string): Parsed<string> {
   const { name, path, example } = kind;
+  // Before anything is quoted: what follows a raw @ or / would be taken for the host.
+  const [, login = ''] = /^[a-z][a-z0-9+.-]*:\/\/(.*)@/is.exec(text.trim()) ?? [];
+  if (/[@/?#]/.test(login))
+    return {
+      problem: 'User name or password contains @, /, ? or #. Write %40, %2F, %3F or %23 instead.',
+    };
+  if (text.includes('#')) return { problem: 'The URL contains #. In a password, write %23 instead.' };
   const server = partsOf(kind, text.trim());
   if (server === undefined) return { problem: `Not an address of ${name}. Example: ${example}` };
-  if (['localhost', '127.0.0.1', '::1'].includes(server.host))
+  if (isLoopback(server.host))
     return {
       problem: `In a container ${server.host} is the container itself. Use a name or address of this host.`,
     };
@@ -111,7 +118,11 @@ function optionProblem(
   known: Readonly<Record<string, readonly string[]>>,
 ): string | undefined {
   const wrong = [...server.options].find(([name, value]) => !known[name]?.includes(value));
-  if (wrong === undefined) return undefined;
+  if (wrong === undefined) {
+    const names = [...server.options.keys()];
+    const twice = names.find((name, i) => names.indexOf(name) !== i);
+    return twice === undefined ? undefined : `The URL has the option ${twice} twice.`;
+  }
   const [name = ''] = wrong;
   const [option, words = []] = Object.entries(known)[0] ?? [];
   if (option === undefined) return `Unknown option ${name}: this URL takes no options after a ?.`;

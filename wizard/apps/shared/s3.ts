@@ -1,22 +1,34 @@
 /** Pictures and videos in an S3 bucket: the questions, and the apps' variables. */
-import { bucketHost } from '../../config/bucket.ts';
+import { isIP } from 'node:net';
+import { bucketHost, isPlain } from '../../config/bucket.ts';
+import { isPublic } from '../../config/addresses.ts';
 import type { Bucket } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
-import { oneOf, parseHost, parseHttps, parseLine, parsePort } from '../../config/parse.ts';
+import { oneOf, parseHost, parseHttps, parseLine, parseOuterHost, parsePort } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
 import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import type { Secret } from '../../secrets/secret.ts';
 
-/** `https://host[:port]` without a path. */
+/** `https://host[:port]` or, in a private network, `http://host[:port]`, without a path. */
 export function parseEndpoint(text: string): Parsed<string> {
-  const parsed = parseHttps(text);
+  const isHttp = /^\s*http:\/\//i.test(text);
+  const parsed = parseHttps(isHttp ? text.replace(/http/i, 'https') : text);
   if ('problem' in parsed) return parsed;
   const url = new URL(parsed.value);
   if (url.pathname !== '/' || url.search !== '')
-    return { problem: `Only https:// and the host: leave out ${url.pathname}${url.search}.` };
-  return { value: url.origin };
+    return {
+      problem: `Only http${isHttp ? '' : 's'}:// and the host: leave out ${url.pathname}${url.search}.`,
+    };
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const outer = parseOuterHost(host);
+  if ('problem' in outer) return outer;
+  if (!isHttp) return { value: url.origin };
+  if (isIP(host) !== 0 && isPublic(host))
+    return { problem: 'http:// is for a private network. A public address needs https://.' };
+  // The port is read from the text: URL drops 443 of an https:// address.
+  return { value: new URL(text.trim()).origin };
 }
 
 /** Amazon's rule, which other providers share: 3 to 63 of a-z, 0-9, dots and dashes, not an IP address. */
@@ -56,6 +68,8 @@ export function parseAlias(text: string): Parsed<string> {
   const [, host = '', port, path = ''] = /^([^/:]*)(?::([^/]*))?(\/.*)?$/.exec(line.value) ?? [];
   const name = parseHost(host);
   if ('problem' in name) return name;
+  if (!name.value.includes('.') && isIP(name.value) === 0)
+    return { problem: 'Not a public host name. Example: media.example.org' };
   if (port !== undefined) {
     const number = parsePort(port);
     if ('problem' in number) return number;
@@ -127,9 +141,14 @@ export function s3Questions(
       topic: 'storage',
       message: 'Address of the S3 interface',
       help: 'Such as https://fsn1.your-objectstorage.com or https://ACCOUNT.r2.cloudflarestorage.com, without the bucket. Leave empty for AWS.',
+      more: 'http:// is possible in a private network, for example to a NAS. Browsers then need a public host with https:// for the bucket.',
       parse: parseEndpoint,
       optional: true,
       when,
+      notes: (answers) =>
+        isPlain({ endpoint: String(answers[keyOf(app, 'endpoint')] ?? '') })
+          ? ['Uploads go to this address unencrypted.']
+          : [],
     },
     {
       key: keyOf(app, 'region'),
@@ -191,6 +210,18 @@ export function s3Questions(
       initial: () => 'public-read',
       when,
     },
+    {
+      key: keyOf(app, 'style'),
+      topic: 'more',
+      message: 'Where the bucket’s name is in its URLs',
+      help: 'Default `path`: https://HOST/BUCKET. `virtual`: https://BUCKET.HOST, as Alibaba and Tencent require.',
+      ...oneOf([
+        { value: 'path', name: 'In the path' },
+        { value: 'virtual', name: 'Before the host' },
+      ]),
+      initial: () => 'path',
+      when,
+    },
   ];
 }
 
@@ -208,6 +239,7 @@ export function bucketIn(answers: Answers, app: string): Bucket | undefined {
     accessKey: maybe('access-key') ?? '',
     alias: maybe('alias'),
     acl: maybe('acl') === 'none' ? 'none' : 'public-read',
+    style: maybe('style') === 'virtual' ? 'virtual' : 'path',
   };
 }
 
@@ -219,6 +251,10 @@ export function s3Problems({ id, bucket }: AppConfig): string[] {
   if (host.startsWith(`${bucket.name}.`))
     problems.push(
       `The address of the S3 interface contains the bucket. Use https://${host.slice(bucket.name.length + 1)}.`,
+    );
+  if (isPlain(bucket) && bucket.alias === undefined)
+    problems.push(
+      `Browsers show no pictures from http:// addresses. Give a public host of the bucket as --${id}-s3-alias.`,
     );
   if (host.endsWith('.r2.cloudflarestorage.com') && bucket.alias === undefined)
     problems.push(
