@@ -11,6 +11,8 @@ export const HOST: Host = {
   arch: 'x64',
   isRoot: true,
   addresses: () => ['192.0.2.7', '10.0.0.7', '2001:db8::7'],
+  has: (address) =>
+    address.startsWith('127.') || ['192.0.2.7', '10.0.0.7', '2001:db8::7', '::1'].includes(address),
   swapMiB: async () => 0,
   space: async () => ({ freeBytes: 100 * 1024 ** 3, freeInodes: 1e6, inodes: 2e6 }),
   listeners: async () => [],

@@ -24,7 +24,7 @@ import type { RenderedSite } from '../render/site.ts';
 import { verifySite } from '../render/verify.ts';
 import type { Store } from '../secrets/store.ts';
 import { writeWhole } from '../atomic.ts';
-import { AddressesTaken, bringUp, leftovers, removeUnused, stale } from './containers.ts';
+import { AddressesTaken, bringUp, leftovers, removeUnused, stale, tryNetworks } from './containers.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
@@ -186,6 +186,7 @@ async function checkHost(
   const swapGiB = planned?.plan.swap?.gib ?? 0;
   const pulls = planned === undefined ? await pullsOf(folder, config, engine) : pullsIn(planned.plan);
   const offered = await preflight({ ...checksOf(options, config, engine), pulls, swapGiB });
+  if (planned !== undefined) await tryNetworks(engine, planned.site);
   return options.input.swapGiB || offered;
 }
 

@@ -12,6 +12,7 @@ import { keptFiles } from './files.ts';
 import type { Progress } from '../progress.ts';
 import { isOf } from '../stack/compose.ts';
 import { CONFIG_LABEL } from '../render/site.ts';
+import { OVERRIDES } from '../render/verify.ts';
 import type { RenderedSite } from '../render/site.ts';
 
 const LOG_LINES = 20;
@@ -51,11 +52,27 @@ export async function stale(
 ): Promise<string[]> {
   // A new site has no directory yet.
   const here = await realpath(folder).catch(() => folder);
+  const isUp = (service: string): boolean =>
+    containers.some((one) => one.service === service && isCurrent(one, here, site));
   return Object.keys(site.compose.services).filter(
     (service) =>
-      !containers.some((one) => one.service === service && isCurrent(one, here, site)) ||
+      (!isUp(service) && !isPruned(service, containers, site, isUp)) ||
       containers.some((one) => one.service === service && isTemporary(one)),
   );
+}
+
+/** Whether the container of a completed one-shot was removed: those that waited for it run. */
+function isPruned(
+  service: string,
+  containers: readonly Container[],
+  site: RenderedSite,
+  isUp: (service: string) => boolean,
+): boolean {
+  if (!isOneShot(site, service) || containers.some((one) => one.service === service)) return false;
+  const waiting = Object.entries(site.compose.services).filter(
+    ([, { depends_on: needs }]) => needs?.[service]?.condition === 'service_completed_successfully',
+  );
+  return waiting.length > 0 && waiting.every(([name]) => isUp(name));
 }
 
 /** Our services that the site no longer has. All others are the administrator's own. */
@@ -84,8 +101,7 @@ export async function ownFilesHash(folder: string): Promise<string> {
   const hash = createHash('sha256');
   const envs = await readdir(join(folder, 'env')).catch(() => [] as string[]);
   const names = [
-    'compose.override.yaml',
-    'compose.override.yml',
+    ...OVERRIDES,
     ...(await keptFiles(folder)),
     ...envs
       .filter((name) => name.endsWith('.local.env'))
@@ -310,9 +326,35 @@ async function withoutTemporary(engine: Engine, containers: readonly Container[]
 /** Another network has the addresses of one of the site's. Rendered again, the site gets others. */
 export class AddressesTaken extends Problem {}
 
+/** What Docker says when its address pools are used up. */
+const NO_ADDRESSES = /non-overlapping|fully subnetted/;
+
+const noAddresses = (why: string): Problem =>
+  new Problem(EXIT.PREFLIGHT, `Docker has no free addresses for the networks of this site: ${why}`, {
+    means: 'Many networks, or the routes of a VPN, use up its address pools.',
+    next: '`docker network prune` removes unused networks. For more pools, set "default-address-pools" in /etc/docker/daemon.json and restart Docker.',
+  });
+
+/** Tests before anything is written whether Docker has addresses for the networks that the site still lacks. */
+export async function tryNetworks(engine: Engine, site: RenderedSite): Promise<void> {
+  const existing = new Set((await engine.networks()).map(({ name }) => name));
+  const missing = Object.entries(site.compose.networks).filter(
+    ([key, { ipam }]) => ipam === undefined && !existing.has(`${site.compose.name}_${key}`),
+  );
+  const trouble = missing.length === 0 ? undefined : await engine.tryNetworks(missing.length);
+  if (trouble !== undefined) throw noAddresses(trouble);
+}
+
 function upProblem(stderr: string): Problem {
   const last = stderr.split('\n').at(-1) ?? '';
   const port = /address already in use|port is already allocated/.test(stderr);
+  if (/cannot assign requested address/.test(stderr))
+    return new Problem(EXIT.FAILED, `The containers did not start: ${last}`, {
+      means: 'The address of --bind is not one of this host.',
+      next: 'Choose another --bind, or leave it out to listen on all addresses. Completed steps are not repeated.',
+      log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
+    });
+  if (NO_ADDRESSES.test(stderr)) return noAddresses(last);
   if (/pool overlaps/i.test(stderr))
     return new AddressesTaken(EXIT.FAILED, `The containers did not start: ${last}`, {
       means: 'Another network of this host uses the addresses of one of this site’s networks.',

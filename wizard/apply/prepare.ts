@@ -111,6 +111,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
   const rotate = new Set([...store.coming(), ...(input.renew === undefined ? [] : [input.renew.name])]);
   await refuseForeign(folder, config, await running);
+  await refuseOtherCompose(folder);
   return render(
     { input, config, store, basis },
     { secrets: { generate, rotate: [...rotate] }, notes },
@@ -327,6 +328,23 @@ async function refuseForeign(
         next: 'Choose another --name for this site, or work in that directory with --dir.',
       },
     );
+  }
+}
+
+/** Every name under which Compose looks for a file, besides overrides. */
+const COMPOSE_FILES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+
+/** Refuses to create a site in a directory with the Compose file of another server: ours would hide it. */
+async function refuseOtherCompose(folder: string): Promise<void> {
+  if ((await readManifest(folder)).generation > 0) return;
+  for (const name of COMPOSE_FILES) {
+    const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
+    // Ours, whose manifest was lost, counts as edited.
+    if (text === undefined || (name === 'compose.yaml' && text.includes('fedi-setup'))) continue;
+    throw new Problem(EXIT.REFUSED, `${folder} already has a ${name} that fedi-setup did not write.`, {
+      means: 'From then on `docker compose` there would mean the new site. Nothing was changed.',
+      next: 'Choose another directory with --dir. To take the place of that server, stop it and move its file away first.',
+    });
   }
 }
 

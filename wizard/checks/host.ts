@@ -3,6 +3,7 @@ import { Resolver } from 'node:dns/promises';
 import type { CaaRecord } from 'node:dns';
 import { readFile, statfs } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import { spelled } from '../config/addresses.ts';
 import { run } from '../docker/run.ts';
 import { codeOf } from '../problem.ts';
 import { dateAt } from '../prove/date.ts';
@@ -22,8 +23,10 @@ export interface Host {
   /** `process.arch`. */
   readonly arch: string;
   readonly isRoot: boolean;
-  /** Addresses of this host's interfaces, without loopback and link-local ones. */
+  /** Addresses of this host's interfaces, without loopback and link-local ones and those of Docker's bridges. */
   addresses(): string[];
+  /** Whether an interface of this host, also a bridge of Docker, has this address. */
+  has(address: string): boolean;
   swapMiB(): Promise<number>;
   /** Undefined if the path does not exist. */
   space(path: string): Promise<Space | undefined>;
@@ -41,6 +44,9 @@ export interface Host {
 }
 
 const TIMEOUT_MS = 5000;
+
+/** Interfaces that Docker creates for its networks. */
+const OF_DOCKER = /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*)$/;
 
 /** @param servers `address:port`; default: the DNS servers of this host */
 export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords'> {
@@ -69,10 +75,14 @@ export const thisHost: Host = {
   arch: process.arch,
   isRoot: process.getuid?.() === 0,
   addresses: () =>
-    Object.values(networkInterfaces())
-      .flatMap((addresses) => addresses ?? [])
+    Object.entries(networkInterfaces())
+      .flatMap(([name, addresses]) => (OF_DOCKER.test(name) ? [] : (addresses ?? [])))
       .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
       .map(({ address }) => address),
+  has: (address) =>
+    // Linux accepts every address of 127.0.0.0/8.
+    address.startsWith('127.') ||
+    Object.values(networkInterfaces()).some((all) => all?.some((one) => spelled(one.address) === address)),
   swapMiB: async () => Math.floor((await number('/proc/meminfo', /^SwapTotal:\s+(\d+) kB/m)) / 1024),
   async space(path) {
     try {

@@ -69,8 +69,9 @@ export async function checkDns(context: CheckContext): Promise<CheckResult | und
         next: `Add an A record with the public address of this host${hint(own)}, and wait until it resolves.`,
       });
     }
+    const hasA = records.some(({ type, addresses }) => type === 'A' && addresses.length > 0);
     for (const { type, addresses } of records) {
-      const finding = compare(name, type, addresses, own, config.bind);
+      const finding = compare(name, type, addresses, own, config.bind, hasA);
       if (finding !== undefined)
         found.push({ ...finding, level: finding.level === 'blocker' ? level : 'warning' });
     }
@@ -84,6 +85,7 @@ function compare(
   addresses: readonly string[],
   all: readonly string[],
   bind: string,
+  hasA: boolean,
 ): Finding | undefined {
   const own = all.filter((address) => address.includes(':') === (type === 'AAAA'));
   const foreign = addresses.filter((address) => !own.includes(address));
@@ -96,15 +98,22 @@ function compare(
       next: 'Set it to the public address of this host. If only your local DNS answers so, set another one for containers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, since some apps refuse servers at private addresses; then use --skip-check dns.',
     };
   }
-  if (foreign.length === 0)
-    return type === 'AAAA' && addresses.length > 0 && bind === '0.0.0.0'
+  if (foreign.length === 0) {
+    if (type === 'A' || addresses.length === 0 || bind !== '0.0.0.0') return undefined;
+    return hasA
       ? {
           level: 'warning',
           what: `${name} has an AAAA record, but the site listens only on IPv4.`,
           means: 'Visitors and other servers try IPv6 first, and that fails.',
           next: 'Listen on both with --bind ::, or remove the AAAA record.',
         }
-      : undefined;
+      : {
+          level: 'blocker',
+          what: `${name} has only an AAAA record, but the site listens only on IPv4.`,
+          means: 'Nobody reaches it, and the CA issues no certificate.',
+          next: 'Listen on IPv6 too with --bind ::, or add an A record if this host has a public IPv4 address.',
+        };
+  }
   if (type === 'A' && !own.some(isPublic)) {
     return {
       level: 'warning',

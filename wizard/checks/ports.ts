@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import { PRIVATE_RANGES } from '../ingress/tls.ts';
 import { Problem } from '../problem.ts';
 import { isPublic } from '../config/addresses.ts';
-import type { CheckContext, CheckResult } from './check.ts';
+import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 /** Whether binding to `bind` fails because of a listener at `address`. `::` includes IPv4. */
 export function collides(bind: string, address: string): boolean {
@@ -52,20 +52,22 @@ export async function checkPorts({
     if (by !== undefined) taken.push(`${protocol} ${port}: ${by}`);
     seen.push(`${protocol} ${port} ${by ?? (container === undefined ? 'free' : 'ours')}`);
   }
-  return {
-    seen: `on ${config.bind}: ${seen.join(', ')}`,
-    found:
-      taken.length === 0
-        ? []
-        : [
-            {
-              level: 'blocker',
-              what: `In use on ${config.bind}: ${taken.join('; ')}.`,
-              means: 'Caddy needs these ports to serve the site.',
-              next: `Stop what uses them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
-            },
-          ],
-  };
+  const found: Finding[] = [];
+  if (!['0.0.0.0', '::'].includes(config.bind) && !host.has(config.bind))
+    found.push({
+      level: 'blocker',
+      what: `The address ${config.bind} is not one of this host (it has ${host.addresses().join(', ') || 'none'}).`,
+      means: 'Docker cannot listen on it.',
+      next: 'Leave out --bind to listen on all addresses. Behind NAT, the public address belongs to the router.',
+    });
+  if (taken.length > 0)
+    found.push({
+      level: 'blocker',
+      what: `In use on ${config.bind}: ${taken.join('; ')}.`,
+      means: 'Caddy needs these ports to serve the site.',
+      next: `Stop what uses them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
+    });
+  return { seen: `on ${config.bind}: ${seen.join(', ')}`, found };
 }
 
 /** Requests through Docker's userland proxy come from a private address, and private addresses are trusted by default. */

@@ -40,7 +40,8 @@ function containerTrouble(
   oneShot: boolean,
   now: Date,
 ): [Finding['level'], string] | undefined {
-  if (container === undefined) return ['blocker', 'does not exist'];
+  // A one-shot that completed is needed no more: `docker system prune` removes its container.
+  if (container === undefined) return oneShot ? undefined : ['blocker', 'does not exist'];
   const { state, health, exitCode, oomKilled, restarts } = container;
   if (oomKilled && state !== 'running') return ['blocker', 'was stopped by the kernel: out of memory'];
   if (state === 'restarting') return ['blocker', `stops again and again, with exit code ${exitCode}`];
@@ -65,13 +66,25 @@ export async function checkContainers({
   const services = await servicesOf(folder);
   if (info instanceof Problem || services === undefined) return undefined;
   const containers = await engine.containers(config.name);
+  if (![...services.keys()].some((name) => containers.some(({ service }) => service === name)))
+    return {
+      seen: 'none',
+      found: [
+        {
+          level: 'blocker',
+          what: 'The site has no containers.',
+          means: 'It is not running. Its data and settings are still there.',
+          next: 'Run `fedi-setup apply`.',
+        },
+      ],
+    };
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const [name, oneShot] of services) {
     const container = containers.find(({ service }) => service === name);
     const trouble = containerTrouble(container, oneShot, now());
     const { state = 'missing', health } = container ?? {};
-    const isDone = state === 'exited' && trouble === undefined;
+    const isDone = trouble === undefined && (state === 'exited' || state === 'missing');
     seen.push(`${name} ${isDone ? 'done' : state === 'running' ? (health ?? state) : state}`);
     if (trouble === undefined) continue;
     const log =

@@ -287,6 +287,9 @@ class Sink extends Writable {
   }
 }
 
+/** Label of networks that exist only for a moment, to test whether Docker has addresses for them. */
+const TRIAL_LABEL = 'org.fedi-setup.trial';
+
 /** Time limit for a command in a container: longer than the migrations of a large database. */
 const EXEC_MS = 2 * 3_600_000;
 /** Time limit from the end of its output to its exit code. */
@@ -468,6 +471,33 @@ export async function connect(): Promise<Engine> {
         key: Labels?.['com.docker.compose.network'],
         subnets: (IPAM?.Config ?? []).flatMap(({ Subnet }) => (Subnet?.includes('.') ? [Subnet] : [])),
       }));
+    },
+
+    async tryNetworks(count): Promise<string | undefined> {
+      // A killed run may have left some.
+      const removeAll = async (): Promise<void> => {
+        for (const { Id } of await docker.listNetworks({ filters: { label: [TRIAL_LABEL] } }))
+          await docker
+            .getNetwork(Id)
+            .remove()
+            .catch((error: unknown) => {
+              if (![403, 404].includes(statusOf(error) ?? 0)) throw error;
+            });
+      };
+      await removeAll();
+      try {
+        for (let i = 0; i < count; i++)
+          await docker.createNetwork({
+            Name: `fedi-setup-trial-${randomUUID()}`,
+            Labels: { [TRIAL_LABEL]: '' },
+          });
+        return undefined;
+      } catch (error) {
+        if (statusOf(error) === undefined) throw error;
+        return messageOf(error).replace(/^.*?\) /, '');
+      } finally {
+        await removeAll();
+      }
     },
 
     async removeNetworks(project, isUnwanted): Promise<void> {

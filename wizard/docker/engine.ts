@@ -177,6 +177,8 @@ export interface Engine {
   removeUnused(volumes: readonly string[]): Promise<void>;
   /** All networks, of every project and of none. */
   networks(): Promise<Network[]>;
+  /** Creates that many networks and removes them again. Returns what Docker says if it cannot; undefined: it can. */
+  tryNetworks(count: number): Promise<string | undefined>;
   /** Removes networks of a Compose project by their keys; one that is in use stays. */
   removeNetworks(project: string, isUnwanted: (key: string) => boolean): Promise<void>;
   containers(project: string): Promise<Container[]>;

@@ -15,10 +15,18 @@ import type { RenderedSite } from './site.ts';
 
 const CUSTOM = 'caddy/custom';
 
+/** Names of the administrator's override, which Compose merges with compose.yaml. */
+export const OVERRIDES = [
+  'compose.override.yaml',
+  'compose.override.yml',
+  'docker-compose.override.yaml',
+  'docker-compose.override.yml',
+] as const;
+
 /** The administrator's files, which are checked together with ours. */
 export async function customFiles(folder: string): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
-  for (const name of ['compose.override.yaml', 'compose.override.yml']) {
+  for (const name of OVERRIDES) {
     const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
     if (text !== undefined) found[name] = text;
   }
@@ -91,7 +99,10 @@ async function verifyCompose(
 ): Promise<void> {
   const { code, stdout, stderr } = await engine.compose(trial, ['config', '--format=json']);
   if (code !== 0) {
-    const theirs = Object.keys(custom).filter((name) => !name.startsWith('caddy/'));
+    const theirs = [
+      ...Object.keys(custom).filter((name) => !name.startsWith('caddy/')),
+      ...((await exists(join(trial, '.env'))) ? ['.env'] : []),
+    ];
     throw new Problem(
       EXIT.FAILED,
       `Compose rejects the rendered files: ${stderr.trim().split('\n').at(-1)}`,
@@ -106,6 +117,8 @@ async function verifyCompose(
   }
   const read = JSON.parse(stdout) as {
     name: string;
+    networks?: Record<string, { name?: string; external?: boolean }>;
+    volumes?: Record<string, { name?: string; external?: boolean }>;
     services: Record<string, { environment?: Record<string, string> }>;
   };
   if (read.name !== site.compose.name) {
@@ -115,6 +128,7 @@ async function verifyCompose(
       next: 'Remove COMPOSE_PROJECT_NAME from `.env` and `name:` from compose.override.yaml.',
     });
   }
+  await refuseMissing(engine, read);
   // Overrides may change variables.
   if (Object.keys(custom).some((name) => !name.startsWith('caddy/'))) return;
   for (const [name, { env_file: files }] of Object.entries(site.compose.services)) {
@@ -133,6 +147,36 @@ async function verifyCompose(
       }
     }
   }
+}
+
+interface External {
+  readonly name?: string;
+  readonly external?: boolean;
+}
+
+/** Refuses an override with an external network or volume that does not exist: `up` would fail. */
+async function refuseMissing(
+  engine: Engine,
+  read: {
+    readonly networks?: Readonly<Record<string, External>>;
+    readonly volumes?: Readonly<Record<string, External>>;
+  },
+): Promise<void> {
+  const externals = (all: Readonly<Record<string, External>> = {}): string[] =>
+    Object.entries(all).flatMap(([key, { name = key, external }]) => (external === true ? [name] : []));
+  const [networks, volumes] = [externals(read.networks), externals(read.volumes)];
+  const known = networks.length === 0 ? [] : (await engine.networks()).map(({ name }) => name);
+  const missing = networks.filter((name) => !known.includes(name)).map((name) => `network ${name}`);
+  for (const name of volumes) if ((await engine.volume(name)) === undefined) missing.push(`volume ${name}`);
+  if (missing.length === 0) return;
+  throw new Problem(
+    EXIT.PREFLIGHT,
+    `Your override uses an external ${missing.join(' and ')}, which does not exist.`,
+    {
+      means: 'Nothing was changed.',
+      next: `Create it (${missing.map((one) => `\`docker ${one.replace(' ', ' create ')}\``).join(', ')}), or correct its name.`,
+    },
+  );
 }
 
 /** Runs `caddy validate` with the permissions of the real container, so that it cannot read more. */

@@ -323,6 +323,23 @@ describe('stale', () => {
   ])('%s', async (_, containers, services) => {
     expect(await stale(containers, folder, site)).toEqual(services);
   });
+
+  test('a completed one-shot whose container was pruned is needed only if a service waits for it', async () => {
+    const waiting = {
+      compose: {
+        ...site.compose,
+        services: {
+          ...site.compose.services,
+          web: { depends_on: { setup: { condition: 'service_completed_successfully' } } },
+        },
+      },
+    } as unknown as RenderedSite;
+    const pruned = current.slice(0, 2);
+    expect(await stale(pruned, folder, waiting)).toEqual([]);
+    expect(await stale(pruned.slice(1), folder, waiting)).toEqual(['web', 'setup']);
+    // Nothing shows that it ever ran.
+    expect(await stale(pruned, folder, site)).toEqual(['setup']);
+  });
 });
 
 test('runs no health checks while it waits: Docker runs them often enough', async () => {

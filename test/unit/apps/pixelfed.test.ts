@@ -235,7 +235,7 @@ describe('impossible settings', () => {
       'apps.pixelfed.s3.region': 'x',
     };
     expect(problems(bucket)).toEqual([]);
-    const acl = pixelfed.questions.find(({ key }) => key === 'apps.pixelfed.s3.acl');
+    const acl = appOf('pixelfed').questions.find(({ key }) => key === 'apps.pixelfed.s3.acl');
     expect(acl?.parse('none')).toEqual({ problem: expect.stringContaining('always sets an ACL') });
     expect(acl?.choices).toHaveLength(1);
   });

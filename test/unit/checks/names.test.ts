@@ -70,6 +70,13 @@ describe('A and AAAA', () => {
     expect(found.words).toMatch(/listens only on IPv4.*--bind ::/);
   });
 
+  test('only an AAAA record, and a site that listens only on IPv4', async () => {
+    const found = await find('dns', { [NAME]: { AAAA: here.AAAA } }, OUTER, { bind: '0.0.0.0' });
+    expect(found.levels).toEqual(['blocker']);
+    expect(found.words).toMatch(/has only an AAAA record.*Nobody reaches it.*--bind ::/);
+    expect((await find('dns', { [NAME]: { AAAA: here.AAAA } })).levels).toEqual([]);
+  });
+
   test('compares with the address that the site listens on', async () => {
     const own = ['192.0.2.7', '192.0.2.8'];
     const found = await find('dns', { [NAME]: { A: ['192.0.2.8'] } }, own, { bind: '192.0.2.7' });

@@ -39,7 +39,10 @@ describe('containers', () => {
   // prettier-ignore
   const rows: [wrong: string, containers: Container[], levels: string[], words: RegExp][] = [
     ['all well', [web, setup], [], /^web healthy, setup done$/],
-    ['none', [setup], ['blocker'], /web does not exist.*fedi-setup apply.*web missing/],
+    ['one is missing', [setup], ['blocker'], /web does not exist.*fedi-setup apply.*web missing/],
+    ['a completed one-shot was pruned', [web], [], /^web healthy, setup done$/],
+    ['none at all', [], ['blocker'], /^The site has no containers\. Run `fedi-setup apply`\./],
+    ['only of another service', [container('mine', {})], ['blocker'], /The site has no containers/],
     ['stopped', [container('web', { state: 'exited', exitCode: 137 }), setup], ['blocker'], /web has stopped, with exit code 137.*last lines of web/],
     ['unhealthy', [container('web', { health: 'unhealthy' }), setup], ['blocker'], /web is unhealthy.*Health check exceeded timeout.*last lines of web/s],
     ['unhealthy, started two minutes ago', [container('web', { health: 'unhealthy', startedAt: '1969-12-31T23:58:00Z' }), setup], ['warning'], /web started a short time ago and is not healthy yet.*exceeded timeout/s],

@@ -140,6 +140,8 @@ const ROWS: Row[] = [
   ['ports', 'taken on another address', contextOf({ bind: '192.0.2.7' }, { host: { listeners: async () => [{ protocol: 'tcp', address: '10.0.0.7', port: 80, inode: '1' }] } }), '', /tcp 80 free/],
   ['ports', 'taken by another project', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'tcp' }] }] } }), 'blocker', /tcp 443: the container caddy of the Compose project other/],
   ['ports', 'taken by another project, by UDP alone', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'other', ports: [{ ip: '', port: 443, protocol: 'udp' }] }] } }), 'blocker', /In use on [\d.]+: udp 443: the container caddy/],
+  ['ports', 'an address that this host does not have', contextOf({ bind: '198.51.100.77' }), 'blocker', /198\.51\.100\.77 is not one of this host \(it has 192\.0\.2\.7, .*Leave out --bind/],
+  ['ports', 'one of its addresses', contextOf({ bind: '2001:db8::7' }), '', /tcp 80 free/],
   ['ports', 'our own', contextOf({}, { engine: { listed: async () => [{ ...caddyRuns, project: 'fedi', ports: [80, 443].map((port) => ({ ip: '', port, protocol: 'tcp' })) }] } }), '', /tcp 80 ours/],
   ['ports', 'a proxy needs one only', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }), '', /: tcp 8080 free$/],
 

@@ -38,7 +38,8 @@ export const run: Run = async (context) => {
     const container = containers.find(({ service }) => service === name);
     if (container !== undefined)
       progress.print(`  ${name.padEnd(width)}  ${stateOf(container, oneShot, context.now())}`);
-    else if (containers.length > 0) progress.print(`  ${name.padEnd(width)}  missing`);
+    else if (containers.length > 0)
+      progress.print(`  ${name.padEnd(width)}  ${oneShot ? 'done (container removed)' : 'missing'}`);
   }
   if (containers.length === 0) progress.print('  no containers');
   progress.print(`  ${proofState(receipt, isCurrent, config)}`);
