@@ -3,6 +3,9 @@
 /** Directory of manifest, generations, receipts and run lock. */
 export const OWN = '.fedi';
 
+/** Paths with secrets, or that change with every run, as Git patterns. */
+export const IGNORED = ['/secrets.json', '/env/', `/${OWN}/`] as const;
+
 /** Prefix of a directory where a rendered set is tested before it replaces anything. */
 export const TRIAL = 'trial-';
 

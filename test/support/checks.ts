@@ -21,6 +21,7 @@ export const HOST: Host = {
   addressRecords: async (_, type) => (type === 'A' ? ['192.0.2.7'] : ['2001:db8::7']),
   caaRecords: async () => [],
   dateAt: async () => new Date(0),
+  git: async () => undefined,
   isSynchronized: async () => undefined,
 };
 

@@ -32,6 +32,7 @@ import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
 import { compare, readManifest } from './files.ts';
+import { gitignore } from './gitignore.ts';
 import { runningAnswers } from './generations.ts';
 import { lockOf, referenceToPull } from './images.ts';
 import { refuseOlder } from './older.ts';
@@ -191,7 +192,7 @@ async function render(
   };
   const gone = APP_IDS.filter((id) => !config.apps.some((app) => app.id === id));
   const questions = questionsFor(config.apps.map(({ id }) => id));
-  const site = await renderSite({
+  const rendered = await renderSite({
     config,
     store,
     lock: shown,
@@ -204,6 +205,7 @@ async function render(
     noProxy: await engine.noProxy(),
     networks: config.tls.isLab ? await engine.networks() : [],
   });
+  const site = { ...rendered, files: [...rendered.files, ...(await gitignore(folder))] };
   const changes = await compare(folder, site.files, input.discardKept);
   const images = missing.flatMap((name): ImageAction[] => {
     const spec = wanted[name];

@@ -39,6 +39,8 @@ export interface Host {
   caaRecords(name: string): Promise<CaaRecord[]>;
   /** The `Date` header of a reply. Certificates are not verified: with a wrong clock none is valid. */
   dateAt(url: string): Promise<Date>;
+  /** Lines that `git` prints in a directory; undefined: it is not installed, or refuses the directory. */
+  git(folder: string, argv: readonly string[]): Promise<string[] | undefined>;
   /** Whether NTP synchronizes the clock; undefined: unknown. */
   isSynchronized(): Promise<boolean | undefined>;
 }
@@ -97,6 +99,14 @@ export const thisHost: Host = {
   firstFreePort: () => number('/proc/sys/net/ipv4/ip_unprivileged_port_start', /(\d+)/),
   ...dnsAt(),
   dateAt: (url) => dateAt(url, TIMEOUT_MS),
+  async git(folder, argv) {
+    try {
+      const { code, stdout } = await run('git', argv, { cwd: folder, wholeMs: TIMEOUT_MS });
+      return code === 0 ? stdout.split('\n').filter(Boolean) : undefined;
+    } catch {
+      return undefined;
+    }
+  },
   async isSynchronized() {
     try {
       const { code, stdout } = await run('timedatectl', ['show', '--property=NTPSynchronized', '--value']);

@@ -1,6 +1,7 @@
 /** The checks, in the order they run. */
 import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
+import { checkGit } from './git.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
@@ -26,6 +27,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'ipv6', phase: 'inside', title: 'Container IPv6', about: 'the same over IPv6, if the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; if not, their last log lines', run: checkContainers },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
+  { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },
   { id: 'metadata', phase: 'site', title: 'Cloud metadata', about: 'whether containers can read the cloud’s metadata service, often with credentials', run: checkMetadata },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
