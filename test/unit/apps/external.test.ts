@@ -5,6 +5,8 @@ import { problemsOf } from '../../../wizard/apply/prepare.ts';
 import { dataEnv, dataQuestions, streamingDataEnv } from '../../../wizard/apps/mastodon/data.ts';
 import { mastodonOptions } from '../../../wizard/apps/mastodon/options.ts';
 import { redisNote, redisProblem } from '../../../wizard/apps/shared/external.ts';
+import { appOf } from '../../../wizard/apps/index.ts';
+import type { Trial } from '../../../wizard/apps/app.ts';
 import type { RedisInfo } from '../../../wizard/apps/shared/external.ts';
 import * as pixelfed from '../../../wizard/apps/pixelfed/data.ts';
 import { pixelfedOptions } from '../../../wizard/apps/pixelfed/options.ts';
@@ -156,6 +158,34 @@ describe('a Redis URL', () => {
   });
 });
 
+describe('information reported by a database', () => {
+  const MASTODON = '170000|100|t|UTF8';
+  const options = (app: 'mastodon' | 'pixelfed'): never =>
+    ({ app, hasDatabase: false, hasValkey: true, database: undefined, size: '2gb', sidekiq: 'one' }) as never;
+  const trial = (app: 'mastodon' | 'pixelfed'): Trial =>
+    appOf(app)
+      .trials?.(options(app))
+      .find(({ id }) => id.endsWith('.database')) as Trial;
+  const row8 = (...more: unknown[]): string =>
+    JSON.stringify(['11.8.2-MariaDB', 200, 'utf8mb4', 'utf8mb4_unicode_ci', 1, ...more]);
+
+  test.each<['mastodon' | 'pixelfed', string, RegExp | undefined, RegExp | undefined]>([
+    ['mastodon', `${MASTODON}|f|off|`, undefined, undefined],
+    ['mastodon', `${MASTODON}|t|off|`, /read-only replica/, undefined],
+    ['mastodon', `${MASTODON}|f|on|`, /it is read-only/, undefined],
+    ['mastodon', `${MASTODON}|f|off|fsync`, undefined, /fsync is unsafe/],
+    ['pixelfed', row8(0, 0, ''), undefined, undefined],
+    ['pixelfed', row8(1, 0, ''), /read-only replica/, undefined],
+    ['pixelfed', row8('0', '1', ''), /it is read-only/, undefined],
+    ['pixelfed', row8(0, 0, 'innodb_flush_log_at_trx_commit'), undefined, /_commit is unsafe/],
+  ])('%s %s', (app, stdout, problem, note) => {
+    const matches = (words: RegExp | undefined): unknown =>
+      words === undefined ? undefined : expect.stringMatching(words);
+    const { problem: problemIn, note: noteIn } = trial(app);
+    expect([problemIn(stdout), noteIn?.(stdout)]).toEqual([matches(problem), matches(note)]);
+  });
+});
+
 describe('information reported by a Redis', () => {
   test.each<[string, RedisInfo, RegExp | undefined, RegExp | undefined]>([
     ['no eviction', { version: '8.1.0', policy: 'noeviction', maxmemory: 100 }, undefined, undefined],
@@ -181,6 +211,9 @@ describe('information reported by a Redis', () => {
     ['nothing about its memory', { version: '7.2.4' }, undefined, undefined],
     ['an old version', { version: '6.2.1', policy: 'noeviction' }, /older than 7\.0 \(6\.2\.1\)/, undefined],
     ['nothing', {}, /unknown version/, undefined],
+    ['a replica', { version: '8.1.0', role: 'slave' }, /read-only replica.*primary/, undefined],
+    ['a primary that saves', { version: '8.1.0', role: 'master', saves: true }, undefined, undefined],
+    ['nothing written to disk', { version: '8.1.0', saves: false }, undefined, /writes nothing to disk/],
   ])('%s', (_, info, problem, note) => {
     const matches = (words: RegExp | undefined): unknown =>
       words === undefined ? undefined : expect.stringMatching(words);

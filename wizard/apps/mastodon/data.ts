@@ -15,6 +15,8 @@ import {
   redisTrial,
   serverOf,
   serverQuestions,
+  unsafeNote,
+  writesProblem,
 } from '../shared/external.ts';
 import type { Server, ServerKind } from '../shared/external.ts';
 import { literal, postgres } from '../shared/postgres.ts';
@@ -187,11 +189,15 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
       title: 'Your PostgreSQL for Mastodon',
       image: APP,
       argv: sqlIn(
-        "select current_setting('server_version_num'), current_setting('max_connections'), has_schema_privilege('public', 'create'), getdatabaseencoding()",
+        "select current_setting('server_version_num'), current_setting('max_connections'), has_schema_privilege('public', 'create'), getdatabaseencoding(), pg_is_in_recovery(), current_setting('default_transaction_read_only'), case when current_setting('fsync') = 'off' then 'fsync' when current_setting('full_page_writes') = 'off' then 'full_page_writes' end",
       ),
       env: clientEnv,
       problem: (stdout) => {
-        const [version = '', connections = '', mayCreate = '', encoding = ''] = stdout.trim().split('|');
+        const [version = '', connections = '', mayCreate = '', encoding = '', replica, readOnly] = stdout
+          .trim()
+          .split('|');
+        const refusal = writesProblem(replica === 't', readOnly === 'on');
+        if (refusal !== undefined) return refusal;
         if (Number(version) < MINIMUM.postgres.number)
           return `it is older than ${MINIMUM.postgres.words} (${version}).`;
         if (Number(connections) < needed)
@@ -201,6 +207,7 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
         if (encoding !== 'UTF8') return `the database is encoded as ${encoding}; it must be UTF8.`;
         return undefined;
       },
+      note: (stdout) => unsafeNote(stdout.trim().split('|')[6] ?? ''),
       hint: SERVER_HINT,
     });
   }

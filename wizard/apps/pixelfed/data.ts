@@ -17,6 +17,8 @@ import {
   redisTrial,
   serverOf,
   serverQuestions,
+  unsafeNote,
+  writesProblem,
 } from '../shared/external.ts';
 import type { Server, ServerKind } from '../shared/external.ts';
 import { MARIADB, mariadb } from '../shared/mariadb.ts';
@@ -178,9 +180,11 @@ export function wantsTls({ database }: PixelfedOptions, find: (name: string) => 
 const MINIMUM = { postgres: '10', mysql: '5.7', mariadb: '10.3' } as const;
 
 function databaseProblem(stdout: string, needed: number): string | undefined {
-  const [version = '', connections = '', encoding = '', collation = '', mayCreate = ''] = (
+  const [version = '', connections = '', encoding = '', collation = '', mayCreate = '', replica, readOnly] = (
     JSON.parse(stdout) as unknown[]
   ).map(String);
+  const refusal = writesProblem(replica === '1', readOnly === '1');
+  if (refusal !== undefined) return refusal;
   const mysql = collation !== '';
   const kind = !mysql ? 'postgres' : /mariadb/i.test(version) ? 'mariadb' : 'mysql';
   // MariaDB may prefix its version with 5.5.5- for old clients.
@@ -210,6 +214,7 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
       argv: client('try-database.php'),
       env: (secret) => databaseEnv(options, secret),
       problem: (stdout) => databaseProblem(stdout, connectionsOf(options.size)),
+      note: (stdout) => unsafeNote(String((JSON.parse(stdout) as unknown[])[7] ?? '')),
       hint: SERVER_HINT,
     });
   }

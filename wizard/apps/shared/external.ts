@@ -129,12 +129,30 @@ function optionProblem(
   return `${name === option ? '' : `Unknown option ${name}. `}The only option is ${option}, one of ${words.join(', ')}.`;
 }
 
+/** Why an external database takes no writes; a sentence. */
+export function writesProblem(isReplica: boolean, isReadOnly: boolean): string | undefined {
+  if (isReplica) return READ_ONLY_REPLICA;
+  return isReadOnly ? 'it is read-only (read_only or default_transaction_read_only is on).' : undefined;
+}
+
+const READ_ONLY_REPLICA = 'it is a read-only replica. Give the address of the primary server.';
+
+/** A warning about a setting of a database that loses data in a crash. @param setting empty: none */
+export const unsafeNote = (setting: string): string | undefined =>
+  setting === ''
+    ? undefined
+    : `its setting ${setting} is unsafe: a crash of that server can lose or damage data`;
+
 /** What a Redis reports in its connection check. */
 export interface RedisInfo {
   readonly version?: string | undefined;
   /** Eviction policy and memory limit; absent: not reported. */
   readonly policy?: string | undefined;
   readonly maxmemory?: string | number | undefined;
+  /** `master` or `slave`. */
+  readonly role?: string | undefined;
+  /** Whether it writes its data to disk; true also if unknown. */
+  readonly saves?: boolean | undefined;
 }
 
 /** Whether a Redis may evict keys. Without a memory limit it never does. */
@@ -145,16 +163,19 @@ const evicts = ({ policy, maxmemory }: RedisInfo): boolean =>
 export function redisProblem(info: RedisInfo, oldest: number): string | undefined {
   if (!(Number(info.version?.split('.')[0]) >= oldest))
     return `it is older than ${oldest}.0 (${info.version || 'unknown version'}).`;
+  if (info.role === 'slave') return READ_ONLY_REPLICA;
   if (evicts(info) && !info.policy?.startsWith('volatile-'))
     return `it evicts any key when its memory is full (maxmemory-policy ${info.policy}), including queues. Set maxmemory-policy noeviction there.`;
   return undefined;
 }
 
-/** A warning where only keys with an expiry are evicted: queues have none, so they stay. */
+/** A warning where only keys with an expiry are evicted (queues have none, so they stay), or where nothing is saved. */
 export const redisNote = (info: RedisInfo): string | undefined =>
   evicts(info) && info.policy?.startsWith('volatile-')
     ? `when its memory is full it evicts keys that expire (${info.policy}); noeviction is better`
-    : undefined;
+    : info.saves === false
+      ? 'it writes nothing to disk: when it restarts, queued jobs and home timelines are lost. Set appendonly yes there'
+      : undefined;
 
 /** Connection check of a Redis. @param app name of the app and of its image; `argv` prints a RedisInfo as JSON */
 export const redisTrial = (
