@@ -2,6 +2,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotWrite } from '../atomic.ts';
+import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { bindOptions } from '../render/site.ts';
@@ -78,7 +79,7 @@ export async function makeDataFolders(engine: Engine, site: RenderedSite, image:
     // Check again: the path may have changed since.
     await refusePlaces(engine, site);
     // Done by the engine, since the user need not be root. Docker itself does not do it on a disk with lost+found.
-    const { code, stderr } = await engine.run({
+    const { code, stderr } = await runOneShot(engine, {
       image,
       argv: ['chown', owner, '/data'],
       mounts: [`${device}:/data`],

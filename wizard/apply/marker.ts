@@ -2,7 +2,7 @@
 import type { DataMarker, ServerMarker, VolumeMarker } from '../apps/shared/server.ts';
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
-import { notStarted } from '../docker/engine.ts';
+import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import type { Runtime } from '../docker/runtime.ts';
@@ -73,7 +73,7 @@ function volumeMarkers(runtime: Runtime, marker: VolumeMarker, image: string): M
     write: async (text) => {
       if ((await engine.volume(volume)) === undefined)
         await engine.createVolume(volume, project, marker.volume);
-      const { code, stderr } = await engine.run({
+      const { code, stderr } = await runOneShot(engine, {
         image,
         argv: ['install', '-m', '0644', '/dev/stdin', `${mount}/${FILE}`],
         mounts: [`${volume}:${mount}`],
@@ -97,10 +97,7 @@ function serverMarkers(
 ): MarkerStore {
   const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
     const env = revealAll(marker.env((name) => store.get(name)));
-    const output = await engine.run({ image, argv, stdin, env, network: 'bridge' });
-    const failed = notStarted(image, output);
-    if (failed !== undefined) throw failed;
-    const { code, stdout, stderr } = output;
+    const { code, stdout, stderr } = await runOneShot(engine, { image, argv, stdin, env, network: 'bridge' });
     if (code === 0) return stdout.trim();
     throw new Problem(EXIT.FAILED, `Access to ${place} failed: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',

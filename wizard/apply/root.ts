@@ -1,5 +1,6 @@
 /** Writes the internal CA to Caddy's volume: Caddy cannot read a file that is private to another user. */
 import { readProgram } from '../assets.ts';
+import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { RenderedSite } from '../render/site.ts';
@@ -15,7 +16,7 @@ export async function installRoot(
   if (root === undefined) return;
   const volume = compose.volumes[VOLUME]?.name ?? '';
   if ((await engine.volume(volume)) === undefined) await engine.createVolume(volume, compose.name, VOLUME);
-  const { code, stderr } = await engine.run({
+  const { code, stderr } = await runOneShot(engine, {
     image,
     argv: ['sh', '-c', readProgram('apply/programs/install-root.sh'), 'sh', root.path],
     mounts: [`${volume}:/data`],

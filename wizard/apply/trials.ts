@@ -8,7 +8,7 @@ import { ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
 import type { Resolved } from '../answers/resolve.ts';
-import { notStarted } from '../docker/engine.ts';
+import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -107,15 +107,12 @@ async function attempt(
   trial: Trial,
 ): Promise<{ problem?: string | undefined; note?: string | undefined }> {
   const image = lockedReference(lock[trial.image] as Lock[string]);
-  const output = await engine.run({
+  const { code, stdout, stderr } = await runOneShot(engine, {
     image,
     argv: trial.argv,
     env: revealAll(trial.env((name) => store.get(name))),
     network: 'bridge',
   });
-  const failed = notStarted(image, output);
-  if (failed !== undefined) throw failed;
-  const { code, stdout, stderr } = output;
   if (code !== 0)
     return {
       problem: (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`,

@@ -145,6 +145,14 @@ export function notStarted(image: string, { code, stderr }: Output): Problem | u
   });
 }
 
+/** Runs a one-shot container. Throws a Problem if Docker could not start it: the exit code is the program's. */
+export async function runOneShot(engine: Engine, shot: OneShot): Promise<Output> {
+  const output = await engine.run(shot);
+  const failed = notStarted(shot.image, output);
+  if (failed !== undefined) throw failed;
+  return output;
+}
+
 export interface Engine {
   /** Throws a Problem (exit 4) if the engine or Compose cannot be used. */
   info(): Promise<EngineInfo>;

@@ -49,10 +49,10 @@ export function certificateProof(ingress: Ingress, names: readonly string[]): Pr
           tryAgain = false;
           await reload(ingress);
         } else if (over && known.length === open.length) {
-          throw new Error(known.map(explain).join('\n'));
+          throw new Error(`${known.map(explain).join('\n')}${await expiryHint(ingress, open)}`);
         } else if (Date.now() > deadline) {
           throw new Error(
-            `Caddy has no certificate for ${open.join(', ')} after ${PATIENCE_MS / 60_000} minutes. It keeps trying. Look at \`docker compose logs caddy\`, then run \`fedi-setup prove\`.`,
+            `Caddy has no certificate for ${open.join(', ')} after ${PATIENCE_MS / 60_000} minutes. It keeps trying. Look at \`docker compose logs caddy\`, then run \`fedi-setup prove\`.${await expiryHint(ingress, open)}`,
           );
         }
         await delay(500);
@@ -250,6 +250,16 @@ async function goodCertificate(ingress: Ingress, name: string): Promise<string |
   }
 }
 
+/** A sentence about expired certificates, which a wrong clock causes too; '' if there are none. */
+async function expiryHint(ingress: Ingress, names: readonly string[]): Promise<string> {
+  for (const name of names) {
+    const one = await served(ingress, name).catch(() => undefined);
+    if (one?.trouble === 'CERT_HAS_EXPIRED')
+      return ` The certificate that Caddy has for ${name} ended on ${day(one.to)}, and the clock of this host says ${new Date().toISOString()}. If the clock is wrong, set it: timedatectl set-ntp true`;
+  }
+  return '';
+}
+
 /** CA certificates that this run trusts and visitors do not; '' if there are none. */
 export function trustedHere(env: NodeJS.ProcessEnv): string {
   const file = env['NODE_EXTRA_CA_CERTS'];
@@ -377,6 +387,8 @@ function adviceFor(name: string, refusals: readonly Refusal[]): string {
   const has = (...types: string[]): boolean => refusals.some(({ type }) => types.includes(type));
   const says = (words: RegExp): boolean => refusals.some(({ detail }) => words.test(detail));
   if (refusals.every(({ type }) => type === '')) {
+    if (says(/has expired or is not yet valid|not yet valid/))
+      return `The certificate of the CA’s server seems to be out of date, which a wrong clock of this host causes too: it says ${new Date().toISOString()}. If that is wrong, set it: timedatectl set-ntp true. ${again}`;
     return says(/x509|unknown authority/)
       ? `It does not trust the certificate of the CA’s server. Put the root certificate into caddy/custom, set tls.directory-root to its file name, and run \`fedi-setup apply\`.`
       : `Is tls.directory right, and can this host reach that address? ${again}`;

@@ -1,7 +1,7 @@
 /** Checks rendered files before they replace anything: with Compose, reading back every variable, and with Caddy. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { notStarted } from '../docker/engine.ts';
+import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { cannotWrite, exists } from '../atomic.ts';
 import { OWN, TRIAL } from '../layout.ts';
@@ -204,15 +204,12 @@ async function verifyCaddy(
     mounts.push(`${join(trial, 'root')}:${ROOT_FOLDER}:ro`);
   }
   const image = lockedReference(entry);
-  const output = await engine.run({
+  const { code, stderr } = await runOneShot(engine, {
     image,
     argv: ['caddy', 'validate', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'],
     mounts,
     capabilities: ['NET_BIND_SERVICE'],
   });
-  const failed = notStarted(image, output);
-  if (failed !== undefined) throw failed;
-  const { code, stderr } = output;
   if (code !== 0) {
     const line =
       stderr

@@ -161,6 +161,34 @@ test('an untrusted certificate at Caddy’s address', async () => {
   }
 });
 
+test('an expired certificate that Caddy cannot renew: the cause may be this host’s clock', async () => {
+  const name = 'social.example.org';
+  const expired = certificate(name, -1);
+  const server = createServer(expired);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const ts = Date.now() / 1000 + 1;
+  const x509 = 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid';
+  const log = [
+    { ts, msg: 'renewing certificate', identifier: name },
+    { ts, msg: 'could not get certificate from issuer', identifier: name, error: x509 },
+    { ts, msg: 'will retry', error: `[${name}] Renew: ${x509}` },
+  ];
+  const runtime = {
+    logs: () => Promise.resolve(log.map((line) => JSON.stringify(line)).join('\n')),
+  } as unknown as Runtime;
+  try {
+    await expect(
+      certificateProof({ runtime, address: '127.0.0.1', port, ca: expired.cert }, [name]).run(),
+    ).rejects.toThrow(
+      /CA’s server seems to be out of date.*clock of this host.*The certificate that Caddy has for social\.example\.org ended on .*timedatectl set-ntp true$/,
+    );
+  } finally {
+    server.close();
+  }
+});
+
 /** Proofs before those of the apps; proxy.test.ts has failing cases for proxy and answer. */
 const GATES = ['proxy', 'certificate', 'answer'];
 /** Failing cases above, outside of the table. */
