@@ -16,6 +16,8 @@ const NOTHING_CHOSEN: Answers = Object.fromEntries(
 /** When an option applies, found by trying every value of every choice; undefined: always. */
 export function appliesWhen({ key, when }: Question): string | undefined {
   if (when === undefined) return undefined;
+  // Several answers decide it, of every app that uses the image.
+  if (key.startsWith('images.')) return 'only if the site uses this image';
   const applies = when(NOTHING_CHOSEN);
   const deciding = CHOICES.map((other) => ({
     key: other.key,

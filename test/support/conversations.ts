@@ -83,7 +83,8 @@ export const BUCKET: readonly Turn[] = [
     question: 'Address of the S3 interface',
     text: 'https://s3.example.org',
     wrong: [
-      ['http://s3.example.org', 'Not an https:// address.'],
+      ['s3.example.org', 'Not an https:// address.'],
+      ['http://192.0.2.7', 'A public address needs https://.'],
       ['https://s3.example.org/bucket', 'leave out /bucket'],
     ],
   },

@@ -9,7 +9,7 @@ import type { Parsed } from '../config/parse.ts';
 import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
-import { MAIL_AUTHS, MAIL_MODES, hasServer } from '../config/mail.ts';
+import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn } from '../config/mail.ts';
 import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
 
@@ -267,7 +267,11 @@ export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & { readonly cadd
   ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
 };
 
-function imageQuestion(name: string, reference: (answers: Answers) => string): Question {
+function imageQuestion(
+  name: string,
+  reference: (answers: Answers) => string,
+  when?: (answers: Answers) => boolean,
+): Question {
   return {
     key: `images.${name}`,
     topic: 'more',
@@ -275,6 +279,7 @@ function imageQuestion(name: string, reference: (answers: Answers) => string): Q
     help: 'Default: the image this was tested with. Set it to use a mirror, or an image that is already on the host.',
     parse: parse.parseImage,
     initial: reference,
+    ...(when === undefined ? {} : { when }),
   };
 }
 
@@ -298,7 +303,17 @@ const MORE_QUESTIONS: readonly Question[] = [
     parse: parse.parseBind,
     initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
   },
-  ...Object.entries(SITE_IMAGES).map(([name, spec]) => imageQuestion(name, () => spec.reference)),
+  imageQuestion('caddy', () => SITE_IMAGES.caddy.reference),
+  ...COMPONENTS.map(({ id, image, isWanted }) =>
+    imageQuestion(
+      id,
+      () => image.reference,
+      (answers) => {
+        const mail = mailIn(answers);
+        return mail !== undefined && isWanted({ mail });
+      },
+    ),
+  ),
 ];
 
 /** The questions for a site with these apps, in the order they are asked. */
@@ -309,18 +324,29 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...MAIL_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
-    // Two apps may use the same image; it is asked once.
-    ...new Map(
-      apps
-        .map(appOf)
-        .flatMap(({ images, options }) =>
-          Object.entries(images).map(
-            ([name, spec]) =>
-              [name, imageQuestion(name, (answers) => referenceOf(spec, options(answers)))] as const,
-          ),
-        ),
-    ).values(),
+    ...imageQuestions(apps),
   ];
+}
+
+/** Two apps may use the same image; it is asked once, if one of them uses it. */
+function imageQuestions(apps: readonly string[]): Question[] {
+  const uses = new Map<string, Pick<Question, 'initial' | 'when'>[]>();
+  for (const { images, options } of apps.map(appOf))
+    for (const [name, spec] of Object.entries(images))
+      uses.set(name, [
+        ...(uses.get(name) ?? []),
+        {
+          initial: (answers) => referenceOf(spec, options(answers)),
+          when: (answers) => spec.when?.(options(answers)) ?? true,
+        },
+      ]);
+  return [...uses].map(([name, all]) =>
+    imageQuestion(
+      name,
+      (answers) => String(all.at(-1)?.initial?.(answers)),
+      (answers) => all.some(({ when }) => when?.(answers) === true),
+    ),
+  );
 }
 
 /** All questions of all apps: the source of flags, variables, schema and env.example. */

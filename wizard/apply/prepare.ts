@@ -271,6 +271,9 @@ export async function problemsOf(
       secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
     ),
     ...(await readPictures(folder, config)).problems,
+    ...(config.tls.ca?.isPublic === true && config.tls.email?.endsWith('@localhost') === true
+      ? ['A public CA accepts no contact address at localhost: give another one as --tls-email.']
+      : []),
   ];
 }
 

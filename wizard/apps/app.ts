@@ -192,6 +192,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly secrets: readonly SecretSpec[];
   /** Secret that holds the admin's password. */
   readonly adminSecret: string;
+  /** URL of the page where an account logs in; absent: the front page. */
+  loginPage?(domain: string, user: string): string;
   /** Its servers in containers: databases, Redis. Absent: none. */
   servers?(options: Options): readonly ContainerServer[];
   /** One for each place that must belong to this app only; its data first. */

@@ -50,7 +50,11 @@ function mailEnv(
   app: AppConfig,
   password: () => EnvGroup[string],
 ): EnvGroup {
-  const from = { MAIL_FROM_ADDRESS: sender || `notifications@${app.domain}`, MAIL_FROM_NAME: fromName };
+  const from = {
+    MAIL_FROM_ADDRESS: sender || `notifications@${app.domain}`,
+    // Otherwise the title of the site.
+    ...(fromName === undefined ? {} : { MAIL_FROM_NAME: fromName }),
+  };
   if (server === undefined) return { MAIL_MAILER: 'log', MAIL_DRIVER: 'log', ...from };
   return {
     MAIL_MAILER: 'smtp',

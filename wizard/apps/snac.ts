@@ -52,6 +52,7 @@ export const snac: App = {
     },
   ],
   adminSecret: PASSWORD,
+  loginPage: (domain, user) => `https://${domain}/${user}/admin`,
   front: 'snac_front',
   markers: () => [
     {

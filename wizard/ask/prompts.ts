@@ -19,6 +19,22 @@ export class Back extends Error {
   override name = 'Back';
 }
 
+/** Runs a prompt for a list so that Ctrl-D quits, as it does where text is typed. */
+async function endedByCtrlD<T>(
+  prompt: (context: typeof SCREEN & { signal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const ending = new AbortController();
+  const onKey = (_: string | undefined, key?: { ctrl?: boolean; name?: string }): void => {
+    if (key?.ctrl === true && key.name === 'd') ending.abort();
+  };
+  process.stdin.on('keypress', onKey);
+  try {
+    return await prompt({ ...SCREEN, signal: ending.signal });
+  } finally {
+    process.stdin.off('keypress', onKey);
+  }
+}
+
 /** Turns Inquirer's abort errors into Cancelled: uncaught, they would end the process with code 0. */
 async function orCancelled<T>(prompt: Promise<T>): Promise<T> {
   try {
@@ -118,7 +134,8 @@ async function askSeveral(
   const ending = new AbortController();
   const context = { ...SCREEN, signal: ending.signal, clearPromptOnDone: false };
   let pressed: string | undefined;
-  const onKey = (text: string | undefined): void => {
+  const onKey = (text: string | undefined, key?: { ctrl?: boolean; name?: string }): void => {
+    if (key?.ctrl === true && key.name === 'd') ending.abort();
     if (text !== MORE && !(text === BACK && back)) return;
     pressed = text;
     context.clearPromptOnDone = true;
@@ -188,14 +205,16 @@ export function askChoice<T extends string>(
   initial?: T,
 ): Promise<T> {
   return orCancelled(
-    select<T>(
-      {
-        message,
-        choices: choices.map((choice) => (typeof choice === 'string' ? new Separator(choice) : choice)),
-        pageSize: 16,
-        ...(initial === undefined ? {} : { default: initial }),
-      },
-      SCREEN,
+    endedByCtrlD((context) =>
+      select<T>(
+        {
+          message,
+          choices: choices.map((choice) => (typeof choice === 'string' ? new Separator(choice) : choice)),
+          pageSize: 16,
+          ...(initial === undefined ? {} : { default: initial }),
+        },
+        context,
+      ),
     ),
   );
 }

@@ -181,12 +181,17 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
   };
 
   let resolved = await settle(false);
+  let reviewed: Resolved | undefined;
   for (;;) {
     const list = namingApps(rows(resolved).filter((question) => !isSettled(question, known)));
-    review(list, resolved, known);
-    if (appsOf(resolved).length > 1) {
-      say(`${conversation.together(resolved.answers)}.`, 2);
-      say();
+    // Not again after a message: on a small screen the review would push it out of view.
+    if (reviewed !== resolved) {
+      review(list, resolved, known);
+      if (appsOf(resolved).length > 1) {
+        say(`${conversation.together(resolved.answers)}.`, 2);
+        say();
+      }
+      reviewed = resolved;
     }
     const action = await askChoice('What now?', menuOf(list, running !== undefined));
     if (action === 'quit') throw new Cancelled(EXIT.OK);
@@ -194,6 +199,7 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
       say();
       const open = resolved.problems;
       for (const line of open.length > 0 ? open : await conversation.check(resolved.answers)) say(line, 2);
+      say();
       continue;
     }
     if (action === 'advanced') {
@@ -212,6 +218,7 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
         resolved.problems.length > 0 ? resolved.problems : await conversation.problemsOf(resolved);
       say();
       for (const problem of problems) say(problem, 2);
+      if (problems.length > 0) say();
       if (problems.length === 0 && (await agrees(conversation, resolved, typed))) return { resolved, typed };
     }
   }
@@ -225,6 +232,7 @@ async function agrees(conversation: Conversation, resolved: Resolved, typed: Sou
     if (!(error instanceof Problem) || ![EXIT.USAGE, EXIT.REFUSED].some((exit) => exit === error.exit))
       throw error;
     for (const line of [error.message, error.means, error.next]) if (line !== undefined) say(line, 2);
+    say();
     return false;
   }
 }
@@ -267,6 +275,7 @@ function review(list: readonly Question[], resolved: Resolved, known: ReadonlySe
   // Use columns only if the screen is wide enough.
   const width =
     (process.stderr.columns || 80) < 60 ? 0 : Math.max(...list.map(({ message }) => message.length));
+  const several = list.filter(({ key }) => key.endsWith('.admin')).length > 1;
   const line = (label: string, text: string): void => {
     if (width > 0) sayRow(label.padEnd(width), text);
     else say(`${label}: ${text}`, 2);
@@ -285,11 +294,17 @@ function review(list: readonly Question[], resolved: Resolved, known: ReadonlySe
           ? ''
           : '  (default)';
       line(question.message, `${shown(question, resolved, known)}${questions === main ? mark : ''}`);
-      if (question.key.endsWith('.admin')) line('Your handle', handleOf(question, resolved.answers));
+      if (question.key.endsWith('.admin'))
+        line(
+          several ? `Your handle (${appNameOf(question)})` : 'Your handle',
+          handleOf(question, resolved.answers),
+        );
     }
   }
   say();
 }
+
+const appNameOf = ({ key }: Question): string => appOf(key.split('.')[1] ?? '').name;
 
 /** `@anna@example.org`, with Unicode letters. */
 const handleOf = ({ key }: Question, answers: Answers): string =>

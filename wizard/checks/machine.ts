@@ -215,7 +215,7 @@ export async function checkCores(context: CheckContext): Promise<CheckResult | u
   const { info, config } = context;
   if (info instanceof Problem) return undefined;
   const want = config.apps.reduce((sum, { id }) => sum + appOf(id).minimum.cores, 0);
-  const seen = `${info.cpus}; ${want} recommended`;
+  const seen = want === 0 ? `${info.cpus}` : `${info.cpus}; ${want} recommended`;
   if (info.cpus >= want) return { seen, found: [] };
   const names = config.apps.filter(({ id }) => appOf(id).minimum.cores > 0).map(({ id }) => appOf(id).name);
   return {
@@ -331,6 +331,8 @@ export async function checkClock({
     };
   }
   const synchronized = await host.isSynchronized();
+  // Nothing is known about it.
+  if (synchronized === undefined && failed.length === 0) return undefined;
   const seen = [
     ...failed,
     synchronized === undefined

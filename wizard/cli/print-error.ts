@@ -11,6 +11,8 @@ export function printError(problem: Problem, { json, debug }: { json: boolean; d
   const { exit, message: what, means, next, log } = problem;
   if (json) jsonProgress().emit({ event: 'problem', code: codeOfExit(exit), exit, what, means, next, log });
   const { stderr } = process;
+  // On one screen the error would be there twice.
+  if (json && process.stdout.isTTY && stderr.isTTY) return;
   const mark = stderr.isTTY && !process.env['NO_COLOR'] ? styleText('red', 'Error:') : 'Error:';
   const width = stderr.isTTY ? columns(stderr) - 1 : Infinity;
   stderr.write(`\n${mark} ${problemInWords(problem, debug, width)}\n`);

@@ -91,8 +91,12 @@ async function findSite(
     const config = await read(folder);
     return config && { folder, config, engine };
   };
-  const candidates = [await siteFolder(flags, 'fedi')];
-  if (flags.dir === undefined) candidates.push(join(process.cwd(), 'fedi-lab'));
+  const named = await siteFolder(flags, 'fedi');
+  // Without --dir ./fedi and ./fedi-lab are searched; with it, the same below it.
+  const candidates =
+    flags.dir === undefined
+      ? [named, join(process.cwd(), 'fedi-lab')]
+      : [named, join(named, 'fedi'), join(named, 'fedi-lab')];
   for (const folder of candidates) {
     const site = await siteIn(folder);
     if (site !== undefined) return site;

@@ -67,9 +67,11 @@ export async function answersFor(
         ? `There is no site in ${folder}. These answers for a new one are missing:`
         : 'These answers are missing or cannot be used:',
       resolved.problems,
-      resolved.wrong.length === resolved.problems.length
-        ? 'Correct them and run this again. Nothing was changed.'
-        : 'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
+      saved === undefined && resolved.provided.size === 0
+        ? 'If you have a site, give its directory with --dir. For a new one, run `fedi-setup`, or give these answers as flags, FEDI_… variables or with --answers FILE.'
+        : resolved.wrong.length === resolved.problems.length
+          ? 'Correct them and run this again. Nothing was changed.'
+          : 'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
     );
   }
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };

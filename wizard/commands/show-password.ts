@@ -11,10 +11,14 @@ export function showPassword(
   user: string,
   password: Secret,
 ): void {
+  const { name, loginPage } = appOf(id);
   const url = `https://${domain}`;
-  progress.say(`\n  ${appOf(id).name}: ${url}`);
+  progress.say(`\n  ${name}: ${url}`);
+  if (loginPage !== undefined) progress.say(`    log in    ${loginPage(domain, user)}`);
   progress.say(`    user      ${user}`);
   progress.say(`    password  ${password.reveal()}`);
-  progress.say('    It is shown only once. Save it now, or change it in the app.');
+  progress.say(
+    `    It is shown only once. Save it now, or change it in the app.${event === 'admin' ? ' It stays in secrets.json, for the proofs.' : ''}`,
+  );
   progress.emit({ event, app: id, url, user, password: password.reveal() });
 }

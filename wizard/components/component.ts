@@ -7,7 +7,7 @@ export interface Component {
   /** Name of its Compose service, its network and its image. */
   readonly id: string;
   readonly image: FixedImage;
-  readonly isWanted: (config: Config) => boolean;
+  readonly isWanted: (config: Pick<Config, 'mail'>) => boolean;
   /** Services of an app that use it: they join its network. */
   readonly clients: (app: App) => readonly string[];
   /** Edits the Compose file of the whole site. */

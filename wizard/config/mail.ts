@@ -77,6 +77,10 @@ export const MAIL_MODES: readonly { readonly id: MailModeId; readonly title: str
 /** Whether the person names a server. */
 export const hasServer = (answers: Answers): boolean => answers['mail.mode'] === 'smtp';
 
+/** The same; undefined while the mode is not answered. */
+export const mailIn = (answers: Answers): Mail | undefined =>
+  answers['mail.mode'] === undefined ? undefined : mailOf(answers);
+
 export function mailOf(answers: Answers): Mail {
   const mode: MailMode | undefined = MODES.find(({ id }) => id === answers['mail.mode']);
   if (mode === undefined) throw new Error(`no mail mode ${String(answers['mail.mode'])}`);

@@ -286,7 +286,8 @@ export function parseNewPassword(text: string): Parsed<string> {
     return no('It contains an invisible character (a line break, a tab, an escape code).');
   if (text !== text.trim()) return no('It starts or ends with a space, which login forms may remove.');
   if ([...text].length < 8) return no('Use at least 8 characters.');
-  return Buffer.byteLength(text) > 72 ? no('Use at most 72 bytes.') : ok(text);
+  if (Buffer.byteLength(text) > 72) return no('Use at most 72 bytes.');
+  return new Set(text).size < 4 ? no('Use more different characters.') : ok(text);
 }
 
 /** A password of another service, unchanged. Refuses NUL, which environment variables cannot contain. */

@@ -484,10 +484,11 @@ export const ROWS: readonly Row[] = [
     `'"\\ $#{}%s`,
     '$HOME ${HOME} $(id) `id`',
     'pässwörd 漢字 😀',
-    long(72, 'k'),
+    long(18, 'kqxz'),
     '12345678',
   ),
   ...bad(PASSWORD, 'at least 8 characters', 'short', '1234567', '😀😀😀😀😀😀😀'),
+  ...bad(PASSWORD, 'more different characters', 'aaaaaaaa', 'abcabcabcabc'),
   ...bad(PASSWORD, 'at most 72 bytes', long(73), long(37, 'ä')),
   ...bad(PASSWORD, 'starts or ends with a space', ' leading it', 'trailing it '),
   ...bad(

@@ -299,6 +299,23 @@ describe('mail', () => {
       },
     ],
     [
+      {
+        ...SMTP,
+        'mail.user': 'anna',
+        'mail.auth': 'login',
+        'mail.from': 'Club, the best <server@example.org>',
+      },
+      {
+        ...COMMON,
+        ...LOGIN,
+        SMTP_PORT: 465,
+        SMTP_TLS: 'true',
+        SMTP_ENABLE_STARTTLS: 'never',
+        SMTP_AUTH_METHOD: 'login',
+        SMTP_FROM_ADDRESS: '"Club, the best" <server@example.org>',
+      },
+    ],
+    [
       { 'mail.mode': 'catcher' },
       {
         ...COMMON,

@@ -122,6 +122,14 @@ test('sets every domain variable from one domain', () => {
   expect(variables({})['PIXELFED_DOMAIN']).toBe('pix.x.org');
 });
 
+test('a sender’s display name replaces the title of the site', () => {
+  expect(env({ ...SMTP, 'mail.from': '"Club, the best" <server@x.org>' })).toMatchObject({
+    MAIL_FROM_ADDRESS: 'server@x.org',
+    MAIL_FROM_NAME: 'Club, the best',
+  });
+  expect(env(SMTP)['MAIL_FROM_NAME']).toBe('pix.x.org');
+});
+
 test.each([
   ['CACHE_STORE', 'CACHE_DRIVER'],
   ['QUEUE_CONNECTION', 'QUEUE_DRIVER'],

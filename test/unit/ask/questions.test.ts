@@ -171,6 +171,20 @@ test('the domain of another app is refused where it is typed', async () => {
   );
 });
 
+test('a conflict found at Go is shown directly above the menu', async () => {
+  const run = open();
+  await run.turns(
+    LONG.map((turn) => (turn.question === 'Port' ? { ...turn, text: '2525' } : turn)).filter(
+      ({ question }) => question !== 'What now?',
+    ),
+  );
+  await run.answer('What now?', 'Go');
+  await run.asked('What now?');
+  const after = run.written().split('snac uses STARTTLS on port 587 only')[1];
+  // The whole review in between would push it off a small screen.
+  expect(after).not.toContain('Your answers:');
+});
+
 test('a question with a single choice is not asked', async () => {
   const run = open(['--apps', 'pixelfed', '--media', 's3']);
   await run.turns([
@@ -178,12 +192,12 @@ test('a question with a single choice is not asked', async () => {
     ...BUCKET.slice(5, 11),
     { question: 'Outgoing mail', entry: 'No mail yet' },
   ]);
+  await run.asked('Certificates');
   expect(run.times('How objects become public')).toBe(0);
 });
 
 /** Another valid answer, by key; for a list the last entry. */
 const OTHER: Readonly<Record<string, string>> = {
-  domain: 'other.example.net',
   admin: 'berta',
   email: 'berta@example.net',
   'web-domain': 'web.example.net',
@@ -218,6 +232,8 @@ const OTHER: Readonly<Record<string, string>> = {
 /** @see OTHER */
 const other = ({ key, choices }: Question): string =>
   choices?.at(-1)?.name ??
+  // Each app needs its own.
+  /^apps\.(\w+)\.domain$/.exec(key)?.[1]?.concat('.example.net') ??
   (key.endsWith('dir') ? `/srv/${key}` : undefined) ??
   OTHER[key.split('.').at(-1) as string] ??
   'mirror.example.net/image:1';

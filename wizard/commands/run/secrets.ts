@@ -70,11 +70,17 @@ async function rotateSecret(
     if (known?.class === 'forever')
       throw new Problem(EXIT.REFUSED, `${known.name} cannot be changed.`, {
         means: `${known.about} Nothing was changed.`,
+        next: `\`secrets rotate\` can replace: ${able.map((one) => one.name).join(', ')}.`,
       });
     throw new Problem(
       EXIT.USAGE,
-      `\`secrets rotate\` takes one of: ${able.map((one) => one.name).join(', ')}.`,
+      name === undefined
+        ? '`secrets rotate` needs the name of a secret.'
+        : known === undefined
+          ? `There is no secret ${name}.`
+          : `${name} cannot be rotated.`,
       {
+        next: `\`secrets rotate\` can replace: ${able.map((one) => one.name).join(', ')}.`,
         means:
           'The others cannot be rotated: you supplied them (give the new value to `fedi-setup apply`), or something outside the site relies on them.',
       },
