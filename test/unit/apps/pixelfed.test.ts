@@ -127,7 +127,7 @@ test('a sender’s display name replaces the title of the site', () => {
     MAIL_FROM_ADDRESS: 'server@x.org',
     MAIL_FROM_NAME: 'Club, the best',
   });
-  expect(env(SMTP)['MAIL_FROM_NAME']).toBe('pix.x.org');
+  expect(env(SMTP)['MAIL_FROM_NAME']).toBe('Pix');
 });
 
 test.each([
