@@ -12,6 +12,9 @@ export const TRIAL = 'trial-';
 /** Directory of pictures that Caddy serves in place of an app's own, inside its mount. */
 export const PICTURES = 'caddy/pictures';
 
+/** Directory of the administrator's CA certificates for external servers. */
+export const CUSTOM_TRUST = 'trust/custom';
+
 /** Answers of an interrupted conversation. */
 export const DRAFT = 'conversation.json';
 

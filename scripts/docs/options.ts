@@ -16,8 +16,6 @@ const NOTHING_CHOSEN: Answers = Object.fromEntries(
 /** When an option applies, found by trying every value of every choice; undefined: always. */
 export function appliesWhen({ key, when }: Question): string | undefined {
   if (when === undefined) return undefined;
-  // Several answers decide it, of every app that uses the image.
-  if (key.startsWith('images.')) return 'only if the site uses this image';
   const applies = when(NOTHING_CHOSEN);
   const deciding = CHOICES.map((other) => ({
     key: other.key,
@@ -25,6 +23,11 @@ export function appliesWhen({ key, when }: Question): string | undefined {
       .map(({ value }) => value)
       .filter((value) => when({ ...NOTHING_CHOSEN, [other.key]: value }) !== applies),
   })).filter(({ values }) => values.length > 0);
+  const needed = Object.keys(NOTHING_CHOSEN).filter(
+    (other) => !when(Object.fromEntries(Object.entries(NOTHING_CHOSEN).filter(([name]) => name !== other))),
+  );
+  if (applies && deciding.length === 0 && needed.length > 0)
+    return `only if ${list(needed.map(code), 'and')} is given`;
   if (deciding.length !== 1) throw new Error(`it is not clear on which answer ${key} depends`);
   const [{ key: by = '', values = [] } = {}] = deciding;
   const chosen = applies ? NOTHING_CHOSEN : { ...NOTHING_CHOSEN, [by]: values[0] ?? '' };

@@ -2,13 +2,15 @@
  * An external PostgreSQL and Redis with verified certificates: by the programs, variables and CA certificates of Mastodon.
  * A test CA replaces the public ones, in a separate image.
  */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { resolve } from '../../wizard/answers/resolve.ts';
 import { checkMarkers } from '../../wizard/apply/marker.ts';
 import { runTrials } from '../../wizard/apply/trials.ts';
+import { trustMounts, trustProblems } from '../../wizard/apply/trust.ts';
+import { CUSTOM_TRUST } from '../../wizard/layout.ts';
 import { configOf } from '../../wizard/answers/config.ts';
 import { connect } from '../../wizard/docker/docker.ts';
 import type { Lock } from '../../wizard/plan/lock.ts';
@@ -32,7 +34,7 @@ const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPA
 const host = subnet.replace(/\d+\/\d+$/, '1');
 
 /** Resolved answers and a store for these URLs; the image trusts the CA or not. */
-async function site(urls: { database: string; redis: string }, image = TRUSTING) {
+async function site(urls: { database: string; redis: string }, image = TRUSTING, ca?: string) {
   const resolved = await resolve([
     new Map(
       Object.entries({
@@ -46,6 +48,7 @@ async function site(urls: { database: string; redis: string }, image = TRUSTING)
         'apps.mastodon.size': '2gb',
         'apps.mastodon.database': 'external',
         'apps.mastodon.database-url': urls.database,
+        ...(ca === undefined ? {} : { 'apps.mastodon.database-ca': ca }),
         'apps.mastodon.redis': 'external',
         'apps.mastodon.redis-url': urls.redis,
       }).map(([key, text]) => [key, { text, from: key }]),
@@ -69,7 +72,7 @@ const addressOf = (container: string): string =>
 
 async function tried(urls: { database?: string; redis?: string } = {}, image = TRUSTING): Promise<void> {
   const { config, store, lock } = await site({ database: database(), redis: redis(), ...urls }, image);
-  await runTrials(await connect(), config, store, lock, jsonProgress());
+  await runTrials(await connect(), config, store, lock, jsonProgress(), []);
 }
 
 const remove = (): void => {
@@ -180,10 +183,24 @@ describe.sequential('external servers with verified certificates', () => {
     },
   );
 
+  test('a database of a private CA whose certificate is in trust/custom', async () => {
+    const home = mkdtempSync(join(folder, 'home-'));
+    mkdirSync(join(home, CUSTOM_TRUST), { recursive: true });
+    cpSync(join(folder, 'ca.crt'), join(home, CUSTOM_TRUST, 'db.pem'));
+    // Only the database: the image does not trust the CA.
+    const { config, store, lock } = await site({ database: database(), redis: redis() }, IMAGE, 'db.pem');
+    expect(await trustProblems(home, config)).toEqual([]);
+    const run = async (mounts: readonly string[]): Promise<string> =>
+      (await problemFrom(async () => runTrials(await connect(), config, store, lock, jsonProgress(), mounts)))
+        .message;
+    expect(await run(await trustMounts(home))).toMatch(/^Your Redis.*certificate is not accepted/);
+    expect(await run([])).toMatch(/^Your PostgreSQL.*certificate/);
+  });
+
   test('keep the ownership marker, with TLS', async () => {
     const { config, store } = await site({ database: database(), redis: redis() });
     const markers = async (): Promise<number> => {
-      const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {});
+      const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {}, []);
       for (const { write } of unmarked) await write();
       return unmarked.length;
     };

@@ -165,46 +165,6 @@ describe.sequential('a site with Mastodon', { timeout: PATIENCE_MS }, () => {
       expect([path, (await http(`https://${site.domain}${path}`)).status]).toEqual([path, 404]);
   });
 
-  test('Sidekiq split: three processes serve all queues, one has the scheduler; and back to one', async () => {
-    const queuesOfProcesses = (): string[] =>
-      execFileSync(
-        'docker',
-        [
-          'exec',
-          '--interactive',
-          site.containers()['mastodon_web'] ?? '',
-          ...'bundle exec rails runner -'.split(' '),
-        ],
-        {
-          input: "Sidekiq::ProcessSet.new.each { |one| puts 'queues ' + one['queues'].uniq.sort.join(' ') }",
-          encoding: 'utf8',
-          stdio: ['pipe', 'pipe', 'ignore'],
-        },
-      )
-        .split('\n')
-        .filter((line) => line.startsWith('queues '))
-        .toSorted();
-    const before = site.containers();
-    expectProven(await again('--mastodon-sidekiq', 'split'));
-    const after = site.containers();
-    expect(
-      Object.keys(after)
-        .filter((service) => !(service in before))
-        .toSorted(),
-    ).toEqual(['mastodon_sidekiq_federation', 'mastodon_sidekiq_scheduler']);
-    expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
-      'mastodon_sidekiq',
-    ]);
-    expect(queuesOfProcesses()).toEqual([
-      'queues default fasp ingress mailers',
-      'queues pull push',
-      'queues scheduler',
-    ]);
-    expectProven(await again('--mastodon-sidekiq', 'one'));
-    expect(Object.keys(site.containers()).toSorted()).toEqual(Object.keys(before).toSorted());
-    expect(queuesOfProcesses()).toEqual(['queues default fasp ingress mailers pull push scheduler']);
-  });
-
   test('every process ends on SIGTERM, before Docker kills it', () => {
     compose('stop');
     for (const [service, id] of Object.entries(site.containers()))

@@ -32,6 +32,7 @@ export const INFO: EngineInfo = {
   cpus: 2,
   dataRoot: '/var/lib/docker',
   rootless: false,
+  mapsUsers: false,
   architecture: 'amd64',
   system: 'Debian GNU/Linux 12 (bookworm)',
   socket: 'unix:///var/run/docker.sock',

@@ -1,9 +1,17 @@
-/** A single-user Mastodon with a separate web domain: both domains, and the redirects between them. */
+/** A single-user Mastodon with a separate web domain: both domains, the redirects between them; Sidekiq in several processes. */
+import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
 import { snapshot } from '../support/faults.ts';
 import { mastodonSite, openProofs } from '../support/mastodon-site.ts';
+import type { Run } from '../support/site.ts';
+
+function expectProven(run: Run): void {
+  expect(run.stderr).toBe('');
+  expect(openProofs(run)).toEqual([]);
+  expect(run.code).toBe(0);
+}
 
 const PATIENCE_MS = 30 * 60_000;
 const WEB = 'web.fedi.test';
@@ -17,9 +25,7 @@ afterAll(() => site.remove());
 let http: Client;
 beforeAll(async () => {
   const run = await site.apply();
-  expect(run.stderr).toBe('');
-  expect(openProofs(run)).toEqual([]);
-  expect(run.code).toBe(0);
+  expectProven(run);
   http = client(site.bind, site.read('trust/root.crt'));
 }, PATIENCE_MS);
 
@@ -67,5 +73,45 @@ describe.sequential('a separate web domain', { timeout: PATIENCE_MS }, () => {
       expect([run.code, run.stderr]).toEqual([3, expect.stringMatching(words)]);
       expect([snapshot(site.folder), site.containers()]).toEqual(before);
     }
+  });
+
+  test('Sidekiq split: three processes serve all queues, one has the scheduler; and back to one', async () => {
+    const queuesOfProcesses = (): string[] =>
+      execFileSync(
+        'docker',
+        [
+          'exec',
+          '--interactive',
+          site.containers()['mastodon_web'] ?? '',
+          ...'bundle exec rails runner -'.split(' '),
+        ],
+        {
+          input: "Sidekiq::ProcessSet.new.each { |one| puts 'queues ' + one['queues'].uniq.sort.join(' ') }",
+          encoding: 'utf8',
+          stdio: ['pipe', 'pipe', 'ignore'],
+        },
+      )
+        .split('\n')
+        .filter((line) => line.startsWith('queues '))
+        .toSorted();
+    const before = site.containers();
+    expectProven(await site.apply(['--mastodon-sidekiq', 'split']));
+    const after = site.containers();
+    expect(
+      Object.keys(after)
+        .filter((service) => !(service in before))
+        .toSorted(),
+    ).toEqual(['mastodon_sidekiq_federation', 'mastodon_sidekiq_scheduler']);
+    expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
+      'mastodon_sidekiq',
+    ]);
+    expect(queuesOfProcesses()).toEqual([
+      'queues default fasp ingress mailers',
+      'queues pull push',
+      'queues scheduler',
+    ]);
+    expectProven(await site.apply(['--mastodon-sidekiq', 'one']));
+    expect(Object.keys(site.containers()).toSorted()).toEqual(Object.keys(before).toSorted());
+    expect(queuesOfProcesses()).toEqual(['queues default fasp ingress mailers pull push scheduler']);
   });
 });

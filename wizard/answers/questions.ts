@@ -270,7 +270,7 @@ export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & { readonly cadd
 function imageQuestion(
   name: string,
   reference: (answers: Answers) => string,
-  when?: (answers: Answers) => boolean,
+  isShown?: (answers: Answers) => boolean,
 ): Question {
   return {
     key: `images.${name}`,
@@ -279,7 +279,7 @@ function imageQuestion(
     help: 'Default: the image this was tested with. Set it to use a mirror, or an image that is already on the host.',
     parse: parse.parseImage,
     initial: reference,
-    ...(when === undefined ? {} : { when }),
+    ...(isShown === undefined ? {} : { isShown }),
   };
 }
 
@@ -328,23 +328,23 @@ export function questionsFor(apps: readonly string[]): Question[] {
   ];
 }
 
-/** Two apps may use the same image; it is asked once, if one of them uses it. */
+/** Two apps may use the same image; it is asked once, and shown if one of them uses it. */
 function imageQuestions(apps: readonly string[]): Question[] {
-  const uses = new Map<string, Pick<Question, 'initial' | 'when'>[]>();
+  const uses = new Map<string, Pick<Question, 'initial' | 'isShown'>[]>();
   for (const { images, options } of apps.map(appOf))
     for (const [name, spec] of Object.entries(images))
       uses.set(name, [
         ...(uses.get(name) ?? []),
         {
           initial: (answers) => referenceOf(spec, options(answers)),
-          when: (answers) => spec.when?.(options(answers)) ?? true,
+          isShown: (answers) => spec.when?.(options(answers)) ?? true,
         },
       ]);
   return [...uses].map(([name, all]) =>
     imageQuestion(
       name,
       (answers) => String(all.at(-1)?.initial?.(answers)),
-      (answers) => all.some(({ when }) => when?.(answers) === true),
+      (answers) => all.some(({ isShown }) => isShown?.(answers) === true),
     ),
   );
 }

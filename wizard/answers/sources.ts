@@ -1,7 +1,8 @@
 /** Reads the sources of answers: flags, environment, answers file, fedi.yaml. */
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer as readStream } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
 import { cannotRead } from '../atomic.ts';
 import { EXIT, Problem, codeOf, gather, messageOf } from '../problem.ts';
 import { YamlError, parseYaml, places } from '../yaml.ts';
@@ -16,16 +17,35 @@ export const CONFIG_FILE = 'fedi.yaml';
 
 /** Reads a file named on the command line, as UTF-8 without a byte-order mark; `-` is standard input. */
 export async function readNamed(path: string, what: string): Promise<string> {
-  let bytes: Buffer;
+  let bytes: Buffer | undefined;
   try {
-    bytes = path === '-' ? await readStream(process.stdin) : await readFile(path);
+    bytes = await readUpTo(path === '-' ? process.stdin : createReadStream(path));
   } catch (error) {
     throw new Problem(EXIT.USAGE, `${what} ${path} cannot be read: ${messageOf(error)}`, {
       next: 'Name a file you can read, or - for standard input.',
       cause: error,
     });
   }
+  if (bytes === undefined)
+    throw new Problem(EXIT.USAGE, `${what} ${path} is larger than ${MOST_BYTES / 1024 ** 2} MB.`, {
+      next: 'Was another file meant?',
+    });
   return decode(bytes, `${what} ${path}`);
+}
+
+/** More than any answer needs; a device such as /dev/zero never ends. */
+const MOST_BYTES = 1024 ** 2;
+
+/** The whole stream; undefined: it is longer than that. */
+async function readUpTo(stream: Readable): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    chunks.push(chunk as Buffer);
+    length += (chunk as Buffer).length;
+    if (length > MOST_BYTES) return undefined;
+  }
+  return Buffer.concat(chunks);
 }
 
 /** Decodes UTF-8. Other encodings are refused: a changed password is worse than none. */
@@ -130,8 +150,9 @@ function variablesSource(
 export async function savedText(folder: string): Promise<string | undefined> {
   const path = join(folder, CONFIG_FILE);
   try {
-    return await readFile(path, 'utf8');
+    return decode(await readFile(path), path);
   } catch (error) {
+    if (error instanceof Problem) throw error;
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined;
     throw cannotRead(path, error);
   }

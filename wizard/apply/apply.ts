@@ -52,6 +52,7 @@ import type { PlanInput, Prepared } from './prepare.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap } from './swap.ts';
 import { runTrials, tryBuckets } from './trials.ts';
+import { trustMounts } from './trust.ts';
 
 /** What to do with generated files that were changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -228,11 +229,12 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   await preflightInside({ ...checksOf(options, config, engine), caddy, accept: undefined });
   await refuseMoved(engine, site);
   await refusePlaces(engine, site);
-  await runTrials(engine, config, store, lock, progress);
+  const mounts = await trustMounts(input.folder);
+  await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};
   await tryBuckets(config, store, running, input.resolved.secrets, progress);
   const places = await placesBefore(input.folder);
-  return checkMarkers(engine, config, store, (name) => imageOf(prepared, name), places);
+  return checkMarkers(engine, config, store, (name) => imageOf(prepared, name), places, mounts);
 }
 
 const verifyFiles = (

@@ -94,10 +94,18 @@ function serverMarkers(
   store: Store,
   image: string,
   place: string,
+  mounts: readonly string[],
 ): MarkerStore {
   const ask = async (argv: readonly string[], stdin = ''): Promise<string> => {
     const env = revealAll(marker.env((name) => store.get(name)));
-    const { code, stdout, stderr } = await runOneShot(engine, { image, argv, stdin, env, network: 'bridge' });
+    const { code, stdout, stderr } = await runOneShot(engine, {
+      image,
+      argv,
+      stdin,
+      env,
+      network: 'bridge',
+      mounts,
+    });
     if (code === 0) return stdout.trim();
     throw new Problem(EXIT.FAILED, `Access to ${place} failed: ${stderr.trim()}`, {
       means: 'The site’s files were not changed.',
@@ -125,6 +133,7 @@ export interface Unmarked {
  * if one belongs to another domain, other secrets or an unknown owner, or if it is empty and the data were in another place before.
  * @param imageOf reference of an image by its name
  * @param before locations according to the current compose.yaml
+ * @param mounts of containers that connect to external servers
  */
 export async function checkMarkers(
   engine: Engine,
@@ -132,6 +141,7 @@ export async function checkMarkers(
   store: Store,
   imageOf: (name: string) => string,
   before: Readonly<Record<string, string>>,
+  mounts: readonly string[],
 ): Promise<Unmarked[]> {
   const unmarked: Unmarked[] = [];
   for (const app of config.apps) {
@@ -141,7 +151,7 @@ export async function checkMarkers(
       const markerStore =
         'volume' in kept
           ? volumeMarkers(runtimeOf(engine, config.name), kept, image)
-          : serverMarkers(engine, kept, store, image, place);
+          : serverMarkers(engine, kept, store, image, place, mounts);
       const ownership = ownershipOf(app, store);
       if ((await check(markerStore, ownership, kept, place, before[placeKey(app, kept)])) === 'empty')
         unmarked.push({ app, write: () => markerStore.write(`${JSON.stringify(ownership)}\n`) });

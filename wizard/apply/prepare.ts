@@ -41,6 +41,7 @@ import { lastReceipt } from './receipt.ts';
 import { renew } from './rotate.ts';
 import { due } from './steps.ts';
 import { swapIsThere } from './swap.ts';
+import { trustProblems } from './trust.ts';
 
 /** What a run starts from. `rollback` gives another lock, `secrets rotate` a secret. */
 export interface PlanInput {
@@ -271,6 +272,7 @@ export async function problemsOf(
       secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
     ),
     ...(await readPictures(folder, config)).problems,
+    ...(await trustProblems(folder, config)),
     ...(config.tls.ca?.isPublic === true && config.tls.email?.endsWith('@localhost') === true
       ? ['A public CA accepts no contact address at localhost: give another one as --tls-email.']
       : []),

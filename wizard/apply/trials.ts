@@ -26,11 +26,12 @@ export async function runTrials(
   store: Store,
   lock: Lock,
   progress: Progress,
+  mounts: readonly string[],
 ): Promise<void> {
   for (const { id, options } of config.apps) {
     for (const trial of appOf(id).trials?.(options) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
-      const { problem, note } = await attempt(engine, store, lock, trial);
+      const { problem, note } = await attempt(engine, store, lock, trial, mounts);
       if (problem === undefined) progress.done(note);
       else {
         progress.fail();
@@ -105,6 +106,7 @@ async function attempt(
   store: Store,
   lock: Lock,
   trial: Trial,
+  mounts: readonly string[],
 ): Promise<{ problem?: string | undefined; note?: string | undefined }> {
   const image = lockedReference(lock[trial.image] as Lock[string]);
   const { code, stdout, stderr } = await runOneShot(engine, {
@@ -112,6 +114,7 @@ async function attempt(
     argv: trial.argv,
     env: revealAll(trial.env((name) => store.get(name))),
     network: 'bridge',
+    mounts,
   });
   if (code !== 0)
     return {

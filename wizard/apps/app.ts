@@ -216,8 +216,12 @@ export interface App<Options extends AppOptions = AppOptions> {
   problems?(config: Config, app: AppConfig<Options>): readonly string[];
   /** Volumes of the app that Caddy serves files from: `volume:target`, mounted read-only. */
   readonly caddyMounts?: readonly string[];
-  /** Names that Caddy serves for the app, its domain first; they are Caddy's aliases on the app's network. Absent: the domain. */
+  /** Names by which other servers know the app, its domain first; they cannot change. Absent: the domain. */
   names?(app: AppConfig<Options>): readonly string[];
+  /** Those of them that Caddy serves; they are its aliases on the app's network. Absent: all. */
+  served?(app: AppConfig<Options>): readonly string[];
+  /** Answer, as a flag, for a domain whose website stays on another server; undefined: there is none. */
+  elsewhere?(app: AppConfig<Options>): string | undefined;
   /** Caddy snippets of the app; absent: the one with its id. */
   snippets?(app: AppConfig<Options>): readonly string[];
   /** Ingress network, which connects Caddy to the app. */

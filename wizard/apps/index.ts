@@ -20,7 +20,8 @@ export function appOf(id: string): App {
 }
 
 /** Every name that Caddy serves for an app, its domain first. */
-export const namesOf = (app: AppConfig): readonly string[] => appOf(app.id).names?.(app) ?? [app.domain];
+export const namesOf = (app: AppConfig): readonly string[] =>
+  appOf(app.id).served?.(app) ?? appOf(app.id).names?.(app) ?? [app.domain];
 
 /** Every name that Caddy serves. */
 export const allNamesOf = ({ apps }: Config): readonly string[] => apps.flatMap(namesOf);

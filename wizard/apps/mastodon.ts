@@ -146,7 +146,13 @@ export const mastodon: App<MastodonOptions> = {
   ],
   adminSecret: PASSWORD,
   names: (app) => [...new Set([app.domain, webDomain(app)])],
-  snippets: (app) => (webDomain(app) === app.domain ? ['mastodon'] : ['mastodon', 'mastodon-handles']),
+  served: (app) =>
+    app.options.handlesElsewhere ? [webDomain(app)] : [...new Set([app.domain, webDomain(app)])],
+  elsewhere: (app) => (webDomain(app) === app.domain ? undefined : '--mastodon-handles elsewhere'),
+  snippets: (app) =>
+    webDomain(app) === app.domain || app.options.handlesElsewhere
+      ? ['mastodon']
+      : ['mastodon', 'mastodon-handles'],
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
   servers: mastodonServers,
@@ -237,8 +243,11 @@ export const mastodon: App<MastodonOptions> = {
   shape: (compose, config, { options }) => {
     if (!options.hasDatabase) dropService(compose, 'mastodon_db');
     if (!options.hasValkey) dropService(compose, 'mastodon_valkey');
-    for (const name of ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate']) {
-      if (config.tls.isLab) (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
+    const trusting = ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate'];
+    if (options.databaseCa !== undefined) trusting.push('mastodon_streaming');
+    for (const name of trusting) {
+      if (config.tls.isLab || options.databaseCa !== undefined)
+        (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     const layout = SIDEKIQ[options.sidekiq];
     const whole = service(compose, 'mastodon_sidekiq');

@@ -294,10 +294,12 @@ export const pixelfed: App<PixelfedOptions> = {
 
   shape: (compose, config, { options }) => {
     shapeData(compose, options);
-    if (config.tls.isLab)
-      for (const name of ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler']) {
+    const trusting = ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler'];
+    if (options.databaseCa !== undefined) trusting.push('pixelfed_gate');
+    if (config.tls.isLab || options.databaseCa !== undefined)
+      for (const name of trusting) {
         const one = service(compose, name);
-        // The three share one list in the Compose file.
+        // They share one list in the Compose file.
         one.volumes = [...(one.volumes ?? []), `./trust:${TRUST_FOLDER}:ro`];
       }
   },

@@ -183,7 +183,9 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
   let resolved = await settle(false);
   let reviewed: Resolved | undefined;
   for (;;) {
-    const list = namingApps(rows(resolved).filter((question) => !isSettled(question, known)));
+    const list = namingApps(
+      rows(resolved).filter((question) => !isSettled(question, known) && isRelevant(question, resolved)),
+    );
     // Not again after a message: on a small screen the review would push it out of view.
     if (reviewed !== resolved) {
       review(list, resolved, known);
@@ -246,6 +248,10 @@ const resumes = async (at: string): Promise<boolean> => {
     ])) === 'on'
   );
 };
+
+/** Whether the review shows a question: it was answered, or its default matters for these answers. */
+const isRelevant = ({ key, isShown }: Question, { provided, answers }: Resolved): boolean =>
+  provided.has(key) || (isShown?.(answers) ?? true);
 
 /** Whether this is a password that can by now be changed only in the app. */
 function isSettled({ key, confirm }: Question, known: ReadonlySet<string>): boolean {

@@ -59,7 +59,7 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
     const { message, means = '', next = '' } = info;
     return { seen: message, found: [{ level: 'blocker', what: message, means, next, must: true }] };
   }
-  const { version, composeVersion, rootless, dataRoot, socket, chosenBy, ignored } = info;
+  const { version, composeVersion, rootless, mapsUsers, dataRoot, socket, chosenBy, ignored } = info;
   const found: Finding[] = [];
   const engine = numbersOf(version) ?? [];
   if (isOlder(engine, ENGINE_MINIMUM)) {
@@ -104,6 +104,15 @@ export async function checkDocker({ info, folder, host, config }: CheckContext):
         ? 'It can read only /home, and snap updates it while the site runs.'
         : `It can read only /home, not ${folder}: the containers would see empty directories.`,
       next: '`sudo snap remove docker`, then install Docker Engine: https://docs.docker.com/engine/install/',
+    });
+  }
+  const directories = config.apps.flatMap(({ folders }) => Object.values(folders));
+  if (mapsUsers && directories.length > 0) {
+    found.push({
+      level: 'blocker',
+      what: `Docker maps the users of containers to others (userns-remap), so it cannot give ${directories.join(', ')} to the app.`,
+      means: 'The app could not write its data there.',
+      next: 'Leave the data in Docker volumes, or remove userns-remap from /etc/docker/daemon.json.',
     });
   }
   if (rootless) {

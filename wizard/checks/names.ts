@@ -1,6 +1,7 @@
 /** DNS checks: A, AAAA and CAA records of the site's domains. */
 import type { CaaRecord } from 'node:dns';
-import { allNamesOf } from '../apps/index.ts';
+import { allNamesOf, appOf } from '../apps/index.ts';
+import type { Config } from '../config/config.ts';
 import { codeOf, messageOf } from '../problem.ts';
 import { isPublic, isReserved, spelled } from '../config/addresses.ts';
 import type { CheckContext, Finding, CheckResult } from './check.ts';
@@ -12,6 +13,12 @@ const hint = (own: readonly string[]): string => {
   const outer = own.filter(isPublic);
   return outer.length > 0 ? ` (${list(outer)})` : '';
 };
+
+/** The flag for a domain of handles whose website stays elsewhere; undefined: it must point here. */
+function elsewhereFor({ apps }: Config, name: string): string | undefined {
+  const app = apps.find(({ domain }) => domain === name);
+  return app && appOf(app.id).elsewhere?.(app);
+}
 
 /** Addresses of this host that the site listens on. */
 function ownAddresses({ config, host }: CheckContext): string[] {
@@ -71,7 +78,7 @@ export async function checkDns(context: CheckContext): Promise<CheckResult | und
     }
     const hasA = records.some(({ type, addresses }) => type === 'A' && addresses.length > 0);
     for (const { type, addresses } of records) {
-      const finding = compare(name, type, addresses, own, config.bind, hasA);
+      const finding = compare(name, type, addresses, own, config.bind, hasA, elsewhereFor(config, name));
       if (finding !== undefined)
         found.push({ ...finding, level: finding.level === 'blocker' ? level : 'warning' });
     }
@@ -86,6 +93,7 @@ function compare(
   all: readonly string[],
   bind: string,
   hasA: boolean,
+  elsewhere: string | undefined,
 ): Finding | undefined {
   const own = all.filter((address) => address.includes(':') === (type === 'AAAA'));
   const foreign = addresses.filter((address) => !own.includes(address));
@@ -130,7 +138,7 @@ function compare(
       type === 'AAAA'
         ? 'Let’s Encrypt and most visitors try IPv6 first and reach another machine: no certificate.'
         : 'Let’s Encrypt and visitors reach another machine: no certificate.',
-    next: `Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If it is the address of your CDN or load balancer, use --skip-check dns.`,
+    next: `${elsewhere === undefined ? '' : `If a website lives there, leave the record as it is and use ${elsewhere}. Otherwise: `}Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If it is the address of your CDN or load balancer, use --skip-check dns.`,
   };
 }
 

@@ -5,7 +5,7 @@ import type { Flag } from './command.ts';
 export const COMMON: readonly Flag[] = [
   { name: 'dir', value: 'DIR', path: 'dir', about: 'Site directory (default: this one, or ./fedi).' },
   { name: 'json', about: 'Print events as JSON lines.' },
-  { name: 'yes', short: ['y'], about: 'Ask nothing; use the defaults.' },
+  { name: 'yes', short: ['y'], about: 'Ask nothing; use the defaults. Removals still need a confirmation.' },
   { name: 'debug', about: 'Show stack traces.' },
   { name: 'help', short: ['h'], about: 'Show the help of the command.' },
   { name: 'version', short: ['v', 'V'], about: 'Show the version.' },

@@ -270,6 +270,11 @@ export async function setUp(
   progress.say(
     `  Open    ${config.apps.map(({ domain }) => `https://${domain}`).join(' ')}${config.tls.isLab ? root : ''}`,
   );
+  const outside = config.apps.filter(({ domain }) => !domain.endsWith('.localhost'));
+  if (config.tls.isLab && outside.length > 0)
+    progress.say(
+      `  Names   if the DNS does not have ${outside.map(({ domain }) => domain).join(', ')}: add ${outside.length > 1 ? 'them' : 'it'} to /etc/hosts of the computer with your browser`,
+    );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
   return applied.exit;

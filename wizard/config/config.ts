@@ -16,6 +16,8 @@ export interface AppIdentity {
 export interface AppOptions {
   /** Id of the app. */
   readonly app: string;
+  /** File in `trust/custom` with the CA certificates of its external database; absent: the public CAs. */
+  readonly databaseCa?: string | undefined;
 }
 
 /** One app of the site. */

@@ -46,6 +46,8 @@ export interface Question {
   readonly byHost?: (share: Share) => Value;
   /** Whether it applies; absent: always. */
   readonly when?: (answers: Answers) => boolean;
+  /** Whether the review shows it if it has its default; absent: always. The answer counts either way. */
+  readonly isShown?: (answers: Answers) => boolean;
   /** Notes to show after the answer, which is among the given answers. */
   readonly notes?: (answers: Answers) => readonly string[];
   /** The effect of changing this answer of an existing site; undefined: only what the plan shows. */

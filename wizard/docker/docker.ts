@@ -348,6 +348,7 @@ export async function connect(): Promise<Engine> {
         cpus: info.NCPU,
         dataRoot: info.DockerRootDir,
         rootless: (info.SecurityOptions ?? []).some((option) => option.includes('rootless')),
+        mapsUsers: (info.SecurityOptions ?? []).includes('name=userns'),
         architecture,
         system: info.OperatingSystem ?? '',
         socket: end.host,

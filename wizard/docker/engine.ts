@@ -13,6 +13,8 @@ export interface EngineInfo {
   /** Where Docker keeps images and volumes. */
   readonly dataRoot: string;
   readonly rootless: boolean;
+  /** Users of containers are mapped to other users of the host (`userns-remap`). */
+  readonly mapsUsers: boolean;
   /** Architecture of the engine, as images name it: `amd64`, `arm64`, … The kernel's may differ. */
   readonly architecture: string;
   /** Of the machine the engine runs on: `Debian GNU/Linux 12 (bookworm)`, `Docker Desktop`, … */

@@ -31,42 +31,60 @@ export async function actorOf(http: Client, app: AppConfig): Promise<string> {
   return self;
 }
 
-/** @param service that serves the app's pages */
-export function discoveryProofs(http: Client, app: AppConfig, software: string, service: string): Proof[] {
+/**
+ * @param service that serves the app's pages
+ * @param pages domain of the pages, if another web server serves the app's domain and redirects WebFinger there
+ */
+export function discoveryProofs(
+  http: Client,
+  app: AppConfig,
+  software: string,
+  service: string,
+  pages?: string,
+): Proof[] {
+  const site = pages ?? app.domain;
+  const findActor = (): Promise<string> =>
+    actorOf(http, app).catch((error: unknown) => {
+      if (pages === undefined) throw error;
+      throw new Error(
+        `${messageOf(error).replace(/\.$/, '')}. The web server of ${app.domain} must redirect https://${app.domain}/.well-known/webfinger to https://${pages}/.well-known/webfinger and keep what follows the ?`,
+        { cause: error },
+      );
+    });
   return [
     {
       id: 'https',
       title: 'HTTPS, and HTTP redirects to it',
       needs: [service],
       run: async () => {
-        const reply = await http(`https://${app.domain}/`).catch((error: unknown) => {
+        const reply = await http(`https://${site}/`).catch((error: unknown) => {
           throw new Down(messageOf(error), { cause: error });
         });
         if (reply.status >= 500) throw new Down(`the front page answered ${reply.status}`);
         if (reply.status >= 400) throw new Error(`the front page answered ${reply.status}`);
-        if (reply.status >= 300 && reply.headers['location'] === `https://${app.domain}/`)
-          throw new Error(`https://${app.domain}/ redirects to itself`);
+        if (reply.status >= 300 && reply.headers['location'] === `https://${site}/`)
+          throw new Error(`https://${site}/ redirects to itself`);
         if (reply.status === 200 && reply.body.length === 0) throw new Error('the front page is empty');
-        const plain = await http(`http://${app.domain}/`);
+        const plain = await http(`http://${site}/`);
         const target = String(plain.headers['location'] ?? '');
-        if (plain.status < 300 || plain.status > 399 || !target.startsWith(`https://${app.domain}`)) {
+        if (plain.status < 300 || plain.status > 399 || !target.startsWith(`https://${site}`)) {
           throw new Error(
-            `http://${app.domain} answered ${plain.status} ${target} instead of redirecting to HTTPS`,
+            `http://${site} answered ${plain.status} ${target} instead of redirecting to HTTPS`,
           );
         }
-        return `https://${app.domain} answers ${reply.status}, http:// redirects to it (${plain.status})`;
+        return `https://${site} answers ${reply.status}, http:// redirects to it (${plain.status})`;
       },
     },
     {
       id: 'webfinger',
       title: `WebFinger of @${app.admin}@${app.domain}`,
-      run: () => actorOf(http, app),
+      run: findActor,
     },
     {
       id: 'nodeinfo',
       title: 'NodeInfo',
       run: async () => {
-        const index = await discover(http, `https://${app.domain}/.well-known/nodeinfo`);
+        const index = await discover(http, `https://${site}/.well-known/nodeinfo`);
         expectStatus(index, 200, 'NodeInfo');
         const href = index.json<{ links?: { href?: string }[] }>().links?.at(-1)?.href;
         if (href === undefined) throw new Error('the NodeInfo index has no links');
@@ -82,7 +100,7 @@ export function discoveryProofs(http: Client, app: AppConfig, software: string, 
       id: 'actor',
       title: `Actor of ${app.admin}, as other servers fetch it`,
       run: async () => {
-        const url = await actorOf(http, app);
+        const url = await findActor();
         const reply = await http(url, { headers: { Accept: 'application/activity+json' } });
         expectStatus(reply, 200, 'the actor');
         const actor = reply.json<{ id?: string; inbox?: string; publicKey?: { publicKeyPem?: string } }>();

@@ -8,6 +8,7 @@ import {
   answersFileSource,
   environmentSource,
   flagSource,
+  savedText,
   savedSource,
   yamlSource,
 } from '../../../wizard/answers/sources.ts';
@@ -235,6 +236,20 @@ describe('answers files', () => {
       const { exit, message } = await problemFrom(read);
       expect([exit, message]).toEqual([2, expect.stringContaining(words)]);
     }
+  });
+
+  test('fedi.yaml in another encoding: refused, since saving it would change its other characters', async () => {
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'fedi.yaml'), Buffer.from('# gr\xfcn\nname: a1\n', 'latin1'));
+    const { exit, message } = await problemFrom(() => savedText(folder));
+    expect([exit, message]).toEqual([2, `${join(folder, 'fedi.yaml')} is not valid UTF-8.`]);
+    writeFileSync(join(folder, 'fedi.yaml'), '\ufeffname: a1\n');
+    expect(await savedText(folder)).toBe('name: a1\n');
+  });
+
+  test('a file without end', async () => {
+    const { exit, message } = await problemFrom(() => answersFileSource('/dev/zero'));
+    expect([exit, message]).toEqual([2, 'The answers file /dev/zero is larger than 1 MB.']);
   });
 
   test('an unreadable file', async () => {

@@ -28,7 +28,7 @@ async function check(
   };
   const store = await Store.open(tempFolder());
   for (const name of ['site.key', 'snac.seal']) store.put(name, 'forever', randomToken(), new Date());
-  return (await checkMarkers(engine as Engine, CONFIG, store, () => 'snac:1', {})).length;
+  return (await checkMarkers(engine as Engine, CONFIG, store, () => 'snac:1', {}, [])).length;
 }
 const no = failed('', 1);
 const data = ([program]: readonly string[]): Output => (program === 'test' ? OK : no);

@@ -115,6 +115,21 @@ describe('a PostgreSQL URL', () => {
     },
   );
 
+  test('a private CA: the same file for Rails and, beside the public CAs, for streaming', () => {
+    const url = 'postgresql://m:p@db.example.org/mastodon?sslmode=verify-full';
+    const options = mastodonOptions({
+      'apps.mastodon.database': 'external',
+      'apps.mastodon.database-ca': 'ca.pem',
+    });
+    const group = dataEnv(options, () => new Secret(url));
+    const path = '/etc/fedi/trust/custom/ca.pem';
+    expect(group['PGSSLROOTCERT']).toBe(path);
+    const streaming = streamingDataEnv(group);
+    expect([streaming['PGSSLROOTCERT'], streaming['NODE_EXTRA_CA_CERTS']]).toEqual([undefined, path]);
+    const [check] = appOf('mastodon').trials?.(options) ?? [];
+    expect(check?.env(() => new Secret(url))['PGSSLROOTCERT']).toBe(path);
+  });
+
   test('without port and mode: the default port, and no variable for the mode', () => {
     const found = env({ database: 'postgresql://m:p@db.example.org/mastodon' });
     expect(found).toMatchObject({ DB_PORT: 5432 });

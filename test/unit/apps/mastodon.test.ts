@@ -341,6 +341,32 @@ describe('mail', () => {
   });
 });
 
+describe('handles of a domain whose website lives elsewhere', () => {
+  const WEB = { 'apps.mastodon.web-domain': 'web.example.org' };
+  const served = async (more: Readonly<Record<string, string>>): Promise<string[]> => {
+    const { files, compose } = await site({ ...WEB, 'tls.mode': 'acme', ...more });
+    const domains = files
+      .filter(({ path }) => path.startsWith('caddy/sites/'))
+      .flatMap(({ text }) => [...text.matchAll(/^https:\/\/(\S+) \{/gm)].map(([, name = '']) => name));
+    return [
+      ...domains,
+      ...(compose.services['caddy']?.networks?.['mastodon_front']?.aliases ?? []),
+    ].toSorted();
+  };
+
+  test('Caddy orders no certificate for it and serves no requests of it', async () => {
+    const [domain, web] = ['social.example.org', 'web.example.org'];
+    expect(await served({})).toEqual([domain, domain, web, web]);
+    expect(await served({ 'apps.mastodon.handles': 'elsewhere' })).toEqual([web, web]);
+  });
+
+  test('the apps stay the same: only Caddy changes', async () => {
+    const [before, after] = [await site(WEB), await site({ ...WEB, 'apps.mastodon.handles': 'elsewhere' })];
+    expect(after.env).toEqual(before.env);
+    expect(after.compose['x-data']).toEqual(before.compose['x-data']);
+  });
+});
+
 describe('answers', () => {
   const parse = (name: string, text: string): unknown =>
     questionsFor(['mastodon'])

@@ -228,6 +228,7 @@ const OTHER: Readonly<Record<string, string>> = {
   'redis-url': 'rediss://default:a+horse@redis.example.net:6379/0',
   'photo-size': '20',
   photos: '8',
+  'database-ca': 'ca.pem',
 };
 /** @see OTHER */
 const other = ({ key, choices }: Question): string =>

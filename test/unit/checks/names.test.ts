@@ -77,6 +77,27 @@ describe('A and AAAA', () => {
     expect((await find('dns', { [NAME]: { AAAA: here.AAAA } })).levels).toEqual([]);
   });
 
+  test('a domain of handles whose website lives elsewhere: the advice keeps the website', async () => {
+    const APEX = 'example.org';
+    const answers = {
+      bind: '::',
+      apps: 'mastodon',
+      'apps.mastodon.domain': APEX,
+      'apps.mastodon.web-domain': NAME,
+      'apps.mastodon.admin': 'anna',
+      'apps.mastodon.email': 'anna@example.org',
+    };
+    const zone = { [APEX]: { A: ['198.51.100.1'] }, [NAME]: here };
+    const found = await find('dns', zone, OUTER, answers);
+    expect(found.levels).toEqual(['blocker']);
+    expect(found.words).toMatch(
+      /If a website lives there, leave the record as it is and use --mastodon-handles elsewhere/,
+    );
+    const settled = await find('dns', zone, OUTER, { ...answers, 'apps.mastodon.handles': 'elsewhere' });
+    expect(settled.levels).toEqual([]);
+    expect(settled.asked.some((name) => name.startsWith(APEX))).toBe(false);
+  });
+
   test('compares with the address that the site listens on', async () => {
     const own = ['192.0.2.7', '192.0.2.8'];
     const found = await find('dns', { [NAME]: { A: ['192.0.2.8'] } }, own, { bind: '192.0.2.7' });

@@ -97,6 +97,8 @@ const ROWS: Row[] = [
   ['docker', 'IPv6 on an engine that hides it', contextOf({ bind: '::' }, { info: { version: '26.1.5' } }), 'warning', /26\.1\.5 hides the addresses.*27/],
   ['docker', 'IPv6 on one that does not', contextOf({ bind: '::' }), '', /28\.2\.2/],
   ['docker', 'rootless', contextOf({}, { info: { rootless: true } }), 'blocker', /rootless.*port 80: the lowest is 1024.*ip_unprivileged_port_start=80/],
+  ['docker', 'mapped users, data in volumes', contextOf({}, { info: { mapsUsers: true } }), '', /28\.2\.2/],
+  ['docker', 'mapped users, and a data directory', contextOf({ 'apps.snac.data-dir': '/srv/snac' }, { info: { mapsUsers: true } }), 'blocker', /userns-remap.*cannot give \/srv\/snac to the app/],
   ['docker', 'rootless, with low ports allowed', contextOf({}, { info: { rootless: true }, host: { firstFreePort: async () => 80 } }), 'warning', /rootless.*one address/],
   ['docker', 'rootless, behind a proxy', contextOf({ 'tls.mode': 'proxy', 'tls.port': 8080 }, { info: { rootless: true } }), 'warning', /rootless/],
 

@@ -40,6 +40,7 @@ describe('when an option applies', () => {
     ['mail.host', 'only if `mail.mode` is `smtp`'],
     ['mail.password', 'only if `mail.mode` is `smtp` and `mail.user` is given'],
     ['tls.email', 'only if `tls.mode` is `acme` or `directory`'],
+    ['apps.mastodon.handles', 'only if `apps.mastodon.web-domain` is given'],
     ['apps.mastodon.db-dir', 'not if `apps.mastodon.database` is `external`'],
   ])('%s: %s', (key, when) => {
     expect(of(key)).toBe(when);

@@ -10,6 +10,7 @@ import {
   SERVER_HINT,
   SSL_MODES,
   databaseAt,
+  databaseRoots,
   numberAt,
   numberOf,
   redisTrial,
@@ -40,6 +41,7 @@ const DATABASE: ServerKind = {
   schemes: { postgresql: 5432, postgres: 5432 },
   example: 'postgresql://mastodon:PASSWORD@db.example.org:5432/mastodon?sslmode=require',
   path: /^[^/]+$/,
+  hasCa: true,
   options: () => ({ sslmode: SSL_MODES }),
 };
 
@@ -52,8 +54,8 @@ export function dataEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
   return { ...databaseEnv(options, secret), ...redisEnv(options, secret) };
 }
 
-function databaseEnv({ hasDatabase }: MastodonOptions, secret: Secrets): EnvGroup {
-  if (hasDatabase) {
+function databaseEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
+  if (options.hasDatabase) {
     return {
       DB_HOST: DB,
       DB_PORT: 5432,
@@ -70,13 +72,13 @@ function databaseEnv({ hasDatabase }: MastodonOptions, secret: Secrets): EnvGrou
     DB_USER: server.user,
     DB_PASS: server.password,
     DB_SSLMODE: server.options.get('sslmode') ?? undefined,
-    PGSSLROOTCERT: rootsFor(server),
+    PGSSLROOTCERT: rootsFor(server, options),
   };
 }
 
 /** Read by libpq, which otherwise looks for CA certificates in the home directory. */
-const rootsFor = ({ options }: Server): string | undefined =>
-  options.get('sslmode')?.startsWith('verify') ? PUBLIC_CAS : undefined;
+const rootsFor = ({ options }: Server, app: MastodonOptions): string | undefined =>
+  options.get('sslmode')?.startsWith('verify') ? databaseRoots(app) : undefined;
 
 /**
  * The same for streaming, which has other TLS modes: its `require` verifies the certificate, libpq's does not, and it has
@@ -85,8 +87,16 @@ const rootsFor = ({ options }: Server): string | undefined =>
 export function streamingDataEnv(data: EnvGroup): EnvGroup {
   const mode = data['DB_SSLMODE'];
   const own = mode === 'require' ? 'no-verify' : mode === 'prefer' || mode === 'allow' ? undefined : mode;
-  // The Redis driver is for Ruby only, and Node.js brings its own CA certificates.
-  return { ...data, DB_SSLMODE: own, PGSSLROOTCERT: undefined, REDIS_DRIVER: undefined };
+  const roots = data['PGSSLROOTCERT'];
+  return {
+    ...data,
+    DB_SSLMODE: own,
+    // Node.js brings the public CAs.
+    PGSSLROOTCERT: undefined,
+    NODE_EXTRA_CA_CERTS: roots === PUBLIC_CAS ? undefined : roots,
+    // For Ruby only.
+    REDIS_DRIVER: undefined,
+  };
 }
 
 function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
@@ -111,19 +121,21 @@ function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
 }
 
 /** Variables by which libpq finds the database. */
-function clientEnv(secret: Secrets): EnvGroup {
-  const server = serverOf(APP, DATABASE, secret);
-  return {
-    PGHOST: server.host,
-    PGPORT: server.port,
-    PGDATABASE: server.name,
-    PGUSER: server.user,
-    PGPASSWORD: server.password,
-    PGSSLMODE: server.options.get('sslmode') ?? undefined,
-    PGSSLROOTCERT: rootsFor(server),
-    PGCONNECT_TIMEOUT: 10,
+const clientEnv =
+  (options: MastodonOptions) =>
+  (secret: Secrets): EnvGroup => {
+    const server = serverOf(APP, DATABASE, secret);
+    return {
+      PGHOST: server.host,
+      PGPORT: server.port,
+      PGDATABASE: server.name,
+      PGUSER: server.user,
+      PGPASSWORD: server.password,
+      PGSSLMODE: server.options.get('sslmode') ?? undefined,
+      PGSSLROOTCERT: rootsFor(server, options),
+      PGCONNECT_TIMEOUT: 10,
+    };
   };
-}
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
@@ -135,15 +147,15 @@ export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): Co
 
 export const mastodonMarkers = (options: MastodonOptions): DataMarker[] => [
   ...mastodonServers(options).flatMap(({ marker }) => marker ?? []),
-  ...(options.hasDatabase ? [] : [databaseMarker()]),
+  ...(options.hasDatabase ? [] : [databaseMarker(options)]),
   ...(options.hasValkey ? [] : [redisMarker(options)]),
 ];
 
 /** In an external database the comment of an empty table, which dumps include. */
-const databaseMarker = (): ServerMarker => ({
+const databaseMarker = (options: MastodonOptions): ServerMarker => ({
   image: APP,
   place: (secret) => databaseAt(serverOf(APP, DATABASE, secret)),
-  env: clientEnv,
+  env: clientEnv(options),
   read: sqlIn("select obj_description(to_regclass('public.fedi_setup'), 'pg_class')"),
   data: sqlIn("select to_regclass('public.accounts') is not null"),
   write: (text) => ({
@@ -191,7 +203,7 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
       argv: sqlIn(
         "select current_setting('server_version_num'), current_setting('max_connections'), has_schema_privilege('public', 'create'), getdatabaseencoding(), pg_is_in_recovery(), current_setting('default_transaction_read_only'), case when current_setting('fsync') = 'off' then 'fsync' when current_setting('full_page_writes') = 'off' then 'full_page_writes' end",
       ),
-      env: clientEnv,
+      env: clientEnv(options),
       problem: (stdout) => {
         const [version = '', connections = '', mayCreate = '', encoding = '', replica, readOnly] = stdout
           .trim()

@@ -14,6 +14,8 @@ export interface MastodonOptions extends AppOptions {
   readonly locale: string;
   /** Another domain for the pages. */
   readonly webDomain: string | undefined;
+  /** Another web server serves the domain of the handles and redirects discovery to the pages' domain. */
+  readonly handlesElsewhere: boolean;
   readonly size: Size;
   readonly sidekiq: Layout;
   /** PostgreSQL and Valkey in containers, not on external servers. */
@@ -32,9 +34,11 @@ export function mastodonOptions(answers: Answers): MastodonOptions {
     isSingleUser: text('single-user') === 'yes',
     locale: text('locale'),
     webDomain: text('web-domain') || undefined,
+    handlesElsewhere: text('web-domain') !== '' && text('handles') === 'elsewhere',
     size: (text('size') || '2gb') as Size,
     sidekiq: (text('sidekiq') || 'one') as Layout,
     hasDatabase: text('database') !== 'external',
+    databaseCa: text('database-ca') || undefined,
     hasValkey: text('redis') !== 'external',
   };
 }

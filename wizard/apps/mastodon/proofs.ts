@@ -92,7 +92,7 @@ export function mastodonProofs(context: ProofContext, app: AppConfig<MastodonOpt
   };
 
   return [
-    ...discoveryProofs(http, app, 'mastodon', 'mastodon_web'),
+    ...discoveryProofs(http, app, 'mastodon', 'mastodon_web', options.handlesElsewhere ? web : undefined),
     ...neighbourProofs(context, app, byCurl(context, 'mastodon_sidekiq'), {
       own: false,
       refusedBy: config.tls.isLab ? undefined : 'Mastodon',

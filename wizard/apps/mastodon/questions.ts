@@ -51,6 +51,18 @@ export const mastodonQuestions: readonly Question[] = [
     optional: true,
     onChange: immutableDomain,
   },
+  {
+    key: key('handles'),
+    topic: 'more',
+    message: 'Who serves the domain of the handles',
+    help: 'Default `here`: this site redirects it to the pages. `elsewhere`: your website stays there, and its server redirects /.well-known/webfinger.',
+    ...oneOf([
+      { value: 'here', name: 'This site' },
+      { value: 'elsewhere', name: 'Another web server, with my website' },
+    ]),
+    initial: () => 'here',
+    when: (answers) => answers[key('web-domain')] !== undefined,
+  },
   localeQuestion(ID, 'Default language of the pages', 'the browser’s language takes precedence.'),
   {
     key: key('size'),

@@ -6,12 +6,12 @@ import type { Secret } from '../../secrets/secret.ts';
 import type { EnvGroup } from '../../stack/env.ts';
 import type { DataFolder, ImageSpec, Trial } from '../app.ts';
 import {
-  PUBLIC_CAS,
   REDIS as ANY_REDIS,
   FINGERPRINT_KEY,
   SSL_MODES,
   SERVER_HINT,
   databaseAt,
+  databaseRoots,
   numberAt,
   numberOf,
   redisTrial,
@@ -44,6 +44,7 @@ const DATABASE: ServerKind = {
   schemes: { mysql: 3306, mariadb: 3306, postgresql: 5432, postgres: 5432 },
   example:
     'mysql://pixelfed:PASSWORD@db.example.org:3306/pixelfed?ssl-mode=VERIFY_IDENTITY, or postgresql://…?sslmode=require',
+  hasCa: true,
   path: /^[^/]+$/,
   local: [
     { value: 'mariadb', name: 'MariaDB in a container' },
@@ -114,7 +115,8 @@ export const dataEnv = (options: PixelfedOptions, secret: Secrets): EnvGroup => 
   ...redisEnv(options, secret),
 });
 
-function databaseEnv({ database: local }: PixelfedOptions, secret: Secrets): EnvGroup {
+function databaseEnv(app: PixelfedOptions, secret: Secrets): EnvGroup {
+  const { database: local } = app;
   const server: Pick<Server, 'host' | 'port' | 'name' | 'user' | 'password'> & Partial<Server> =
     local === undefined
       ? serverOf(APP, DATABASE, secret)
@@ -140,8 +142,8 @@ function databaseEnv({ database: local }: PixelfedOptions, secret: Secrets): Env
     DB_COLLATION: pgsql ? undefined : 'utf8mb4_unicode_ci',
     DB_SSLMODE: sslmode,
     // Read by libpq.
-    PGSSLROOTCERT: sslmode?.startsWith('verify') ? PUBLIC_CAS : undefined,
-    MYSQL_ATTR_SSL_CA: server.options?.get('ssl-mode') === 'VERIFY_IDENTITY' ? PUBLIC_CAS : undefined,
+    PGSSLROOTCERT: sslmode?.startsWith('verify') ? databaseRoots(app) : undefined,
+    MYSQL_ATTR_SSL_CA: server.options?.get('ssl-mode') === 'VERIFY_IDENTITY' ? databaseRoots(app) : undefined,
   };
 }
 

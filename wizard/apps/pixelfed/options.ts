@@ -51,6 +51,7 @@ export function pixelfedOptions(answers: Answers): PixelfedOptions {
     size: (text('size') || '2gb') as Size,
     database:
       text('database') === 'external' ? undefined : ((text('database') || 'mariadb') as LocalDatabase),
+    databaseCa: text('database-ca') || undefined,
     hasValkey: text('redis') !== 'external',
   };
 }

@@ -1,10 +1,12 @@
 /** External databases and Redis servers: their questions, and the parser of their URLs. */
-import { isLoopback, oneOf, parsePassword } from '../../config/parse.ts';
+import { isLoopback, oneOf, parseFileName, parsePassword } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
+import type { AppOptions } from '../../config/config.ts';
 import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { Secret } from '../../secrets/secret.ts';
+import { TRUST_FOLDER } from '../app.ts';
 import type { Trial } from '../app.ts';
 
 /** A kind of external server: its names and its URLs. */
@@ -19,6 +21,8 @@ export interface ServerKind {
   readonly path: RegExp;
   /** Choices that run in a container; the first is the default. Absent: `local`. */
   readonly local?: NonNullable<Question['choices']>;
+  /** Its certificate can be verified against a CA of the administrator's. */
+  readonly hasCa?: true;
   /** Allowed query parameters of the URL and their values; absent: none. */
   readonly options?: (server: Server) => Readonly<Record<string, readonly string[]>>;
 }
@@ -28,6 +32,10 @@ export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 
 
 /** The public CAs, in Debian images. */
 export const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
+
+/** Path in a container of the CA certificates that verify an external database. */
+export const databaseRoots = ({ databaseCa }: AppOptions): string =>
+  databaseCa === undefined ? PUBLIC_CAS : `${TRUST_FOLDER}/custom/${databaseCa}`;
 
 export const REDIS: ServerKind = {
   key: 'redis',
@@ -218,6 +226,19 @@ export function serverQuestions(app: string, kind: ServerKind): Question[] {
       optional: true,
       when: (answers) => isExternal(answers, app, kind),
     },
+    ...(kind.hasCa === undefined
+      ? []
+      : [
+          {
+            key: `${modeKey(app, kind)}-ca`,
+            topic: 'more' as const,
+            message: `CA certificate of your ${kind.name}`,
+            help: 'Name of a PEM file that you put into trust/custom, for a server whose certificate a private CA issued. Default: the public CAs.',
+            parse: parseFileName,
+            optional: true as const,
+            when: (answers: Answers) => isExternal(answers, app, kind),
+          },
+        ]),
   ];
 }
 
@@ -226,7 +247,7 @@ export const isExternal = (answers: Answers, app: string, kind: ServerKind): boo
 
 /** The external server of an app. Throws a Problem when its URL was never given. */
 export function serverOf(app: string, kind: ServerKind, secret: (name: string) => Secret): Server {
-  const row = serverQuestions(app, kind).at(-1) as Question;
+  const row = serverQuestions(app, kind).find(({ secret: isSecret }) => isSecret) as Question;
   let address: Secret;
   try {
     address = secret(row.key);
