@@ -329,9 +329,9 @@ export class AddressesTaken extends Problem {}
 /** What Docker says when its address pools are used up. */
 const NO_ADDRESSES = /non-overlapping|fully subnetted/;
 
-const noAddresses = (why: string): Problem =>
+const noAddresses = (why: string, changed: string): Problem =>
   new Problem(EXIT.PREFLIGHT, `Docker has no free addresses for the networks of this site: ${why}`, {
-    means: 'Many networks, or the routes of a VPN, use up its address pools.',
+    means: `Many networks, or the routes of a VPN, use up its address pools. ${changed}`,
     next: '`docker network prune` removes unused networks. For more pools, set "default-address-pools" in /etc/docker/daemon.json and restart Docker.',
   });
 
@@ -342,7 +342,7 @@ export async function tryNetworks(engine: Engine, site: RenderedSite): Promise<v
     ([key, { ipam }]) => ipam === undefined && !existing.has(`${site.compose.name}_${key}`),
   );
   const trouble = missing.length === 0 ? undefined : await engine.tryNetworks(missing.length);
-  if (trouble !== undefined) throw noAddresses(trouble);
+  if (trouble !== undefined) throw noAddresses(trouble, 'Nothing was changed.');
 }
 
 function upProblem(stderr: string): Problem {
@@ -354,7 +354,8 @@ function upProblem(stderr: string): Problem {
       next: 'Choose another --bind, or leave it out to listen on all addresses. Completed steps are not repeated.',
       log: stderr.split('\n').slice(-LOG_LINES).join('\n'),
     });
-  if (NO_ADDRESSES.test(stderr)) return noAddresses(last);
+  if (NO_ADDRESSES.test(stderr))
+    return noAddresses(last, 'Running containers keep running; the files are in place.');
   if (/pool overlaps/i.test(stderr))
     return new AddressesTaken(EXIT.FAILED, `The containers did not start: ${last}`, {
       means: 'Another network of this host uses the addresses of one of this site’s networks.',

@@ -138,7 +138,7 @@ function compare(
       type === 'AAAA'
         ? 'Let’s Encrypt and most visitors try IPv6 first and reach another machine: no certificate.'
         : 'Let’s Encrypt and visitors reach another machine: no certificate.',
-    next: `${elsewhere === undefined ? '' : `If a website lives there, leave the record as it is and use ${elsewhere}. Otherwise: `}Set it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If it is the address of your CDN or load balancer, use --skip-check dns.`,
+    next: `${elsewhere === undefined ? 'Set' : `If a website lives there, leave the record as it is and use ${elsewhere}. Otherwise set`} it to an address of this host${hint(own)}${type === 'AAAA' ? ' or remove it' : ''}. If it is the address of your CDN or load balancer, use --skip-check dns.`,
   };
 }
 

@@ -495,7 +495,7 @@ export async function connect(): Promise<Engine> {
         return undefined;
       } catch (error) {
         if (statusOf(error) === undefined) throw error;
-        return messageOf(error).replace(/^.*?\) /, '');
+        return messageOf(error).trim().split(' - ').at(-1);
       } finally {
         await removeAll();
       }
