@@ -211,7 +211,8 @@ export function yamlSource(text: string): Source {
   const values: string[] = [];
   const apps: string[] = [];
   const wrong: string[] = [];
-  for (const place of places(text)) {
+  const written = places(text);
+  for (const place of written) {
     const key = place.path.join('.');
     const from = `${CONFIG_FILE} line ${place.line}`;
     if (wrong.some((prefix) => key.startsWith(`${prefix}.`))) continue;
@@ -227,7 +228,12 @@ export function yamlSource(text: string): Source {
     );
     // YAML parses a block whose lines are all commented out as null.
     if (branches.has(key) && (value === null || (typeof value === 'object' && !Array.isArray(value)))) {
-      if (place.path[0] === 'apps' && place.path.length === 2) apps.push(place.path[1] as string);
+      const isAlias =
+        value !== null &&
+        Object.keys(value).length > 0 &&
+        !written.some(({ path }) => path.join('.').startsWith(`${key}.`));
+      if (isAlias) problems.push(`${from}: ${key} is a YAML alias. Write its keys out.`);
+      else if (place.path[0] === 'apps' && place.path.length === 2) apps.push(place.path[1] as string);
       continue;
     }
     if (!keys.includes(key)) {

@@ -95,6 +95,8 @@ export function parseEmail(text: string): Parsed<string> {
   const at = line.value.lastIndexOf('@');
   const local = line.value.slice(0, at);
   if (at < 1) return no('Not an e-mail address. Example: you@example.org');
+  if (local.includes('@')) return no('Enter a single e-mail address.');
+  if (/^mailto:/i.test(local)) return no('Enter only the address, without mailto:.');
   if (
     !/^[a-zA-Z0-9.!$&'*+/=?^_|~-]{1,64}$/.test(local) ||
     local.startsWith('.') ||

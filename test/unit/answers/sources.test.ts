@@ -219,6 +219,13 @@ describe('answers files', () => {
       expect(message).toContain(part);
   });
 
+  test('an alias in fedi.yaml would lose what it stands for', async () => {
+    const text =
+      'apps: &all { snac: { domain: a.example.org, admin: anna, email: a@example.org } }\nmail: *all\n';
+    const { message } = await problemFrom(() => yamlSource(text));
+    expect(message).toBe('fedi.yaml line 2: mail is a YAML alias. Write its keys out.');
+  });
+
   test('a fedi.yaml with an unknown key lists its other errors too', async () => {
     const { message } = await problemFrom(() => yamlSource('domian: x\nbind: nowhere\n'));
     expect(message).toContain('there is no key domian');
