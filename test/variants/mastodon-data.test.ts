@@ -1,10 +1,10 @@
 /** Mastodon's data on external servers, and in data directories. */
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
-import { allByTls, wantTls } from '../support/postgres-tls.ts';
+import { allByTls, certificateFor, wantTls } from '../support/postgres-tls.ts';
 import { docker, testSite, wipe } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
@@ -18,6 +18,7 @@ const failed = (run: Run): unknown[] =>
 
 describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, () => {
   const site = testSite('external', 78, 'social.fedi.test');
+  const certificates = mkdtempSync(join(tmpdir(), 'fedi-ca-'));
   const servers = ['test-external-postgres', 'test-external-redis'];
   // Published on the address by which containers reach this host: to them it is another machine.
   const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPAM.Config 0).Subnet}}');
@@ -89,11 +90,13 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
         docker('exec', 'test-external-postgres', 'psql', '-h', '127.0.0.1', '-U', 'fedi', '-c', 'select 1'),
       { timeout: 60_000, interval: 200 },
     );
-    await wantTls('test-external-postgres');
+    certificateFor(host, certificates);
+    await wantTls('test-external-postgres', certificates);
   });
   afterAll(() => {
     site.remove();
     removeServers();
+    rmSync(certificates, { recursive: true, force: true });
   });
 
   test.each([
@@ -134,6 +137,31 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
     expect(site.containers()).toEqual({});
   });
 
+  test.each([
+    [
+      'a read-only database',
+      () => sql('alter role fedi set default_transaction_read_only = on'),
+      () =>
+        sql('set default_transaction_read_only = off; alter role fedi reset default_transaction_read_only'),
+      /it is read-only/,
+    ],
+    [
+      'a replica of Redis',
+      () => valkey(3, 'replicaof', '127.0.0.1', '1'),
+      () => valkey(3, 'replicaof', 'no', 'one'),
+      /it is a read-only replica\. Give the address of the primary/,
+    ],
+  ])('detects %s before it writes anything', async (_, set, reset, words) => {
+    set();
+    try {
+      const run = await site.apply([], { env });
+      expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(words)]);
+      expect(() => site.read('secrets.json')).toThrow();
+    } finally {
+      reset();
+    }
+  });
+
   test('reports a missing URL', async () => {
     const { FEDI_MASTODON_DATABASE_URL: _, ...without } = env;
     const run = await site.apply([], { env: without });
@@ -165,6 +193,27 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
     const run = await site.apply([], { env });
     expect(run.code).toBe(0);
     expect(run.events.map(({ event }) => event)).toEqual(['begin', 'unchanged', 'end']);
+  });
+
+  test('verified against a private CA: every service connects, and the site is proven', async () => {
+    const verified = { ...env, FEDI_MASTODON_DATABASE_URL: database().replace('require', 'verify-full') };
+    const trust = join(site.folder, 'trust/custom');
+    mkdirSync(trust, { recursive: true });
+    writeFileSync(join(trust, 'db.pem'), readFileSync(join(certificates, 'ca.crt')));
+    const run = await site.apply([], { env: { ...verified, FEDI_MASTODON_DATABASE_CA: 'db.pem' } });
+    expect([run.stderr, failed(run), run.code]).toEqual(['', [], 0]);
+    expect(allByTls('test-external-postgres')).toBe(true);
+    // Another CA: found before a container is touched.
+    const other = mkdtempSync(join(tmpdir(), 'fedi-ca-'));
+    certificateFor(host, other);
+    writeFileSync(join(trust, 'other.pem'), readFileSync(join(other, 'ca.crt')));
+    rmSync(other, { recursive: true });
+    const before = site.containers();
+    const refused = await site.apply([], { env: { ...verified, FEDI_MASTODON_DATABASE_CA: 'other.pem' } });
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringMatching(/certificate/)]);
+    expect(site.containers()).toEqual(before);
+    const again = await site.apply([], { env });
+    expect([again.stderr, again.code]).toEqual(['', 0]);
   });
 
   test('refuses another site on that database, and another location for these data', async () => {

@@ -31,13 +31,17 @@ export async function runTrials(
   for (const { id, options } of config.apps) {
     for (const trial of appOf(id).trials?.(options) ?? []) {
       progress.start(`trial.${trial.id}`, trial.title);
-      const { problem, note } = await attempt(engine, store, lock, trial, mounts);
+      const { problem, answered, note } = await attempt(engine, store, lock, trial, mounts);
       if (problem === undefined) progress.done(note);
       else {
         progress.fail();
         throw new Problem(EXIT.USAGE, `${trial.title}: ${problem}`, {
           means: 'Tested from inside a container, as the app connects. Nothing was changed.',
-          next: trial.hint,
+          next: answered
+            ? 'Change that on the server, or use another one, and run this again.'
+            : /certificate/i.test(problem) && trial.caFlag !== undefined
+              ? `If a private CA issued its certificate, put that CA’s certificate into trust/custom and name the file with ${trial.caFlag}.`
+              : trial.hint,
         });
       }
     }
@@ -107,7 +111,7 @@ async function attempt(
   lock: Lock,
   trial: Trial,
   mounts: readonly string[],
-): Promise<{ problem?: string | undefined; note?: string | undefined }> {
+): Promise<{ problem?: string | undefined; answered: boolean; note?: string | undefined }> {
   const image = lockedReference(lock[trial.image] as Lock[string]);
   const { code, stdout, stderr } = await runOneShot(engine, {
     image,
@@ -118,7 +122,8 @@ async function attempt(
   });
   if (code !== 0)
     return {
+      answered: false,
       problem: (stderr.trim() || stdout.trim()).replaceAll(/\s*\n\s*/g, ' ') || `exit code ${code}`,
     };
-  return { problem: trial.problem(stdout), note: trial.note?.(stdout) };
+  return { answered: true, problem: trial.problem(stdout), note: trial.note?.(stdout) };
 }

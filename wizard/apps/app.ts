@@ -92,7 +92,10 @@ export interface Trial {
   readonly problem: (stdout: string) => string | undefined;
   /** A warning if nothing is wrong. */
   readonly note?: (stdout: string) => string | undefined;
+  /** What to do if the server did not answer as expected. */
   readonly hint: string;
+  /** Flag for the certificate of a private CA; absent: there is none. */
+  readonly caFlag?: string;
 }
 
 /** The largest preset that fits a share of the host. Presets are in ascending order; the first fits every host. */

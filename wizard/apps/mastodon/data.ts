@@ -221,6 +221,7 @@ export function mastodonTrials(options: MastodonOptions): Trial[] {
       },
       note: (stdout) => unsafeNote(stdout.trim().split('|')[6] ?? ''),
       hint: SERVER_HINT,
+      caFlag: '--mastodon-database-ca',
     });
   }
   if (!options.hasValkey)

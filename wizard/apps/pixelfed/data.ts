@@ -218,6 +218,7 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
       problem: (stdout) => databaseProblem(stdout, connectionsOf(options.size)),
       note: (stdout) => unsafeNote(String((JSON.parse(stdout) as unknown[])[7] ?? '')),
       hint: SERVER_HINT,
+      caFlag: '--pixelfed-database-ca',
     });
   }
   if (!options.hasValkey)
