@@ -14,9 +14,9 @@ ${IGNORED.join('\n')}
 /recovery*.json
 `;
 
-/** The file as it will be; none if the administrator wrote one before. */
+/** The file as it will be, with the administrator's edits; none if it is not ours. */
 export async function gitignore(folder: string): Promise<PlannedFile[]> {
   const existing = await readFile(join(folder, GITIGNORE), 'utf8').catch(() => undefined);
   if (existing !== undefined && !(GITIGNORE in (await readManifest(folder)).files)) return [];
-  return [{ path: GITIGNORE, text: existing ?? TEXT, mode: 0o644, secret: false, generated: false }];
+  return [{ path: GITIGNORE, text: existing ?? TEXT, mode: 0o644, secret: false, generated: true }];
 }

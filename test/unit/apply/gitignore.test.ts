@@ -1,11 +1,14 @@
 /** Whether Git leaves out the files with secrets: a real repository. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { commit, compare, readManifest } from '../../../wizard/apply/files.ts';
 import { gitignore } from '../../../wizard/apply/gitignore.ts';
 import { checkGit } from '../../../wizard/checks/git.ts';
 import { thisHost } from '../../../wizard/checks/host.ts';
+import type { Change } from '../../../wizard/plan/diff.ts';
+import { removeOurs } from '../../../wizard/commands/remove-site.ts';
 import { OWN } from '../../../wizard/layout.ts';
 import { STORE_FILE } from '../../../wizard/secrets/store.ts';
 import { contextOf } from '../../support/checks.ts';
@@ -53,6 +56,17 @@ test('a tracked secret is found, also if it is ignored now', async () => {
   expect(found.map(({ level, what }) => [level, what.includes('env/snac.env')])).toEqual([['blocker', true]]);
 });
 
+test('is part of the set: uninstall removes it, and edits never count as a conflict', async () => {
+  const { folder } = repository();
+  const set = async (): Promise<Change[]> => compare(folder, await gitignore(folder));
+  await commit(folder, await set(), new Set());
+  expect(Object.keys((await readManifest(folder)).files)).toEqual(['.gitignore']);
+  writeFileSync(join(folder, '.gitignore'), '/secrets.json\n/mine\n');
+  expect((await set()).map(({ kind, edited }) => [kind, edited])).toEqual([['same', false]]);
+  await removeOurs(folder);
+  expect(existsSync(join(folder, '.gitignore'))).toBe(false);
+});
+
 test('an administrator’s own .gitignore is never written; ours may be edited', async () => {
   const { folder } = repository();
   const path = join(folder, '.gitignore');
@@ -60,7 +74,7 @@ test('an administrator’s own .gitignore is never written; ours may be edited',
   expect(await gitignore(folder)).toEqual([]);
   const files = { '.gitignore': { hash: 'of ours' } };
   writeFileSync(join(folder, OWN, 'manifest.json'), JSON.stringify({ generation: 1, files }));
-  expect(await gitignore(folder)).toMatchObject([{ text: '/mine\n', generated: false }]);
+  expect(await gitignore(folder)).toMatchObject([{ text: '/mine\n' }]);
   expect(readFileSync(path, 'utf8')).toBe('/mine\n');
 });
 
