@@ -142,7 +142,13 @@ describe.sequential('external PostgreSQL and Redis', { timeout: PATIENCE_MS }, (
       'a read-only database',
       () => sql('alter role fedi set default_transaction_read_only = on'),
       () =>
-        sql('set default_transaction_read_only = off; alter role fedi reset default_transaction_read_only'),
+        docker(
+          'exec',
+          '--env',
+          'PGOPTIONS=-c default_transaction_read_only=off',
+          ...'test-external-postgres psql -U fedi -d fedi -c'.split(' '),
+          'alter role fedi reset default_transaction_read_only',
+        ),
       /it is read-only/,
     ],
     [
