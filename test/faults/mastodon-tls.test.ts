@@ -17,7 +17,7 @@ import type { Lock } from '../../wizard/plan/lock.ts';
 import { jsonProgress } from '../../wizard/progress.ts';
 import { Store } from '../../wizard/secrets/store.ts';
 import { attempt, needImages } from '../support/acme.ts';
-import { certificateFor, wantTls } from '../support/postgres-tls.ts';
+import { DATABASE_NAME, certificateFor, wantTls } from '../support/postgres-tls.ts';
 import { problemFrom } from '../support/problem.ts';
 import { docker } from '../support/site.ts';
 
@@ -47,7 +47,6 @@ async function site(urls: { database: string; redis: string }, image = TRUSTING,
         'apps.mastodon.email': 'anna@fedi.test',
         'apps.mastodon.size': '2gb',
         'apps.mastodon.database': 'external',
-        'apps.mastodon.database-url': urls.database,
         ...(ca === undefined ? {} : { 'apps.mastodon.database-ca': ca }),
         'apps.mastodon.redis': 'external',
         'apps.mastodon.redis-url': urls.redis,
@@ -57,6 +56,8 @@ async function site(urls: { database: string; redis: string }, image = TRUSTING,
   expect(resolved.problems).toEqual([]);
   const config = configOf(resolved.answers);
   const store = await Store.open(mkdtempSync(join(folder, 'site-')));
+  // Not as an answer: that refuses an IP address, because of streaming.
+  store.put('apps.mastodon.database-url', 'free', urls.database, new Date());
   for (const [name, value] of Object.entries(resolved.secrets)) store.put(name, 'free', value, new Date());
   for (const name of ['primary', 'deterministic', 'salt'])
     store.put(`mastodon.encryption.${name}`, 'forever', name, new Date());
@@ -195,6 +196,24 @@ describe.sequential('external servers with verified certificates', () => {
         .message;
     expect(await run(await trustMounts(home))).toMatch(/^Your Redis.*certificate is not accepted/);
     expect(await run([])).toMatch(/^Your PostgreSQL.*certificate/);
+  });
+
+  test('streaming verifies a private CA for a host name', () => {
+    const connect =
+      "new (require('pg').Client)({ host: 'db.fedi.test', port: 54330, user: 'fedi', database: 'fedi', password: process.env.P, ssl: { rejectUnauthorized: true } }).connect().then(() => console.log('connected'), (e) => console.log(e.message)).finally(() => process.exit())";
+    const tried = (...more: string[]): string =>
+      docker(
+        ...`run --rm --add-host ${DATABASE_NAME}:${host} --entrypoint node`.split(' '),
+        '--env',
+        `P=${PASSWORD}`,
+        ...more,
+        'fedi-setup/mastodon-streaming:trixie',
+        '-e',
+        connect,
+      ).trim();
+    const mount = ['--volume', `${join(folder, 'ca.crt')}:/ca.pem:ro`];
+    expect(tried(...mount, '--env', 'NODE_EXTRA_CA_CERTS=/ca.pem')).toBe('connected');
+    expect(tried()).toMatch(/certificate/);
   });
 
   test('keep the ownership marker, with TLS', async () => {

@@ -14,12 +14,17 @@ const psql = (container: string, query: string): string =>
 
 const CA = `${CERTIFICATE.replace('/CN=db', '/CN=Test-CA')} -addext keyUsage=critical,keyCertSign`;
 
+/** Name in those certificates, beside the address. */
+export const DATABASE_NAME = 'db.fedi.test';
+
 /** Creates a CA (`ca.crt`) and its certificate for an address (`server.crt`, `server.key`) in that directory. */
 export function certificateFor(address: string, folder: string): void {
   const openssl = (words: string): void =>
     void execFileSync('openssl', words.split(' '), { cwd: folder, stdio: 'ignore' });
   openssl(CA.replace('server.key', 'ca.key').replace('server.crt', 'ca.crt'));
-  openssl(`${CERTIFICATE} -CA ca.crt -CAkey ca.key -addext subjectAltName=IP:${address}`);
+  openssl(
+    `${CERTIFICATE} -CA ca.crt -CAkey ca.key -addext subjectAltName=IP:${address},DNS:${DATABASE_NAME}`,
+  );
 }
 
 /**

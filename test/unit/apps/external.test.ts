@@ -41,7 +41,8 @@ function env(urls: { database?: string; redis?: string }): Record<string, string
 describe('a PostgreSQL URL', () => {
   test.each([
     'postgresql://m:p@db.example.org/mastodon',
-    'postgres://m:p@10.0.0.7:6432/mastodon?sslmode=verify-full',
+    'postgres://m:p@10.0.0.7:6432/mastodon?sslmode=require',
+    'postgres://m:p@db.example.org:6432/mastodon?sslmode=verify-full',
     'postgresql://m:p%40%2F@[fd00::7]/mastodon',
     ' postgresql://m:p@db.example.org/mastodon \n',
   ])('accepts %j', (text) => expect(database?.parse(text)).toHaveProperty('value'));
@@ -51,6 +52,8 @@ describe('a PostgreSQL URL', () => {
     ['db.example.org', /Not an address/],
     ['mysql://m:p@db.example.org/mastodon', /Not an address/],
     ['postgresql:///mastodon', /Not an address/],
+    ['postgres://m:p@10.0.0.7:6432/mastodon?sslmode=verify-full', /only for a host name/],
+    ['postgres://m:p@[fd00::7]/mastodon?sslmode=verify-ca', /only for a host name/],
     ['postgresql://m:p@ss/w#rd@db.example.org/mastodon', /^User name or password contains @/],
     ['postgresql://m:p/w@db.example.org/mastodon', /%2F/],
     ['postgresql://m:p?w@db.example.org/mastodon', /%3F/],

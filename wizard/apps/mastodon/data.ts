@@ -1,4 +1,5 @@
 /** Mastodon's database and Redis: in containers or on external servers. */
+import { isIP } from 'node:net';
 import type { Question } from '../../config/question.ts';
 import type { Command } from '../../docker/engine.ts';
 import type { EnvGroup } from '../../stack/env.ts';
@@ -42,6 +43,11 @@ const DATABASE: ServerKind = {
   example: 'postgresql://mastodon:PASSWORD@db.example.org:5432/mastodon?sslmode=require',
   path: /^[^/]+$/,
   hasCa: true,
+  // node-postgres sends no IP address to the TLS library, which then compares the certificate with `localhost`.
+  refuse: ({ host, options }) =>
+    isIP(host) !== 0 && options.get('sslmode')?.startsWith('verify')
+      ? 'Mastodon’s streaming server can verify a certificate only for a host name. Use a name instead of the IP address, or sslmode=require.'
+      : undefined,
   options: () => ({ sslmode: SSL_MODES }),
 };
 

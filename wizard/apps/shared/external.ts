@@ -23,6 +23,8 @@ export interface ServerKind {
   readonly local?: NonNullable<Question['choices']>;
   /** Its certificate can be verified against a CA of the administrator's. */
   readonly hasCa?: true;
+  /** Why the app cannot use this server; a sentence. */
+  readonly refuse?: (server: Server) => string | undefined;
   /** Allowed query parameters of the URL and their values; absent: none. */
   readonly options?: (server: Server) => Readonly<Record<string, readonly string[]>>;
 }
@@ -115,7 +117,7 @@ function parseServer(kind: ServerKind, text: string): Parsed<string> {
     };
   const password = parsePassword(server.password.reveal());
   if ('problem' in password) return { problem: `Its password: ${password.problem} Example: ${example}` };
-  const problem = optionProblem(server, kind.options?.(server) ?? {});
+  const problem = optionProblem(server, kind.options?.(server) ?? {}) ?? kind.refuse?.(server);
   if (problem !== undefined) return { problem };
   return { value: text.trim() };
 }
