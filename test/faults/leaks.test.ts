@@ -170,7 +170,9 @@ describe.sequential('a site with many secrets', () => {
     await watched('uninstall', ['uninstall', '--dir', site.folder, '--confirm', site.name, '--json'], {
       env: site.env,
     });
-    docker('volume', 'rm', `${site.name}_snac_data`);
+    await watched('reset', ['reset', '--dir', site.folder, '--confirm', site.name, '--json'], {
+      env: site.env,
+    });
     const run = await watched('first again', ['apply', '--dir', site.folder, '--json', '--debug'], {
       env: environment(),
     });

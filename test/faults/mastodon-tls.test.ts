@@ -219,7 +219,7 @@ describe.sequential('external servers with verified certificates', () => {
   test('keep the ownership marker, with TLS', async () => {
     const { config, store } = await site({ database: database(), redis: redis() });
     const markers = async (): Promise<number> => {
-      const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {}, []);
+      const unmarked = await checkMarkers(await connect(), config, store, () => TRUSTING, {}, [], {});
       for (const { write } of unmarked) await write();
       return unmarked.length;
     };

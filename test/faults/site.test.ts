@@ -666,10 +666,14 @@ describe.sequential('containers', () => {
     }
   });
 
-  test('the data volume removed: a new server, whose password is shown', async () => {
+  test('the data volume removed: refused; after `reset` a new server, whose password is shown', async () => {
     const before = secretsOf(site.folder)['snac.admin']?.value;
     down();
     docker('volume', 'rm', `${site.name}_snac_data`);
+    await expectRefused(again, 3, /The data of snac are gone: the volume \S+_snac_data is missing or empty/);
+    expect(
+      (await tool(['reset', '--dir', site.folder, '--confirm', site.name], { env: environment() })).code,
+    ).toBe(0);
     const run = await again();
     expectProven(run);
     const printed = run.events.find(({ event }) => event === 'admin')?.['password'];

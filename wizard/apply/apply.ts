@@ -31,6 +31,7 @@ import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
 import { changeInServers } from './rotate.ts';
 import { closeSecrets, commit, makeFolders, needsRecovery, recover } from './files.ts';
+import { keepPlace } from './foreign.ts';
 import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { installRoot } from './root.ts';
 import { runningAnswers } from './generations.ts';
@@ -234,7 +235,15 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   const running = (await runningAnswers(input.folder)) ?? {};
   await tryBuckets(config, store, running, input.resolved.secrets, progress);
   const places = await placesBefore(input.folder);
-  return checkMarkers(engine, config, store, (name) => imageOf(prepared, name), places, mounts);
+  return checkMarkers(
+    engine,
+    config,
+    store,
+    (name) => imageOf(prepared, name),
+    places,
+    mounts,
+    site.dataFolders,
+  );
 }
 
 const verifyFiles = (
@@ -405,6 +414,7 @@ async function startContainers(
     await withLine(progress, 'reload', 'Caddy reloaded', () => renewCaddy(engine, folder, site));
   }
   await keepOwnFilesHash(folder);
+  await keepPlace(folder);
 }
 
 async function renewCaddy(engine: Engine, folder: string, site: RenderedSite): Promise<void> {

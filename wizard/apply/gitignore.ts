@@ -11,7 +11,7 @@ const TEXT = `# Written by fedi-setup, only once: change it as you like. These h
 ${IGNORED.join('\n')}
 *.fedi-new
 # The recovery file belongs on another computer.
-/recovery*.json
+*recovery*.json
 `;
 
 /** The file as it will be, with the administrator's edits; none if it is not ours. */

@@ -7,7 +7,9 @@ import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import type { Runtime } from '../docker/runtime.ts';
 import { EXIT, Problem } from '../problem.ts';
+import { exists } from '../atomic.ts';
 import { placeKey, placeOf } from '../render/site.ts';
+import type { RenderedSite } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
@@ -47,13 +49,24 @@ interface MarkerStore {
   write(text: string): Promise<void>;
 }
 
-function volumeMarkers(runtime: Runtime, marker: VolumeMarker, image: string): MarkerStore {
+/** @param device data directory instead of a Docker volume */
+function volumeMarkers(
+  runtime: Runtime,
+  marker: VolumeMarker,
+  image: string,
+  device: string | undefined,
+): MarkerStore {
   const { engine, project } = runtime;
   const { service, mount, owner } = marker;
   const volume = `${project}_${marker.volume}`;
+  /** Volume or directory to mount; undefined: there is none yet. */
+  const source = async (): Promise<string | undefined> => {
+    if ((await engine.volume(volume)) !== undefined) return volume;
+    return device !== undefined && (await exists(device)) ? device : undefined;
+  };
   /** Whether it succeeded, and what it printed. Exit code 1 is a no; others mean that nothing is known. */
   const look = async (...argv: string[]): Promise<{ ok: boolean; stdout: string }> => {
-    const shot = { image, argv, mounts: [`${volume}:${mount}`], user: owner };
+    const shot = { image, argv, mounts: [`${await source()}:${mount}`], user: owner };
     const { code, stdout, stderr } = await runtime.execOrRun(service, shot);
     if (code <= 1) return { ok: code === 0, stdout };
     throw new Problem(
@@ -64,12 +77,11 @@ function volumeMarkers(runtime: Runtime, marker: VolumeMarker, image: string): M
   };
   return {
     read: async () => {
-      if ((await engine.volume(volume)) === undefined) return undefined;
+      if ((await source()) === undefined) return undefined;
       const { ok, stdout } = await look('cat', `${mount}/${FILE}`);
       return ok ? stdout : undefined;
     },
-    hasData: async () =>
-      (await engine.volume(volume)) !== undefined && (await look('test', '-e', marker.data)).ok,
+    hasData: async () => (await source()) !== undefined && (await look('test', '-e', marker.data)).ok,
     write: async (text) => {
       if ((await engine.volume(volume)) === undefined)
         await engine.createVolume(volume, project, marker.volume);
@@ -134,6 +146,7 @@ export interface Unmarked {
  * @param imageOf reference of an image by its name
  * @param before locations according to the current compose.yaml
  * @param mounts of containers that connect to external servers
+ * @param directories data directories by volume
  */
 export async function checkMarkers(
   engine: Engine,
@@ -142,6 +155,7 @@ export async function checkMarkers(
   imageOf: (name: string) => string,
   before: Readonly<Record<string, string>>,
   mounts: readonly string[],
+  directories: RenderedSite['dataFolders'],
 ): Promise<Unmarked[]> {
   const unmarked: Unmarked[] = [];
   for (const app of config.apps) {
@@ -150,7 +164,7 @@ export async function checkMarkers(
       const image = imageOf(kept.image);
       const markerStore =
         'volume' in kept
-          ? volumeMarkers(runtimeOf(engine, config.name), kept, image)
+          ? volumeMarkers(runtimeOf(engine, config.name), kept, image, directories[kept.volume]?.device)
           : serverMarkers(engine, kept, store, image, place, mounts);
       const ownership = ownershipOf(app, store);
       if ((await check(markerStore, ownership, kept, place, before[placeKey(app, kept)])) === 'empty')
@@ -197,6 +211,17 @@ async function check(
       means: 'They may belong to another server. Nothing was changed.',
       next: `Move them away, or ${other}.`,
     });
+  }
+  if (before === place) {
+    throw new Problem(
+      EXIT.REFUSED,
+      `The data of ${appOf(wanted.app).name} are gone: ${place} is missing or empty.`,
+      {
+        means:
+          'The last run left data there. A start now would create a new, empty server that other servers take for the old one. Nothing was changed.',
+        next: 'Restore the data. If you removed them on purpose, `fedi-setup reset` removes the rest and starts again with the same answers.',
+      },
+    );
   }
   if (before !== undefined && before !== place && !isDisposable) {
     throw new Problem(

@@ -1,9 +1,9 @@
 /** Builds the plan of a run, with what it takes to execute it. */
 import { createHash } from 'node:crypto';
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
-import { exists, writeWhole } from '../atomic.ts';
+import { writeWhole } from '../atomic.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import { changed } from '../config/on-change.ts';
@@ -14,7 +14,7 @@ import { saveInto, withoutApps, worthSaving } from '../answers/save.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
 import { caddyRunsOn } from '../docker/caddy.ts';
 import { EngineGone } from '../docker/engine.ts';
-import type { Container, Engine } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
@@ -32,6 +32,7 @@ import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
 import { compare, readManifest } from './files.ts';
+import { refuseForeign } from './foreign.ts';
 import { gitignore } from './gitignore.ts';
 import { runningAnswers } from './generations.ts';
 import { lockOf, referenceToPull } from './images.ts';
@@ -112,7 +113,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   const generate = await store.ensure(secretSpecs(config), now());
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
   const rotate = new Set([...store.coming(), ...(input.renew === undefined ? [] : [input.renew.name])]);
-  await refuseForeign(folder, config, await running);
+  await refuseForeign(folder, config.name, await running);
   await refuseOtherCompose(folder);
   return render(
     { input, config, store, basis },
@@ -315,27 +316,6 @@ async function refuseProblems(
       cannot,
       'Change them and run this again. Nothing was changed.',
     );
-}
-
-/** Refuses a Compose project that belongs to another site directory. */
-async function refuseForeign(
-  folder: string,
-  config: Config,
-  containers: readonly Container[],
-): Promise<void> {
-  const here = await realpath(folder).catch(() => folder);
-  for (const { labels } of containers) {
-    const there = labels['com.docker.compose.project.working_dir'];
-    if (there === undefined || there === here || !(await exists(join(there, 'compose.yaml')))) continue;
-    throw new Problem(
-      EXIT.REFUSED,
-      `The Compose project ${config.name} on this engine belongs to ${there}.`,
-      {
-        means: 'Two sites with the same name would share containers and volumes. Nothing was changed.',
-        next: 'Choose another --name for this site, or work in that directory with --dir.',
-      },
-    );
-  }
 }
 
 /** Every name under which Compose looks for a file, besides overrides. */

@@ -73,7 +73,7 @@ export async function checkContainers({
         {
           level: 'blocker',
           what: 'The site has no containers.',
-          means: 'It is not running. Its data and settings are still there.',
+          means: 'It is not running.',
           next: 'Run `fedi-setup apply`.',
         },
       ],
@@ -105,6 +105,50 @@ export async function checkContainers({
     });
   }
   return { seen: seen.join(', '), found };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Checks whether data volumes and secrets are still there. */
+export async function checkData({ folder, engine, info }: CheckContext): Promise<CheckResult | undefined> {
+  if (info instanceof Problem || (await servicesOf(folder)) === undefined) return undefined;
+  const compose = parseYaml(await readFile(join(folder, 'compose.yaml'), 'utf8')) as {
+    'x-data'?: Record<string, string>;
+    volumes?: Record<string, { name?: string; driver_opts?: object }>;
+  };
+  const found: Finding[] = [];
+  const names = Object.values(compose['x-data'] ?? {}).flatMap(
+    (place) => /^the volume (\S+)$/.exec(place)?.[1] ?? [],
+  );
+  for (const name of names) {
+    const isDirectory = Object.values(compose.volumes ?? {}).some(
+      (one) => one.name === name && one.driver_opts !== undefined,
+    );
+    // The volume of a data directory only points to it.
+    if (isDirectory || (await engine.volume(name)) !== undefined) continue;
+    found.push({
+      level: 'blocker',
+      what: `The volume ${name} does not exist.`,
+      means: 'The data of the site were in it.',
+      next: 'Restore it before you run `fedi-setup apply`.',
+    });
+  }
+  const secrets = await readFile(join(folder, 'secrets.json'), 'utf8').catch(() => undefined);
+  if (secrets === undefined || !isJson(secrets))
+    found.push({
+      level: 'blocker',
+      what: `The file secrets.json is ${secrets === undefined ? 'missing' : 'damaged'}.`,
+      means: 'The data cannot be read without the secrets in it.',
+      next: 'Restore it from a backup or a recovery file.',
+    });
+  return { seen: [...names, 'secrets.json'].join(', '), found };
 }
 
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');

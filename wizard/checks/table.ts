@@ -7,7 +7,7 @@ import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
 import { checkPolicy } from './policy.ts';
 import { checkPorts, checkProxy } from './ports.ts';
-import { checkCertificates, checkContainers } from './site.ts';
+import { checkCertificates, checkContainers, checkData } from './site.ts';
 import { checkUploads } from './uploads.ts';
 
 // prettier-ignore
@@ -26,6 +26,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'outside', phase: 'inside', title: 'Container network', about: 'DNS and HTTPS from inside a container', run: checkOutside },
   { id: 'ipv6', phase: 'inside', title: 'Container IPv6', about: 'the same over IPv6, if the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; if not, their last log lines', run: checkContainers },
+  { id: 'data', phase: 'site', title: 'Data', about: 'whether data volumes and secrets are still there', run: checkData },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },

@@ -131,5 +131,16 @@ async function readConfig(folder: string): Promise<Config | undefined> {
       resolved.problems,
       'Fix it and run this again.',
     );
-  return configOf(resolved.answers);
+  const config = configOf(resolved.answers);
+  const before = await runningConfig(folder).catch(() => undefined);
+  if (before !== undefined && before.name !== config.name)
+    throw new Problem(
+      EXIT.USAGE,
+      `This site is named ${before.name}, but \`name\` in ${CONFIG_FILE} is now ${config.name}.`,
+      {
+        means: 'Its containers and volumes have the first name. Nothing was changed.',
+        next: `Change it back to ${before.name}. A site cannot be renamed.`,
+      },
+    );
+  return config;
 }

@@ -11,6 +11,8 @@ import { runningAnswers } from '../apply/generations.ts';
 import { failedProofs } from '../apply/receipt.ts';
 import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
+import { checkGit } from '../checks/git.ts';
+import { thisHost } from '../checks/host.ts';
 import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../answers/config.ts';
@@ -264,6 +266,8 @@ export async function setUp(
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
   if (receipt !== undefined) sayFailed(progress, receipt, config);
   if (!applied.changed) return applied.exit;
+  for (const { what, next } of (await checkGit({ folder, host: thisHost }))?.found ?? [])
+    progress.say(`\n  ! ${what}\n    ${next}`);
   const where = relative(process.cwd(), folder) || '.';
   progress.say('');
   const root = ` (your browser will warn; the CA certificate is ${where}/trust/root.crt)`;

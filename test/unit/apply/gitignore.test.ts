@@ -39,7 +39,9 @@ const look = (folder: string): ReturnType<typeof checkGit> =>
 test('with the .gitignore only files without secrets are added, and nothing is found', async () => {
   const { folder, git } = repository();
   expect((await look(folder))?.found.map(({ what }) => what)).toEqual([
-    expect.stringContaining('does not ignore files with secrets: .fedi/manifest.json, env/snac.env'),
+    expect.stringContaining(
+      'does not ignore files with secrets: env/snac.env, env/snac.local.env, secrets.json and 1 more',
+    ),
   ]);
   for (const { path, text } of await gitignore(folder)) writeFileSync(join(folder, path), text);
   git('add', '.');

@@ -15,6 +15,7 @@ const GONE = new Error('container is not running');
 async function check(
   inside: (argv: readonly string[]) => Output | Error,
   apart: (argv: readonly string[]) => Output,
+  before: Readonly<Record<string, string>> = {},
 ): Promise<number> {
   const engine: Partial<Engine> = {
     containers: async () => [fakeContainer('snac')],
@@ -28,7 +29,7 @@ async function check(
   };
   const store = await Store.open(tempFolder());
   for (const name of ['site.key', 'snac.seal']) store.put(name, 'forever', randomToken(), new Date());
-  return (await checkMarkers(engine as Engine, CONFIG, store, () => 'snac:1', {}, [])).length;
+  return (await checkMarkers(engine as Engine, CONFIG, store, () => 'snac:1', before, [], {})).length;
 }
 const no = failed('', 1);
 const data = ([program]: readonly string[]): Output => (program === 'test' ? OK : no);
@@ -56,4 +57,18 @@ test('reports that neither container returned a result', async () => {
       () => KILLED,
     ),
   ).rejects.toThrow('The volume fedi_snac_data cannot be read: exit code 137');
+});
+
+test('data that the last run left there are gone: refused, since a new server would take the place of the old one', async () => {
+  const before = { snac: 'the volume fedi_snac_data' };
+  await expect(
+    check(
+      () => no,
+      () => no,
+      before,
+    ),
+  ).rejects.toMatchObject({
+    exit: 3,
+    message: 'The data of snac are gone: the volume fedi_snac_data is missing or empty.',
+  });
 });

@@ -83,6 +83,19 @@ type Row = [
   words: RegExp,
 ];
 
+/** A site on the disk, with or without its data volume and its secrets. */
+function dataSite(hasVolume: boolean, hasSecrets: boolean): CheckContext {
+  const folder = tempFolder();
+  writeTree(folder, {
+    'compose.yaml': 'name: fedi\nx-data: { snac: the volume fedi_snac_data }\nservices: { snac: {} }\n',
+    ...(hasSecrets ? { 'secrets.json': '{"version":1,"secrets":{}}' } : {}),
+  });
+  return contextOf(
+    {},
+    { folder, engine: { volume: async () => (hasVolume ? { device: undefined } : undefined) } },
+  );
+}
+
 // prettier-ignore
 const ROWS: Row[] = [
   ['docker', 'all well', contextOf(), '', /28\.2\.2, Compose 2\.36\.0, at unix:/],
@@ -178,8 +191,11 @@ const ROWS: Row[] = [
   ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Files in app\/public of .* are not readable for everyone: 1000 or more .* and others\)/],
   ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /Default images are missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
   ['git', 'all ignored', contextOf({}, { host: { git: async () => [] } }), '', /^files with secrets are ignored$/],
-  ['git', 'a secret in the repository', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? [] : ['secrets.json']) } }), 'blocker', /Git tracks files with secrets: secrets\.json\..*git rm -r --cached secrets\.json env \.fedi/],
+  ['git', 'a secret in the repository', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? [] : ['secrets.json']) } }), 'blocker', /Git tracks files with secrets: secrets\.json\..*git -C \/srv\/fedi rm -r --cached --ignore-unmatch secrets\.json env \.fedi/],
   ['git', 'secrets that the next commit takes', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? ['env/a.env', 'env/b.env', 'env/c.env', 'env/d.env'] : []) } }), 'warning', /does not ignore files with secrets: env\/a\.env, env\/b\.env, env\/c\.env and 1 more\./],
+  ['data', 'all there', dataSite(true, true), '', /^fedi_snac_data, secrets\.json$/],
+  ['data', 'the volume was removed', dataSite(false, true), 'blocker', /The volume fedi_snac_data does not exist\..*Restore it before/],
+  ['data', 'secrets.json was removed', dataSite(true, false), 'blocker', /secrets\.json is missing\..*recovery file/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
   ['metadata', 'open by IPv6', metadata('0.001 http://[fd00:ec2::254]/\n'), 'warning', /ip6tables -I DOCKER-USER -d fd00:ec2::254 .*ip6 daddr fd00:ec2::254/],

@@ -113,6 +113,20 @@ describe('an invalid fedi.yaml', () => {
     expect(await run('stop')).toBe(2);
     expect([...running]).toEqual(SERVICES);
   });
+  test('another name: the containers of the site are still found, and nothing is removed by the new name', async () => {
+    writeTree(folder, { 'fedi.yaml': `name: other\n${valid}` });
+    expect(await run('stop')).toBe(0);
+    expect(output.text).toContain('This site is named fedi, but `name` in fedi.yaml is now other.');
+    expect(await run('reset', '--confirm', 'other')).toBe(2);
+    expect(await run('prove')).toBe(2);
+  });
+  test('without secrets.json no recovery file is written', async () => {
+    writeTree(folder, { 'fedi.yaml': valid });
+    const file = join(folder, 'recovery.json');
+    expect(await run('secrets', 'export', file)).toBe(EXIT.REFUSED);
+    expect(output.text).toContain('secrets.json is missing.');
+    expect(existsSync(file)).toBe(false);
+  });
   test('a site of a newer format is refused', async () => {
     writeTree(folder, { 'fedi.yaml': 'version: 99\n' });
     expect(await run('stop')).toBe(EXIT.REFUSED);

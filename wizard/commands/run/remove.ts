@@ -1,5 +1,6 @@
 import { APP_IDS, appOf } from '../../apps/index.ts';
 import { dataOf, dataStay, placesIn } from '../../apply/data.ts';
+import { refuseForeign } from '../../apply/foreign.ts';
 import { takeLock } from '../../apply/runlock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { isOf } from '../../stack/compose.ts';
@@ -13,6 +14,7 @@ export const run: Run = async (context) => {
   const { flags, progress } = context;
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
+  await refuseForeign(folder, config.name, await engine.containers(config.name));
   const ids = config.apps.map((app) => app.id);
   // A removed app may have left its data, and an interrupted removal its containers.
   const left = await dataOf(engine, config.name);

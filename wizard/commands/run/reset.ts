@@ -3,6 +3,7 @@ import { ALL_QUESTIONS } from '../../answers/questions.ts';
 import { CONFIG_FILE } from '../../answers/sources.ts';
 import { answersOf, readGeneration } from '../../apply/generations.ts';
 import { allReceipts } from '../../apply/receipt.ts';
+import { refuseForeign } from '../../apply/foreign.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { STORE_FILE, Store } from '../../secrets/store.ts';
 import { confirmed } from '../confirm.ts';
@@ -19,6 +20,7 @@ export const run: Run = async (context) => {
   const site = await existingSite(context);
   const { folder } = site;
   await site.engine.info();
+  await refuseForeign(site.folder, site.config.name, await site.engine.containers(site.config.name));
   const live = await wasLive(folder);
   if (live !== undefined && !flags.data) {
     throw new Problem(EXIT.REFUSED, `This site was live: proven with public certificates at ${live}.`, {

@@ -2,6 +2,7 @@
 import { join, resolve as resolvePath } from 'node:path';
 import { appOf } from '../../apps/index.ts';
 import { exists, writeWhole } from '../../atomic.ts';
+import { readManifest } from '../../apply/files.ts';
 import { secretSpecs } from '../../apply/prepare.ts';
 import { rotatable } from '../../apply/rotate.ts';
 import { takeLock } from '../../apply/runlock.ts';
@@ -22,6 +23,11 @@ export const run: Run = async (context) => {
   const { folder, config } = site;
   const [action = 'list', first, second] = context.words;
   const store = await Store.open(folder);
+  if (!store.existed && (await readManifest(folder)).generation > 0)
+    throw new Problem(EXIT.REFUSED, `${join(folder, 'secrets.json')} is missing.`, {
+      means: 'The data cannot be read without the secrets in it. Nothing was changed.',
+      next: 'Restore it from a backup or a recovery file before you run anything else.',
+    });
   if (action === 'export')
     return exportSecrets(context, store, folder, first ?? `${config.name}-recovery.json`);
   if (action === 'set') return setSecret(context, site, first, second);
@@ -64,6 +70,7 @@ async function rotateSecret(
 ): Promise<ExitCode> {
   await engine.info();
   const able = rotatable(config);
+  const admins = config.apps;
   const spec = able.find((one) => one.name === name);
   if (spec === undefined) {
     const known = secretSpecs(config).find((one) => one.name === name);
@@ -76,13 +83,15 @@ async function rotateSecret(
       EXIT.USAGE,
       name === undefined
         ? '`secrets rotate` needs the name of a secret.'
-        : known === undefined
-          ? `There is no secret ${name}.`
-          : `${name} cannot be rotated.`,
+        : admins.some(({ id }) => appOf(id).adminSecret === name)
+          ? `${name} is the password of an account, which the app stores.`
+          : known === undefined
+            ? `There is no secret ${name}.`
+            : `${name} cannot be rotated.`,
       {
-        next: `\`secrets rotate\` can replace: ${able.map((one) => one.name).join(', ')}.`,
-        means:
-          'The others cannot be rotated: you supplied them (give the new value to `fedi-setup apply`), or something outside the site relies on them.',
+        next: admins.some(({ id }) => appOf(id).adminSecret === name)
+          ? '`fedi-setup user password NAME` sets a new one.'
+          : `\`secrets rotate\` can replace: ${able.map((one) => one.name).join(', ')}. Give a new value of a secret that you supplied to \`fedi-setup apply\`.`,
       },
     );
   }

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { dataOf, placesIn } from '../../apply/data.ts';
+import { refuseForeign } from '../../apply/foreign.ts';
 import { EXIT } from '../../problem.ts';
 import { confirmed } from '../confirm.ts';
 import { removeOurs, removeSite } from '../remove-site.ts';
@@ -11,6 +12,7 @@ export const run: Run = async (context) => {
   const { data } = context.flags;
   const site = await runningSite(context);
   await site.engine.info();
+  await refuseForeign(site.folder, site.config.name, await site.engine.containers(site.config.name));
   const what = data
     ? 'the containers, ALL DATA and the site directory'
     : 'the containers; data, secrets and answers stay';
