@@ -195,7 +195,7 @@ describe('as another user', () => {
     asNobody(scratch, group, ['apply', '--dir', site.folder], site.env);
 
   test('without access to Docker', async () => {
-    expectError(await as('none'), 4, /You may not use the Docker socket/);
+    expectError(await as('none'), 4, /You do not have permission to use the Docker socket/);
     expectNothing();
   });
 

@@ -304,7 +304,9 @@ describe('a separate engine', () => {
   test('that was stopped', async () => {
     await stopped();
     const run = await dryRun();
-    expect(run.stderr).toMatch(/No Docker engine answers at .*run\.sock\. It is set by the context other\./);
+    expect(run.stderr).toMatch(
+      /No Docker engine answers at .*run\.sock\. This address comes from the context other\./,
+    );
     expect(run.stderr).toMatch(/docker context use default/);
     expect(run.code).toBe(4);
   });

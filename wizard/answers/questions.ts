@@ -72,7 +72,7 @@ function appQuestions(id: string): Question[] {
       key: key('admin'),
       topic: 'admin',
       message: `Your user name on ${app.name}`,
-      help: 'Your own account, which owns the server: the part before the @. Its password is generated and shown once.',
+      help: 'The part of your handle before the @. This account owns the server. Its password is generated and shown once.',
       more: 'It cannot be renamed later. You use it to log in, in the browser and in apps. You can add more accounts afterwards.',
       parse: app.parseAdmin,
       notes: (answers) => app.aboutAdmin?.(String(answers[key('admin')])) ?? [],

@@ -57,8 +57,8 @@ function decode(bytes: Buffer, what: string): string {
     // The same message as for UTF-16.
   }
   throw new Problem(EXIT.USAGE, `${what} is ${isUtf16 ? 'in UTF-16' : 'not valid UTF-8'}.`, {
-    means: 'Its characters would arrive changed. Nothing was changed.',
-    next: 'Save it as UTF-8. In PowerShell: `Set-Content -Encoding utf8 FILE`.',
+    means: 'fedi-setup would read its characters wrongly. Nothing was changed.',
+    next: 'Is this the right file? If so, save it as UTF-8. In PowerShell: `Set-Content -Encoding utf8 FILE`.',
   });
 }
 
@@ -114,7 +114,7 @@ export async function answersFileSource(path: string): Promise<Source> {
       .filter(({ value }) => value !== '')
       .map(({ name, value, line }) => ({ name, value, from: `${path} line ${line} (${name})` })),
     `${path} cannot be used:`,
-    unreadLines(text).map((line) => `${path} line ${line}: not NAME=value. Fix it, or put a # in front.`),
+    unreadLines(text).map((line) => `${path} line ${line}: not NAME=value. Correct it, or begin it with #.`),
   );
 }
 
@@ -264,7 +264,7 @@ export function yamlSource(text: string): Source {
       EXIT.USAGE,
       `${CONFIG_FILE} has invalid lines:`,
       [...problems, ...values],
-      'Fix them and run this again. Nothing was changed.',
+      'Correct this and run it again. Nothing was changed.',
     );
   if (apps.length > 0) source.set('apps', { text: apps.join(','), from: `${CONFIG_FILE} (apps)` });
   return source;

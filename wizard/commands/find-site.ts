@@ -43,12 +43,14 @@ export interface Site {
   readonly folder: string;
   readonly config: Config;
   readonly engine: Engine;
+  /** fedi.yaml is invalid; `config` is that of the last run. */
+  readonly isInvalid: boolean;
 }
 
 /** What every run of the checks needs. */
 export const checkOptions = (
   { flags, progress, now }: Pick<CommandContext, 'flags' | 'progress' | 'now'>,
-  site: Site,
+  site: Pick<Site, 'folder' | 'config' | 'engine'>,
 ): PreflightOptions => ({ ...site, skip: flags.skipCheck, progress, now });
 
 /** Directories of the sites whose containers this engine has. */
@@ -65,31 +67,31 @@ async function knownFolders(engine: Engine): Promise<string[]> {
 
 /** Finds an existing site: --dir, this directory, ./fedi, ./fedi-lab, or the only one whose containers this engine has. */
 export const existingSite = (context: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> =>
-  findSite(context, readConfig);
+  findSite(context, readValid);
 
 /** The same for commands that need no valid fedi.yaml: while it is invalid, the answers of the last run count. */
 export const runningSite = (context: Pick<CommandContext, 'flags' | 'progress'>): Promise<Site> =>
   findSite(context, async (folder) => {
     try {
-      return await readConfig(folder);
+      return await readValid(folder);
     } catch (error) {
       if (!(error instanceof Problem) || error.exit !== EXIT.USAGE) throw error;
       const config = await runningConfig(folder).catch(() => undefined);
       if (config === undefined) throw error;
       context.progress.say(error.message);
       context.progress.say('Until you fix that, this command uses the answers of the last run.');
-      return config;
+      return { config, isInvalid: true };
     }
   });
 
 async function findSite(
   { flags, progress }: Pick<CommandContext, 'flags' | 'progress'>,
-  read: (folder: string) => Promise<Config | undefined>,
+  read: (folder: string) => Promise<Pick<Site, 'config' | 'isInvalid'> | undefined>,
 ): Promise<Site> {
   const engine = await connect();
   const siteIn = async (folder: string): Promise<Site | undefined> => {
-    const config = await read(folder);
-    return config && { folder, config, engine };
+    const found = await read(folder);
+    return found && { folder, engine, ...found };
   };
   const named = await siteFolder(flags, 'fedi');
   // Without --dir ./fedi and ./fedi-lab are searched; with it, the same below it.
@@ -115,6 +117,11 @@ async function findSite(
     next: 'Give its directory with --dir, or create a site with `fedi-setup`.',
   });
 }
+
+const readValid = async (folder: string): Promise<Pick<Site, 'config' | 'isInvalid'> | undefined> => {
+  const config = await readConfig(folder);
+  return config && { config, isInvalid: false };
+};
 
 /** The answers in a directory; undefined: it has no site. */
 async function readConfig(folder: string): Promise<Config | undefined> {

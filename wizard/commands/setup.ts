@@ -72,7 +72,7 @@ export async function answersFor(
       saved === undefined && resolved.provided.size === 0
         ? 'If you have a site, give its directory with --dir. For a new one, run `fedi-setup`, or give these answers as flags, FEDI_… variables or with --answers FILE.'
         : resolved.wrong.length === resolved.problems.length
-          ? 'Correct them and run this again. Nothing was changed.'
+          ? `Correct ${resolved.problems.length === 1 ? 'it' : 'them'} and run this again. Nothing was changed.`
           : 'Give them as flags, FEDI_… variables or with --answers FILE (see env.example). Nothing was changed.',
     );
   }

@@ -67,13 +67,15 @@ export function parseSiteDomain(text: string): Parsed<string> {
  */
 export function parseSender(text: string): Parsed<string> {
   const [, typed = '', address] = /^(.*?)\s*<([^<>]*)>$/.exec(text.trim()) ?? [];
+  if (address === undefined && /\S\s+\S+@\S+$/.test(text.trim()) && !/[,;]/.test(text))
+    return no('Write the address in angle brackets: My Server <notifications@example.org>');
   const parsed = parseEmail(address ?? text);
   if ('problem' in parsed || address === undefined) return parsed;
   const name = /^"(.*)"$/.exec(typed.trim())?.[1] ?? typed.trim();
   if (name === '') return parsed;
   if (!/^[\x20-\x7e]{1,100}$/.test(name) || /["\\]/.test(name))
     return no(
-      'The name before the address may contain letters without accents, digits and punctuation, no quotes.',
+      'The name may contain only unaccented letters, digits and punctuation, without quotation marks.',
     );
   return ok(senderOf(name, parsed.value));
 }

@@ -171,9 +171,9 @@ async function client({ host, chosenBy }: Endpoint): Promise<Docker> {
 async function unreachable({ host, chosenBy }: Endpoint, error: unknown): Promise<Problem> {
   const socket = host.replace(/^unix:\/\//, '');
   const code = codeOf(error);
-  const origin = chosenBy === undefined ? '' : ` It is set by ${chosenBy}.`;
+  const origin = chosenBy === undefined ? '' : ` This address comes from ${chosenBy}.`;
   if (code === 'EACCES' || code === 'EPERM') {
-    return new Problem(EXIT.PREFLIGHT, `You may not use the Docker socket ${socket}.`, {
+    return new Problem(EXIT.PREFLIGHT, `You do not have permission to use the Docker socket ${socket}.`, {
       means: 'Docker is installed, but your account is not in its group. Nothing was changed.',
       next: 'Run this with sudo, or `sudo usermod -aG docker $USER` and log in again. (Members of that group have the rights of root.)',
       cause: error,

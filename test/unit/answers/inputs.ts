@@ -269,7 +269,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad(
     'mail.from',
-    'letters without accents',
+    'only unaccented letters',
     'Zürich <n@example.org>',
     'a"b <n@example.org>',
     'a\\b <n@example.org>',
@@ -282,7 +282,7 @@ export const ROWS: readonly Row[] = [
   ),
   ...bad('mail.from', 'without mailto:', 'mailto:a@example.org'),
   ...bad('mail.from', 'Not an e-mail address', 'My Server <notifications>', 'My Server'),
-  ...bad('mail.from', 'The part before the @', 'My Server notifications@example.org'),
+  ...bad('mail.from', 'in angle brackets', 'My Server notifications@example.org'),
   ...bad('mail.host', INVISIBLE, 'smtp\u001b[0m.example.org'),
 
   ...good('mail.port', ['587', 587], ['465', 465], ['1', 1], ['65535', 65535], [' 25 ', 25], ['00587', 587]),

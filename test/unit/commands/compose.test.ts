@@ -18,10 +18,15 @@ let config = OK;
 let exit = 0;
 let folder = '';
 
-vi.mock('../../../wizard/docker/docker.ts', () => ({
+vi.mock('../../../wizard/docker/docker.ts', async () => ({
   connect: () =>
     Promise.resolve({
-      info: () => Promise.resolve({}),
+      info: async () => (await import('../../support/checks.ts')).INFO,
+      listed: () => Promise.resolve([]),
+      volume: () => Promise.resolve(undefined),
+      image: () => Promise.resolve(undefined),
+      networks: () => Promise.resolve([]),
+      run: () => Promise.resolve(failed('not here', 125)),
       containers: () => Promise.resolve([]),
       compose: () => Promise.resolve(config),
       composeAttached: (_folder: string, argv: readonly string[]) => {
@@ -105,6 +110,12 @@ describe('an invalid fedi.yaml', () => {
     expect(output.text).toContain('fedi.yaml line 1: there is no key domian.');
     expect(output.text).toContain('this command uses the answers of the last run');
     if (action === 'status') expect(output.text).toContain('https://a.example.org');
+  });
+  test('does not stop doctor, which then exits with 1', async () => {
+    breakIt();
+    expect(await run('doctor')).toBe(1);
+    expect(output.text).toContain('there is no key domian');
+    expect(output.text).toMatch(/[✔✖] Disk: /);
   });
   test('stops these commands if no run has set the site up, and always those that use the answers', async () => {
     breakIt();

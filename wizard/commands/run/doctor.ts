@@ -2,12 +2,12 @@ import { takeLock } from '../../apply/runlock.ts';
 import { doctor } from '../../checks/preflight.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
 import { EXIT } from '../../problem.ts';
-import { checkOptions, existingSite } from '../find-site.ts';
+import { checkOptions, runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
 export const run: Run = async (context) => {
   const { flags } = context;
-  const site = await existingSite(context);
+  const site = await runningSite(context);
   const { folder } = site;
   const images = Object.fromEntries(
     Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
@@ -16,7 +16,7 @@ export const run: Run = async (context) => {
     doctor({ ...checkOptions(context, site), images, caddy: images['caddy'], fix });
   if (!flags.fix) {
     await look(false);
-    return EXIT.OK;
+    return site.isInvalid ? EXIT.FAILED : EXIT.OK;
   }
   const release = await takeLock(folder);
   context.onLocked(release);
@@ -25,5 +25,5 @@ export const run: Run = async (context) => {
   } finally {
     await release();
   }
-  return EXIT.OK;
+  return site.isInvalid ? EXIT.FAILED : EXIT.OK;
 };
