@@ -7,7 +7,7 @@ import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { docker, testSite } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
-const site = testSite('branding', 99);
+const site = testSite('branding', 101);
 const env = { ...site.env, ...pixelfedAnswers(site.domain) };
 afterAll(() => site.remove());
 

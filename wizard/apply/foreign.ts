@@ -12,6 +12,10 @@ const PLACE = join(OWN, 'directory');
 export const keepPlace = async (folder: string): Promise<void> =>
   writeWhole(join(folder, PLACE), `${await realpath(folder)}\n`, 0o600);
 
+/** Name of the Compose project in a directory; undefined: there is none. */
+const projectIn = async (folder: string): Promise<string | undefined> =>
+  /^name: (\S+)$/m.exec(await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => ''))?.[1];
+
 /** Refuses a Compose project that belongs to another site directory: by its containers, or because this directory is a copy. */
 export async function refuseForeign(
   folder: string,
@@ -21,7 +25,9 @@ export async function refuseForeign(
   const here = await realpath(folder).catch(() => folder);
   const last = (await readFile(join(folder, PLACE), 'utf8').catch(() => '')).trim();
   const places = containers.flatMap(({ labels }) => labels['com.docker.compose.project.working_dir'] ?? []);
-  for (const there of [...places, ...(last === '' ? [] : [last])]) {
+  // Another site may be there by now, as after a restore on another host.
+  if (last !== '' && (await projectIn(last)) === project) places.push(last);
+  for (const there of places) {
     // A directory that was moved leaves none behind.
     if (there === here || !(await exists(join(there, 'compose.yaml')))) continue;
     throw new Problem(EXIT.REFUSED, `The Compose project ${project} on this engine belongs to ${there}.`, {

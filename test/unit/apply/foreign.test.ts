@@ -43,6 +43,14 @@ test('a copy may not act on the containers and volumes of the original', async (
   await refuseForeign(folder, 'fedi', []);
 });
 
+test('another site in the directory of the last run does not count', async () => {
+  const folder = await site();
+  const restored = `${folder}-restored`;
+  cpSync(folder, restored, { recursive: true });
+  writeTree(folder, { 'compose.yaml': 'name: other\n' });
+  await refuseForeign(restored, 'fedi', []);
+});
+
 test('a directory that was moved stays the same site', async () => {
   const folder = await site();
   const containers = runsIn(folder);

@@ -70,7 +70,7 @@ async function rotateSecret(
 ): Promise<ExitCode> {
   await engine.info();
   const able = rotatable(config);
-  const admins = config.apps;
+  const isAccount = config.apps.some(({ id }) => appOf(id).adminSecret === name);
   const spec = able.find((one) => one.name === name);
   if (spec === undefined) {
     const known = secretSpecs(config).find((one) => one.name === name);
@@ -83,13 +83,13 @@ async function rotateSecret(
       EXIT.USAGE,
       name === undefined
         ? '`secrets rotate` needs the name of a secret.'
-        : admins.some(({ id }) => appOf(id).adminSecret === name)
+        : isAccount
           ? `${name} is the password of an account, which the app stores.`
           : known === undefined
             ? `There is no secret ${name}.`
             : `${name} cannot be rotated.`,
       {
-        next: admins.some(({ id }) => appOf(id).adminSecret === name)
+        next: isAccount
           ? '`fedi-setup user password NAME` sets a new one.'
           : `\`secrets rotate\` can replace: ${able.map((one) => one.name).join(', ')}. Give a new value of a secret that you supplied to \`fedi-setup apply\`.`,
       },
