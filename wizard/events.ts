@@ -60,6 +60,15 @@ interface Fields {
     }[];
   };
   exported: { path: string };
+  backup: {
+    repository: string;
+    ok: boolean;
+    snapshot: string | undefined;
+    bytes: number;
+    added: number;
+    why: string | undefined;
+  };
+  snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
   help: { text: string };
   completion: { shell: string; script: string };
@@ -204,8 +213,28 @@ export const EVENTS: {
     },
   },
   exported: {
-    when: '`secrets export` has written the recovery file.',
+    when: '`secrets export` or `backup sheet` has written its file.',
     fields: { path: 'absolute path of the file' },
+  },
+  backup: {
+    when: '`backup`: once per repository.',
+    fields: {
+      repository: 'address of the repository',
+      ok: 'true: the backup is complete and was checked',
+      snapshot: 'id of the backup; absent: there is none',
+      bytes: 'size of all its files',
+      added: 'bytes that this backup added to the repository',
+      why: 'why it failed; absent: it did not',
+    },
+  },
+  snapshot: {
+    when: '`backup list`: once per backup, oldest first.',
+    fields: {
+      repository: 'address of the repository',
+      id: 'id for `restore --at`',
+      at: 'when it was made, in ISO 8601',
+      bytes: 'size of all its files; absent: unknown',
+    },
   },
   left: {
     when: '`uninstall` and `reset`: what they do not remove.',

@@ -11,6 +11,7 @@ import { connect } from '../../wizard/docker/docker.ts';
 export const IMAGES = {
   FEDI_IMAGES_CADDY: 'fedi-setup/caddy:trixie',
   FEDI_IMAGES_MAIL: 'fedi-setup/mail:trixie',
+  FEDI_IMAGES_RESTIC: 'fedi-setup/restic:trixie',
   FEDI_IMAGES_SNAC: 'fedi-setup/snac:trixie',
 } as const;
 

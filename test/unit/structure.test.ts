@@ -110,6 +110,7 @@ test('only docker/run.ts starts programs', () => {
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
+    'backup',
     'apply',
     'ask',
     'checks',
@@ -124,6 +125,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
+  backup: ['apply', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [
     'checks',
     'render',
@@ -161,6 +163,7 @@ const ALL = [
   'progress.ts',
   'visible.ts',
   'wrap.ts',
+  'backup-record.ts',
 ];
 
 const crossings = (): string[] =>

@@ -1,5 +1,6 @@
 /** Validated answers → Config. Nothing after this reads answers by key. */
 import type { AppConfig, Config } from '../config/config.ts';
+import { backupOf } from '../config/backup.ts';
 import { mailOf } from '../config/mail.ts';
 import type { Answers } from '../config/question.ts';
 import { tlsOf } from '../ingress/tls.ts';
@@ -20,6 +21,7 @@ export function configOf(answers: Answers): Config {
       .map((id) => appConfigOf(id, answers)),
     tls: tlsOf(answers),
     mail: mailOf(answers),
+    backup: backupOf(answers),
     bind: textOf(answers, 'bind'),
     images,
   };

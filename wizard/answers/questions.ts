@@ -9,6 +9,7 @@ import type { Parsed } from '../config/parse.ts';
 import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
+import * as backup from '../config/backup.ts';
 import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn } from '../config/mail.ts';
 import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
@@ -191,6 +192,73 @@ const MAIL_QUESTIONS: readonly Question[] = [
   },
 ];
 
+const { hasBackup, hasRepository } = backup;
+
+const BACKUP_QUESTIONS: readonly Question[] = [
+  {
+    key: 'backup.to',
+    topic: 'backup',
+    message: 'Back up to',
+    help: 'A directory (best on another disk), sftp://user@host/path or s3:https://host/bucket; several, separated by commas. Leave empty for no backups.',
+    more: 'Backups are encrypted with a password that is generated here. `fedi-setup backup sheet FILE` writes it to a file, which you need to restore them: keep that file on another machine. A backup on the same disk does not survive the disk. One place on this host and one elsewhere is best.',
+    parse: backup.parseRepositories,
+    optional: true,
+  },
+  {
+    key: 'backup.s3-key',
+    topic: 'backup',
+    message: 'Access key of the bucket for backups',
+    help: 'It may read, write, list and delete in that bucket.',
+    parse: parse.parseLine,
+    when: (answers) => hasRepository(answers, 's3'),
+  },
+  {
+    key: 'backup.s3-secret',
+    topic: 'backup',
+    message: 'Secret key of the bucket for backups',
+    help: 'Stored in secrets.json, which only you can read.',
+    parse: parse.parsePassword,
+    secret: true,
+    when: (answers) => hasRepository(answers, 's3'),
+  },
+  {
+    key: 'backup.every',
+    topic: 'more',
+    message: 'Hours between backups',
+    help: 'Default 24. After a loss, what was written since the last backup is gone.',
+    parse: backup.parseHours,
+    initial: () => 24,
+    when: hasBackup,
+  },
+  {
+    key: 'backup.keep',
+    topic: 'more',
+    message: 'Backups to keep',
+    help: 'Days/weeks/months. Default 7/4/6: one of each of the last 7 days, 4 weeks and 6 months that have backups.',
+    parse: backup.parseRetention,
+    initial: () => '7/4/6',
+    when: hasBackup,
+  },
+  {
+    key: 'backup.limit',
+    topic: 'more',
+    message: 'Upload limit of backups',
+    help: 'In KiB per second. Default: none.',
+    parse: backup.parseLimit,
+    optional: true,
+    when: hasBackup,
+  },
+  {
+    key: 'backup.ping',
+    topic: 'more',
+    message: 'URL to request after a backup',
+    help: 'An https:// address of a monitoring service that warns you when the requests stop. Requested by `fedi-setup maintain` after a complete backup.',
+    parse: parse.parseHttps,
+    optional: true,
+    when: hasBackup,
+  },
+];
+
 const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.mode',
@@ -262,8 +330,12 @@ const TLS_QUESTIONS: readonly Question[] = [
 ];
 
 /** Images that belong to no app. */
-export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & { readonly caddy: FixedImage } = {
+export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & {
+  readonly caddy: FixedImage;
+  readonly restic: FixedImage;
+} = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
+  restic: { reference: 'docker.io/restic/restic:0.18.0' },
   ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
 };
 
@@ -304,6 +376,7 @@ const MORE_QUESTIONS: readonly Question[] = [
     initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
   },
   imageQuestion('caddy', () => SITE_IMAGES.caddy.reference),
+  imageQuestion('restic', () => SITE_IMAGES.restic.reference, hasBackup),
   ...COMPONENTS.map(({ id, image, isWanted }) =>
     imageQuestion(
       id,
@@ -322,6 +395,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     APPS_QUESTION,
     ...apps.flatMap(appQuestions),
     ...MAIL_QUESTIONS,
+    ...BACKUP_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     ...imageQuestions(apps),

@@ -11,6 +11,8 @@ import { parseFolder } from '../config/parse.ts';
 import { deepest, otherWritersOf, thisCaller } from './owner.ts';
 import type { Caller } from './owner.ts';
 
+type DataFolders = Pick<RenderedSite, 'compose' | 'dataFolders'>;
+
 /** Refuses answers that do not match the location of existing data. Exit 3. */
 export async function refuseMoved(engine: Engine, { compose, dataFolders }: RenderedSite): Promise<void> {
   for (const [key, { name }] of Object.entries(compose.volumes)) {
@@ -39,7 +41,7 @@ export async function refuseMoved(engine: Engine, { compose, dataFolders }: Rend
  */
 export async function refusePlaces(
   engine: Engine,
-  { compose, dataFolders }: RenderedSite,
+  { compose, dataFolders }: DataFolders,
   caller?: Caller,
 ): Promise<void> {
   const who = caller ?? (await thisCaller());
@@ -65,7 +67,7 @@ export async function refusePlaces(
 }
 
 /** Creates bind volumes and their directories, which belong to the app's user. `image` has `chown`. */
-export async function makeDataFolders(engine: Engine, site: RenderedSite, image: string): Promise<void> {
+export async function makeDataFolders(engine: Engine, site: DataFolders, image: string): Promise<void> {
   const { compose, dataFolders } = site;
   for (const [key, { device, owner }] of Object.entries(dataFolders)) {
     const name = compose.volumes[key]?.name ?? '';

@@ -174,6 +174,22 @@ export async function checkMarkers(
   return unmarked;
 }
 
+/** Writes the ownership marker into the volume of a server whose data were restored. */
+export async function writeMarkers(
+  engine: Engine,
+  config: Config,
+  store: Store,
+  imageOf: (name: string) => string,
+  service: string,
+): Promise<void> {
+  for (const app of config.apps)
+    for (const marker of appOf(app.id).markers(app.options))
+      if ('volume' in marker && marker.service === service)
+        await volumeMarkers(runtimeOf(engine, config.name), marker, imageOf(marker.image), undefined).write(
+          `${JSON.stringify(ownershipOf(app, store))}\n`,
+        );
+}
+
 async function check(
   markerStore: MarkerStore,
   wanted: Ownership,

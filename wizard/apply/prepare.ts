@@ -28,6 +28,7 @@ import type { RenderedSite } from '../render/site.ts';
 import { customFiles } from '../render/verify.ts';
 import { makeRoot } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
+import { BACKUP_SECRETS } from '../secrets/backup.ts';
 import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
@@ -43,6 +44,7 @@ import { renew } from './rotate.ts';
 import { due } from './steps.ts';
 import { swapIsThere } from './swap.ts';
 import { trustProblems } from './trust.ts';
+import { refuseUnfinished } from './unfinished.ts';
 
 /** What a run starts from. `rollback` gives another lock, `secrets rotate` a secret. */
 export interface PlanInput {
@@ -86,6 +88,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
       make: () => makeRoot(`${config.name} internal CA`),
     });
   }
+  if (config.backup !== undefined) specs.push(...BACKUP_SECRETS);
   for (const { id } of config.apps) specs.push(...appOf(id).secrets);
   return specs;
 }
@@ -93,6 +96,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
 /** Builds the plan. Changes nothing on the disk or in the engine. */
 export async function prepare(input: PlanInput, engine: Engine): Promise<Prepared> {
   const { folder, resolved, now } = input;
+  await refuseUnfinished(folder);
   const config = configOf(resolved.answers);
   const basis = await basisOf(folder);
   const running = engine.containers(config.name);

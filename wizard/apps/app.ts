@@ -10,7 +10,7 @@ import type { EnvGroup } from '../stack/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import type { People } from './people.ts';
-import type { ContainerServer, DataMarker } from './shared/server.ts';
+import type { ContainerServer, DataMarker, Dump, Secrets } from './shared/server.ts';
 
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
@@ -199,6 +199,10 @@ export interface App<Options extends AppOptions = AppOptions> {
   loginPage?(domain: string, user: string): string;
   /** Its servers in containers: databases, Redis. Absent: none. */
   servers?(options: Options): readonly ContainerServer[];
+  /** How its external databases are dumped. An external Redis has queues and caches only, and is not part of a backup. */
+  externalDumps?(options: Options, secret: Secrets): readonly Dump[];
+  /** Volume keys of its Compose file whose content is created again from the image; not part of a backup. */
+  readonly derived?: readonly string[];
   /** One for each place that must belong to this app only; its data first. */
   markers(options: Options): readonly DataMarker[];
   trials?(options: Options): readonly Trial[];

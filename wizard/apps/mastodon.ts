@@ -11,6 +11,7 @@ import type { EnvGroup } from '../stack/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
   dataEnv,
+  mastodonDumps,
   mastodonMarkers,
   mastodonServers,
   mastodonTrials,
@@ -156,6 +157,8 @@ export const mastodon: App<MastodonOptions> = {
   front: 'mastodon_front',
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
   servers: mastodonServers,
+  externalDumps: mastodonDumps,
+  derived: ['mastodon_assets', 'mastodon_cache', 'mastodon_tmp'],
   markers: mastodonMarkers,
   trials: mastodonTrials,
   folders: [

@@ -15,6 +15,7 @@ import {
   dataFolders,
   dataImages,
   dataTrials,
+  pixelfedDumps,
   pixelfedMarkers,
   pixelfedServers,
   shapeData,
@@ -233,6 +234,8 @@ export const pixelfed: App<PixelfedOptions> = {
     'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
   },
   servers: pixelfedServers,
+  externalDumps: pixelfedDumps,
+  derived: ['pixelfed_tmp'],
   markers: pixelfedMarkers,
   trials: dataTrials,
   folders: [

@@ -44,6 +44,7 @@ const TOPICS: Readonly<Record<Question['topic'], string>> = {
   admin: 'Admin',
   mail: 'Mail',
   storage: 'Storage',
+  backup: 'Backups',
   tls: 'Certificates',
   size: 'Size and version',
   more: 'Advanced',

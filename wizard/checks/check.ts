@@ -59,5 +59,13 @@ export interface Check {
   readonly run: (context: CheckContext) => Promise<CheckResult | undefined>;
 }
 
+/** A size for people, in the unit that fits. */
+export const sizeText = (bytes: number): string =>
+  bytes >= 1024 ** 3
+    ? gib(bytes)
+    : bytes >= 1024 ** 2
+      ? `${Math.round(bytes / 1024 ** 2)} MB`
+      : `${Math.ceil(bytes / 1024)} KB`;
+
 export const gib = (bytes: number): string =>
   bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(1)} GB` : `${Math.floor(bytes / 1024 ** 2)} MB`;

@@ -98,6 +98,16 @@ export interface GlobalFlags {
   readonly follow: boolean;
   readonly tail: string | undefined;
   readonly since: string | undefined;
+  /** Repositories; absent: those of the answers. */
+  readonly to: readonly string[];
+  /** Repository to restore from, a file with its password, and the snapshot; absent: the newest. */
+  readonly from: string | undefined;
+  readonly passwordFile: string | undefined;
+  readonly at: string | undefined;
+  readonly s3Key: string | undefined;
+  readonly s3SecretFile: string | undefined;
+  readonly app: readonly string[];
+  readonly queues: 'keep' | 'drop' | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }

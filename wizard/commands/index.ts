@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. A new one is a file in this directory and a line here. */
 import { add } from './add.ts';
 import { apply } from './apply.ts';
+import { backup } from './backup.ts';
 import type { Command } from './command.ts';
 import { completion } from './completion.ts';
 import { doctor } from './doctor.ts';
@@ -12,6 +13,7 @@ import { plan } from './plan.ts';
 import { prove } from './prove.ts';
 import { remove } from './remove.ts';
 import { reset } from './reset.ts';
+import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import { secrets } from './secrets.ts';
 import { restart } from './restart.ts';
@@ -41,6 +43,8 @@ export const COMMANDS: readonly Command[] = [
   user,
   mail,
   secrets,
+  backup,
+  restore,
   reset,
   uninstall,
   completion,

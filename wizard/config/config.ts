@@ -1,5 +1,6 @@
 /** The validated answers as a typed structure. */
 import type { Tls } from '../ingress/tls.ts';
+import type { Backup } from './backup.ts';
 import type { Bucket } from './bucket.ts';
 import type { Mail } from './mail.ts';
 
@@ -39,6 +40,8 @@ export interface Config {
   readonly apps: readonly AppConfig[];
   readonly tls: Tls;
   readonly mail: Mail;
+  /** Undefined: no backups are configured. */
+  readonly backup: Backup | undefined;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
   /** Image name → reference, only for images that were chosen explicitly. */

@@ -7,7 +7,7 @@ export type Value = string | number;
 /** Validated answers by key; those that do not apply are absent. */
 export type Answers = Readonly<Record<string, Value>>;
 
-export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'tls' | 'size' | 'more';
+export type Topic = 'apps' | 'domain' | 'admin' | 'mail' | 'storage' | 'backup' | 'tls' | 'size' | 'more';
 
 /** The effect of changing an answer of an existing site. */
 export type ChangeEffect =

@@ -640,6 +640,7 @@ export async function connect(): Promise<Engine> {
           '--security-opt=no-new-privileges',
           '--pids-limit=512',
           `--network=${shot.network ?? 'none'}`,
+          ...(shot.hostname === undefined ? [] : [`--hostname=${shot.hostname}`]),
           ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
           ...Object.keys(shot.env ?? {}).map((name) => `--env=${name}`),
           ...(shot.mounts ?? []).map((mount) => `--volume=${mount}`),

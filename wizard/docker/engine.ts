@@ -122,6 +122,7 @@ export interface OneShot {
   /** `source:target[:ro]`. */
   readonly mounts?: readonly string[];
   readonly network?: string;
+  readonly hostname?: string;
   readonly user?: string;
   /** Capabilities it needs; without them it has none. */
   readonly capabilities?: readonly string[];
@@ -148,8 +149,8 @@ export function notStarted(image: string, { code, stderr }: Output): Problem | u
 }
 
 /** Runs a one-shot container. Throws a Problem if Docker could not start it: the exit code is the program's. */
-export async function runOneShot(engine: Engine, shot: OneShot): Promise<Output> {
-  const output = await engine.run(shot);
+export async function runOneShot(engine: Engine, shot: OneShot, call?: Call): Promise<Output> {
+  const output = await engine.run(shot, call);
   const failed = notStarted(shot.image, output);
   if (failed !== undefined) throw failed;
   return output;

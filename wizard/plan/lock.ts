@@ -35,6 +35,7 @@ export function wantedImages(
   arch: NodeJS.Architecture = process.arch,
 ): Record<string, WantedImage> {
   const specs: Record<string, FixedImage> = { caddy: SITE_IMAGES.caddy };
+  if (config.backup !== undefined) specs['restic'] = SITE_IMAGES.restic;
   for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
   for (const { id, options } of config.apps) {
     for (const [name, spec] of Object.entries(appOf(id).images))

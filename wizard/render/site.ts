@@ -115,7 +115,7 @@ export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
 
 /** Volume key → the administrator's data directory and its owner. */
-function dataFoldersOf({ id, folders, options }: AppConfig): RenderedSite['dataFolders'] {
+export function dataFoldersOf({ id, folders, options }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
     (appOf(id).folders ?? []).flatMap((folder) => {
       const device = folders[folder.name];

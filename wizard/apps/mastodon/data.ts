@@ -21,9 +21,9 @@ import {
   writesProblem,
 } from '../shared/external.ts';
 import type { Server, ServerKind } from '../shared/external.ts';
-import { literal, postgres } from '../shared/postgres.ts';
+import { POSTGRES, literal, postgres, postgresDump } from '../shared/postgres.ts';
 import { externalMarker } from '../shared/server.ts';
-import type { ContainerServer, DataMarker, Secrets, ServerMarker } from '../shared/server.ts';
+import type { ContainerServer, DataMarker, Dump, Secrets, ServerMarker } from '../shared/server.ts';
 import { valkey } from '../shared/valkey.ts';
 import { redisMarkerAt, sqlFromInput, sqlIn, tryRedis } from './clients.ts';
 import type { MastodonOptions } from './options.ts';
@@ -150,6 +150,19 @@ export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): Co
   ...(hasDatabase ? [postgres(APP, DB)] : []),
   ...(hasValkey ? [valkey(APP, VALKEY)] : []),
 ];
+
+export const mastodonDumps = (options: MastodonOptions): Dump[] =>
+  options.hasDatabase
+    ? []
+    : [
+        {
+          ...postgresDump,
+          file: `${DB}.pgdump`,
+          what: 'the database of mastodon',
+          image: { name: 'postgres', reference: POSTGRES.reference },
+          env: clientEnv(options),
+        },
+      ];
 
 export const mastodonMarkers = (options: MastodonOptions): DataMarker[] => [
   ...mastodonServers(options).flatMap(({ marker }) => marker ?? []),

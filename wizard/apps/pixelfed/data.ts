@@ -21,10 +21,10 @@ import {
   writesProblem,
 } from '../shared/external.ts';
 import type { Server, ServerKind } from '../shared/external.ts';
-import { MARIADB, mariadb } from '../shared/mariadb.ts';
-import { POSTGRES, postgres } from '../shared/postgres.ts';
+import { MARIADB, mariadb, mariadbDump } from '../shared/mariadb.ts';
+import { POSTGRES, postgres, postgresDump } from '../shared/postgres.ts';
 import { SERVER_OWNER, externalMarker } from '../shared/server.ts';
-import type { ContainerServer, DataMarker, Secrets, ServerMarker } from '../shared/server.ts';
+import type { ContainerServer, DataMarker, Dump, Secrets, ServerMarker } from '../shared/server.ts';
 import { VALKEY as VALKEY_IMAGE, valkey } from '../shared/valkey.ts';
 import { isOlder, numbersOf } from '../../versions.ts';
 import type { LocalDatabase, PixelfedOptions } from './options.ts';
@@ -231,6 +231,53 @@ export function dataTrials(options: PixelfedOptions): Trial[] {
     );
   return trials;
 }
+
+/** The kind of an external database is known only from its URL, which is a secret. */
+export const pixelfedDumps = (options: PixelfedOptions, secret: Secrets): Dump[] => {
+  if (options.database !== undefined) return [];
+  const server = serverOf(APP, DATABASE, secret);
+  const roots = databaseRoots(options);
+  const what = 'the database of pixelfed';
+  const sslmode = server.options.get('sslmode') ?? undefined;
+  return isPostgres(server)
+    ? [
+        {
+          ...postgresDump,
+          file: `${SERVICES.postgresql}.pgdump`,
+          what,
+          image: { name: 'postgres', reference: POSTGRES.reference },
+          env: () => ({
+            PGHOST: server.host,
+            PGPORT: server.port,
+            PGDATABASE: server.name,
+            PGUSER: server.user,
+            PGPASSWORD: server.password,
+            PGSSLMODE: sslmode,
+            PGSSLROOTCERT: sslmode?.startsWith('verify') ? roots : undefined,
+            PGCONNECT_TIMEOUT: 10,
+          }),
+        },
+      ]
+    : [
+        {
+          ...mariadbDump,
+          file: `${SERVICES.mariadb}.sql`,
+          what,
+          image: { name: 'mariadb', reference: MARIADB.reference },
+          env: () => ({
+            DUMP_HOST: server.host,
+            DUMP_PORT: server.port,
+            DUMP_USER: server.user,
+            DUMP_DATABASE: server.name,
+            MYSQL_PWD: server.password,
+            // As PHP does: it encrypts only if it verifies the certificate.
+            ...(server.options.get('ssl-mode') === 'VERIFY_IDENTITY'
+              ? { DUMP_CA: roots }
+              : { DUMP_PLAIN: 1 }),
+          }),
+        },
+      ];
+};
 
 export const pixelfedMarkers = (options: PixelfedOptions): DataMarker[] => [
   ...pixelfedServers(options).flatMap(({ marker }) => marker ?? []),

@@ -2,11 +2,27 @@
 import { readProgram } from '../../assets.ts';
 import type { Rotation } from './server.ts';
 import { volumeMarker } from './server.ts';
-import type { ContainerServer, ServerImage } from './server.ts';
+import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
 export const MARIADB: ServerImage = {
   reference: 'docker.io/library/mariadb:11.8',
   data: { parts: 2 },
+};
+
+const program = (name: string, ...argv: readonly string[]): readonly string[] => [
+  'bash',
+  '-c',
+  readProgram(`apps/shared/programs/${name}`),
+  'bash',
+  ...argv,
+];
+
+/** What the dumps of all MariaDB and MySQL servers have in common. */
+export const mariadbDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {
+  dump: (path) => program('dump-mariadb.sh', path),
+  restore: (path) => program('restore-mariadb.sh', path),
+  count: () => program('count-mariadb.sh'),
+  drill: (folder, path) => program('drill-mariadb.sh', folder, path),
 };
 
 /** Its passwords are the secrets `APP.db` and, for root, `APP.db-root`. */
@@ -36,5 +52,19 @@ export function mariadb(app: string, service: string): ContainerServer {
       [`${app}.db-root`]: rotation("'root'@'localhost'"),
     },
     marker: volumeMarker(service, 'mariadb', { mount: '/var/lib/mysql', data: 'ibdata1' }),
+    dump: {
+      ...mariadbDump,
+      file: `${service}.sql`,
+      what: `the database of ${app}`,
+      image: { name: 'mariadb', reference: MARIADB.reference },
+      service,
+      env: (secret) => ({
+        DUMP_HOST: service,
+        DUMP_PORT: 3306,
+        DUMP_USER: app,
+        DUMP_DATABASE: app,
+        MYSQL_PWD: secret(`${app}.db`),
+      }),
+    },
   };
 }

@@ -1,7 +1,7 @@
 /** PostgreSQL in a container of an app: its role and its database have the app's name. */
 import { readProgram } from '../../assets.ts';
 import { volumeMarker } from './server.ts';
-import type { ContainerServer, ServerImage } from './server.ts';
+import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
 export const POSTGRES: ServerImage = {
   reference: 'docker.io/library/postgres:17-trixie',
@@ -14,6 +14,26 @@ const DATA = 'pgdata';
 
 /** Text as an SQL literal. */
 export const literal = (value: string): string => `'${value.replaceAll("'", "''")}'`;
+
+/** Table → rows, as JSON in one line. Tables of other schemas have the schema's name. */
+const ROWS =
+  "select coalesce(json_object_agg(case nspname when 'public' then '' else nspname || '.' end || relname, (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', nspname, relname), false, true, '')))[1]::text::bigint), '{}') from pg_class join pg_namespace on pg_namespace.oid = relnamespace where relkind = 'r' and nspname !~ '^(pg_|information_schema$)';";
+
+const program = (name: string, ...argv: readonly string[]): readonly string[] => [
+  'sh',
+  '-c',
+  readProgram(`apps/shared/programs/${name}`),
+  'sh',
+  ...argv,
+];
+
+/** What the dumps of all PostgreSQL servers have in common. */
+export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {
+  dump: (path) => program('dump-postgres.sh', path, ROWS),
+  restore: (path) => program('restore-postgres.sh', path),
+  count: () => program('count-postgres.sh', ROWS),
+  drill: (folder, path) => program('drill-postgres.sh', folder, path, ROWS),
+};
 
 /** Its password is the secret `APP.db`. */
 export const postgres = (app: string, service: string): ContainerServer => ({
@@ -39,4 +59,18 @@ export const postgres = (app: string, service: string): ContainerServer => ({
     },
   },
   marker: volumeMarker(service, 'postgres', { mount: MOUNT, data: `${DATA}/PG_VERSION` }),
+  dump: {
+    ...postgresDump,
+    file: `${service}.pgdump`,
+    what: `the database of ${app}`,
+    image: { name: 'postgres', reference: POSTGRES.reference },
+    service,
+    env: (secret) => ({
+      PGHOST: service,
+      PGUSER: app,
+      PGDATABASE: app,
+      PGPASSWORD: secret(`${app}.db`),
+      PGCONNECT_TIMEOUT: 10,
+    }),
+  },
 });

@@ -58,6 +58,30 @@ export interface Rotation {
   readonly change: (password: Secret, secret: (name: string) => Secret) => Command;
 }
 
+/** How a database is copied to a file and back, by clients of its server's image that reach it over the network. */
+export interface Dump {
+  /** Name of the file in a backup. It must not change. */
+  readonly file: string;
+  /** Its content: "the database of Mastodon". */
+  readonly what: string;
+  /** The image with the client: its name, and its reference if the site has no image of that name. */
+  readonly image: { readonly name: string; readonly reference: string };
+  /** Compose service of the server; absent: it is external. */
+  readonly service?: string;
+  /** Variables by which the client finds the server. */
+  readonly env: (secret: Secrets) => EnvGroup;
+  /** Writes the dump to a file, prints table → rows as JSON. Without rows: `{}`. */
+  readonly dump: (path: string) => readonly string[];
+  /** Loads a file into the empty server, or writes it to the volume of the stopped server, at `volumeAt`. */
+  readonly restore: (path: string) => readonly string[];
+  /** Mount point of the volume if `restore` needs the server to be stopped. */
+  readonly volumeAt?: string;
+  /** Prints table → rows as JSON; absent: it has no tables. */
+  readonly count?: () => readonly string[];
+  /** Starts an empty server without a network in the directory $1, loads the file $2, prints as `count`. */
+  readonly drill?: (folder: string, path: string) => readonly string[];
+}
+
 /** A server in a container. Its volume has the name of its Compose service, its env file too, with dashes. */
 export interface ContainerServer {
   readonly service: string;
@@ -69,6 +93,7 @@ export interface ContainerServer {
   readonly rotations?: Readonly<Record<string, Rotation>>;
   /** Ownership marker in its volume; absent: its data are disposable. */
   readonly marker?: VolumeMarker;
+  readonly dump: Dump;
 }
 
 /** What every use of a server's image has in common; see `ImageSpec`. */

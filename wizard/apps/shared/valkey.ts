@@ -1,4 +1,5 @@
 /** Valkey in a container of an app, for queues and caches. */
+import { readProgram } from '../../assets.ts';
 import type { ContainerServer, ServerImage } from './server.ts';
 
 export const VALKEY: ServerImage = {
@@ -6,9 +7,27 @@ export const VALKEY: ServerImage = {
   data: { parts: 1 },
 };
 
+const program = (name: string, path: string): readonly string[] => [
+  'sh',
+  '-c',
+  readProgram(`apps/shared/programs/${name}`),
+  'sh',
+  path,
+];
+
 /** Its password is the secret `APP.valkey`. */
 export const valkey = (app: string, service: string): ContainerServer => ({
   service,
   image: 'valkey',
   env: (secret) => ({ VALKEY_PASSWORD: secret(`${app}.valkey`) }),
+  dump: {
+    file: `${service}.rdb`,
+    what: `the queues of ${app}`,
+    image: { name: 'valkey', reference: VALKEY.reference },
+    service,
+    env: (secret) => ({ DUMP_HOST: service, REDISCLI_AUTH: secret(`${app}.valkey`) }),
+    dump: (path) => program('dump-valkey.sh', path),
+    restore: (path) => program('restore-valkey.sh', path),
+    volumeAt: '/data',
+  },
 });

@@ -1,6 +1,7 @@
 /** Commands that `docker compose` does: in the directory of the site, with the user's terminal. */
 import { join } from 'node:path';
 import { takeLock } from '../../apply/runlock.ts';
+import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { exists } from '../../atomic.ts';
 import { nearest } from '../../config/parse.ts';
 import { EXIT, Problem } from '../../problem.ts';
@@ -59,6 +60,7 @@ const changing =
   (...argv: readonly string[]): Run =>
   async (context) => {
     const { folder, engine, services } = await siteWith(context);
+    if (argv[0] !== 'stop') await refuseUnfinished(folder);
     const release = await takeLock(folder);
     context.onLocked(release);
     try {

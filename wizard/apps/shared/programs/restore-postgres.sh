@@ -1,0 +1,7 @@
+#!/bin/sh
+# Loads the dump $1 into a PostgreSQL database that is empty. The variables of libpq name the database.
+
+set -eu
+PATH="/usr/lib/postgresql/${PG_MAJOR:-17}/bin:$PATH"
+pg_restore --no-owner --no-privileges --exit-on-error --dbname="$PGDATABASE" "$1"
+psql -Xq -v ON_ERROR_STOP=1 -c analyze

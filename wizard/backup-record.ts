@@ -1,0 +1,42 @@
+/** What is known about a site's backups: `.fedi/backups.json`. Written by `backup`, read by `status` and `doctor`. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWhole } from './atomic.ts';
+import { OWN } from './layout.ts';
+
+const FILE = 'backups.json';
+
+/** Of one repository. Times are ISO 8601. */
+export interface RepositoryRecord {
+  /** restic's id: a repository that disappeared must not be created again without a word. */
+  readonly id: string;
+  /** The last complete backup; absent: none yet. */
+  readonly last?: { readonly at: string; readonly snapshot: string; readonly bytes: number };
+  /** When all of its data were last read and compared with their checksums. */
+  readonly verified?: string;
+  /** The last error; absent: the last backup succeeded. */
+  readonly failed?: { readonly at: string; readonly why: string };
+}
+
+export interface BackupRecord {
+  /** By the address of the repository. */
+  readonly repositories: Readonly<Record<string, RepositoryRecord>>;
+  /** When the recovery sheet was last written. */
+  readonly sheet?: string;
+  /** The last restore drill. */
+  readonly drill?: { readonly at: string; readonly ok: boolean };
+}
+
+export async function readRecord(folder: string): Promise<BackupRecord> {
+  try {
+    const record = JSON.parse(
+      await readFile(join(folder, OWN, FILE), 'utf8'),
+    ) as Partial<BackupRecord> | null;
+    return { ...record, repositories: record?.repositories ?? {} };
+  } catch {
+    return { repositories: {} }; // nothing depends on it
+  }
+}
+
+export const writeRecord = (folder: string, record: BackupRecord): Promise<void> =>
+  writeWhole(join(folder, OWN, FILE), `${JSON.stringify(record, null, 2)}\n`, 0o600);

@@ -1,0 +1,492 @@
+/** Makes a backup: dumps, then one snapshot with dumps, files and secrets in each repository. */
+import { realpath } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import { appOf } from '../apps/index.ts';
+import { readProgram } from '../assets.ts';
+import { readRecord, writeRecord } from '../backup-record.ts';
+import type { RepositoryRecord } from '../backup-record.ts';
+import type { Backup, Repository } from '../config/backup.ts';
+import type { Config } from '../config/config.ts';
+import { runOneShot } from '../docker/engine.ts';
+import type { Engine, OneShot } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
+import { OWN } from '../layout.ts';
+import { readLock } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { EXIT, Problem, messageOf } from '../problem.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+import { revealAll } from '../secrets/secret.ts';
+import { BACKUP_SECRETS } from '../secrets/backup.ts';
+import { Store } from '../secrets/store.ts';
+import type { ComposeFile } from '../stack/compose.ts';
+import { trustMounts } from '../apply/trust.ts';
+import { refuseUnfinished } from '../apply/unfinished.ts';
+import { accessOf, ensureImage, resticImage } from './access.ts';
+import { INCOMPLETE, TAG, createRepository, locking, noBackups, repositoryId, restic } from './restic.ts';
+import type { Access } from './restic.ts';
+import { MANIFEST, SET, dumpsOf, elsewhereOf, imageOf, networkOf, readCompose, volumesOf } from './set.ts';
+import type { AppDump, Manifest } from './set.ts';
+
+export interface BackupSite {
+  readonly folder: string;
+  readonly config: Config;
+  readonly engine: Engine;
+}
+
+export interface BackupOptions extends BackupSite {
+  readonly repositories: readonly Repository[];
+  readonly keep: Backup['keep'];
+  readonly everyHours: number;
+  /** Version of fedi-setup. */
+  readonly tool: string;
+  readonly progress: Progress;
+  readonly now: () => Date;
+}
+
+/** The result for one repository. */
+export interface Backed {
+  readonly repository: Repository;
+  /** Id of the repository. */
+  readonly id?: string;
+  readonly snapshot?: string;
+  /** Bytes of the whole backup, and those that were new. */
+  readonly bytes?: number;
+  readonly added?: number;
+  readonly problem?: Problem;
+}
+
+const sh = (name: string, ...argv: readonly string[]): readonly string[] => [
+  'sh',
+  '-c',
+  readProgram(`backup/programs/${name}`),
+  'sh',
+  ...argv,
+];
+
+/** Refuses to back up into the site, into Docker's data or into a data directory. */
+export async function refuseInside(
+  { folder, config, engine }: BackupSite,
+  repositories: readonly Repository[],
+): Promise<void> {
+  const real = (path: string): Promise<string> => realpath(path).catch(() => path);
+  const { dataRoot, mapsUsers } = await engine.info();
+  if (mapsUsers)
+    throw new Problem(EXIT.REFUSED, 'This engine maps the users of containers (userns-remap).', {
+      means: 'fedi-setup cannot back up such a site yet. Nothing was changed.',
+      next: 'Back up the volumes and the site directory with the tools of the host.',
+    });
+  const taken: [string, string][] = [
+    [folder, 'the site directory'],
+    [dataRoot, 'Docker’s data'],
+    ...config.apps.flatMap(({ id, folders }) =>
+      Object.values(folders).map((path): [string, string] => [path, `a data directory of ${appOf(id).name}`]),
+    ),
+  ];
+  for (const repository of repositories) {
+    if (repository.kind !== 'local') continue;
+    for (const [path, what] of taken) {
+      const [target, inside] = [await real(repository.path), await real(path)];
+      const way = relative(inside, target);
+      const back = relative(target, inside);
+      const isBelow = (one: string): boolean => !one.startsWith('..') && !isAbsolute(one);
+      if (!isBelow(way) && !isBelow(back)) continue;
+      throw new Problem(EXIT.REFUSED, `${repository.path} is in, or contains, ${what}: ${path}.`, {
+        means:
+          'A backup must not be part of what it backs up: it would be lost with it. Nothing was changed.',
+        next: 'Choose another directory, best on another disk.',
+      });
+    }
+  }
+}
+
+/**
+ * Makes one backup in each repository. The caller holds the run lock. A repository that fails does not stop the others; a
+ * dump that fails stops everything, and no repository changes.
+ */
+export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
+  const { folder, config, engine, repositories, progress, now } = options;
+  await refuseUnfinished(folder);
+  await refuseInside(options, repositories);
+  const lock = await readLock(folder);
+  const image = resticImage(lock, config.images);
+  await ensureImage(engine, image, progress);
+  const store = await Store.open(folder);
+  if ((await store.ensure(BACKUP_SECRETS, now())).length > 0) await store.save();
+
+  const opened: { access: Access; id: string }[] = [];
+  const results: Backed[] = [];
+  for (const repository of repositories) {
+    progress.start(`repository.${repository.text}`, `Repository ${repository.text}`);
+    try {
+      const access = await accessOf(options, store, image, repository);
+      opened.push({ access, id: await openRepository(access, folder) });
+      progress.done();
+    } catch (error) {
+      const problem = asProblem(error);
+      progress.fail(problem.message);
+      results.push({ repository, problem });
+    }
+  }
+  if (opened.length > 0) {
+    const staged = await stage(options, store, lock, image);
+    try {
+      for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
+    } finally {
+      await engine.removeVolume(staged.volume).catch(() => undefined);
+    }
+  }
+  await keepResults(folder, results, now());
+  return results;
+}
+
+const asProblem = (error: unknown): Problem => {
+  if (error instanceof Problem) return error;
+  throw error;
+};
+
+/** Opens a repository, or creates it if it never existed. */
+async function openRepository(access: Access, folder: string): Promise<string> {
+  const { text } = access.repository;
+  const known = (await readRecord(folder)).repositories[text];
+  const id = await repositoryId(access);
+  if (id === undefined && known?.last !== undefined)
+    throw new Problem(EXIT.REFUSED, `The backups in ${text} are gone.`, {
+      means: `The last one was made at ${known.last.at}. A new repository is not created over a disk that is only missing.`,
+      next: `Mount the disk, or correct the address. If you deleted them on purpose, remove its entry from ${OWN}/backups.json.`,
+    });
+  return id ?? createRepository(access);
+}
+
+interface Staged {
+  readonly volume: string;
+  /** `source:target:ro` of everything that is backed up. */
+  readonly mounts: readonly string[];
+  /** Paths in the container that are left out. */
+  readonly excluded: readonly string[];
+  readonly manifest: Manifest;
+}
+
+/** Dumps all databases into a new volume and writes the manifest. */
+async function stage(options: BackupOptions, store: Store, lock: Lock, image: string): Promise<Staged> {
+  const { folder, config, engine, progress, tool, now } = options;
+  const compose = await readCompose(folder);
+  const dumps = dumpsOf(config.apps, store);
+  await refuseStopped(options, dumps);
+  for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
+  const volumes: { key: string; name: string }[] = [];
+  for (const one of volumesOf(compose, config, dumps))
+    if ((await engine.volume(one.name)) !== undefined) volumes.push(one);
+  const volume = `${config.name}_backup`;
+  // Of an interrupted run.
+  if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
+  await engine.createVolume(volume, config.name, 'backup');
+  try {
+    await checkSpace(engine, image, volume, dumps, compose);
+    const at = now().toISOString();
+    const done: Manifest['dumps'][number][] = [];
+    for (const dump of dumps)
+      done.push(
+        await withLine(progress, `dump.${dump.file}`, `Dump of ${dump.what}`, () =>
+          dumpTo(options, store, lock, compose, volume, dump),
+        ),
+      );
+    const mounts = volumes.map(({ key, name }) => `${name}:${SET}/volumes/${key}:ro`);
+    const manifest: Manifest = {
+      version: 1,
+      tool,
+      at,
+      site: config.name,
+      apps: config.apps.map(({ id, domain }) => ({
+        id,
+        domain,
+        image: lock[id]?.tag ?? '',
+        secrets: store.identityFingerprint(appOf(id).secrets),
+      })),
+      dumps: done,
+      volumes: await countFiles(engine, image, mounts),
+      elsewhere: await elsewhereOf(folder, config),
+    };
+    await runOneShot(engine, {
+      image,
+      argv: ['sh', '-c', `cat >${MANIFEST}`],
+      mounts: [`${volume}:${SET}/stage`],
+      stdin: `${JSON.stringify(manifest, null, 2)}\n`,
+      user: '0:0',
+      capabilities: ['DAC_OVERRIDE'],
+    });
+    const own = ['lock', 'trial-*', 'restore.json', 'backups.json'].map(
+      (name) => `${SET}/site/${OWN}/${name}`,
+    );
+    const inSite = Object.values(config.apps.flatMap(({ folders }) => Object.values(folders)))
+      .map((path) => relative(folder, path))
+      .filter((path) => !path.startsWith('..') && !isAbsolute(path))
+      .map((path) => join(SET, 'site', path));
+    return {
+      volume,
+      mounts: [...mounts, `${folder}:${SET}/site:ro`, `${volume}:${SET}/stage:ro`],
+      excluded: [...own, ...inSite],
+      manifest,
+    };
+  } catch (error) {
+    await engine.removeVolume(volume).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Refuses to dump a server that does not run: its client would only report an unknown name. */
+async function refuseStopped({ engine, config }: BackupSite, dumps: readonly AppDump[]): Promise<void> {
+  const runtime = runtimeOf(engine, config.name);
+  for (const { service, what } of dumps)
+    if (service !== undefined && (await runtime.running(service)) === undefined)
+      throw new Problem(EXIT.FAILED, `${service} is not running, so ${what} cannot be dumped.`, {
+        means: 'No backup was made.',
+        next: `\`fedi-setup start ${service}\`, then run this again. \`fedi-setup doctor\` shows why it stopped.`,
+      });
+}
+
+/** Dumps of databases are smaller than their files. Throws a Problem if the staging volume has less space than those. */
+async function checkSpace(
+  engine: Engine,
+  image: string,
+  volume: string,
+  dumps: readonly AppDump[],
+  compose: ComposeFile,
+): Promise<void> {
+  const servers = dumps.flatMap(({ service }) => {
+    const name = service === undefined ? undefined : compose.volumes[service]?.name;
+    return name === undefined ? [] : [`${name}:/servers/${service}:ro`];
+  });
+  if (servers.length === 0) return;
+  const { code, stdout, stderr } = await runOneShot(engine, {
+    image,
+    argv: sh('space.sh', '/stage', '/servers'),
+    mounts: [...servers, `${volume}:/stage`],
+    user: '0:0',
+    capabilities: ['DAC_READ_SEARCH'],
+  });
+  const [used = 0, free = 0] = stdout.trim().split('\n').map(Number);
+  if (code !== 0)
+    throw new Problem(EXIT.FAILED, `The size of the databases cannot be read: ${stderr.trim()}`, {
+      means: 'No backup was made.',
+      next: 'Check the file system of Docker’s data.',
+    });
+  if (free > used) return;
+  const gib = (kib: number): string => `${(kib / 1024 ** 2).toFixed(1)} GB`;
+  throw new Problem(
+    EXIT.PREFLIGHT,
+    `A backup needs up to ${gib(used)} of free space for dumps of the databases; Docker’s disk has ${gib(free)}.`,
+    {
+      means: 'No backup was made.',
+      next: 'Free some space (`docker system df` shows what uses it) and run this again.',
+    },
+  );
+}
+
+async function dumpTo(
+  { folder, engine, config }: BackupOptions,
+  store: Store,
+  lock: Lock,
+  compose: ComposeFile,
+  volume: string,
+  dump: AppDump,
+): Promise<Manifest['dumps'][number]> {
+  const shot: OneShot = {
+    image: imageOf(dump, lock, config),
+    argv: dump.dump(`/stage/${dump.file}`),
+    mounts: [`${volume}:/stage`, ...(dump.service === undefined ? await trustMounts(folder) : [])],
+    network: networkOf(compose, dump.service),
+    user: '0:0',
+    capabilities: ['DAC_OVERRIDE'],
+    env: revealAll(dump.env((name) => store.get(name))),
+  };
+  const { code, stdout, stderr } = await runOneShot(engine, shot);
+  if (code !== 0)
+    throw new Problem(
+      EXIT.FAILED,
+      `The dump of ${dump.what} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+      {
+        means: 'No backup was made.',
+        next: /no space left/i.test(stderr)
+          ? 'Free some space on Docker’s disk and run this again.'
+          : 'Check with `fedi-setup doctor` that the database works, then run this again.',
+        log: stderr.trim().split('\n').slice(-10).join('\n'),
+      },
+    );
+  const { app, file, what } = dump;
+  return { app, file, what, rows: JSON.parse(stdout) as Record<string, number> };
+}
+
+async function countFiles(
+  engine: Engine,
+  image: string,
+  mounts: readonly string[],
+): Promise<Manifest['volumes']> {
+  const { stdout } = await runOneShot(engine, {
+    image,
+    argv: sh('count-files.sh', `${SET}/volumes`),
+    mounts,
+    user: '0:0',
+    capabilities: ['DAC_READ_SEARCH'],
+  });
+  return stdout
+    .trim()
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' '))
+    .map(([key = '', files]) => ({ key, files: Number(files) }));
+}
+
+/** Messages of restic about files that it could not read. */
+const unreadable = (output: string): string[] =>
+  output.split('\n').flatMap((line) => {
+    try {
+      const event = JSON.parse(line) as {
+        message_type?: string;
+        error?: { message?: string };
+        item?: string;
+      };
+      return event.message_type === 'error' ? [event.error?.message ?? event.item ?? line] : [];
+    } catch {
+      return [];
+    }
+  });
+
+/** Makes, checks and prunes the backup in one repository. */
+async function backUpTo(options: BackupOptions, access: Access, id: string, staged: Staged): Promise<Backed> {
+  const { config, progress, keep, everyHours } = options;
+  const { repository } = access;
+  const { text } = repository;
+  const site = config.name;
+  try {
+    const summary = await withLine(progress, `backup.${text}`, `Backup to ${text}`, () =>
+      snapshot(access, site, staged),
+    );
+    await withLine(progress, `check.${text}`, `Check of ${text}`, () =>
+      locking(access, ['check', '--with-cache', '--quiet'], 'Checking the backups in', { site }),
+    );
+    progress.start(`prune.${text}`, `Old backups removed from ${text}`);
+    const pruned = await locking(
+      access,
+      [
+        'forget',
+        '--prune',
+        '--quiet',
+        `--tag=${TAG}`,
+        `--host=${site}`,
+        '--group-by=host',
+        `--keep-daily=${keep.daily}`,
+        `--keep-weekly=${keep.weekly}`,
+        `--keep-monthly=${keep.monthly}`,
+        ...(everyHours < 24 ? ['--keep-hourly=24'] : []),
+      ],
+      'Removing old backups in',
+      { site },
+    ).catch((error: unknown) => asProblem(error));
+    // A repository that this host can only append to is pruned elsewhere.
+    if (pruned instanceof Problem) progress.skip(`cannot be removed from here: ${pruned.message}`);
+    else progress.done();
+    return { repository, id, ...summary };
+  } catch (error) {
+    return { repository, problem: asProblem(error) };
+  }
+}
+
+interface Summary {
+  readonly snapshot: string;
+  readonly bytes: number;
+  readonly added: number;
+}
+
+async function snapshot(
+  access: Access,
+  site: string,
+  { mounts, excluded, manifest }: Staged,
+): Promise<Summary> {
+  const output = await locking(
+    access,
+    [
+      'backup',
+      '--json',
+      '--no-scan',
+      '--group-by=host',
+      `--host=${site}`,
+      `--tag=${TAG}`,
+      `--time=${manifest.at.replace('T', ' ').slice(0, 19)}`,
+      ...excluded.map((path) => `--exclude=${path}`),
+      SET,
+    ],
+    'The backup to',
+    { site, mounts, capabilities: ['DAC_READ_SEARCH'], accept: [0, INCOMPLETE] },
+  );
+  const last = output.stdout.trim().split('\n').at(-1) ?? '';
+  const summary = JSON.parse(last) as {
+    snapshot_id: string;
+    total_bytes_processed: number;
+    data_added_packed?: number;
+    data_added: number;
+  };
+  const errors = unreadable(`${output.stdout}\n${output.stderr}`);
+  // Apps remove files while restic reads: such a file is not part of the backup.
+  const isLost =
+    errors.length === 0 || !errors.every((message) => /no such file or directory/i.test(message));
+  if (output.code === INCOMPLETE && isLost) {
+    await restic(access, ['forget', summary.snapshot_id]);
+    throw new Problem(
+      EXIT.FAILED,
+      `Some files could not be read: ${errors[0] ?? 'unknown'}${errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''}`,
+      {
+        means: `The incomplete backup in ${access.repository.text} was removed.`,
+        next: 'Check the file systems of the volumes, then run this again.',
+      },
+    );
+  }
+  return {
+    snapshot: summary.snapshot_id.slice(0, 8),
+    bytes: summary.total_bytes_processed,
+    added: summary.data_added_packed ?? summary.data_added,
+  };
+}
+
+/** Records the results for `status` and `doctor`. */
+async function keepResults(folder: string, results: readonly Backed[], now: Date): Promise<void> {
+  const record = await readRecord(folder);
+  const at = now.toISOString();
+  const next: Record<string, RepositoryRecord> = { ...record.repositories };
+  for (const result of results) {
+    const { repository, id, problem, snapshot: made, bytes = 0 } = result;
+    const before = next[repository.text];
+    if (problem !== undefined)
+      next[repository.text] = {
+        id: '',
+        ...before,
+        failed: { at, why: messageOf(problem).split('\n')[0] ?? '' },
+      };
+    else {
+      const { failed: _, ...rest } = before ?? { id: '' };
+      next[repository.text] = {
+        ...rest,
+        id: id ?? rest.id,
+        last: { at, snapshot: made ?? '', bytes },
+      };
+    }
+  }
+  await writeRecord(folder, { ...record, repositories: next });
+}
+
+/** Reads all data of a repository and compares them with their checksums. */
+export async function verifyBackup(site: BackupSite, access: Access, now: Date): Promise<void> {
+  const { folder, config } = site;
+  const { text } = access.repository;
+  const id = await repositoryId(access);
+  if (id === undefined) throw noBackups(access);
+  await locking(access, ['check', '--read-data', '--quiet'], 'Reading the backups in', { site: config.name });
+  const record = await readRecord(folder);
+  await writeRecord(folder, {
+    ...record,
+    repositories: {
+      ...record.repositories,
+      [text]: { ...record.repositories[text], id, verified: now.toISOString() },
+    },
+  });
+}

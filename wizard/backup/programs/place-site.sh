@@ -1,0 +1,8 @@
+#!/bin/sh
+# Moves the restored site directory $1 over $2 and gives its files to the user $3 (UID:GID).
+
+set -eu
+chown -R "$3" "$1"
+cp -a "$1/." "$2/"
+rm -rf "$1"
+sync

@@ -1,0 +1,479 @@
+/** Restores a site, or some of its apps, from a snapshot. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { appOf } from '../apps/index.ts';
+import { configOf } from '../answers/config.ts';
+import { resolve } from '../answers/resolve.ts';
+import { savedSource } from '../answers/sources.ts';
+import { readProgram } from '../assets.ts';
+import { writeWhole } from '../atomic.ts';
+import { readRecord, writeRecord } from '../backup-record.ts';
+import { keepPlace, refuseForeign } from '../apply/foreign.ts';
+import { makeDataFolders } from '../apply/folders.ts';
+import { makeFolders } from '../apply/files.ts';
+import { fetchImages, lockOf } from '../apply/images.ts';
+import { writeMarkers } from '../apply/marker.ts';
+import { trustMounts } from '../apply/trust.ts';
+import { beginRestore, endRestore } from '../apply/unfinished.ts';
+import type { Config } from '../config/config.ts';
+import { runOneShot } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
+import { OWN } from '../layout.ts';
+import { LOCK_FILE, lockedReference, printLock, readLock, wantedImages } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
+import { EXIT, Problem, gather } from '../problem.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+import { dataFoldersOf } from '../render/site.ts';
+import { revealAll } from '../secrets/secret.ts';
+import { Store } from '../secrets/store.ts';
+import { isOf } from '../stack/compose.ts';
+import type { ComposeFile } from '../stack/compose.ts';
+import { isOlder, numbersOf } from '../versions.ts';
+import { ensureImage } from './access.ts';
+import { repositoryProblem, restic, snapshotsIn } from './restic.ts';
+import type { Access, Snapshot } from './restic.ts';
+import { MANIFEST, SET, dumpsOf, imageOf, networkOf, ofApps, readCompose } from './set.ts';
+import type { AppDump, Manifest } from './set.ts';
+
+export interface RestoreOptions {
+  /** Directory of the site, absolute. */
+  readonly folder: string;
+  readonly access: Access;
+  readonly snapshot: Snapshot;
+  readonly manifest: Manifest;
+  /** Apps to restore into the existing site; absent: the whole site. */
+  readonly apps?: readonly string[] | undefined;
+  /** Without their queues, jobs are lost, but nothing old is sent. */
+  readonly keepsQueues: boolean;
+  readonly progress: Progress;
+}
+
+/** The newest snapshot, or the one whose id starts with `at`. Throws a Problem if there is none. */
+export async function chooseSnapshot(access: Access, at: string | undefined): Promise<Snapshot> {
+  const all = await snapshotsIn(access);
+  const found = at === undefined ? all.at(-1) : all.find(({ id }) => id.startsWith(at));
+  if (found !== undefined) return found;
+  throw new Problem(
+    EXIT.USAGE,
+    all.length === 0
+      ? `${access.repository.text} has no complete backup.`
+      : `${access.repository.text} has no backup ${at ?? ''}.`,
+    {
+      means: 'Nothing was changed.',
+      ...(all.length === 0
+        ? {}
+        : {
+            next: `There are: ${all.map((one) => `${one.id.slice(0, 8)} (${one.at.slice(0, 16)})`).join(', ')}.`,
+          }),
+    },
+  );
+}
+
+/** The manifest of a snapshot. Throws a Problem if it is missing, or of a newer version. */
+export async function readManifest(access: Access, { id }: Snapshot): Promise<Manifest> {
+  const output = await restic(access, ['dump', '--no-lock', id, MANIFEST]);
+  if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the backup in');
+  const manifest = JSON.parse(output.stdout) as Manifest;
+  // A type of what was written by another version.
+  if ((manifest.version as number) === 1) return manifest;
+  throw new Problem(EXIT.REFUSED, 'A newer version of fedi-setup made this backup.', {
+    means: 'Nothing was changed.',
+    next: `Use fedi-setup ${manifest.tool} or newer.`,
+  });
+}
+
+/** What of a site is on this engine and in the directory, in words; undefined: nothing. */
+export async function existingData(
+  engine: Engine,
+  folder: string,
+  { site, volumes, dumps }: Manifest,
+): Promise<string | undefined> {
+  const keys = [...volumes.map(({ key }) => key), ...dumps.map(({ file }) => file.replace(/\.\w+$/, ''))];
+  const there: string[] = [];
+  for (const key of keys)
+    if ((await engine.volume(`${site}_${key}`)) !== undefined) there.push(`${site}_${key}`);
+  const isSite = (await savedSource(folder).catch(() => true)) !== undefined;
+  if (there.length === 0 && !isSite) return undefined;
+  return [
+    ...(isSite ? [`the site in ${folder}`] : []),
+    ...(there.length > 0 ? [`the volumes ${there.join(', ')}`] : []),
+  ].join(' and ');
+}
+
+/** Verifies that the backup may be restored here. Throws exit 3; changes nothing. */
+export async function refuseRestore({
+  folder,
+  access: { engine },
+  manifest,
+  apps,
+}: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
+  await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
+  const config = await configIn(folder);
+  if (config !== undefined && config.name !== manifest.site)
+    throw new Problem(
+      EXIT.REFUSED,
+      `${folder} has the site ${config.name}, but the backup is of ${manifest.site}.`,
+      {
+        means: 'Nothing was changed.',
+        next: 'Choose another directory with --dir.',
+      },
+    );
+  if (apps === undefined) return;
+  if (config === undefined)
+    throw new Problem(EXIT.USAGE, `There is no site in ${folder} to restore ${apps.join(', ')} into.`, {
+      next: 'Restore the whole site, without --app.',
+    });
+  const store = await Store.open(folder);
+  const lock = await readLock(folder);
+  for (const id of apps) {
+    const saved = manifest.apps.find((one) => one.id === id);
+    const app = config.apps.find((one) => one.id === id);
+    if (saved === undefined || app === undefined)
+      throw new Problem(EXIT.USAGE, `${saved === undefined ? 'The backup' : 'This site'} has no ${id}.`, {
+        means: 'Nothing was changed.',
+        next: `The backup has: ${manifest.apps.map((one) => one.id).join(', ')}.`,
+      });
+    if (saved.domain !== app.domain || saved.secrets !== store.identityFingerprint(appOf(id).secrets))
+      throw new Problem(EXIT.REFUSED, `The backup of ${id} belongs to other secrets or another domain.`, {
+        means: 'Its data could not be read with the secrets of this site. Nothing was changed.',
+        next: 'Restore the whole site, without --app.',
+      });
+    const { parts = 0 } = appOf(id).images[id]?.data ?? {};
+    const [ours, theirs] = [lock[id]?.tag ?? '', saved.image].map((reference) =>
+      numbersOf(reference.slice(reference.lastIndexOf(':') + 1))?.slice(0, parts),
+    );
+    if (ours !== undefined && theirs !== undefined && isOlder(ours, theirs))
+      throw new Problem(
+        EXIT.REFUSED,
+        `The backup of ${id} is of ${saved.image}, which is newer than this site.`,
+        {
+          means: 'Older software cannot use its data. Nothing was changed.',
+          next: 'Update the app first, or restore the whole site, without --app.',
+        },
+      );
+  }
+}
+
+/** The saved answers of a directory; undefined: none, or they cannot be used. */
+async function configIn(folder: string): Promise<Config | undefined> {
+  const saved = await savedSource(folder).catch(() => undefined);
+  if (saved === undefined) return undefined;
+  const resolved = await resolve([saved.source]);
+  return resolved.problems.length > 0 ? undefined : configOf(resolved.answers);
+}
+
+/**
+ * Restores; the caller holds the run lock. Until it is complete, the site cannot be started; a second run begins again. The
+ * caller applies the site afterwards.
+ */
+export async function restoreSite(options: RestoreOptions): Promise<void> {
+  const { folder, access, snapshot, manifest, apps, progress } = options;
+  const { engine } = access;
+  await makeFolders(folder);
+  await beginRestore(folder, {
+    from: access.repository.text,
+    snapshot: snapshot.id.slice(0, 8),
+    ...(apps === undefined ? {} : { apps }),
+  });
+  await withLine(progress, 'down', 'Containers stopped', () => stop(options));
+  if (apps === undefined) await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));
+  const site = await openSite(options);
+  await withLine(progress, 'volumes', 'Volumes', () => restoreVolumes(options, site));
+  const staging = `${manifest.site}_backup`;
+  if ((await engine.volume(staging)) !== undefined) await engine.removeVolume(staging);
+  await engine.createVolume(staging, manifest.site, 'backup');
+  try {
+    const restored = await restic(
+      access,
+      ['restore', '--no-lock', '--quiet', `${snapshot.id}:${SET}/stage`, '--target', '/stage'],
+      { mounts: [`${staging}:/stage`], capabilities: OWNERS },
+    );
+    if (restored.code !== 0) throw repositoryProblem(access, restored, 'Reading the dumps in');
+    for (const dump of site.dumps)
+      await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () =>
+        load(options, site, staging, dump),
+      );
+  } finally {
+    await engine.removeVolume(staging).catch(() => undefined);
+  }
+  await endRestore(folder);
+  await keepPlace(folder);
+}
+
+/** Capabilities to restore owners and modes. */
+const OWNERS = ['CHOWN', 'FOWNER', 'FSETID'];
+
+/** A restored site directory, parsed. */
+interface Opened {
+  readonly config: Config;
+  readonly store: Store;
+  readonly lock: Lock;
+  readonly compose: ComposeFile;
+  readonly dumps: readonly AppDump[];
+}
+
+/** Removes the containers of what is restored. */
+async function stop({ folder, access: { engine }, manifest, apps }: RestoreOptions): Promise<void> {
+  for (const { service, id } of await engine.containers(manifest.site))
+    if (apps === undefined || apps.some((app) => isOf(app, service))) await engine.removeContainer(id);
+  if (apps === undefined) await engine.removeNetworks(manifest.site, () => true);
+  await mkdir(folder, { recursive: true });
+}
+
+async function restoreFolder({ folder, access, snapshot }: RestoreOptions): Promise<void> {
+  const { engine, image } = access;
+  const restoring = join(OWN, 'restoring');
+  const output = await restic(
+    access,
+    ['restore', '--no-lock', '--quiet', `${snapshot.id}:${SET}/site`, '--target', `/site/${restoring}`],
+    { mounts: [`${folder}:/site`], capabilities: OWNERS },
+  );
+  if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the site directory in');
+  const { rootless } = await engine.info();
+  const owner = rootless ? '0:0' : `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  const placed = await runOneShot(engine, {
+    image,
+    argv: [
+      'sh',
+      '-c',
+      readProgram('backup/programs/place-site.sh'),
+      'sh',
+      `/site/${restoring}`,
+      '/site',
+      owner,
+    ],
+    mounts: [`${folder}:/site`],
+    user: '0:0',
+    capabilities: ['DAC_OVERRIDE', ...OWNERS],
+  });
+  if (placed.code !== 0)
+    throw new Problem(EXIT.FAILED, `The site directory could not be written: ${placed.stderr.trim()}`, {
+      means: 'The data of the site were not touched yet.',
+      next: 'Fix that and run this again.',
+    });
+}
+
+/** Reads the site directory, and gets the images that its databases need. */
+async function openSite({ folder, access, apps, progress, manifest }: RestoreOptions): Promise<Opened> {
+  const { engine } = access;
+  const saved = await savedSource(folder);
+  const resolved = saved && (await resolve([saved.source]));
+  if (resolved === undefined || resolved.problems.length > 0)
+    throw gather(
+      EXIT.FAILED,
+      'The answers in the backup cannot be used:',
+      resolved?.problems ?? ['There is no fedi.yaml.'],
+      `Use fedi-setup ${manifest.tool}, which made the backup.`,
+    );
+  const config = configOf(resolved.answers);
+  const store = await Store.open(folder);
+  const lock = await usableLock(engine, folder, progress);
+  const { missing } = await lockOf(engine, wantedImages(config), lock);
+  await fetchImages(engine, wantedImages(config), lock, missing, progress);
+  const compose = await readCompose(folder);
+  const ids = apps ?? config.apps.map(({ id }) => id);
+  const dumps = dumpsOf(
+    config.apps.filter(({ id }) => ids.includes(id)),
+    store,
+  ).filter(({ file }) => manifest.dumps.some((one) => one.file === file));
+  for (const dump of dumps) {
+    await ensureImage(engine, imageOf(dump, lock, config), progress);
+    if (dump.service === undefined) await refuseFilled(engine, folder, config, store, lock, dump);
+  }
+  return { config, store, lock, compose, dumps };
+}
+
+/** Removes entries of images that were built or loaded on another host: their ids differ here. */
+async function usableLock(engine: Engine, folder: string, progress: Progress): Promise<Lock> {
+  const lock = await readLock(folder);
+  const kept: Record<string, Lock[string]> = {};
+  for (const [name, entry] of Object.entries(lock)) {
+    const here = 'id' in entry ? await engine.image(lockedReference(entry)) : undefined;
+    if ('id' in entry && here?.id !== entry.id) progress.say(`  ${entry.tag} is another build here.`);
+    else kept[name] = entry;
+  }
+  if (Object.keys(kept).length < Object.keys(lock).length)
+    await writeWhole(join(folder, LOCK_FILE), printLock(kept), 0o644);
+  return kept;
+}
+
+/** Refuses to load a dump into an external database that has tables of an app. */
+async function refuseFilled(
+  engine: Engine,
+  folder: string,
+  config: Config,
+  store: Store,
+  lock: Lock,
+  dump: AppDump,
+): Promise<void> {
+  const { code, stdout, stderr } = await runOneShot(engine, {
+    image: imageOf(dump, lock, config),
+    argv: dump.count?.() ?? [],
+    network: 'bridge',
+    mounts: await trustMounts(folder),
+    env: revealAll(dump.env((name) => store.get(name))),
+  });
+  if (code !== 0)
+    throw new Problem(
+      EXIT.FAILED,
+      `Access to ${dump.what} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+      {
+        means: 'No data were changed.',
+        next: 'Fix that and run this again.',
+      },
+    );
+  const tables = Object.keys(JSON.parse(stdout) as object).filter((name) => name !== 'fedi_setup');
+  if (tables.length === 0) return;
+  throw new Problem(
+    EXIT.REFUSED,
+    `Your external database is not empty: ${tables.slice(0, 3).join(', ')}, …`,
+    {
+      means: 'A backup can be loaded only into an empty one. No data were changed.',
+      next: 'Create it again on your server (DROP DATABASE, CREATE DATABASE), then run this again.',
+    },
+  );
+}
+
+/** Creates all volumes again and restores the files of those that the backup has. */
+async function restoreVolumes(
+  { access, snapshot, manifest, apps }: RestoreOptions,
+  { config, compose, dumps, lock }: Opened,
+): Promise<void> {
+  const { engine, image } = access;
+  const servers = dumps.flatMap(({ service }) => service ?? []);
+  const saved = ofApps(
+    manifest.volumes.map(({ key }) => key),
+    apps,
+  ).filter((key) => key in compose.volumes);
+  for (const key of [...saved, ...servers]) {
+    const name = compose.volumes[key]?.name ?? '';
+    if ((await engine.volume(name)) !== undefined) await engine.removeVolume(name);
+  }
+  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as ReturnType<
+    typeof dataFoldersOf
+  >;
+  const caddy = lock['caddy'];
+  const all = [...saved, ...servers];
+  const chosen = Object.fromEntries(Object.entries(dataFolders).filter(([key]) => all.includes(key)));
+  await makeDataFolders(
+    engine,
+    { compose, dataFolders: chosen },
+    caddy === undefined ? (config.images['caddy'] ?? image) : lockedReference(caddy),
+  );
+  for (const key of all) {
+    const name = compose.volumes[key]?.name ?? '';
+    if ((await engine.volume(name)) === undefined) await engine.createVolume(name, compose.name, key);
+    else
+      await runOneShot(engine, {
+        image,
+        argv: ['find', '/data', '-mindepth', '1', '-delete'],
+        mounts: [`${name}:/data`],
+        user: '0:0',
+        capabilities: ['DAC_OVERRIDE', 'FOWNER'],
+      });
+  }
+  if (saved.length === 0) return;
+  const output = await restic(
+    access,
+    [
+      'restore',
+      '--no-lock',
+      '--quiet',
+      '--verify',
+      `${snapshot.id}:${SET}/volumes`,
+      ...saved.map((key) => `--include=/${key}`),
+      '--target',
+      `${SET}/volumes`,
+    ],
+    {
+      mounts: saved.map((key) => `${compose.volumes[key]?.name ?? ''}:${SET}/volumes/${key}`),
+      capabilities: OWNERS,
+    },
+  );
+  if (output.code !== 0) throw repositoryProblem(access, output, 'Restoring the files in');
+}
+
+/** Loads one dump into its server, which is empty. */
+async function load(
+  { folder, access: { engine }, keepsQueues }: RestoreOptions,
+  { config, store, lock, compose }: Opened,
+  staging: string,
+  dump: AppDump,
+): Promise<void> {
+  const { service, volumeAt, what, file } = dump;
+  const image = imageOf(dump, lock, config);
+  const failed = (words: string): Problem =>
+    new Problem(EXIT.FAILED, `${what.replace(/^t/, 'T')} could not be restored: ${words}`, {
+      means: 'The site cannot start until the restore is complete.',
+      next: 'Fix that and run the same command again; it begins again.',
+    });
+  if (volumeAt !== undefined) {
+    if (!keepsQueues) return;
+    const { code, stderr } = await runOneShot(engine, {
+      image,
+      argv: dump.restore(`/stage/${file}`),
+      mounts: [`${compose.volumes[service ?? '']?.name ?? ''}:${volumeAt}`, `${staging}:/stage:ro`],
+      user: '0:0',
+      capabilities: ['DAC_OVERRIDE'],
+    });
+    if (code !== 0) throw failed(stderr.trim().split('\n').at(-1) ?? '');
+    await giveTo(engine, image, compose.volumes[service ?? '']?.name ?? '', volumeAt);
+    return;
+  }
+  if (service !== undefined) {
+    const up = await engine.compose(folder, [
+      'up',
+      '--detach',
+      '--wait',
+      '--no-deps',
+      '--pull=never',
+      service,
+    ]);
+    if (up.code !== 0) throw failed(up.stderr.trim().split('\n').at(-1) ?? '');
+  }
+  const { code, stderr } = await runOneShot(engine, {
+    image,
+    argv: dump.restore(`/stage/${file}`),
+    mounts: [`${staging}:/stage:ro`, ...(service === undefined ? await trustMounts(folder) : [])],
+    network: networkOf(compose, service),
+    env: revealAll(dump.env((name) => store.get(name))),
+    user: '0:0',
+    capabilities: ['DAC_OVERRIDE'],
+  });
+  if (code !== 0) throw failed(stderr.trim().split('\n').at(-1) ?? '');
+  if (service !== undefined)
+    await writeMarkers(engine, config, store, (name) => lockedReference(lock[name] as Lock[string]), service);
+}
+
+/** Gives restored files to the user of the servers' images. */
+async function giveTo(engine: Engine, image: string, volume: string, at: string): Promise<void> {
+  await runOneShot(engine, {
+    image,
+    argv: ['chown', '-R', '999:999', at],
+    mounts: [`${volume}:${at}`],
+    user: '0:0',
+    capabilities: ['CHOWN', 'DAC_READ_SEARCH'],
+  });
+}
+
+/** Remembers the repository that a site was restored from, so that its next backup continues there. */
+export async function keepRepository(
+  folder: string,
+  repository: string,
+  id: string,
+  snapshot: Snapshot,
+): Promise<void> {
+  const record = await readRecord(folder);
+  await writeRecord(folder, {
+    ...record,
+    repositories: {
+      ...record.repositories,
+      [repository]: {
+        ...record.repositories[repository],
+        id,
+        last: { at: snapshot.at, snapshot: snapshot.id.slice(0, 8), bytes: snapshot.bytes ?? 0 },
+      },
+    },
+  });
+}

@@ -1,0 +1,100 @@
+/** The recovery sheet: a file with all that an empty host needs to restore a site. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readRecord } from '../backup-record.ts';
+import type { Config } from '../config/config.ts';
+import { parseRepository } from '../config/backup.ts';
+import type { Repository } from '../config/backup.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { BACKUP_PASSWORD, BACKUP_S3_SECRET, BACKUP_SSH_KEY } from '../secrets/backup.ts';
+import { Secret } from '../secrets/secret.ts';
+import type { Store } from '../secrets/store.ts';
+import { parseYaml, printYaml } from '../yaml.ts';
+import { sshFolder } from './restic.ts';
+
+/** What a sheet, a secrets export or a plain password says. */
+export interface Recovery {
+  readonly password: Secret;
+  readonly repositories: readonly Repository[];
+  readonly s3Key?: string | undefined;
+  readonly s3Secret?: Secret | undefined;
+  readonly sshKey?: Secret | undefined;
+  readonly knownHosts?: string | undefined;
+}
+
+/** The text of the sheet. @param tool version of fedi-setup */
+export async function sheetText(folder: string, config: Config, store: Store, tool: string): Promise<string> {
+  const used = Object.keys((await readRecord(folder)).repositories).map(parseRepository);
+  const all = [
+    ...(config.backup?.repositories ?? []),
+    ...used.flatMap((one) => ('value' in one ? one.value : [])),
+  ];
+  const repositories = all.filter(({ text }, i) => all.findIndex((one) => one.text === text) === i);
+  const kinds = repositories.map(({ kind }) => kind);
+  const knownHosts = await readFile(join(sshFolder(folder), 'known_hosts'), 'utf8').catch(() => undefined);
+  const [first] = repositories;
+  return [
+    `# Recovery sheet of the fedi-setup site ${config.name} (${config.apps.map(({ domain }) => domain).join(', ')}).`,
+    '# It opens the backups, which contain everything, also private messages and secrets.',
+    '# Keep it on another machine, in a password manager or printed. On a new host with Docker and Node.js:',
+    `#   npx fedi-setup@${tool} restore --from ${first?.text ?? 'REPOSITORY'} --password-file THIS-FILE --dir ${folder}`,
+    '# restic opens the backups too: RESTIC_PASSWORD is the password below.',
+    printYaml({
+      'fedi-setup': tool,
+      site: config.name,
+      repositories: repositories.map(({ text }) => text),
+      password: store.get(BACKUP_PASSWORD).reveal(),
+      ...(kinds.includes('s3')
+        ? { 's3-key': config.backup?.s3Key ?? '', 's3-secret': store.find(BACKUP_S3_SECRET)?.reveal() ?? '' }
+        : {}),
+      ...(kinds.includes('sftp')
+        ? {
+            'ssh-key': store.find(BACKUP_SSH_KEY)?.reveal() ?? '',
+            ...(knownHosts === undefined ? {} : { 'known-hosts': knownHosts }),
+          }
+        : {}),
+    }),
+  ].join('\n');
+}
+
+/** Parses a sheet, the output of `secrets export`, or a file with the password alone. Throws a Problem for any other text. */
+export function parseRecovery(text: string, name: string): Recovery {
+  const wrong = new Problem(EXIT.USAGE, `${name} is no recovery sheet, secrets export or password.`, {
+    means: 'Nothing was changed.',
+    next: 'Give the file that `fedi-setup backup sheet` wrote, or one with the password as its only line.',
+  });
+  const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
+  const [only = ''] = lines;
+  if (lines.length === 1 && !/[\s{:]/.test(only.trim()))
+    return { password: new Secret(only.trim()), repositories: [] };
+  let file: unknown;
+  try {
+    file = parseYaml(text); // JSON is YAML
+  } catch {
+    throw wrong;
+  }
+  if (typeof file !== 'object' || file === null || Array.isArray(file)) throw wrong;
+  const { secrets, ...sheet } = file as Record<string, unknown>;
+  const exported = (secret: string): unknown =>
+    (secrets as Record<string, { value?: unknown } | undefined> | undefined)?.[secret]?.value;
+  const value = (found: unknown): string | undefined =>
+    typeof found === 'string' && found !== '' ? found : undefined;
+  const hidden = (found: unknown): Secret | undefined => {
+    const words = value(found);
+    return words === undefined ? undefined : new Secret(words);
+  };
+  const password = hidden(sheet['password'] ?? exported(BACKUP_PASSWORD));
+  if (password === undefined) throw wrong;
+  const places = Array.isArray(sheet['repositories']) ? sheet['repositories'] : [];
+  return {
+    password,
+    repositories: places.flatMap((place) => {
+      const parsed = parseRepository(String(place));
+      return 'problem' in parsed ? [] : [parsed.value];
+    }),
+    s3Key: value(sheet['s3-key']),
+    s3Secret: hidden(sheet['s3-secret'] ?? exported(BACKUP_S3_SECRET)),
+    sshKey: hidden(sheet['ssh-key'] ?? exported(BACKUP_SSH_KEY)),
+    knownHosts: value(sheet['known-hosts']),
+  };
+}

@@ -1,0 +1,56 @@
+import { lazily } from './command.ts';
+import type { Command } from './command.ts';
+import { CHANGE } from './flags.ts';
+
+export const restore: Command = {
+  name: 'restore',
+  summary: 'Restore the site, or one app, from a backup.',
+  details: [
+    'On an empty host it creates the site in --dir, with the same names, accounts, keys and passwords, starts it and proves it. The old host must be off: two servers with the same domain confuse all others.',
+    'Existing data are overwritten only after you confirmed with the name of the site. If it is interrupted, the site does not start until you run it again.',
+  ],
+  flags: [
+    {
+      name: 'from',
+      value: 'REPOSITORY',
+      about: 'Where the backup is (default: the first one in the recovery sheet).',
+    },
+    {
+      name: 'password-file',
+      value: 'FILE',
+      path: 'file',
+      about: 'Recovery sheet, output of `secrets export`, or the password; - is standard input.',
+    },
+    {
+      name: 'at',
+      value: 'SNAPSHOT',
+      about: 'Which backup, as `backup list` shows it (default: the newest).',
+    },
+    { name: 'app', value: 'APP,…', multiple: true, about: 'Restore only the data of these apps.' },
+    {
+      name: 'queues',
+      value: 'WORD',
+      choices: ['keep', 'drop'],
+      about: 'What to do with jobs that waited when the backup was made (default: ask, or keep).',
+    },
+    { name: 's3-key', value: 'KEY', about: 'Access key of the bucket, if the recovery sheet has none.' },
+    {
+      name: 's3-secret-file',
+      value: 'FILE',
+      path: 'file',
+      about: 'Its secret, if the recovery sheet has none.',
+    },
+    ...CHANGE,
+  ],
+  examples: [
+    {
+      line: 'fedi-setup restore --password-file recovery.yaml --dir fedi',
+      does: 'Restore the newest backup on an empty host.',
+    },
+    {
+      line: 'fedi-setup restore --from /mnt/disk/fedi --password-file recovery.yaml --app {app}',
+      does: 'Restore the data of one app.',
+    },
+  ],
+  run: lazily(async () => (await import('./run/index.ts')).restore),
+};

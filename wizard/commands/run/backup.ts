@@ -1,0 +1,199 @@
+/** `backup`: makes, lists, verifies and drills backups; writes the recovery sheet. */
+import { resolve as resolvePath } from 'node:path';
+import { refuseForeign } from '../../apply/foreign.ts';
+import { takeLock } from '../../apply/runlock.ts';
+import { exists, writeWhole } from '../../atomic.ts';
+import { readRecord, writeRecord } from '../../backup-record.ts';
+import { accessOf, ensureImage, resticImage } from '../../backup/access.ts';
+import { makeBackup, verifyBackup } from '../../backup/backup.ts';
+import type { Backed } from '../../backup/backup.ts';
+import { snapshotsIn } from '../../backup/restic.ts';
+import type { Access } from '../../backup/restic.ts';
+import { sheetText } from '../../backup/sheet.ts';
+import { sizeText } from '../../checks/check.ts';
+import { parseRepository } from '../../config/backup.ts';
+import type { Backup, Repository } from '../../config/backup.ts';
+import { readLock } from '../../plan/lock.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import type { ExitCode } from '../../problem.ts';
+import { withLine } from '../../progress.ts';
+import { BACKUP_PASSWORD, BACKUP_SSH_KEY, publicLine } from '../../secrets/backup.ts';
+import { Store } from '../../secrets/store.ts';
+import type { CommandContext, Run } from '../command.ts';
+import { existingSite } from '../find-site.ts';
+import type { Site } from '../find-site.ts';
+import { version } from '../version.ts';
+
+const DEFAULTS: Pick<Backup, 'keep' | 'everyHours'> = {
+  keep: { daily: 7, weekly: 4, monthly: 6 },
+  everyHours: 24,
+};
+
+export const run: Run = async (context) => {
+  const site = await existingSite(context);
+  await site.engine.info();
+  const [action = 'run', file] = context.words;
+  if (action === 'run') return backUp(context, site);
+  if (action === 'list') return list(context, site);
+  if (action === 'verify') return verify(context, site);
+  if (action === 'sheet') return sheet(context, site, file);
+  if (action === 'key') return key(context, site);
+  throw new Problem(EXIT.USAGE, `There is no \`backup ${action}\`.`, {
+    next: 'Use run, list, verify, drill, sheet [FILE] or key.',
+  });
+};
+
+/** The repositories of --to, or those of the answers. Throws a Problem if there are none. */
+function repositoriesFor({ flags }: CommandContext, { config }: Site): readonly Repository[] {
+  if (flags.to.length > 0)
+    return flags.to.map((text) => {
+      const parsed = parseRepository(text);
+      if ('value' in parsed) return parsed.value;
+      throw new Problem(EXIT.USAGE, `--to ${text}: ${parsed.problem}`, { means: 'Nothing was changed.' });
+    });
+  const { repositories = [] } = config.backup ?? {};
+  if (repositories.length > 0) return repositories;
+  throw new Problem(EXIT.USAGE, 'No place for backups is configured.', {
+    means: 'Nothing was backed up.',
+    next: 'Set one: `fedi-setup apply --backup-to /mnt/backup` (or sftp://…, s3:…), or give it once with --to.',
+  });
+}
+
+async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
+  const { progress, now } = context;
+  const { folder, config, engine } = site;
+  const repositories = repositoriesFor(context, site);
+  await refuseForeign(folder, config.name, await engine.containers(config.name));
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  let results: Backed[];
+  try {
+    const { keep, everyHours } = config.backup ?? DEFAULTS;
+    results = await makeBackup({ ...site, repositories, keep, everyHours, tool: version, progress, now });
+  } finally {
+    await release();
+  }
+  for (const { repository, snapshot, bytes = 0, added = 0, problem } of results) {
+    progress.emit({
+      event: 'backup',
+      repository: repository.text,
+      ok: problem === undefined,
+      snapshot,
+      bytes,
+      added,
+      why: problem?.message,
+    });
+    if (problem === undefined)
+      progress.say(
+        `  ${repository.text}: ${snapshot ?? ''}, ${sizeText(bytes)}, ${sizeText(added)} of it new`,
+      );
+  }
+  const { sheet: written } = await readRecord(folder);
+  if (written === undefined)
+    progress.say(
+      '\n  ! Nobody has the password of these backups yet, except this host.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
+    );
+  const failed = results.flatMap(({ repository, problem }) =>
+    problem === undefined ? [] : [{ repository, problem }],
+  );
+  const [first] = failed;
+  if (first === undefined) return EXIT.OK;
+  if (failed.length === 1 && results.length === 1) throw first.problem;
+  throw new Problem(
+    EXIT.FAILED,
+    `${failed.length} of ${results.length} repositories failed:\n${failed.map(({ repository, problem }) => `  - ${repository.text}: ${problem.message}${problem.next === undefined ? '' : ` ${problem.next}`}`).join('\n')}`,
+    {
+      means:
+        failed.length < results.length ? 'The backups in the others are complete.' : 'No backup was made.',
+      next: 'Fix that and run this again.',
+    },
+  );
+}
+
+/** Access to repositories whose backups exist. */
+async function accessesFor(context: CommandContext, site: Site): Promise<Access[]> {
+  const { folder, config, engine } = site;
+  const repositories = repositoriesFor(context, site);
+  const store = await Store.open(folder);
+  if (!store.has(BACKUP_PASSWORD))
+    throw new Problem(EXIT.USAGE, 'This site has no backups yet.', { next: 'Run `fedi-setup backup`.' });
+  const image = resticImage(await readLock(folder), config.images);
+  await ensureImage(engine, image, context.progress);
+  return Promise.all(repositories.map((repository) => accessOf(site, store, image, repository)));
+}
+
+async function list(context: CommandContext, site: Site): Promise<ExitCode> {
+  const { progress } = context;
+  for (const access of await accessesFor(context, site)) {
+    const { text } = access.repository;
+    const snapshots = await snapshotsIn(access);
+    progress.print(text);
+    for (const { id, at, bytes } of snapshots) {
+      progress.emit({ event: 'snapshot', repository: text, id: id.slice(0, 8), at, bytes });
+      progress.print(
+        `  ${id.slice(0, 8)}  ${at.slice(0, 16).replace('T', ' ')}  ${bytes === undefined ? '' : sizeText(bytes)}`,
+      );
+    }
+    if (snapshots.length === 0) progress.print('  no backups yet');
+  }
+  return EXIT.OK;
+}
+
+async function verify(context: CommandContext, site: Site): Promise<ExitCode> {
+  const release = await takeLock(site.folder);
+  context.onLocked(release);
+  try {
+    for (const access of await accessesFor(context, site))
+      await withLine(
+        context.progress,
+        `verify.${access.repository.text}`,
+        `All data in ${access.repository.text}`,
+        () => verifyBackup(site, access, context.now()),
+      );
+  } finally {
+    await release();
+  }
+  return EXIT.OK;
+}
+
+async function sheet(
+  { progress, flags, now }: CommandContext,
+  { folder, config }: Site,
+  name = `${config.name}-recovery.yaml`,
+): Promise<ExitCode> {
+  const store = await Store.open(folder);
+  if (!store.has(BACKUP_PASSWORD))
+    throw new Problem(EXIT.USAGE, 'This site has no backups yet, so there is no password.', {
+      next: 'Run `fedi-setup backup` first.',
+    });
+  const text = await sheetText(folder, config, store, version);
+  if (name === '-') {
+    if (flags.json)
+      throw new Problem(EXIT.USAGE, 'With --json, `backup sheet` needs the name of a file.', {
+        next: 'Name a file, or omit --json.',
+      });
+    progress.print(text.trimEnd());
+  } else {
+    const path = resolvePath(name);
+    if (await exists(path))
+      throw new Problem(EXIT.USAGE, `${path} already exists.`, {
+        means: 'It was not touched.',
+        next: 'Choose another file.',
+      });
+    await writeWhole(path, text, 0o600);
+    progress.emit({ event: 'exported', path });
+    progress.say(`${path} opens all backups. Only you can read it. Keep a copy on another machine.`);
+  }
+  await writeRecord(folder, { ...(await readRecord(folder)), sheet: now().toISOString() });
+  return EXIT.OK;
+}
+
+async function key({ progress }: CommandContext, { folder, config }: Site): Promise<ExitCode> {
+  const secret = (await Store.open(folder)).find(BACKUP_SSH_KEY);
+  if (secret === undefined)
+    throw new Problem(EXIT.USAGE, 'This site has no SSH key for backups yet.', {
+      next: 'Set `backup.to` and run `fedi-setup apply`, or run `fedi-setup backup --to sftp://…` once.',
+    });
+  progress.print(publicLine(secret.reveal(), `fedi-setup-${config.name}`));
+  return EXIT.OK;
+}

@@ -1,0 +1,173 @@
+/** `restore`: restores a site or an app, then applies and proves it. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readNamed } from '../../answers/sources.ts';
+import { makeFolders } from '../../apply/files.ts';
+import { takeLock } from '../../apply/runlock.ts';
+import { ensureImage, resticImage } from '../../backup/access.ts';
+import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
+import type { Access } from '../../backup/restic.ts';
+import {
+  chooseSnapshot,
+  existingData,
+  keepRepository,
+  readManifest,
+  refuseRestore,
+  restoreSite,
+} from '../../backup/restore.ts';
+import type { Manifest } from '../../backup/set.ts';
+import { parseRecovery } from '../../backup/sheet.ts';
+import type { Recovery } from '../../backup/sheet.ts';
+import { parseRepository } from '../../config/backup.ts';
+import type { Repository } from '../../config/backup.ts';
+import { connect } from '../../docker/docker.ts';
+import type { Engine } from '../../docker/engine.ts';
+import { readLock } from '../../plan/lock.ts';
+import { EXIT, Problem } from '../../problem.ts';
+import { withLine } from '../../progress.ts';
+import { Secret } from '../../secrets/secret.ts';
+import { confirmed } from '../confirm.ts';
+import type { CommandContext, Run } from '../command.ts';
+import { ownFolder } from '../find-site.ts';
+import { answersFor, setUp } from '../setup.ts';
+
+export const run: Run = async (context) => {
+  const { flags, progress } = context;
+  if (flags.passwordFile === undefined)
+    throw new Problem(EXIT.USAGE, '`restore` needs --password-file.', {
+      means: 'The backups are encrypted.',
+      next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
+    });
+  const recovery = parseRecovery(await readNamed(flags.passwordFile, '--password-file'), flags.passwordFile);
+  const repository = repositoryFor(context, recovery);
+  const folder = await ownFolder(flags, 'fedi');
+  const engine = await connect();
+  await engine.info();
+
+  const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
+  try {
+    const access = await open(context, engine, folder, repository, recovery, scratch);
+    const id = await withLine(progress, 'repository', `Repository ${repository.text}`, () =>
+      repositoryId(access),
+    );
+    if (id === undefined) throw noBackups(access);
+    const snapshot = await chooseSnapshot(access, flags.at);
+    const manifest = await readManifest(access, snapshot);
+    for (const line of describe(manifest, snapshot.id, flags.app)) progress.say(line);
+    const apps = flags.app.length > 0 ? flags.app : undefined;
+    await refuseRestore({ folder, access, manifest, apps });
+    const overwritten = await existingData(engine, folder, manifest);
+    if (overwritten !== undefined)
+      await confirmed(
+        context,
+        manifest.site,
+        apps === undefined
+          ? `overwrites ${overwritten} with the backup of ${manifest.at.slice(0, 16)}`
+          : `overwrites the data of ${apps.join(', ')} with the backup of ${manifest.at.slice(0, 16)}`,
+      );
+    const keepsQueues = (flags.queues ?? (await askQueues(context, manifest))) !== 'drop';
+    await mkdir(folder, { recursive: true });
+    await makeFolders(folder);
+    const release = await takeLock(folder);
+    context.onLocked(release);
+    try {
+      await restoreSite({ folder, access, snapshot, manifest, apps, keepsQueues, progress });
+      if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
+        await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
+        await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
+      }
+      await keepRepository(folder, repository.text, id, snapshot);
+    } finally {
+      await release();
+    }
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+  return setUp(context, folder, await answersFor(context, folder, [], false), true);
+};
+
+function repositoryFor({ flags }: CommandContext, { repositories }: Recovery): Repository {
+  const [first] = repositories;
+  if (flags.from === undefined && first !== undefined) return first;
+  const parsed = parseRepository(flags.from ?? '');
+  if ('value' in parsed) return parsed.value;
+  throw new Problem(
+    EXIT.USAGE,
+    flags.from === undefined
+      ? '`restore` needs --from, since the file names no repository.'
+      : `--from: ${parsed.problem}`,
+    { means: 'Nothing was changed.' },
+  );
+}
+
+async function open(
+  { flags, progress }: CommandContext,
+  engine: Engine,
+  folder: string,
+  repository: Repository,
+  recovery: Recovery,
+  scratch: string,
+): Promise<Access> {
+  const image = resticImage(await readLock(folder).catch(() => ({})), restoreImages());
+  await ensureImage(engine, image, progress);
+  const key = flags.s3Key ?? recovery.s3Key;
+  const secret =
+    flags.s3SecretFile === undefined
+      ? recovery.s3Secret
+      : new Secret((await readNamed(flags.s3SecretFile, '--s3-secret-file')).trim());
+  if (repository.kind === 's3' && (key === undefined || secret === undefined))
+    throw new Problem(EXIT.USAGE, 'The key of the bucket is missing.', {
+      means: 'Nothing was changed.',
+      next: 'Give the recovery sheet, or --s3-key and --s3-secret-file.',
+    });
+  if (recovery.knownHosts !== undefined)
+    await writeFile(join(scratch, 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
+  return {
+    engine,
+    image,
+    repository,
+    password: recovery.password,
+    s3: key === undefined || secret === undefined ? undefined : { key, secret },
+    sshKey: recovery.sshKey,
+    ssh: scratch,
+  };
+}
+
+/** On an empty host the image of restic can be given by its variable. */
+const restoreImages = (): Readonly<Record<string, string>> => {
+  const named = process.env['FEDI_IMAGES_RESTIC'];
+  return named === undefined ? {} : { restic: named };
+};
+
+function describe(manifest: Manifest, id: string, only: readonly string[]): string[] {
+  const rows = (app: string): number =>
+    manifest.dumps
+      .filter((dump) => dump.app === app)
+      .flatMap((dump) => Object.values(dump.rows))
+      .reduce((sum, n) => sum + n, 0);
+  return [
+    `  Backup ${id.slice(0, 8)} of ${manifest.site}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+    ...manifest.apps
+      .filter((app) => only.length === 0 || only.includes(app.id))
+      .map(({ id: app, domain, image }) => {
+        const count = rows(app);
+        return `    ${app}: https://${domain}, ${image}${count === 0 ? '' : `, ${count} rows`}`;
+      }),
+    ...manifest.volumes.map(({ key, files }) => `    ${key}: ${files} files`),
+    ...manifest.elsewhere.map((place) => `    not in the backup: ${place}`),
+  ];
+}
+
+/** Jobs that waited are sent again if the old host already sent them. */
+async function askQueues(
+  { interactive, flags }: CommandContext,
+  { dumps }: Manifest,
+): Promise<'keep' | 'drop'> {
+  if (!interactive || flags.yes || !dumps.some(({ file }) => file.endsWith('.rdb'))) return 'keep';
+  const { askChoice } = await import('../../ask/prompts.ts');
+  return askChoice('Jobs that waited when the backup was made', [
+    { value: 'keep', name: 'Keep them: posts that were not delivered yet are delivered' },
+    { value: 'drop', name: 'Drop them: nothing is sent twice; home timelines fill again with new posts' },
+  ]);
+}
