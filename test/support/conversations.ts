@@ -52,6 +52,16 @@ export const LONG: readonly Turn[] = [
   },
   { question: 'Password for the mail server', text: 'correct horse' },
   { question: 'Sender address', text: 'snac@example.org', wrong: [['snac', 'Not an e-mail address.']] },
+  {
+    question: 'Back up to',
+    text: '/mnt/backup,sftp://anna@backup.example.org/~/fedi',
+    wrong: [
+      ['backup', 'Not a place for backups.'],
+      ['/etc/backup', 'Backups cannot be stored in /etc/backup.'],
+      ['sftp://backup.example.org/fedi', 'Not an SFTP address.'],
+      ['s3:https://s3.example.org', 'must name a bucket'],
+    ],
+  },
   { question: 'Certificates', entry: 'From Let’s Encrypt' },
   {
     question: 'E-mail for certificates',
@@ -65,6 +75,7 @@ export const LONG: readonly Turn[] = [
 export const SHORT: readonly Turn[] = [
   ...LONG.slice(0, 4),
   { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Back up to', text: '' },
   { question: 'Certificates', entry: 'Self-signed' },
 ];
 
@@ -103,6 +114,9 @@ export const BUCKET: readonly Turn[] = [
   },
   { question: 'How objects become public', entry: 'By the bucket' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Back up to', text: 's3:https://s3.example.org/backups/fedi' },
+  { question: 'Access key of the bucket for backups', text: 'AK2' },
+  { question: 'Secret key of the bucket for backups', text: 'correct+horse' },
   { question: 'Certificates', entry: 'None: my own' },
   { question: 'Port for your proxy', text: '8080', wrong: [['eight', 'A port is a whole number']] },
   {
@@ -121,6 +135,7 @@ export const ANOTHER: readonly Turn[] = [
   { question: 'Your e-mail address', text: 'anna@example.org' },
   { question: 'Where to store pictures and videos', entry: 'On this host' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Back up to', text: '' },
   { question: 'Certificates', entry: 'Self-signed' },
   { question: 'What now?' },
 ];
@@ -129,6 +144,7 @@ export const ANOTHER: readonly Turn[] = [
 export const DIRECTORY: readonly Turn[] = [
   ...LONG.slice(0, 4),
   { question: 'Outgoing mail', entry: 'To a mail catcher' },
+  { question: 'Back up to', text: '' },
   { question: 'Certificates', entry: 'From another ACME CA' },
   { question: 'E-mail for certificates', text: 'ca@example.org' },
   {

@@ -73,7 +73,7 @@ describe.each(PROGRAMS)('%s', (path) => {
       kind === '.php'
         ? /^<\?php\n\/\*\*[^]+\*\/\n\n$/
         : kind === '.sh'
-          ? /^#!\/bin\/sh\n(# .+\n)+\n$/
+          ? /^#!\/bin\/(?:ba)?sh\n(# .+\n)+\n$/
           : /^(# .+\n)+\n$/;
     expect(head).toMatch(comment);
     expect(text).toMatch(/\S\n$/);

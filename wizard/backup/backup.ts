@@ -209,7 +209,7 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
     };
     await runOneShot(engine, {
       image,
-      argv: ['sh', '-c', `cat >${MANIFEST}`],
+      argv: ['tee', MANIFEST],
       mounts: [`${volume}:${SET}/stage`],
       stdin: `${JSON.stringify(manifest, null, 2)}\n`,
       user: '0:0',

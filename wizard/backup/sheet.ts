@@ -59,7 +59,7 @@ export async function sheetText(folder: string, config: Config, store: Store, to
 
 /** Parses a sheet, the output of `secrets export`, or a file with the password alone. Throws a Problem for any other text. */
 export function parseRecovery(text: string, name: string): Recovery {
-  const wrong = new Problem(EXIT.USAGE, `${name} is no recovery sheet, secrets export or password.`, {
+  const wrong = new Problem(EXIT.USAGE, `${name} is not a recovery sheet, a secrets export or a password.`, {
     means: 'Nothing was changed.',
     next: 'Give the file that `fedi-setup backup sheet` wrote, or one with the password as its only line.',
   });

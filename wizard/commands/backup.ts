@@ -25,7 +25,6 @@ export const backup: Command = {
   ],
   examples: [
     { line: 'fedi-setup backup', does: 'Back up to all configured repositories.' },
-    { line: 'fedi-setup backup --to /mnt/disk/fedi', does: 'Back up once to a disk.' },
     { line: 'fedi-setup backup drill', does: 'Test whether the newest backup can be restored.' },
     { line: 'fedi-setup backup sheet recovery.yaml', does: 'Write the recovery sheet.' },
   ],

@@ -100,12 +100,9 @@ export interface GlobalFlags {
   readonly since: string | undefined;
   /** Repositories; absent: those of the answers. */
   readonly to: readonly string[];
-  /** Repository to restore from, a file with its password, and the snapshot; absent: the newest. */
+  /** Repository to restore from, and the snapshot; absent: the newest. */
   readonly from: string | undefined;
-  readonly passwordFile: string | undefined;
   readonly at: string | undefined;
-  readonly s3Key: string | undefined;
-  readonly s3SecretFile: string | undefined;
   readonly app: readonly string[];
   readonly queues: 'keep' | 'drop' | undefined;
   readonly help: boolean;

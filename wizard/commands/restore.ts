@@ -9,17 +9,30 @@ export const restore: Command = {
     'On an empty host it creates the site in --dir, with the same names, accounts, keys and passwords, starts it and proves it. The old host must be off: two servers with the same domain confuse all others.',
     'Existing data are overwritten only after you confirmed with the name of the site. If it is interrupted, the site does not start until you run it again.',
   ],
-  flags: [
-    {
-      name: 'from',
-      value: 'REPOSITORY',
-      about: 'Where the backup is (default: the first one in the recovery sheet).',
-    },
+  answerFlags: [
     {
       name: 'password-file',
       value: 'FILE',
       path: 'file',
       about: 'Recovery sheet, output of `secrets export`, or the password; - is standard input.',
+    },
+    {
+      name: 'backup-s3-key',
+      value: 'KEY',
+      about: 'Access key of the bucket, if the recovery sheet has none.',
+    },
+    {
+      name: 'backup-s3-secret-file',
+      value: 'FILE',
+      path: 'file',
+      about: 'Its secret, if the recovery sheet has none.',
+    },
+  ],
+  flags: [
+    {
+      name: 'from',
+      value: 'REPOSITORY',
+      about: 'Where the backup is (default: the first one in the recovery sheet).',
     },
     {
       name: 'at',
@@ -32,13 +45,6 @@ export const restore: Command = {
       value: 'WORD',
       choices: ['keep', 'drop'],
       about: 'What to do with jobs that waited when the backup was made (default: ask, or keep).',
-    },
-    { name: 's3-key', value: 'KEY', about: 'Access key of the bucket, if the recovery sheet has none.' },
-    {
-      name: 's3-secret-file',
-      value: 'FILE',
-      path: 'file',
-      about: 'Its secret, if the recovery sheet has none.',
     },
     ...CHANGE,
   ],

@@ -26,6 +26,9 @@ const ANSWERED = {
   FEDI_MAIL_USER: 'rest',
   FEDI_MAIL_PASSWORD: 'correct horse',
   FEDI_MAIL_FROM: 'rest@example.org',
+  FEDI_BACKUP_TO: '/mnt/backup',
+  FEDI_BACKUP_S3_KEY: 'AK',
+  FEDI_BACKUP_S3_SECRET: 'correct+horse',
   FEDI_TLS_MODE: 'internal',
 };
 

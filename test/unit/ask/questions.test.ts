@@ -191,6 +191,7 @@ test('a question with a single choice is not asked', async () => {
     ...ANOTHER.slice(1, 4),
     ...BUCKET.slice(5, 11),
     { question: 'Outgoing mail', entry: 'No mail yet' },
+    { question: 'Back up to', text: '' },
   ]);
   await run.asked('Certificates');
   expect(run.times('How objects become public')).toBe(0);
@@ -218,6 +219,13 @@ const OTHER: Readonly<Record<string, string>> = {
   region: 'auto',
   bucket: 'other-media',
   'access-key': 'AK2',
+  to: '/mnt/other',
+  's3-key': 'AK3',
+  's3-secret': 'another+horse',
+  every: '12',
+  keep: '3/2/1',
+  limit: '500',
+  ping: 'https://ping.example.net/1',
   'secret-key': 'a+horse',
   alias: 'media.example.net',
   description: 'A place for pictures',

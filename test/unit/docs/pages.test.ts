@@ -54,5 +54,5 @@ test('the example of fedi.yaml and the list of its keys are valid', () => {
   // All values are empty, so the apps are the only answers.
   expect(keys(all)).toEqual(['apps']);
   const known = ALL_QUESTIONS.filter(({ key, secret }) => !secret && key !== 'apps').length;
-  expect(all.split('```')[0]?.match(/^ *[a-z-]+: {2}#/gm)).toHaveLength(known);
+  expect(all.split('```')[0]?.match(/^ *[a-z\d-]+: {2}#/gm)).toHaveLength(known);
 });

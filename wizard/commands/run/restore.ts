@@ -2,7 +2,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readNamed } from '../../answers/sources.ts';
 import { makeFolders } from '../../apply/files.ts';
 import { takeLock } from '../../apply/runlock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
@@ -27,6 +26,7 @@ import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
 import { Secret } from '../../secrets/secret.ts';
+import { flagText } from '../answer-flag.ts';
 import { confirmed } from '../confirm.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { ownFolder } from '../find-site.ts';
@@ -34,12 +34,13 @@ import { answersFor, setUp } from '../setup.ts';
 
 export const run: Run = async (context) => {
   const { flags, progress } = context;
-  if (flags.passwordFile === undefined)
+  const sheet = flagText(context, 'password');
+  if (sheet === undefined)
     throw new Problem(EXIT.USAGE, '`restore` needs --password-file.', {
       means: 'The backups are encrypted.',
       next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
     });
-  const recovery = parseRecovery(await readNamed(flags.passwordFile, '--password-file'), flags.passwordFile);
+  const recovery = parseRecovery(sheet, 'The file of --password-file');
   const repository = repositoryFor(context, recovery);
   const folder = await ownFolder(flags, 'fedi');
   const engine = await connect();
@@ -102,7 +103,7 @@ function repositoryFor({ flags }: CommandContext, { repositories }: Recovery): R
 }
 
 async function open(
-  { flags, progress }: CommandContext,
+  context: CommandContext,
   engine: Engine,
   folder: string,
   repository: Repository,
@@ -110,16 +111,14 @@ async function open(
   scratch: string,
 ): Promise<Access> {
   const image = resticImage(await readLock(folder).catch(() => ({})), restoreImages());
-  await ensureImage(engine, image, progress);
-  const key = flags.s3Key ?? recovery.s3Key;
-  const secret =
-    flags.s3SecretFile === undefined
-      ? recovery.s3Secret
-      : new Secret((await readNamed(flags.s3SecretFile, '--s3-secret-file')).trim());
+  await ensureImage(engine, image, context.progress);
+  const key = flagText(context, 'backup.s3-key') ?? recovery.s3Key;
+  const given = flagText(context, 'backup.s3-secret');
+  const secret = given === undefined ? recovery.s3Secret : new Secret(given);
   if (repository.kind === 's3' && (key === undefined || secret === undefined))
     throw new Problem(EXIT.USAGE, 'The key of the bucket is missing.', {
       means: 'Nothing was changed.',
-      next: 'Give the recovery sheet, or --s3-key and --s3-secret-file.',
+      next: 'Give the recovery sheet, or --backup-s3-key and --backup-s3-secret-file.',
     });
   if (recovery.knownHosts !== undefined)
     await writeFile(join(scratch, 'known_hosts'), recovery.knownHosts, { mode: 0o600 });

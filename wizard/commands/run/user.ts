@@ -1,5 +1,4 @@
 /** `user`: the accounts of people, with the app's own tool in its container. */
-import type { Source } from '../../answers/resolve.ts';
 import type { People, Person, Role, Call } from '../../apps/people.ts';
 import { appOf } from '../../apps/index.ts';
 import { takeLock } from '../../apply/runlock.ts';
@@ -15,6 +14,7 @@ import { Store } from '../../secrets/store.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
+import { flagText } from '../answer-flag.ts';
 import { showPassword } from '../show-password.ts';
 
 /** An app of the site and what can be done with its accounts. */
@@ -87,10 +87,6 @@ export const run: Run = async (context) => {
   }
   return EXIT.OK;
 };
-
-/** Text of a flag that is an answer in other commands. Ignores the environment: its answers are about the owner. */
-const flagText = ({ sources }: CommandContext, key: string): string | undefined =>
-  (sources[0] as Source | undefined)?.get(key)?.text;
 
 function refuseFlags(context: CommandContext, name: string, { takes = [] }: Action): void {
   const fields = {
