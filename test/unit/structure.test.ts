@@ -298,6 +298,7 @@ test('code waits for conditions, not for a time', () => {
   expect(MODULES.filter(({ code }) => /setTimeout|setInterval/.test(code)).map(({ path }) => path)).toEqual([
     'apply/containers.ts',
     'apply/runlock.ts',
+    'backup/drill.ts',
     'docker/docker.ts',
     'docker/run.ts',
     'prove/proof.ts',

@@ -172,6 +172,16 @@ export interface AppPicture {
   readonly problem: (picture: Picture) => string | undefined;
 }
 
+/** Uses keys in restored data that are lost without the permanent secrets. */
+export interface KeyCheck {
+  /** Name of the image that runs it. */
+  readonly image: string;
+  /** Prints their numbers, `{"keys":1,"secrets":0}`; fails if one cannot be used. @param volumes directory with the restored volumes */
+  readonly command: (volumes: string) => Command;
+  /** Name of the group of variables that it gets, and those that lead to a restored database on 127.0.0.1; absent: it needs only files. */
+  readonly env?: { readonly group: string; readonly database: (port: number) => EnvGroup };
+}
+
 export interface App<Options extends AppOptions = AppOptions> {
   readonly id: string;
   /** Product name. */
@@ -203,6 +213,7 @@ export interface App<Options extends AppOptions = AppOptions> {
   externalDumps?(options: Options, secret: Secrets): readonly Dump[];
   /** Volume keys of its Compose file whose content is created again from the image; not part of a backup. */
   readonly derived?: readonly string[];
+  keyCheck(options: Options): KeyCheck;
   /** One for each place that must belong to this app only; its data first. */
   markers(options: Options): readonly DataMarker[];
   trials?(options: Options): readonly Trial[];

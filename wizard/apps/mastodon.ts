@@ -158,6 +158,14 @@ export const mastodon: App<MastodonOptions> = {
   caddyMounts: ['mastodon_assets:/srv/mastodon/assets'],
   servers: mastodonServers,
   externalDumps: mastodonDumps,
+  keyCheck: () => ({
+    image: 'mastodon',
+    command: () => rails('check-keys.rb', {}),
+    env: {
+      group: 'mastodon-gate',
+      database: (port) => ({ DB_HOST: '127.0.0.1', DB_PORT: port, DB_SSLMODE: 'disable' }),
+    },
+  }),
   derived: ['mastodon_assets', 'mastodon_cache', 'mastodon_tmp'],
   markers: mastodonMarkers,
   trials: mastodonTrials,

@@ -28,6 +28,7 @@ import type { PixelfedOptions } from './pixelfed/options.ts';
 import { pixelfedQuestions } from './pixelfed/questions.ts';
 import { VERSION } from './pixelfed/version.ts';
 import { SIZES, bodyBytes, bodyMinutes, loadOf, postMiB } from './pixelfed/size.ts';
+import { laravel } from './pixelfed/php.ts';
 import { PASSWORD, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { pixelfedS3 } from './pixelfed/s3.ts';
 import { s3Problems } from './shared/s3.ts';
@@ -235,6 +236,19 @@ export const pixelfed: App<PixelfedOptions> = {
   },
   servers: pixelfedServers,
   externalDumps: pixelfedDumps,
+  keyCheck: () => ({
+    image: 'pixelfed',
+    command: () => laravel('check-keys.php'),
+    env: {
+      group: 'pixelfed-gate',
+      database: (port) => ({
+        DB_HOST: '127.0.0.1',
+        DB_PORT: port,
+        DB_SSLMODE: 'disable',
+        MYSQL_ATTR_SSL_CA: undefined,
+      }),
+    },
+  }),
   derived: ['pixelfed_tmp'],
   markers: pixelfedMarkers,
   trials: dataTrials,

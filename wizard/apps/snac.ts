@@ -1,4 +1,5 @@
 /** snac: one small process that stores its data in plain files. We build its image: compose/snac/. */
+import { readProgram } from '../assets.ts';
 import type { SmtpServer } from '../config/mail.ts';
 import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
@@ -52,6 +53,12 @@ export const snac: App = {
     },
   ],
   adminSecret: PASSWORD,
+  keyCheck: () => ({
+    image: 'snac',
+    command: (volumes) => ({
+      argv: ['sh', '-c', readProgram('apps/snac/programs/check-keys.sh'), 'sh', `${volumes}/snac_data`],
+    }),
+  }),
   loginPage: (domain, user) => `https://${domain}/${user}/admin`,
   front: 'snac_front',
   markers: () => [

@@ -23,7 +23,16 @@ import type { ComposeFile } from '../stack/compose.ts';
 import { trustMounts } from '../apply/trust.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
-import { INCOMPLETE, TAG, createRepository, locking, noBackups, repositoryId, restic } from './restic.ts';
+import {
+  INCOMPLETE,
+  TAG,
+  createRepository,
+  lastWords,
+  locking,
+  noBackups,
+  repositoryId,
+  restic,
+} from './restic.ts';
 import type { Access } from './restic.ts';
 import { MANIFEST, SET, dumpsOf, elsewhereOf, imageOf, networkOf, readCompose, volumesOf } from './set.ts';
 import type { AppDump, Manifest } from './set.ts';
@@ -363,7 +372,7 @@ async function backUpTo(options: BackupOptions, access: Access, id: string, stag
       snapshot(access, site, staged),
     );
     await withLine(progress, `check.${text}`, `Check of ${text}`, () =>
-      locking(access, ['check', '--with-cache', '--quiet'], 'Checking the backups in', { site }),
+      checkRepository(access, ['--with-cache']),
     );
     progress.start(`prune.${text}`, `Old backups removed from ${text}`);
     const pruned = await locking(
@@ -474,13 +483,24 @@ async function keepResults(folder: string, results: readonly Backed[], now: Date
   await writeRecord(folder, { ...record, repositories: next });
 }
 
+/** Checks the structure of a repository. Without a lock: nothing else changes it while this site is locked. */
+async function checkRepository(access: Access, more: readonly string[]): Promise<void> {
+  const output = await restic(access, ['check', '--no-lock', '--quiet', ...more]);
+  if (output.code === 0) return;
+  const { text } = access.repository;
+  throw new Problem(EXIT.FAILED, `The backups in ${text} are damaged: ${lastWords(output)}`, {
+    means: 'Some of them may not be restorable. The site was not changed.',
+    next: 'Check the disk or the provider there. Make a new backup in another place (`fedi-setup backup --to …`) before you repair this one with restic.',
+  });
+}
+
 /** Reads all data of a repository and compares them with their checksums. */
 export async function verifyBackup(site: BackupSite, access: Access, now: Date): Promise<void> {
-  const { folder, config } = site;
+  const { folder } = site;
   const { text } = access.repository;
   const id = await repositoryId(access);
   if (id === undefined) throw noBackups(access);
-  await locking(access, ['check', '--read-data', '--quiet'], 'Reading the backups in', { site: config.name });
+  await checkRepository(access, ['--read-data']);
   const record = await readRecord(folder);
   await writeRecord(folder, {
     ...record,

@@ -106,7 +106,7 @@ export async function restic(
 }
 
 /** The last line that says something. restic prints its errors as text, or as JSON with --json. */
-function lastWords({ stdout, stderr }: Output): string {
+export function lastWords({ stdout, stderr }: Output): string {
   const lines = `${stdout}\n${stderr}`
     .split('\n')
     .map((line) => {
@@ -151,10 +151,14 @@ export function repositoryProblem(
     });
   if (output.code === NO_REPOSITORY) return noBackups({ repository });
   if (output.code === LOCKED)
-    return new Problem(EXIT.LOCKED, `Another program is working on the backups in ${text}: ${words}`, {
-      means: 'Nothing in them was changed.',
-      next: 'Wait until it has finished and run this again. If nothing works there, `restic unlock` removes the lock.',
-    });
+    return new Problem(
+      EXIT.LOCKED,
+      `Another program is working on the backups in ${text}: ${/locked.* by .*/.exec(whole)?.[0] ?? words}`,
+      {
+        means: 'Nothing in them was changed.',
+        next: 'Wait until it has finished and run this again. If it was killed, `fedi-setup backup unlock` removes its lock.',
+      },
+    );
   if (kind === 'sftp' && /REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed/.test(whole))
     return new Problem(EXIT.REFUSED, `The SFTP server of ${text} has another host key than before.`, {
       means: 'It may be another machine that pretends to be yours. Nothing was sent to it.',
@@ -250,6 +254,12 @@ export async function locking(
     output = await restic(access, argv, run);
   if (!accept.includes(output.code)) throw repositoryProblem(access, output, doing);
   return output;
+}
+
+/** Removes all locks, also those of others. */
+export async function removeLocks(access: Access): Promise<void> {
+  const output = await restic(access, ['unlock', '--remove-all']);
+  if (output.code !== 0) throw repositoryProblem(access, output, 'Unlocking the backups in');
 }
 
 /** Removes the locks of the repository if all of them are of this site. @returns whether they were */

@@ -463,9 +463,12 @@ export async function keepRepository(
   repository: string,
   id: string,
   snapshot: Snapshot,
+  now: Date,
 ): Promise<void> {
   const record = await readRecord(folder);
   await writeRecord(folder, {
+    // Its password came from outside.
+    sheet: now.toISOString(),
     ...record,
     repositories: {
       ...record.repositories,

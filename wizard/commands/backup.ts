@@ -1,7 +1,7 @@
 import { lazily } from './command.ts';
 import type { Command } from './command.ts';
 
-const ACTIONS = ['run', 'list', 'verify', 'drill', 'sheet', 'key'];
+const ACTIONS = ['run', 'list', 'verify', 'drill', 'sheet', 'key', 'unlock'];
 
 export const backup: Command = {
   name: 'backup',
@@ -10,7 +10,7 @@ export const backup: Command = {
     'Dumps the databases, then stores dumps, media, certificates, configuration and secrets as one encrypted restic snapshot in each repository. The site keeps running. Old backups are removed as `backup.keep` says.',
     '`drill` restores the newest backup into a separate place without a network, compares it with what was backed up, and removes it again. `sheet` writes the recovery sheet, which you need to restore on another host.',
   ],
-  usage: '[run | list | verify | drill | sheet [FILE] | key]',
+  usage: '[run | list | verify | drill | sheet [FILE] | key | unlock]',
   args: [
     { name: 'ACTION', optional: true, about: 'What to do (default: run).', choices: async () => ACTIONS },
     { name: 'FILE', optional: true, about: 'File for the recovery sheet; - is standard output.' },

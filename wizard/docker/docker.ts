@@ -623,7 +623,7 @@ export async function connect(): Promise<Engine> {
 
     async run(shot, { timeoutMs, signal } = {}): Promise<Output> {
       const [program = '', ...rest] = shot.argv;
-      const container = `fedi-setup-${randomUUID()}`;
+      const container = shot.name ?? `fedi-setup-${randomUUID()}`;
       signal?.throwIfAborted();
       // Its process may ignore the signal that Docker's client forwards.
       const remove = (): Promise<void> => engine.removeContainer(container).catch(() => undefined);

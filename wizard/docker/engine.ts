@@ -115,6 +115,8 @@ export interface Call {
 
 /** A one-shot container that is removed when it ends. Without network unless one is named. */
 export interface OneShot {
+  /** Name of the container; absent: a random one. */
+  readonly name?: string;
   readonly image: string;
   /** Replaces the image's entry point by the first word. */
   readonly argv: readonly string[];

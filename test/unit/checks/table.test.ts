@@ -1,6 +1,7 @@
 /** Every check of the table, on a healthy host and on hosts with one defect. */
 import { describe, expect, test } from 'vitest';
 import { CHECKS } from '../../../wizard/checks/table.ts';
+import type { BackupRecord, RepositoryRecord } from '../../../wizard/backup-record.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
@@ -94,6 +95,23 @@ function dataSite(hasVolume: boolean, hasSecrets: boolean): CheckContext {
     {},
     { folder, engine: { volume: async () => (hasVolume ? { device: undefined } : undefined) } },
   );
+}
+
+const TODAY = new Date(NOW * 1000).toISOString();
+const hoursAgo = (hours: number): string => new Date((NOW - hours * 3600) * 1000).toISOString();
+const LAST: RepositoryRecord = { id: 'a', last: { at: hoursAgo(3), snapshot: 'b', bytes: 1 } };
+const TESTED = { sheet: TODAY, drill: { at: TODAY, ok: true } };
+
+/** A site with this record of its repository. */
+function backed(
+  repository: RepositoryRecord | undefined,
+  record: Omit<BackupRecord, 'repositories'>,
+  to: string | undefined = repository && '/mnt/a',
+): CheckContext {
+  const folder = tempFolder();
+  const repositories = repository === undefined ? {} : { '/mnt/a': repository };
+  writeTree(folder, { '.fedi/backups.json': JSON.stringify({ ...record, repositories }) });
+  return contextOf(to === undefined ? {} : { 'backup.to': to }, { folder, now });
 }
 
 // prettier-ignore
@@ -196,6 +214,15 @@ const ROWS: Row[] = [
   ['data', 'all there', dataSite(true, true), '', /^fedi_snac_data, secrets\.json$/],
   ['data', 'the volume was removed', dataSite(false, true), 'blocker', /The volume fedi_snac_data does not exist\..*Restore it before/],
   ['data', 'secrets.json was removed', dataSite(true, false), 'blocker', /secrets\.json is missing\..*recovery file/],
+  ['backups', 'none', backed(undefined, {}), 'warning', /This site has no backups\..*--backup-to PLACE.*none$/],
+  ['backups', 'all well', backed(LAST, TESTED), '', /^the newest is 3 hours old, tested at 2027-01-15$/],
+  ['backups', 'never made', backed(undefined, {}, '/mnt/a'), 'warning', /There is no backup in \/mnt\/a yet\./],
+  ['backups', 'the last one failed', backed({ ...LAST, failed: { at: TODAY, why: 'The disk is full.' } }, TESTED), 'warning', /The last backup to \/mnt\/a failed at 2027-01-15T08:00: The disk is full\. The newest one there is 3 hours old/],
+  ['backups', 'too old', backed({ id: 'a', last: { at: hoursAgo(50), snapshot: 'b', bytes: 1 } }, TESTED), 'warning', /The newest backup in \/mnt\/a is 2 days old; one is due every 24 hours\./],
+  ['backups', 'no recovery sheet', backed(LAST, { drill: { at: TODAY, ok: true } }), 'warning', /The recovery sheet was never written\./],
+  ['backups', 'never drilled', backed(LAST, { sheet: TODAY }), 'warning', /never tested.*backup drill/],
+  ['backups', 'drilled long ago', backed(LAST, { sheet: TODAY, drill: { at: hoursAgo(132 * 24), ok: true } }), 'warning', /The last drill was 132 days ago\./],
+  ['backups', 'a failed drill', backed(LAST, { sheet: TODAY, drill: { at: TODAY, ok: false } }), 'warning', /could not restore the backup completely/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
   ['metadata', 'open by IPv6', metadata('0.001 http://[fd00:ec2::254]/\n'), 'warning', /ip6tables -I DOCKER-USER -d fd00:ec2::254 .*ip6 daddr fd00:ec2::254/],
@@ -279,5 +306,10 @@ test('without the engine the other checks still run', async () => {
   expect(found.map(({ what }) => what)).toEqual([
     'Docker is not installed.',
     expect.stringContaining('the site directory'),
+    'This site has no backups.',
   ]);
+});
+
+test('a lab needs no backups', async () => {
+  expect(await runCheck('backups', contextOf({ 'tls.mode': 'internal' }))).toBeUndefined();
 });

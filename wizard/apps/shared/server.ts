@@ -78,7 +78,7 @@ export interface Dump {
   readonly volumeAt?: string;
   /** Prints table → rows as JSON; absent: it has no tables. */
   readonly count?: () => readonly string[];
-  /** Starts an empty server without a network in the directory $1, loads the file $2, prints as `count`. */
+  /** Starts a server without a network in an empty directory, loads a file, writes what `count` prints to `ready` in it, and waits. */
   readonly drill?: (folder: string, path: string) => readonly string[];
 }
 

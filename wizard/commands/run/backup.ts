@@ -7,8 +7,10 @@ import { readRecord, writeRecord } from '../../backup-record.ts';
 import { accessOf, ensureImage, resticImage } from '../../backup/access.ts';
 import { makeBackup, verifyBackup } from '../../backup/backup.ts';
 import type { Backed } from '../../backup/backup.ts';
-import { snapshotsIn } from '../../backup/restic.ts';
+import { drill } from '../../backup/drill.ts';
+import { removeLocks, snapshotsIn } from '../../backup/restic.ts';
 import type { Access } from '../../backup/restic.ts';
+import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
 import { sheetText } from '../../backup/sheet.ts';
 import { sizeText } from '../../checks/check.ts';
 import { parseRepository } from '../../config/backup.ts';
@@ -36,10 +38,12 @@ export const run: Run = async (context) => {
   if (action === 'run') return backUp(context, site);
   if (action === 'list') return list(context, site);
   if (action === 'verify') return verify(context, site);
+  if (action === 'drill') return runDrill(context, site);
   if (action === 'sheet') return sheet(context, site, file);
   if (action === 'key') return key(context, site);
+  if (action === 'unlock') return unlock(context, site);
   throw new Problem(EXIT.USAGE, `There is no \`backup ${action}\`.`, {
-    next: 'Use run, list, verify, drill, sheet [FILE] or key.',
+    next: 'Use run, list, verify, drill, sheet [FILE], key or unlock.',
   });
 };
 
@@ -156,6 +160,35 @@ async function verify(context: CommandContext, site: Site): Promise<ExitCode> {
   return EXIT.OK;
 }
 
+/** Drills the newest backup of each repository. */
+async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> {
+  const { progress, now } = context;
+  const { folder } = site;
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  let ok = true;
+  try {
+    for (const access of await accessesFor(context, site)) {
+      const snapshot = await chooseSnapshot(access, undefined);
+      const manifest = await readManifest(access, snapshot);
+      progress.say(
+        `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+      );
+      ok = (await drill({ folder, access, snapshot, manifest, progress, now })) && ok;
+    }
+  } finally {
+    await release();
+  }
+  if (ok) {
+    progress.say('  The backup can be restored. What the drill restored was removed.');
+    return EXIT.OK;
+  }
+  throw new Problem(EXIT.UNPROVEN, 'The backup cannot be restored completely.', {
+    means: 'The site was not changed. What the drill restored was removed.',
+    next: 'Run `fedi-setup backup`, then the drill again. If it fails again, `fedi-setup backup verify` shows whether the repository is damaged.',
+  });
+}
+
 async function sheet(
   { progress, flags, now }: CommandContext,
   { folder, config }: Site,
@@ -185,6 +218,18 @@ async function sheet(
     progress.say(`${path} opens all backups. Only you can read it. Keep a copy on another machine.`);
   }
   await writeRecord(folder, { ...(await readRecord(folder)), sheet: now().toISOString() });
+  return EXIT.OK;
+}
+
+/** Removes locks that a killed program left. */
+async function unlock(context: CommandContext, site: Site): Promise<ExitCode> {
+  for (const access of await accessesFor(context, site))
+    await withLine(
+      context.progress,
+      `unlock.${access.repository.text}`,
+      `Locks removed from ${access.repository.text}`,
+      () => removeLocks(access),
+    );
   return EXIT.OK;
 }
 

@@ -78,14 +78,16 @@ export const run: Run = async (context) => {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
         await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
       }
-      await keepRepository(folder, repository.text, id, snapshot);
+      await keepRepository(folder, repository.text, id, snapshot, context.now());
     } finally {
       await release();
     }
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
-  return setUp(context, folder, await answersFor(context, folder, [], false), true);
+  // The answers are those of the backup, whatever the flags and the environment say.
+  const restored = { ...context, sources: [] };
+  return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
 };
 
 function repositoryFor({ flags }: CommandContext, { repositories }: Recovery): Repository {

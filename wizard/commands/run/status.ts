@@ -1,6 +1,7 @@
 import { appOf } from '../../apps/index.ts';
 import { readManifest } from '../../apply/files.ts';
 import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
+import { checkBackups } from '../../checks/backups.ts';
 import { servicesOf } from '../../checks/site.ts';
 import type { Container } from '../../docker/engine.ts';
 import { isYoung } from '../../docker/health.ts';
@@ -43,6 +44,11 @@ export const run: Run = async (context) => {
   }
   if (containers.length === 0) progress.print('  no containers');
   progress.print(`  ${proofState(receipt, isCurrent, config)}`);
+  const backups = await checkBackups({ folder, config, now: context.now });
+  if (backups !== undefined) {
+    progress.print(`  backups: ${backups.seen}`);
+    for (const { what } of backups.found) progress.print(`    ! ${what}`);
+  }
   return EXIT.OK;
 };
 

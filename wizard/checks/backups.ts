@@ -1,0 +1,97 @@
+/** Checks whether the backups are there, recent and tested. */
+import { readRecord } from '../backup-record.ts';
+import type { CheckContext, CheckResult, Finding } from './check.ts';
+
+const HOUR_MS = 3_600_000;
+const DRILL_DAYS = 90;
+
+const ago = (hours: number): string =>
+  hours < 48 ? `${Math.round(hours)} hours` : `${Math.round(hours / 24)} days`;
+
+/** Applies to every site but a lab without backups. */
+export async function checkBackups({
+  folder,
+  config,
+  now,
+}: Pick<CheckContext, 'folder' | 'config' | 'now'>): Promise<CheckResult | undefined> {
+  const record = await readRecord(folder);
+  const { backup } = config;
+  const used = Object.entries(record.repositories).filter(([, { last }]) => last !== undefined);
+  if (backup === undefined && used.length === 0) {
+    if (config.tls.isLab) return undefined;
+    return {
+      seen: 'none',
+      found: [
+        {
+          level: 'warning',
+          what: 'This site has no backups.',
+          means: 'If the disk fails, the server is lost with all accounts and their followers.',
+          next: '`fedi-setup apply --backup-to PLACE`, then `fedi-setup backup`. A disk, an SFTP server or a bucket can be the place.',
+        },
+      ],
+    };
+  }
+  const found: Finding[] = [];
+  const warn = (what: string, means: string, next: string): number =>
+    found.push({ level: 'warning', what, means, next });
+  for (const { text } of backup?.repositories ?? []) {
+    const { last, failed } = record.repositories[text] ?? {};
+    const hours = last === undefined ? Infinity : (now().getTime() - Date.parse(last.at)) / HOUR_MS;
+    if (failed !== undefined)
+      warn(
+        `The last backup to ${text} failed at ${failed.at.slice(0, 16)}: ${failed.why}`,
+        last === undefined
+          ? 'There is no complete backup there.'
+          : `The newest one there is ${ago(hours)} old.`,
+        'Fix that, then run `fedi-setup backup`.',
+      );
+    else if (last === undefined)
+      warn(
+        `There is no backup in ${text} yet.`,
+        'Nothing could be restored from there.',
+        'Run `fedi-setup backup`.',
+      );
+    // A run may be late by half an interval.
+    else if (hours > (backup?.everyHours ?? 24) * 1.5 + 1)
+      warn(
+        `The newest backup in ${text} is ${ago(hours)} old; one is due every ${backup?.everyHours ?? 24} hours.`,
+        'What was written since then would be lost.',
+        'Run `fedi-setup backup`. `fedi-setup maintain install` runs it on a schedule.',
+      );
+  }
+  if (used.length > 0) {
+    if (record.sheet === undefined)
+      warn(
+        'The recovery sheet was never written.',
+        'If this host is lost, nobody can open its backups.',
+        '`fedi-setup backup sheet FILE`, and keep the file on another machine.',
+      );
+    const days =
+      record.drill === undefined ? Infinity : (now().getTime() - Date.parse(record.drill.at)) / HOUR_MS / 24;
+    if (record.drill?.ok === false)
+      warn(
+        `The drill at ${record.drill.at.slice(0, 16)} could not restore the backup completely.`,
+        'In an emergency, data may be missing.',
+        'Run `fedi-setup backup`, then `fedi-setup backup drill`, and read what it reports.',
+      );
+    else if (days > DRILL_DAYS)
+      warn(
+        record.drill === undefined
+          ? 'It was never tested whether the backups can be restored.'
+          : `The last drill was ${Math.round(days)} days ago.`,
+        'A backup that was never restored may be useless.',
+        'Run `fedi-setup backup drill`. It changes nothing on the site.',
+      );
+  }
+  const newest = used
+    .map(([, { last }]) => last?.at ?? '')
+    .toSorted()
+    .at(-1);
+  return {
+    seen:
+      newest === undefined
+        ? 'none yet'
+        : `the newest is ${ago((now().getTime() - Date.parse(newest)) / HOUR_MS)} old${record.drill === undefined ? '' : `, tested at ${record.drill.at.slice(0, 10)}`}`,
+    found,
+  };
+}
