@@ -10,6 +10,8 @@ const FILE = 'backups.json';
 export interface RepositoryRecord {
   /** restic's id: a repository that disappeared must not be created again without a word. */
   readonly id: string;
+  /** When the first backup was made there. */
+  readonly first?: string;
   /** The last complete backup; absent: none yet. */
   readonly last?: { readonly at: string; readonly snapshot: string; readonly bytes: number };
   /** When all of its data were last read and compared with their checksums. */
@@ -23,6 +25,10 @@ export interface BackupRecord {
   readonly repositories: Readonly<Record<string, RepositoryRecord>>;
   /** When the recovery sheet was last written. */
   readonly sheet?: string;
+  /** How `maintain` is started, by which version. */
+  readonly timer?: { readonly by: string; readonly version: string };
+  /** When `maintain` ran last. */
+  readonly maintained?: string;
   /** The last restore drill. */
   readonly drill?: { readonly at: string; readonly ok: boolean };
 }

@@ -1,4 +1,5 @@
 /** Backups of a site with snac in a directory: made, listed, drilled, and restored after everything else was lost. */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -115,6 +116,17 @@ describe.sequential('backup', () => {
     ]);
   });
 
+  test('data are not removed while nothing else has the password', async () => {
+    for (const argv of [['uninstall', '--data'], ['reset']]) {
+      const refused = await run([...argv, '--confirm', site.name]);
+      expect([refused.code, refused.stderr]).toEqual([
+        3,
+        expect.stringContaining('Write the recovery sheet first'),
+      ]);
+    }
+    expect(volumes()).toContain(`${site.name}_snac_data`);
+  });
+
   test('the sheet is written once, for its owner only', async () => {
     expect((await run(['backup', 'sheet', sheet])).code).toBe(0);
     expect(readFileSync(sheet, 'utf8')).toContain(repository);
@@ -133,6 +145,47 @@ describe.sequential('backup', () => {
     expect(volumes()).toEqual(before);
     expect((await run(['backup', 'verify'])).code).toBe(0);
   });
+
+  test('maintain backs up when it is due, and is started by a timer', async () => {
+    const made = async (): Promise<number> => {
+      const { code, stderr, events } = await run(['maintain', '--json']);
+      expect(code, stderr).toBe(0);
+      return events.filter(({ event, ok }) => event === 'backup' && ok === true).length;
+    };
+    expect(await made()).toBe(0);
+    const record = join(site.folder, '.fedi/backups.json');
+    writeFileSync(record, site.read('.fedi/backups.json').replace(/"at": "2\d{3}/, '"at": "2020'));
+    expect(await made()).toBe(1);
+    expect(site.read('.fedi/maintain.log')).toMatch(/^\S+Z checks ok\n(.*\n)*\S+Z backup ok$/m);
+
+    // A crontab of its own: that of this machine is not touched.
+    const programs = join(parent, 'programs');
+    mkdirSync(programs);
+    writeFileSync(
+      join(programs, 'crontab'),
+      `#!/bin/sh\nif [ "$1" = -l ]; then cat ${parent}/crontab; else cat >${parent}/crontab; fi\n`,
+      { mode: 0o755 },
+    );
+    writeFileSync(join(parent, 'crontab'), '1 2 * * * another job\n');
+    const env = environment({ ...RESTIC, PATH: `${programs}:${process.env['PATH']}` });
+    if (existsSync('/run/systemd/system')) return;
+    for (let i = 0; i < 2; i++) expect((await run(['maintain', 'install'], { env })).code).toBe(0);
+    const [other, ours = '', ...more] = readFileSync(join(parent, 'crontab'), 'utf8').split('\n');
+    expect([other, more]).toEqual(['1 2 * * * another job', ['']]);
+    // What cron runs: a copy, without this checkout.
+    const started = spawnSync(
+      'sh',
+      ['-c', ours.split(' ').slice(5).join(' ').replace('>/dev/null 2>&1', '')],
+      {
+        encoding: 'utf8',
+        env: { HOME: process.env['HOME'] },
+      },
+    );
+    expect(started.status, started.stderr).toBe(0);
+    expect((await run(['maintain', 'remove'], { env })).code).toBe(0);
+    expect(readFileSync(join(parent, 'crontab'), 'utf8')).toBe('1 2 * * * another job\n');
+    expect(existsSync(join(site.folder, '.fedi/tool'))).toBe(false);
+  }, 120_000);
 
   test.each([
     ['inside the site', () => join(site.folder, 'backups'), /is in, or contains, the site directory/],

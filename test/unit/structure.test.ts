@@ -110,6 +110,7 @@ test('only docker/run.ts starts programs', () => {
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
+    'maintain',
     'backup',
     'apply',
     'ask',
@@ -125,6 +126,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
+  maintain: ['config', 'secrets', 'docker'],
   backup: ['apply', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [
     'checks',

@@ -224,9 +224,15 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
       user: '0:0',
       capabilities: ['DAC_OVERRIDE'],
     });
-    const own = ['lock', 'trial-*', 'restore.json', 'backups.json'].map(
-      (name) => `${SET}/site/${OWN}/${name}`,
-    );
+    const own = [
+      'lock',
+      'trial-*',
+      'restore.json',
+      'backups.json',
+      'tool',
+      'maintain.log',
+      'notices.json',
+    ].map((name) => `${SET}/site/${OWN}/${name}`);
     const inSite = Object.values(config.apps.flatMap(({ folders }) => Object.values(folders)))
       .map((path) => relative(folder, path))
       .filter((path) => !path.startsWith('..') && !isAbsolute(path))
@@ -476,6 +482,7 @@ async function keepResults(folder: string, results: readonly Backed[], now: Date
       next[repository.text] = {
         ...rest,
         id: id ?? rest.id,
+        first: rest.first ?? at,
         last: { at, snapshot: made ?? '', bytes },
       };
     }

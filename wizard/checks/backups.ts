@@ -4,6 +4,8 @@ import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 const HOUR_MS = 3_600_000;
 const DRILL_DAYS = 90;
+/** It runs every hour, and a backup may take long. */
+const MAINTAIN_HOURS = 26;
 
 const ago = (hours: number): string =>
   hours < 48 ? `${Math.round(hours)} hours` : `${Math.round(hours / 24)} days`;
@@ -59,6 +61,20 @@ export async function checkBackups({
         'Run `fedi-setup backup`. `fedi-setup maintain install` runs it on a schedule.',
       );
   }
+  const hours =
+    record.maintained === undefined ? Infinity : (now().getTime() - Date.parse(record.maintained)) / HOUR_MS;
+  if (backup !== undefined && record.timer === undefined)
+    warn(
+      'Backups are not made on a schedule.',
+      'They are only as recent as the last `fedi-setup backup`.',
+      '`fedi-setup maintain install`.',
+    );
+  else if (record.timer !== undefined && hours > MAINTAIN_HOURS)
+    warn(
+      `\`fedi-setup maintain\` has not run ${record.maintained === undefined ? 'yet' : `for ${ago(hours)}`}; ${record.timer.by} should start it every hour.`,
+      'Backups and notices depend on it.',
+      '`fedi-setup maintain` shows whether it works; `fedi-setup maintain install` writes its timer again.',
+    );
   if (used.length > 0) {
     if (record.sheet === undefined)
       warn(

@@ -171,6 +171,17 @@ export async function inspect(options: PreflightOptions): Promise<string[]> {
   );
 }
 
+/** Runs some checks without output. Returns what they found by the check's id; those without findings are left out. */
+export async function findingsOf(
+  options: PreflightOptions,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly Finding[]>> {
+  const context = await contextOf(options);
+  const skip = CHECKS.map(({ id }) => id).filter((id) => !ids.includes(id));
+  const results = await look(context, ['before', 'site'], { ...options, skip }, (_, running) => running);
+  return new Map(results.filter(({ found }) => found.length > 0).map(({ id, found }) => [id, found]));
+}
+
 /** Runs once the images are there, from inside a container; does nothing if the site needs no outbound access. */
 export async function preflightInside(options: PreflightOptions): Promise<void> {
   if (outsideOf(options) === undefined) return;

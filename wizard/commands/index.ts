@@ -9,6 +9,7 @@ import { help } from './help.ts';
 import { lab } from './lab.ts';
 import { logs } from './logs.ts';
 import { mail } from './mail.ts';
+import { maintain } from './maintain.ts';
 import { plan } from './plan.ts';
 import { prove } from './prove.ts';
 import { remove } from './remove.ts';
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   secrets,
   backup,
   restore,
+  maintain,
   reset,
   uninstall,
   completion,

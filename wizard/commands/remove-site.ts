@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { takeLock } from '../apply/runlock.ts';
+import { readRecord } from '../backup-record.ts';
 import type { Config } from '../config/config.ts';
 import { OWN, PICTURES } from '../layout.ts';
 import { LOCK_FILE } from '../plan/lock.ts';
@@ -28,6 +29,7 @@ export async function removeSite(
   const elsewhere = data ? await dataElsewhere(folder, config) : [];
   const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
   const devices = places.flatMap(({ device }) => device ?? []);
+  const backups = data ? Object.keys((await readRecord(folder)).repositories) : [];
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
@@ -62,7 +64,27 @@ export async function removeSite(
   }
   for (const device of devices) progress.say(`  ${dataStay(device).replace(/^d/, 'D')}`);
   for (const place of elsewhere) progress.say(`  Data stay in ${place}.`);
+  for (const text of backups) progress.say(`  Backups stay in ${text}; the recovery sheet opens them.`);
   progress.emit({ event: 'left', directories: devices, servers: elsewhere });
+}
+
+/**
+ * Refuses to delete the only copy of the password of the site's backups. Exit 3.
+ */
+export async function refuseUnreadableBackups(folder: string): Promise<void> {
+  const { repositories, sheet } = await readRecord(folder);
+  const places = Object.entries(repositories).flatMap(([text, { last }]) =>
+    last === undefined ? [] : [text],
+  );
+  if (places.length === 0 || sheet !== undefined) return;
+  throw new Problem(
+    EXIT.REFUSED,
+    `The password of the backups in ${places.join(', ')} is only in this site.`,
+    {
+      means: 'Without it nobody can open them. Nothing was removed.',
+      next: 'Write the recovery sheet first: `fedi-setup backup sheet FILE`, in another directory.',
+    },
+  );
 }
 
 /** External databases, Redis servers and buckets with data of the site, for messages. */

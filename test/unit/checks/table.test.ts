@@ -100,7 +100,8 @@ function dataSite(hasVolume: boolean, hasSecrets: boolean): CheckContext {
 const TODAY = new Date(NOW * 1000).toISOString();
 const hoursAgo = (hours: number): string => new Date((NOW - hours * 3600) * 1000).toISOString();
 const LAST: RepositoryRecord = { id: 'a', last: { at: hoursAgo(3), snapshot: 'b', bytes: 1 } };
-const TESTED = { sheet: TODAY, drill: { at: TODAY, ok: true } };
+const TIMER = { timer: { by: 'cron', version: '1.0.0' }, maintained: TODAY };
+const TESTED = { sheet: TODAY, drill: { at: TODAY, ok: true }, ...TIMER };
 
 /** A site with this record of its repository. */
 function backed(
@@ -222,6 +223,8 @@ const ROWS: Row[] = [
   ['backups', 'no recovery sheet', backed(LAST, { drill: { at: TODAY, ok: true } }), 'warning', /The recovery sheet was never written\./],
   ['backups', 'never drilled', backed(LAST, { sheet: TODAY }), 'warning', /never tested.*backup drill/],
   ['backups', 'drilled long ago', backed(LAST, { sheet: TODAY, drill: { at: hoursAgo(132 * 24), ok: true } }), 'warning', /The last drill was 132 days ago\./],
+  ['backups', 'no timer', backed(LAST, { sheet: TODAY, drill: TESTED.drill }), 'warning', /Backups are not made on a schedule\./],
+  ['backups', 'the timer does not work', backed(LAST, { ...TESTED, maintained: hoursAgo(30) }), 'warning', /has not run for 30 hours; cron should start it every hour/],
   ['backups', 'a failed drill', backed(LAST, { sheet: TODAY, drill: { at: TODAY, ok: false } }), 'warning', /could not restore the backup completely/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],

@@ -64,9 +64,25 @@ function repositoriesFor({ flags }: CommandContext, { config }: Site): readonly 
 }
 
 async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
+  const { progress } = context;
+  const results = await backUpSite(context, site, repositoriesFor(context, site));
+  const { sheet: written } = await readRecord(site.folder);
+  if (written === undefined)
+    progress.say(
+      '\n  ! Nobody has the password of these backups yet, except this host.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
+    );
+  refuseFailed(results);
+  return EXIT.OK;
+}
+
+/** Makes a backup in each repository, under the run lock. Reports each of them. */
+export async function backUpSite(
+  context: CommandContext,
+  site: Site,
+  repositories: readonly Repository[],
+): Promise<Backed[]> {
   const { progress, now } = context;
   const { folder, config, engine } = site;
-  const repositories = repositoriesFor(context, site);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
   const release = await takeLock(folder);
   context.onLocked(release);
@@ -92,17 +108,17 @@ async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
         `  ${repository.text}: ${snapshot ?? ''}, ${sizeText(bytes)}, ${sizeText(added)} of it new`,
       );
   }
-  const { sheet: written } = await readRecord(folder);
-  if (written === undefined)
-    progress.say(
-      '\n  ! Nobody has the password of these backups yet, except this host.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
-    );
+  return results;
+}
+
+/** Throws a Problem if a repository failed. */
+export function refuseFailed(results: readonly Backed[]): void {
   const failed = results.flatMap(({ repository, problem }) =>
     problem === undefined ? [] : [{ repository, problem }],
   );
   const [first] = failed;
-  if (first === undefined) return EXIT.OK;
-  if (failed.length === 1 && results.length === 1) throw first.problem;
+  if (first === undefined) return;
+  if (results.length === 1) throw first.problem;
   throw new Problem(
     EXIT.FAILED,
     `${failed.length} of ${results.length} repositories failed:\n${failed.map(({ repository, problem }) => `  - ${repository.text}: ${problem.message}${problem.next === undefined ? '' : ` ${problem.next}`}`).join('\n')}`,
@@ -115,7 +131,7 @@ async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
 }
 
 /** Access to repositories whose backups exist. */
-async function accessesFor(context: CommandContext, site: Site): Promise<Access[]> {
+export async function accessesFor(context: CommandContext, site: Site): Promise<Access[]> {
   const { folder, config, engine } = site;
   const repositories = repositoriesFor(context, site);
   const store = await Store.open(folder);

@@ -6,6 +6,7 @@ export { logs, restart, start, stop } from './compose.ts';
 export { run as doctor } from './doctor.ts';
 export { run as lab } from './lab.ts';
 export { run as mail } from './mail.ts';
+export { run as maintain } from './maintain.ts';
 export { run as plan } from './plan.ts';
 export { run as prove } from './prove.ts';
 export { run as remove } from './remove.ts';

@@ -4,10 +4,11 @@ import { CONFIG_FILE } from '../../answers/sources.ts';
 import { answersOf, readGeneration } from '../../apply/generations.ts';
 import { allReceipts } from '../../apply/receipt.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
+import { removeTimer } from '../../maintain/timer.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { STORE_FILE, Store } from '../../secrets/store.ts';
 import { confirmed } from '../confirm.ts';
-import { removeOurs, removeSite } from '../remove-site.ts';
+import { refuseUnreadableBackups, removeOurs, removeSite } from '../remove-site.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -21,6 +22,7 @@ export const run: Run = async (context) => {
   const { folder } = site;
   await site.engine.info();
   await refuseForeign(site.folder, site.config.name, await site.engine.containers(site.config.name));
+  await refuseUnreadableBackups(folder);
   const live = await wasLive(folder);
   if (live !== undefined && !flags.data) {
     throw new Problem(EXIT.REFUSED, `This site was live: proven with public certificates at ${live}.`, {
@@ -36,6 +38,7 @@ export const run: Run = async (context) => {
     `removes ${what}: ${site.folder}`,
     live === undefined ? '' : ' --data',
   );
+  await removeTimer({ site: site.config.name, folder });
   await removeSite(context, site, what, true, async () => {
     const store = await Store.open(folder);
     store.keepOnly(ALL_QUESTIONS.filter(({ secret }) => secret).map(({ key }) => key));

@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { dataOf, placesIn } from '../../apply/data.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
+import { removeTimer } from '../../maintain/timer.ts';
 import { EXIT } from '../../problem.ts';
 import { confirmed } from '../confirm.ts';
-import { removeOurs, removeSite } from '../remove-site.ts';
+import { refuseUnreadableBackups, removeOurs, removeSite } from '../remove-site.ts';
 import { runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -13,6 +14,7 @@ export const run: Run = async (context) => {
   const site = await runningSite(context);
   await site.engine.info();
   await refuseForeign(site.folder, site.config.name, await site.engine.containers(site.config.name));
+  if (data) await refuseUnreadableBackups(site.folder);
   const what = data
     ? 'the containers, ALL DATA and the site directory'
     : 'the containers; data, secrets and answers stay';
@@ -22,6 +24,7 @@ export const run: Run = async (context) => {
     `removes ${what}: ${site.folder}`,
     data ? '' : ' (and --data to remove the data too)',
   );
+  await removeTimer({ site: site.config.name, folder: site.folder });
   await removeSite(context, site, what, data, () => (data ? removeOurs(site.folder) : Promise.resolve()));
   if (data) {
     const own = await readdir(site.folder).catch(() => []);

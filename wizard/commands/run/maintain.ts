@@ -1,0 +1,196 @@
+/** `maintain`: what a timer runs: backups, their verification, checks, and mails about problems. */
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { refuseForeign } from '../../apply/foreign.ts';
+import { takeLock } from '../../apply/runlock.ts';
+import { writeWhole } from '../../atomic.ts';
+import { readRecord, writeRecord } from '../../backup-record.ts';
+import { verifyBackup } from '../../backup/backup.ts';
+import { findingsOf } from '../../checks/preflight.ts';
+import { OWN } from '../../layout.ts';
+import { notify } from '../../maintain/notify.ts';
+import type { Notice } from '../../maintain/notify.ts';
+import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
+import { lockedReference, readLock } from '../../plan/lock.ts';
+import { EXIT, Problem, messageOf } from '../../problem.ts';
+import type { ExitCode } from '../../problem.ts';
+import { withLine } from '../../progress.ts';
+import { Store } from '../../secrets/store.ts';
+import type { CommandContext, Run } from '../command.ts';
+import { checkOptions, existingSite } from '../find-site.ts';
+import type { Site } from '../find-site.ts';
+import { version } from '../version.ts';
+import { accessesFor, backUpSite, refuseFailed } from './backup.ts';
+
+const HOUR_MS = 3_600_000;
+/** An hourly timer may start a little early. */
+const SLACK_HOURS = 0.5;
+const VERIFY_HOURS = 30 * 24;
+/** Checks whose findings are mailed. */
+const CHECKED = ['containers', 'data', 'disk', 'certificates', 'backups'];
+const PING_MS = 20_000;
+
+export const run: Run = async (context) => {
+  const site = await existingSite(context);
+  const [action = 'run'] = context.words;
+  if (action === 'install') return install(context, site);
+  if (action === 'remove') return remove(context, site);
+  if (action === 'run') return maintain(context, site);
+  throw new Problem(EXIT.USAGE, `There is no \`maintain ${action}\`.`, {
+    next: 'Use run, install or remove.',
+  });
+};
+
+async function install({ progress }: CommandContext, { folder, config, engine }: Site): Promise<ExitCode> {
+  const { chosenBy, socket } = await engine.info();
+  await refuseForeign(folder, config.name, await engine.containers(config.name));
+  const job = jobFor(config.name, folder, chosenBy === undefined ? undefined : socket);
+  const by = await withLine(progress, 'timer', 'Timer for `fedi-setup maintain`', () => installTimer(job));
+  const record = await readRecord(folder);
+  const { timer: _, ...rest } = record;
+  await writeRecord(folder, by === 'none' ? rest : { ...record, timer: { by, version } });
+  if (by === 'none') {
+    const { cronLine } = await import('../../maintain/timer.ts');
+    throw new Problem(EXIT.FAILED, 'This host has no systemd that you can use, and no cron.', {
+      means: 'Nothing starts `fedi-setup maintain` on a schedule.',
+      next: `Run this as root, install cron, or have another scheduler run this line every hour:\n${cronLine(job)}`,
+    });
+  }
+  progress.say(
+    `  ${by} runs it every hour as ${job.user}, with a copy of this version in ${folder}/${OWN}/tool.`,
+  );
+  if (config.backup === undefined)
+    progress.say('  ! It makes no backups: none are configured. `fedi-setup apply --backup-to PLACE`');
+  if (config.mail.server === undefined)
+    progress.say(
+      '  ! It cannot send mail about problems: the site has no mail server. `fedi-setup doctor` shows them.',
+    );
+  return EXIT.OK;
+}
+
+async function remove({ progress }: CommandContext, { folder, config }: Site): Promise<ExitCode> {
+  await removeTimer({ site: config.name, folder });
+  const { timer: _, ...rest } = await readRecord(folder);
+  await writeRecord(folder, rest);
+  progress.say('The timer was removed. Backups are made only by `fedi-setup backup` from now on.');
+  return EXIT.OK;
+}
+
+/** Does what is due. A task that fails does not stop the others; the exit code is then that of the first one. */
+async function maintain(context: CommandContext, site: Site): Promise<ExitCode> {
+  const { folder } = site;
+  await site.engine.info();
+  const notices: Notice[] = [];
+  let failed: Problem | undefined;
+  const task = async (id: string, work: () => Promise<void>): Promise<boolean> => {
+    try {
+      await work();
+      await log(folder, context.now(), `${id} ok`);
+      return true;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      failed ??= error;
+      const text = [error.message, error.means, error.next].filter(Boolean).join(' ');
+      await log(folder, context.now(), `${id} failed: ${text}`);
+      notices.push({ key: id, text });
+      context.progress.say(`  ${id}: ${text}`);
+      return false;
+    }
+  };
+  const isBackedUp =
+    (await isBackupDue(context, site)) && (await task('backup', () => backUp(context, site)));
+  if (await isVerificationDue(context, site)) await task('verify', () => verify(context, site));
+  await writeRecord(folder, { ...(await readRecord(folder)), maintained: context.now().toISOString() });
+  await task('checks', async () => {
+    for (const [id, found] of await findingsOf(checkOptions(context, site), CHECKED))
+      notices.push({
+        key: `check ${id}`,
+        text: found.map(({ what, next }) => `${what} ${next}`).join('\n  '),
+      });
+  });
+  const ping = site.config.backup?.ping;
+  if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
+  await task('mail', () => mail(context, site, notices));
+  if (failed !== undefined) throw failed;
+  return EXIT.OK;
+}
+
+const hoursSince = (at: string | undefined, now: Date): number =>
+  at === undefined ? Infinity : (now.getTime() - Date.parse(at)) / HOUR_MS;
+
+/** Whether one of the repositories needs a backup: they all get the same. */
+async function isBackupDue({ now }: CommandContext, { folder, config: { backup } }: Site): Promise<boolean> {
+  if (backup === undefined) return false;
+  const { repositories } = await readRecord(folder);
+  return backup.repositories.some(
+    ({ text }) => hoursSince(repositories[text]?.last?.at, now()) >= backup.everyHours - SLACK_HOURS,
+  );
+}
+
+const backUp = async (context: CommandContext, site: Site): Promise<void> =>
+  refuseFailed(await backUpSite(context, site, site.config.backup?.repositories ?? []));
+
+/** A new repository is verified when it is 30 days old. */
+async function isVerificationDue(
+  { now }: CommandContext,
+  { folder, config: { backup } }: Site,
+): Promise<boolean> {
+  const { repositories } = await readRecord(folder);
+  return (backup?.repositories ?? []).some(({ text }) => {
+    const { first, verified } = repositories[text] ?? {};
+    return first !== undefined && hoursSince(verified ?? first, now()) >= VERIFY_HOURS;
+  });
+}
+
+async function verify(context: CommandContext, site: Site): Promise<void> {
+  const release = await takeLock(site.folder);
+  context.onLocked(release);
+  try {
+    for (const access of await accessesFor(context, site))
+      await withLine(
+        context.progress,
+        `verify.${access.repository.text}`,
+        `All data in ${access.repository.text}`,
+        () => verifyBackup(site, access, context.now()),
+      );
+  } finally {
+    await release();
+  }
+}
+
+/** Tells a monitoring service that the backup is complete. */
+async function request(url: string): Promise<void> {
+  const problem = (why: string): Problem =>
+    new Problem(EXIT.FAILED, `${url} does not answer: ${why}`, {
+      means: 'The backup is complete, but the monitoring service does not know it.',
+      next: 'Check backup.ping.',
+    });
+  const reply = await fetch(url, { signal: AbortSignal.timeout(PING_MS) }).catch((error: unknown) => {
+    throw problem(messageOf(error));
+  });
+  if (!reply.ok) throw problem(`status ${reply.status}`);
+}
+
+async function mail(
+  { progress, now }: CommandContext,
+  site: Site,
+  notices: readonly Notice[],
+): Promise<void> {
+  const caddy = (await readLock(site.folder))['caddy'];
+  if (caddy === undefined || site.config.mail.server === undefined) return;
+  const password = (await Store.open(site.folder)).find('mail.password');
+  const sent = await notify(site, password, lockedReference(caddy), notices, now());
+  if (sent !== undefined) progress.say(`  Mailed: ${sent}`);
+}
+
+const LOG = join(OWN, 'maintain.log');
+const MOST_LINES = 1000;
+
+/** Adds a line, and drops the oldest ones. */
+async function log(folder: string, now: Date, line: string): Promise<void> {
+  const path = join(folder, LOG);
+  const before = (await readFile(path, 'utf8').catch(() => '')).split('\n').filter(Boolean);
+  const text = `${now.toISOString()} ${line.replaceAll('\n', ' ')}\n`;
+  if (before.length < MOST_LINES) await appendFile(path, text, { mode: 0o600 });
+  else await writeWhole(path, `${before.slice(-MOST_LINES / 2).join('\n')}\n${text}`, 0o600);
+}

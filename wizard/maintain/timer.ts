@@ -1,0 +1,179 @@
+/** Runs `fedi-setup maintain` every hour: by a systemd timer, or by cron. */
+import { createHash } from 'node:crypto';
+import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { assetPath } from '../assets.ts';
+import { cannotWrite, exists } from '../atomic.ts';
+import { run } from '../docker/run.ts';
+import { OWN } from '../layout.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
+
+/** How it is started. `none`: neither systemd nor cron can be used. */
+export type Scheduler = 'systemd' | 'cron' | 'none';
+
+/** The copy of this version that the timer runs. */
+export const toolFolder = (folder: string): string => join(folder, OWN, 'tool');
+
+/** What the timer starts. */
+export interface Job {
+  /** Name of the Compose project. */
+  readonly site: string;
+  readonly folder: string;
+  /** Absolute path of Node. */
+  readonly node: string;
+  /** The user who owns the site. */
+  readonly user: string;
+  /** Socket of the engine, if it is not Docker's default. */
+  readonly dockerHost?: string | undefined;
+}
+
+export const jobFor = (site: string, folder: string, dockerHost?: string): Job => ({
+  site,
+  folder,
+  node: process.execPath,
+  user: userInfo().username,
+  dockerHost,
+});
+
+const UNITS = '/etc/systemd/system';
+const unitOf = ({ site }: Pick<Job, 'site'>): string => `fedi-setup-${site}`;
+const SEARCH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+const programOf = ({ folder }: Job): string => join(toolFolder(folder), 'dist', 'fedi-setup.js');
+
+/** Copies the parts of the package that a run needs: no other version, and no network, is involved later. */
+export async function copyTool(folder: string): Promise<void> {
+  const target = toolFolder(folder);
+  const fresh = `${target}.new`;
+  try {
+    await rm(fresh, { recursive: true, force: true });
+    await mkdir(fresh, { recursive: true, mode: 0o700 });
+    for (const name of ['dist', 'compose', 'caddy', 'wizard', 'package.json'])
+      await cp(assetPath(name), join(fresh, name), {
+        recursive: true,
+        // In a clone wizard/ has the sources too.
+        filter: (path) => name !== 'wizard' || !path.endsWith('.ts'),
+      });
+    await rm(target, { recursive: true, force: true });
+    await rename(fresh, target);
+  } catch (error) {
+    throw cannotWrite(target, error);
+  }
+}
+
+/** Escapes for ExecStart= (systemd.service): quotes, backslashes, and the specifiers % and $. */
+const unitQuoted = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%').replaceAll('$', '$$$$')}"`;
+
+export function unitTexts(job: Job): Record<string, string> {
+  const words = [job.node, programOf(job), 'maintain', '--dir', job.folder];
+  return {
+    [`${unitOf(job)}.service`]: `# Written by \`fedi-setup maintain install\`; \`fedi-setup maintain remove\` removes it.
+[Unit]
+Description=Maintain the fediverse site ${job.site}
+After=docker.service network-online.target
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+User=${job.user}
+Environment=PATH=${SEARCH}${job.dockerHost === undefined ? '' : `\nEnvironment=${unitQuoted(`DOCKER_HOST=${job.dockerHost}`)}`}
+ExecStart=${words.map(unitQuoted).join(' ')}
+Nice=10
+TimeoutStartSec=infinity
+`,
+    [`${unitOf(job)}.timer`]: `# Written by \`fedi-setup maintain install\`; \`fedi-setup maintain remove\` removes it.
+[Unit]
+Description=Maintain the fediverse site ${job.site} every hour
+
+[Timer]
+OnCalendar=hourly
+RandomizedDelaySec=20min
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+`,
+  };
+}
+
+const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** The end of our line in a crontab. */
+const markOf = ({ site, folder }: Pick<Job, 'site' | 'folder'>): string => ` # fedi-setup ${site} ${folder}`;
+
+/** The line of a crontab. In it, % ends the command unless it is escaped. */
+export function cronLine(job: Job): string {
+  const minute = createHash('sha256').update(job.folder).digest()[0] ?? 0;
+  const words = [job.node, programOf(job), 'maintain', '--dir', job.folder].map(shellQuoted).join(' ');
+  const host = job.dockerHost === undefined ? '' : `DOCKER_HOST=${shellQuoted(job.dockerHost)} `;
+  const command = `PATH=${SEARCH} ${host}${words} >/dev/null 2>&1${markOf(job)}`;
+  return `${minute % 60} * * * * ${command.replaceAll('%', '\\%')}`;
+}
+
+/** Runs a program that may be missing. */
+async function tried(
+  program: string,
+  argv: readonly string[],
+  stdin?: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  try {
+    return await run(program, argv, stdin === undefined ? {} : { stdin });
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error;
+    return { code: 127, stdout: '', stderr: `${program} is not installed` };
+  }
+}
+
+const crontab = async (): Promise<string[]> => {
+  const { code, stdout } = await tried('crontab', ['-l']);
+  return code === 0 ? stdout.replace(/\n$/, '').split('\n') : [];
+};
+
+const isOurs =
+  (job: Pick<Job, 'site' | 'folder'>) =>
+  (line: string): boolean =>
+    line.endsWith(markOf(job).replaceAll('%', '\\%'));
+
+async function writeCrontab(lines: readonly string[]): Promise<boolean> {
+  const { code } = await tried('crontab', ['-'], lines.length === 0 ? '' : `${lines.join('\n')}\n`);
+  return code === 0;
+}
+
+/** Installs the timer, or replaces an earlier one. */
+export async function installTimer(job: Job): Promise<Scheduler> {
+  await copyTool(job.folder);
+  if (process.getuid?.() === 0 && (await exists('/run/systemd/system'))) {
+    for (const [name, text] of Object.entries(unitTexts(job)))
+      await writeFile(join(UNITS, name), text, { mode: 0o644 });
+    for (const argv of [['daemon-reload'], ['enable', '--now', `${unitOf(job)}.timer`]]) {
+      const { code, stderr } = await tried('systemctl', argv);
+      if (code !== 0)
+        throw new Problem(EXIT.FAILED, `systemctl ${argv.join(' ')} failed: ${stderr.trim()}`, {
+          means: 'Maintenance does not run on a schedule yet.',
+          next: `Fix that and run this again. \`systemctl status ${unitOf(job)}.timer\` shows its state.`,
+        });
+    }
+    return 'systemd';
+  }
+  const others = (await crontab()).filter((line) => !isOurs(job)(line));
+  return (await writeCrontab([...others, cronLine(job)])) ? 'cron' : 'none';
+}
+
+/** Removes the timer and the copy of the tool. Accepts that there is none. */
+export async function removeTimer({ site, folder }: Pick<Job, 'site' | 'folder'>): Promise<void> {
+  const timer = join(UNITS, `${unitOf({ site })}.timer`);
+  const text = await readFile(timer.replace(/timer$/, 'service'), 'utf8').catch(() => '');
+  // Another site may have the same name.
+  if (text.includes(unitQuoted(folder)) && process.getuid?.() === 0) {
+    await tried('systemctl', ['disable', '--now', `${unitOf({ site })}.timer`]);
+    await rm(timer, { force: true });
+    await rm(timer.replace(/timer$/, 'service'), { force: true });
+    await tried('systemctl', ['daemon-reload']);
+  }
+  const lines = await crontab();
+  const others = lines.filter((line) => !isOurs({ site, folder })(line));
+  if (others.length < lines.length) await writeCrontab(others);
+  await rm(toolFolder(folder), { recursive: true, force: true });
+}
