@@ -137,6 +137,7 @@ export async function readArgv(
       follow: is('follow'),
       tail: text('tail'),
       since: text('since'),
+      stop: is('stop'),
       to: values.get('to') ?? [],
       from: text('from'),
       at: text('at'),

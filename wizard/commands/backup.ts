@@ -22,6 +22,10 @@ export const backup: Command = {
       multiple: true,
       about: 'Use these repositories instead of those of the answers.',
     },
+    {
+      name: 'stop',
+      about: 'Stop the site first and leave it stopped, to restore it on another host.',
+    },
   ],
   examples: [
     { line: 'fedi-setup backup', does: 'Back up to all configured repositories.' },

@@ -98,6 +98,8 @@ export interface GlobalFlags {
   readonly follow: boolean;
   readonly tail: string | undefined;
   readonly since: string | undefined;
+  /** Stops the site for the backup, and leaves it stopped. */
+  readonly stop: boolean;
   /** Repositories; absent: those of the answers. */
   readonly to: readonly string[];
   /** Repository to restore from, and the snapshot; absent: the newest. */

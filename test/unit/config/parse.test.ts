@@ -98,6 +98,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     fix: false,
     follow: false,
     tail: undefined,
+    stop: false,
     to: [],
     from: undefined,
     at: undefined,

@@ -11,6 +11,7 @@ import { drill } from '../../backup/drill.ts';
 import { removeLocks, snapshotsIn } from '../../backup/restic.ts';
 import type { Access } from '../../backup/restic.ts';
 import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
+import { dumpsOf } from '../../backup/set.ts';
 import { sheetText } from '../../backup/sheet.ts';
 import { sizeText } from '../../checks/check.ts';
 import { parseRepository } from '../../config/backup.ts';
@@ -89,7 +90,9 @@ export async function backUpSite(
   let results: Backed[];
   try {
     const { keep, everyHours } = config.backup ?? DEFAULTS;
-    results = await makeBackup({ ...site, repositories, keep, everyHours, tool: version, progress, now });
+    const make = (): Promise<Backed[]> =>
+      makeBackup({ ...site, repositories, keep, everyHours, tool: version, progress, now });
+    results = context.flags.stop ? await whileStopped(context, site, make) : await make();
   } finally {
     await release();
   }
@@ -108,6 +111,38 @@ export async function backUpSite(
         `  ${repository.text}: ${snapshot ?? ''}, ${sizeText(bytes)}, ${sizeText(added)} of it new`,
       );
   }
+  return results;
+}
+
+/** Stops all services but the databases, which are dumped; afterwards those too, or starts the others again if the backup failed. */
+async function whileStopped(
+  { progress }: CommandContext,
+  { folder, config, engine }: Site,
+  make: () => Promise<Backed[]>,
+): Promise<Backed[]> {
+  const servers = dumpsOf(config.apps, await Store.open(folder)).flatMap(({ service }) => service ?? []);
+  const running = (await engine.containers(config.name)).filter(({ state }) => state === 'running');
+  const services = running.map(({ service }) => service).filter((service) => !servers.includes(service));
+  const compose = async (...argv: readonly string[]): Promise<void> => {
+    const { code, stderr } = await engine.compose(folder, argv);
+    if (code === 0) return;
+    throw new Problem(
+      EXIT.FAILED,
+      `docker compose ${argv[0] ?? ''} failed: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+      {
+        next: '`fedi-setup start` starts the site again.',
+      },
+    );
+  };
+  await withLine(progress, 'stop', 'Site stopped', () => compose('stop', ...services));
+  let results: Backed[] = [];
+  try {
+    results = await make();
+  } finally {
+    const isComplete = results.length > 0 && results.every(({ problem }) => problem === undefined);
+    await (isComplete ? compose('stop') : compose('start', ...services));
+  }
+  progress.say('  The site is stopped. Restore it on the other host; do not start it here again after that.');
   return results;
 }
 
