@@ -158,7 +158,7 @@ describe.sequential('backup', () => {
     expect(await made()).toBe(1);
     expect(site.read('.fedi/maintain.log')).toMatch(/^\S+Z checks ok\n(.*\n)*\S+Z backup ok$/m);
 
-    // A crontab of its own: that of this machine is not touched.
+    // A stand-in for crontab: that of this machine is not touched.
     const programs = join(parent, 'programs');
     mkdirSync(programs);
     writeFileSync(

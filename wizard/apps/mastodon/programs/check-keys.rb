@@ -11,7 +11,7 @@ end
 Account.where(domain: nil).find_each do |account|
   sign.call(account.private_key, account.public_key, account.username) if account.private_key.present?
 end
-# From 4.6 on, keys can be in a table of their own, encrypted.
+# From 4.6 on, keys can be in another table, encrypted.
 if Object.const_defined?(:Keypair) && Keypair.table_exists?
   Keypair.find_each do |pair|
     sign.call(pair.private_key, pair.public_key, "key #{pair.id}") if pair.private_key.present?
