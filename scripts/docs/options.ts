@@ -14,7 +14,8 @@ const NOTHING_CHOSEN: Answers = Object.fromEntries(
 );
 
 /** When an option applies, found by trying every value of every choice; undefined: always. */
-export function appliesWhen({ key, when }: Question): string | undefined {
+export function appliesWhen({ key, when, applies: words }: Question): string | undefined {
+  if (words !== undefined) return words;
   if (when === undefined) return undefined;
   const applies = when(NOTHING_CHOSEN);
   const deciding = CHOICES.map((other) => ({
@@ -90,11 +91,15 @@ function optionText(question: Question): string {
 const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['The site', /^(apps|name|bind)$/],
   ['Mail', /^mail\./],
+  ['Backups', /^backup\./],
   ['Certificates', /^tls\./],
   ['Images', /^images\./],
 ];
 
 const OF_SITE = ALL_QUESTIONS.filter((question) => shortKeyOf(question) === undefined);
+
+const missing = OF_SITE.find(({ key }) => !SECTIONS.some(([, prefix]) => prefix.test(key)));
+if (missing !== undefined) throw new Error(`no section of the options has ${missing.key}`);
 
 const sections = (): { title: string; questions: readonly Question[] }[] => [
   ...SECTIONS.map(([title, prefix]) => ({ title, questions: OF_SITE.filter(({ key }) => prefix.test(key)) })),

@@ -211,6 +211,7 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     help: 'It may read, write, list and delete in that bucket.',
     parse: parse.parseLine,
     when: (answers) => hasRepository(answers, 's3'),
+    applies: 'only if `backup.to` has a bucket',
   },
   {
     key: 'backup.s3-secret',
@@ -220,6 +221,7 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     parse: parse.parsePassword,
     secret: true,
     when: (answers) => hasRepository(answers, 's3'),
+    applies: 'only if `backup.to` has a bucket',
   },
   {
     key: 'backup.every',

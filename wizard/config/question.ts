@@ -46,6 +46,8 @@ export interface Question {
   readonly byHost?: (share: Share) => Value;
   /** Whether it applies; absent: always. */
   readonly when?: (answers: Answers) => boolean;
+  /** When it applies, in words, if that depends on more than the choice of another answer. */
+  readonly applies?: string;
   /** Whether the review shows it if it has its default; absent: always. The answer counts either way. */
   readonly isShown?: (answers: Answers) => boolean;
   /** Notes to show after the answer, which is among the given answers. */
