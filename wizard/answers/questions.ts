@@ -220,6 +220,8 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     help: 'Stored in secrets.json, which only you can read.',
     parse: parse.parsePassword,
     secret: true,
+    // A stored one need not be given again; a missing one is reported before anything is written.
+    optional: true,
     when: (answers) => hasRepository(answers, 's3'),
     applies: 'only if `backup.to` has a bucket',
   },

@@ -28,7 +28,7 @@ import type { RenderedSite } from '../render/site.ts';
 import { customFiles } from '../render/verify.ts';
 import { makeRoot } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
-import { BACKUP_SECRETS } from '../secrets/backup.ts';
+import { BACKUP_S3_SECRET, BACKUP_SECRETS } from '../secrets/backup.ts';
 import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
@@ -111,6 +111,11 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
       next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
     });
   }
+  if (config.backup?.s3Key !== undefined && !store.has(BACKUP_S3_SECRET))
+    throw new Problem(EXIT.USAGE, 'The bucket for backups has an access key, but no secret key.', {
+      means: 'Nothing was changed.',
+      next: 'Give --backup-s3-secret-file FILE (or -) or FEDI_BACKUP_S3_SECRET.',
+    });
   await refuseProblems(folder, resolved);
   const notes = notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {});
   await refuseOlder(folder, config, engine);

@@ -27,6 +27,11 @@ export const restore: Command = {
       path: 'file',
       about: 'Its secret, if the recovery sheet has none.',
     },
+    {
+      name: 'images-restic',
+      value: 'IMAGE',
+      about: 'Image of restic (default: the one this was tested with).',
+    },
   ],
   flags: [
     {

@@ -4,6 +4,7 @@ import { APP_IDS, appOf, appsIn } from '../apps/index.ts';
 import { apply } from '../apply/apply.ts';
 import type { ApplyOptions, Applied, Edited } from '../apply/apply.ts';
 import { dataOf, placesIn } from '../apply/data.ts';
+import { readRecord } from '../backup-record.ts';
 import type { DataPlace } from '../apply/data.ts';
 import { keepDraft, readDraft } from '../apply/draft.ts';
 import type { Change } from '../plan/diff.ts';
@@ -280,8 +281,24 @@ export async function setUp(
       `  Names   if the DNS does not have ${outside.map(({ domain }) => domain).join(', ')}: add ${outside.length > 1 ? 'them' : 'it'} to /etc/hosts of the computer with your browser`,
     );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
+  for (const line of await backupLines(folder, config, where)) progress.say(line);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
   return applied.exit;
+}
+
+/** What is left to do for the first backup. */
+async function backupLines(folder: string, { backup }: Config, where: string): Promise<string[]> {
+  if (backup === undefined) return [];
+  const { repositories, timer } = await readRecord(folder);
+  const open = backup.repositories.filter(({ text }) => repositories[text]?.last === undefined);
+  const steps = [
+    ...(open.some(({ kind }) => kind === 'sftp') ? ['backup key'] : []),
+    ...(open.length > 0 ? ['backup', 'backup sheet'] : []),
+    ...(timer === undefined ? ['maintain install'] : []),
+  ];
+  return steps.length === 0
+    ? []
+    : [`  Backup  next, in ${where}: ${steps.map((step) => `\`npx fedi-setup ${step}\``).join(', ')}`];
 }
 
 /** Names the proofs that failed, and what to do. */

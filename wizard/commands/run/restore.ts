@@ -112,7 +112,7 @@ async function open(
   recovery: Recovery,
   scratch: string,
 ): Promise<Access> {
-  const image = resticImage(await readLock(folder).catch(() => ({})), restoreImages());
+  const image = resticImage(await readLock(folder).catch(() => ({})), restoreImages(context));
   await ensureImage(engine, image, context.progress);
   const key = flagText(context, 'backup.s3-key') ?? recovery.s3Key;
   const given = flagText(context, 'backup.s3-secret');
@@ -135,11 +135,11 @@ async function open(
   };
 }
 
-/** On an empty host the image of restic can be given by its variable. */
-const restoreImages = (): Readonly<Record<string, string>> => {
-  const named = process.env['FEDI_IMAGES_RESTIC'];
+/** On an empty host the image of restic can be given as an answer. */
+function restoreImages({ sources }: CommandContext): Readonly<Record<string, string>> {
+  const named = sources.map((source) => source.get('images.restic')?.text).find((text) => text !== undefined);
   return named === undefined ? {} : { restic: named };
-};
+}
 
 function describe(manifest: Manifest, id: string, only: readonly string[]): string[] {
   const rows = (app: string): number =>
