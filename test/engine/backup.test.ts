@@ -197,6 +197,28 @@ describe.sequential('backup', () => {
     expect(existsSync(join(site.folder, 'backups'))).toBe(false);
   });
 
+  test('commands before and after: a failed one says so', async () => {
+    const yaml = site.read('fedi.yaml');
+    const path = join(site.folder, 'fedi.yaml');
+    const log = join(parent, 'commands');
+    const withCommands = (before: string): void =>
+      writeFileSync(
+        path,
+        yaml.replace(
+          /^backup:\n/m,
+          `backup:\n  before: "${before}"\n  after: "echo $FEDI_BACKUP >>${log}"\n`,
+        ),
+      );
+    withCommands(`pwd >>${log}`);
+    expect((await run(['backup'])).code).toBe(0);
+    expect(readFileSync(log, 'utf8')).toBe(`${site.folder}\ncomplete\n`);
+    withCommands('echo no snapshot; exit 3');
+    const failed = await run(['backup']);
+    writeFileSync(path, yaml);
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toMatch(/failed with exit code 3: .*\n.*No backup was made\.[^]*no snapshot/);
+  });
+
   test('a repository of another site is refused, and stays as it is', async () => {
     const other = join(parent, 'other');
     mkdirSync(other);

@@ -9,6 +9,7 @@ import type { Backup, Repository } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine, OneShot } from '../docker/engine.ts';
+import { run } from '../docker/run.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import { OWN } from '../layout.ts';
 import { readLock } from '../plan/lock.ts';
@@ -138,15 +139,51 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
     }
   }
   if (opened.length > 0) {
-    const staged = await stage(options, store, lock, image);
+    await runCommand(options, 'before');
     try {
-      for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
+      const staged = await stage(options, store, lock, image);
+      try {
+        for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
+      } finally {
+        await engine.removeVolume(staged.volume).catch(() => undefined);
+      }
     } finally {
-      await engine.removeVolume(staged.volume).catch(() => undefined);
+      await keepResults(folder, results, now());
+      const isComplete = results.length > 0 && results.every(({ problem }) => problem === undefined);
+      await runCommand(options, 'after', isComplete ? 'complete' : 'failed');
     }
-  }
-  await keepResults(folder, results, now());
+  } else await keepResults(folder, results, now());
   return results;
+}
+
+/** Limit of a command of the administrator. */
+const COMMAND_MS = 3_600_000;
+
+/** Runs a command of the administrator, if there is one. */
+async function runCommand(
+  { folder, config, progress }: BackupOptions,
+  when: 'before' | 'after',
+  state?: string,
+): Promise<void> {
+  const command = config.backup?.[when];
+  if (command === undefined) return;
+  await withLine(progress, when, `Your command ${when} a backup`, async () => {
+    const { code, stdout, stderr } = await run('sh', ['-c', command], {
+      cwd: folder,
+      env: { ...process.env, ...(state === undefined ? {} : { FEDI_BACKUP: state }) },
+      wholeMs: COMMAND_MS,
+    });
+    if (code === 0) return;
+    throw new Problem(
+      EXIT.FAILED,
+      `Your command ${when} a backup failed with exit code ${code}: ${command}`,
+      {
+        means: when === 'before' ? 'No backup was made.' : `The backup is ${state ?? ''}.`,
+        next: `Fix it, or change backup.${when} in fedi.yaml.`,
+        log: `${stdout}${stderr}`.trim().split('\n').slice(-10).join('\n'),
+      },
+    );
+  });
 }
 
 const asProblem = (error: unknown): Problem => {

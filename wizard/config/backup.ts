@@ -35,6 +35,9 @@ export interface Backup {
   readonly limitKiB?: number;
   /** Access key of the buckets; its secret is `backup.s3-secret`. */
   readonly s3Key?: string;
+  /** Commands of the host, for its shell: before the dumps, and after the last repository. */
+  readonly before?: string;
+  readonly after?: string;
   /** URL that is requested after each complete backup by `maintain`. */
   readonly ping?: string;
 }
@@ -157,6 +160,7 @@ export function backupOf(answers: Answers): Backup | undefined {
   const text = (key: string): string | undefined =>
     answers[key] === undefined ? undefined : String(answers[key]);
   const [limit, s3Key, ping] = [answers['backup.limit'], text('backup.s3-key'), text('backup.ping')];
+  const [before, after] = [text('backup.before'), text('backup.after')];
   return {
     repositories: wordsOf(String(answers['backup.to'])).flatMap((word) => {
       const parsed = parseRepository(word);
@@ -166,6 +170,8 @@ export function backupOf(answers: Answers): Backup | undefined {
     everyHours: Number(answers['backup.every'] ?? 24),
     ...(limit === undefined ? {} : { limitKiB: Number(limit) }),
     ...(s3Key === undefined ? {} : { s3Key }),
+    ...(before === undefined ? {} : { before }),
+    ...(after === undefined ? {} : { after }),
     ...(ping === undefined ? {} : { ping }),
   };
 }

@@ -225,6 +225,8 @@ const OTHER: Readonly<Record<string, string>> = {
   every: '12',
   keep: '3/2/1',
   limit: '500',
+  before: 'true',
+  after: 'true',
   ping: 'https://ping.example.net/1',
   'secret-key': 'a+horse',
   alias: 'media.example.net',
