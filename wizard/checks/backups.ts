@@ -8,7 +8,11 @@ const DRILL_DAYS = 90;
 const MAINTAIN_HOURS = 26;
 
 const ago = (hours: number): string =>
-  hours < 48 ? `${Math.round(hours)} hours` : `${Math.round(hours / 24)} days`;
+  hours < 1
+    ? 'less than an hour'
+    : hours < 48
+      ? `${Math.round(hours)} hours`
+      : `${Math.round(hours / 24)} days`;
 
 /** Applies to every site but a lab without backups. */
 export async function checkBackups({
