@@ -1,26 +1,23 @@
 /** Restores the newest backup into a separate place without a network, compares and uses the data, and removes them again. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { appOf } from '../apps/index.ts';
-import { configOf } from '../answers/config.ts';
-import { resolve } from '../answers/resolve.ts';
-import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import { readProgram } from '../assets.ts';
-import type { AppConfig, Config } from '../config/config.ts';
+import type { AppConfig } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { OneShot, Output } from '../docker/engine.ts';
-import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
-import type { Lock } from '../plan/lock.ts';
+import { lockedReference } from '../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { revealAll } from '../secrets/secret.ts';
-import { STORE_FILE, Store } from '../secrets/store.ts';
 import { ensureImage } from './access.ts';
 import { restic, repositoryProblem } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
+import { readSaved } from './saved.ts';
+import type { Saved } from './saved.ts';
 import { SET, dumpsOf, imageOf } from './set.ts';
 import type { AppDump, Manifest } from './set.ts';
 
@@ -51,7 +48,7 @@ interface Result {
 
 /** @returns whether all parts succeeded */
 export async function drill(options: DrillOptions): Promise<boolean> {
-  const { folder, access, manifest, progress, now } = options;
+  const { folder, access, snapshot, manifest, progress, now } = options;
   const { engine } = access;
   const volume = `${manifest.site}_drill`;
   await engine.removeContainer(containerOf(manifest.site));
@@ -73,7 +70,7 @@ export async function drill(options: DrillOptions): Promise<boolean> {
   try {
     let site: Saved | undefined;
     await part('secrets', 'Configuration and secrets', async () => {
-      site = await readSaved(options, scratch);
+      site = await readSaved(access, snapshot, scratch);
       return sameSecrets(site, manifest);
     });
     await part('files', 'Files', () => restoreAll(options, volume));
@@ -85,30 +82,6 @@ export async function drill(options: DrillOptions): Promise<boolean> {
   }
   await writeRecord(folder, { ...(await readRecord(folder)), drill: { at: now().toISOString(), ok } });
   return ok;
-}
-
-/** The site as it was when the backup was made. */
-interface Saved {
-  readonly config: Config;
-  readonly store: Store;
-  readonly lock: Lock;
-}
-
-async function readSaved({ access, snapshot }: DrillOptions, scratch: string): Promise<Saved> {
-  for (const name of [CONFIG_FILE, STORE_FILE, LOCK_FILE]) {
-    const output = await restic(access, ['dump', '--no-lock', snapshot.id, `${SET}/site/${name}`]);
-    if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the backup in');
-    await writeFile(join(scratch, name), output.stdout, { mode: 0o600 });
-  }
-  const saved = await savedSource(scratch);
-  const resolved = saved && (await resolve([saved.source]));
-  if (resolved === undefined || resolved.problems.length > 0)
-    throw new Problem(EXIT.FAILED, `Its answers cannot be used: ${resolved?.problems[0] ?? 'no fedi.yaml'}`);
-  return {
-    config: configOf(resolved.answers),
-    store: await Store.open(scratch),
-    lock: await readLock(scratch),
-  };
 }
 
 function sameSecrets({ config, store }: Saved, manifest: Manifest): Result {

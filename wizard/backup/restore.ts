@@ -1,5 +1,6 @@
 /** Restores a site, or some of its apps, from a snapshot. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { configOf } from '../answers/config.ts';
@@ -10,7 +11,6 @@ import { writeWhole } from '../atomic.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import { keepPlace, refuseForeign } from '../apply/foreign.ts';
 import { makeDataFolders } from '../apply/folders.ts';
-import { makeFolders } from '../apply/files.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
@@ -21,7 +21,7 @@ import type { Engine } from '../docker/engine.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, printLock, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
-import { EXIT, Problem, gather } from '../problem.ts';
+import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { dataFoldersOf } from '../render/site.ts';
@@ -33,6 +33,7 @@ import { isOlder, numbersOf } from '../versions.ts';
 import { ensureImage } from './access.ts';
 import { repositoryProblem, restic, snapshotsIn } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
+import { readSaved } from './saved.ts';
 import { MANIFEST, SET, dumpsOf, imageOf, networkOf, ofApps, readCompose } from './set.ts';
 import type { AppDump, Manifest } from './set.ts';
 
@@ -163,6 +164,58 @@ async function configIn(folder: string): Promise<Config | undefined> {
   return resolved.problems.length > 0 ? undefined : configOf(resolved.answers);
 }
 
+/** What a restore needs, made ready before anything changes. */
+interface Ready {
+  readonly config: Config;
+  readonly store: Store;
+  /** Without entries of images that this host has in another build. */
+  readonly lock: Lock;
+  readonly dumps: readonly AppDump[];
+}
+
+/** Reads the configuration and gets all images. Throws a Problem if something is missing here. */
+async function makeReady(options: RestoreOptions): Promise<Ready> {
+  const { folder, access, snapshot, manifest, apps, progress } = options;
+  const { engine } = access;
+  const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
+  try {
+    const saved = apps === undefined ? await readSaved(access, snapshot, scratch) : await currentSite(folder);
+    const { config, store } = saved;
+    const lock = await usableLock(engine, saved.lock, progress);
+    const { missing } = await lockOf(engine, wantedImages(config), lock);
+    await fetchImages(engine, wantedImages(config), lock, missing, progress);
+    const chosen = config.apps.filter(({ id }) => apps?.includes(id) ?? true);
+    const dumps = dumpsOf(chosen, store).filter(({ file }) =>
+      manifest.dumps.some((one) => one.file === file),
+    );
+    for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
+    return { config, store, lock, dumps };
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function currentSite(folder: string): Promise<Omit<Ready, 'dumps'>> {
+  const config = await configIn(folder);
+  if (config === undefined) throw new Error(`no valid site in ${folder}`);
+  return { config, store: await Store.open(folder), lock: await readLock(folder) };
+}
+
+/** Refuses a backup that is larger than the free space. Data that are overwritten leave space, so an existing site is not checked. */
+async function checkSpace({ folder, access: { engine }, snapshot, manifest }: RestoreOptions): Promise<void> {
+  if ((await existingData(engine, folder, manifest)) !== undefined || snapshot.bytes === undefined) return;
+  const { dataRoot } = await engine.info();
+  const space = await statfs(dataRoot).catch(() => undefined);
+  const free = space === undefined ? Infinity : space.bavail * space.bsize;
+  if (free > snapshot.bytes) return;
+  const gib = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GB`;
+  throw new Problem(
+    EXIT.PREFLIGHT,
+    `The backup needs ${gib(snapshot.bytes)}; Docker’s disk has ${gib(free)} free.`,
+    { means: 'Nothing was changed.', next: 'Free some space, or use a larger disk, and run this again.' },
+  );
+}
+
 /**
  * Restores; the caller holds the run lock. Until it is complete, the site cannot be started; a second run begins again. The
  * caller applies the site afterwards.
@@ -170,15 +223,20 @@ async function configIn(folder: string): Promise<Config | undefined> {
 export async function restoreSite(options: RestoreOptions): Promise<void> {
   const { folder, access, snapshot, manifest, apps, progress } = options;
   const { engine } = access;
-  await makeFolders(folder);
+  await checkSpace(options);
+  const ready = await makeReady(options);
   await beginRestore(folder, {
     from: access.repository.text,
     snapshot: snapshot.id.slice(0, 8),
     ...(apps === undefined ? {} : { apps }),
   });
   await withLine(progress, 'down', 'Containers stopped', () => stop(options));
-  if (apps === undefined) await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));
-  const site = await openSite(options);
+  if (apps === undefined) {
+    await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));
+    await writeWhole(join(folder, LOCK_FILE), printLock(ready.lock), 0o644);
+  }
+  const site: Opened = { ...ready, compose: await readCompose(folder) };
+  for (const dump of site.dumps) if (dump.service === undefined) await refuseFilled(options, site, dump);
   await withLine(progress, 'volumes', 'Volumes', () => restoreVolumes(options, site));
   const staging = `${manifest.site}_backup`;
   if ((await engine.volume(staging)) !== undefined) await engine.removeVolume(staging);
@@ -204,13 +262,9 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
 /** Capabilities to restore owners and modes. */
 const OWNERS = ['CHOWN', 'FOWNER', 'FSETID'];
 
-/** A restored site directory, parsed. */
-interface Opened {
-  readonly config: Config;
-  readonly store: Store;
-  readonly lock: Lock;
+/** A restore whose site directory is in place. */
+interface Opened extends Ready {
   readonly compose: ComposeFile;
-  readonly dumps: readonly AppDump[];
 }
 
 /** Removes the containers of what is restored. */
@@ -254,57 +308,21 @@ async function restoreFolder({ folder, access, snapshot }: RestoreOptions): Prom
     });
 }
 
-/** Reads the site directory, and gets the images that its databases need. */
-async function openSite({ folder, access, apps, progress, manifest }: RestoreOptions): Promise<Opened> {
-  const { engine } = access;
-  const saved = await savedSource(folder);
-  const resolved = saved && (await resolve([saved.source]));
-  if (resolved === undefined || resolved.problems.length > 0)
-    throw gather(
-      EXIT.FAILED,
-      'The answers in the backup cannot be used:',
-      resolved?.problems ?? ['There is no fedi.yaml.'],
-      `Use fedi-setup ${manifest.tool}, which made the backup.`,
-    );
-  const config = configOf(resolved.answers);
-  const store = await Store.open(folder);
-  const lock = await usableLock(engine, folder, progress);
-  const { missing } = await lockOf(engine, wantedImages(config), lock);
-  await fetchImages(engine, wantedImages(config), lock, missing, progress);
-  const compose = await readCompose(folder);
-  const ids = apps ?? config.apps.map(({ id }) => id);
-  const dumps = dumpsOf(
-    config.apps.filter(({ id }) => ids.includes(id)),
-    store,
-  ).filter(({ file }) => manifest.dumps.some((one) => one.file === file));
-  for (const dump of dumps) {
-    await ensureImage(engine, imageOf(dump, lock, config), progress);
-    if (dump.service === undefined) await refuseFilled(engine, folder, config, store, lock, dump);
-  }
-  return { config, store, lock, compose, dumps };
-}
-
-/** Removes entries of images that were built or loaded on another host: their ids differ here. */
-async function usableLock(engine: Engine, folder: string, progress: Progress): Promise<Lock> {
-  const lock = await readLock(folder);
+/** Omits entries of images that were built or loaded on another host: their ids differ here. */
+async function usableLock(engine: Engine, lock: Lock, progress: Progress): Promise<Lock> {
   const kept: Record<string, Lock[string]> = {};
   for (const [name, entry] of Object.entries(lock)) {
     const here = 'id' in entry ? await engine.image(lockedReference(entry)) : undefined;
     if ('id' in entry && here?.id !== entry.id) progress.say(`  ${entry.tag} is another build here.`);
     else kept[name] = entry;
   }
-  if (Object.keys(kept).length < Object.keys(lock).length)
-    await writeWhole(join(folder, LOCK_FILE), printLock(kept), 0o644);
   return kept;
 }
 
 /** Refuses to load a dump into an external database that has tables of an app. */
 async function refuseFilled(
-  engine: Engine,
-  folder: string,
-  config: Config,
-  store: Store,
-  lock: Lock,
+  { folder, access: { engine } }: RestoreOptions,
+  { config, store, lock }: Opened,
   dump: AppDump,
 ): Promise<void> {
   const { code, stdout, stderr } = await runOneShot(engine, {
