@@ -1,5 +1,5 @@
 /** restic in a one-shot container. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotWrite, exists } from '../atomic.ts';
 import { readProgram } from '../assets.ts';
@@ -41,6 +41,12 @@ const lockName = (site: string): string => `fedi-setup-${site}`;
 
 /** How long a repository may take to answer for the first time: restic repeats a failed request for 15 minutes. */
 const OPEN_MS = 90_000;
+/** The same error so often is not a passing one. restic waits longer each time: this takes 5 to 25 seconds. */
+const MOST_TRIES = 5;
+/** What restic prints before it repeats a request; the rest is the error. */
+const RETRY = /^.* returned error, retrying after [\d.hmnµs]+: (?:\w+: )?/;
+/** restic repeats the request too if the bucket does not exist. */
+const NO_BUCKET = /bucket does not exist|NoSuchBucket/i;
 /** A first upload can take days. */
 const LONGEST_MS = 7 * 24 * 3_600_000;
 
@@ -51,9 +57,12 @@ const addressOf = (repository: Repository): string => {
   return `sftp://${repository.user}@${host}:${repository.port}/${repository.path}`;
 };
 
-/** It learns the key of a new server, and refuses a changed one. It never asks. */
+/**
+ * It learns the key of a new server, and refuses a changed one. It never asks. Its errors go directly to the container's output:
+ * restic loses them when it ends first.
+ */
 const SSH =
-  'ssh -i /tmp/ssh-key -o UserKnownHostsFile=/ssh/known_hosts -o StrictHostKeyChecking=accept-new -o UpdateHostKeys=no -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=30';
+  'ssh -E /proc/1/fd/2 -i /tmp/ssh-key -o UserKnownHostsFile=/ssh/known_hosts -o StrictHostKeyChecking=accept-new -o UpdateHostKeys=no -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=30';
 
 const sshCommand = ({ user, host, port }: Repository & { kind: 'sftp' }): string =>
   `${SSH} -p ${port} ${user}@${host} -s sftp`;
@@ -69,10 +78,14 @@ export interface ResticRun extends Call {
 export async function restic(
   access: Access,
   argv: readonly string[],
-  { mounts = [], capabilities = [], site, timeoutMs = LONGEST_MS, signal }: ResticRun = {},
+  { mounts = [], capabilities = [], site, timeoutMs = LONGEST_MS, signal, onLine }: ResticRun = {},
 ): Promise<Output> {
   const { engine, image, repository, password, s3, sshKey, ssh, cache, limitKiB } = access;
-  if (repository.kind === 'sftp') await mkdir(ssh, { recursive: true, mode: 0o700 });
+  if (repository.kind === 'sftp') {
+    await mkdir(ssh, { recursive: true, mode: 0o700 });
+    // Otherwise it belongs to the container's user, and the recovery sheet could not contain it.
+    await writeFile(join(ssh, 'known_hosts'), '', { flag: 'a', mode: 0o600 });
+  }
   const options = [
     ...(cache === undefined ? ['--no-cache'] : ['--cache-dir=/cache', '--cleanup-cache']),
     ...(repository.kind === 'sftp' ? ['-o', `sftp.command=${sshCommand(repository)}`] : []),
@@ -101,7 +114,11 @@ export async function restic(
       capabilities: ['DAC_OVERRIDE', ...capabilities],
       ...(site === undefined ? {} : { hostname: lockName(site) }),
     },
-    { timeoutMs, ...(signal === undefined ? {} : { signal }) },
+    {
+      timeoutMs,
+      ...(signal === undefined ? {} : { signal }),
+      ...(onLine === undefined ? {} : { onLine }),
+    },
   );
 }
 
@@ -117,7 +134,12 @@ export function lastWords({ stdout, stderr }: Output): string {
         return line;
       }
     })
-    .map((line) => line.replace(/^Fatal: /, '').trim())
+    .map((line) =>
+      line
+        .replace(RETRY, '')
+        .replace(/^.*Fatal: (?:unable to open repository at \S+: )?/, '')
+        .trim(),
+    )
     .filter((line) => line !== '');
   return (
     lines.findLast((line) =>
@@ -129,10 +151,10 @@ export function lastWords({ stdout, stderr }: Output): string {
 }
 
 /** There is no repository. */
-export const noBackups = ({ repository: { text } }: Pick<Access, 'repository'>): Problem =>
+export const noBackups = ({ repository: { text, kind } }: Pick<Access, 'repository'>): Problem =>
   new Problem(EXIT.FAILED, `There are no backups in ${text}.`, {
     means: 'Nothing was changed.',
-    next: 'Check the address, and whether the disk is mounted.',
+    next: kind === 'local' ? 'Check the path, and whether the disk is mounted.' : 'Check the address.',
   });
 
 /** Why restic failed. @param doing what was tried: "Opening the repository" */
@@ -181,20 +203,37 @@ function hintFor(kind: Repository['kind'], words: string): string {
   return 'Check the directory, and whether its disk is mounted and works.';
 }
 
+/** Runs restic until it ends, repeats an error in vain, or takes too long. The output of the last two is the error. */
+async function firstCall(access: Access, argv: readonly string[]): Promise<Output> {
+  const { text, kind } = access.repository;
+  const enough = new AbortController();
+  let [last, times] = ['', 0];
+  const onLine = (line: string): void => {
+    if (!RETRY.test(line)) return;
+    const words = line.replace(RETRY, '');
+    times = words === last ? times + 1 : 1;
+    last = words;
+    if (times >= MOST_TRIES || NO_BUCKET.test(words)) enough.abort();
+  };
+  try {
+    return await restic(access, argv, { timeoutMs: OPEN_MS, signal: enough.signal, onLine });
+  } catch (error) {
+    const isLate = error instanceof Problem && error.message.includes('did not end within');
+    if (!enough.signal.aborted && !isLate) throw error;
+    if (last !== '') return { code: NO_BUCKET.test(last) ? NO_REPOSITORY : 1, stdout: '', stderr: last };
+    throw new Problem(EXIT.FAILED, `${text} does not answer.`, {
+      means: 'The site was not changed.',
+      next: hintFor(kind, ''),
+    });
+  }
+}
+
 /** Id of the repository; undefined: there is none yet. Throws a Problem if it cannot be opened. */
 export async function repositoryId(access: Access): Promise<string | undefined> {
   const { repository } = access;
   // Docker would create the directory.
   if (repository.kind === 'local' && !(await exists(repository.path))) return undefined;
-  const output = await restic(access, ['cat', 'config', '--no-lock'], { timeoutMs: OPEN_MS }).catch(
-    (error: unknown) => {
-      if (!(error instanceof Problem) || !error.message.includes('did not end within')) throw error;
-      throw new Problem(EXIT.FAILED, `${repository.text} does not answer.`, {
-        means: 'The site was not changed.',
-        next: hintFor(repository.kind, ''),
-      });
-    },
-  );
+  const output = await firstCall(access, ['cat', 'config', '--no-lock']);
   if (output.code === NO_REPOSITORY) return undefined;
   if (output.code !== 0) throw repositoryProblem(access, output, 'Opening the backups in');
   return (JSON.parse(output.stdout) as { id: string }).id;
@@ -207,7 +246,7 @@ export async function createRepository(access: Access): Promise<string> {
     await mkdir(repository.path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
       throw cannotWrite(repository.path, error, 'Backups go there.');
     });
-  const output = await restic(access, ['init'], { timeoutMs: OPEN_MS });
+  const output = await firstCall(access, ['init']);
   if (output.code !== 0) throw repositoryProblem(access, output, 'Creating the repository in');
   const id = await repositoryId(access);
   if (id === undefined) throw repositoryProblem(access, output, 'Creating the repository in');

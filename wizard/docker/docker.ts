@@ -621,7 +621,7 @@ export async function connect(): Promise<Engine> {
       }
     },
 
-    async run(shot, { timeoutMs, signal } = {}): Promise<Output> {
+    async run(shot, { timeoutMs, signal, onLine } = {}): Promise<Output> {
       const [program = '', ...rest] = shot.argv;
       const container = shot.name ?? `fedi-setup-${randomUUID()}`;
       signal?.throwIfAborted();
@@ -648,7 +648,7 @@ export async function connect(): Promise<Engine> {
           shot.image,
           ...rest,
         ],
-        { stdin: shot.stdin ?? '', env: shot.env, wholeMs: timeoutMs, signal },
+        { stdin: shot.stdin ?? '', env: shot.env, wholeMs: timeoutMs, signal, onLine },
       ).catch(async (error: unknown) => {
         // Docker's client was killed, but not the container.
         await remove();

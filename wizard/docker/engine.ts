@@ -111,6 +111,8 @@ export interface Call {
   readonly timeoutMs?: number;
   /** Ends the call early: it rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Called for every line of output of both streams; only for `run`. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** A one-shot container that is removed when it ends. Without network unless one is named. */
