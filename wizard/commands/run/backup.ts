@@ -8,7 +8,7 @@ import { accessOf, ensureImage, resticImage } from '../../backup/access.ts';
 import { makeBackup, verifyBackup } from '../../backup/backup.ts';
 import type { Backed } from '../../backup/backup.ts';
 import { drill } from '../../backup/drill.ts';
-import { removeLocks, snapshotsIn } from '../../backup/restic.ts';
+import { noBackups, removeLocks, repositoryId, snapshotsIn } from '../../backup/restic.ts';
 import type { Access } from '../../backup/restic.ts';
 import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
 import { dumpsOf } from '../../backup/set.ts';
@@ -68,7 +68,7 @@ async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
   const { progress } = context;
   const results = await backUpSite(context, site, repositoriesFor(context, site));
   const { sheet: written } = await readRecord(site.folder);
-  if (written === undefined)
+  if (written === undefined && results.some(({ problem }) => problem === undefined))
     progress.say(
       '\n  ! Nobody has the password of these backups yet, except this host.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
     );
@@ -156,7 +156,7 @@ export function refuseFailed(results: readonly Backed[]): void {
   if (results.length === 1) throw first.problem;
   throw new Problem(
     EXIT.FAILED,
-    `${failed.length} of ${results.length} repositories failed:\n${failed.map(({ repository, problem }) => `  - ${repository.text}: ${problem.message}${problem.next === undefined ? '' : ` ${problem.next}`}`).join('\n')}`,
+    `${failed.length} of ${results.length} repositories failed:\n${failed.map(({ repository, problem }) => `  - ${repository.text}: ${problem.message.replace(/\.?$/, '.')}${problem.next === undefined ? '' : ` ${problem.next}`}`).join('\n')}`,
     {
       means:
         failed.length < results.length ? 'The backups in the others are complete.' : 'No backup was made.',
@@ -181,6 +181,8 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
   const { progress } = context;
   for (const access of await accessesFor(context, site)) {
     const { text } = access.repository;
+    // It ends soon if the repository does not answer.
+    if ((await repositoryId(access)) === undefined) throw noBackups(access);
     const snapshots = await snapshotsIn(access);
     progress.print(text);
     for (const { id, at, bytes } of snapshots) {
