@@ -30,8 +30,13 @@ afterAll(() => {
 
 // The host's address on Docker's default network, on which one-shot containers are.
 const [host = ''] = docker(
-  ...['run', '--rm', '--add-host=host:host-gateway', '--entrypoint=getent', 'fedi-setup/restic:trixie'],
-  ...['hosts', 'host'],
+  'run',
+  '--rm',
+  '--add-host=host:host-gateway',
+  '--entrypoint=getent',
+  'fedi-setup/restic:trixie',
+  'hosts',
+  'host',
 ).split(' ');
 const sftp = `sftp://backup-user@${host}:${SFTP_PORT}/home/backup-user/backup/x`;
 const s3 = (bucket: string): string => `s3:http://${host}:${S3_PORT}/${bucket}/x`;
@@ -44,8 +49,13 @@ const file = (name: string, text: string): string => {
 
 function startServer(name: string, image: string, port: string, env: readonly string[]): void {
   docker(
-    ...['run', '--detach', `--name=${SERVERS}-${name}`, `--label=com.docker.compose.project=${SERVERS}`],
-    ...[`--publish=${host}:${port}`, ...env.map((one) => `--env=${one}`), `fedi-setup/${image}:trixie`],
+    'run',
+    '--detach',
+    `--name=${SERVERS}-${name}`,
+    `--label=com.docker.compose.project=${SERVERS}`,
+    `--publish=${host}:${port}`,
+    ...env.map((one) => `--env=${one}`),
+    `fedi-setup/${image}:trixie`,
   );
 }
 const stopServer = (name: string): string => docker('stop', '--time=2', `${SERVERS}-${name}`);
@@ -277,8 +287,12 @@ describe.sequential('S3', () => {
     expect(written.code, written.stderr).toBe(0);
     const account = (): string =>
       docker(
-        ...['run', '--rm', `--volume=${site.name}_snac_data:/data:ro`, '--entrypoint=sha256sum'],
-        ...['fedi-setup/restic:trixie', '/data/user/anna/key.json'],
+        'run',
+        '--rm',
+        `--volume=${site.name}_snac_data:/data:ro`,
+        '--entrypoint=sha256sum',
+        'fedi-setup/restic:trixie',
+        '/data/user/anna/key.json',
       );
     const before = [account(), site.read('secrets.json'), site.read('fedi.yaml')];
     wipe(site.name);

@@ -103,6 +103,8 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   running.catch(() => undefined);
   const store = await Store.open(folder);
   const classes = new Map(secretSpecs(config).map((spec) => [spec.name, spec.class]));
+  // It is in no rendered file, so nothing else would show that it changed.
+  const before = store.find(BACKUP_S3_SECRET)?.reveal();
   for (const [name, value] of Object.entries(resolved.secrets))
     store.put(name, classes.get(name) ?? 'free', value, now());
   if (config.mail.server?.user !== undefined && !store.has('mail.password')) {
@@ -111,7 +113,8 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
       next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
     });
   }
-  if (config.backup?.s3Key !== undefined && !store.has(BACKUP_S3_SECRET))
+  const given = store.find(BACKUP_S3_SECRET)?.reveal();
+  if (given === undefined && config.backup?.repositories.some(({ kind }) => kind === 's3') === true)
     throw new Problem(EXIT.USAGE, 'The bucket for backups has an access key, but no secret key.', {
       means: 'Nothing was changed.',
       next: 'Give --backup-s3-secret-file FILE (or -) or FEDI_BACKUP_S3_SECRET.',
@@ -121,7 +124,11 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   await refuseOlder(folder, config, engine);
   const generate = await store.ensure(secretSpecs(config), now());
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
-  const rotate = new Set([...store.coming(), ...(input.renew === undefined ? [] : [input.renew.name])]);
+  const rotate = new Set([
+    ...store.coming(),
+    ...(input.renew === undefined ? [] : [input.renew.name]),
+    ...(before !== undefined && before !== given ? [BACKUP_S3_SECRET] : []),
+  ]);
   await refuseForeign(folder, config.name, await running);
   await refuseOtherCompose(folder);
   return render(
