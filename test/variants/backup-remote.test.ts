@@ -255,14 +255,17 @@ describe.sequential('S3', () => {
   });
 
   test('a bucket that does not exist and may not be created', async () => {
-    const argv = ['--no-mon-config', '-n', 'client.rgw.x', 'user', 'modify', '--uid=test'];
-    inServer('s3', 'radosgw-admin', ...argv, '--max-buckets=-1');
+    const user = ['--uid=limited', '--display-name=limited', '--access-key=AKIDLIMITED', '--secret-key=few'];
+    inServer('s3', 'radosgw-admin', 'user', 'create', ...user, '--max-buckets=-1');
+    await set('--backup-s3-key', 'AKIDLIMITED', '--backup-s3-secret-file', file('limited', 'few\n'));
     const words = await failing(['backup', '--to', s3('forbidden')]);
     expect(words).toContain('Creating the repository');
     expect(words).toMatch(/Access Denied/);
     expect(words).toContain('whether the bucket exists');
     const list = await failing(['backup', 'list', '--to', s3('forbidden')]);
     expect(list).toContain(`There are no backups in ${s3('forbidden')}.`);
+    expect(JSON.parse(inServer('s3', 'radosgw-admin', 'bucket', 'list'))).toEqual(['backups']);
+    await set('--backup-s3-key', KEY, '--backup-s3-secret-file', secretFile);
   });
 
   test('a stopped server, and one that accepts connections but never answers', async () => {
@@ -270,6 +273,7 @@ describe.sequential('S3', () => {
     const words = await failing(['backup']);
     expect(words).toContain(to);
     expect(words).toMatch(/connection refused/);
+    expect(words).toContain('whether the server runs');
     expect(await failing(['backup', 'list'])).toMatch(/connection refused/);
     continueServer('s3');
     await answers();

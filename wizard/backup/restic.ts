@@ -198,6 +198,7 @@ function hintFor(kind: Repository['kind'], words: string): string {
     return /permission denied \(/i.test(words)
       ? 'Allow the key of this site there: `fedi-setup backup key` prints the line for authorized_keys.'
       : 'Check host, port and path, and whether the server runs.';
+  if (kind === 's3' && /^$|dial tcp/.test(words)) return 'Check the address, and whether the server runs.';
   if (kind === 's3')
     return 'Check the address, the access key and its secret, and whether the bucket exists.';
   return 'Check the directory, and whether its disk is mounted and works.';
