@@ -1,11 +1,13 @@
 /** Two sites on one engine: a follow, a delivered post, and the notification mail. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { needImages } from '../support/acme.ts';
 import { snacToken, until, visitor } from '../support/federation.ts';
-import { docker, testSite, tool } from '../support/site.ts';
+import { docker, environment, testSite, tool, wipe } from '../support/site.ts';
 import type { TestSite } from '../support/site.ts';
 
+needImages('restic');
 const NETWORK = 'test-federation';
 
 const a = testSite('fed-a', 21, 'a.fedi.test');
@@ -91,8 +93,8 @@ describe.sequential('two sites', () => {
     expect(mail['text']).toContain('https://a.fedi.test/anna');
   });
 
-  test('a post of the followed account is delivered', async () => {
-    const text = `hello across servers, ${process.pid}`;
+  /** A post of b that arrives at its follower on a. */
+  const arrives = async (text: string): Promise<string> => {
     const run = await tool(['--dir', b.folder, 'snac', 'note', 'anna', text], { env: b.env });
     expect(run.code).toBe(0);
     const token = await snacToken(a, password);
@@ -104,6 +106,26 @@ describe.sequential('two sites', () => {
         .json<{ content: string; account: { acct: string } }[]>()
         .find(({ content }) => content.includes(text));
     });
-    expect(post.account.acct).toBe('anna@b.fedi.test');
+    return post.account.acct;
+  };
+
+  test('a post of the followed account is delivered', async () => {
+    expect(await arrives(`hello across servers, ${process.pid}`)).toBe('anna@b.fedi.test');
+  });
+
+  test('it is delivered after the follower was lost and restored', async () => {
+    const [repository, sheet] = ['repository', 'sheet.yaml'].map((name) => join(a.folder, '..', name));
+    const onA = async (...argv: string[]): Promise<void> => {
+      const run = await tool([...argv, '--dir', a.folder], {
+        env: environment({ FEDI_IMAGES_RESTIC: a.env['FEDI_IMAGES_RESTIC'] }),
+      });
+      expect(run.code, run.stderr).toBe(0);
+    };
+    await onA('backup', '--to', String(repository));
+    await onA('backup', 'sheet', String(sheet));
+    wipe(a.name);
+    rmSync(a.folder, { recursive: true });
+    await onA('restore', '--password-file', String(sheet));
+    expect(await arrives(`hello again, ${process.pid}`)).toBe('anna@b.fedi.test');
   });
 });
