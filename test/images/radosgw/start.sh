@@ -12,9 +12,10 @@ if [ "$is_new" ]; then
 fi
 ceph-mon --id a
 if [ "$is_new" ]; then
-  ceph osd create
+  osd=$(cat /proc/sys/kernel/random/uuid)
+  ceph osd new "$osd" 0
   ceph osd crush add osd.0 1 root=default host=localhost
-  ceph-osd --id 0 --mkfs
+  ceph-osd --id 0 --mkfs --osd-uuid "$osd"
 fi
 ceph-osd --id 0
 if [ "$is_new" ]; then
