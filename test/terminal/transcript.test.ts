@@ -77,7 +77,7 @@ describe('the shortest run', () => {
       'npx fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
         '--snac-email anna@example.org --mail-mode none --tls-mode internal ' +
         `--name ${site.name} --bind ${site.bind} --images-caddy ${site.env['FEDI_IMAGES_CADDY']} ` +
-        `--images-mail ${site.env['FEDI_IMAGES_MAIL']} --images-snac ${site.env['FEDI_IMAGES_SNAC']}`,
+        `--images-restic ${site.env['FEDI_IMAGES_RESTIC']} --images-mail ${site.env['FEDI_IMAGES_MAIL']} --images-snac ${site.env['FEDI_IMAGES_SNAC']}`,
     );
   });
 
