@@ -10,6 +10,8 @@ const FILE = 'backups.json';
 export interface RepositoryRecord {
   /** restic's id: a repository that disappeared must not be created again without a word. */
   readonly id: string;
+  /** A directory on the disk of the site, which fails with it. */
+  readonly sameDisk?: true;
   /** When the first backup was made there. */
   readonly first?: string;
   /** The last complete backup; absent: none yet. */

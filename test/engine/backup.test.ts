@@ -1,9 +1,9 @@
 /** The whole loop of a site with snac: a backup, its drill, and a restore after everything else was lost. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backedSite } from '../support/backed-site.ts';
-import { wipe } from '../support/site.ts';
+import { docker, wipe } from '../support/site.ts';
 
 const { site, parent, repository, sheet, run, setUp, notes, filesIn, volumes, restic } = backedSite(
   'backup',
@@ -31,7 +31,7 @@ test('is complete, encrypted and checked; the recovery sheet is missing', async 
   expect(list).not.toMatch(/\.fedi\/lock|\.fedi\/ssh\/ssh-key/);
   expect(volumes()).not.toContain(`${site.name}_backup`);
   expect((await run(['status'])).stdout).toMatch(
-    /backups: the newest is less than an hour old\n(?: +! .*\n)* +! The recovery sheet was never written/,
+    /backups: the newest is less than an hour old\n(?: +! .*\n)* +! There is no recovery sheet yet/,
   );
 });
 
@@ -58,9 +58,9 @@ test('a drill restores it without a network, uses its keys, and leaves nothing',
   const before = volumes();
   const drilled = await run(['backup', 'drill']);
   expect(drilled.code, drilled.stderr).toBe(0);
-  expect(drilled.stderr).toMatch(/✔ Configuration and secrets: fit the data of snac/);
+  expect(drilled.stderr).toMatch(/✔ Configuration and secrets: match the data of snac/);
   expect(drilled.stderr).toMatch(/✔ Files: \d+ restored, each with the right checksum/);
-  expect(drilled.stderr).toMatch(/✔ Keys of snac: 1 can sign/);
+  expect(drilled.stderr).toMatch(/✔ Signing keys of snac: 1 works/);
   expect(volumes()).toEqual(before);
   expect((await run(['backup', 'verify'])).code).toBe(0);
 });
@@ -71,6 +71,15 @@ test('needs a password, and says what it is for', async () => {
   writeFileSync(join(parent, 'wrong'), 'not-the-password\n');
   const wrong = await run(['restore', '--from', repository, '--password-file', join(parent, 'wrong')]);
   expect([wrong.code, wrong.stderr]).toEqual([3, expect.stringContaining('The password does not open')]);
+});
+
+test('no backup without the data: it would replace the good ones', async () => {
+  const before = restic('snapshots', '--json');
+  for (const id of Object.values(site.containers())) docker('rm', '--force', id);
+  docker('volume', 'rm', `${site.name}_snac_data`);
+  const refused = await run(['backup']);
+  expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('The data of snac are gone')]);
+  expect(restic('snapshots', '--json')).toBe(before);
 });
 
 test('an empty host: the same secrets, files, keys and account', async () => {
@@ -98,6 +107,9 @@ test('killed in the middle: nothing starts until it is run again', async () => {
     },
   });
   expect(killed.signal).toBe('SIGKILL');
+  // Nor by `docker compose up`.
+  expect(existsSync(join(site.folder, 'compose.yaml'))).toBe(false);
+  expect((await run(['status'])).stdout).toContain('A restore was interrupted');
   for (const argv of [['apply'], ['start'], ['backup']]) {
     const refused = await run(argv);
     expect([refused.code, refused.stderr]).toEqual([

@@ -127,7 +127,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'ingress',
   ],
   maintain: ['config', 'secrets', 'docker'],
-  backup: ['apply', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
+  backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [
     'checks',
     'render',

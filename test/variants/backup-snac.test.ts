@@ -1,5 +1,5 @@
 /** Backups of a site with snac: the schedule, commands, wrong and lost repositories, and restores over a live site. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -131,7 +131,7 @@ test('a lost disk is not replaced by a new repository; the site runs on', async 
   );
   const gone = await run(['backup']);
   expect(gone.code).toBe(3);
-  expect(gone.stderr).toContain(`The backups in ${repository} are gone.`);
+  expect(gone.stderr).toContain(`No backups were found in ${repository}, but there were some.`);
   expect(existsSync(repository)).toBe(false);
   expect((await run(['status'])).stdout).toContain('The last backup');
   docker(
@@ -166,3 +166,43 @@ test('one app goes back to the backup, and is proven', async () => {
   expect(notes()).not.toContain('written after the backup');
   expect(site.containers()['caddy']).toBe(caddy);
 });
+
+test('of two repositories, the one with the newest backup is restored', async () => {
+  const other = join(parent, 'second');
+  note('only in the second repository');
+  expect((await run(['backup', '--to', other])).code).toBe(0);
+  const both = join(parent, 'both.yaml');
+  expect((await run(['backup', 'sheet', both])).code).toBe(0);
+  const restored = await run(['restore', '--password-file', both, '--app', 'snac', '--confirm', site.name]);
+  expect(restored.code, restored.stderr).toBe(0);
+  expect(notes()).toContain('only in the second repository');
+});
+
+test('a site that was stopped to move it starts only after `backup resume`', async () => {
+  const moved = await run(['backup', '--stop']);
+  expect(moved.code, moved.stderr).toBe(0);
+  for (const argv of [['apply'], ['start'], ['backup'], ['maintain']]) {
+    const refused = await run(argv);
+    expect([refused.code, refused.stderr]).toEqual([
+      3,
+      expect.stringContaining('stopped by `backup --stop`'),
+    ]);
+  }
+  expect((await run(['backup', 'resume'])).code).toBe(0);
+  const back = await run(['apply']);
+  expect(back.code, back.stderr).toBe(0);
+});
+
+test('a disk that is read-only: refused at once', async () => {
+  const disk = join(parent, 'disk');
+  mkdirSync(disk);
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', disk]);
+  try {
+    expect((await run(['backup', '--to', join(disk, 'a')])).code).toBe(0);
+    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    const refused = await run(['backup', '--to', join(disk, 'a')]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('read-only file system')]);
+  } finally {
+    execFileSync('umount', [disk]);
+  }
+}, 120_000);

@@ -1,9 +1,9 @@
 /** A restore that was interrupted: the site's data are incomplete until it is run again. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '../atomic.ts';
+import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
-import { EXIT, Problem } from '../problem.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
 
 const FILE = join(OWN, 'restore.json');
 
@@ -15,13 +15,49 @@ export interface Restoring {
   readonly apps?: readonly string[];
 }
 
-export const beginRestore = (folder: string, restoring: Restoring): Promise<void> =>
-  writeWhole(join(folder, FILE), `${JSON.stringify(restoring)}\n`, 0o600);
+/** compose.yaml during a restore: where `docker compose up` does not find it. */
+export const HIDDEN_COMPOSE = join(OWN, 'restore-compose.yaml');
 
-export const endRestore = (folder: string): Promise<void> => rm(join(folder, FILE), { force: true });
+export async function beginRestore(folder: string, restoring: Restoring): Promise<void> {
+  await writeWhole(join(folder, FILE), `${JSON.stringify(restoring)}\n`, 0o600);
+  await hideCompose(folder);
+}
 
-/** Throws exit 3 if a restore was interrupted: nothing may start on data that are incomplete. */
+/** Moves compose.yaml away, if there is one. */
+export async function hideCompose(folder: string): Promise<void> {
+  await rename(join(folder, 'compose.yaml'), join(folder, HIDDEN_COMPOSE)).catch((error: unknown) => {
+    if (codeOf(error) !== 'ENOENT') throw error;
+  });
+}
+
+export async function endRestore(folder: string): Promise<void> {
+  await rename(join(folder, HIDDEN_COMPOSE), join(folder, 'compose.yaml'));
+  await rm(join(folder, FILE), { force: true });
+}
+
+/** Whether a restore of the site was interrupted. */
+export const isUnfinished = (folder: string): Promise<boolean> => exists(join(folder, FILE));
+
+const MOVED = join(OWN, 'moved');
+
+/** Records that the site was stopped to move it to another host. */
+export const keepMoved = (folder: string): Promise<void> => writeWhole(join(folder, MOVED), '', 0o600);
+
+/** Lets the site start again. */
+export const forgetMoved = (folder: string): Promise<void> => rm(join(folder, MOVED), { force: true });
+
+/** Throws exit 3 if the site was stopped to move it. */
+async function refuseMoved(folder: string): Promise<void> {
+  if (!(await exists(join(folder, MOVED)))) return;
+  throw new Problem(EXIT.REFUSED, 'This site was stopped by `backup --stop`, to move it to another host.', {
+    means: 'If it runs there, it must not run here too: other servers cannot tell which one is real.',
+    next: 'If it does not run anywhere else, `fedi-setup backup resume` allows it to start here again.',
+  });
+}
+
+/** Throws exit 3 if a restore was interrupted, since its data are incomplete, or if the site was stopped to move it. */
 export async function refuseUnfinished(folder: string): Promise<void> {
+  await refuseMoved(folder);
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
   if (text === undefined) return;
   let restoring: Partial<Restoring> = {};

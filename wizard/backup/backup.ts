@@ -1,10 +1,11 @@
 /** Makes a backup: dumps, then one snapshot with dumps, files and secrets in each repository. */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { readProgram } from '../assets.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import type { RepositoryRecord } from '../backup-record.ts';
+import { sizeText } from '../checks/check.ts';
 import type { Backup, Repository } from '../config/backup.ts';
 import type { Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
@@ -12,7 +13,7 @@ import type { Engine, OneShot } from '../docker/engine.ts';
 import { run } from '../docker/run.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import { OWN } from '../layout.ts';
-import { readLock } from '../plan/lock.ts';
+import { lockedReference, readLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../problem.ts';
 import { withLine } from '../progress.ts';
@@ -21,7 +22,10 @@ import { revealAll } from '../secrets/secret.ts';
 import { BACKUP_SECRETS } from '../secrets/backup.ts';
 import { Store } from '../secrets/store.ts';
 import type { ComposeFile } from '../stack/compose.ts';
+import { placesBefore } from '../apply/data.ts';
+import { checkMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
+import { dataFoldersOf } from '../render/site.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
 import {
@@ -63,6 +67,8 @@ export interface Backed {
   /** Bytes of the whole backup, and those that were new. */
   readonly bytes?: number;
   readonly added?: number;
+  /** It is on the disk of the site. */
+  readonly sameDisk?: boolean;
   readonly problem?: Problem;
 }
 
@@ -124,6 +130,7 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const store = await Store.open(folder);
   if ((await store.ensure(BACKUP_SECRETS, now())).length > 0) await store.save();
 
+  await refuseLostData(options, store, lock);
   const opened: { access: Access; id: string }[] = [];
   const results: Backed[] = [];
   for (const repository of repositories) {
@@ -186,6 +193,29 @@ async function runCommand(
   });
 }
 
+/** Refuses to back up a site whose data are gone: its backup would replace the good ones. Throws exit 3. */
+async function refuseLostData(
+  { folder, config, engine }: BackupOptions,
+  store: Store,
+  lock: Lock,
+): Promise<void> {
+  const unmarked = await checkMarkers(
+    engine,
+    config,
+    store,
+    (name) => lockedReference(lock[name] as Lock[string]),
+    await placesBefore(folder),
+    await trustMounts(folder),
+    Object.assign({}, ...config.apps.map(dataFoldersOf)) as ReturnType<typeof dataFoldersOf>,
+  );
+  const [first] = unmarked;
+  if (first === undefined) return;
+  throw new Problem(EXIT.REFUSED, `${appOf(first.app.id).name} has no data yet.`, {
+    means: 'No backup was made.',
+    next: 'Run `fedi-setup apply` first.',
+  });
+}
+
 const asProblem = (error: unknown): Problem => {
   if (error instanceof Problem) return error;
   throw error;
@@ -197,8 +227,8 @@ async function openRepository(access: Access, folder: string): Promise<string> {
   const known = (await readRecord(folder)).repositories[text];
   const id = await repositoryId(access);
   if (id === undefined && known?.last !== undefined)
-    throw new Problem(EXIT.REFUSED, `The backups in ${text} are gone.`, {
-      means: `The last one was made at ${known.last.at}. A new repository is not created over a disk that is only missing.`,
+    throw new Problem(EXIT.REFUSED, `No backups were found in ${text}, but there were some.`, {
+      means: `The last one was made at ${known.last.at}. No new repository was created, in case the disk is just not mounted.`,
       next: `Mount the disk, or correct the address. If you deleted them on purpose, remove its entry from ${OWN}/backups.json.`,
     });
   return id ?? createRepository(access);
@@ -269,6 +299,9 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
       'tool',
       'maintain.log',
       'notices.json',
+      'moved',
+      'restore-compose.yaml',
+      'restoring',
     ].map((name) => `${SET}/site/${OWN}/${name}`);
     const inSite = Object.values(config.apps.flatMap(({ folders }) => Object.values(folders)))
       .map((path) => relative(folder, path))
@@ -418,6 +451,14 @@ async function backUpTo(options: BackupOptions, access: Access, id: string, stag
       checkRepository(access, ['--with-cache']),
     );
     progress.start(`prune.${text}`, `Old backups removed from ${text}`);
+    const before = (await readRecord(options.folder)).repositories[text]?.last?.bytes ?? 0;
+    const sameDisk = await isOnSameDisk(options.folder, repository);
+    if (summary.bytes < before / 2) {
+      progress.skip(
+        `this backup has ${sizeText(summary.bytes)}, the last one ${sizeText(before)}: all are kept`,
+      );
+      return { repository, id, sameDisk, ...summary };
+    }
     const pruned = await locking(
       access,
       [
@@ -438,10 +479,17 @@ async function backUpTo(options: BackupOptions, access: Access, id: string, stag
     // A repository that this host can only append to is pruned elsewhere.
     if (pruned instanceof Problem) progress.skip(`cannot be removed from here: ${pruned.message}`);
     else progress.done();
-    return { repository, id, ...summary };
+    return { repository, id, sameDisk, ...summary };
   } catch (error) {
     return { repository, problem: asProblem(error) };
   }
+}
+
+/** Whether a directory is on the file system of the site directory. */
+async function isOnSameDisk(folder: string, repository: Repository): Promise<boolean> {
+  if (repository.kind !== 'local') return false;
+  const [one, other] = await Promise.all([stat(folder), stat(repository.path)]);
+  return one.dev === other.dev;
 }
 
 interface Summary {
@@ -515,11 +563,12 @@ async function keepResults(folder: string, results: readonly Backed[], now: Date
         failed: { at, why: messageOf(problem).split('\n')[0] ?? '' },
       };
     else {
-      const { failed: _, ...rest } = before ?? { id: '' };
+      const { failed: _, sameDisk: __, ...rest } = before ?? { id: '' };
       next[repository.text] = {
         ...rest,
         id: id ?? rest.id,
         first: rest.first ?? at,
+        ...(result.sameDisk === true ? { sameDisk: true } : {}),
         last: { at, snapshot: made ?? '', bytes },
       };
     }

@@ -90,8 +90,8 @@ function sameSecrets({ config, store }: Saved, manifest: Manifest): Result {
       !config.apps.some((app) => app.id === id) || store.identityFingerprint(appOf(id).secrets) !== secrets,
   );
   return wrong.length === 0
-    ? { ok: true, seen: `fit the data of ${manifest.apps.map(({ id }) => id).join(', ')}` }
-    : { ok: false, seen: `do not fit the data of ${wrong.map(({ id }) => id).join(', ')}` };
+    ? { ok: true, seen: `match the data of ${manifest.apps.map(({ id }) => id).join(', ')}` }
+    : { ok: false, seen: `do not match the data of ${wrong.map(({ id }) => id).join(', ')}` };
 }
 
 /** Restores all files, and compares each with its checksum. */
@@ -156,7 +156,9 @@ async function drillApp(
     });
   }
   try {
-    await part(`keys.${app.id}`, `Keys of ${name}`, () => useKeys(options, site, app, volume, server));
+    await part(`keys.${app.id}`, `Signing keys of ${name}`, () =>
+      useKeys(options, site, app, volume, server),
+    );
   } finally {
     if (server !== undefined) {
       await engine.removeContainer(server.container);
@@ -273,7 +275,7 @@ async function useKeys(
     return keys > 0
       ? {
           ok: true,
-          seen: `${keys} can sign${secrets === 0 ? '' : `, ${secrets} two-factor secrets can be read`}`,
+          seen: `${keys} work${keys === 1 ? 's' : ''}${secrets === 0 ? '' : `, ${secrets} two-factor secrets can be read`}`,
         }
       : { ok: false, seen: 'there is no key of an account' };
   } catch (error) {

@@ -21,6 +21,8 @@ export interface Access {
   readonly sshKey?: Secret | undefined;
   /** Directory with `known_hosts`: an SFTP server that is not in it yet is added, one with another key is refused. */
   readonly ssh: string;
+  /** The password comes from a file that the user gave. */
+  readonly isRecovery?: true;
   /** Volume for restic's cache; absent: none. */
   readonly cache?: string;
   readonly limitKiB?: Backup['limitKiB'] | undefined;
@@ -159,13 +161,18 @@ export const noBackups = ({ repository: { text, kind } }: Pick<Access, 'reposito
 
 /** Why restic failed. @param doing what was tried: "Opening the repository" */
 export function repositoryProblem(
-  { repository }: Pick<Access, 'repository'>,
+  { repository, isRecovery }: Pick<Access, 'repository' | 'isRecovery'>,
   output: Output,
   doing: string,
 ): Problem {
   const { text, kind } = repository;
   const words = lastWords(output);
   const whole = `${output.stdout}${output.stderr}`;
+  if (output.code === WRONG_PASSWORD && isRecovery)
+    return new Problem(EXIT.REFUSED, `The password in that file does not open the backups in ${text}.`, {
+      means: 'Nothing was changed.',
+      next: 'Give the recovery sheet of the site that made them.',
+    });
   if (output.code === WRONG_PASSWORD)
     return new Problem(EXIT.REFUSED, `The password does not open the backups in ${text}.`, {
       means: 'They belong to another site, or to this one with other secrets. Nothing in them was changed.',
@@ -202,6 +209,27 @@ function hintFor(kind: Repository['kind'], words: string): string {
   if (kind === 's3')
     return 'Check the address, the access key and its secret, and whether the bucket exists.';
   return 'Check the directory, and whether its disk is mounted and works.';
+}
+
+/** Errors of a local disk that do not pass: restic repeats them for 15 minutes. */
+const LASTING = /read-only file system|permission denied|input\/output error|no space left/i;
+
+/** Runs restic, but ends it at an error of a local disk that does not pass. */
+async function unlessBroken(access: Access, argv: readonly string[], run: ResticRun): Promise<Output> {
+  if (access.repository.kind !== 'local') return restic(access, argv, run);
+  const broken = new AbortController();
+  let last = '';
+  const onLine = (line: string): void => {
+    if (!RETRY.test(line) || !LASTING.test(line)) return;
+    last = line.replace(RETRY, '');
+    broken.abort();
+  };
+  try {
+    return await restic(access, argv, { ...run, signal: broken.signal, onLine });
+  } catch (error) {
+    if (!broken.signal.aborted) throw error;
+    return { code: 1, stdout: '', stderr: last };
+  }
 }
 
 /** Runs restic until it ends, repeats an error in vain, or takes too long. The output of the last two is the error. */
@@ -289,9 +317,9 @@ export async function locking(
   doing: string,
   { accept = [0], ...run }: ResticRun & { readonly site: string; readonly accept?: readonly number[] },
 ): Promise<Output> {
-  let output = await restic(access, argv, run);
+  let output = await unlessBroken(access, argv, run);
   if (output.code === LOCKED && (await removeOwnLocks(access, run.site)))
-    output = await restic(access, argv, run);
+    output = await unlessBroken(access, argv, run);
   if (!accept.includes(output.code)) throw repositoryProblem(access, output, doing);
   return output;
 }

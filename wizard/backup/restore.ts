@@ -14,7 +14,7 @@ import { makeDataFolders } from '../apply/folders.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
-import { beginRestore, endRestore } from '../apply/unfinished.ts';
+import { HIDDEN_COMPOSE, beginRestore, endRestore, hideCompose } from '../apply/unfinished.ts';
 import type { Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -65,7 +65,7 @@ export async function chooseSnapshot(access: Access, at: string | undefined): Pr
       ...(all.length === 0
         ? {}
         : {
-            next: `There are: ${all.map((one) => `${one.id.slice(0, 8)} (${one.at.slice(0, 16)})`).join(', ')}.`,
+            next: `Available: ${all.map((one) => `${one.id.slice(0, 8)} (${one.at.slice(0, 16)})`).join(', ')}.`,
           }),
     },
   );
@@ -120,6 +120,17 @@ export async function refuseRestore({
         next: 'Choose another directory with --dir.',
       },
     );
+  const empty = manifest.apps.filter(
+    ({ id }) =>
+      (apps?.includes(id) ?? true) &&
+      !manifest.dumps.some(({ app }) => app === id) &&
+      !manifest.volumes.some(({ key, files }) => isOf(id, key) && files > 0),
+  );
+  if (empty.length > 0)
+    throw new Problem(EXIT.REFUSED, `This backup has no data of ${empty.map(({ id }) => id).join(', ')}.`, {
+      means: 'The data were already gone when it was made. Nothing was changed.',
+      next: 'Choose an older one with --at: `fedi-setup backup list` shows them.',
+    });
   if (apps === undefined) return;
   if (config === undefined)
     throw new Problem(EXIT.USAGE, `There is no site in ${folder} to restore ${apps.join(', ')} into.`, {
@@ -234,8 +245,9 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   if (apps === undefined) {
     await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));
     await writeWhole(join(folder, LOCK_FILE), printLock(ready.lock), 0o644);
+    await hideCompose(folder);
   }
-  const site: Opened = { ...ready, compose: await readCompose(folder) };
+  const site: Opened = { ...ready, compose: await readCompose(folder, HIDDEN_COMPOSE) };
   for (const dump of site.dumps) if (dump.service === undefined) await refuseFilled(options, site, dump);
   await withLine(progress, 'volumes', 'Volumes', () => restoreVolumes(options, site));
   const staging = `${manifest.site}_backup`;
@@ -441,6 +453,10 @@ async function load(
   }
   if (service !== undefined) {
     const up = await engine.compose(folder, [
+      '--project-directory',
+      '.',
+      '--file',
+      HIDDEN_COMPOSE,
       'up',
       '--detach',
       '--wait',

@@ -63,8 +63,8 @@ export const dumpsOf = (apps: readonly AppConfig[], store: Store): AppDump[] =>
   });
 
 /** compose.yaml as it is in the site directory. Throws a Problem if the site was never set up. */
-export async function readCompose(folder: string): Promise<ComposeFile> {
-  const path = join(folder, 'compose.yaml');
+export async function readCompose(folder: string, name = 'compose.yaml'): Promise<ComposeFile> {
+  const path = join(folder, name);
   const text = await readFile(path, 'utf8').catch(() => undefined);
   if (text === undefined)
     throw new Problem(EXIT.USAGE, `The site in ${folder} has not been set up yet.`, {

@@ -32,12 +32,11 @@ export async function sheetText(folder: string, config: Config, store: Store, to
   const repositories = all.filter(({ text }, i) => all.findIndex((one) => one.text === text) === i);
   const kinds = repositories.map(({ kind }) => kind);
   const knownHosts = await readFile(join(sshFolder(folder), 'known_hosts'), 'utf8').catch(() => undefined);
-  const [first] = repositories;
   return [
     `# Recovery sheet of the fedi-setup site ${config.name} (${config.apps.map(({ domain }) => domain).join(', ')}).`,
-    '# It opens the backups, which contain everything, also private messages and secrets.',
-    '# Keep it on another machine, in a password manager or printed. On a new host with Docker and Node.js:',
-    `#   npx fedi-setup@${tool} restore --from ${first?.text ?? 'REPOSITORY'} --password-file THIS-FILE --dir ${folder}`,
+    '# Anyone with this file can read the backups, including private messages and secrets.',
+    `# Keep it on another machine, in a password manager or printed. On a new host, install fedi-setup ${tool}, then:`,
+    `#   fedi-setup restore --password-file THIS-FILE --dir ${folder}`,
     '# restic opens the backups too: RESTIC_PASSWORD is the password below.',
     printYaml({
       'fedi-setup': tool,

@@ -41,7 +41,13 @@ export async function checkBackups({
   const warn = (what: string, means: string, next: string): number =>
     found.push({ level: 'warning', what, means, next });
   for (const { text } of backup?.repositories ?? []) {
-    const { last, failed } = record.repositories[text] ?? {};
+    const { last, failed, sameDisk } = record.repositories[text] ?? {};
+    if (sameDisk === true && backup?.repositories.length === 1)
+      warn(
+        `The repository ${text} is on the same disk as the site, and there is no other repository.`,
+        'If that disk fails, the backups are lost with the site.',
+        'Add another one: `fedi-setup apply --backup-to REPOSITORY,…`. A disk that should be there may not be mounted.',
+      );
     const hours = last === undefined ? Infinity : (now().getTime() - Date.parse(last.at)) / HOUR_MS;
     if (failed !== undefined)
       warn(
@@ -69,7 +75,7 @@ export async function checkBackups({
     record.maintained === undefined ? Infinity : (now().getTime() - Date.parse(record.maintained)) / HOUR_MS;
   if (backup !== undefined && record.timer === undefined)
     warn(
-      'Backups are not made on a schedule.',
+      'Backups are not scheduled.',
       'They are only as recent as the last `fedi-setup backup`.',
       '`fedi-setup maintain install`.',
     );
@@ -82,7 +88,7 @@ export async function checkBackups({
   if (used.length > 0) {
     if (record.sheet === undefined)
       warn(
-        'The recovery sheet was never written.',
+        'There is no recovery sheet yet.',
         'If this host is lost, nobody can open its backups.',
         '`fedi-setup backup sheet FILE`, and keep the file on another machine.',
       );
@@ -97,7 +103,7 @@ export async function checkBackups({
     else if (days > DRILL_DAYS)
       warn(
         record.drill === undefined
-          ? 'It was never tested whether the backups can be restored.'
+          ? 'Restoring was never tested.'
           : `The last drill was ${Math.round(days)} days ago.`,
         'A backup that was never restored may be useless.',
         'Run `fedi-setup backup drill`. It changes nothing on the site.',
@@ -111,7 +117,7 @@ export async function checkBackups({
     seen:
       newest === undefined
         ? 'none yet'
-        : `the newest is ${ago((now().getTime() - Date.parse(newest)) / HOUR_MS)} old${record.drill === undefined ? '' : `, tested at ${record.drill.at.slice(0, 10)}`}`,
+        : `the newest is ${ago((now().getTime() - Date.parse(newest)) / HOUR_MS)} old${record.drill === undefined ? '' : `, restore tested on ${record.drill.at.slice(0, 10)}`}`,
     found,
   };
 }

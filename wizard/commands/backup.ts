@@ -1,7 +1,7 @@
 import { lazily } from './command.ts';
 import type { Command } from './command.ts';
 
-const ACTIONS = ['run', 'list', 'verify', 'drill', 'sheet', 'key', 'unlock'];
+const ACTIONS = ['run', 'list', 'verify', 'drill', 'sheet', 'key', 'unlock', 'resume'];
 
 export const backup: Command = {
   name: 'backup',
@@ -9,8 +9,9 @@ export const backup: Command = {
   details: [
     'Dumps the databases, then stores dumps, media, certificates, configuration and secrets as one encrypted restic snapshot in each repository. The site keeps running. Old backups are removed as `backup.keep` says.',
     '`drill` restores the newest backup into a separate place without a network, compares it with what was backed up, and removes it again. `sheet` writes the recovery sheet, which you need to restore on another host.',
+    '`verify` reads all data of the repositories. `key` prints the SSH key of the site, for authorized_keys of an SFTP server. `unlock` removes locks that a killed program left. `resume` lets a site start again that --stop stopped.',
   ],
-  usage: '[run | list | verify | drill | sheet [FILE] | key | unlock]',
+  usage: '[run | list | verify | drill | sheet [FILE] | key | unlock | resume]',
   args: [
     { name: 'ACTION', optional: true, about: 'What to do (default: run).', choices: async () => ACTIONS },
     { name: 'FILE', optional: true, about: 'File for the recovery sheet; - is standard output.' },
@@ -20,7 +21,7 @@ export const backup: Command = {
       name: 'to',
       value: 'REPOSITORY',
       multiple: true,
-      about: 'Use these repositories instead of those of the answers.',
+      about: 'Use these repositories instead of those in fedi.yaml.',
     },
     {
       name: 'stop',

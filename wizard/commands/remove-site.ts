@@ -29,7 +29,11 @@ export async function removeSite(
   const elsewhere = data ? await dataElsewhere(folder, config) : [];
   const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
   const devices = places.flatMap(({ device }) => device ?? []);
-  const backups = data ? Object.keys((await readRecord(folder)).repositories) : [];
+  const backups = data
+    ? Object.entries((await readRecord(folder)).repositories).flatMap(([text, { last }]) =>
+        last === undefined ? [] : [text],
+      )
+    : [];
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);

@@ -7,7 +7,7 @@ export const restore: Command = {
   summary: 'Restore the site, or one app, from a backup.',
   details: [
     'On an empty host it creates the site in --dir, with the same names, accounts, keys and passwords, starts it and proves it. The old host must be off: two servers with the same domain confuse all others.',
-    'Existing data are overwritten only after you confirmed with the name of the site. If it is interrupted, the site does not start until you run it again.',
+    'Existing data are overwritten only after you confirm with the name of the site. An interrupted restore must be run again before the site can start.',
   ],
   answerFlags: [
     {
@@ -37,7 +37,7 @@ export const restore: Command = {
     {
       name: 'from',
       value: 'REPOSITORY',
-      about: 'Where the backup is (default: the first one in the recovery sheet).',
+      about: 'Repository to restore from (default: the one in the recovery sheet with the newest backup).',
     },
     {
       name: 'at',

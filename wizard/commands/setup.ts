@@ -293,7 +293,7 @@ async function backupLines(folder: string, { backup }: Config, where: string): P
   const open = backup.repositories.filter(({ text }) => repositories[text]?.last === undefined);
   const steps = [
     ...(open.some(({ kind }) => kind === 'sftp') ? ['backup key'] : []),
-    ...(open.length > 0 ? ['backup', 'backup sheet'] : []),
+    ...(open.length > 0 ? ['backup', 'backup sheet FILE', 'backup drill'] : []),
     ...(timer === undefined ? ['maintain install'] : []),
   ];
   return steps.length === 0

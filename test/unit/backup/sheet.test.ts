@@ -31,7 +31,7 @@ test('has all that an empty host needs', async () => {
   expect(found.sshKey?.reveal()).toBe(store.get('backup.ssh-key').reveal());
   expect(found.knownHosts).toBe('backup.example.org ssh-ed25519 AAAA\n');
   expect(text).toContain(
-    'npx fedi-setup@1.2.3 restore --from s3:https://s3.example.org/bucket --password-file',
+    'install fedi-setup 1.2.3, then:\n#   fedi-setup restore --password-file THIS-FILE --dir /',
   );
 });
 

@@ -3,6 +3,6 @@
 
 set -eu
 chown -R "$3" "$1"
-cp -a "$1/." "$2/"
+find "$1" -mindepth 1 -maxdepth 1 -exec cp -a {} "$2/" \;
 rm -rf "$1"
 sync

@@ -2,6 +2,8 @@
 import { resolve as resolvePath } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { takeLock } from '../../apply/runlock.ts';
+import { forgetMoved, keepMoved } from '../../apply/unfinished.ts';
+import { removeTimer } from '../../maintain/timer.ts';
 import { exists, writeWhole } from '../../atomic.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
 import { accessOf, ensureImage, resticImage } from '../../backup/access.ts';
@@ -36,6 +38,10 @@ export const run: Run = async (context) => {
   const site = await existingSite(context);
   await site.engine.info();
   const [action = 'run', file] = context.words;
+  if (context.flags.stop && action !== 'run')
+    throw new Problem(EXIT.USAGE, `\`backup ${action}\` does not take --stop.`, {
+      means: 'Nothing was changed.',
+    });
   if (action === 'run') return backUp(context, site);
   if (action === 'list') return list(context, site);
   if (action === 'verify') return verify(context, site);
@@ -43,8 +49,9 @@ export const run: Run = async (context) => {
   if (action === 'sheet') return sheet(context, site, file);
   if (action === 'key') return key(context, site);
   if (action === 'unlock') return unlock(context, site);
+  if (action === 'resume') return resume(context, site);
   throw new Problem(EXIT.USAGE, `There is no \`backup ${action}\`.`, {
-    next: 'Use run, list, verify, drill, sheet [FILE], key or unlock.',
+    next: 'Use run, list, verify, drill, sheet [FILE], key, unlock or resume.',
   });
 };
 
@@ -67,10 +74,13 @@ function repositoriesFor({ flags }: CommandContext, { config }: Site): readonly 
 async function backUp(context: CommandContext, site: Site): Promise<ExitCode> {
   const { progress } = context;
   const results = await backUpSite(context, site, repositoriesFor(context, site));
+  const sameDisk = results.filter((one) => one.sameDisk === true).map(({ repository }) => repository.text);
+  if (sameDisk.length > 0)
+    progress.say(`\n  ! On the same disk as the site, which fails with it: ${sameDisk.join(', ')}`);
   const { sheet: written } = await readRecord(site.folder);
   if (written === undefined && results.some(({ problem }) => problem === undefined))
     progress.say(
-      '\n  ! Nobody has the password of these backups yet, except this host.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
+      '\n  ! Only this host has the password of these backups. If you lose the host, you lose them.\n    Write the recovery sheet and keep it on another machine: `fedi-setup backup sheet FILE`',
     );
   refuseFailed(results);
   return EXIT.OK;
@@ -142,7 +152,12 @@ async function whileStopped(
     const isComplete = results.length > 0 && results.every(({ problem }) => problem === undefined);
     await (isComplete ? compose('stop') : compose('start', ...services));
   }
-  progress.say('  The site is stopped. Restore it on the other host; do not start it here again after that.');
+  if (results.some(({ problem }) => problem !== undefined)) return results;
+  await keepMoved(folder);
+  await removeTimer({ site: config.name, folder });
+  const { timer: _, ...record } = await readRecord(folder);
+  await writeRecord(folder, record);
+  progress.say('  The site is stopped. Restore it on the other host and do not start it here again.');
   return results;
 }
 
@@ -268,9 +283,20 @@ async function sheet(
       });
     await writeWhole(path, text, 0o600);
     progress.emit({ event: 'exported', path });
-    progress.say(`${path} opens all backups. Only you can read it. Keep a copy on another machine.`);
+    progress.say(
+      `${path} is the recovery sheet (mode 0600). Anyone who has it can read all backups. Keep a copy on another machine.`,
+    );
   }
   await writeRecord(folder, { ...(await readRecord(folder)), sheet: now().toISOString() });
+  return EXIT.OK;
+}
+
+/** Lets a site start again that `backup --stop` stopped. */
+async function resume({ progress }: CommandContext, { folder }: Site): Promise<ExitCode> {
+  await forgetMoved(folder);
+  progress.say(
+    'The site may start here again: `fedi-setup apply`. Make sure that it does not run anywhere else.',
+  );
   return EXIT.OK;
 }
 

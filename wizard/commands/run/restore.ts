@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
 import { takeLock } from '../../apply/runlock.ts';
+import { forgetMoved } from '../../apply/unfinished.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
 import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
-import type { Access } from '../../backup/restic.ts';
+import type { Access, Snapshot } from '../../backup/restic.ts';
 import {
   chooseSnapshot,
   existingData,
@@ -41,19 +42,16 @@ export const run: Run = async (context) => {
       next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
     });
   const recovery = parseRecovery(sheet, 'The file of --password-file');
-  const repository = repositoryFor(context, recovery);
+  const repositories = repositoriesFor(context, recovery);
   const folder = await ownFolder(flags, 'fedi');
   const engine = await connect();
   await engine.info();
 
   const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
   try {
-    const access = await open(context, engine, folder, repository, recovery, scratch);
-    const id = await withLine(progress, 'repository', `Repository ${repository.text}`, () =>
-      repositoryId(access),
-    );
-    if (id === undefined) throw noBackups(access);
-    const snapshot = await chooseSnapshot(access, flags.at);
+    const found = await newest(context, engine, folder, repositories, recovery, scratch);
+    const { access, id, snapshot } = found;
+    const { repository } = access;
     const manifest = await readManifest(access, snapshot);
     for (const line of describe(manifest, snapshot.id, flags.app)) progress.say(line);
     const apps = flags.app.length > 0 ? flags.app : undefined;
@@ -73,12 +71,13 @@ export const run: Run = async (context) => {
     const release = await takeLock(folder);
     context.onLocked(release);
     try {
+      await forgetMoved(folder);
       await restoreSite({ folder, access, snapshot, manifest, apps, keepsQueues, progress });
       if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
         await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
       }
-      await keepRepository(folder, repository.text, id, snapshot, context.now());
+      await keepRepository(folder, repository.text, id, found.last, context.now());
     } finally {
       await release();
     }
@@ -90,18 +89,66 @@ export const run: Run = async (context) => {
   return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
 };
 
-function repositoryFor({ flags }: CommandContext, { repositories }: Recovery): Repository {
-  const [first] = repositories;
-  if (flags.from === undefined && first !== undefined) return first;
+/** The repository of --from, or all of the recovery sheet. */
+function repositoriesFor({ flags }: CommandContext, { repositories }: Recovery): readonly Repository[] {
+  if (flags.from === undefined && repositories.length > 0) return repositories;
   const parsed = parseRepository(flags.from ?? '');
-  if ('value' in parsed) return parsed.value;
+  if ('value' in parsed) return [parsed.value];
   throw new Problem(
     EXIT.USAGE,
     flags.from === undefined
-      ? '`restore` needs --from, since the file names no repository.'
+      ? 'That file lists no repository. Add --from REPOSITORY.'
       : `--from: ${parsed.problem}`,
     { means: 'Nothing was changed.' },
   );
+}
+
+interface Found {
+  readonly access: Access;
+  /** Of the repository. */
+  readonly id: string;
+  /** The one to restore. */
+  readonly snapshot: Snapshot;
+  /** The newest one there. */
+  readonly last: Snapshot;
+}
+
+/** Opens all repositories; returns the one with the newest backup. Throws the first Problem if none can be used. */
+async function newest(
+  context: CommandContext,
+  engine: Engine,
+  folder: string,
+  repositories: readonly Repository[],
+  recovery: Recovery,
+  scratch: string,
+): Promise<Found> {
+  const { progress } = context;
+  const all: Found[] = [];
+  let failed: Problem | undefined;
+  for (const repository of repositories) {
+    try {
+      all.push(
+        await withLine(
+          progress,
+          `repository.${repository.text}`,
+          `Repository ${repository.text}`,
+          async () => {
+            const access = await open(context, engine, folder, repository, recovery, scratch);
+            const id = await repositoryId(access);
+            if (id === undefined) throw noBackups(access);
+            const snapshot = await chooseSnapshot(access, context.flags.at);
+            return { access, id, snapshot, last: await chooseSnapshot(access, undefined) };
+          },
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      failed ??= error;
+    }
+  }
+  const [first] = all.toSorted((a, b) => Date.parse(b.snapshot.at) - Date.parse(a.snapshot.at));
+  if (first === undefined) throw failed ?? new Error('no repository');
+  return first;
 }
 
 async function open(
@@ -128,6 +175,7 @@ async function open(
     engine,
     image,
     repository,
+    isRecovery: true,
     password: recovery.password,
     s3: key === undefined || secret === undefined ? undefined : { key, secret },
     sshKey: recovery.sshKey,

@@ -1,6 +1,7 @@
 import { appOf } from '../../apps/index.ts';
 import { readManifest } from '../../apply/files.ts';
 import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
+import { isUnfinished } from '../../apply/unfinished.ts';
 import { checkBackups } from '../../checks/backups.ts';
 import { servicesOf } from '../../checks/site.ts';
 import type { Container } from '../../docker/engine.ts';
@@ -32,6 +33,7 @@ export const run: Run = async (context) => {
     at: receipt?.at,
   });
   progress.print(`Site in ${folder}`);
+  if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
   for (const { id, domain } of config.apps) progress.print(`  ${appOf(id).name}: https://${domain}`);
   const services = (await servicesOf(folder)) ?? new Map<string, boolean>();
   const width = Math.max(...[...services.keys()].map((name) => name.length));
