@@ -14,10 +14,12 @@ import type { CommandContext, Run } from '../command.ts';
 async function siteWith(context: CommandContext): Promise<Site & { readonly services: readonly string[] }> {
   const site = await runningSite(context);
   await site.engine.info();
-  if (!(await exists(join(site.folder, 'compose.yaml'))))
+  if (!(await exists(join(site.folder, 'compose.yaml')))) {
+    await refuseUnfinished(site.folder);
     throw new Problem(EXIT.USAGE, `The site in ${site.folder} has not been set up yet.`, {
       next: `Run \`fedi-setup apply --dir ${site.folder}\`.`,
     });
+  }
   const { code, stdout, stderr } = await site.engine.compose(site.folder, ['config', '--services']);
   if (code !== 0)
     throw new Problem(
