@@ -3,6 +3,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { takeLock } from '../../apply/runlock.ts';
+import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { writeWhole } from '../../atomic.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
 import { verifyBackup } from '../../backup/backup.ts';
@@ -80,6 +81,7 @@ async function remove({ progress }: CommandContext, { folder, config }: Site): P
 async function maintain(context: CommandContext, site: Site): Promise<ExitCode> {
   const { folder } = site;
   await site.engine.info();
+  await refuseUnfinished(folder);
   const notices: Notice[] = [];
   let failed: Problem | undefined;
   const task = async (id: string, work: () => Promise<void>): Promise<boolean> => {
