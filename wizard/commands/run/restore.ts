@@ -26,7 +26,9 @@ import type { Engine } from '../../docker/engine.ts';
 import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
+import { BACKUP_S3_SECRET } from '../../secrets/backup.ts';
 import { Secret } from '../../secrets/secret.ts';
+import { Store } from '../../secrets/store.ts';
 import { flagText } from '../answer-flag.ts';
 import { confirmed } from '../confirm.ts';
 import type { CommandContext, Run } from '../command.ts';
@@ -76,6 +78,12 @@ export const run: Run = async (context) => {
       if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
         await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
+      }
+      if (access.s3 !== undefined) {
+        // It may be newer than the one in the backup.
+        const store = await Store.open(folder);
+        store.put(BACKUP_S3_SECRET, 'free', access.s3.secret.reveal(), context.now());
+        await store.save();
       }
       await keepRepository(folder, repository.text, id, found.last, context.now());
     } finally {
