@@ -199,7 +199,8 @@ async function refuseLostData(
   store: Store,
   lock: Lock,
 ): Promise<void> {
-  const unmarked = await checkMarkers(
+  // A disposable store may be empty: the result does not matter.
+  await checkMarkers(
     engine,
     config,
     store,
@@ -208,12 +209,6 @@ async function refuseLostData(
     await trustMounts(folder),
     Object.assign({}, ...config.apps.map(dataFoldersOf)) as ReturnType<typeof dataFoldersOf>,
   );
-  const [first] = unmarked;
-  if (first === undefined) return;
-  throw new Problem(EXIT.REFUSED, `${appOf(first.app.id).name} has no data yet.`, {
-    means: 'No backup was made.',
-    next: 'Run `fedi-setup apply` first.',
-  });
 }
 
 const asProblem = (error: unknown): Problem => {
