@@ -123,8 +123,6 @@ export async function refuseInside(
 export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const { folder, config, engine, repositories, progress, now } = options;
   await refuseUnfinished(folder);
-  // Refuses a site that was never set up.
-  await readCompose(folder);
   await refuseInside(options, repositories);
   const lock = await readLock(folder);
   const image = resticImage(lock, config.images);

@@ -2,7 +2,7 @@
 import { resolve as resolvePath } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { takeLock } from '../../apply/runlock.ts';
-import { forgetMoved, keepMoved } from '../../apply/unfinished.ts';
+import { forgetMoved, keepMoved, refuseUnfinished } from '../../apply/unfinished.ts';
 import { removeTimer } from '../../maintain/timer.ts';
 import { exists, writeWhole } from '../../atomic.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
@@ -13,7 +13,7 @@ import { drill } from '../../backup/drill.ts';
 import { noBackups, removeLocks, repositoryId, snapshotsIn } from '../../backup/restic.ts';
 import type { Access } from '../../backup/restic.ts';
 import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
-import { dumpsOf } from '../../backup/set.ts';
+import { dumpsOf, readCompose } from '../../backup/set.ts';
 import { sheetText } from '../../backup/sheet.ts';
 import { sizeText } from '../../checks/check.ts';
 import { parseRepository } from '../../config/backup.ts';
@@ -94,6 +94,9 @@ export async function backUpSite(
 ): Promise<Backed[]> {
   const { progress, now } = context;
   const { folder, config, engine } = site;
+  await refuseUnfinished(folder);
+  // Refuses a site that was never set up.
+  await readCompose(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
   const release = await takeLock(folder);
   context.onLocked(release);
