@@ -34,6 +34,8 @@ const REST = environmentSource({
   FEDI_MAIL_MODE: 'smtp',
   FEDI_MAIL_HOST: 'mail',
   FEDI_MAIL_USER: 'rest',
+  FEDI_BACKUP_TO: '/mnt/backup',
+  FEDI_BACKUP_S3_KEY: 'AK',
   FEDI_TLS_MODE: 'acme',
 });
 
