@@ -54,7 +54,7 @@ export const LONG: readonly Turn[] = [
   { question: 'Sender address', text: 'snac@example.org', wrong: [['snac', 'Not an e-mail address.']] },
   {
     question: 'Back up to',
-    text: '/mnt/backup,sftp://anna@backup.example.org/~/fedi',
+    text: '/mnt/backup',
     wrong: [
       ['backup', 'Not a place for backups.'],
       ['/etc/backup', 'Backups cannot be stored in /etc/backup.'],
