@@ -112,7 +112,7 @@ export async function restic(
       ],
       network: repository.kind === 'local' ? 'none' : 'bridge',
       user: '0:0',
-      // The repository and the data belong to other users than root, which has no rights of its own here.
+      // Root in this container may not read the files of other users without this capability.
       capabilities: ['DAC_OVERRIDE', ...capabilities],
       ...(site === undefined ? {} : { hostname: lockName(site) }),
     },

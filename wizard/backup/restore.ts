@@ -1,5 +1,5 @@
 /** Restores a site, or some of its apps, from a snapshot. */
-import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
@@ -14,14 +14,14 @@ import { makeDataFolders } from '../apply/folders.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
-import { HIDDEN_COMPOSE, beginRestore, endRestore, hideCompose } from '../apply/unfinished.ts';
-import type { Config } from '../config/config.ts';
+import { HIDDEN_COMPOSE, beginRestore, endRestore, hideCompose, isUnfinished } from '../apply/unfinished.ts';
+import type { AppConfig, Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, printLock, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
-import { EXIT, Problem } from '../problem.ts';
+import { EXIT, Problem, codeOf } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { dataFoldersOf } from '../render/site.ts';
@@ -175,6 +175,8 @@ async function configIn(folder: string): Promise<Config | undefined> {
   return resolved.problems.length > 0 ? undefined : configOf(resolved.answers);
 }
 
+type DataFolders = ReturnType<typeof dataFoldersOf>;
+
 /** What a restore needs, made ready before anything changes. */
 interface Ready {
   readonly config: Config;
@@ -200,9 +202,32 @@ async function makeReady(options: RestoreOptions): Promise<Ready> {
       manifest.dumps.some((one) => one.file === file),
     );
     for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
+    if (!(await isUnfinished(folder))) await refuseForeignFiles(engine, manifest.site, chosen);
     return { config, store, lock, dumps };
   } finally {
     await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Refuses data directories that have files but no volume: the files may be anybody's, and a restore would delete them. Exit 3. */
+export async function refuseForeignFiles(
+  engine: Engine,
+  site: string,
+  apps: readonly AppConfig[],
+): Promise<void> {
+  for (const [key, { device }] of Object.entries(
+    Object.assign({}, ...apps.map(dataFoldersOf)) as DataFolders,
+  )) {
+    if ((await engine.volume(`${site}_${key}`)) !== undefined) continue;
+    // A directory that cannot be read has files of somebody.
+    const files = await readdir(device).catch((error: unknown) =>
+      codeOf(error) === 'ENOENT' ? [] : ['unknown'],
+    );
+    if (files.length === 0) continue;
+    throw new Problem(EXIT.REFUSED, `The directory ${device}, for the data of ${key}, is not empty.`, {
+      means: 'A restore would delete what is in it. Nothing was changed.',
+      next: 'Move its files away if you need them, empty it, and run this again.',
+    });
   }
 }
 
@@ -380,9 +405,7 @@ async function restoreVolumes(
     const name = compose.volumes[key]?.name ?? '';
     if ((await engine.volume(name)) !== undefined) await engine.removeVolume(name);
   }
-  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as ReturnType<
-    typeof dataFoldersOf
-  >;
+  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as DataFolders;
   const caddy = lock['caddy'];
   const all = [...saved, ...servers];
   const chosen = Object.fromEntries(Object.entries(dataFolders).filter(([key]) => all.includes(key)));
