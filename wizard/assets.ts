@@ -25,3 +25,10 @@ export function readProgram(name: string): string {
   const text = readFileSync(assetPath(`wizard/${name}`), 'utf8');
   return text.slice(text.indexOf('\n\n') + 2);
 }
+
+/** A shell program as a command, with its arguments. @param name see {@link readProgram} */
+export const shellProgram = (
+  name: string,
+  argv: readonly string[] = [],
+  shell: 'sh' | 'bash' = 'sh',
+): readonly string[] => [shell, '-c', readProgram(name), shell, ...argv];

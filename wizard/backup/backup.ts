@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { appOf } from '../apps/index.ts';
-import { readProgram } from '../assets.ts';
+import { shellProgram } from '../assets.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import type { RepositoryRecord } from '../backup-record.ts';
 import { sizeText } from '../checks/check.ts';
@@ -72,13 +72,8 @@ export interface Backed {
   readonly problem?: Problem;
 }
 
-const sh = (name: string, ...argv: readonly string[]): readonly string[] => [
-  'sh',
-  '-c',
-  readProgram(`backup/programs/${name}`),
-  'sh',
-  ...argv,
-];
+const sh = (name: string, ...argv: readonly string[]): readonly string[] =>
+  shellProgram(`backup/programs/${name}`, argv);
 
 /** Refuses to back up into the site, into Docker's data or into a data directory. */
 export async function refuseInside(
@@ -146,20 +141,26 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
     }
   }
   if (opened.length > 0) {
-    await runCommand(options, 'before');
     try {
+      await runCommand(options, 'before');
       const staged = await stage(options, store, lock, image);
       try {
         for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
       } finally {
         await engine.removeVolume(staged.volume).catch(() => undefined);
       }
-    } finally {
-      await keepResults(folder, results, now());
-      const isComplete = results.length > 0 && results.every(({ problem }) => problem === undefined);
-      await runCommand(options, 'after', isComplete ? 'complete' : 'failed');
+    } catch (error) {
+      // Without dumps no repository gets a backup; `status` and `doctor` report it.
+      const problem = asProblem(error);
+      const all = opened.map(({ access: { repository } }) => ({ repository, problem }));
+      await keepResults(folder, [...results, ...all], now());
+      await runCommand(options, 'after', 'failed').catch(() => undefined);
+      throw error;
     }
-  } else await keepResults(folder, results, now());
+  }
+  await keepResults(folder, results, now());
+  const isComplete = results.every(({ problem }) => problem === undefined);
+  if (opened.length > 0) await runCommand(options, 'after', isComplete ? 'complete' : 'failed');
   return results;
 }
 

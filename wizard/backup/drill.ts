@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { appOf } from '../apps/index.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
-import { readProgram } from '../assets.ts';
+import { shellProgram } from '../assets.ts';
 import type { AppConfig } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { OneShot, Output } from '../docker/engine.ts';
@@ -114,7 +114,7 @@ async function restoreAll({ access, snapshot, manifest }: DrillOptions, volume: 
   if (output.code !== 0) throw repositoryProblem(access, output, 'Restoring from');
   const counted = await runOneShot(access.engine, {
     image: access.image,
-    argv: ['sh', '-c', readProgram('backup/programs/count-files.sh'), 'sh', `${AT}${SET}/volumes`],
+    argv: shellProgram('backup/programs/count-files.sh', [`${AT}${SET}/volumes`]),
     mounts: [`${volume}:${AT}:ro`],
     user: '0:0',
     capabilities: ['DAC_READ_SEARCH'],
@@ -191,7 +191,7 @@ async function startServer(
       user: '0:0',
       capabilities: ['CHOWN', 'DAC_OVERRIDE'],
     });
-  await shot(['sh', '-c', readProgram('backup/programs/make-place.sh'), 'sh', place, SERVER]);
+  await shot(shellProgram('backup/programs/make-place.sh', [place, SERVER]));
   const container = containerOf(config.name);
   const server: OneShot = {
     name: container,

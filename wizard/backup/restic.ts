@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cannotWrite, exists } from '../atomic.ts';
-import { readProgram } from '../assets.ts';
+import { shellProgram } from '../assets.ts';
 import type { Backup, Repository } from '../config/backup.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Call, Engine, Output } from '../docker/engine.ts';
@@ -97,7 +97,7 @@ export async function restic(
     engine,
     {
       image,
-      argv: ['sh', '-c', readProgram('backup/programs/restic.sh'), 'sh', ...options, ...argv],
+      argv: shellProgram('backup/programs/restic.sh', [...options, ...argv]),
       stdin: repository.kind === 'sftp' ? (sshKey?.reveal() ?? '') : '',
       env: {
         RESTIC_REPOSITORY: addressOf(repository),

@@ -6,7 +6,7 @@ import { appOf } from '../apps/index.ts';
 import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { savedSource } from '../answers/sources.ts';
-import { readProgram } from '../assets.ts';
+import { shellProgram } from '../assets.ts';
 import { writeWhole } from '../atomic.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import { keepPlace, refuseForeign } from '../apply/foreign.ts';
@@ -325,15 +325,7 @@ async function restoreFolder({ folder, access, snapshot }: RestoreOptions): Prom
   const owner = rootless ? '0:0' : `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
   const placed = await runOneShot(engine, {
     image,
-    argv: [
-      'sh',
-      '-c',
-      readProgram('backup/programs/place-site.sh'),
-      'sh',
-      `/site/${restoring}`,
-      '/site',
-      owner,
-    ],
+    argv: shellProgram('backup/programs/place-site.sh', [`/site/${restoring}`, '/site', owner]),
     mounts: [`${folder}:/site`],
     user: '0:0',
     capabilities: ['DAC_OVERRIDE', ...OWNERS],

@@ -1,5 +1,5 @@
 /** MariaDB in a container of an app: its user and its database have the app's name. */
-import { readProgram } from '../../assets.ts';
+import { readProgram, shellProgram } from '../../assets.ts';
 import type { Rotation } from './server.ts';
 import { volumeMarker } from './server.ts';
 import type { ContainerServer, Dump, ServerImage } from './server.ts';
@@ -9,13 +9,8 @@ export const MARIADB: ServerImage = {
   data: { parts: 2 },
 };
 
-const program = (name: string, ...argv: readonly string[]): readonly string[] => [
-  'bash',
-  '-c',
-  readProgram(`apps/shared/programs/${name}`),
-  'bash',
-  ...argv,
-];
+const program = (name: string, ...argv: readonly string[]): readonly string[] =>
+  shellProgram(`apps/shared/programs/${name}`, argv, 'bash');
 
 /** What the dumps of all MariaDB and MySQL servers have in common. */
 export const mariadbDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {

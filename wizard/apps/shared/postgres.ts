@@ -1,5 +1,5 @@
 /** PostgreSQL in a container of an app: its role and its database have the app's name. */
-import { readProgram } from '../../assets.ts';
+import { readProgram, shellProgram } from '../../assets.ts';
 import { volumeMarker } from './server.ts';
 import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
@@ -19,13 +19,8 @@ export const literal = (value: string): string => `'${value.replaceAll("'", "''"
 const ROWS =
   "select coalesce(json_object_agg(case nspname when 'public' then '' else nspname || '.' end || relname, (xpath('/row/n/text()', query_to_xml(format('select count(*) as n from %I.%I', nspname, relname), false, true, '')))[1]::text::bigint), '{}') from pg_class join pg_namespace on pg_namespace.oid = relnamespace where relkind = 'r' and nspname !~ '^(pg_|information_schema$)';";
 
-const program = (name: string, ...argv: readonly string[]): readonly string[] => [
-  'sh',
-  '-c',
-  readProgram(`apps/shared/programs/${name}`),
-  'sh',
-  ...argv,
-];
+const program = (name: string, ...argv: readonly string[]): readonly string[] =>
+  shellProgram(`apps/shared/programs/${name}`, argv);
 
 /** What the dumps of all PostgreSQL servers have in common. */
 export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {

@@ -1,5 +1,5 @@
 /** Valkey in a container of an app, for queues and caches. */
-import { readProgram } from '../../assets.ts';
+import { shellProgram } from '../../assets.ts';
 import type { ContainerServer, ServerImage } from './server.ts';
 
 export const VALKEY: ServerImage = {
@@ -7,13 +7,8 @@ export const VALKEY: ServerImage = {
   data: { parts: 1 },
 };
 
-const program = (name: string, path: string): readonly string[] => [
-  'sh',
-  '-c',
-  readProgram(`apps/shared/programs/${name}`),
-  'sh',
-  path,
-];
+const program = (name: string, ...argv: readonly string[]): readonly string[] =>
+  shellProgram(`apps/shared/programs/${name}`, argv);
 
 /** Its password is the secret `APP.valkey`. */
 export const valkey = (app: string, service: string): ContainerServer => ({

@@ -44,7 +44,10 @@ export const run: Run = async (context) => {
     });
   if (action === 'run') return backUp(context, site);
   if (action === 'list') return list(context, site);
-  if (action === 'verify') return verify(context, site);
+  if (action === 'verify') {
+    await verifyAll(context, site);
+    return EXIT.OK;
+  }
   if (action === 'drill') return runDrill(context, site);
   if (action === 'sheet') return sheet(context, site, file);
   if (action === 'key') return key(context, site);
@@ -184,7 +187,7 @@ export function refuseFailed(results: readonly Backed[]): void {
 }
 
 /** Access to repositories whose backups exist. */
-export async function accessesFor(context: CommandContext, site: Site): Promise<Access[]> {
+async function accessesFor(context: CommandContext, site: Site): Promise<Access[]> {
   const { folder, config, engine } = site;
   const repositories = repositoriesFor(context, site);
   const store = await Store.open(folder);
@@ -214,7 +217,8 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
   return EXIT.OK;
 }
 
-async function verify(context: CommandContext, site: Site): Promise<ExitCode> {
+/** Reads and verifies all data of every repository, under the run lock. */
+export async function verifyAll(context: CommandContext, site: Site): Promise<void> {
   const release = await takeLock(site.folder);
   context.onLocked(release);
   try {
@@ -228,7 +232,6 @@ async function verify(context: CommandContext, site: Site): Promise<ExitCode> {
   } finally {
     await release();
   }
-  return EXIT.OK;
 }
 
 /** Drills the newest backup of each repository. */

@@ -2,11 +2,9 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
-import { takeLock } from '../../apply/runlock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { writeWhole } from '../../atomic.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
-import { verifyBackup } from '../../backup/backup.ts';
 import { findingsOf } from '../../checks/preflight.ts';
 import { OWN } from '../../layout.ts';
 import { notify } from '../../maintain/notify.ts';
@@ -21,7 +19,7 @@ import type { CommandContext, Run } from '../command.ts';
 import { checkOptions, existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
-import { accessesFor, backUpSite, refuseFailed } from './backup.ts';
+import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
 
 const HOUR_MS = 3_600_000;
 /** An hourly timer may start a little early. */
@@ -101,7 +99,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   };
   const isBackedUp =
     (await isBackupDue(context, site)) && (await task('backup', () => backUp(context, site)));
-  if (await isVerificationDue(context, site)) await task('verify', () => verify(context, site));
+  if (await isVerificationDue(context, site)) await task('verify', () => verifyAll(context, site));
   await writeRecord(folder, { ...(await readRecord(folder)), maintained: context.now().toISOString() });
   await task('checks', async () => {
     for (const [id, found] of await findingsOf(checkOptions(context, site), CHECKED))
@@ -142,22 +140,6 @@ async function isVerificationDue(
     const { first, verified } = repositories[text] ?? {};
     return first !== undefined && hoursSince(verified ?? first, now()) >= VERIFY_HOURS;
   });
-}
-
-async function verify(context: CommandContext, site: Site): Promise<void> {
-  const release = await takeLock(site.folder);
-  context.onLocked(release);
-  try {
-    for (const access of await accessesFor(context, site))
-      await withLine(
-        context.progress,
-        `verify.${access.repository.text}`,
-        `All data in ${access.repository.text}`,
-        () => verifyBackup(site, access, context.now()),
-      );
-  } finally {
-    await release();
-  }
 }
 
 /** Tells a monitoring service that the backup is complete. */

@@ -145,7 +145,8 @@ async function newest(
             const id = await repositoryId(access);
             if (id === undefined) throw noBackups(access);
             const snapshot = await chooseSnapshot(access, context.flags.at);
-            return { access, id, snapshot, last: await chooseSnapshot(access, undefined) };
+            const last = context.flags.at === undefined ? snapshot : await chooseSnapshot(access, undefined);
+            return { access, id, snapshot, last };
           },
         ),
       );
