@@ -8,7 +8,7 @@ const FILE = 'backups.json';
 
 /** Of one repository. Times are ISO 8601. */
 export interface RepositoryRecord {
-  /** restic's id: a repository that disappeared must not be created again without a word. */
+  /** Id that restic gave it. */
   readonly id: string;
   /** A directory on the disk of the site, which fails with it. */
   readonly sameDisk?: true;
@@ -42,9 +42,13 @@ export async function readRecord(folder: string): Promise<BackupRecord> {
     ) as Partial<BackupRecord> | null;
     return { ...record, repositories: record?.repositories ?? {} };
   } catch {
-    return { repositories: {} }; // nothing depends on it
+    return { repositories: {} }; // without it, only a repository that disappeared is not recognised
   }
 }
+
+/** Hours since a time; Infinity if there is none. */
+export const hoursSince = (at: string | undefined, now: Date): number =>
+  at === undefined ? Infinity : (now.getTime() - Date.parse(at)) / 3_600_000;
 
 export const writeRecord = (folder: string, record: BackupRecord): Promise<void> =>
   writeWhole(join(folder, OWN, FILE), `${JSON.stringify(record, null, 2)}\n`, 0o600);

@@ -166,6 +166,9 @@ describe.sequential('databases in containers', { timeout: PATIENCE_MS }, () => {
       1,
       expect.stringContaining('pixelfed_db is not running'),
     ]);
+    expect((await run(['status'])).stdout).toMatch(
+      /The last backup to .* failed at .*: pixelfed_db is not running/,
+    );
     docker('start', site.containers()['pixelfed_db'] as string);
     expect(await list()).toEqual(snapshots);
     expect(docker('volume', 'ls', '--quiet').split('\n')).not.toContain(`${site.name}_backup`);

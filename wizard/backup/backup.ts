@@ -25,7 +25,7 @@ import type { ComposeFile } from '../stack/compose.ts';
 import { placesBefore } from '../apply/data.ts';
 import { checkMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
-import { dataFoldersOf } from '../render/site.ts';
+import { dataFoldersIn } from '../render/site.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
 import {
@@ -208,7 +208,7 @@ async function refuseLostData(
     (name) => lockedReference(lock[name] as Lock[string]),
     await placesBefore(folder),
     await trustMounts(folder),
-    Object.assign({}, ...config.apps.map(dataFoldersOf)) as ReturnType<typeof dataFoldersOf>,
+    dataFoldersIn(config.apps),
   );
 }
 
@@ -353,10 +353,9 @@ async function checkSpace(
       next: 'Check the file system of Docker’s data.',
     });
   if (free > used) return;
-  const gib = (kib: number): string => `${(kib / 1024 ** 2).toFixed(1)} GB`;
   throw new Problem(
     EXIT.PREFLIGHT,
-    `A backup needs up to ${gib(used)} of free space for dumps of the databases; Docker’s disk has ${gib(free)}.`,
+    `A backup needs up to ${sizeText(used * 1024)} of free space for dumps of the databases; Docker’s disk has ${sizeText(free * 1024)}.`,
     {
       means: 'No backup was made.',
       next: 'Free some space (`docker system df` shows what uses it) and run this again.',

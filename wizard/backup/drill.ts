@@ -32,7 +32,6 @@ export interface DrillOptions {
 
 /** Everything is below this directory of the drill's volume. */
 const AT = '/drill';
-const PORTS: Readonly<Record<string, number>> = { postgres: 5432, mariadb: 3306 };
 /** Owner of the files of a server's image. */
 const SERVER = '999:999';
 const WAIT_MS = 1000;
@@ -196,7 +195,7 @@ async function startServer(
   const server: OneShot = {
     name: container,
     image: imageOf(dump, lock, config),
-    argv: dump.drill?.(place, `${AT}${SET}/stage/${dump.file}`) ?? [],
+    argv: dump.drill?.start(place, `${AT}${SET}/stage/${dump.file}`) ?? [],
     mounts: [`${volume}:${AT}`],
     user: SERVER,
     env: revealAll(dump.env((name) => store.get(name))),
@@ -206,7 +205,7 @@ async function startServer(
   ended.catch(() => undefined);
   for (;;) {
     const { code, stdout } = await shot(['cat', `${place}/ready`]);
-    if (code === 0) return { container, ended, rows: stdout, port: PORTS[dump.image.name] ?? 0 };
+    if (code === 0) return { container, ended, rows: stdout, port: dump.drill?.port ?? 0 };
     if (output !== undefined)
       throw new Problem(EXIT.FAILED, `cannot be loaded: ${output.stderr.trim().split('\n').at(-1) ?? ''}`);
     await delay(WAIT_MS);

@@ -232,7 +232,7 @@ async function unlessBroken(access: Access, argv: readonly string[], run: Restic
   }
 }
 
-/** Runs restic until it ends, repeats an error in vain, or takes too long. The output of the last two is the error. */
+/** Runs restic with limits on retries and time. If it exceeds one, the output is its last error. */
 async function firstCall(access: Access, argv: readonly string[]): Promise<Output> {
   const { text, kind } = access.repository;
   const enough = new AbortController();

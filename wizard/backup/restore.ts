@@ -15,6 +15,7 @@ import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
 import { HIDDEN_COMPOSE, beginRestore, endRestore, hideCompose, isUnfinished } from '../apply/unfinished.ts';
+import { sizeText } from '../checks/check.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -24,7 +25,7 @@ import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import { dataFoldersOf } from '../render/site.ts';
+import { dataFoldersIn } from '../render/site.ts';
 import { revealAll } from '../secrets/secret.ts';
 import { Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
@@ -175,8 +176,6 @@ async function configIn(folder: string): Promise<Config | undefined> {
   return resolved.problems.length > 0 ? undefined : configOf(resolved.answers);
 }
 
-type DataFolders = ReturnType<typeof dataFoldersOf>;
-
 /** What a restore needs, made ready before anything changes. */
 interface Ready {
   readonly config: Config;
@@ -209,17 +208,15 @@ async function makeReady(options: RestoreOptions): Promise<Ready> {
   }
 }
 
-/** Refuses data directories that have files but no volume: the files may be anybody's, and a restore would delete them. Exit 3. */
+/** Refuses data directories that have files but no volume: a restore would delete files that may not belong to the site. Exit 3. */
 export async function refuseForeignFiles(
   engine: Engine,
   site: string,
   apps: readonly AppConfig[],
 ): Promise<void> {
-  for (const [key, { device }] of Object.entries(
-    Object.assign({}, ...apps.map(dataFoldersOf)) as DataFolders,
-  )) {
+  for (const [key, { device }] of Object.entries(dataFoldersIn(apps))) {
     if ((await engine.volume(`${site}_${key}`)) !== undefined) continue;
-    // A directory that cannot be read has files of somebody.
+    // One that cannot be read counts as not empty.
     const files = await readdir(device).catch((error: unknown) =>
       codeOf(error) === 'ENOENT' ? [] : ['unknown'],
     );
@@ -244,16 +241,15 @@ async function checkSpace({ folder, access: { engine }, snapshot, manifest }: Re
   const space = await statfs(dataRoot).catch(() => undefined);
   const free = space === undefined ? Infinity : space.bavail * space.bsize;
   if (free > snapshot.bytes) return;
-  const gib = (bytes: number): string => `${(bytes / 1024 ** 3).toFixed(1)} GB`;
   throw new Problem(
     EXIT.PREFLIGHT,
-    `The backup needs ${gib(snapshot.bytes)}; Docker’s disk has ${gib(free)} free.`,
+    `The backup needs ${sizeText(snapshot.bytes)}; Docker’s disk has ${sizeText(free)} free.`,
     { means: 'Nothing was changed.', next: 'Free some space, or use a larger disk, and run this again.' },
   );
 }
 
 /**
- * Restores; the caller holds the run lock. Until it is complete, the site cannot be started; a second run begins again. The
+ * Restores; the caller holds the run lock. Until it is complete, the site cannot be started; a second run starts over. The
  * caller applies the site afterwards.
  */
 export async function restoreSite(options: RestoreOptions): Promise<void> {
@@ -397,7 +393,7 @@ async function restoreVolumes(
     const name = compose.volumes[key]?.name ?? '';
     if ((await engine.volume(name)) !== undefined) await engine.removeVolume(name);
   }
-  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as DataFolders;
+  const dataFolders = dataFoldersIn(config.apps);
   const caddy = lock['caddy'];
   const all = [...saved, ...servers];
   const chosen = Object.fromEntries(Object.entries(dataFolders).filter(([key]) => all.includes(key)));
@@ -451,7 +447,7 @@ async function load(
   const failed = (words: string): Problem =>
     new Problem(EXIT.FAILED, `${what.replace(/^t/, 'T')} could not be restored: ${words}`, {
       means: 'The site cannot start until the restore is complete.',
-      next: 'Fix that and run the same command again; it begins again.',
+      next: 'Fix that and run the same command again; it starts over.',
     });
   if (volumeAt !== undefined) {
     if (!keepsQueues) return;

@@ -1,8 +1,7 @@
 /** Checks whether the backups are there, recent and tested. */
-import { readRecord } from '../backup-record.ts';
+import { hoursSince, readRecord } from '../backup-record.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
-const HOUR_MS = 3_600_000;
 const DRILL_DAYS = 90;
 /** It runs every hour, and a backup may take long. */
 const MAINTAIN_HOURS = 26;
@@ -48,7 +47,7 @@ export async function checkBackups({
         'If that disk fails, the backups are lost with the site.',
         'Add another one: `fedi-setup apply --backup-to REPOSITORY,…`. A disk that should be there may not be mounted.',
       );
-    const hours = last === undefined ? Infinity : (now().getTime() - Date.parse(last.at)) / HOUR_MS;
+    const hours = hoursSince(last?.at, now());
     if (failed !== undefined)
       warn(
         `The last backup to ${text} failed at ${failed.at.slice(0, 16)}: ${failed.why}`,
@@ -71,8 +70,7 @@ export async function checkBackups({
         'Run `fedi-setup backup`. `fedi-setup maintain install` runs it on a schedule.',
       );
   }
-  const hours =
-    record.maintained === undefined ? Infinity : (now().getTime() - Date.parse(record.maintained)) / HOUR_MS;
+  const hours = hoursSince(record.maintained, now());
   if (backup !== undefined && record.timer === undefined)
     warn(
       'Backups are not scheduled.',
@@ -92,8 +90,7 @@ export async function checkBackups({
         'If this host is lost, nobody can open its backups.',
         '`fedi-setup backup sheet FILE`, and keep the file on another machine.',
       );
-    const days =
-      record.drill === undefined ? Infinity : (now().getTime() - Date.parse(record.drill.at)) / HOUR_MS / 24;
+    const days = hoursSince(record.drill?.at, now()) / 24;
     if (record.drill?.ok === false)
       warn(
         `The drill at ${record.drill.at.slice(0, 16)} could not restore the backup completely.`,
@@ -117,7 +114,7 @@ export async function checkBackups({
     seen:
       newest === undefined
         ? 'none yet'
-        : `the newest is ${ago((now().getTime() - Date.parse(newest)) / HOUR_MS)} old${record.drill === undefined ? '' : `, restore tested on ${record.drill.at.slice(0, 10)}`}`,
+        : `the newest is ${ago(hoursSince(newest, now()))} old${record.drill === undefined ? '' : `, restore tested on ${record.drill.at.slice(0, 10)}`}`,
     found,
   };
 }

@@ -6,7 +6,7 @@ export const restore: Command = {
   name: 'restore',
   summary: 'Restore the site, or one app, from a backup.',
   details: [
-    'On an empty host it creates the site in --dir, with the same names, accounts, keys and passwords, starts it and proves it. The old host must be off: two servers with the same domain confuse all others.',
+    'On an empty host it creates the site in --dir, with the same names, accounts, keys and passwords, starts it and proves it. The old host must be off: with two servers of the same domain, others cannot tell which is real.',
     'Existing data are overwritten only after you confirm with the name of the site. An interrupted restore must be run again before the site can start.',
   ],
   answerFlags: [

@@ -114,8 +114,12 @@ export const placeKey = ({ id }: AppConfig, marker: DataMarker): string =>
 /** Driver options that bind a named volume to a directory of the host. */
 export const bindOptions = (device: string): Record<string, string> => ({ type: 'none', o: 'bind', device });
 
+/** Of several apps; see {@link RenderedSite.dataFolders}. */
+export const dataFoldersIn = (apps: readonly AppConfig[]): RenderedSite['dataFolders'] =>
+  Object.assign({}, ...apps.map(dataFoldersOf)) as RenderedSite['dataFolders'];
+
 /** Volume key → the administrator's data directory and its owner. */
-export function dataFoldersOf({ id, folders, options }: AppConfig): RenderedSite['dataFolders'] {
+function dataFoldersOf({ id, folders, options }: AppConfig): RenderedSite['dataFolders'] {
   return Object.fromEntries(
     (appOf(id).folders ?? []).flatMap((folder) => {
       const device = folders[folder.name];
@@ -347,6 +351,5 @@ export async function renderSite({
       files.push(plain(`front/${name}`, texts.join('\n')));
     }
   }
-  const dataFolders = Object.assign({}, ...config.apps.map(dataFoldersOf)) as RenderedSite['dataFolders'];
-  return { files, compose, dataFolders, env, caddyId: caddy.id, root };
+  return { files, compose, dataFolders: dataFoldersIn(config.apps), env, caddyId: caddy.id, root };
 }

@@ -15,7 +15,7 @@ const engineWith = (...volumes: string[]): Engine =>
 
 const appsIn = (directory: string) => contextOf({ 'apps.snac.data-dir': directory }).config.apps;
 
-test('a data directory with files of somebody else is not emptied', async () => {
+test('a data directory with other files is not emptied', async () => {
   const directory = join(tempFolder(), 'data');
   mkdirSync(directory);
   writeFileSync(join(directory, 'thesis.tex'), 'mine');

@@ -1,4 +1,4 @@
-/** When a mail about a problem is sent, and what curl is told. */
+/** When a mail about a problem is sent, and with which settings curl runs. */
 import { expect, test } from 'vitest';
 import { curlSettings, mailFor } from '../../../wizard/maintain/notify.ts';
 import { Secret } from '../../../wizard/secrets/secret.ts';

@@ -17,7 +17,7 @@ export const mariadbDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {
   dump: (path) => program('dump-mariadb.sh', path),
   restore: (path) => program('restore-mariadb.sh', path),
   count: () => program('count-mariadb.sh'),
-  drill: (folder, path) => program('drill-mariadb.sh', folder, path),
+  drill: { start: (folder, path) => program('drill-mariadb.sh', folder, path), port: 3306 },
 };
 
 /** Its passwords are the secrets `APP.db` and, for root, `APP.db-root`. */

@@ -27,7 +27,7 @@ export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = 
   dump: (path) => program('dump-postgres.sh', path, ROWS),
   restore: (path) => program('restore-postgres.sh', path),
   count: () => program('count-postgres.sh', ROWS),
-  drill: (folder, path) => program('drill-postgres.sh', folder, path, ROWS),
+  drill: { start: (folder, path) => program('drill-postgres.sh', folder, path, ROWS), port: 5432 },
 };
 
 /** Its password is the secret `APP.db`. */

@@ -79,7 +79,11 @@ export interface Dump {
   /** Prints table → rows as JSON; absent: it has no tables. */
   readonly count?: () => readonly string[];
   /** Starts a server without a network in an empty directory, loads a file, writes what `count` prints to `ready` in it, and waits. */
-  readonly drill?: (folder: string, path: string) => readonly string[];
+  readonly drill?: {
+    readonly start: (folder: string, path: string) => readonly string[];
+    /** Port on 127.0.0.1. */
+    readonly port: number;
+  };
 }
 
 /** A server in a container. Its volume has the name of its Compose service, its env file too, with dashes. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { writeWhole } from '../../atomic.ts';
-import { readRecord, writeRecord } from '../../backup-record.ts';
+import { hoursSince, readRecord, writeRecord } from '../../backup-record.ts';
 import { findingsOf } from '../../checks/preflight.ts';
 import { OWN } from '../../layout.ts';
 import { notify } from '../../maintain/notify.ts';
@@ -21,7 +21,6 @@ import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
 
-const HOUR_MS = 3_600_000;
 /** An hourly timer may start a little early. */
 const SLACK_HOURS = 0.5;
 const VERIFY_HOURS = 30 * 24;
@@ -114,9 +113,6 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   if (failed !== undefined) throw failed;
   return EXIT.OK;
 }
-
-const hoursSince = (at: string | undefined, now: Date): number =>
-  at === undefined ? Infinity : (now.getTime() - Date.parse(at)) / HOUR_MS;
 
 /** Whether one of the repositories needs a backup: they all get the same. */
 async function isBackupDue({ now }: CommandContext, { folder, config: { backup } }: Site): Promise<boolean> {
