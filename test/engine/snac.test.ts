@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { appendFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { expectPolicy, exploit } from '../support/policy.ts';
 import { connect } from '../../wizard/docker/docker.ts';
 import { docker, testSite, tool } from '../support/site.ts';
@@ -222,10 +222,20 @@ describe.sequential('a site with snac', () => {
     ).split('\n');
     // Other tests run one-shot containers at the same time.
     const seconds = String(600 + process.pid);
+    const name = `test-one-shot-${seconds}`;
     // It ignores SIGTERM, as process 1 does.
-    await expect(engine.run({ image, argv: ['sleep', seconds] }, call())).rejects.toThrow(words);
+    const ended = engine.run({ name, image, argv: ['sleep', seconds] }, call());
+    ended.catch(() => undefined);
+    const volume = await vi.waitFor(
+      () => docker('inspect', '--format', '{{range .Mounts}}{{.Name}}{{end}}', name),
+      { timeout: 2000, interval: 50 },
+    );
+    await expect(ended).rejects.toThrow(words);
     const commands = docker('ps', '--all', '--no-trunc', '--format', '{{.Command}}');
     expect(commands).not.toContain(`sleep ${seconds}`);
+    // The image declares one.
+    expect(volume).toMatch(/^[0-9a-f]{64}$/);
+    expect(docker('volume', 'ls', '--quiet')).not.toContain(volume);
   });
 
   test('an edited file that a change needs in a new version is not kept; replace also replaces a kept one', async () => {

@@ -50,7 +50,7 @@ export async function drill(options: DrillOptions): Promise<boolean> {
   const { folder, access, snapshot, manifest, progress, now } = options;
   const { engine } = access;
   const volume = `${manifest.site}_drill`;
-  await engine.removeContainer(containerOf(manifest.site));
+  await engine.removeContainer(containerOf(manifest.site), 'disposable');
   if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
   await engine.createVolume(volume, manifest.site, 'drill');
   const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
@@ -160,7 +160,7 @@ async function drillApp(
     );
   } finally {
     if (server !== undefined) {
-      await engine.removeContainer(server.container);
+      await engine.removeContainer(server.container, 'disposable');
       await server.ended.catch(() => undefined);
     }
   }

@@ -626,7 +626,8 @@ export async function connect(): Promise<Engine> {
       const container = shot.name ?? `fedi-setup-${randomUUID()}`;
       signal?.throwIfAborted();
       // Its process may ignore the signal that Docker's client forwards.
-      const remove = (): Promise<void> => engine.removeContainer(container).catch(() => undefined);
+      const remove = (): Promise<void> =>
+        engine.removeContainer(container, 'disposable').catch(() => undefined);
       signal?.addEventListener('abort', remove, { once: true });
       const output = await cli(
         [
@@ -660,9 +661,9 @@ export async function connect(): Promise<Engine> {
       return output;
     },
 
-    async removeContainer(id): Promise<void> {
+    async removeContainer(id, disposable): Promise<void> {
       try {
-        await docker.getContainer(id).remove({ force: true });
+        await docker.getContainer(id).remove({ force: true, v: disposable !== undefined });
       } catch (error) {
         if (![404, 409].includes(statusOf(error) ?? 0)) throw error;
       }

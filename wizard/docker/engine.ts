@@ -208,8 +208,11 @@ export interface Engine {
   exec(id: string, command: Command, call?: Call): Promise<Output>;
   /** Time limit if none is given: four hours. After it, and after a signal, the container is removed. */
   run(shot: OneShot, call?: Call): Promise<Output>;
-  /** Stops and removes a container; its volumes stay. Accepts one that is gone or being removed. */
-  removeContainer(id: string): Promise<void>;
+  /**
+   * Stops and removes a container. Its volumes stay, the anonymous ones too unless they are disposable, as those of a one-shot.
+   * Accepts a container that is gone or being removed.
+   */
+  removeContainer(id: string, disposable?: 'disposable'): Promise<void>;
   /** Runs `docker compose ARGV` in a directory, without the shell's COMPOSE_… variables. `signal` ends it early. */
   compose(
     folder: string,
