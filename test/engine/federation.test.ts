@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needImages } from '../support/acme.ts';
 import { snacToken, until, visitor } from '../support/federation.ts';
-import { docker, environment, testSite, tool, wipe } from '../support/site.ts';
+import { createNetwork, docker, environment, testSite, tool, wipe } from '../support/site.ts';
 import type { TestSite } from '../support/site.ts';
 
 needImages('restic');
@@ -31,7 +31,7 @@ const passwordOf = (run: { events: readonly { event: string; [key: string]: unkn
   String(run.events.find(({ event }) => event === 'admin')?.['password']);
 
 beforeAll(() => {
-  docker('network', 'create', NETWORK);
+  createNetwork(NETWORK);
 });
 afterAll(() => {
   a.remove();

@@ -13,7 +13,7 @@ import { png } from '../../wizard/prove/activitypub.ts';
 import { PICTURE_BYTES, client, multipartFile } from '../../wizard/prove/http.ts';
 import { attempt, needImages, pebble, resolving, testCa, until } from '../support/acme.ts';
 import type { AcmeServer } from '../support/acme.ts';
-import { docker, testSite, tool } from '../support/site.ts';
+import { createNetwork, docker, testSite, tool } from '../support/site.ts';
 import type { Run, TestSite } from '../support/site.ts';
 
 const NETWORK = 'test-tls';
@@ -26,12 +26,8 @@ const remove: (() => void)[] = [() => ca.remove()];
 
 beforeAll(() => {
   needImages('nginx', 'pebble');
-  // Leftovers of an aborted run.
-  const left = docker('ps', '--all', '--quiet', '--filter', `network=${NETWORK}`);
-  if (left !== '') docker('rm', '--force', '--volumes', ...left.split('\n'));
-  attempt('network', 'rm', NETWORK);
   // Public addresses, as visitors have: headers from private addresses are trusted.
-  docker('network', 'create', '--subnet', '198.51.100.0/24', '--gateway', GATEWAY, NETWORK);
+  createNetwork(NETWORK, '--subnet', '198.51.100.0/24', '--gateway', GATEWAY);
 });
 afterAll(() => {
   for (const one of remove.toReversed()) one();

@@ -167,6 +167,14 @@ export async function composeUp({ folder, name }: TestSite): Promise<void> {
   );
 }
 
+/** Creates a network, after removing what an aborted run left of it. */
+export function createNetwork(name: string, ...options: readonly string[]): void {
+  const left = docker('ps', '--all', '--quiet', '--filter', `network=${name}`);
+  if (left !== '') docker('rm', '--force', '--volumes', ...left.split('\n'));
+  spawnSync('docker', ['network', 'rm', name]);
+  docker('network', 'create', ...options, name);
+}
+
 /** Everything a Compose project has on the engine. */
 export function wipe(project: string): void {
   const of = (what: string[]): string[] =>
