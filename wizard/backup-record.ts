@@ -31,6 +31,8 @@ export interface BackupRecord {
   readonly timer?: { readonly by: string; readonly version: string };
   /** When `maintain` ran last. */
   readonly maintained?: string;
+  /** When `cleanup` ran last. */
+  readonly cleaned?: string;
   /** The last restore drill. */
   readonly drill?: { readonly at: string; readonly ok: boolean };
 }

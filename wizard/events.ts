@@ -68,6 +68,11 @@ interface Fields {
     added: number;
     why: string | undefined;
   };
+  cleanup: {
+    dryRun: boolean;
+    free: Readonly<Record<string, readonly [before: number, after: number]>>;
+    volumes: Readonly<Record<string, readonly [before: number, after: number]>>;
+  };
   snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
   help: { text: string };
@@ -225,6 +230,14 @@ export const EVENTS: {
       bytes: 'size of all its files',
       added: 'bytes that this backup added to the repository',
       why: 'why it failed; absent: it did not',
+    },
+  },
+  cleanup: {
+    when: '`cleanup` and `maintain`: the sizes in bytes before and after a clean-up.',
+    fields: {
+      dryRun: 'true: nothing was removed, and both are the same',
+      free: 'directory → free bytes before and after',
+      volumes: 'key of the volume → its bytes before and after',
     },
   },
   snapshot: {

@@ -92,6 +92,7 @@ const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['The site', /^(apps|name|bind)$/],
   ['Mail', /^mail\./],
   ['Backups', /^backup\./],
+  ['Clean-up', /^cleanup\./],
   ['Certificates', /^tls\./],
   ['Images', /^images\./],
 ];

@@ -126,7 +126,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
-  maintain: ['config', 'secrets', 'docker'],
+  maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [
     'checks',
@@ -166,6 +166,7 @@ const ALL = [
   'visible.ts',
   'wrap.ts',
   'backup-record.ts',
+  'disk-record.ts',
 ];
 
 const crossings = (): string[] =>

@@ -281,6 +281,15 @@ const BACKUP_QUESTIONS: readonly Question[] = [
   },
 ];
 
+const CLEANUP_QUESTION: Question = {
+  key: 'cleanup.every',
+  topic: 'more',
+  message: 'Days between clean-ups',
+  help: 'How often `fedi-setup maintain` removes old caches and images. Default 7; 0: never.',
+  parse: parse.parseWhole(0, 365),
+  initial: () => 7,
+};
+
 const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.mode',
@@ -418,6 +427,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...apps.flatMap(appQuestions),
     ...MAIL_QUESTIONS,
     ...BACKUP_QUESTIONS,
+    CLEANUP_QUESTION,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     ...imageQuestions(apps),

@@ -182,6 +182,29 @@ export interface KeyCheck {
   readonly env?: { readonly group: string; readonly database: (port: number) => EnvGroup };
 }
 
+/** Data that an app keeps for a while and can remove. Nothing that only this server has. */
+export interface CleanUp {
+  readonly id: string;
+  /** What is removed, for a line of progress. */
+  readonly title: string;
+  /** Service whose container runs it. */
+  readonly service: string;
+  readonly argv: readonly string[];
+  /** Word that makes it only report what it would remove; absent: the app cannot. */
+  readonly dryRun?: string;
+  /** Its result, in what it prints; absent: it prints nothing useful. */
+  readonly reports?: RegExp;
+}
+
+/** How long an app keeps copies of remote media, and what they cost. */
+export interface RemoteMedia {
+  /** Undefined: forever. */
+  readonly days: number | undefined;
+  /** Bytes of all copies, and of those of one day. */
+  readonly bytes: number;
+  readonly perDay: number;
+}
+
 export interface App<Options extends AppOptions = AppOptions> {
   readonly id: string;
   /** Product name. */
@@ -257,6 +280,10 @@ export interface App<Options extends AppOptions = AppOptions> {
   shape(compose: ComposeFile, config: Config, app: AppConfig<Options>): void;
   steps(app: AppConfig<Options>): readonly AppStep[];
   proofs(context: ProofContext, app: AppConfig<Options>): readonly Proof[];
+  /** Prints {@link RemoteMedia} as JSON; absent: it keeps none. */
+  remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
+  /** @param days how long it keeps copies of remote media; undefined: forever */
+  cleanUps(app: AppConfig<Options>, days: number | undefined): readonly CleanUp[];
   /** Its accounts, for `fedi-setup user`. */
   people(options: Options): People;
   /** It has live updates over WebSockets, which a reverse proxy in front must forward. */

@@ -22,6 +22,7 @@ import { POSTGRES, literal } from './shared/postgres.ts';
 import { SERVER_OWNER, serverEnv } from './shared/server.ts';
 import { VALKEY } from './shared/valkey.ts';
 import { makeVapid, vapidPublic } from './shared/vapid.ts';
+import { REMOTE_MEDIA, mastodonCleanUps } from './mastodon/clean-up.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
@@ -321,7 +322,7 @@ export const mastodon: App<MastodonOptions> = {
       {
         // Only once: from then on the admin changes these in the web interface.
         id: 'mastodon.settings',
-        title: 'Contact, name, registrations, remote media kept for 14 days',
+        title: 'Contact, name, registrations, how long remote media are kept',
         ...ask(
           "select count(*) from settings where var in ('site_contact_username', 'site_contact_email', 'site_title', 'registrations_mode', 'media_cache_retention_period')",
           '5',
@@ -332,7 +333,7 @@ export const mastodon: App<MastodonOptions> = {
           site_contact_email: app.email,
           site_title: options.title,
           registrations_mode: options.registrations,
-          media_cache_retention_period: 14,
+          media_cache_retention_period: options.mediaDays,
         }),
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
@@ -340,6 +341,8 @@ export const mastodon: App<MastodonOptions> = {
   },
 
   proofs: mastodonProofs,
+  remoteMedia: (options) => query(options, REMOTE_MEDIA),
+  cleanUps: mastodonCleanUps,
   people: mastodonPeople,
   webSockets: true,
 

@@ -152,6 +152,15 @@ export const snac: App = {
   ],
 
   proofs: snacProofs,
+  // It does this every day too.
+  cleanUps: () => [
+    {
+      id: 'snac.purge',
+      title: 'Posts of others that are older than snac keeps them',
+      service: 'snac',
+      argv: ['snac', 'purge', '/data'],
+    },
+  ],
   people: snacPeople,
 
   cli: {

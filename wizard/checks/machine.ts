@@ -9,7 +9,8 @@ import { SWAP } from '../layout.ts';
 import { Problem, messageOf } from '../problem.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { isReserved } from '../config/addresses.ts';
-import { gib } from './check.ts';
+import { forecast, readReadings } from '../disk-record.ts';
+import { gib, sizeText } from './check.ts';
 import type { CheckContext, Finding, CheckResult } from './check.ts';
 import { registryOf } from './outside.ts';
 import { neededPorts } from './ports.ts';
@@ -240,6 +241,11 @@ export async function checkCores(context: CheckContext): Promise<CheckResult | u
   };
 }
 
+/** A file system that is full sooner gets a warning. */
+const FORECAST_DAYS = 30;
+const CLEAN_UP =
+  '`fedi-setup cleanup` shows what uses the space, and removes what is not needed. Otherwise, use a larger disk.';
+
 /** Below this a file system counts as full. */
 const FEW_INODES = 5000;
 
@@ -278,7 +284,7 @@ export async function checkDisk(context: CheckContext): Promise<CheckResult> {
         level: 'warning',
         what: `Only ${gib(freeBytes)} left for ${what} (${path}).`,
         means: 'On a full disk, a database stops and may lose data.',
-        next: '`docker system df` shows what uses the space; `docker image prune` removes old, untagged images.',
+        next: CLEAN_UP,
       });
     }
     if (inodes > 0 && freeInodes < FEW_INODES) {
@@ -289,6 +295,17 @@ export async function checkDisk(context: CheckContext): Promise<CheckResult> {
         next: 'Remove many small files there.',
       });
     }
+  }
+  const full = isThere ? forecast(await readReadings(folder), context.now()) : undefined;
+  if (full !== undefined && full.days < FORECAST_DAYS) {
+    const { path, days, perDay } = full;
+    seen.push(`${path} is full in ${Math.round(days)} days`);
+    found.push({
+      level: 'warning',
+      what: `At the rate of the last 30 days (${sizeText(perDay)} a day), ${path} is full in ${Math.round(days)} days.`,
+      means: 'On a full disk, a database stops and may lose data.',
+      next: CLEAN_UP,
+    });
   }
   return { seen: seen.join('; '), found };
 }

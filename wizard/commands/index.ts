@@ -2,6 +2,7 @@
 import { add } from './add.ts';
 import { apply } from './apply.ts';
 import { backup } from './backup.ts';
+import { cleanup } from './cleanup.ts';
 import type { Command } from './command.ts';
 import { completion } from './completion.ts';
 import { doctor } from './doctor.ts';
@@ -46,6 +47,7 @@ export const COMMANDS: readonly Command[] = [
   secrets,
   backup,
   restore,
+  cleanup,
   maintain,
   reset,
   uninstall,

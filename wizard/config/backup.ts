@@ -1,6 +1,6 @@
 /** Where backups go, how often, and how long they are kept. */
 import { normalize } from 'node:path';
-import { parseFolder, parseLine, parseOuterHost } from './parse.ts';
+import { parseFolder, parseLine, parseOuterHost, parseWhole } from './parse.ts';
 import type { Parsed } from './parse.ts';
 import type { Answers } from './question.ts';
 
@@ -130,16 +130,6 @@ export function parseRetention(text: string): Parsed<string> {
   if (Number(daily) < 1) return no('Keep at least one day.');
   return { value: [daily, weekly, monthly].map(Number).join('/') };
 }
-
-/** @param range of the whole number; inclusive */
-const parseWhole =
-  (from: number, to: number) =>
-  (text: string): Parsed<number> => {
-    const value = Number(text.trim());
-    return /^\d+$/.test(text.trim()) && value >= from && value <= to
-      ? { value }
-      : no(`Not a whole number from ${from} to ${to}.`);
-  };
 
 export const parseHours = parseWhole(1, 168);
 export const parseLimit = parseWhole(8, 10_000_000);

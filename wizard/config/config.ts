@@ -42,6 +42,8 @@ export interface Config {
   readonly mail: Mail;
   /** Undefined: no backups are configured. */
   readonly backup: Backup | undefined;
+  /** Days from one clean-up to the next; 0: never. */
+  readonly cleanUpDays: number;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
   /** Image name → reference, only for images that were chosen explicitly. */

@@ -331,3 +331,13 @@ function editDistance(a: string, b: string): number {
   }
   return cell(a.length, b.length);
 }
+
+/** A whole number of a range; inclusive. */
+export const parseWhole =
+  (from: number, to: number) =>
+  (text: string): Parsed<number> => {
+    const value = Number(text.trim());
+    return /^\d+$/.test(text.trim()) && value >= from && value <= to
+      ? { value }
+      : { problem: `Not a whole number from ${from} to ${to}.` };
+  };

@@ -384,6 +384,20 @@ export async function connect(): Promise<Engine> {
       }
     },
 
+    async removeImage(id, tag): Promise<boolean> {
+      const names = [tag, tag.replace(/^docker\.io\/(library\/)?/, '')];
+      try {
+        const { RepoTags: tags } = await docker.getImage(id).inspect();
+        if ((tags ?? []).some((name) => !names.includes(name))) return false;
+        await docker.getImage(id).remove();
+        return true;
+      } catch (error) {
+        // Gone, or in use.
+        if ([404, 409].includes(statusOf(error) ?? 0)) return false;
+        throw error;
+      }
+    },
+
     async findInRegistry(reference): Promise<Published | undefined> {
       try {
         const { Descriptor, Platforms } = (await docker.getImage(reference).distribution()) as {

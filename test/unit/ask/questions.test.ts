@@ -228,6 +228,7 @@ const OTHER: Readonly<Record<string, string>> = {
   before: 'true',
   after: 'true',
   ping: 'https://ping.example.net/1',
+  'media-days': '30',
   'secret-key': 'a+horse',
   alias: 'media.example.net',
   description: 'A place for pictures',

@@ -164,7 +164,7 @@ const ROWS: Row[] = [
   ['disk', 'no inodes', contextOf({}, space(100 * GIB, 12)), 'blocker', /Only 12 inodes free for the site directory/],
   ['disk', 'inodes that are not counted', contextOf({}, space(100 * GIB, 0, 0)), '', /100\.0 GB free in/],
   ['disk', 'no room for the swap file', contextOf({}, { ...space(3 * GIB), swapGiB: 4 }), 'blocker', /the swap file \(\/\); 5\.0 GB/],
-  ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB left.*docker system df/],
+  ['disk', 'a site that exists, and little space', contextOf({}, { ...space(GIB), exists: true }), 'warning', /Only 1\.0 GB left.*fedi-setup cleanup/],
   ['disk', 'a site that exists, and no space', contextOf({}, { ...space(GIB / 4), exists: true }), 'blocker', /Only 256 MB free/],
   ['disk', 'an engine whose disk is not accessible', contextOf({}, { host: { space: async () => undefined } }), '', /is not accessible/],
 

@@ -4,12 +4,17 @@ import type { Answers } from '../../config/question.ts';
 import type { Layout, Size } from './size.ts';
 import { VERSION } from './version.ts';
 
+/** Default of the days that copies of remote media are kept. */
+export const MEDIA_DAYS = 14;
+
 export interface MastodonOptions extends AppOptions {
   readonly app: 'mastodon';
   readonly release: string;
   readonly title: string;
   /** `none`, `approved` or `open`. */
   readonly registrations: string;
+  /** Days that copies of remote media are kept; 0: forever. */
+  readonly mediaDays: number;
   readonly isSingleUser: boolean;
   readonly locale: string;
   /** Another domain for the pages. */
@@ -31,6 +36,7 @@ export function mastodonOptions(answers: Answers): MastodonOptions {
     release: text('release') || VERSION,
     title: text('title'),
     registrations: text('registrations'),
+    mediaDays: Number(text('media-days') || MEDIA_DAYS),
     isSingleUser: text('single-user') === 'yes',
     locale: text('locale'),
     webDomain: text('web-domain') || undefined,

@@ -10,6 +10,8 @@ import {
 } from '../shared/questions.ts';
 import { s3Questions } from '../shared/s3.ts';
 import { dataQuestions } from './data.ts';
+import { parseDays } from './clean-up.ts';
+import { MEDIA_DAYS } from './options.ts';
 import { SIDEKIQ, SIZES, describeSize, sizeFor } from './size.ts';
 import type { Layout, Size } from './size.ts';
 import { VERSION, parseVersion } from './version.ts';
@@ -31,6 +33,15 @@ export const mastodonQuestions: readonly Question[] = [
   },
   titleQuestion(ID),
   registrationsQuestion(ID, 'Used in the first run only; later, change it in the web interface.'),
+  {
+    key: key('media-days'),
+    topic: 'more',
+    message: 'How many days copies of remote media are kept',
+    help: `Default ${MEDIA_DAYS}; 0 keeps them forever. Used in the first run only; later, change it in the web interface.`,
+    more: 'They use most of the disk of a Mastodon server. Removed ones are fetched again when somebody looks at the post. Below 14 days, pictures of link previews may be lost. `fedi-setup cleanup` shows what they cost on this host.',
+    parse: parseDays,
+    initial: () => MEDIA_DAYS,
+  },
   {
     key: key('single-user'),
     topic: 'more',

@@ -1,7 +1,7 @@
 /** Pixelfed's first run. Checks read the data, because several commands exit 0 although they did nothing. */
 import type { AppIdentity } from '../../config/config.ts';
 import type { Command } from '../../docker/engine.ts';
-import type { AppStep, Uploads } from '../app.ts';
+import type { AppStep, CleanUp, Uploads } from '../app.ts';
 import { brandingStep } from './branding.ts';
 import { NEW_PASSWORD, createAccount, setPassword } from './people.ts';
 import { laravel, query } from './php.ts';
@@ -130,3 +130,17 @@ export function pixelfedSteps(app: AppIdentity): AppStep[] {
     },
   ];
 }
+
+/** Its scheduler runs them too; they do nothing if it works. */
+export const pixelfedCleanUps: readonly CleanUp[] = (
+  [
+    ['media:gc', 'Uploads that were never posted'],
+    ['story:gc', 'Expired stories'],
+    ['gc:sessions', 'Old sessions'],
+  ] as const
+).map(([command, title]) => ({
+  id: `pixelfed.${command.replace(':', '-')}`,
+  title,
+  service: 'pixelfed_web',
+  argv: ['php', 'artisan', command],
+}));

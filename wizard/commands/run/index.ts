@@ -2,6 +2,7 @@
 export { run as add } from './add.ts';
 export { run as apply } from './apply.ts';
 export { run as backup } from './backup.ts';
+export { run as cleanup } from './cleanup.ts';
 export { logs, restart, start, stop } from './compose.ts';
 export { run as doctor } from './doctor.ts';
 export { run as lab } from './lab.ts';

@@ -7,6 +7,8 @@ import { writeWhole } from '../../atomic.ts';
 import { hoursSince, readRecord, writeRecord } from '../../backup-record.ts';
 import { findingsOf } from '../../checks/preflight.ts';
 import { OWN } from '../../layout.ts';
+import { addReading, readReadings } from '../../disk-record.ts';
+import { measure } from '../../maintain/clean-up.ts';
 import { notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
 import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
@@ -19,6 +21,7 @@ import type { CommandContext, Run } from '../command.ts';
 import { checkOptions, existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
+import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
 
 /** An hourly timer may start a little early. */
@@ -99,6 +102,9 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   const isBackedUp =
     (await isBackupDue(context, site)) && (await task('backup', () => backUp(context, site)));
   if (await isVerificationDue(context, site)) await task('verify', () => verifyAll(context, site));
+  if (await isCleanUpDue(context, site)) await task('cleanup', () => cleanUpSite(context, site));
+  else if (await isReadingDue(context, site))
+    await task('sizes', async () => addReading(folder, await measure(site, context.now())));
   await writeRecord(folder, { ...(await readRecord(folder)), maintained: context.now().toISOString() });
   await task('checks', async () => {
     for (const [id, found] of await findingsOf(checkOptions(context, site), CHECKED))
@@ -125,6 +131,23 @@ async function isBackupDue({ now }: CommandContext, { folder, config: { backup }
 
 const backUp = async (context: CommandContext, site: Site): Promise<void> =>
   refuseFailed(await backUpSite(context, site, site.config.backup?.repositories ?? []));
+
+/** A backup comes first: it has what the clean-up removes. */
+async function isCleanUpDue({ now }: CommandContext, { folder, config }: Site): Promise<boolean> {
+  if (config.cleanUpDays === 0) return false;
+  const { cleaned } = await readRecord(folder);
+  // A new site has nothing to remove yet.
+  const since = cleaned ?? (await readReadings(folder))[0]?.at;
+  return since !== undefined && hoursSince(since, now()) >= config.cleanUpDays * 24 - SLACK_HOURS;
+}
+
+/** Once a day. */
+const READING_HOURS = 24;
+
+async function isReadingDue({ now }: CommandContext, { folder }: Site): Promise<boolean> {
+  const last = (await readReadings(folder)).at(-1);
+  return hoursSince(last?.at, now()) >= READING_HOURS - SLACK_HOURS;
+}
 
 /** A new repository is verified when it is 30 days old. */
 async function isVerificationDue(

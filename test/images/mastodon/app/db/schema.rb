@@ -11,9 +11,14 @@ ActiveRecord::Schema[7.2].define(version: 2026_06_11_150940) do
 
   create_table 'accounts', id: :bigint, default: -> { "timestamp_id('accounts'::text)" }, force: :cascade do |t|
     t.string 'actor_type'
+    t.string 'avatar_file_name'
+    t.integer 'avatar_file_size'
     t.string 'display_name', default: '', null: false
     t.string 'domain'
+    t.string 'header_file_name'
+    t.integer 'header_file_size'
     t.integer 'id_scheme', default: 1
+    t.datetime 'last_webfingered_at', precision: nil
     t.boolean 'locked', default: false, null: false
     t.text 'note', default: '', null: false
     t.text 'private_key'
@@ -93,7 +98,17 @@ ActiveRecord::Schema[7.2].define(version: 2026_06_11_150940) do
     t.string 'file_file_name'
     t.integer 'file_file_size'
     t.integer 'processing'
+    t.string 'remote_url', default: '', null: false
+    t.string 'thumbnail_file_name'
+    t.integer 'thumbnail_file_size'
     t.integer 'type', default: 0, null: false
+    t.timestamps precision: nil
+  end
+
+  create_table 'preview_cards', force: :cascade do |t|
+    t.string 'image_file_name'
+    t.integer 'image_file_size'
+    t.string 'url', default: '', null: false
     t.timestamps precision: nil
   end
 

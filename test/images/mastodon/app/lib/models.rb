@@ -178,12 +178,14 @@ class MediaAttachment < ApplicationRecord
   def not_processed? = processing.present? && processing != COMPLETE
   def larger_media? = !file_content_type.start_with?('image/')
 
-  # system/media_attachments/files/116/…/original/NAME
+  # system/media_attachments/files/116/…/original/NAME; below system/cache for copies of remote files
   def path
-    "system/media_attachments/files/#{format('%018d', id).scan(/\d{3}/).join('/')}/original/#{file_file_name}"
+    "system/#{'cache/' if remote_url.present?}media_attachments/files/#{format('%018d', id).scan(/\d{3}/).join('/')}/original/#{file_file_name}"
   end
 
   def on_disk = Rails.root.join('public', path)
 
   after_destroy { FileUtils.rm_f(on_disk) }
 end
+
+class PreviewCard < ApplicationRecord; end

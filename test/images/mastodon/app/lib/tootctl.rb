@@ -1,3 +1,5 @@
+require 'action_view'
+require 'find'
 require 'thor'
 
 module Tootctl
@@ -101,7 +103,83 @@ module Tootctl
     subcommand 'registrations', Registrations
   end
 
+  # The names of pictures of profiles and previews are in the database only.
+  class Media < Base
+    include ActionView::Helpers::NumberHelper
+
+    option :days, type: :numeric, default: 7
+    option :prune_profiles, type: :boolean, default: false
+    option :remove_headers, type: :boolean, default: false
+    option :include_follows, type: :boolean, default: false
+    option :dry_run, type: :boolean, default: false
+    desc 'remove', 'Remove remote media files, headers or avatars'
+    def remove
+      before = options[:days].days.ago
+      if options[:prune_profiles]
+        accounts = Account.where.not(domain: nil).where(last_webfingered_at: ..before, updated_at: ..before)
+        pruned = accounts.where.not(avatar_file_name: nil)
+        count, size = accounts.count, pruned.sum(:avatar_file_size)
+        pruned.update_all(avatar_file_name: nil, avatar_file_size: nil) unless options[:dry_run]
+        return say("Visited #{count} accounts and removed profile media totaling #{number_to_human_size(size)}#{suffix}", :green, true)
+      end
+      media = MediaAttachment.where.not(remote_url: '').where.not(file_file_name: nil).where(created_at: ..before).to_a
+      size = media.sum { |one| (one.file_file_size || 0) + (one.thumbnail_file_size || 0) }
+      media.each { |one| clear(one) } unless options[:dry_run]
+      say("Removed #{media.size} media attachments (approx. #{number_to_human_size(size)})#{suffix}", :green, true)
+    end
+
+    option :start_after
+    option :prefix
+    option :dry_run, type: :boolean, default: false
+    desc 'remove-orphans', 'Scan storage and check for files that do not belong to existing media attachments'
+    def remove_orphans
+      root = Rails.root.join('public/system').to_s
+      orphans = Find.find(File.join(*[root, options[:prefix]].compact)).reject { |path| File.directory?(path) || known?(path.delete_prefix("#{root}/").split('/')) }
+      size = orphans.sum { |path| File.size(path) }
+      orphans.each do |path|
+        File.delete(path) unless options[:dry_run]
+        say("Found and removed orphan: #{path.delete_prefix("#{root}/")}")
+      end
+      say("Removed #{orphans.size} orphans (approx. #{number_to_human_size(size)})#{suffix}", :green, true)
+    end
+
+    private
+
+    def suffix = options[:dry_run] ? ' (DRY RUN)' : ''
+
+    def clear(media)
+      FileUtils.rm_f(media.on_disk)
+      media.update!(file_file_name: nil, file_file_size: nil, thumbnail_file_name: nil, thumbnail_file_size: nil)
+    end
+
+    def known?(segments)
+      segments.delete('cache')
+      return true unless [7, 10].include?(segments.size) && segments.first == 'media_attachments'
+
+      MediaAttachment.find_by(id: segments[2...-2].join.to_i)&.file_file_name == segments.last
+    end
+  end
+
+  class PreviewCards < Base
+    include ActionView::Helpers::NumberHelper
+
+    option :days, type: :numeric, default: 180
+    option :link, type: :boolean, default: false
+    option :dry_run, type: :boolean, default: false
+    desc 'remove', 'Remove preview card media'
+    def remove
+      cards = PreviewCard.where.not(image_file_name: nil).where(updated_at: ...options[:days].days.ago)
+      count, size = cards.count, cards.sum(:image_file_size)
+      cards.update_all(image_file_name: nil, image_file_size: nil) unless options[:dry_run]
+      say("Removed media from #{count} preview cards (approx. #{number_to_human_size(size)})#{options[:dry_run] ? ' (DRY RUN)' : ''}", :green, true)
+    end
+  end
+
   class Main < Base
+    desc 'media SUBCOMMAND ...ARGS', 'Manage media files'
+    subcommand 'media', Media
+    desc 'preview_cards SUBCOMMAND ...ARGS', 'Manage preview cards'
+    subcommand 'preview_cards', PreviewCards
     desc 'accounts SUBCOMMAND ...ARGS', 'Manage accounts'
     subcommand 'accounts', Accounts
     desc 'settings SUBCOMMAND ...ARGS', 'Manage dynamic settings'

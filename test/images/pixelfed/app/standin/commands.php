@@ -442,6 +442,8 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
 
     private function doGcFailedjobs(): void {}
 
+    private function doGcSessions(): void {}
+
     private function doScheduleList(): void
     {
         foreach (TASKS as [$when, $name]) {

@@ -1,0 +1,17 @@
+import { lazily } from './command.ts';
+import type { Command } from './command.ts';
+
+export const cleanup: Command = {
+  name: 'cleanup',
+  summary: 'Remove old caches and images, and show what uses the disk.',
+  details: [
+    'Removes old copies of remote media, pictures of link previews and of remote profiles, expired sessions and stories, and Docker images of versions before the previous one. It removes nothing that only this server has, and never a volume. What is old is decided by the settings of each app.',
+    'It shows the size of each volume before and after. `fedi-setup maintain` runs it every `cleanup.every` days.',
+  ],
+  flags: [{ name: 'dry-run', about: 'Show what it would remove; change nothing.' }],
+  examples: [
+    { line: 'fedi-setup cleanup --dry-run', does: 'Show what uses the disk and what could be removed.' },
+    { line: 'fedi-setup cleanup', does: 'Remove it.' },
+  ],
+  run: lazily(async () => (await import('./run/index.ts')).cleanup),
+};

@@ -1,0 +1,172 @@
+/** Removes what nobody needs: caches of the apps, and images of old versions. Never a volume. */
+import { appOf } from '../apps/index.ts';
+import type { CleanUp, RemoteMedia } from '../apps/app.ts';
+import { readGenerations } from '../apply/generations.ts';
+import { shellProgram } from '../assets.ts';
+import { readCompose } from '../backup/set.ts';
+import { thisHost } from '../checks/host.ts';
+import type { AppConfig, Config } from '../config/config.ts';
+import type { Reading } from '../disk-record.ts';
+import { runOneShot } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
+import { runtimeOf } from '../docker/runtime.ts';
+import { lockedReference, readLock } from '../plan/lock.ts';
+import type { LockEntry } from '../plan/lock.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Progress } from '../progress.ts';
+
+interface Site {
+  readonly folder: string;
+  readonly config: Config;
+  readonly engine: Engine;
+}
+
+export interface CleanUpOptions extends Site {
+  readonly isDryRun: boolean;
+  readonly progress: Progress;
+}
+
+/** Scanning all files of a large server takes long. */
+const MEASURE_MS = 2 * 3_600_000;
+
+/** Free space and the sizes of the volumes. Throws a Problem if the site was never set up. */
+export async function measure({ folder, config, engine }: Site, now: Date): Promise<Reading> {
+  const { dataRoot } = await engine.info();
+  const paths = new Set([dataRoot, folder, ...config.apps.flatMap(({ folders }) => Object.values(folders))]);
+  const free: Record<string, number> = {};
+  for (const path of paths) {
+    const space = await thisHost.space(path);
+    if (space !== undefined) free[path] = space.freeBytes;
+  }
+  return { at: now.toISOString(), free, volumes: await volumeSizes({ folder, engine }) };
+}
+
+async function volumeSizes({ folder, engine }: Omit<Site, 'config'>): Promise<Record<string, number>> {
+  const { caddy } = await readLock(folder);
+  const mounts: string[] = [];
+  for (const [key, { name }] of Object.entries((await readCompose(folder)).volumes))
+    if ((await engine.volume(name)) !== undefined) mounts.push(`${name}:/volumes/${key}:ro`);
+  if (caddy === undefined || mounts.length === 0) return {};
+  const { stdout } = await runOneShot(
+    engine,
+    {
+      image: lockedReference(caddy),
+      argv: shellProgram('maintain/programs/volume-sizes.sh', ['/volumes']),
+      mounts,
+      user: '0:0',
+      capabilities: ['DAC_READ_SEARCH'],
+    },
+    { timeoutMs: MEASURE_MS },
+  );
+  return Object.fromEntries(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(' '))
+      .map(([key = '', kib]) => [key, Number(kib) * 1024]),
+  );
+}
+
+/** Limit of one task. */
+const TASK_MS = 6 * 3_600_000;
+
+/** Cleans up. The caller holds the run lock. A task that fails does not stop the others. @returns the first Problem */
+export async function cleanUp(options: CleanUpOptions): Promise<Problem | undefined> {
+  const { config } = options;
+  let first: Problem | undefined;
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      first ??= error;
+    }
+  };
+  for (const app of config.apps) {
+    const media = await remoteMediaOf(options, app);
+    for (const one of appOf(app.id).cleanUps(app, media?.days)) await attempt(() => runTask(options, one));
+  }
+  await attempt(() => removeImages(options));
+  return first;
+}
+
+async function runTask({ engine, config, isDryRun, progress }: CleanUpOptions, one: CleanUp): Promise<void> {
+  const { id, title, service, argv, dryRun, reports } = one;
+  progress.start(id, title);
+  if (isDryRun && dryRun === undefined) return progress.skip('it cannot be previewed');
+  const container = await runtimeOf(engine, config.name).running(service);
+  if (container === undefined) return progress.skip(`${service} is not running`);
+  const command = { argv: [...argv, ...(isDryRun && dryRun !== undefined ? [dryRun] : [])] };
+  const { code, stdout, stderr } = await engine.exec(container.id, command, { timeoutMs: TASK_MS });
+  if (code === 0) return progress.done(reports?.exec(stdout)?.[0]);
+  progress.fail();
+  throw new Problem(
+    EXIT.FAILED,
+    `${title}: \`${command.argv.join(' ')}\` failed in ${service} (exit code ${code}).`,
+    {
+      means: 'Some of it may be removed; nothing else is affected.',
+      next: `Look at \`fedi-setup logs ${service}\`, then run \`fedi-setup cleanup\` again.`,
+      log: `${stdout}${stderr}`.trim().split('\n').slice(-10).join('\n'),
+    },
+  );
+}
+
+/** How long an app keeps remote media; undefined: it keeps none, or does not run. */
+export async function remoteMediaOf(
+  { engine, config }: Pick<Site, 'engine' | 'config'>,
+  { id, options }: AppConfig,
+): Promise<RemoteMedia | undefined> {
+  const query = appOf(id).remoteMedia?.(options);
+  if (query === undefined) return undefined;
+  const container = await runtimeOf(engine, config.name).running(query.service);
+  if (container === undefined) return undefined;
+  const { code, stdout } = await engine.exec(container.id, query.check);
+  if (code !== 0) return undefined;
+  const { days, bytes, perDay } = JSON.parse(stdout) as Omit<RemoteMedia, 'days'> & { days: number | null };
+  return { days: days ?? undefined, bytes, perDay };
+}
+
+/**
+ * Removes images that only versions before the previous one used, if no container uses them. Images that somebody loaded stay:
+ * no registry has them.
+ */
+async function removeImages({ folder, engine, isDryRun, progress }: CleanUpOptions): Promise<void> {
+  progress.start('images', 'Docker images that neither this version nor the one before it uses');
+  const old = unneeded(
+    await readLock(folder),
+    (await readGenerations(folder)).map(({ lock }) => Object.values(lock)),
+  );
+  let count = 0;
+  for (const entry of old) {
+    const reference = 'digest' in entry ? lockedReference(entry) : entry.id;
+    const image = await engine.image(reference);
+    if (image === undefined) continue;
+    if (isDryRun || (await engine.removeImage(image.id, entry.tag))) count += 1;
+  }
+  progress.done(`${count === 0 ? 'none' : count}${isDryRun && count > 0 ? ' would be removed' : ''}`);
+}
+
+const identity = (entry: LockEntry): string => lockedReference(entry) + ('id' in entry ? entry.id : '');
+
+/**
+ * Lock entries of earlier generations that can be removed.
+ * @param now the lock of the site
+ * @param generations the entries of each generation, oldest first
+ */
+export function unneeded(
+  now: Readonly<Record<string, LockEntry>>,
+  generations: readonly (readonly LockEntry[])[],
+): LockEntry[] {
+  const setOf = (entries: readonly LockEntry[]): Set<string> => new Set(entries.map(identity));
+  const current = setOf(Object.values(now));
+  const previous = generations.findLast((entries) => entries.some((entry) => !current.has(identity(entry))));
+  const needed = new Set([...current, ...setOf(previous ?? [])]);
+  const old = new Map(
+    generations.flatMap((entries) =>
+      entries
+        .filter((entry) => !needed.has(identity(entry)) && !('source' in entry && entry.source === 'loaded'))
+        .map((entry) => [identity(entry), entry] as const),
+    ),
+  );
+  return [...old.values()];
+}
