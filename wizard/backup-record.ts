@@ -12,6 +12,8 @@ export interface RepositoryRecord {
   readonly id: string;
   /** A directory on the disk of the site, which fails with it. */
   readonly sameDisk?: true;
+  /** Whether this host could remove a backup there, when it last tried. */
+  readonly removable?: { readonly at: string; readonly is: boolean };
   /** When the first backup was made there. */
   readonly first?: string;
   /** The last complete backup; absent: none yet. */

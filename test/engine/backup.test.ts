@@ -1,16 +1,21 @@
 /** The whole loop of a site with snac: a backup, its drill, and a restore after everything else was lost. */
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backedSite } from '../support/backed-site.ts';
-import { docker, wipe } from '../support/site.ts';
+import { docker, environment, tool, wipe } from '../support/site.ts';
 
 const { site, parent, repository, sheet, run, setUp, notes, filesIn, volumes, restic } = backedSite(
   'backup',
   112,
 );
 beforeAll(setUp);
-afterAll(() => site.remove());
+afterAll(() => {
+  spawnSync('docker', ['rm', '--force', 'test-backup-used']);
+  spawnSync('docker', ['rmi', '--force', 'test-backup/used:1', 'test-backup/named:1', 'test-backup/mine:1']);
+  site.remove();
+});
 
 test('is complete, encrypted and checked; the recovery sheet is missing', async () => {
   const made = await run(['backup']);
@@ -31,7 +36,7 @@ test('is complete, encrypted and checked; the recovery sheet is missing', async 
   expect(list).not.toMatch(/\.fedi\/lock|\.fedi\/ssh\/ssh-key/);
   expect(volumes()).not.toContain(`${site.name}_backup`);
   expect((await run(['status'])).stdout).toMatch(
-    /backups: the newest is less than an hour old\n(?: +! .*\n)* +! There is no recovery sheet yet/,
+    /backups: the newest is less than an hour old, this host can delete all of them\n(?: +! .*\n)* +! There is no recovery sheet yet/,
   );
 });
 
@@ -46,12 +51,71 @@ test('data are not removed while nothing else has the password', async () => {
   expect(volumes()).toContain(`${site.name}_snac_data`);
 });
 
-test('the sheet is written once, for its owner only', async () => {
+test('the sheet replaces an older one, and no other file', async () => {
   expect((await run(['backup', 'sheet', sheet])).code).toBe(0);
   expect(readFileSync(sheet, 'utf8')).toContain(repository);
-  const again = await run(['backup', 'sheet', sheet]);
-  expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('already exists')]);
+  expect((await run(['backup', 'sheet', sheet])).code).toBe(0);
+  const other = join(parent, 'other');
+  writeFileSync(other, 'mine\n');
+  const refused = await run(['backup', 'sheet', other]);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('not the recovery sheet')]);
+  expect(readFileSync(other, 'utf8')).toBe('mine\n');
   expect((await run(['status'])).stdout).not.toContain('recovery sheet');
+});
+
+test('a time chooses the newest backup of then', async () => {
+  const none = await run(['restore', '--at', '2020-01-01']);
+  expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('has no backup 2020-01-01')]);
+  const today = await run(['restore', '--at', new Date().toISOString().slice(0, 10)]);
+  expect([today.code, today.stderr]).toEqual([3, expect.stringContaining('was not confirmed')]);
+});
+
+/** An image of one file. */
+function image(tag: string): { readonly id: string; readonly exists: () => boolean } {
+  const folder = mkdtempSync(join(parent, 'image-'));
+  writeFileSync(join(folder, 'name'), tag);
+  writeFileSync(join(folder, 'Dockerfile'), 'FROM scratch\nCOPY name /\n');
+  docker('build', '--quiet', '--tag', tag, folder);
+  const id = docker('image', 'inspect', '--format', '{{.Id}}', tag);
+  return { id, exists: () => docker('image', 'ls', '--all', '--quiet', '--no-trunc').includes(id) };
+}
+
+test('a clean-up removes images of old versions, and shows the sizes', async () => {
+  const names = ['old', 'used', 'named'].map((name) => `test-backup/${name}:1`);
+  const [old, used, named] = names.map(image) as [
+    ReturnType<typeof image>,
+    ReturnType<typeof image>,
+    ReturnType<typeof image>,
+  ];
+  docker('tag', named.id, 'test-backup/mine:1');
+  docker('create', '--name', 'test-backup-used', used.id, '/name');
+  const generation = join(site.folder, '.fedi/generations/0000');
+  mkdirSync(generation, { recursive: true });
+  writeFileSync(join(generation, 'fedi.yaml'), site.read('fedi.yaml'));
+  writeFileSync(
+    join(generation, 'images.lock.yaml'),
+    names
+      .map((tag, i) => `i${i}: { tag: '${tag}', id: '${[old, used, named][i]?.id}', source: built }\n`)
+      .join(''),
+  );
+  // The version before this one; its images are kept.
+  const before = join(site.folder, '.fedi/generations/0001/images.lock.yaml');
+  const lock = readFileSync(before, 'utf8');
+  writeFileSync(before, `${lock}i0: { tag: 'test-backup/before:1', id: 'sha256:0', source: built }\n`);
+  const shown = await run(['cleanup', '--dry-run']);
+  expect([shown.code, shown.stderr]).toEqual([0, expect.stringMatching(/uses: 3 would be removed/)]);
+  expect(old.exists()).toBe(true);
+  const cleaned = await run(['cleanup', '--json']);
+  expect(cleaned.code, cleaned.stderr).toBe(0);
+  expect(cleaned.events.find(({ event }) => event === 'cleanup')).toMatchObject({
+    dryRun: false,
+    volumes: { snac_data: [expect.any(Number), expect.any(Number)] },
+  });
+  expect([old.exists(), used.exists(), named.exists()]).toEqual([false, true, true]);
+  expect(site.read('.fedi/metrics').trim().split('\n')).toHaveLength(2);
+  expect(notes()).toContain('written before the backup');
+  rmSync(generation, { recursive: true });
+  writeFileSync(before, lock);
 });
 
 test('a drill restores it without a network, uses its keys, and leaves nothing', async () => {
@@ -65,9 +129,11 @@ test('a drill restores it without a network, uses its keys, and leaves nothing',
   expect((await run(['backup', 'verify'])).code).toBe(0);
 });
 
-test('needs a password, and says what it is for', async () => {
-  const refused = await run(['restore']);
-  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('recovery sheet')]);
+test('needs a password, of the site itself or of a file', async () => {
+  const own = await run(['restore']);
+  expect([own.code, own.stderr]).toEqual([3, expect.stringContaining('was not confirmed')]);
+  const elsewhere = await tool(['restore', '--dir', join(parent, 'nothing')], { env: environment() });
+  expect([elsewhere.code, elsewhere.stderr]).toEqual([2, expect.stringContaining('recovery sheet')]);
   writeFileSync(join(parent, 'wrong'), 'not-the-password\n');
   const wrong = await run(['restore', '--from', repository, '--password-file', join(parent, 'wrong')]);
   expect([wrong.code, wrong.stderr]).toEqual([

@@ -253,6 +253,16 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     when: hasBackup,
   },
   {
+    key: 'backup.dumps',
+    topic: 'more',
+    message: 'Directory for plain dumps',
+    help: 'Each backup also copies the dumps of the databases there; the last 10 are kept. They are not encrypted. Default: none.',
+    more: 'They open without restic: `pg_restore` and `mariadb` read them. Media and secrets are not in them, so they do not replace backups.',
+    parse: backup.parseBackupFolder,
+    optional: true,
+    when: hasBackup,
+  },
+  {
     key: 'backup.before',
     topic: 'more',
     message: 'Command before a backup',

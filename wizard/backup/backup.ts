@@ -1,9 +1,10 @@
 /** Makes a backup: dumps, then one snapshot with dumps, files and secrets in each repository. */
-import { realpath, stat } from 'node:fs/promises';
+import { mkdir, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { shellProgram } from '../assets.ts';
-import { readRecord, writeRecord } from '../backup-record.ts';
+import { cannotWrite } from '../atomic.ts';
+import { hoursSince, readRecord, writeRecord } from '../backup-record.ts';
 import type { RepositoryRecord } from '../backup-record.ts';
 import { sizeText } from '../checks/check.ts';
 import type { Backup, Repository } from '../config/backup.ts';
@@ -69,6 +70,7 @@ export interface Backed {
   readonly added?: number;
   /** It is on the disk of the site. */
   readonly sameDisk?: boolean;
+  readonly removable?: RepositoryRecord['removable'];
   readonly problem?: Problem;
 }
 
@@ -94,15 +96,16 @@ export async function refuseInside(
       Object.values(folders).map((path): [string, string] => [path, `a data directory of ${appOf(id).name}`]),
     ),
   ];
-  for (const repository of repositories) {
-    if (repository.kind !== 'local') continue;
+  const targets = repositories.flatMap((one) => (one.kind === 'local' ? one.path : []));
+  if (config.backup?.dumps !== undefined) targets.push(config.backup.dumps);
+  for (const chosen of targets) {
     for (const [path, what] of taken) {
-      const [target, inside] = [await real(repository.path), await real(path)];
+      const [target, inside] = [await real(chosen), await real(path)];
       const way = relative(inside, target);
       const back = relative(target, inside);
       const isBelow = (one: string): boolean => !one.startsWith('..') && !isAbsolute(one);
       if (!isBelow(way) && !isBelow(back)) continue;
-      throw new Problem(EXIT.REFUSED, `${repository.path} is in, or contains, ${what}: ${path}.`, {
+      throw new Problem(EXIT.REFUSED, `${chosen} is in, or contains, ${what}: ${path}.`, {
         means:
           'A backup must not be part of what it backs up: it would be lost with it. Nothing was changed.',
         next: 'Choose another directory, best on another disk.',
@@ -146,6 +149,7 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
       const staged = await stage(options, store, lock, image);
       try {
         for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
+        await copyDumps(options, image, staged);
       } finally {
         await engine.removeVolume(staged.volume).catch(() => undefined);
       }
@@ -162,6 +166,44 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const isComplete = results.every(({ problem }) => problem === undefined);
   if (opened.length > 0) await runCommand(options, 'after', isComplete ? 'complete' : 'failed');
   return results;
+}
+
+/** How many plain dumps of a database are kept. */
+const PLAIN_DUMPS = 10;
+
+/** Copies the dumps to the directory of the administrator, if there is one. Throws a Problem; the backups are complete then. */
+async function copyDumps(
+  { config: { backup }, engine, progress }: BackupOptions,
+  image: string,
+  { volume, manifest }: Staged,
+): Promise<void> {
+  const target = backup?.dumps;
+  if (target === undefined || manifest.dumps.length === 0) return;
+  await withLine(progress, 'dumps', `Plain dumps in ${target}`, async () => {
+    await mkdir(target, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw cannotWrite(target, error, 'Plain dumps go there. The backups are complete.');
+    });
+    const { rootless } = await engine.info();
+    const { code, stderr } = await runOneShot(engine, {
+      image,
+      argv: sh(
+        'copy-dumps.sh',
+        '/stage',
+        '/dumps',
+        manifest.at.slice(0, 19).replaceAll(':', ''),
+        String(PLAIN_DUMPS),
+        rootless ? '0:0' : `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
+      ),
+      mounts: [`${volume}:/stage:ro`, `${target}:/dumps`],
+      user: '0:0',
+      capabilities: ['DAC_OVERRIDE', 'CHOWN'],
+    });
+    if (code === 0) return;
+    throw new Problem(EXIT.FAILED, `The dumps could not be copied to ${target}: ${stderr.trim()}`, {
+      means: 'The backups are complete.',
+      next: 'Check that directory, or change backup.dumps in fedi.yaml.',
+    });
+  });
 }
 
 /** Limit of a command of the administrator. */
@@ -474,10 +516,33 @@ async function backUpTo(options: BackupOptions, access: Access, id: string, stag
     // A repository that this host can only append to is pruned elsewhere.
     if (pruned instanceof Problem) progress.skip(`cannot be removed from here: ${pruned.message}`);
     else progress.done();
-    return { repository, id, sameDisk, ...summary };
+    return { repository, id, sameDisk, removable: await isRemovable(access, options), ...summary };
   } catch (error) {
     return { repository, problem: asProblem(error) };
   }
+}
+
+/** How long the answer about a repository counts. */
+const PROBE_HOURS = 30 * 24;
+
+/**
+ * Whether this host, or an attacker on it, can remove backups from a repository: makes a snapshot of a tiny file and removes it.
+ * A repository that only accepts new data keeps it.
+ */
+export async function isRemovable(
+  access: Access,
+  { folder, config: { name: site }, now }: Pick<BackupOptions, 'folder' | 'config' | 'now'>,
+): Promise<RepositoryRecord['removable']> {
+  const { text } = access.repository;
+  const before = (await readRecord(folder)).repositories[text]?.removable;
+  if (before !== undefined && hoursSince(before.at, now()) < PROBE_HOURS) return before;
+  const made = await restic(access, ['backup', '--json', '--tag=probe', `--host=${site}`, '/etc/hostname'], {
+    site,
+  });
+  const id = /"snapshot_id":"(\w+)"/.exec(made.stdout)?.[1];
+  if (id === undefined) return before;
+  const { code } = await restic(access, ['forget', '--quiet', id], { site });
+  return { at: now().toISOString(), is: code === 0 };
 }
 
 /** Whether a directory is on the file system of the site directory. */
@@ -564,6 +629,7 @@ async function keepResults(folder: string, results: readonly Backed[], now: Date
         id: id ?? rest.id,
         first: rest.first ?? at,
         ...(result.sameDisk === true ? { sameDisk: true } : {}),
+        ...(result.removable === undefined ? {} : { removable: result.removable }),
         last: { at, snapshot: made ?? '', bytes },
       };
     }

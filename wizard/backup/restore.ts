@@ -51,10 +51,11 @@ export interface RestoreOptions {
   readonly progress: Progress;
 }
 
-/** The newest snapshot, or the one whose id starts with `at`. Throws a Problem if there is none. */
+/** The newest snapshot, or the newest one whose id or time (`2026-11-30T06:13`) starts with `at`. Throws a Problem if there is none. */
 export async function chooseSnapshot(access: Access, at: string | undefined): Promise<Snapshot> {
   const all = await snapshotsIn(access);
-  const found = at === undefined ? all.at(-1) : all.find(({ id }) => id.startsWith(at));
+  const wanted = at?.replace(' ', 'T') ?? '';
+  const found = all.findLast(({ id, at: made }) => id.startsWith(wanted) || made.startsWith(wanted));
   if (found !== undefined) return found;
   throw new Problem(
     EXIT.USAGE,

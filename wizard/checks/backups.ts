@@ -110,11 +110,14 @@ export async function checkBackups({
     .map(([, { last }]) => last?.at ?? '')
     .toSorted()
     .at(-1);
-  return {
-    seen:
-      newest === undefined
-        ? 'none yet'
-        : `the newest is ${ago(hoursSince(newest, now()))} old${record.drill === undefined ? '' : `, restore tested on ${record.drill.at.slice(0, 10)}`}`,
-    found,
-  };
+  const kept = used.filter(([, { removable }]) => removable?.is === false).map(([text]) => text);
+  const seen = [
+    newest === undefined ? 'none yet' : `the newest is ${ago(hoursSince(newest, now()))} old`,
+    ...(record.drill === undefined ? [] : [`restore tested on ${record.drill.at.slice(0, 10)}`]),
+    ...(kept.length > 0 ? [`this host cannot delete those in ${kept.join(', ')}`] : []),
+    ...(kept.length === 0 && used.some(([, { removable }]) => removable?.is === true)
+      ? ['this host can delete all of them']
+      : []),
+  ];
+  return { seen: seen.join(', '), found };
 }

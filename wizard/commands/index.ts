@@ -11,6 +11,7 @@ import { lab } from './lab.ts';
 import { logs } from './logs.ts';
 import { mail } from './mail.ts';
 import { maintain } from './maintain.ts';
+import { move } from './move.ts';
 import { plan } from './plan.ts';
 import { prove } from './prove.ts';
 import { remove } from './remove.ts';
@@ -47,6 +48,7 @@ export const COMMANDS: readonly Command[] = [
   secrets,
   backup,
   restore,
+  move,
   cleanup,
   maintain,
   reset,

@@ -14,7 +14,8 @@ export const restore: Command = {
       name: 'password-file',
       value: 'FILE',
       path: 'file',
-      about: 'Recovery sheet, output of `secrets export`, or the password; - is standard input.',
+      about:
+        'Recovery sheet, output of `secrets export`, or the password; - is standard input (default: the secrets of an existing site).',
     },
     {
       name: 'backup-s3-key',
@@ -41,8 +42,9 @@ export const restore: Command = {
     },
     {
       name: 'at',
-      value: 'SNAPSHOT',
-      about: 'Which backup, as `backup list` shows it (default: the newest).',
+      value: 'ID|TIME',
+      about:
+        'Which backup, by its id or time in `backup list`, or the last of a day such as 2026-11-30 (default: the newest).',
     },
     { name: 'app', value: 'APP,…', multiple: true, about: 'Restore only the data of these apps.' },
     {

@@ -38,6 +38,8 @@ export interface Backup {
   /** Commands of the host, for its shell: before the dumps, and after the last repository. */
   readonly before?: string;
   readonly after?: string;
+  /** Directory for plain copies of the database dumps. */
+  readonly dumps?: string;
   /** URL that is requested after each complete backup by `maintain`. */
   readonly ping?: string;
 }
@@ -93,6 +95,14 @@ function parseS3(text: string): Parsed<Repository> {
   return { value: { kind: 's3', text: `s3:${clean}`, url: clean } };
 }
 
+/** A directory for backups. */
+export function parseBackupFolder(text: string): Parsed<string> {
+  const folder = parseFolder(text);
+  return 'problem' in folder
+    ? no(folder.problem.replace(/^Data cannot/, 'Backups cannot').replace(/: the app’s .*/, '.'))
+    : folder;
+}
+
 /** One repository. Its `text` is the canonical spelling. */
 export function parseRepository(text: string): Parsed<Repository> {
   const line = parseLine(text);
@@ -100,9 +110,8 @@ export function parseRepository(text: string): Parsed<Repository> {
   if (line.value.startsWith('sftp:')) return parseSftp(line.value);
   if (line.value.startsWith('s3:')) return parseS3(line.value);
   if (line.value.startsWith('/')) {
-    const folder = parseFolder(line.value);
-    if ('problem' in folder)
-      return no(folder.problem.replace(/^Data cannot/, 'Backups cannot').replace(/: the app’s .*/, '.'));
+    const folder = parseBackupFolder(line.value);
+    if ('problem' in folder) return folder;
     return { value: { kind: 'local', text: folder.value, path: normalize(folder.value) } };
   }
   return no(`Not a place for backups. Examples: ${EXAMPLES}`);
@@ -150,7 +159,7 @@ export function backupOf(answers: Answers): Backup | undefined {
   const text = (key: string): string | undefined =>
     answers[key] === undefined ? undefined : String(answers[key]);
   const [limit, s3Key, ping] = [answers['backup.limit'], text('backup.s3-key'), text('backup.ping')];
-  const [before, after] = [text('backup.before'), text('backup.after')];
+  const [before, after, dumps] = [text('backup.before'), text('backup.after'), text('backup.dumps')];
   return {
     repositories: wordsOf(String(answers['backup.to'])).flatMap((word) => {
       const parsed = parseRepository(word);
@@ -162,6 +171,7 @@ export function backupOf(answers: Answers): Backup | undefined {
     ...(s3Key === undefined ? {} : { s3Key }),
     ...(before === undefined ? {} : { before }),
     ...(after === undefined ? {} : { after }),
+    ...(dumps === undefined ? {} : { dumps }),
     ...(ping === undefined ? {} : { ping }),
   };
 }

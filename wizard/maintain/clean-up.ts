@@ -1,4 +1,5 @@
 /** Removes what nobody needs: caches of the apps, and images of old versions. Never a volume. */
+import { stat } from 'node:fs/promises';
 import { appOf } from '../apps/index.ts';
 import type { CleanUp, RemoteMedia } from '../apps/app.ts';
 import { readGenerations } from '../apply/generations.ts';
@@ -34,9 +35,14 @@ export async function measure({ folder, config, engine }: Site, now: Date): Prom
   const { dataRoot } = await engine.info();
   const paths = new Set([dataRoot, folder, ...config.apps.flatMap(({ folders }) => Object.values(folders))]);
   const free: Record<string, number> = {};
+  const devices = new Set<number>();
   for (const path of paths) {
-    const space = await thisHost.space(path);
-    if (space !== undefined) free[path] = space.freeBytes;
+    // Several directories may be on one file system.
+    const device = (await stat(path).catch(() => undefined))?.dev;
+    const space = device === undefined || devices.has(device) ? undefined : await thisHost.space(path);
+    if (device === undefined || space === undefined) continue;
+    devices.add(device);
+    free[path] = space.freeBytes;
   }
   return { at: now.toISOString(), free, volumes: await volumeSizes({ folder, engine }) };
 }

@@ -137,8 +137,8 @@ const isOurs =
     line.endsWith(markOf(job).replaceAll('%', '\\%'));
 
 async function writeCrontab(lines: readonly string[]): Promise<boolean> {
-  const { code } = await tried('crontab', ['-'], lines.length === 0 ? '' : `${lines.join('\n')}\n`);
-  return code === 0;
+  if (lines.every((line) => line === '')) return (await tried('crontab', ['-r'])).code === 0;
+  return (await tried('crontab', ['-'], `${lines.join('\n')}\n`)).code === 0;
 }
 
 /** Installs the timer, or replaces an earlier one. */

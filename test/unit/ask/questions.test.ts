@@ -225,6 +225,7 @@ const OTHER: Readonly<Record<string, string>> = {
   every: '12',
   keep: '3/2/1',
   limit: '500',
+  dumps: '/srv/other',
   before: 'true',
   after: 'true',
   ping: 'https://ping.example.net/1',

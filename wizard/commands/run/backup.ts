@@ -1,4 +1,5 @@
 /** `backup`: makes, lists, verifies and drills backups; writes the recovery sheet. */
+import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { takeLock } from '../../apply/runlock.ts';
@@ -11,7 +12,7 @@ import { makeBackup, verifyBackup } from '../../backup/backup.ts';
 import type { Backed } from '../../backup/backup.ts';
 import { drill } from '../../backup/drill.ts';
 import { noBackups, removeLocks, repositoryId, snapshotsIn } from '../../backup/restic.ts';
-import type { Access } from '../../backup/restic.ts';
+import type { Access, Snapshot } from '../../backup/restic.ts';
 import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
 import { dumpsOf, readCompose } from '../../backup/set.ts';
 import { sheetText } from '../../backup/sheet.ts';
@@ -59,7 +60,7 @@ export const run: Run = async (context) => {
 };
 
 /** The repositories of --to, or those of the answers. Throws a Problem if there are none. */
-function repositoriesFor({ flags }: CommandContext, { config }: Site): readonly Repository[] {
+export function repositoriesFor({ flags }: CommandContext, { config }: Site): readonly Repository[] {
   if (flags.to.length > 0)
     return flags.to.map((text) => {
       const parsed = parseRepository(text);
@@ -200,12 +201,21 @@ async function accessesFor(context: CommandContext, site: Site): Promise<Access[
 
 async function list(context: CommandContext, site: Site): Promise<ExitCode> {
   const { progress } = context;
+  let first: Problem | undefined;
   for (const access of await accessesFor(context, site)) {
     const { text } = access.repository;
-    // It ends soon if the repository does not answer.
-    if ((await repositoryId(access)) === undefined) throw noBackups(access);
-    const snapshots = await snapshotsIn(access);
     progress.print(text);
+    let snapshots: Snapshot[];
+    try {
+      // It ends soon if the repository does not answer.
+      if ((await repositoryId(access)) === undefined) throw noBackups(access);
+      snapshots = await snapshotsIn(access);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      first ??= error;
+      progress.print(`  ${error.message}`);
+      continue;
+    }
     for (const { id, at, bytes } of snapshots) {
       progress.emit({ event: 'snapshot', repository: text, id: id.slice(0, 8), at, bytes });
       progress.print(
@@ -214,6 +224,7 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
     }
     if (snapshots.length === 0) progress.print('  no backups yet');
   }
+  if (first !== undefined) throw first;
   return EXIT.OK;
 }
 
@@ -264,37 +275,47 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
 }
 
 async function sheet(
-  { progress, flags, now }: CommandContext,
-  { folder, config }: Site,
-  name = `${config.name}-recovery.yaml`,
+  context: CommandContext,
+  site: Site,
+  name = `${site.config.name}-recovery.yaml`,
 ): Promise<ExitCode> {
-  const store = await Store.open(folder);
-  if (!store.has(BACKUP_PASSWORD))
-    throw new Problem(EXIT.USAGE, 'This site has no backups yet, so there is no password.', {
-      next: 'Run `fedi-setup backup` first.',
-    });
-  const text = await sheetText(folder, config, store, version);
+  const { progress, flags, now } = context;
+  const { folder } = site;
   if (name === '-') {
     if (flags.json)
       throw new Problem(EXIT.USAGE, 'With --json, `backup sheet` needs the name of a file.', {
         next: 'Name a file, or omit --json.',
       });
-    progress.print(text.trimEnd());
-  } else {
-    const path = resolvePath(name);
-    if (await exists(path))
-      throw new Problem(EXIT.USAGE, `${path} already exists.`, {
-        means: 'It was not touched.',
-        next: 'Choose another file.',
-      });
-    await writeWhole(path, text, 0o600);
-    progress.emit({ event: 'exported', path });
-    progress.say(
-      `${path} is the recovery sheet (mode 0600). Anyone who has it can read all backups. Keep a copy on another machine.`,
-    );
-  }
-  await writeRecord(folder, { ...(await readRecord(folder)), sheet: now().toISOString() });
+    progress.print((await sheetOf(site)).trimEnd());
+    await writeRecord(folder, { ...(await readRecord(folder)), sheet: now().toISOString() });
+  } else await writeSheet(context, site, resolvePath(name));
   return EXIT.OK;
+}
+
+async function sheetOf({ folder, config }: Site): Promise<string> {
+  const store = await Store.open(folder);
+  if (store.has(BACKUP_PASSWORD)) return sheetText(folder, config, store, version);
+  throw new Problem(EXIT.USAGE, 'This site has no backups yet, so there is no password.', {
+    next: 'Run `fedi-setup backup` first.',
+  });
+}
+
+/** Writes the recovery sheet to a new file, or replaces an older sheet. */
+export async function writeSheet({ progress, now }: CommandContext, site: Site, path: string): Promise<void> {
+  const text = await sheetOf(site);
+  const [first = ''] = text.split('\n');
+  const old = await readFile(path, 'utf8').catch(() => '');
+  if ((await exists(path)) && !old.startsWith(first))
+    throw new Problem(EXIT.USAGE, `${path} already exists, and is not the recovery sheet of this site.`, {
+      means: 'It was not touched.',
+      next: 'Choose another file.',
+    });
+  await writeWhole(path, text, 0o600);
+  await writeRecord(site.folder, { ...(await readRecord(site.folder)), sheet: now().toISOString() });
+  progress.emit({ event: 'exported', path });
+  progress.say(
+    `${path} is the recovery sheet (mode 0600). Anyone who has it can read all backups. Keep a copy on another machine.`,
+  );
 }
 
 /** Lets a site start again that `backup --stop` stopped. */

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
+import { runningConfig } from '../../apply/generations.ts';
 import { takeLock } from '../../apply/runlock.ts';
 import { forgetMoved } from '../../apply/unfinished.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
@@ -17,7 +18,7 @@ import {
   restoreSite,
 } from '../../backup/restore.ts';
 import type { Manifest } from '../../backup/set.ts';
-import { parseRecovery } from '../../backup/sheet.ts';
+import { parseRecovery, sheetText } from '../../backup/sheet.ts';
 import type { Recovery } from '../../backup/sheet.ts';
 import { parseRepository } from '../../config/backup.ts';
 import type { Repository } from '../../config/backup.ts';
@@ -26,7 +27,7 @@ import type { Engine } from '../../docker/engine.ts';
 import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
-import { BACKUP_S3_SECRET } from '../../secrets/backup.ts';
+import { BACKUP_PASSWORD, BACKUP_S3_SECRET } from '../../secrets/backup.ts';
 import { Secret } from '../../secrets/secret.ts';
 import { Store } from '../../secrets/store.ts';
 import { flagText } from '../answer-flag.ts';
@@ -34,18 +35,13 @@ import { confirmed } from '../confirm.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { ownFolder } from '../find-site.ts';
 import { answersFor, setUp } from '../setup.ts';
+import { version } from '../version.ts';
 
 export const run: Run = async (context) => {
   const { flags, progress } = context;
-  const sheet = flagText(context, 'password');
-  if (sheet === undefined)
-    throw new Problem(EXIT.USAGE, '`restore` needs --password-file.', {
-      means: 'The backups are encrypted.',
-      next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
-    });
-  const recovery = parseRecovery(sheet, 'The file of --password-file');
-  const repositories = repositoriesFor(context, recovery);
   const folder = await ownFolder(flags, 'fedi');
+  const recovery = await recoveryFor(context, folder);
+  const repositories = repositoriesFor(context, recovery);
   const engine = await connect();
   await engine.info();
 
@@ -96,6 +92,20 @@ export const run: Run = async (context) => {
   const restored = { ...context, sources: [] };
   return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
 };
+
+/** What opens the backups: the file of --password-file, or the secrets of the existing site. */
+async function recoveryFor(context: CommandContext, folder: string): Promise<Recovery> {
+  const sheet = flagText(context, 'password');
+  if (sheet !== undefined) return parseRecovery(sheet, 'The file of --password-file');
+  const config = await runningConfig(folder);
+  const store = config === undefined ? undefined : await Store.open(folder);
+  if (config !== undefined && store?.has(BACKUP_PASSWORD) === true)
+    return parseRecovery(await sheetText(folder, config, store, version), 'secrets.json');
+  throw new Problem(EXIT.USAGE, '`restore` needs --password-file.', {
+    means: 'The backups are encrypted, and there is no site here that has their password.',
+    next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
+  });
+}
 
 /** The repository of --from, or all of the recovery sheet. */
 function repositoriesFor({ flags }: CommandContext, { repositories }: Recovery): readonly Repository[] {
