@@ -320,6 +320,55 @@ describe.sequential('fedi-setup user', { timeout: PATIENCE_MS }, () => {
   });
 });
 
+describe.sequential('cleanup', { timeout: PATIENCE_MS }, () => {
+  const inWeb = (script: string): string =>
+    docker('exec', site.containers()['mastodon_web'] ?? '', 'sh', '-c', script);
+  const ORPHAN = 'public/system/cache/media_attachments/files/111/111/111/111/111/111/original/a.png';
+  /** Age in days of the media that still have a file; local ones are negative. */
+  const kept = (): string =>
+    sqlIn(
+      site,
+      "select string_agg(days::text, ' ' order by days) from (select case when remote_url = '' then -1 else 1 end * round(extract(epoch from now() at time zone 'utc' - created_at) / 86400) as days from media_attachments where file_file_name = 'cleanup.png') as ages",
+    );
+
+  test('removes old copies of remote media, and nothing else', async () => {
+    const media = (remote: string, days: number): void =>
+      void sqlIn(
+        site,
+        `insert into media_attachments (account_id, remote_url, file_file_name, file_content_type, file_file_size, type, created_at, updated_at) select id, '${remote}', 'cleanup.png', 'image/png', 1048576, 0, now() at time zone 'utc' - interval '${days} days', now() at time zone 'utc' - interval '${days} days' from accounts where username = 'anna' and domain is null`,
+      );
+    media('https://remote.example/1.png', 2);
+    media('https://remote.example/2.png', 40);
+    media('', 60);
+    inWeb(`mkdir -p ${dirname(ORPHAN)} && echo x >${ORPHAN}`);
+    const run = (...words: string[]): Promise<Run> =>
+      tool(['cleanup', '--dir', site.folder, ...words], { env: environment() });
+
+    const shown = await run('--dry-run');
+    expect([shown.code, shown.stderr]).toEqual([
+      0,
+      expect.stringMatching(/older than 14 days: Removed 1 media attachments \(approx\. 1 MB\) \(DRY RUN\)/),
+    ]);
+    expect(kept()).toBe('-60 2 40');
+    const cleaned = await run();
+    expect([cleaned.code, cleaned.stderr]).toEqual([
+      0,
+      expect.stringMatching(/keeps copies of remote media for 14 days: 1 MB now, about 512 KB a day/),
+    ]);
+    expect(kept()).toBe('-60 2');
+    expect(inWeb(`test -e ${ORPHAN} && echo there || echo gone`)).toBe('gone');
+  });
+
+  test('keeps them all if Mastodon has no limit', async () => {
+    sqlIn(site, "update settings set value = '--- 0' where var = 'media_cache_retention_period'");
+    const run = await tool(['cleanup', '--dry-run', '--dir', site.folder], { env: environment() });
+    expect(run.stderr).toContain('keeps copies of remote media forever');
+    expect(run.stderr).not.toContain('Remote media older');
+    sqlIn(site, "update settings set value = '--- 14' where var = 'media_cache_retention_period'");
+    sqlIn(site, "delete from media_attachments where file_file_name = 'cleanup.png'");
+  });
+});
+
 describe.sequential('refusals', { timeout: PATIENCE_MS }, () => {
   test('another domain over the same data: exit 3', async () => {
     await expectRefused(
