@@ -33,6 +33,10 @@ export interface BackupRecord {
   readonly timer?: { readonly by: string; readonly version: string };
   /** When `maintain` ran last. */
   readonly maintained?: string;
+  /** The last upgrade of each app, and for how many seconds visitors had to wait. */
+  readonly upgraded?: Readonly<
+    Record<string, { readonly at: string; readonly to: string; readonly seconds: number }>
+  >;
   /** When `cleanup` ran last. */
   readonly cleaned?: string;
   /** The last restore drill. */

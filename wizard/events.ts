@@ -73,6 +73,13 @@ interface Fields {
     free: Readonly<Record<string, readonly [before: number, after: number]>>;
     volumes: Readonly<Record<string, readonly [before: number, after: number]>>;
   };
+  upgrade: {
+    app: string;
+    from: string;
+    to: string | undefined;
+    state: 'available' | 'current' | 'upgraded' | 'undone';
+    seconds: number | undefined;
+  };
   snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
   help: { text: string };
@@ -238,6 +245,17 @@ export const EVENTS: {
       dryRun: 'true: nothing was removed, and both are the same',
       free: 'directory → free bytes before and after',
       volumes: 'key of the volume → its bytes before and after',
+    },
+  },
+  upgrade: {
+    when: '`upgrade`: once per app.',
+    fields: {
+      app: 'id of the app',
+      from: 'its version',
+      to: 'the version to upgrade to; absent: there is none',
+      state:
+        '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the version before runs again)',
+      seconds: 'for how long requests were held; absent: they were not',
     },
   },
   snapshot: {

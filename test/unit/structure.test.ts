@@ -111,6 +111,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
     'maintain',
+    'upgrade',
     'backup',
     'apply',
     'ask',
@@ -126,6 +127,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
+  upgrade: ['backup', 'apply', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [

@@ -467,3 +467,10 @@ function imageQuestions(apps: readonly string[]): Question[] {
 
 /** All questions of all apps: the source of flags, variables, schema and env.example. */
 export const ALL_QUESTIONS: readonly Question[] = questionsFor(APP_IDS);
+
+/** The question of an app by the last part of its key. */
+export function appQuestion(app: string, name: string): Question {
+  const found = ALL_QUESTIONS.find(({ key }) => key === `apps.${app}.${name}`);
+  if (found === undefined) throw new Error(`${app} has no question ${name}`);
+  return found;
+}

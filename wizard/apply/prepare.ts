@@ -57,6 +57,8 @@ export interface PlanInput {
   readonly lock?: Lock | undefined;
   /** A secret to rotate. */
   readonly renew?: SecretSpec | undefined;
+  /** This run is part of an upgrade, which refuses all others. */
+  readonly upgrading?: true | undefined;
   /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
   /** Replace edited files, also those that were kept before. */
@@ -96,7 +98,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
 /** Builds the plan. Changes nothing on the disk or in the engine. */
 export async function prepare(input: PlanInput, engine: Engine): Promise<Prepared> {
   const { folder, resolved, now } = input;
-  await refuseUnfinished(folder);
+  if (input.upgrading !== true) await refuseUnfinished(folder);
   const config = configOf(resolved.answers);
   const basis = await basisOf(folder);
   const running = engine.containers(config.name);

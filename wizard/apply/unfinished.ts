@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
+import { readUpgrading } from './upgrading.ts';
 
 const FILE = join(OWN, 'restore.json');
 
@@ -55,9 +56,28 @@ async function refuseMoved(folder: string): Promise<void> {
   });
 }
 
-/** Throws exit 3 if a restore was interrupted, since its data are incomplete, or if the site was stopped to move it. */
+/** Throws exit 3 if an upgrade is in progress or was interrupted. */
+async function refuseUpgrading(folder: string): Promise<void> {
+  const upgrading = await readUpgrading(folder);
+  if (upgrading === undefined) return;
+  const { app, to, at } = upgrading;
+  throw new Problem(
+    EXIT.REFUSED,
+    `The upgrade of ${app} to ${to}, begun at ${at.slice(0, 16)}, is not complete.`,
+    {
+      means: 'It runs, or it was interrupted. Visitors see that the server is being updated.',
+      next: 'If it does not run, `fedi-setup upgrade` restores the version before it.',
+    },
+  );
+}
+
+/**
+ * Throws exit 3 if a restore was interrupted, since its data are incomplete; if the site was stopped to move it; or if an
+ * upgrade is not complete.
+ */
 export async function refuseUnfinished(folder: string): Promise<void> {
   await refuseMoved(folder);
+  await refuseUpgrading(folder);
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
   if (text === undefined) return;
   let restoring: Partial<Restoring> = {};

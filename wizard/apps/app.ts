@@ -196,6 +196,35 @@ export interface CleanUp {
   readonly reports?: RegExp;
 }
 
+/** The names of migrations, in the order in which they run. */
+export interface Migrations {
+  readonly before: readonly string[];
+  /** Those that run after the new version was started. */
+  readonly after: readonly string[];
+}
+
+/** How an app whose version is an answer is upgraded. */
+export interface Upgrades<Options extends AppOptions = AppOptions> {
+  /** Last part of the key of the answer with the version. */
+  readonly answer: string;
+  /** The version, as a tag: `v4.7.6`. */
+  version(options: Options): string;
+  /** Minor versions that this version of fedi-setup can install, ascending: `4.7`. */
+  readonly minors: readonly string[];
+  /** Upstream supports no upgrade that skips a minor version. */
+  readonly stepwise: boolean;
+  /** Why a version must not be installed. */
+  readonly broken?: Readonly<Record<string, string>>;
+  /** URL of its release notes. */
+  readonly notes: (version: string) => string;
+  /** Name of the image with the migrations, and a command that lists them there without a database. */
+  readonly image: string;
+  readonly list: readonly string[];
+  readonly parse: (stdout: string) => Migrations;
+  /** Prints the names of the migrations that the database has, one a line. */
+  done(options: Options): { readonly service: string; readonly check: Command };
+}
+
 /** How long an app keeps copies of remote media, and what they cost. */
 export interface RemoteMedia {
   /** Undefined: forever. */
@@ -280,6 +309,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   shape(compose: ComposeFile, config: Config, app: AppConfig<Options>): void;
   steps(app: AppConfig<Options>): readonly AppStep[];
   proofs(context: ProofContext, app: AppConfig<Options>): readonly Proof[];
+  /** Absent: its version comes with fedi-setup. */
+  readonly upgrades?: Upgrades<Options>;
   /** Prints {@link RemoteMedia} as JSON; absent: it keeps none. */
   remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
   /** @param days how long it keeps copies of remote media; undefined: forever */

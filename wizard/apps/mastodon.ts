@@ -24,6 +24,7 @@ import { VALKEY } from './shared/valkey.ts';
 import { makeVapid, vapidPublic } from './shared/vapid.ts';
 import { REMOTE_MEDIA, mastodonCleanUps } from './mastodon/clean-up.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
+import { mastodonUpgrades } from './mastodon/upgrades.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
 import { mastodonOptions } from './mastodon/options.ts';
@@ -343,6 +344,7 @@ export const mastodon: App<MastodonOptions> = {
   proofs: mastodonProofs,
   remoteMedia: (options) => query(options, REMOTE_MEDIA),
   cleanUps: mastodonCleanUps,
+  upgrades: mastodonUpgrades,
   people: mastodonPeople,
   webSockets: true,
 

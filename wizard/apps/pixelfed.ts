@@ -29,6 +29,7 @@ import { pixelfedQuestions } from './pixelfed/questions.ts';
 import { VERSION } from './pixelfed/version.ts';
 import { SIZES, bodyBytes, bodyMinutes, loadOf, postMiB } from './pixelfed/size.ts';
 import { laravel } from './pixelfed/php.ts';
+import { pixelfedUpgrades } from './pixelfed/upgrades.ts';
 import { PASSWORD, pixelfedCleanUps, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { pixelfedS3 } from './pixelfed/s3.ts';
 import { s3Problems } from './shared/s3.ts';
@@ -325,6 +326,7 @@ export const pixelfed: App<PixelfedOptions> = {
 
   proofs: pixelfedProofs,
   cleanUps: () => pixelfedCleanUps,
+  upgrades: pixelfedUpgrades,
   people: pixelfedPeople,
 
   cli: { name: 'artisan', service: 'pixelfed_web', argv: (words) => ['php', 'artisan', ...words] },

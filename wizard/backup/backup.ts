@@ -338,6 +338,8 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
       'maintain.log',
       'notices.json',
       'moved',
+      'upgrade.json',
+      'undo',
       'restore-compose.yaml',
       'restoring',
     ].map((name) => `${SET}/site/${OWN}/${name}`);
@@ -358,7 +360,10 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
 }
 
 /** Refuses to dump a server that does not run: its client would only report an unknown name. */
-async function refuseStopped({ engine, config }: BackupSite, dumps: readonly AppDump[]): Promise<void> {
+export async function refuseStopped(
+  { engine, config }: BackupSite,
+  dumps: readonly AppDump[],
+): Promise<void> {
   const runtime = runtimeOf(engine, config.name);
   for (const { service, what } of dumps)
     if (service !== undefined && (await runtime.running(service)) === undefined)
@@ -369,7 +374,7 @@ async function refuseStopped({ engine, config }: BackupSite, dumps: readonly App
 }
 
 /** Dumps of databases are smaller than their files. Throws a Problem if the staging volume has less space than those. */
-async function checkSpace(
+export async function checkSpace(
   engine: Engine,
   image: string,
   volume: string,
@@ -405,8 +410,9 @@ async function checkSpace(
   );
 }
 
-async function dumpTo(
-  { folder, engine, config }: BackupOptions,
+/** Dumps a database into a volume. @returns its rows, as in the manifest */
+export async function dumpTo(
+  { folder, engine, config }: BackupSite,
   store: Store,
   lock: Lock,
   compose: ComposeFile,

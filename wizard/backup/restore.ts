@@ -284,7 +284,7 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
     if (restored.code !== 0) throw repositoryProblem(access, restored, 'Reading the dumps in');
     for (const dump of site.dumps)
       await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () =>
-        load(options, site, staging, dump),
+        load({ ...options, engine }, site, staging, dump),
       );
   } finally {
     await engine.removeVolume(staging).catch(() => undefined);
@@ -296,8 +296,8 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
 /** Capabilities to restore owners and modes. */
 const OWNERS = ['CHOWN', 'FOWNER', 'FSETID'];
 
-/** A restore whose site directory is in place. */
-interface Opened extends Ready {
+/** A site whose directory is in place. */
+export interface Opened extends Ready {
   readonly compose: ComposeFile;
 }
 
@@ -382,39 +382,15 @@ async function refuseFilled(
 /** Creates all volumes again and restores the files of those that the backup has. */
 async function restoreVolumes(
   { access, snapshot, manifest, apps }: RestoreOptions,
-  { config, compose, dumps, lock }: Opened,
+  opened: Opened,
 ): Promise<void> {
-  const { engine, image } = access;
+  const { compose, dumps } = opened;
   const servers = dumps.flatMap(({ service }) => service ?? []);
   const saved = ofApps(
     manifest.volumes.map(({ key }) => key),
     apps,
   ).filter((key) => key in compose.volumes);
-  for (const key of [...saved, ...servers]) {
-    const name = compose.volumes[key]?.name ?? '';
-    if ((await engine.volume(name)) !== undefined) await engine.removeVolume(name);
-  }
-  const dataFolders = dataFoldersIn(config.apps);
-  const caddy = lock['caddy'];
-  const all = [...saved, ...servers];
-  const chosen = Object.fromEntries(Object.entries(dataFolders).filter(([key]) => all.includes(key)));
-  await makeDataFolders(
-    engine,
-    { compose, dataFolders: chosen },
-    caddy === undefined ? (config.images['caddy'] ?? image) : lockedReference(caddy),
-  );
-  for (const key of all) {
-    const name = compose.volumes[key]?.name ?? '';
-    if ((await engine.volume(name)) === undefined) await engine.createVolume(name, compose.name, key);
-    else
-      await runOneShot(engine, {
-        image,
-        argv: ['find', '/data', '-mindepth', '1', '-delete'],
-        mounts: [`${name}:/data`],
-        user: '0:0',
-        capabilities: ['DAC_OVERRIDE', 'FOWNER'],
-      });
-  }
+  await emptyVolumes(access, opened, [...saved, ...servers]);
   if (saved.length === 0) return;
   const output = await restic(
     access,
@@ -436,10 +412,42 @@ async function restoreVolumes(
   if (output.code !== 0) throw repositoryProblem(access, output, 'Restoring the files in');
 }
 
-/** Loads one dump into its server, which is empty. */
-async function load(
-  { folder, access: { engine }, keepsQueues }: RestoreOptions,
-  { config, store, lock, compose }: Opened,
+/** Creates volumes again, by their keys, or empties those that are directories. No container may use them. */
+export async function emptyVolumes(
+  { engine, image }: Pick<Access, 'engine' | 'image'>,
+  { config, compose, lock }: Pick<Opened, 'config' | 'compose' | 'lock'>,
+  all: readonly string[],
+): Promise<void> {
+  for (const key of all) {
+    const name = compose.volumes[key]?.name ?? '';
+    if ((await engine.volume(name)) !== undefined) await engine.removeVolume(name);
+  }
+  const dataFolders = dataFoldersIn(config.apps);
+  const caddy = lock['caddy'];
+  const chosen = Object.fromEntries(Object.entries(dataFolders).filter(([key]) => all.includes(key)));
+  await makeDataFolders(
+    engine,
+    { compose, dataFolders: chosen },
+    caddy === undefined ? (config.images['caddy'] ?? image) : lockedReference(caddy),
+  );
+  for (const key of all) {
+    const name = compose.volumes[key]?.name ?? '';
+    if ((await engine.volume(name)) === undefined) await engine.createVolume(name, compose.name, key);
+    else
+      await runOneShot(engine, {
+        image,
+        argv: ['find', '/data', '-mindepth', '1', '-delete'],
+        mounts: [`${name}:/data`],
+        user: '0:0',
+        capabilities: ['DAC_OVERRIDE', 'FOWNER'],
+      });
+  }
+}
+
+/** Loads one dump into its server, which is empty. compose.yaml is hidden. */
+export async function load(
+  { folder, engine, keepsQueues }: { folder: string; engine: Engine; keepsQueues: boolean },
+  { config, store, lock, compose }: Omit<Opened, 'dumps'>,
   staging: string,
   dump: AppDump,
 ): Promise<void> {

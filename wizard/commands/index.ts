@@ -24,6 +24,7 @@ import { start } from './start.ts';
 import { status } from './status.ts';
 import { stop } from './stop.ts';
 import { uninstall } from './uninstall.ts';
+import { upgrade } from './upgrade.ts';
 import { user } from './user.ts';
 import { versionCommand } from './version.ts';
 import { wizard } from './wizard.ts';
@@ -35,6 +36,7 @@ export const COMMANDS: readonly Command[] = [
   lab,
   add,
   remove,
+  upgrade,
   rollback,
   status,
   logs,

@@ -47,6 +47,8 @@ export interface Answered {
   readonly lock?: Lock;
   /** A secret to rotate. */
   readonly renew?: SecretSpec;
+  /** The run is part of an upgrade. */
+  readonly upgrading?: true;
   /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   /** The plan that the user accepted. */
@@ -186,19 +188,21 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 const inputOf = (
   { flags, now }: CommandContext,
   folder: string,
-  { resolved, savedText, lock, renew }: Omit<Answered, 'reload' | 'accepted'>,
+  { resolved, savedText, lock, renew, upgrading }: Omit<Answered, 'reload' | 'accepted'>,
 ): PlanInput => ({
   folder,
   resolved,
   savedText,
   lock,
   renew,
+  upgrading,
   swapGiB: flags.swapGiB,
   discardKept: flags.edited === 'replace',
   now,
 });
 
-function optionsFor(context: CommandContext, folder: string, answered: Answered): ApplyOptions {
+/** What `apply` gets for answers. */
+export function optionsFor(context: CommandContext, folder: string, answered: Answered): ApplyOptions {
   return {
     input: inputOf(context, folder, answered),
     accepted: answered.accepted,

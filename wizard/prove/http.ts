@@ -65,13 +65,20 @@ const inMiB = (bytes: number): string => (bytes < MIB ? `${bytes} bytes` : `${Ma
  * @param names hosts that `address` and `ca` apply to; absent: all. Other hosts are resolved by DNS, with `address` as
  * the fallback, and public CAs are trusted for them too
  * @param limits of each reply
+ * @param headers of each request to one of `names`
  */
 export function client(
   address: string | undefined,
   ca: string | undefined,
   names?: readonly string[],
   limits: Limits = LIMITS,
+  headers: Readonly<Record<string, string>> = {},
 ): Client {
+  const isOwn = (url: string): boolean => names === undefined || names.includes(new URL(url).hostname);
+  const always = (url: string): Record<string, string> => ({
+    'User-Agent': 'fedi-setup',
+    ...(isOwn(url) ? headers : {}),
+  });
   const lookup: LookupFunction | undefined =
     address === undefined
       ? undefined
@@ -86,7 +93,7 @@ export function client(
   const secure = (
     url: string,
   ): { lookup?: LookupFunction; ca?: string | string[]; rejectUnauthorized: true } => {
-    const own = names === undefined || names.includes(new URL(url).hostname);
+    const own = isOwn(url);
     return {
       // Set explicitly, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
       rejectUnauthorized: true,
@@ -110,7 +117,7 @@ export function client(
         {
           method: options.method ?? 'GET',
           headers: {
-            'User-Agent': 'fedi-setup',
+            ...always(url),
             ...(options.body === undefined
               ? {}
               : { 'Content-Length': String(Buffer.byteLength(options.body)) }),
@@ -139,12 +146,12 @@ export function client(
       });
       sent.end(options.body);
     });
-  const socket: Client['socket'] = (url, headers) =>
+  const socket: Client['socket'] = (url, more) =>
     new Promise((resolve, reject) => {
       const { headers: asked, accept } = handshake();
       const secured = url.replace(/^wss:/, 'https:');
       const sent = tlsRequest(secured, {
-        headers: { 'User-Agent': 'fedi-setup', ...asked, ...headers },
+        headers: { ...always(secured), ...asked, ...more },
         ...common(secured),
       });
       const { stop, done } = bounded(sent, limits, reject);

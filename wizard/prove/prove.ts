@@ -34,11 +34,20 @@ export interface Subject {
   readonly proofs: (context: ProofContext) => readonly Proof[];
 }
 
-/** @param mail a mail may be sent */
+export interface ProveInput {
+  readonly store: Store;
+  readonly engine: Engine;
+  /** A mail may be sent. */
+  readonly mail: boolean;
+  readonly progress: Progress;
+  /** Of each request to the site. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export async function prove(
   config: Config,
   subjects: readonly Subject[],
-  { store, engine, mail, progress }: { store: Store; engine: Engine; mail: boolean; progress: Progress },
+  { store, engine, mail, progress, headers }: ProveInput,
 ): Promise<ProofResult[]> {
   const runtime = runtimeOf(engine, config.name);
   const inside: ProofContext['inside'] = (service, command) =>
@@ -52,6 +61,8 @@ export async function prove(
       config.tls.isLab ? ingress : undefined,
       ca,
       subjects.flatMap(({ names }) => names),
+      undefined,
+      headers,
     ),
     secret: (name) => store.find(name),
     mail,

@@ -7,7 +7,7 @@ export const VERSION = 'v0.14.4';
 /** The first version whose official image fits our stack (FrankenPHP, no `bootstrap/cache` in the image). */
 const OLDEST = [0, 12, 10] as const;
 /** Versions that are known to be broken, and why. */
-const BROKEN: Readonly<Record<string, string>> = {
+export const BROKEN: Readonly<Record<string, string>> = {
   '0.12.2': 'Its migrations fail on a new database (upstream’s #5220).',
   '0.12.3': 'Its migrations fail on a new database (upstream’s #5220).',
   '0.12.4': 'Its storage settings do not save (upstream’s #5605).',

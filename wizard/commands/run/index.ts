@@ -19,5 +19,6 @@ export { run as secrets } from './secrets.ts';
 export { run as status } from './status.ts';
 export { toolNamed } from './tool.ts';
 export { run as uninstall } from './uninstall.ts';
+export { run as upgrade } from './upgrade.ts';
 export { run as user } from './user.ts';
 export { run as wizard } from './wizard.ts';

@@ -1,0 +1,3 @@
+class Nothing < ActiveRecord::Migration[7.2]
+  def change; end
+end

@@ -1,0 +1,184 @@
+/** Upgrades of Mastodon: patches, migrations, failures that are undone, kills. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { client } from '../../wizard/prove/http.ts';
+import { mastodonAnswers } from '../support/mastodon-images.ts';
+import { openProofs, sqlIn } from '../support/mastodon-site.ts';
+import { mastodonVersions, migration } from '../support/mastodon-versions.ts';
+import { environment, testSite, tool } from '../support/site.ts';
+import type { Run, RunOptions } from '../support/site.ts';
+
+const PATIENCE_MS = 30 * 60_000;
+
+const MIGRATIONS = {
+  'db/migrate/20260701000000_add_mood.rb': migration(
+    'AddMood',
+    "add_column :accounts, :mood, :string, default: 'new'",
+  ),
+  // The code before cannot work without it.
+  'db/post_migrate/20260702000000_drop_note.rb': migration('DropNote', 'remove_column :accounts, :note'),
+};
+const VERSIONS = {
+  '4.7.90': {},
+  '4.7.91': {},
+  '4.7.92': {
+    files: {
+      ...MIGRATIONS,
+      'db/migrate/20260703000000_fails.rb': migration('Fails', "raise 'No space left on device'"),
+    },
+  },
+  '4.7.93': { files: MIGRATIONS, line: 'RUN echo "exit 1" >config/puma.rb' },
+  '4.7.94': {
+    files: MIGRATIONS,
+    line: 'RUN sed -i \'s/name: .mastodon., version/name: "other", version/\' lib/web.rb',
+  },
+  '4.7.95': { files: MIGRATIONS },
+};
+
+const site = testSite('upgrade', 116);
+const repository = join(site.folder, '..', 'repository');
+let removeVersions = (): void => undefined;
+
+const run = (argv: readonly string[], options: RunOptions = {}): Promise<Run> =>
+  tool([...argv, '--dir', site.folder], { env: environment(), ...options });
+const upgrade = (to: string, options: RunOptions = {}): Promise<Run> =>
+  run(['upgrade', '--to', to, '--json'], options);
+const http = () => client(site.bind, site.read('trust/root.crt'));
+const status = async (path = '/nodeinfo/2.0'): Promise<number> =>
+  (await http()(`https://${site.domain}${path}`)).status;
+const version = async (): Promise<string> =>
+  (await http()(`https://${site.domain}/nodeinfo/2.0`)).json<{ software: { version: string } }>().software
+    .version;
+const columns = (): string =>
+  sqlIn(
+    site,
+    "select string_agg(column_name, ' ' order by column_name) from information_schema.columns where table_name = 'accounts' and column_name in ('mood', 'note')",
+  );
+/** Rows that an upgrade must keep, and what a proof leaves. */
+const rows = (): string =>
+  sqlIn(site, "select (select count(*) from accounts), (select count(*) from statuses where text = 'kept')");
+const states = (result: Run): unknown[] =>
+  result.events.filter(({ event }) => event === 'upgrade').map(({ state }) => state);
+
+beforeAll(async () => {
+  removeVersions = mastodonVersions(VERSIONS);
+  const {
+    FEDI_IMAGES_MASTODON: _,
+    FEDI_IMAGES_MASTODON_STREAMING: __,
+    ...answers
+  } = mastodonAnswers(site.domain);
+  const first = await site.apply(['--backup-to', repository], {
+    env: { ...site.env, ...answers, FEDI_MASTODON_RELEASE: '4.7.90' },
+  });
+  expect([first.stderr, openProofs(first), first.code]).toEqual(['', [], 0]);
+  sqlIn(
+    site,
+    "insert into statuses (account_id, text, created_at, updated_at) select id, 'kept', now(), now() from accounts where username = 'anna'",
+  );
+}, PATIENCE_MS);
+afterAll(() => {
+  site.remove();
+  removeVersions();
+});
+
+describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
+  test('a patch without migrations holds no request', async () => {
+    const done = await upgrade('4.7.91');
+    expect([done.code, done.stderr]).toEqual([0, '']);
+    expect(states(done)).toEqual(['upgraded']);
+    expect(await version()).toBe('4.7.91');
+    expect(site.read('fedi.yaml')).toContain('4.7.91');
+  });
+
+  test.each([
+    ['4.7.92', 'a migration that fails', /Fails: migrating/],
+    ['4.7.93', 'a web server that does not start', /mastodon_web/],
+    ['4.7.94', 'a proof that fails', /NodeInfo/],
+  ])('%s, %s: undone, with the data from before', async (to, _what, words) => {
+    const before = [
+      rows(),
+      columns(),
+      site.read('compose.yaml'),
+      site.read('fedi.yaml'),
+      site.read('secrets.json'),
+    ];
+    const failed = await upgrade(to);
+    expect([failed.code, failed.stderr]).toEqual([1, expect.stringMatching(words)]);
+    expect(failed.stderr).toContain('Mastodon v4.7.91 runs again, with the data from before, and is proven.');
+    expect(states(failed)).toEqual(['undone']);
+    expect([
+      rows(),
+      columns(),
+      site.read('compose.yaml'),
+      site.read('fedi.yaml'),
+      site.read('secrets.json'),
+    ]).toEqual(before);
+    expect([await version(), await status()]).toEqual(['4.7.91', 200]);
+    // Nothing of it is left: `apply` has nothing to do.
+    const again = await run(['apply', '--json']);
+    expect(again.events.map(({ event }) => event)).toContain('unchanged');
+  });
+
+  test.each([
+    ['hold', 'done'],
+    ['keep.mastodon_db.pgdump', 'done'],
+    ['write', 'done'],
+    ['up', 'done'],
+    ['undo.files', 'done'],
+    ['undo.mastodon_db.pgdump', 'start'],
+  ])('killed at %s (%s): run again, the version before is back', async (id, state) => {
+    const before = [rows(), columns(), site.read('fedi.yaml')];
+    // One that fails reaches the undo.
+    const to = id.startsWith('undo') ? '4.7.92' : '4.7.95';
+    const killed = await upgrade(to, {
+      onEvent: (event, child) => {
+        if (event['id'] === id && event['state'] === state) child.kill('SIGKILL');
+      },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    for (const argv of [['apply'], ['backup'], ['start']]) {
+      const refused = await run(argv);
+      expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('is not complete')]);
+    }
+    const again = await run(['upgrade', '--json']);
+    expect([again.code, again.stderr]).toEqual([0, '']);
+    expect(states(again)).toEqual(['undone']);
+    expect([rows(), columns(), site.read('fedi.yaml')]).toEqual(before);
+    expect([await version(), await status()]).toEqual(['4.7.91', 200]);
+  });
+
+  test('while it runs, others get 503 with Retry-After; then the new version runs', async () => {
+    const seen: Promise<unknown>[] = [];
+    const look = async (): Promise<unknown> => {
+      const reply = await http()(`https://${site.domain}/nodeinfo/2.0`);
+      return [reply.status, reply.headers['retry-after']];
+    };
+    const done = await upgrade('4.7.95', {
+      onEvent: ({ id, state }) => {
+        if (state === 'done' && ['hold', 'stop', 'up'].includes(String(id))) seen.push(look());
+      },
+    });
+    expect([done.code, done.stderr]).toEqual([0, '']);
+    expect(await Promise.all(seen)).toEqual(Array.from({ length: 3 }, () => [503, '30']));
+    expect(columns()).toBe('mood');
+    expect([await version(), await status(), rows()]).toEqual(['4.7.95', 200, expect.stringMatching(/\|1$/)]);
+    expect(existsSync(join(site.folder, 'caddy/hold'))).toBe(false);
+    const backup = await run(['backup', 'list', '--json']);
+    expect(backup.code).toBe(0);
+  });
+
+  test('refusals, before anything changes', async () => {
+    const before = [site.containers(), site.read('compose.yaml')];
+    for (const [to, words] of [
+      ['4.7.91', /is older than v4\.7\.95/],
+      ['4.9.0', /does not know Mastodon 4\.9/],
+      ['4.7', /Not a version/],
+      ['4.7.99', /could not be pulled/],
+    ] as const) {
+      const refused = await upgrade(to);
+      expect([refused.code > 1, refused.stderr]).toEqual([true, expect.stringMatching(words)]);
+    }
+    expect([site.containers(), site.read('compose.yaml')]).toEqual(before);
+  });
+});

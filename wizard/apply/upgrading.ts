@@ -1,0 +1,62 @@
+/** An upgrade in progress, and how requests of others are held meanwhile. */
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWhole } from '../atomic.ts';
+import { OWN } from '../layout.ts';
+
+const FILE = join(OWN, 'upgrade.json');
+/** Caddy imports the files of this directory at the start of each site (caddy/Caddyfile). */
+const HOLD = join('caddy', 'hold');
+
+/** The header by which Caddy recognises the proofs of fedi-setup. */
+export const HOLD_HEADER = 'X-Fedi-Setup-Hold';
+
+/** What is in progress. */
+export interface Upgrading {
+  readonly app: string;
+  readonly from: string;
+  readonly to: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** Value of {@link HOLD_HEADER}. */
+  readonly token: string;
+  /**
+   * `holding`: requests are held, nothing was changed. `kept`: files and dumps of the version before are kept, the new one may
+   * have changed the data. `proven`: the new version works, requests may pass.
+   */
+  readonly phase: 'holding' | 'kept' | 'proven';
+}
+
+export async function readUpgrading(folder: string): Promise<Upgrading | undefined> {
+  const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : (JSON.parse(text) as Upgrading);
+}
+
+export const keepUpgrading = (folder: string, upgrading: Upgrading): Promise<void> =>
+  writeWhole(join(folder, FILE), `${JSON.stringify(upgrading)}\n`, 0o600);
+
+export const endUpgrading = (folder: string): Promise<void> => rm(join(folder, FILE), { force: true });
+
+/** Writes the rule by which Caddy answers 503 to everybody else. Takes effect when Caddy is reloaded. */
+export async function writeHold(
+  folder: string,
+  app: string,
+  token: string,
+  names: readonly string[],
+): Promise<void> {
+  await mkdir(join(folder, HOLD), { recursive: true, mode: 0o755 });
+  await writeWhole(
+    join(folder, HOLD, `${app}.caddy`),
+    `# An upgrade is in progress. \`fedi-setup upgrade\` removes this file.
+@hold_${app} {
+	host ${names.join(' ')}
+	not header ${HOLD_HEADER} ${token}
+}
+invoke @hold_${app} held
+`,
+    0o644,
+  );
+}
+
+export const removeHold = (folder: string): Promise<void> =>
+  rm(join(folder, HOLD), { recursive: true, force: true });

@@ -1,0 +1,467 @@
+/** `upgrade`: plans an upgrade of an app, runs it, and undoes it if it fails. */
+import { apply } from '../../apply/apply.ts';
+import type { Applied } from '../../apply/apply.ts';
+import { proveSite } from '../../apply/receipt.ts';
+import { takeLock } from '../../apply/runlock.ts';
+import { refuseUnfinished } from '../../apply/unfinished.ts';
+import { endUpgrading, keepUpgrading, readUpgrading, removeHold, writeHold } from '../../apply/upgrading.ts';
+import type { Upgrading } from '../../apply/upgrading.ts';
+import { refuseForeign } from '../../apply/foreign.ts';
+import { fetchImages, lockOf } from '../../apply/images.ts';
+import { appOf, namesOf } from '../../apps/index.ts';
+import { referenceOf } from '../../apps/app.ts';
+import type { App, Migrations, Upgrades } from '../../apps/app.ts';
+import { configOf } from '../../answers/config.ts';
+import { flagSource } from '../../answers/sources.ts';
+import { readRecord, writeRecord } from '../../backup-record.ts';
+import { dumpsOf, readCompose } from '../../backup/set.ts';
+import type { AppConfig } from '../../config/config.ts';
+import { flagOf } from '../../config/question.ts';
+import { appQuestion } from '../../answers/questions.ts';
+import { reloadCaddy } from '../../docker/caddy.ts';
+import { NotRunning, runtimeOf } from '../../docker/runtime.ts';
+import { readLock, wantedImages } from '../../plan/lock.ts';
+import { EXIT, Problem, messageOf } from '../../problem.ts';
+import type { ExitCode } from '../../problem.ts';
+import { withLine } from '../../progress.ts';
+import { randomToken, Store } from '../../secrets/store.ts';
+import { pendingMigrations } from '../../upgrade/migrations.ts';
+import { forgetBefore, isKept, keepBefore, restoreBefore, servicesToStop } from '../../upgrade/undo.ts';
+import { newestPatch, refuseVersion } from '../../upgrade/versions.ts';
+import type { CommandContext, Run } from '../command.ts';
+import { existingSite } from '../find-site.ts';
+import type { Site } from '../find-site.ts';
+import { answersFor, optionsFor, planFor } from '../setup.ts';
+import type { Answered } from '../setup.ts';
+import { backUpSite, refuseFailed } from './backup.ts';
+
+/** An app whose version is an answer. */
+interface Target {
+  readonly app: AppConfig;
+  readonly name: string;
+  readonly upgrades: Upgrades;
+  readonly from: string;
+}
+
+export const run: Run = async (context) => {
+  const site = await existingSite(context);
+  const { folder, config, engine } = site;
+  await engine.info();
+  await refuseForeign(folder, config.name, await engine.containers(config.name));
+  const upgrading = await readUpgrading(folder);
+  if (upgrading !== undefined) return continueUndo(context, site, upgrading);
+  await refuseUnfinished(folder);
+  await readCompose(folder);
+  const targets = targetsFor(context, site);
+  for (const target of targets) {
+    const to = await versionFor(context, site, target);
+    if (context.flags.check || to === undefined || to === target.from) report(context, target, to);
+    else {
+      const code = await upgrade(context, site, target, to);
+      if (code !== EXIT.OK) return code;
+    }
+  }
+  return EXIT.OK;
+};
+
+/** The apps to upgrade. Throws exit 2 for one that the site lacks or whose version comes with fedi-setup. */
+function targetsFor({ flags }: CommandContext, { config }: Site): Target[] {
+  const chosen = flags.app.length > 0 ? flags.app : config.apps.map(({ id }) => id);
+  const targets = chosen.flatMap((id): Target[] => {
+    const app = config.apps.find((one) => one.id === id);
+    const { name, upgrades } = app === undefined ? { name: id, upgrades: undefined } : appOf(id);
+    if (app !== undefined && upgrades !== undefined)
+      return [{ app, name, upgrades, from: upgrades.version(app.options) }];
+    if (flags.app.length === 0) return [];
+    throw new Problem(
+      EXIT.USAGE,
+      app === undefined ? `This site has no ${id}.` : `The version of ${name} comes with fedi-setup.`,
+      {
+        means: 'Nothing was changed.',
+        next:
+          app === undefined
+            ? `It has: ${config.apps.map((one) => one.id).join(', ')}.`
+            : 'Update fedi-setup, then run `fedi-setup apply`.',
+      },
+    );
+  });
+  if (targets.length === 0)
+    throw new Problem(EXIT.USAGE, 'The versions of all apps of this site come with fedi-setup.', {
+      means: 'Nothing was changed.',
+      next: 'Update fedi-setup, then run `fedi-setup apply`.',
+    });
+  if (flags.to.length > 0 && (flags.to.length > 1 || targets.length > 1))
+    throw new Problem(EXIT.USAGE, '--to is the version of one app.', {
+      means: 'Nothing was changed.',
+      next: `Name it: --app ${targets[0]?.app.id ?? ''}.`,
+    });
+  return targets;
+}
+
+/** The version to upgrade to; undefined: there is no newer one. Throws a Problem if it cannot be installed. */
+async function versionFor(
+  { flags }: CommandContext,
+  { engine }: Site,
+  { app, name, upgrades, from }: Target,
+): Promise<string | undefined> {
+  const spec = (appOf(app.id) as App).images[upgrades.image];
+  if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
+  const [wanted] = flags.to;
+  if (wanted !== undefined) {
+    const parsed = appQuestion(app.id, upgrades.answer).parse(wanted);
+    if ('problem' in parsed)
+      throw new Problem(EXIT.USAGE, `--to ${wanted}: ${parsed.problem}`, { means: 'Nothing was changed.' });
+    const to = String(parsed.value);
+    refuseVersion(name, upgrades, from, to);
+    return to;
+  }
+  return newestPatch(
+    engine,
+    from,
+    (version) => referenceOf(spec, { ...app.options, [upgrades.answer]: version } as AppConfig['options']),
+    upgrades.broken,
+  );
+}
+
+function report(
+  { progress }: CommandContext,
+  { app, name, from, upgrades }: Target,
+  to: string | undefined,
+): void {
+  const isNewer = to !== undefined && to !== from;
+  progress.emit({
+    event: 'upgrade',
+    app: app.id,
+    from,
+    to: isNewer ? to : undefined,
+    state: isNewer ? 'available' : 'current',
+    seconds: undefined,
+  });
+  progress.print(
+    isNewer
+      ? `${name} ${from}: ${to} is available. ${upgrades.notes(to)}\n  \`fedi-setup upgrade --app ${app.id}\``
+      : `${name} ${from}: there is no newer patch release.`,
+  );
+}
+
+/** The answers of the site with another version of an app. */
+async function answersWith(
+  context: CommandContext,
+  folder: string,
+  { app, upgrades }: Target,
+  to: string,
+): Promise<Answered> {
+  const flag = flagOf(appQuestion(app.id, upgrades.answer));
+  const sources = [await flagSource({ [flag]: to })];
+  const answered = await answersFor({ ...context, sources }, folder, [], false);
+  return { ...answered, upgrading: true };
+}
+
+async function upgrade(context: CommandContext, site: Site, target: Target, to: string): Promise<ExitCode> {
+  const { progress, now } = context;
+  const { folder, config, engine } = site;
+  const { app, name, from } = target;
+  const answered = await answersWith(context, folder, target, to);
+  const next = configOf(answered.resolved.answers);
+  refuseOwnImage(target, site);
+  refuseUnsaved(site);
+  const planned = await planFor(context, folder, answered, engine);
+  if (context.flags.edited === undefined && planned.changes.some(({ edited }) => edited))
+    throw new Problem(EXIT.REFUSED, 'You edited generated files.', {
+      means: 'An upgrade would overwrite them. Nothing was changed.',
+      next: '`fedi-setup plan --diff` shows the differences. --edited replace overwrites them, --edited keep keeps them.',
+    });
+  const { missing } = await lockOf(engine, wantedImages(next), await readLock(folder));
+  await fetchImages(engine, wantedImages(next), await readLock(folder), missing, progress);
+  const image = wantedImages(next)[target.upgrades.image]?.reference ?? '';
+  const migrations = await pendingMigrations(
+    engine,
+    runtimeOf(engine, config.name),
+    target.upgrades,
+    app,
+    image,
+  );
+  refuseExternal(target, migrations, await Store.open(folder));
+  for (const line of await describe(site, target, to, migrations)) progress.say(line);
+  if (!(await agrees(context))) {
+    progress.say('Nothing was changed.');
+    return EXIT.OK;
+  }
+  await refuseUnproven(context, site);
+  refuseFailed(await backUpSite(context, site, config.backup?.repositories ?? []));
+
+  const begun = Date.now();
+  const holds = migrations === undefined || migrations.before.length + migrations.after.length > 0;
+  const upgrading: Upgrading = {
+    app: app.id,
+    from,
+    to,
+    at: now().toISOString(),
+    token: randomToken(),
+    phase: 'holding',
+  };
+  try {
+    await locked(context, folder, () => begin(context, site, target, upgrading, holds));
+    const applied = await apply(optionsFor(context, folder, answered));
+    if (applied.exit !== EXIT.OK) throw unproven(name, to, applied);
+  } catch (error) {
+    return undo(context, site, target, upgrading, error);
+  }
+  await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
+  await locked(context, folder, () => finish(site));
+  const seconds = Math.round((Date.now() - begun) / 1000);
+  const record = await readRecord(folder);
+  await writeRecord(folder, {
+    ...record,
+    upgraded: { ...record.upgraded, [app.id]: { at: upgrading.at, to, seconds: holds ? seconds : 0 } },
+  });
+  progress.emit({
+    event: 'upgrade',
+    app: app.id,
+    from,
+    to,
+    state: 'upgraded',
+    seconds: holds ? seconds : undefined,
+  });
+  progress.say(
+    `\n  ${name} ${to} is proven${holds ? `; requests were held for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${upgrading.at.slice(0, 16)}\` loses what was written since.`,
+  );
+  return EXIT.OK;
+}
+
+async function locked(context: CommandContext, folder: string, work: () => Promise<void>): Promise<void> {
+  const release = await takeLock(folder);
+  context.onLocked(release);
+  try {
+    await work();
+  } finally {
+    await release();
+  }
+}
+
+/** Holds requests, stops what writes, and keeps the version before. */
+async function begin(
+  context: CommandContext,
+  site: Site,
+  { app }: Target,
+  upgrading: Upgrading,
+  holds: boolean,
+): Promise<void> {
+  const { folder, engine, config } = site;
+  const { progress } = context;
+  await keepUpgrading(folder, upgrading);
+  if (holds) {
+    await withLine(
+      progress,
+      'hold',
+      'Requests held: visitors see that the server is being updated',
+      async () => {
+        await writeHold(folder, app.id, upgrading.token, namesOf(app));
+        await reload(site);
+      },
+    );
+    const running = (await engine.containers(config.name)).filter(({ state }) => state === 'running');
+    const services = servicesToStop(
+      app,
+      running.map(({ service }) => service),
+    );
+    await withLine(progress, 'stop', `Stopped: ${services.join(', ')}`, async () => {
+      const { code, stderr } = await engine.compose(folder, ['stop', ...services]);
+      if (code === 0) return;
+      throw new Problem(
+        EXIT.FAILED,
+        `The site could not be stopped: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+        {
+          means: 'The new version was not started.',
+          next: 'Fix that and run this again.',
+        },
+      );
+    });
+  }
+  await keepBefore(site, app, progress, holds);
+  await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
+}
+
+/** Lets requests pass, and forgets the version before. */
+async function finish(site: Site): Promise<void> {
+  await removeHold(site.folder);
+  await reload(site);
+  await forgetBefore(site);
+  await endUpgrading(site.folder);
+}
+
+/** Caddy reads the rules for held requests. One that does not run reads them when it starts. */
+async function reload({ engine, config }: Site): Promise<void> {
+  try {
+    const { code, stderr } = await reloadCaddy(runtimeOf(engine, config.name));
+    if (code === 0) return;
+    throw new Problem(EXIT.FAILED, `Caddy could not be reloaded: ${stderr.trim().split('\n').at(-1) ?? ''}`, {
+      next: 'Look at `fedi-setup logs caddy`, then run this again.',
+    });
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+  }
+}
+
+/** Restores the version before, after an upgrade that failed. Throws the reason. */
+async function undo(
+  context: CommandContext,
+  site: Site,
+  { app, name }: Target,
+  { from, to }: Upgrading,
+  reason: unknown,
+): Promise<never> {
+  const { progress } = context;
+  progress.say(`\n  The upgrade of ${name} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
+  await restoreVersion(context, site, app.id);
+  progress.emit({ event: 'upgrade', app: app.id, from, to, state: 'undone', seconds: undefined });
+  const { means: _, next = '', log } = reason instanceof Problem ? reason : { means: '', log: undefined };
+  throw new Problem(EXIT.FAILED, `${name} ${to} was not installed: ${messageOf(reason)}`, {
+    means: `${name} ${from} runs again, with the data from before, and is proven. Nothing was lost.`,
+    next: next === '' ? 'Fix that and run this again.' : next,
+    ...(log === undefined ? {} : { log }),
+    cause: reason,
+  });
+}
+
+/** Restores the version before, proves it, and lets requests pass. */
+async function restoreVersion(context: CommandContext, site: Site, app: string): Promise<void> {
+  const { folder } = site;
+  const upgrading = await readUpgrading(folder);
+  if (upgrading?.phase === 'kept' && (await isKept(folder)))
+    await locked(context, folder, () => restoreBefore(site, app, context.progress));
+  const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
+  const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
+  const receipt = applied.changed
+    ? applied.receipt
+    : await proveSite({
+        ...site,
+        store: await Store.open(folder),
+        progress: context.progress,
+        now: context.now,
+      });
+  if (receipt?.proven !== true)
+    throw new Problem(EXIT.UNPROVEN, 'The version before was restored, but it could not be proven.', {
+      means: 'Its data are those from before the upgrade. Requests are still held.',
+      next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
+    });
+  await locked(context, folder, () => finish(site));
+}
+
+/** Completes or undoes an upgrade that was interrupted. */
+async function continueUndo(context: CommandContext, site: Site, upgrading: Upgrading): Promise<ExitCode> {
+  const { app, from, to, phase } = upgrading;
+  const { name } = appOf(app);
+  const { progress } = context;
+  if (phase === 'proven') {
+    await locked(context, site.folder, () => finish(site));
+    progress.say(`  The upgrade of ${name} to ${to} is complete.`);
+    return EXIT.OK;
+  }
+  progress.say(`  The upgrade of ${name} to ${to} was interrupted. Restoring ${from}.`);
+  await restoreVersion(context, site, app);
+  progress.emit({ event: 'upgrade', app, from, to, state: 'undone', seconds: undefined });
+  progress.say(`\n  ${name} ${from} runs again, with the data from before. Run this again to upgrade.`);
+  return EXIT.OK;
+}
+
+const unproven = (name: string, to: string, { receipt }: Applied): Problem =>
+  new Problem(
+    EXIT.UNPROVEN,
+    `${name} ${to} runs, but is not proven: ${(receipt?.proofs ?? [])
+      .filter(({ ok }) => !ok)
+      .map(({ title, seen }) => `${title}: ${seen}`)
+      .join('; ')}`,
+  );
+
+/** Refuses an image that the user chose: its version is not the answer. */
+function refuseOwnImage({ app, name, upgrades }: Target, { config }: Site): void {
+  const own = Object.entries((appOf(app.id) as App).images).find(
+    ([image, spec]) =>
+      image.startsWith(upgrades.image) &&
+      (config.images[image] ?? referenceOf(spec, app.options)) !== referenceOf(spec, app.options),
+  )?.[0];
+  if (own === undefined) return;
+  throw new Problem(EXIT.REFUSED, `You chose the image of ${name} yourself: ${config.images[own] ?? ''}.`, {
+    means: 'Its version is not known here. Nothing was changed.',
+    next: `Remove images.${own} from fedi.yaml, or change it there and run \`fedi-setup apply\`.`,
+  });
+}
+
+function refuseUnsaved({ config }: Site): void {
+  if (config.backup !== undefined) return;
+  throw new Problem(EXIT.REFUSED, 'This site has no backups.', {
+    means: 'After an upgrade, only a backup leads back. Nothing was changed.',
+    next: '`fedi-setup apply --backup-to PLACE`, then run this again.',
+  });
+}
+
+/** An external database cannot be emptied and loaded from here. */
+function refuseExternal({ app, name, from }: Target, migrations: Migrations | undefined, store: Store): void {
+  const isExternal = dumpsOf([app], store).some(({ service }) => service === undefined);
+  if (!isExternal || (migrations !== undefined && migrations.before.length + migrations.after.length === 0))
+    return;
+  throw new Problem(EXIT.REFUSED, `This version of ${name} changes your external database.`, {
+    means: `An upgrade that fails could not be undone from here: ${from} cannot use a changed database. Nothing was changed.`,
+    next: 'Make a backup on your database server, then use `fedi-setup apply` with the new version.',
+  });
+}
+
+/** Refuses to upgrade a site that is not proven: the result could not be judged. */
+async function refuseUnproven(context: CommandContext, site: Site): Promise<void> {
+  const { progress, now } = context;
+  progress.say('  The site as it is:');
+  const store = await Store.open(site.folder);
+  const { proven } = await proveSite({ ...site, store, progress, now });
+  if (proven) return;
+  throw new Problem(EXIT.REFUSED, 'The site does not work as it is.', {
+    means: 'An upgrade could not be judged. Nothing was changed.',
+    next: '`fedi-setup doctor` shows what is wrong. Fix that, then run this again.',
+  });
+}
+
+/** The plan, in lines. */
+async function describe(
+  { folder, config, engine }: Site,
+  { app, name, upgrades, from }: Target,
+  to: string,
+  migrations: Migrations | undefined,
+): Promise<string[]> {
+  const { upgraded } = await readRecord(folder);
+  const last = upgraded?.[app.id];
+  const services = servicesToStop(
+    app,
+    (await engine.containers(config.name))
+      .filter(({ state }) => state === 'running')
+      .map(({ service }) => service),
+  );
+  const open = migrations === undefined ? undefined : migrations.before.length + migrations.after.length;
+  const holds = open !== 0;
+  return [
+    '',
+    `  ${name} ${from} → ${to}`,
+    `    Release notes  ${upgrades.notes(to)}`,
+    `    Migrations     ${open === undefined ? 'unknown: the image does not list them' : open === 0 ? 'none: the database stays as it is' : `${open} (${migrations?.after.length ?? 0} of them after the start of the new version)`}`,
+    `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes`,
+    ...(holds
+      ? [
+          `    Held           all requests to ${namesOf(app).join(', ')}: visitors see a page, other servers try again`,
+          `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (the last time for ${last.seconds} s)`}`,
+        ]
+      : [`    Restarted      ${services.join(', ')}`]),
+    `    If it fails    ${holds ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
+    `    No return      when the new version is proven${holds ? ' and requests pass again' : ''}; then only a backup leads back`,
+    '',
+  ];
+}
+
+async function agrees({ interactive, flags }: CommandContext): Promise<boolean> {
+  if (!interactive || flags.yes) return true;
+  const { askChoice } = await import('../../ask/prompts.ts');
+  return (
+    (await askChoice('Upgrade now', [
+      { value: 'yes', name: 'Yes' },
+      { value: 'no', name: 'No, change nothing' },
+    ])) === 'yes'
+  );
+}
