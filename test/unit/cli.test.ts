@@ -57,9 +57,9 @@ test.each([
   [
     ['status', '--swap', '4'],
     2,
-    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, rollback, secrets, restore.',
+    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, upgrade, rollback, secrets, restore.',
   ],
-  [['status', '--check'], 2, 'These commands take it: plan.'],
+  [['status', '--check'], 2, 'These commands take it: plan, upgrade.'],
   [['prove', '--data'], 2, 'These commands take it: remove, reset, uninstall.'],
   [['apply', '--data'], 2, '`apply` does not take --data.'],
   [['uninstall', '--edited', 'keep'], 2, '`uninstall` does not take --edited'],

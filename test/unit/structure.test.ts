@@ -265,12 +265,13 @@ describe('the commands', () => {
       );
     }
   });
-  test('no flag has two meanings', () => {
+  test('a flag has the same form in every command', () => {
     const all = flagsOf(COMMANDS);
     for (const { flags } of COMMANDS)
       for (const flag of flags) {
-        const { about: _, ...shape } = flag;
+        const { about: _, value, ...shape } = flag;
         expect(all.get(flag.name)).toMatchObject(shape);
+        expect([flag.name, all.get(flag.name)?.value !== undefined]).toEqual([flag.name, value !== undefined]);
       }
     const shorts = [...all.values()].flatMap(({ short }) => short ?? []);
     expect(new Set(shorts).size).toBe(shorts.length);

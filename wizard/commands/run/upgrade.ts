@@ -188,7 +188,8 @@ async function upgrade(context: CommandContext, site: Site, target: Target, to: 
     return EXIT.OK;
   }
   await refuseUnproven(context, site);
-  refuseFailed(await backUpSite(context, site, config.backup?.repositories ?? []));
+  const backups = await backUpSite(context, site, config.backup?.repositories ?? []);
+  refuseFailed(backups);
 
   const begun = Date.now();
   const holds = migrations === undefined || migrations.before.length + migrations.after.length > 0;
@@ -224,7 +225,7 @@ async function upgrade(context: CommandContext, site: Site, target: Target, to: 
     seconds: holds ? seconds : undefined,
   });
   progress.say(
-    `\n  ${name} ${to} is proven${holds ? `; requests were held for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${upgrading.at.slice(0, 16)}\` loses what was written since.`,
+    `\n  ${name} ${to} is proven${holds ? `; requests were held for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${backups[0]?.snapshot ?? ''}\` loses what was written since.`,
   );
   return EXIT.OK;
 }
