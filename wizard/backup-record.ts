@@ -37,6 +37,10 @@ export interface BackupRecord {
   readonly upgraded?: Readonly<
     Record<string, { readonly at: string; readonly to: string; readonly seconds: number }>
   >;
+  /** When the registries were last asked for new versions, and the newest patch release of each app. */
+  readonly releases?: { readonly at: string; readonly newest: Readonly<Record<string, string>> };
+  /** App → the version whose upgrade by `maintain` failed: it is not tried again. */
+  readonly refused?: Readonly<Record<string, string>>;
   /** When `cleanup` ran last. */
   readonly cleaned?: string;
   /** The last restore drill. */

@@ -92,7 +92,7 @@ const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['The site', /^(apps|name|bind)$/],
   ['Mail', /^mail\./],
   ['Backups', /^backup\./],
-  ['Clean-up', /^cleanup\./],
+  ['Maintenance', /^(cleanup\.|upgrades$)/],
   ['Certificates', /^tls\./],
   ['Images', /^images\./],
 ];

@@ -271,7 +271,10 @@ describe('the commands', () => {
       for (const flag of flags) {
         const { about: _, value, ...shape } = flag;
         expect(all.get(flag.name)).toMatchObject(shape);
-        expect([flag.name, all.get(flag.name)?.value !== undefined]).toEqual([flag.name, value !== undefined]);
+        expect([flag.name, all.get(flag.name)?.value !== undefined]).toEqual([
+          flag.name,
+          value !== undefined,
+        ]);
       }
     const shorts = [...all.values()].flatMap(({ short }) => short ?? []);
     expect(new Set(shorts).size).toBe(shorts.length);

@@ -22,6 +22,7 @@ export function configOf(answers: Answers): Config {
     tls: tlsOf(answers),
     mail: mailOf(answers),
     backup: backupOf(answers),
+    upgrades: (answers['upgrades'] ?? 'notify') as Config['upgrades'],
     cleanUpDays: Number(answers['cleanup.every'] ?? 7),
     bind: textOf(answers, 'bind'),
     images,

@@ -291,6 +291,19 @@ const BACKUP_QUESTIONS: readonly Question[] = [
   },
 ];
 
+const UPGRADES_QUESTION: Question = {
+  key: 'upgrades',
+  topic: 'more',
+  message: 'New patch releases of the apps',
+  help: 'Default `notify`: `fedi-setup maintain` mails once about each. `patch`: it installs them, with a backup before and an undo if that fails. `off`: neither.',
+  ...parse.oneOf([
+    { value: 'notify', name: 'Mail about them' },
+    { value: 'patch', name: 'Install them' },
+    { value: 'off', name: 'Do not look for them' },
+  ]),
+  initial: () => 'notify',
+};
+
 const CLEANUP_QUESTION: Question = {
   key: 'cleanup.every',
   topic: 'more',
@@ -438,6 +451,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...MAIL_QUESTIONS,
     ...BACKUP_QUESTIONS,
     CLEANUP_QUESTION,
+    UPGRADES_QUESTION,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     ...imageQuestions(apps),

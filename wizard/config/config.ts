@@ -42,6 +42,8 @@ export interface Config {
   readonly mail: Mail;
   /** Undefined: no backups are configured. */
   readonly backup: Backup | undefined;
+  /** What `maintain` does with new patch releases of the apps. */
+  readonly upgrades: 'notify' | 'patch' | 'off';
   /** Days from one clean-up to the next; 0: never. */
   readonly cleanUpDays: number;
   /** Address of this host that Caddy listens on. */

@@ -17,7 +17,12 @@ export interface Notice {
   /** The same in each run. */
   readonly key: string;
   readonly text: string;
+  /** No problem, so it is mailed only once. */
+  readonly isNews?: true;
 }
+
+/** Start of the keys of news, which are never solved. */
+export const NEWS = 'release ';
 
 /** Key → when it was mailed last. */
 type Mailed = Readonly<Record<string, string>>;
@@ -35,23 +40,28 @@ export function mailFor(
   readonly mail: { readonly subject: string; readonly text: string } | undefined;
   readonly mailed: Mailed;
 } {
-  const isDue = ({ key }: Notice): boolean =>
-    mailed[key] === undefined || now.getTime() - Date.parse(mailed[key]) >= AGAIN_MS;
+  const isDue = ({ key, isNews }: Notice): boolean =>
+    mailed[key] === undefined || (isNews !== true && now.getTime() - Date.parse(mailed[key]) >= AGAIN_MS);
   const due = notices.filter(isDue);
-  const solved = Object.keys(mailed).filter((key) => !notices.some((notice) => notice.key === key));
+  const problems = notices.filter(({ isNews }) => isNews !== true);
+  const solved = Object.keys(mailed).filter(
+    (key) => !key.startsWith(NEWS) && !notices.some((notice) => notice.key === key),
+  );
   const next = Object.fromEntries(
     notices.map((notice) => [notice.key, isDue(notice) ? now.toISOString() : (mailed[notice.key] ?? '')]),
   );
   if (due.length === 0 && solved.length === 0) return { mail: undefined, mailed: next };
   const subject =
-    notices.length === 0
-      ? `${site}: all problems are solved`
-      : `${site}: ${notices.length === 1 ? 'a problem' : `${notices.length} problems`}`;
+    problems.length > 0
+      ? `${site}: ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}`
+      : solved.length > 0
+        ? `${site}: all problems are solved`
+        : `${site}: a new version is available`;
   return {
     mail: {
       subject,
       text: [
-        ...notices.map(({ text }) => `- ${text}`),
+        ...[...problems, ...due.filter(({ isNews }) => isNews === true)].map(({ text }) => `- ${text}`),
         ...(solved.length > 0 ? [`Solved: ${solved.join(', ')}`] : []),
         '',
         `fedi-setup maintain checked the site ${site}. On its server, \`fedi-setup doctor\` shows the details.`,

@@ -23,6 +23,25 @@ test('a problem is mailed once, again after a week, and when it is solved', () =
   expect(mailFor('fedi', [], solved.mailed, at(10)).mail).toBeUndefined();
 });
 
+test('a new version is mailed once, and is never solved', () => {
+  const news = {
+    key: 'release mastodon v4.7.7',
+    text: 'Mastodon v4.7.7 is available.',
+    isNews: true,
+  } as const;
+  const first = mailFor('fedi', [news], {}, at(1));
+  expect(first.mail).toMatchObject({
+    subject: 'fedi: a new version is available',
+    text: expect.stringContaining('- Mastodon v4.7.7 is available.'),
+  });
+  expect(mailFor('fedi', [news], first.mailed, at(30)).mail).toBeUndefined();
+  const both = mailFor('fedi', [news, BACKUP], first.mailed, at(2));
+  expect(both.mail).toMatchObject({ subject: 'fedi: a problem' });
+  expect(both.mail?.text).not.toContain('v4.7.7');
+  const solved = mailFor('fedi', [], both.mailed, at(3));
+  expect(solved.mail?.text).toContain('Solved: backup\n');
+});
+
 const SERVER = {
   host: 'smtp.example.org',
   port: 587,

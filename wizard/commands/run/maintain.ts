@@ -9,7 +9,7 @@ import { findingsOf } from '../../checks/preflight.ts';
 import { OWN } from '../../layout.ts';
 import { addReading, readReadings } from '../../disk-record.ts';
 import { measure } from '../../maintain/clean-up.ts';
-import { notify } from '../../maintain/notify.ts';
+import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
 import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
@@ -23,6 +23,8 @@ import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
+import { newestOf, upgradable, upgrade } from './upgrade.ts';
+import type { Target } from './upgrade.ts';
 
 /** An hourly timer may start a little early. */
 const SLACK_HOURS = 0.5;
@@ -113,6 +115,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
         text: found.map(({ what, next }) => `${what} ${next}`).join('\n  '),
       });
   });
+  notices.push(...(await releases(context, site, task)));
   const ping = site.config.backup?.ping;
   if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
   await task('mail', () => mail(context, site, notices));
@@ -131,6 +134,68 @@ async function isBackupDue({ now }: CommandContext, { folder, config: { backup }
 
 const backUp = async (context: CommandContext, site: Site): Promise<void> =>
   refuseFailed(await backUpSite(context, site, site.config.backup?.repositories ?? []));
+
+/** Registries are asked once a day. */
+const RELEASES_HOURS = 24;
+
+/** Looks for new patch releases, and installs them if that is wanted. @returns news about them */
+async function releases(
+  context: CommandContext,
+  site: Site,
+  task: (id: string, work: () => Promise<void>) => Promise<boolean>,
+): Promise<Notice[]> {
+  const { folder, config, engine } = site;
+  if (config.upgrades === 'off') return [];
+  const { releases: last } = await readRecord(folder);
+  const newest: Record<string, string> = { ...last?.newest };
+  if (hoursSince(last?.at, context.now()) >= RELEASES_HOURS - SLACK_HOURS) {
+    for (const target of upgradable(site)) {
+      const { id } = target.app;
+      delete newest[id];
+      try {
+        const version = await newestOf(engine, target);
+        if (version !== undefined) newest[id] = version;
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        // A registry that is down for a day is no problem of the site.
+        await log(folder, context.now(), `releases of ${id}: ${error.message}`);
+      }
+    }
+    const record = await readRecord(folder);
+    await writeRecord(folder, { ...record, releases: { at: context.now().toISOString(), newest } });
+  }
+  const open = upgradable(site).filter(
+    ({ app, from }) => newest[app.id] !== undefined && newest[app.id] !== from,
+  );
+  if (config.upgrades === 'patch') {
+    for (const target of open) await installPatch(context, site, target, newest[target.app.id] ?? '', task);
+    return [];
+  }
+  return open.map(({ app, name, upgrades, from }) => ({
+    key: `${NEWS}${app.id} ${newest[app.id] ?? ''}`,
+    text: `${name} ${newest[app.id] ?? ''} is available; this site runs ${from}. ${upgrades.notes(newest[app.id] ?? '')}\n  Install it with \`fedi-setup upgrade\`.`,
+    isNews: true,
+  }));
+}
+
+/** Installs a patch release. One that failed is not tried again: each time requests would be held. */
+async function installPatch(
+  context: CommandContext,
+  site: Site,
+  target: Target,
+  version: string,
+  task: (id: string, work: () => Promise<void>) => Promise<boolean>,
+): Promise<void> {
+  const { folder } = site;
+  const { id } = target.app;
+  if ((await readRecord(folder)).refused?.[id] === version) return;
+  const isDone = await task(`upgrade of ${id} to ${version}`, async () => {
+    await upgrade({ ...context, interactive: false }, site, target, version);
+  });
+  if (isDone) return;
+  const record = await readRecord(folder);
+  await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
+}
 
 /** A backup comes first: it has what the clean-up removes. */
 async function isCleanUpDue({ now }: CommandContext, { folder, config }: Site): Promise<boolean> {

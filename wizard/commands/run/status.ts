@@ -2,6 +2,8 @@ import { appOf } from '../../apps/index.ts';
 import { readManifest } from '../../apply/files.ts';
 import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
 import { isUnfinished } from '../../apply/unfinished.ts';
+import { readUpgrading } from '../../apply/upgrading.ts';
+import { readRecord } from '../../backup-record.ts';
 import { checkBackups } from '../../checks/backups.ts';
 import { servicesOf } from '../../checks/site.ts';
 import type { Container } from '../../docker/engine.ts';
@@ -34,6 +36,11 @@ export const run: Run = async (context) => {
   });
   progress.print(`Site in ${folder}`);
   if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
+  const upgrading = await readUpgrading(folder);
+  if (upgrading !== undefined)
+    progress.print(
+      `  ! The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to} is not complete. If it does not run, run \`fedi-setup upgrade\`.`,
+    );
   for (const { id, domain } of config.apps) progress.print(`  ${appOf(id).name}: https://${domain}`);
   const services = (await servicesOf(folder)) ?? new Map<string, boolean>();
   const width = Math.max(...[...services.keys()].map((name) => name.length));
@@ -46,6 +53,13 @@ export const run: Run = async (context) => {
   }
   if (containers.length === 0) progress.print('  no containers');
   progress.print(`  ${proofState(receipt, isCurrent, config)}`);
+  const { releases } = await readRecord(folder);
+  for (const { id, options } of config.apps) {
+    const version = appOf(id).upgrades?.version(options);
+    const newest = releases?.newest[id];
+    if (newest !== undefined && newest !== version)
+      progress.print(`  ${appOf(id).name} ${newest} is available: \`fedi-setup upgrade\``);
+  }
   const backups = await checkBackups({ folder, config, now: context.now });
   if (backups !== undefined) {
     progress.print(`  backups: ${backups.seen}`);

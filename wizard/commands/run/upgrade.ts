@@ -36,7 +36,7 @@ import type { Answered } from '../setup.ts';
 import { backUpSite, refuseFailed } from './backup.ts';
 
 /** An app whose version is an answer. */
-interface Target {
+export interface Target {
   readonly app: AppConfig;
   readonly name: string;
   readonly upgrades: Upgrades;
@@ -64,15 +64,22 @@ export const run: Run = async (context) => {
   return EXIT.OK;
 };
 
+/** All apps of a site whose version is an answer. */
+export const upgradable = ({ config }: Site): Target[] =>
+  config.apps.flatMap((app): Target[] => {
+    const { name, upgrades } = appOf(app.id);
+    return upgrades === undefined ? [] : [{ app, name, upgrades, from: upgrades.version(app.options) }];
+  });
+
 /** The apps to upgrade. Throws exit 2 for one that the site lacks or whose version comes with fedi-setup. */
-function targetsFor({ flags }: CommandContext, { config }: Site): Target[] {
-  const chosen = flags.app.length > 0 ? flags.app : config.apps.map(({ id }) => id);
-  const targets = chosen.flatMap((id): Target[] => {
+function targetsFor({ flags }: CommandContext, site: Site): Target[] {
+  const { config } = site;
+  const all = upgradable(site);
+  const targets = flags.app.length === 0 ? all : all.filter(({ app }) => flags.app.includes(app.id));
+  for (const id of flags.app) {
+    if (targets.some(({ app }) => app.id === id)) continue;
     const app = config.apps.find((one) => one.id === id);
-    const { name, upgrades } = app === undefined ? { name: id, upgrades: undefined } : appOf(id);
-    if (app !== undefined && upgrades !== undefined)
-      return [{ app, name, upgrades, from: upgrades.version(app.options) }];
-    if (flags.app.length === 0) return [];
+    const { name } = app === undefined ? { name: id } : appOf(id);
     throw new Problem(
       EXIT.USAGE,
       app === undefined ? `This site has no ${id}.` : `The version of ${name} comes with fedi-setup.`,
@@ -84,7 +91,7 @@ function targetsFor({ flags }: CommandContext, { config }: Site): Target[] {
             : 'Update fedi-setup, then run `fedi-setup apply`.',
       },
     );
-  });
+  }
   if (targets.length === 0)
     throw new Problem(EXIT.USAGE, 'The versions of all apps of this site come with fedi-setup.', {
       means: 'Nothing was changed.',
@@ -104,8 +111,6 @@ async function versionFor(
   { engine }: Site,
   { app, name, upgrades, from }: Target,
 ): Promise<string | undefined> {
-  const spec = (appOf(app.id) as App).images[upgrades.image];
-  if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
   const [wanted] = flags.to;
   if (wanted !== undefined) {
     const parsed = appQuestion(app.id, upgrades.answer).parse(wanted);
@@ -115,6 +120,16 @@ async function versionFor(
     refuseVersion(name, upgrades, from, to);
     return to;
   }
+  return newestOf(engine, { app, name, upgrades, from });
+}
+
+/** The newest patch release of an app. Throws a Problem if the registry does not answer. */
+export async function newestOf(
+  engine: Site['engine'],
+  { app, upgrades, from }: Target,
+): Promise<string | undefined> {
+  const spec = (appOf(app.id) as App).images[upgrades.image];
+  if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
   return newestPatch(
     engine,
     from,
@@ -157,7 +172,12 @@ async function answersWith(
   return { ...answered, upgrading: true };
 }
 
-async function upgrade(context: CommandContext, site: Site, target: Target, to: string): Promise<ExitCode> {
+export async function upgrade(
+  context: CommandContext,
+  site: Site,
+  target: Target,
+  to: string,
+): Promise<ExitCode> {
   const { progress, now } = context;
   const { folder, config, engine } = site;
   const { app, name, from } = target;
