@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { openProofs, sqlIn } from '../support/mastodon-site.ts';
-import { mastodonVersions, migration } from '../support/mastodon-versions.ts';
+import { appVersions, railsMigration as migration } from '../support/app-versions.ts';
 import { environment, testSite, tool } from '../support/site.ts';
 import type { Run, RunOptions } from '../support/site.ts';
 
@@ -62,7 +62,7 @@ const states = (result: Run): unknown[] =>
   result.events.filter(({ event }) => event === 'upgrade').map(({ state }) => state);
 
 beforeAll(async () => {
-  removeVersions = mastodonVersions(VERSIONS);
+  removeVersions = appVersions('mastodon', VERSIONS);
   const {
     FEDI_IMAGES_MASTODON: _,
     FEDI_IMAGES_MASTODON_STREAMING: __,
@@ -139,7 +139,7 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
     expect(killed.signal).toBe('SIGKILL');
     for (const argv of [['apply'], ['backup'], ['start']]) {
       const refused = await run(argv);
-      expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('is not complete')]);
+      expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('was interrupted')]);
     }
     const again = await run(['upgrade', '--json']);
     expect([again.code, again.stderr]).toEqual([0, '']);

@@ -12,7 +12,8 @@ import { run, shareWithPrograms } from '../docker/run.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
 
-interface Owner {
+/** A process that works on a site. */
+export interface Owner {
   readonly pid: number;
   /** Boot and start time distinguish the owner from a later process with the same id. */
   readonly boot: string;
@@ -35,9 +36,18 @@ async function statusOf(pid: number | string): Promise<string[] | undefined> {
 
 const startTime = async (pid: number): Promise<string | undefined> => (await statusOf(pid))?.[19];
 
-async function isAlive(owner: Owner): Promise<boolean> {
+/** Whether that process still runs. */
+export async function isAlive(owner: Owner): Promise<boolean> {
   return owner.boot === (await bootId()) && (await startTime(owner.pid)) === owner.start;
 }
+
+/** This process. */
+export const thisProcess = async (): Promise<Owner> => ({
+  pid: process.pid,
+  boot: await bootId(),
+  start: (await startTime(process.pid)) ?? '',
+  since: new Date().toISOString(),
+});
 
 /** Opens the directory and locks it; undefined: another process has the lock. */
 async function claim(own: string): Promise<number | undefined> {
@@ -113,7 +123,7 @@ async function readOwner(path: string): Promise<Owner | undefined> {
 /** The holder writes the lock file a moment after it takes the lock; how long we wait for the file. */
 const WINNER_MS = 2000;
 
-const locked = (owner: Owner | undefined): Problem =>
+export const locked = (owner: Owner | undefined): Problem =>
   new Problem(
     EXIT.LOCKED,
     `Another run is working on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
@@ -167,13 +177,7 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
     // Not locked, but the owner is alive: the file is from another host or an earlier version.
     const owner = await readOwner(path);
     if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
-    const mine: Owner = {
-      pid: process.pid,
-      boot: await bootId(),
-      start: (await startTime(process.pid)) ?? '',
-      since: new Date().toISOString(),
-    };
-    await writeWhole(path, JSON.stringify(mine), 0o600);
+    await writeWhole(path, JSON.stringify(await thisProcess()), 0o600);
   } catch (error) {
     closeSync(descriptor);
     throw error;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
-import { readUpgrading } from './upgrading.ts';
+import { locked } from './runlock.ts';
+import { isInterrupted, readUpgrading } from './upgrading.ts';
 
 const FILE = join(OWN, 'restore.json');
 
@@ -56,17 +57,18 @@ async function refuseMoved(folder: string): Promise<void> {
   });
 }
 
-/** Throws exit 3 if an upgrade is in progress or was interrupted. */
+/** Throws exit 6 if an upgrade is in progress, and exit 3 if one was interrupted. */
 async function refuseUpgrading(folder: string): Promise<void> {
   const upgrading = await readUpgrading(folder);
   if (upgrading === undefined) return;
+  if (!(await isInterrupted(upgrading))) throw locked(upgrading.owner);
   const { app, to, at } = upgrading;
   throw new Problem(
     EXIT.REFUSED,
-    `The upgrade of ${app} to ${to}, begun at ${at.slice(0, 16)}, is not complete.`,
+    `The upgrade of ${app} to ${to}, begun at ${at.slice(0, 16)}, was interrupted.`,
     {
-      means: 'It runs, or it was interrupted. Visitors see that the server is being updated.',
-      next: 'If it does not run, `fedi-setup upgrade` restores the version before it.',
+      means: 'Visitors see that the server is being updated.',
+      next: '`fedi-setup upgrade` restores the version before it.',
     },
   );
 }

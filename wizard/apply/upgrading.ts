@@ -3,6 +3,8 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
+import { isAlive } from './runlock.ts';
+import type { Owner } from './runlock.ts';
 
 const FILE = join(OWN, 'upgrade.json');
 /** Caddy imports the files of this directory at the start of each site (caddy/Caddyfile). */
@@ -18,6 +20,8 @@ export interface Upgrading {
   readonly to: string;
   /** ISO 8601. */
   readonly at: string;
+  /** The process that runs it. Between its steps it does not hold the run lock. */
+  readonly owner: Owner;
   /** Value of {@link HOLD_HEADER}. */
   readonly token: string;
   /**
@@ -31,6 +35,9 @@ export async function readUpgrading(folder: string): Promise<Upgrading | undefin
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as Upgrading);
 }
+
+/** Whether its process ended before it was complete. */
+export const isInterrupted = async ({ owner }: Upgrading): Promise<boolean> => !(await isAlive(owner));
 
 export const keepUpgrading = (folder: string, upgrading: Upgrading): Promise<void> =>
   writeWhole(join(folder, FILE), `${JSON.stringify(upgrading)}\n`, 0o600);

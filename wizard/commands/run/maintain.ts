@@ -3,6 +3,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
+import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
 import { writeWhole } from '../../atomic.ts';
 import { hoursSince, readRecord, writeRecord } from '../../backup-record.ts';
 import { findingsOf } from '../../checks/preflight.ts';
@@ -23,7 +24,7 @@ import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
-import { newestOf, upgradable, upgrade } from './upgrade.ts';
+import { UpgradeUndone, endInterrupted, newestOf, upgradable, upgrade } from './upgrade.ts';
 import type { Target } from './upgrade.ts';
 
 /** An hourly timer may start a little early. */
@@ -83,6 +84,12 @@ async function remove({ progress }: CommandContext, { folder, config }: Site): P
 async function maintain(context: CommandContext, site: Site): Promise<ExitCode> {
   const { folder } = site;
   await site.engine.info();
+  const upgrading = await readUpgrading(folder);
+  // Nobody may be there to see that requests are held.
+  if (upgrading !== undefined && (await isInterrupted(upgrading))) {
+    await log(folder, context.now(), `the upgrade of ${upgrading.app} was interrupted: undone`);
+    await endInterrupted({ ...context, interactive: false }, site, upgrading);
+  }
   await refuseUnfinished(folder);
   const notices: Notice[] = [];
   let failed: Problem | undefined;
@@ -168,8 +175,10 @@ async function releases(
     ({ app, from }) => newest[app.id] !== undefined && newest[app.id] !== from,
   );
   if (config.upgrades === 'patch') {
-    for (const target of open) await installPatch(context, site, target, newest[target.app.id] ?? '', task);
-    return [];
+    const notices: Notice[] = [];
+    for (const target of open)
+      notices.push(...(await installPatch(context, site, target, newest[target.app.id] ?? '', task)));
+    return notices;
   }
   return open.map(({ app, name, upgrades, from }) => ({
     key: `${NEWS}${app.id} ${newest[app.id] ?? ''}`,
@@ -178,23 +187,33 @@ async function releases(
   }));
 }
 
-/** Installs a patch release. One that failed is not tried again: each time requests would be held. */
+/** Installs a patch release. One that failed is not tried again: each time requests would be held. @returns a notice about that */
 async function installPatch(
   context: CommandContext,
   site: Site,
   target: Target,
   version: string,
   task: (id: string, work: () => Promise<void>) => Promise<boolean>,
-): Promise<void> {
+): Promise<Notice[]> {
   const { folder } = site;
   const { id } = target.app;
-  if ((await readRecord(folder)).refused?.[id] === version) return;
-  const isDone = await task(`upgrade of ${id} to ${version}`, async () => {
-    await upgrade({ ...context, interactive: false }, site, target, version);
+  const key = `upgrade of ${id} to ${version}`;
+  if ((await readRecord(folder)).refused?.[id] === version)
+    return [
+      { key, text: `${target.name} ${version} could not be installed. Try it with \`fedi-setup upgrade\`.` },
+    ];
+  await task(key, async () => {
+    try {
+      await upgrade({ ...context, interactive: false }, site, target, version);
+    } catch (error) {
+      if (error instanceof UpgradeUndone) {
+        const record = await readRecord(folder);
+        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
+      }
+      throw error;
+    }
   });
-  if (isDone) return;
-  const record = await readRecord(folder);
-  await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
+  return [];
 }
 
 /** A backup comes first: it has what the clean-up removes. */

@@ -2,7 +2,7 @@ import { appOf } from '../../apps/index.ts';
 import { readManifest } from '../../apply/files.ts';
 import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
 import { isUnfinished } from '../../apply/unfinished.ts';
-import { readUpgrading } from '../../apply/upgrading.ts';
+import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
 import { readRecord } from '../../backup-record.ts';
 import { checkBackups } from '../../checks/backups.ts';
 import { servicesOf } from '../../checks/site.ts';
@@ -39,7 +39,7 @@ export const run: Run = async (context) => {
   const upgrading = await readUpgrading(folder);
   if (upgrading !== undefined)
     progress.print(
-      `  ! The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to} is not complete. If it does not run, run \`fedi-setup upgrade\`.`,
+      `  ! The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to} ${(await isInterrupted(upgrading)) ? 'was interrupted: \`fedi-setup upgrade\` restores the version before' : 'is in progress'}.`,
     );
   for (const { id, domain } of config.apps) progress.print(`  ${appOf(id).name}: https://${domain}`);
   const services = (await servicesOf(folder)) ?? new Map<string, boolean>();

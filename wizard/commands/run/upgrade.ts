@@ -2,9 +2,16 @@
 import { apply } from '../../apply/apply.ts';
 import type { Applied } from '../../apply/apply.ts';
 import { proveSite } from '../../apply/receipt.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { locked as processBusy, takeLock, thisProcess } from '../../apply/runlock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
-import { endUpgrading, keepUpgrading, readUpgrading, removeHold, writeHold } from '../../apply/upgrading.ts';
+import {
+  endUpgrading,
+  isInterrupted,
+  keepUpgrading,
+  readUpgrading,
+  removeHold,
+  writeHold,
+} from '../../apply/upgrading.ts';
 import type { Upgrading } from '../../apply/upgrading.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { fetchImages, lockOf } from '../../apply/images.ts';
@@ -20,7 +27,7 @@ import { flagOf } from '../../config/question.ts';
 import { appQuestion } from '../../answers/questions.ts';
 import { reloadCaddy } from '../../docker/caddy.ts';
 import { NotRunning, runtimeOf } from '../../docker/runtime.ts';
-import { readLock, wantedImages } from '../../plan/lock.ts';
+import { lockedReference, readLock, wantedImages } from '../../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
@@ -49,7 +56,7 @@ export const run: Run = async (context) => {
   await engine.info();
   await refuseForeign(folder, config.name, await engine.containers(config.name));
   const upgrading = await readUpgrading(folder);
-  if (upgrading !== undefined) return continueUndo(context, site, upgrading);
+  if (upgrading !== undefined) return endInterrupted(context, site, upgrading);
   await refuseUnfinished(folder);
   await readCompose(folder);
   const targets = targetsFor(context, site);
@@ -191,9 +198,11 @@ export async function upgrade(
       means: 'An upgrade would overwrite them. Nothing was changed.',
       next: '`fedi-setup plan --diff` shows the differences. --edited replace overwrites them, --edited keep keeps them.',
     });
-  const { missing } = await lockOf(engine, wantedImages(next), await readLock(folder));
-  await fetchImages(engine, wantedImages(next), await readLock(folder), missing, progress);
-  const image = wantedImages(next)[target.upgrades.image]?.reference ?? '';
+  const wanted = wantedImages(next);
+  const { missing } = await lockOf(engine, wanted, await readLock(folder));
+  const pulled = await fetchImages(engine, wanted, await readLock(folder), missing, progress);
+  const { lock } = await lockOf(engine, wanted, await readLock(folder), pulled);
+  const image = lockedReference(lock[target.upgrades.image] as (typeof lock)[string]);
   const migrations = await pendingMigrations(
     engine,
     runtimeOf(engine, config.name),
@@ -218,18 +227,26 @@ export async function upgrade(
     from,
     to,
     at: now().toISOString(),
+    owner: await thisProcess(),
     token: randomToken(),
     phase: 'holding',
   };
   try {
     await locked(context, folder, () => begin(context, site, target, upgrading, holds));
+  } catch (error) {
+    // Another run was first: it is not undone here.
+    const there = await readUpgrading(folder);
+    if (there?.token !== upgrading.token) throw error;
+    return undo(context, site, target, upgrading, error);
+  }
+  try {
     const applied = await apply(optionsFor(context, folder, answered));
     if (applied.exit !== EXIT.OK) throw unproven(name, to, applied);
   } catch (error) {
     return undo(context, site, target, upgrading, error);
   }
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await locked(context, folder, () => finish(site));
+  await locked(context, folder, () => finish(context, site));
   const seconds = Math.round((Date.now() - begun) / 1000);
   const record = await readRecord(folder);
   await writeRecord(folder, {
@@ -270,7 +287,11 @@ async function begin(
 ): Promise<void> {
   const { folder, engine, config } = site;
   const { progress } = context;
+  await refuseUnfinished(folder);
   await keepUpgrading(folder, upgrading);
+  context.onLeaving(
+    'The upgrade was interrupted, and requests may still be held. `fedi-setup upgrade` restores the version before.',
+  );
   if (holds) {
     await withLine(
       progress,
@@ -304,11 +325,12 @@ async function begin(
 }
 
 /** Lets requests pass, and forgets the version before. */
-async function finish(site: Site): Promise<void> {
+async function finish({ onLeaving }: CommandContext, site: Site): Promise<void> {
   await removeHold(site.folder);
   await reload(site);
   await forgetBefore(site);
   await endUpgrading(site.folder);
+  onLeaving(undefined);
 }
 
 /** Caddy reads the rules for held requests. One that does not run reads them when it starts. */
@@ -324,7 +346,10 @@ async function reload({ engine, config }: Site): Promise<void> {
   }
 }
 
-/** Restores the version before, after an upgrade that failed. Throws the reason. */
+/** An upgrade failed, and the version before runs again. */
+export class UpgradeUndone extends Problem {}
+
+/** Restores the version before, after an upgrade that failed. Throws {@link UpgradeUndone} with the reason. */
 async function undo(
   context: CommandContext,
   site: Site,
@@ -334,10 +359,18 @@ async function undo(
 ): Promise<never> {
   const { progress } = context;
   progress.say(`\n  The upgrade of ${name} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
-  await restoreVersion(context, site, app.id);
+  await restoreVersion(context, site, app.id).catch((error: unknown) => {
+    if (!(error instanceof Problem)) throw error;
+    throw new Problem(error.exit, `${name} ${from} could not be restored: ${error.message}`, {
+      means: `The upgrade failed before: ${messageOf(reason)} Requests are still held. Files and dumps of ${from} are kept.`,
+      next: 'Fix that, then run `fedi-setup upgrade` again.',
+      ...(error.log === undefined ? {} : { log: error.log }),
+      cause: error,
+    });
+  });
   progress.emit({ event: 'upgrade', app: app.id, from, to, state: 'undone', seconds: undefined });
   const { means: _, next = '', log } = reason instanceof Problem ? reason : { means: '', log: undefined };
-  throw new Problem(EXIT.FAILED, `${name} ${to} was not installed: ${messageOf(reason)}`, {
+  throw new UpgradeUndone(EXIT.FAILED, `${name} ${to} was not installed: ${messageOf(reason)}`, {
     means: `${name} ${from} runs again, with the data from before, and is proven. Nothing was lost.`,
     next: next === '' ? 'Fix that and run this again.' : next,
     ...(log === undefined ? {} : { log }),
@@ -366,16 +399,23 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
       means: 'Its data are those from before the upgrade. Requests are still held.',
       next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
     });
-  await locked(context, folder, () => finish(site));
+  await locked(context, folder, () => finish(context, site));
 }
 
-/** Completes or undoes an upgrade that was interrupted. */
-async function continueUndo(context: CommandContext, site: Site, upgrading: Upgrading): Promise<ExitCode> {
+/** Completes or undoes an upgrade that was interrupted. Throws exit 6 if it still runs. */
+export async function endInterrupted(
+  context: CommandContext,
+  site: Site,
+  upgrading: Upgrading,
+): Promise<ExitCode> {
+  if (!(await isInterrupted(upgrading))) throw processBusy(upgrading.owner);
   const { app, from, to, phase } = upgrading;
+  // From now on this process runs it.
+  await keepUpgrading(site.folder, { ...upgrading, owner: await thisProcess() });
   const { name } = appOf(app);
   const { progress } = context;
   if (phase === 'proven') {
-    await locked(context, site.folder, () => finish(site));
+    await locked(context, site.folder, () => finish(context, site));
     progress.say(`  The upgrade of ${name} to ${to} is complete.`);
     return EXIT.OK;
   }
@@ -433,7 +473,10 @@ async function refuseUnproven(context: CommandContext, site: Site): Promise<void
   const { progress, now } = context;
   progress.say('  The site as it is:');
   const store = await Store.open(site.folder);
-  const { proven } = await proveSite({ ...site, store, progress, now });
+  let proven = false;
+  await locked(context, site.folder, async () => {
+    ({ proven } = await proveSite({ ...site, store, progress, now }));
+  });
   if (proven) return;
   throw new Problem(EXIT.REFUSED, 'The site does not work as it is.', {
     means: 'An upgrade could not be judged. Nothing was changed.',
