@@ -14,6 +14,8 @@ import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
 import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
+import { newestOf, upgradable } from '../../upgrade/target.ts';
+import type { Target } from '../../upgrade/target.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
@@ -24,8 +26,7 @@ import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
-import { UpgradeUndone, endInterrupted, newestOf, upgradable, upgrade } from './upgrade.ts';
-import type { Target } from './upgrade.ts';
+import { UpgradeUndone, endInterrupted, upgrade } from './upgrade.ts';
 
 /** An hourly timer may start a little early. */
 const SLACK_HOURS = 0.5;
@@ -160,8 +161,8 @@ async function releases(
       const { id } = target.app;
       delete newest[id];
       try {
-        const version = await newestOf(engine, target);
-        if (version !== undefined) newest[id] = version;
+        const found = await newestOf(engine, target);
+        if (found !== undefined) newest[id] = found;
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
         // A registry that is down for a day is no problem of the site.

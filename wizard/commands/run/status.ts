@@ -37,10 +37,14 @@ export const run: Run = async (context) => {
   progress.print(`Site in ${folder}`);
   if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
   const upgrading = await readUpgrading(folder);
-  if (upgrading !== undefined)
+  if (upgrading !== undefined) {
+    const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;
     progress.print(
-      `  ! The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to} ${(await isInterrupted(upgrading)) ? 'was interrupted: \`fedi-setup upgrade\` restores the version before' : 'is in progress'}.`,
+      (await isInterrupted(upgrading))
+        ? `  ! ${what} was interrupted: \`fedi-setup upgrade\` restores the version before.`
+        : `  ${what} is in progress.`,
     );
+  }
   for (const { id, domain } of config.apps) progress.print(`  ${appOf(id).name}: https://${domain}`);
   const services = (await servicesOf(folder)) ?? new Map<string, boolean>();
   const width = Math.max(...[...services.keys()].map((name) => name.length));

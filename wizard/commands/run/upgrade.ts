@@ -1,54 +1,38 @@
 /** `upgrade`: plans an upgrade of an app, runs it, and undoes it if it fails. */
 import { apply } from '../../apply/apply.ts';
 import type { Applied } from '../../apply/apply.ts';
+import { refuseForeign } from '../../apply/foreign.ts';
+import { fetchImages, lockOf } from '../../apply/images.ts';
 import { proveSite } from '../../apply/receipt.ts';
 import { locked as processBusy, takeLock, thisProcess } from '../../apply/runlock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
-import {
-  endUpgrading,
-  isInterrupted,
-  keepUpgrading,
-  readUpgrading,
-  removeHold,
-  writeHold,
-} from '../../apply/upgrading.ts';
+import { isInterrupted, keepUpgrading, readUpgrading } from '../../apply/upgrading.ts';
 import type { Upgrading } from '../../apply/upgrading.ts';
-import { refuseForeign } from '../../apply/foreign.ts';
-import { fetchImages, lockOf } from '../../apply/images.ts';
-import { appOf, namesOf } from '../../apps/index.ts';
-import { referenceOf } from '../../apps/app.ts';
-import type { App, Migrations, Upgrades } from '../../apps/app.ts';
+import { appOf } from '../../apps/index.ts';
 import { configOf } from '../../answers/config.ts';
+import { appQuestion } from '../../answers/questions.ts';
 import { flagSource } from '../../answers/sources.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
-import { dumpsOf, readCompose } from '../../backup/set.ts';
-import type { AppConfig } from '../../config/config.ts';
+import { readCompose } from '../../backup/set.ts';
 import { flagOf } from '../../config/question.ts';
-import { appQuestion } from '../../answers/questions.ts';
-import { reloadCaddy } from '../../docker/caddy.ts';
-import { NotRunning, runtimeOf } from '../../docker/runtime.ts';
+import { runtimeOf } from '../../docker/runtime.ts';
 import { lockedReference, readLock, wantedImages } from '../../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
-import { withLine } from '../../progress.ts';
 import { randomToken, Store } from '../../secrets/store.ts';
+import { beginUpgrade, finishUpgrade } from '../../upgrade/hold.ts';
 import { pendingMigrations } from '../../upgrade/migrations.ts';
-import { forgetBefore, isKept, keepBefore, restoreBefore, servicesToStop } from '../../upgrade/undo.ts';
-import { newestPatch, refuseVersion } from '../../upgrade/versions.ts';
+import { describeUpgrade } from '../../upgrade/plan.ts';
+import { newestOf, refuseExternal, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
+import type { Target } from '../../upgrade/target.ts';
+import { isKept, restoreBefore } from '../../upgrade/undo.ts';
+import { refuseVersion } from '../../upgrade/versions.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { answersFor, optionsFor, planFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { backUpSite, refuseFailed } from './backup.ts';
-
-/** An app whose version is an answer. */
-export interface Target {
-  readonly app: AppConfig;
-  readonly name: string;
-  readonly upgrades: Upgrades;
-  readonly from: string;
-}
 
 export const run: Run = async (context) => {
   const site = await existingSite(context);
@@ -70,13 +54,6 @@ export const run: Run = async (context) => {
   }
   return EXIT.OK;
 };
-
-/** All apps of a site whose version is an answer. */
-export const upgradable = ({ config }: Site): Target[] =>
-  config.apps.flatMap((app): Target[] => {
-    const { name, upgrades } = appOf(app.id);
-    return upgrades === undefined ? [] : [{ app, name, upgrades, from: upgrades.version(app.options) }];
-  });
 
 /** The apps to upgrade. Throws exit 2 for one that the site lacks or whose version comes with fedi-setup. */
 function targetsFor({ flags }: CommandContext, site: Site): Target[] {
@@ -128,21 +105,6 @@ async function versionFor(
     return to;
   }
   return newestOf(engine, { app, name, upgrades, from });
-}
-
-/** The newest patch release of an app. Throws a Problem if the registry does not answer. */
-export async function newestOf(
-  engine: Site['engine'],
-  { app, upgrades, from }: Target,
-): Promise<string | undefined> {
-  const spec = (appOf(app.id) as App).images[upgrades.image];
-  if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
-  return newestPatch(
-    engine,
-    from,
-    (version) => referenceOf(spec, { ...app.options, [upgrades.answer]: version } as AppConfig['options']),
-    upgrades.broken,
-  );
 }
 
 function report(
@@ -211,7 +173,7 @@ export async function upgrade(
     image,
   );
   refuseExternal(target, migrations, await Store.open(folder));
-  for (const line of await describe(site, target, to, migrations)) progress.say(line);
+  for (const line of await describeUpgrade(site, target, to, migrations)) progress.say(line);
   if (!(await agrees(context))) {
     progress.say('Nothing was changed.');
     return EXIT.OK;
@@ -232,7 +194,10 @@ export async function upgrade(
     phase: 'holding',
   };
   try {
-    await locked(context, folder, () => begin(context, site, target, upgrading, holds));
+    context.onLeaving(
+      'The upgrade was interrupted, and requests may still be held. `fedi-setup upgrade` restores the version before.',
+    );
+    await locked(context, folder, () => beginUpgrade(site, target, upgrading, holds, progress));
   } catch (error) {
     // Another run was first: it is not undone here.
     const there = await readUpgrading(folder);
@@ -246,7 +211,8 @@ export async function upgrade(
     return undo(context, site, target, upgrading, error);
   }
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await locked(context, folder, () => finish(context, site));
+  await locked(context, folder, () => finishUpgrade(site));
+  context.onLeaving(undefined);
   const seconds = Math.round((Date.now() - begun) / 1000);
   const record = await readRecord(folder);
   await writeRecord(folder, {
@@ -274,75 +240,6 @@ async function locked(context: CommandContext, folder: string, work: () => Promi
     await work();
   } finally {
     await release();
-  }
-}
-
-/** Holds requests, stops what writes, and keeps the version before. */
-async function begin(
-  context: CommandContext,
-  site: Site,
-  { app }: Target,
-  upgrading: Upgrading,
-  holds: boolean,
-): Promise<void> {
-  const { folder, engine, config } = site;
-  const { progress } = context;
-  await refuseUnfinished(folder);
-  await keepUpgrading(folder, upgrading);
-  context.onLeaving(
-    'The upgrade was interrupted, and requests may still be held. `fedi-setup upgrade` restores the version before.',
-  );
-  if (holds) {
-    await withLine(
-      progress,
-      'hold',
-      'Requests held: visitors see that the server is being updated',
-      async () => {
-        await writeHold(folder, app.id, upgrading.token, namesOf(app));
-        await reload(site);
-      },
-    );
-    const running = (await engine.containers(config.name)).filter(({ state }) => state === 'running');
-    const services = servicesToStop(
-      app,
-      running.map(({ service }) => service),
-    );
-    await withLine(progress, 'stop', `Stopped: ${services.join(', ')}`, async () => {
-      const { code, stderr } = await engine.compose(folder, ['stop', ...services]);
-      if (code === 0) return;
-      throw new Problem(
-        EXIT.FAILED,
-        `The site could not be stopped: ${stderr.trim().split('\n').at(-1) ?? ''}`,
-        {
-          means: 'The new version was not started.',
-          next: 'Fix that and run this again.',
-        },
-      );
-    });
-  }
-  await keepBefore(site, app, progress, holds);
-  await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
-}
-
-/** Lets requests pass, and forgets the version before. */
-async function finish({ onLeaving }: CommandContext, site: Site): Promise<void> {
-  await removeHold(site.folder);
-  await reload(site);
-  await forgetBefore(site);
-  await endUpgrading(site.folder);
-  onLeaving(undefined);
-}
-
-/** Caddy reads the rules for held requests. One that does not run reads them when it starts. */
-async function reload({ engine, config }: Site): Promise<void> {
-  try {
-    const { code, stderr } = await reloadCaddy(runtimeOf(engine, config.name));
-    if (code === 0) return;
-    throw new Problem(EXIT.FAILED, `Caddy could not be reloaded: ${stderr.trim().split('\n').at(-1) ?? ''}`, {
-      next: 'Look at `fedi-setup logs caddy`, then run this again.',
-    });
-  } catch (error) {
-    if (!(error instanceof NotRunning)) throw error;
   }
 }
 
@@ -399,7 +296,8 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
       means: 'Its data are those from before the upgrade. Requests are still held.',
       next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
     });
-  await locked(context, folder, () => finish(context, site));
+  await locked(context, folder, () => finishUpgrade(site));
+  context.onLeaving(undefined);
 }
 
 /** Completes or undoes an upgrade that was interrupted. Throws exit 6 if it still runs. */
@@ -415,7 +313,7 @@ export async function endInterrupted(
   const { name } = appOf(app);
   const { progress } = context;
   if (phase === 'proven') {
-    await locked(context, site.folder, () => finish(context, site));
+    await locked(context, site.folder, () => finishUpgrade(site));
     progress.say(`  The upgrade of ${name} to ${to} is complete.`);
     return EXIT.OK;
   }
@@ -435,39 +333,6 @@ const unproven = (name: string, to: string, { receipt }: Applied): Problem =>
       .join('; ')}`,
   );
 
-/** Refuses an image that the user chose: its version is not the answer. */
-function refuseOwnImage({ app, name, upgrades }: Target, { config }: Site): void {
-  const own = Object.entries((appOf(app.id) as App).images).find(
-    ([image, spec]) =>
-      image.startsWith(upgrades.image) &&
-      (config.images[image] ?? referenceOf(spec, app.options)) !== referenceOf(spec, app.options),
-  )?.[0];
-  if (own === undefined) return;
-  throw new Problem(EXIT.REFUSED, `You chose the image of ${name} yourself: ${config.images[own] ?? ''}.`, {
-    means: 'Its version is not known here. Nothing was changed.',
-    next: `Remove images.${own} from fedi.yaml, or change it there and run \`fedi-setup apply\`.`,
-  });
-}
-
-function refuseUnsaved({ config }: Site): void {
-  if (config.backup !== undefined) return;
-  throw new Problem(EXIT.REFUSED, 'This site has no backups.', {
-    means: 'After an upgrade, only a backup leads back. Nothing was changed.',
-    next: '`fedi-setup apply --backup-to PLACE`, then run this again.',
-  });
-}
-
-/** An external database cannot be emptied and loaded from here. */
-function refuseExternal({ app, name, from }: Target, migrations: Migrations | undefined, store: Store): void {
-  const isExternal = dumpsOf([app], store).some(({ service }) => service === undefined);
-  if (!isExternal || (migrations !== undefined && migrations.before.length + migrations.after.length === 0))
-    return;
-  throw new Problem(EXIT.REFUSED, `This version of ${name} changes your external database.`, {
-    means: `An upgrade that fails could not be undone from here: ${from} cannot use a changed database. Nothing was changed.`,
-    next: 'Make a backup on your database server, then use `fedi-setup apply` with the new version.',
-  });
-}
-
 /** Refuses to upgrade a site that is not proven: the result could not be judged. */
 async function refuseUnproven(context: CommandContext, site: Site): Promise<void> {
   const { progress, now } = context;
@@ -482,41 +347,6 @@ async function refuseUnproven(context: CommandContext, site: Site): Promise<void
     means: 'An upgrade could not be judged. Nothing was changed.',
     next: '`fedi-setup doctor` shows what is wrong. Fix that, then run this again.',
   });
-}
-
-/** The plan, in lines. */
-async function describe(
-  { folder, config, engine }: Site,
-  { app, name, upgrades, from }: Target,
-  to: string,
-  migrations: Migrations | undefined,
-): Promise<string[]> {
-  const { upgraded } = await readRecord(folder);
-  const last = upgraded?.[app.id];
-  const services = servicesToStop(
-    app,
-    (await engine.containers(config.name))
-      .filter(({ state }) => state === 'running')
-      .map(({ service }) => service),
-  );
-  const open = migrations === undefined ? undefined : migrations.before.length + migrations.after.length;
-  const holds = open !== 0;
-  return [
-    '',
-    `  ${name} ${from} → ${to}`,
-    `    Release notes  ${upgrades.notes(to)}`,
-    `    Migrations     ${open === undefined ? 'unknown: the image does not list them' : open === 0 ? 'none: the database stays as it is' : `${open} (${migrations?.after.length ?? 0} of them after the start of the new version)`}`,
-    `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes`,
-    ...(holds
-      ? [
-          `    Held           all requests to ${namesOf(app).join(', ')}: visitors see a page, other servers try again`,
-          `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (the last time for ${last.seconds} s)`}`,
-        ]
-      : [`    Restarted      ${services.join(', ')}`]),
-    `    If it fails    ${holds ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
-    `    No return      when the new version is proven${holds ? ' and requests pass again' : ''}; then only a backup leads back`,
-    '',
-  ];
 }
 
 async function agrees({ interactive, flags }: CommandContext): Promise<boolean> {

@@ -1,0 +1,77 @@
+/** The beginning and the end of an upgrade: requests are held in between. */
+import { namesOf } from '../apps/index.ts';
+import { refuseUnfinished } from '../apply/unfinished.ts';
+import { endUpgrading, keepUpgrading, removeHold, writeHold } from '../apply/upgrading.ts';
+import type { Upgrading } from '../apply/upgrading.ts';
+import type { BackupSite } from '../backup/backup.ts';
+import { reloadCaddy } from '../docker/caddy.ts';
+import { NotRunning, runtimeOf } from '../docker/runtime.ts';
+import { EXIT, Problem } from '../problem.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+import type { Target } from './target.ts';
+import { forgetBefore, keepBefore, servicesToStop } from './undo.ts';
+
+/** Holds requests, stops what writes, and keeps the version before. The caller holds the run lock. */
+export async function beginUpgrade(
+  site: BackupSite,
+  { app }: Target,
+  upgrading: Upgrading,
+  holds: boolean,
+  progress: Progress,
+): Promise<void> {
+  const { folder, engine, config } = site;
+  await refuseUnfinished(folder);
+  await keepUpgrading(folder, upgrading);
+  if (holds) {
+    await withLine(
+      progress,
+      'hold',
+      'Requests held: visitors see that the server is being updated',
+      async () => {
+        await writeHold(folder, app.id, upgrading.token, namesOf(app));
+        await reload(site);
+      },
+    );
+    const running = (await engine.containers(config.name)).filter(({ state }) => state === 'running');
+    const services = servicesToStop(
+      app,
+      running.map(({ service }) => service),
+    );
+    await withLine(progress, 'stop', `Stopped: ${services.join(', ')}`, async () => {
+      const { code, stderr } = await engine.compose(folder, ['stop', ...services]);
+      if (code === 0) return;
+      throw new Problem(
+        EXIT.FAILED,
+        `The site could not be stopped: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+        {
+          means: 'The new version was not started.',
+          next: 'Fix that and run this again.',
+        },
+      );
+    });
+  }
+  await keepBefore(site, app, progress, holds);
+  await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
+}
+
+/** Lets requests pass, and forgets the version before. */
+export async function finishUpgrade(site: BackupSite): Promise<void> {
+  await removeHold(site.folder);
+  await reload(site);
+  await forgetBefore(site);
+  await endUpgrading(site.folder);
+}
+
+/** Caddy reads the rules for held requests. One that does not run reads them when it starts. */
+async function reload({ engine, config }: BackupSite): Promise<void> {
+  try {
+    const { code, stderr } = await reloadCaddy(runtimeOf(engine, config.name));
+    if (code === 0) return;
+    throw new Problem(EXIT.FAILED, `Caddy could not be reloaded: ${stderr.trim().split('\n').at(-1) ?? ''}`, {
+      next: 'Look at `fedi-setup logs caddy`, then run this again.',
+    });
+  } catch (error) {
+    if (!(error instanceof NotRunning)) throw error;
+  }
+}

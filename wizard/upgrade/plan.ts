@@ -1,0 +1,42 @@
+/** The plan of an upgrade, as text. */
+import { namesOf } from '../apps/index.ts';
+import type { Migrations } from '../apps/app.ts';
+import { readRecord } from '../backup-record.ts';
+import type { BackupSite } from '../backup/backup.ts';
+import type { Target } from './target.ts';
+import { servicesToStop } from './undo.ts';
+
+/** The plan, in lines. */
+export async function describeUpgrade(
+  { folder, config, engine }: BackupSite,
+  { app, name, upgrades, from }: Target,
+  to: string,
+  migrations: Migrations | undefined,
+): Promise<string[]> {
+  const { upgraded } = await readRecord(folder);
+  const last = upgraded?.[app.id];
+  const services = servicesToStop(
+    app,
+    (await engine.containers(config.name))
+      .filter(({ state }) => state === 'running')
+      .map(({ service }) => service),
+  );
+  const open = migrations === undefined ? undefined : migrations.before.length + migrations.after.length;
+  const holds = open !== 0;
+  return [
+    '',
+    `  ${name} ${from} → ${to}`,
+    `    Release notes  ${upgrades.notes(to)}`,
+    `    Migrations     ${open === undefined ? 'unknown: the image does not list them' : open === 0 ? 'none: the database stays as it is' : `${open} (${migrations?.after.length ?? 0} of them after the start of the new version)`}`,
+    `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes`,
+    ...(holds
+      ? [
+          `    Held           all requests to ${namesOf(app).join(', ')}: visitors see a page, other servers try again`,
+          `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (the last time for ${last.seconds} s)`}`,
+        ]
+      : [`    Restarted      ${services.join(', ')}`]),
+    `    If it fails    ${holds ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
+    `    No return      when the new version is proven${holds ? ' and requests pass again' : ''}; then only a backup leads back`,
+    '',
+  ];
+}

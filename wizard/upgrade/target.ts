@@ -1,0 +1,79 @@
+/** What an upgrade is about: an app whose version is an answer. */
+import { appOf } from '../apps/index.ts';
+import { referenceOf } from '../apps/app.ts';
+import type { App, Migrations, Upgrades } from '../apps/app.ts';
+import type { BackupSite } from '../backup/backup.ts';
+import { dumpsOf } from '../backup/set.ts';
+import type { AppConfig } from '../config/config.ts';
+import type { Engine } from '../docker/engine.ts';
+import { EXIT, Problem } from '../problem.ts';
+import type { Store } from '../secrets/store.ts';
+import { newestPatch } from './versions.ts';
+
+/** An app whose version is an answer. */
+export interface Target {
+  readonly app: AppConfig;
+  readonly name: string;
+  readonly upgrades: Upgrades;
+  readonly from: string;
+}
+
+/** All apps of a site whose version is an answer. */
+export const upgradable = ({ config }: Pick<BackupSite, 'config'>): Target[] =>
+  config.apps.flatMap((app): Target[] => {
+    const { name, upgrades } = appOf(app.id);
+    return upgrades === undefined ? [] : [{ app, name, upgrades, from: upgrades.version(app.options) }];
+  });
+
+/** The newest patch release of an app. Throws a Problem if the registry does not answer. */
+export async function newestOf(engine: Engine, { app, upgrades, from }: Target): Promise<string | undefined> {
+  const spec = (appOf(app.id) as App).images[upgrades.image];
+  if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
+  return newestPatch(
+    engine,
+    from,
+    (version) => referenceOf(spec, { ...app.options, [upgrades.answer]: version } as AppConfig['options']),
+    upgrades.broken,
+  );
+}
+
+/** Refuses an image that the user chose: its version is not the answer. */
+export function refuseOwnImage(
+  { app, name, upgrades }: Target,
+  { config }: Pick<BackupSite, 'config'>,
+): void {
+  const own = Object.entries((appOf(app.id) as App).images).find(
+    ([image, spec]) =>
+      image.startsWith(upgrades.image) &&
+      (config.images[image] ?? referenceOf(spec, app.options)) !== referenceOf(spec, app.options),
+  )?.[0];
+  if (own === undefined) return;
+  throw new Problem(EXIT.REFUSED, `You chose the image of ${name} yourself: ${config.images[own] ?? ''}.`, {
+    means: 'Its version is not known here. Nothing was changed.',
+    next: `Remove images.${own} from fedi.yaml, or change it there and run \`fedi-setup apply\`.`,
+  });
+}
+
+/** Refuses to upgrade a site without backups. Throws exit 3. */
+export function refuseUnsaved({ config }: Pick<BackupSite, 'config'>): void {
+  if (config.backup !== undefined) return;
+  throw new Problem(EXIT.REFUSED, 'This site has no backups.', {
+    means: 'After an upgrade, only a backup leads back. Nothing was changed.',
+    next: '`fedi-setup apply --backup-to PLACE`, then run this again.',
+  });
+}
+
+/** An external database cannot be emptied and loaded from here. */
+export function refuseExternal(
+  { app, name, from }: Target,
+  migrations: Migrations | undefined,
+  store: Store,
+): void {
+  const isExternal = dumpsOf([app], store).some(({ service }) => service === undefined);
+  if (!isExternal || (migrations !== undefined && migrations.before.length + migrations.after.length === 0))
+    return;
+  throw new Problem(EXIT.REFUSED, `This version of ${name} changes your external database.`, {
+    means: `An upgrade that fails could not be undone from here: ${from} cannot use a changed database. Nothing was changed.`,
+    next: 'Make a backup on your database server, then use `fedi-setup apply` with the new version.',
+  });
+}
