@@ -58,7 +58,7 @@ async function refuseMoved(folder: string): Promise<void> {
 }
 
 /** Throws exit 6 if an upgrade is in progress, and exit 3 if one was interrupted. */
-async function refuseUpgrading(folder: string): Promise<void> {
+export async function refuseUpgrading(folder: string): Promise<void> {
   const upgrading = await readUpgrading(folder);
   if (upgrading === undefined) return;
   if (!(await isInterrupted(upgrading))) throw locked(upgrading.owner);

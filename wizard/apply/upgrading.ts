@@ -3,6 +3,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
+import type { Engine } from '../docker/engine.ts';
 import { isAlive } from './runlock.ts';
 import type { Owner } from './runlock.ts';
 
@@ -22,6 +23,8 @@ export interface Upgrading {
   readonly at: string;
   /** The process that runs it. Between its steps it does not hold the run lock. */
   readonly owner: Owner;
+  /** The new version changes the data: requests are held, and dumps are kept. */
+  readonly withData: boolean;
   /** Value of {@link HOLD_HEADER}. */
   readonly token: string;
   /**
@@ -42,7 +45,23 @@ export const isInterrupted = async ({ owner }: Upgrading): Promise<boolean> => !
 export const keepUpgrading = (folder: string, upgrading: Upgrading): Promise<void> =>
   writeWhole(join(folder, FILE), `${JSON.stringify(upgrading)}\n`, 0o600);
 
-export const endUpgrading = (folder: string): Promise<void> => rm(join(folder, FILE), { force: true });
+/** Directory with the files of the version before. */
+export const UNDO = join(OWN, 'undo');
+
+/** Volume with the dumps of the version before. @param site name of the Compose project */
+export const undoVolume = (site: string): string => `${site}_undo`;
+
+/** Removes what was kept of the version before. */
+export async function forgetBefore(folder: string, site: string, engine: Engine): Promise<void> {
+  await rm(join(folder, UNDO), { recursive: true, force: true });
+  if ((await engine.volume(undoVolume(site))) !== undefined) await engine.removeVolume(undoVolume(site));
+}
+
+/** Ends an upgrade: nothing can be restored afterwards. */
+export async function endUpgrading(folder: string, site: string, engine: Engine): Promise<void> {
+  await forgetBefore(folder, site, engine);
+  await rm(join(folder, FILE), { force: true });
+}
 
 /** Writes the rule by which Caddy answers 503 to everybody else. Takes effect when Caddy is reloaded. */
 export async function writeHold(

@@ -14,7 +14,15 @@ import { makeDataFolders } from '../apply/folders.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
-import { HIDDEN_COMPOSE, beginRestore, endRestore, hideCompose, isUnfinished } from '../apply/unfinished.ts';
+import {
+  HIDDEN_COMPOSE,
+  beginRestore,
+  endRestore,
+  hideCompose,
+  isUnfinished,
+  refuseUpgrading,
+} from '../apply/unfinished.ts';
+import { endUpgrading, removeHold } from '../apply/upgrading.ts';
 import { sizeText } from '../checks/check.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
@@ -112,6 +120,7 @@ export async function refuseRestore({
   apps,
 }: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
   await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
+  if (apps !== undefined) await refuseUpgrading(folder);
   const config = await configIn(folder);
   if (config !== undefined && config.name !== manifest.site)
     throw new Problem(
@@ -263,6 +272,9 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
     snapshot: snapshot.id.slice(0, 8),
     ...(apps === undefined ? {} : { apps }),
   });
+  // An interrupted upgrade would otherwise be undone later, over the restored data.
+  await removeHold(folder);
+  await endUpgrading(folder, manifest.site, engine);
   await withLine(progress, 'down', 'Containers stopped', () => stop(options));
   if (apps === undefined) {
     await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));

@@ -10,20 +10,19 @@ import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import type { Target } from './target.ts';
-import { forgetBefore, keepBefore, servicesToStop } from './undo.ts';
+import { keepBefore, servicesToStop } from './undo.ts';
 
 /** Holds requests, stops what writes, and keeps the version before. The caller holds the run lock. */
 export async function beginUpgrade(
   site: BackupSite,
   { app }: Target,
   upgrading: Upgrading,
-  holds: boolean,
   progress: Progress,
 ): Promise<void> {
   const { folder, engine, config } = site;
   await refuseUnfinished(folder);
   await keepUpgrading(folder, upgrading);
-  if (holds) {
+  if (upgrading.withData) {
     await withLine(
       progress,
       'hold',
@@ -51,7 +50,7 @@ export async function beginUpgrade(
       );
     });
   }
-  await keepBefore(site, app, progress, holds);
+  await keepBefore(site, app, progress, upgrading.withData);
   await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
 }
 
@@ -59,8 +58,7 @@ export async function beginUpgrade(
 export async function finishUpgrade(site: BackupSite): Promise<void> {
   await removeHold(site.folder);
   await reload(site);
-  await forgetBefore(site);
-  await endUpgrading(site.folder);
+  await endUpgrading(site.folder, site.config.name, site.engine);
 }
 
 /** Caddy reads the rules for held requests. One that does not run reads them when it starts. */

@@ -3,6 +3,7 @@ import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { readManifest, recover } from '../apply/files.ts';
+import { UNDO, forgetBefore, undoVolume } from '../apply/upgrading.ts';
 import { HIDDEN_COMPOSE, hideCompose } from '../apply/unfinished.ts';
 import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
@@ -16,17 +17,15 @@ import type { AppDump } from '../backup/set.ts';
 import type { AppConfig } from '../config/config.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
+import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 
-const FOLDER = join(OWN, 'undo');
 const MANIFEST = join(OWN, 'manifest.json');
 /** Files that the manifest does not list. */
 const OTHERS = [CONFIG_FILE, LOCK_FILE, STORE_FILE, MANIFEST];
-
-const volumeOf = ({ config }: Pick<BackupSite, 'config'>): string => `${config.name}_undo`;
 
 /** Services of an app that an upgrade stops: all but its servers, which are dumped. */
 export function servicesToStop({ id, options }: AppConfig, services: readonly string[]): string[] {
@@ -47,16 +46,16 @@ export async function keepBefore(
   progress: Progress,
   withData: boolean,
 ): Promise<void> {
-  const { folder, engine } = site;
-  await forgetBefore(site);
+  const { folder, engine, config } = site;
+  await forgetBefore(folder, config.name, engine);
   const [store, lock, compose] = [
     await Store.open(folder),
     await readLock(folder),
     await readCompose(folder),
   ];
-  const volume = volumeOf(site);
+  const volume = undoVolume(config.name);
   const dumps = withData ? dumpsFor(app, store) : [];
-  if (withData) await engine.createVolume(volume, site.config.name, 'undo');
+  if (withData) await engine.createVolume(volume, config.name, 'undo');
   await checkSpace(engine, lockedReference(lock['caddy'] as (typeof lock)[string]), volume, dumps, compose);
   for (const dump of dumps)
     await withLine(
@@ -67,25 +66,40 @@ export async function keepBefore(
     );
   const { files } = await readManifest(folder);
   for (const path of [...Object.keys(files), ...OTHERS]) {
-    await mkdir(join(folder, FOLDER, dirname(path)), { recursive: true, mode: 0o700 });
-    await copyFile(join(folder, path), join(folder, FOLDER, path));
+    if (!(await exists(join(folder, path)))) continue;
+    await mkdir(join(folder, UNDO, dirname(path)), { recursive: true, mode: 0o700 });
+    await copyFile(join(folder, path), join(folder, UNDO, path));
   }
 }
 
-/** Removes what was kept. */
-export async function forgetBefore(site: BackupSite): Promise<void> {
-  const { folder, engine } = site;
-  await rm(join(folder, FOLDER), { recursive: true, force: true });
-  if ((await engine.volume(volumeOf(site))) !== undefined) await engine.removeVolume(volumeOf(site));
+/** Throws a Problem if what was kept is gone: without it, the data must not be touched. */
+async function refuseLost({ folder, engine, config }: BackupSite, withData: boolean): Promise<void> {
+  const isThere =
+    (await exists(join(folder, UNDO, MANIFEST))) &&
+    (!withData || (await engine.volume(undoVolume(config.name))) !== undefined);
+  if (isThere) return;
+  throw new Problem(EXIT.FAILED, 'The files or dumps of the version before are gone.', {
+    means: 'Somebody removed them while the upgrade was not complete. The data were not touched.',
+    next: 'Restore the backup from before the upgrade: `fedi-setup restore`.',
+  });
 }
 
-/** Restores files and data as they were kept. Can be repeated after it was interrupted. The caller applies the site afterwards. */
-export async function restoreBefore(site: BackupSite, appId: string, progress: Progress): Promise<void> {
+/**
+ * Restores files and data as they were kept. Can be repeated after it was interrupted. The caller applies the site afterwards.
+ * @param withData see {@link keepBefore}
+ */
+export async function restoreBefore(
+  site: BackupSite,
+  appId: string,
+  progress: Progress,
+  withData: boolean,
+): Promise<void> {
   const {
     folder,
     engine,
     config: { name },
   } = site;
+  await refuseLost(site, withData);
   await withLine(progress, 'undo.stop', 'New version stopped', async () => {
     for (const { service, id } of await engine.containers(name))
       if (isOf(appId, service)) await engine.removeContainer(id);
@@ -99,9 +113,7 @@ export async function restoreBefore(site: BackupSite, appId: string, progress: P
   const app = config.apps.find(({ id }) => id === appId) as AppConfig;
   const image = lockedReference(lock['caddy'] as (typeof lock)[string]);
   const opened = { config, store, lock, compose };
-  // Without dumps the data were not changed.
-  const hasData = (await engine.volume(volumeOf(site))) !== undefined;
-  const dumps = hasData ? dumpsFor(app, store) : [];
+  const dumps = withData ? dumpsFor(app, store) : [];
   await emptyVolumes(
     { engine, image },
     opened,
@@ -109,7 +121,7 @@ export async function restoreBefore(site: BackupSite, appId: string, progress: P
   );
   for (const dump of dumps)
     await withLine(progress, `undo.${dump.file}`, dump.what.replace(/^t/, 'T'), () =>
-      load({ folder, engine, keepsQueues: true }, opened, volumeOf(site), dump),
+      load({ folder, engine, keepsQueues: true }, opened, undoVolume(name), dump),
     );
   await rename(join(folder, HIDDEN_COMPOSE), join(folder, 'compose.yaml'));
 }
@@ -117,12 +129,13 @@ export async function restoreBefore(site: BackupSite, appId: string, progress: P
 async function restoreFiles(folder: string): Promise<void> {
   // An interrupted run may have committed its files.
   await recover(folder);
-  const kept = join(folder, FOLDER);
+  const kept = join(folder, UNDO);
   const before = await readManifest(kept);
   const after = await readManifest(folder);
   for (const path of Object.keys(after.files))
     if (before.files[path] === undefined) await rm(join(folder, path), { force: true });
   for (const path of [...Object.keys(before.files), ...OTHERS]) {
+    if (!(await exists(join(kept, path)))) continue;
     const copy = join(folder, `${path}.undo`);
     await copyFile(join(kept, path), copy);
     await rename(copy, join(folder, path));
@@ -133,6 +146,3 @@ async function restoreFiles(folder: string): Promise<void> {
       await rm(join(folder, OWN, 'generations', one), { recursive: true, force: true });
   await rm(join(folder, HIDDEN_COMPOSE), { force: true });
 }
-
-/** Whether there is something to restore. */
-export const isKept = (folder: string): Promise<boolean> => exists(join(folder, FOLDER, MANIFEST));

@@ -25,7 +25,7 @@ import { pendingMigrations } from '../../upgrade/migrations.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
 import { newestOf, refuseExternal, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
-import { isKept, restoreBefore } from '../../upgrade/undo.ts';
+import { restoreBefore } from '../../upgrade/undo.ts';
 import { refuseVersion } from '../../upgrade/versions.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { existingSite } from '../find-site.ts';
@@ -190,6 +190,7 @@ export async function upgrade(
     to,
     at: now().toISOString(),
     owner: await thisProcess(),
+    withData: holds,
     token: randomToken(),
     phase: 'holding',
   };
@@ -197,7 +198,7 @@ export async function upgrade(
     context.onLeaving(
       'The upgrade was interrupted, and requests may still be held. `fedi-setup upgrade` restores the version before.',
     );
-    await locked(context, folder, () => beginUpgrade(site, target, upgrading, holds, progress));
+    await locked(context, folder, () => beginUpgrade(site, target, upgrading, progress));
   } catch (error) {
     // Another run was first: it is not undone here.
     const there = await readUpgrading(folder);
@@ -279,8 +280,8 @@ async function undo(
 async function restoreVersion(context: CommandContext, site: Site, app: string): Promise<void> {
   const { folder } = site;
   const upgrading = await readUpgrading(folder);
-  if (upgrading?.phase === 'kept' && (await isKept(folder)))
-    await locked(context, folder, () => restoreBefore(site, app, context.progress));
+  if (upgrading?.phase === 'kept')
+    await locked(context, folder, () => restoreBefore(site, app, context.progress, upgrading.withData));
   const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
   const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
   const receipt = applied.changed
