@@ -302,6 +302,8 @@ const UPGRADES_QUESTION: Question = {
     { value: 'off', name: 'Do not look for them' },
   ]),
   initial: () => 'notify',
+  when: (answers) => appsIn(answers).some(({ id }) => appOf(id).upgrades !== undefined),
+  applies: 'only if the version of an app is one of your answers',
 };
 
 const CLEANUP_QUESTION: Question = {

@@ -550,8 +550,6 @@ export const ROWS: readonly Row[] = [
   ...bad('backup.every', 'a whole number from 1 to 168', '0', '169', '1.5', 'daily'),
   ...good('backup.dumps', '/srv/dumps', ['/srv/dumps/', '/srv/dumps']),
   ...bad('backup.dumps', 'Backups cannot be stored in', '/', '/etc'),
-  ...good('upgrades', 'notify', 'patch', 'off'),
-  ...bad('upgrades', 'Choose one of notify, patch, off.', 'yes', 'minor'),
   ...good('cleanup.every', ['0', 0], ['30', 30]),
   ...bad('cleanup.every', 'a whole number from 0 to 365', '-1', '366', 'weekly'),
   ...good('backup.limit', ['500', 500]),
