@@ -8,6 +8,7 @@ import type { Engine } from '../../wizard/docker/engine.ts';
 import { pullReference } from '../../wizard/plan/lock.ts';
 import type { Lock, WantedImage } from '../../wizard/plan/lock.ts';
 import { jsonProgress } from '../../wizard/progress.ts';
+import { newestPatch } from '../../wizard/upgrade/versions.ts';
 import { attempt, needImages, until } from '../support/acme.ts';
 import { contextOf, runCheck } from '../support/checks.ts';
 import { IMAGES, docker, testSite } from '../support/site.ts';
@@ -63,6 +64,22 @@ beforeAll(async () => {
   );
   await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
   push(IMAGES.FEDI_IMAGES_CADDY);
+});
+
+test('the newest patch release, from a registry that never lists its tags', async () => {
+  const engine = await connect();
+  const reference = (version: string): string => `${REGISTRY_ADDRESS}/fedi/app:${version}`;
+  const released = ['v1.0.1', 'v1.0.3', 'v1.1.0'];
+  for (const version of released) {
+    docker('tag', 'fedi-setup/debian:trixie', reference(version));
+    docker('push', '--quiet', reference(version));
+    docker('rmi', reference(version));
+  }
+  expect(await newestPatch(engine, 'v1.0.0', reference)).toBe('v1.0.3');
+  expect(await newestPatch(engine, 'v1.0.3', reference)).toBeUndefined();
+  // Not "there is none".
+  const silent = newestPatch(engine, 'v1.0.0', (version) => `127.0.0.1:9/fedi/app:${version}`);
+  await expect(silent).rejects.toThrow(/refused/);
 });
 
 /** Like the image of an app whose digest is known. */

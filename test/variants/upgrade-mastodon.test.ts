@@ -1,6 +1,7 @@
 /** Upgrades of Mastodon: patches, migrations, failures that are undone, kills. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
@@ -34,6 +35,18 @@ const VERSIONS = {
     line: 'RUN sed -i \'s/name: .mastodon., version/name: "other", version/\' lib/web.rb',
   },
   '4.7.95': { files: MIGRATIONS },
+  '4.7.96': {
+    files: {
+      ...MIGRATIONS,
+      'db/migrate/20260703000000_more.rb': migration('More', 'add_column :accounts, :more, :string'),
+    },
+  },
+  '4.7.97': {
+    files: {
+      ...MIGRATIONS,
+      'db/migrate/20260704000000_fails.rb': migration('FailsToo', "raise 'No space left on device'"),
+    },
+  },
 };
 
 const site = testSite('upgrade', 116);
@@ -83,8 +96,21 @@ afterAll(() => {
 });
 
 describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
-  test('a patch without migrations holds no request', async () => {
+  test('a patch without migrations: no request is held or lost', async () => {
+    let isDone = false;
+    const codes: Record<number, number> = {};
+    const visitor = (async () => {
+      while (!isDone) {
+        const code = await status().catch(() => 0);
+        codes[code] = (codes[code] ?? 0) + 1;
+        await delay(20);
+      }
+    })();
     const done = await upgrade('4.7.91');
+    isDone = true;
+    await visitor;
+    // Caddy tries again while the web server restarts.
+    expect(codes).toEqual({ 200: expect.any(Number) });
     expect([done.code, done.stderr]).toEqual([0, '']);
     expect(states(done)).toEqual(['upgraded']);
     expect(await version()).toBe('4.7.91');
@@ -168,10 +194,52 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
     expect(backup.code).toBe(0);
   });
 
+  /** `maintain`, after the registry had this version. */
+  async function maintained(newest: string): Promise<Run> {
+    const path = join(site.folder, '.fedi/backups.json');
+    const record = JSON.parse(readFileSync(path, 'utf8')) as object;
+    const releases = { at: new Date().toISOString(), newest: { mastodon: newest } };
+    writeFileSync(path, JSON.stringify({ ...record, releases }));
+    return run(['maintain', '--json']);
+  }
+
+  test('`maintain` reports a new release, and installs it only if that is wanted', async () => {
+    const told = await maintained('v4.7.96');
+    expect([told.code, states(told), await version()]).toEqual([0, [], '4.7.95']);
+    expect((await run(['status'])).stdout).toContain('Mastodon v4.7.96 is available');
+    expect((await run(['apply', '--upgrades', 'patch'])).code).toBe(0);
+    const done = await maintained('v4.7.96');
+    expect([done.code, states(done), await version()]).toEqual([0, ['upgraded'], '4.7.96']);
+  });
+
+  test('a release that failed is not tried again', async () => {
+    const failed = await maintained('v4.7.97');
+    expect([failed.code, states(failed), await version()]).toEqual([1, ['undone'], '4.7.96']);
+    const again = await maintained('v4.7.97');
+    expect([again.code, states(again)]).toEqual([0, []]);
+  });
+
+  test('`maintain` undoes an upgrade that was interrupted', async () => {
+    const killed = await upgrade('4.7.97', {
+      onEvent: ({ id, state }, child) => {
+        if (id === 'write' && state === 'done') child.kill('SIGKILL');
+      },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect(await status()).toBe(503);
+    const done = await maintained('v4.7.97');
+    expect([done.code, states(done), await version(), await status()]).toEqual([
+      0,
+      ['undone'],
+      '4.7.96',
+      200,
+    ]);
+  });
+
   test('refusals, before anything changes', async () => {
     const before = [site.containers(), site.read('compose.yaml')];
     for (const [to, words] of [
-      ['4.7.91', /is older than v4\.7\.95/],
+      ['4.7.91', /is older than v4\.7\.96/],
       ['4.9.0', /does not know Mastodon 4\.9/],
       ['4.7', /Not a version/],
       ['4.7.99', /could not be pulled/],
