@@ -255,7 +255,7 @@ export const EVENTS: {
       to: 'the version to upgrade to; absent: there is none',
       state:
         '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the version before runs again)',
-      seconds: 'for how long requests were held; absent: they were not',
+      seconds: 'for how long the site was in maintenance mode; absent: it was not',
     },
   },
   snapshot: {

@@ -57,7 +57,7 @@ test.each([
   [
     ['status', '--swap', '4'],
     2,
-    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, upgrade, rollback, secrets, restore.',
+    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, rollback, secrets, restore.',
   ],
   [['status', '--check'], 2, 'These commands take it: plan, upgrade.'],
   [['prove', '--data'], 2, 'These commands take it: remove, reset, uninstall.'],

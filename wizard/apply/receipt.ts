@@ -11,7 +11,7 @@ import type { ProofContext, ProofResult, Receipt } from '../prove/proof.ts';
 import { prove } from '../prove/prove.ts';
 import type { Store } from '../secrets/store.ts';
 import { readManifest } from './files.ts';
-import { HOLD_HEADER, readUpgrading } from './upgrading.ts';
+import { MAINTENANCE_HEADER, readUpgrading } from './upgrading.ts';
 
 export interface ProveOptions {
   readonly folder: string;
@@ -42,7 +42,7 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   });
   const mail = options.mail === true || (await mailDue(folder, config, store));
   const token = (await readUpgrading(folder))?.token;
-  const headers = token === undefined ? {} : { [HOLD_HEADER]: token };
+  const headers = token === undefined ? {} : { [MAINTENANCE_HEADER]: token };
   const proofs = await prove(config, subjects, { ...options, mail, headers });
   const before = await allReceipts(folder);
   const receipt: Receipt = {

@@ -1,4 +1,4 @@
-/** An upgrade in progress, and how requests of others are held meanwhile. */
+/** An upgrade in progress, and the maintenance mode meanwhile. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
@@ -9,10 +9,10 @@ import type { Owner } from './runlock.ts';
 
 const FILE = join(OWN, 'upgrade.json');
 /** Caddy imports the files of this directory at the start of each site (caddy/Caddyfile). */
-const HOLD = join('caddy', 'hold');
+const RULES = join('caddy', 'maintenance');
 
 /** The header by which Caddy recognises the proofs of fedi-setup. */
-export const HOLD_HEADER = 'X-Fedi-Setup-Hold';
+export const MAINTENANCE_HEADER = 'X-Fedi-Setup-Maintenance';
 
 /** What is in progress. */
 export interface Upgrading {
@@ -23,15 +23,15 @@ export interface Upgrading {
   readonly at: string;
   /** The process that runs it. Between its steps it does not hold the run lock. */
   readonly owner: Owner;
-  /** The new version changes the data: requests are held, and dumps are kept. */
+  /** The new version changes the data: the site is in maintenance mode, and dumps are kept. */
   readonly withData: boolean;
-  /** Value of {@link HOLD_HEADER}. */
+  /** Value of {@link MAINTENANCE_HEADER}. */
   readonly token: string;
   /**
-   * `holding`: requests are held, nothing was changed. `kept`: files and dumps of the version before are kept, the new one may
-   * have changed the data. `proven`: the new version works, requests may pass.
+   * `begun`: nothing was changed. `kept`: files and dumps of the version before are kept, the new one may
+   * have changed the data. `proven`: the new version works.
    */
-  readonly phase: 'holding' | 'kept' | 'proven';
+  readonly phase: 'begun' | 'kept' | 'proven';
 }
 
 export async function readUpgrading(folder: string): Promise<Upgrading | undefined> {
@@ -64,25 +64,25 @@ export async function endUpgrading(folder: string, site: string, engine: Engine)
 }
 
 /** Writes the rule by which Caddy answers 503 to everybody else. Takes effect when Caddy is reloaded. */
-export async function writeHold(
+export async function writeMaintenance(
   folder: string,
   app: string,
   token: string,
   names: readonly string[],
 ): Promise<void> {
-  await mkdir(join(folder, HOLD), { recursive: true, mode: 0o755 });
+  await mkdir(join(folder, RULES), { recursive: true, mode: 0o755 });
   await writeWhole(
-    join(folder, HOLD, `${app}.caddy`),
+    join(folder, RULES, `${app}.caddy`),
     `# An upgrade is in progress. \`fedi-setup upgrade\` removes this file.
-@hold_${app} {
+@maintenance_${app} {
 	host ${names.join(' ')}
-	not header ${HOLD_HEADER} ${token}
+	not header ${MAINTENANCE_HEADER} ${token}
 }
-invoke @hold_${app} held
+invoke @maintenance_${app} maintenance
 `,
     0o644,
   );
 }
 
-export const removeHold = (folder: string): Promise<void> =>
-  rm(join(folder, HOLD), { recursive: true, force: true });
+export const removeMaintenance = (folder: string): Promise<void> =>
+  rm(join(folder, RULES), { recursive: true, force: true });

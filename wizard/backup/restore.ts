@@ -22,7 +22,7 @@ import {
   isUnfinished,
   refuseUpgrading,
 } from '../apply/unfinished.ts';
-import { endUpgrading, removeHold } from '../apply/upgrading.ts';
+import { endUpgrading, removeMaintenance } from '../apply/upgrading.ts';
 import { sizeText } from '../checks/check.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
@@ -273,7 +273,7 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
     ...(apps === undefined ? {} : { apps }),
   });
   // An interrupted upgrade would otherwise be undone later, over the restored data.
-  await removeHold(folder);
+  await removeMaintenance(folder);
   await endUpgrading(folder, manifest.site, engine);
   await withLine(progress, 'down', 'Containers stopped', () => stop(options));
   if (apps === undefined) {

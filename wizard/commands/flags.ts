@@ -32,14 +32,16 @@ export const CONFIRM: Flag = {
   about: 'Confirm with the name of the site, app or secret.',
 };
 
+export const EDITED: Flag = {
+  name: 'edited',
+  value: 'WORD',
+  choices: ['keep', 'replace', 'abort'],
+  about: 'What to do with files changed by hand (default: ask, or abort).',
+};
+
 /** For a change of the site that cannot be previewed. */
 export const CHANGE: readonly Flag[] = [
-  {
-    name: 'edited',
-    value: 'WORD',
-    choices: ['keep', 'replace', 'abort'],
-    about: 'What to do with files changed by hand (default: ask, or abort).',
-  },
+  EDITED,
   SKIP_CHECK,
   {
     name: 'swap',

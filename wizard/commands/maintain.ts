@@ -5,9 +5,9 @@ const ACTIONS = ['run', 'install', 'remove'];
 
 export const maintain: Command = {
   name: 'maintain',
-  summary: 'Run what is due: backup, verification, mails about problems.',
+  summary: 'Run what is due: backups, checks, clean-up, mails about problems.',
   details: [
-    '`install` runs it every hour, by a systemd timer or cron, from a copy of this version in .fedi/tool. It backs up as often as `backup.every` says, reads and verifies all backups every 30 days, and checks the containers, the data, the disk and the certificates.',
+    '`install` runs it every hour, by a systemd timer or cron, from a copy of this version in .fedi/tool. It backs up as often as `backup.every` says, verifies all backups every 30 days, cleans up every `cleanup.every` days, looks for new patch releases once a day, and checks the containers, the data, the disk and the certificates.',
     'Problems are mailed to the address of the first admin with the mail settings of the site: once when they appear, weekly while they last. The last results are in .fedi/maintain.log.',
   ],
   args: [

@@ -1,20 +1,21 @@
 import { lazily } from './command.ts';
 import type { Command } from './command.ts';
-import { CHANGE } from './flags.ts';
+import { EDITED, SKIP_CHECK } from './flags.ts';
 
 export const upgrade: Command = {
   name: 'upgrade',
   summary: 'Upgrade an app, and undo that if it fails.',
   details: [
     'Without --to it installs the newest patch release of the minor version that the site runs. It shows what will happen, pulls the images, makes a backup, upgrades, and proves the site.',
-    'If the new version changes the database, requests are held while it is installed: visitors and other servers see that the server is being updated, and try again. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
+    'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
     'Run it again after it was interrupted: it restores the version before.',
   ],
   flags: [
     { name: 'app', value: 'APP,…', multiple: true, about: 'Upgrade only these apps (default: all).' },
     { name: 'to', value: 'VERSION', multiple: true, about: 'Upgrade one app to this version.' },
     { name: 'check', about: 'Show which versions are available; change nothing.' },
-    ...CHANGE,
+    EDITED,
+    SKIP_CHECK,
   ],
   examples: [
     { line: 'fedi-setup upgrade --check', does: 'Show which versions are available.' },

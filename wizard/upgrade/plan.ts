@@ -22,21 +22,21 @@ export async function describeUpgrade(
       .map(({ service }) => service),
   );
   const open = migrations === undefined ? undefined : migrations.before.length + migrations.after.length;
-  const holds = open !== 0;
+  const changesData = open !== 0;
   return [
     '',
     `  ${name} ${from} → ${to}`,
     `    Release notes  ${upgrades.notes(to)}`,
     `    Migrations     ${open === undefined ? 'unknown: the image does not list them' : open === 0 ? 'none: the database stays as it is' : `${open} (${migrations?.after.length ?? 0} of them after the start of the new version)`}`,
     `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes`,
-    ...(holds
+    ...(changesData
       ? [
-          `    Held           all requests to ${namesOf(app).join(', ')}: visitors see a page, other servers try again`,
+          `    Maintenance    ${namesOf(app).join(', ')}: visitors see a page, other servers get 503 and try again later`,
           `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (the last time for ${last.seconds} s)`}`,
         ]
       : [`    Restarted      ${services.join(', ')}`]),
-    `    If it fails    ${holds ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
-    `    No return      when the new version is proven${holds ? ' and requests pass again' : ''}; then only a backup leads back`,
+    `    If it fails    ${changesData ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
+    `    No undo        when the new version is proven${changesData ? ' and the maintenance mode ends' : ''}; then only a backup leads back`,
     '',
   ];
 }

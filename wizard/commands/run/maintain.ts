@@ -86,7 +86,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   const { folder } = site;
   await site.engine.info();
   const upgrading = await readUpgrading(folder);
-  // Nobody may be there to see that requests are held.
+  // Nobody may be there to see the maintenance mode.
   if (upgrading !== undefined && (await isInterrupted(upgrading))) {
     await log(folder, context.now(), `the upgrade of ${upgrading.app} was interrupted: undone`);
     await endInterrupted({ ...context, interactive: false }, site, upgrading);
@@ -188,7 +188,7 @@ async function releases(
   }));
 }
 
-/** Installs a patch release. One that failed is not tried again: each time requests would be held. @returns a notice about that */
+/** Installs a patch release. One that failed is not tried again: each time the site would be in maintenance mode. @returns a notice about that */
 async function installPatch(
   context: CommandContext,
   site: Site,

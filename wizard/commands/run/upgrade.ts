@@ -20,7 +20,7 @@ import { lockedReference, readLock, wantedImages } from '../../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { randomToken, Store } from '../../secrets/store.ts';
-import { beginUpgrade, finishUpgrade } from '../../upgrade/hold.ts';
+import { beginUpgrade, finishUpgrade } from '../../upgrade/maintenance.ts';
 import { pendingMigrations } from '../../upgrade/migrations.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
 import { newestOf, refuseExternal, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
@@ -183,20 +183,20 @@ export async function upgrade(
   refuseFailed(backups);
 
   const begun = Date.now();
-  const holds = migrations === undefined || migrations.before.length + migrations.after.length > 0;
+  const changesData = migrations === undefined || migrations.before.length + migrations.after.length > 0;
   const upgrading: Upgrading = {
     app: app.id,
     from,
     to,
     at: now().toISOString(),
     owner: await thisProcess(),
-    withData: holds,
+    withData: changesData,
     token: randomToken(),
-    phase: 'holding',
+    phase: 'begun',
   };
   try {
     context.onLeaving(
-      'The upgrade was interrupted, and requests may still be held. `fedi-setup upgrade` restores the version before.',
+      'The upgrade was interrupted, and the site may still be in maintenance mode. `fedi-setup upgrade` restores the version before.',
     );
     await locked(context, folder, () => beginUpgrade(site, target, upgrading, progress));
   } catch (error) {
@@ -218,7 +218,7 @@ export async function upgrade(
   const record = await readRecord(folder);
   await writeRecord(folder, {
     ...record,
-    upgraded: { ...record.upgraded, [app.id]: { at: upgrading.at, to, seconds: holds ? seconds : 0 } },
+    upgraded: { ...record.upgraded, [app.id]: { at: upgrading.at, to, seconds: changesData ? seconds : 0 } },
   });
   progress.emit({
     event: 'upgrade',
@@ -226,10 +226,10 @@ export async function upgrade(
     from,
     to,
     state: 'upgraded',
-    seconds: holds ? seconds : undefined,
+    seconds: changesData ? seconds : undefined,
   });
   progress.say(
-    `\n  ${name} ${to} is proven${holds ? `; requests were held for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${backups[0]?.snapshot ?? ''}\` loses what was written since.`,
+    `\n  ${name} ${to} is proven${changesData ? `; the site was in maintenance mode for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${backups[0]?.snapshot ?? ''}\` loses what was written since.`,
   );
   return EXIT.OK;
 }
@@ -260,7 +260,7 @@ async function undo(
   await restoreVersion(context, site, app.id).catch((error: unknown) => {
     if (!(error instanceof Problem)) throw error;
     throw new Problem(error.exit, `${name} ${from} could not be restored: ${error.message}`, {
-      means: `The upgrade failed before: ${messageOf(reason)} Requests are still held. Files and dumps of ${from} are kept.`,
+      means: `The upgrade failed before: ${messageOf(reason)} The site is still in maintenance mode. Files and dumps of ${from} are kept.`,
       next: 'Fix that, then run `fedi-setup upgrade` again.',
       ...(error.log === undefined ? {} : { log: error.log }),
       cause: error,
@@ -294,7 +294,7 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
       });
   if (receipt?.proven !== true)
     throw new Problem(EXIT.UNPROVEN, 'The version before was restored, but it could not be proven.', {
-      means: 'Its data are those from before the upgrade. Requests are still held.',
+      means: 'Its data are those from before the upgrade. The site is still in maintenance mode.',
       next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
     });
   await locked(context, folder, () => finishUpgrade(site));

@@ -1,7 +1,7 @@
-/** The beginning and the end of an upgrade: requests are held in between. */
+/** The beginning and the end of an upgrade, with the maintenance mode in between. */
 import { namesOf } from '../apps/index.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
-import { endUpgrading, keepUpgrading, removeHold, writeHold } from '../apply/upgrading.ts';
+import { endUpgrading, keepUpgrading, removeMaintenance, writeMaintenance } from '../apply/upgrading.ts';
 import type { Upgrading } from '../apply/upgrading.ts';
 import type { BackupSite } from '../backup/backup.ts';
 import { reloadCaddy } from '../docker/caddy.ts';
@@ -12,7 +12,7 @@ import type { Progress } from '../progress.ts';
 import type { Target } from './target.ts';
 import { keepBefore, servicesToStop } from './undo.ts';
 
-/** Holds requests, stops what writes, and keeps the version before. The caller holds the run lock. */
+/** Starts the maintenance mode, stops what writes, and keeps the version before. The caller holds the run lock. */
 export async function beginUpgrade(
   site: BackupSite,
   { app }: Target,
@@ -25,10 +25,10 @@ export async function beginUpgrade(
   if (upgrading.withData) {
     await withLine(
       progress,
-      'hold',
-      'Requests held: visitors see that the server is being updated',
+      'maintenance',
+      'Maintenance mode: visitors see a page, other servers get 503 and try again later',
       async () => {
-        await writeHold(folder, app.id, upgrading.token, namesOf(app));
+        await writeMaintenance(folder, app.id, upgrading.token, namesOf(app));
         await reload(site);
       },
     );
@@ -54,14 +54,14 @@ export async function beginUpgrade(
   await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
 }
 
-/** Lets requests pass, and forgets the version before. */
+/** Ends the maintenance mode, and forgets the version before. */
 export async function finishUpgrade(site: BackupSite): Promise<void> {
-  await removeHold(site.folder);
+  await removeMaintenance(site.folder);
   await reload(site);
   await endUpgrading(site.folder, site.config.name, site.engine);
 }
 
-/** Caddy reads the rules for held requests. One that does not run reads them when it starts. */
+/** Caddy reads the rules of the maintenance mode. One that does not run reads them when it starts. */
 async function reload({ engine, config }: BackupSite): Promise<void> {
   try {
     const { code, stderr } = await reloadCaddy(runtimeOf(engine, config.name));
