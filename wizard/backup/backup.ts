@@ -511,6 +511,8 @@ async function backUpTo(options: BackupOptions, access: Access, id: string, stag
         `--tag=${TAG}`,
         `--host=${site}`,
         '--group-by=host',
+        // Several of one day: the one before an upgrade, for example.
+        '--keep-within=2d',
         `--keep-daily=${keep.daily}`,
         `--keep-weekly=${keep.weekly}`,
         `--keep-monthly=${keep.monthly}`,

@@ -297,6 +297,8 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
       means: 'Its data are those from before the upgrade. The site is still in maintenance mode.',
       next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
     });
+  // From now on people may write: nothing must be restored again.
+  if (upgrading !== undefined) await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
   await locked(context, folder, () => finishUpgrade(site));
   context.onLeaving(undefined);
 }
@@ -315,7 +317,7 @@ export async function endInterrupted(
   const { progress } = context;
   if (phase === 'proven') {
     await locked(context, site.folder, () => finishUpgrade(site));
-    progress.say(`  The upgrade of ${name} to ${to} is complete.`);
+    progress.say(`  The maintenance mode of ${name} is over.`);
     return EXIT.OK;
   }
   progress.say(`  The upgrade of ${name} to ${to} was interrupted. Restoring ${from}.`);
