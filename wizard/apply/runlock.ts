@@ -123,7 +123,8 @@ async function readOwner(path: string): Promise<Owner | undefined> {
 /** The holder writes the lock file a moment after it takes the lock; how long we wait for the file. */
 const WINNER_MS = 2000;
 
-export const locked = (owner: Owner | undefined): Problem =>
+/** The Problem if that process works on the site. */
+export const lockedBy = (owner: Owner | undefined): Problem =>
   new Problem(
     EXIT.LOCKED,
     `Another run is working on this site${owner === undefined ? '' : `: process ${owner.pid}, since ${owner.since}`}.`,
@@ -142,7 +143,7 @@ async function claimFrom(own: string, path: string): Promise<number> {
     const descriptor = await claim(own);
     if (descriptor !== undefined) return descriptor;
     const owner = await readOwner(path);
-    if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
+    if (owner !== undefined && (await isAlive(owner))) throw lockedBy(owner);
     const orphans = await orphansOf(own);
     if (orphans.length > 0) {
       orphansSince ||= Date.now();
@@ -154,7 +155,7 @@ async function claimFrom(own: string, path: string): Promise<number> {
       }
     }
     if (Date.now() > (orphansSince || since) + (orphansSince === 0 ? WINNER_MS : 2 * ORPHAN_MS))
-      throw locked(undefined);
+      throw lockedBy(undefined);
     await delay(pause);
   }
 }
@@ -176,7 +177,7 @@ export async function takeLock(folder: string): Promise<() => Promise<void>> {
   try {
     // Not locked, but the owner is alive: the file is from another host or an earlier version.
     const owner = await readOwner(path);
-    if (owner !== undefined && (await isAlive(owner))) throw locked(owner);
+    if (owner !== undefined && (await isAlive(owner))) throw lockedBy(owner);
     await writeWhole(path, JSON.stringify(await thisProcess()), 0o600);
   } catch (error) {
     closeSync(descriptor);

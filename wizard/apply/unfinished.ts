@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
-import { locked } from './runlock.ts';
+import { lockedBy } from './runlock.ts';
 import { isInterrupted, readUpgrading } from './upgrading.ts';
 
 const FILE = join(OWN, 'restore.json');
@@ -61,7 +61,7 @@ async function refuseMoved(folder: string): Promise<void> {
 export async function refuseUpgrading(folder: string): Promise<void> {
   const upgrading = await readUpgrading(folder);
   if (upgrading === undefined) return;
-  if (!(await isInterrupted(upgrading))) throw locked(upgrading.owner);
+  if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
   const { app, to, at } = upgrading;
   throw new Problem(
     EXIT.REFUSED,

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve as resolvePath } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { forgetMoved, keepMoved, refuseUnfinished } from '../../apply/unfinished.ts';
 import { removeTimer } from '../../maintain/timer.ts';
 import { exists, writeWhole } from '../../atomic.ts';
@@ -102,17 +102,12 @@ export async function backUpSite(
   // Refuses a site that was never set up.
   await readCompose(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  let results: Backed[];
-  try {
+  const results = await withRunLock(context, folder, () => {
     const { keep, everyHours } = config.backup ?? DEFAULTS;
     const make = (): Promise<Backed[]> =>
       makeBackup({ ...site, repositories, keep, everyHours, tool: version, progress, now });
-    results = context.flags.stop ? await whileStopped(context, site, make) : await make();
-  } finally {
-    await release();
-  }
+    return context.flags.stop ? whileStopped(context, site, make) : make();
+  });
   for (const { repository, snapshot, bytes = 0, added = 0, problem } of results) {
     progress.emit({
       event: 'backup',
@@ -230,9 +225,7 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
 
 /** Reads and verifies all data of every repository, under the run lock. */
 export async function verifyAll(context: CommandContext, site: Site): Promise<void> {
-  const release = await takeLock(site.folder);
-  context.onLocked(release);
-  try {
+  await withRunLock(context, site.folder, async () => {
     for (const access of await accessesFor(context, site))
       await withLine(
         context.progress,
@@ -240,19 +233,15 @@ export async function verifyAll(context: CommandContext, site: Site): Promise<vo
         `All data in ${access.repository.text}`,
         () => verifyBackup(site, access, context.now()),
       );
-  } finally {
-    await release();
-  }
+  });
 }
 
 /** Drills the newest backup of each repository. */
 async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> {
   const { progress, now } = context;
   const { folder } = site;
-  const release = await takeLock(folder);
-  context.onLocked(release);
   let ok = true;
-  try {
+  await withRunLock(context, folder, async () => {
     for (const access of await accessesFor(context, site)) {
       const snapshot = await chooseSnapshot(access, undefined);
       const manifest = await readManifest(access, snapshot);
@@ -261,9 +250,7 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
       );
       ok = (await drill({ folder, access, snapshot, manifest, progress, now })) && ok;
     }
-  } finally {
-    await release();
-  }
+  });
   if (ok) {
     progress.say('  The backup can be restored. What the drill restored was removed.');
     return EXIT.OK;

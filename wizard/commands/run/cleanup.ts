@@ -1,6 +1,6 @@
 /** `cleanup`: removes what nobody needs, with the sizes before and after. */
 import { refuseForeign } from '../../apply/foreign.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { appOf } from '../../apps/index.ts';
 import type { RemoteMedia } from '../../apps/app.ts';
@@ -33,9 +33,7 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
   // Refuses a site that was never set up.
   await readCompose(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  try {
+  await withRunLock(context, folder, async () => {
     const sizes = (id: string): Promise<Reading> =>
       withLine(progress, id, 'Sizes of the volumes', () => measure(site, now()));
     const before = await sizes('before');
@@ -54,9 +52,7 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
         `\n  At the rate of the last 30 days (${sizeText(soonest.perDay)} a day), ${soonest.path} is full in ${Math.round(soonest.days)} days.`,
       );
     if (problem !== undefined) throw problem;
-  } finally {
-    await release();
-  }
+  });
 }
 
 function report(progress: Progress, before: Reading, after: Reading, isDryRun: boolean): void {

@@ -1,6 +1,6 @@
 /** Commands that `docker compose` does: in the directory of the site, with the user's terminal. */
 import { join } from 'node:path';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { exists } from '../../atomic.ts';
 import { nearest } from '../../config/parse.ts';
@@ -63,13 +63,7 @@ const changing =
   async (context) => {
     const { folder, engine, services } = await siteWith(context);
     if (argv[0] !== 'stop') await refuseUnfinished(folder);
-    const release = await takeLock(folder);
-    context.onLocked(release);
-    try {
-      return await engine.composeAttached(folder, [...argv, ...services]);
-    } finally {
-      await release();
-    }
+    return withRunLock(context, folder, () => engine.composeAttached(folder, [...argv, ...services]));
   };
 
 // `docker compose start` fails if a container is missing, as after `docker compose down`.

@@ -1,4 +1,4 @@
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { doctor } from '../../checks/preflight.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
 import { EXIT } from '../../problem.ts';
@@ -18,12 +18,8 @@ export const run: Run = async (context) => {
     await look(false);
     return site.isInvalid ? EXIT.FAILED : EXIT.OK;
   }
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  try {
+  await withRunLock(context, folder, async () => {
     await look(true);
-  } finally {
-    await release();
-  }
+  });
   return site.isInvalid ? EXIT.FAILED : EXIT.OK;
 };

@@ -1,5 +1,5 @@
 import { proveSite } from '../../apply/receipt.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { EXIT } from '../../problem.ts';
 import { Store } from '../../secrets/store.ts';
 import { existingSite } from '../find-site.ts';
@@ -9,15 +9,11 @@ import type { Run } from '../command.ts';
 export const run: Run = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  try {
+  return withRunLock(context, folder, async () => {
     const { flags, progress, now } = context;
     const store = await Store.open(folder);
     const receipt = await proveSite({ folder, config, store, engine, progress, now, mail: flags.mail });
     sayFailed(progress, receipt, config);
     return receipt.proven ? EXIT.OK : EXIT.UNPROVEN;
-  } finally {
-    await release();
-  }
+  });
 };

@@ -1,7 +1,7 @@
 import { APP_IDS, appOf } from '../../apps/index.ts';
 import { dataOf, dataStay, placesIn } from '../../apply/data.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { isOf } from '../../stack/compose.ts';
 import { chosenApp } from '../chosen-app.ts';
@@ -43,9 +43,7 @@ export const run: Run = async (context) => {
   // An interrupted run may have left them.
   await engine.removeNetworks(config.name, (key) => isOf(id, key));
   if (flags.data) {
-    const release = await takeLock(folder);
-    context.onLocked(release);
-    try {
+    await withRunLock(context, folder, async () => {
       for (const { volume, device } of places) {
         progress.start(`volume.${volume}`, `Volume ${volume} removed`);
         if ((await engine.volume(volume)) === undefined) progress.already();
@@ -54,9 +52,7 @@ export const run: Run = async (context) => {
           progress.done(device === undefined ? undefined : dataStay(device));
         }
       }
-    } finally {
-      await release();
-    }
+    });
   } else {
     progress.say(
       `  The data of ${appOf(id).name} are kept in ${placesIn(places)}; \`fedi-setup add ${id}\` with the same domain restores it.`,

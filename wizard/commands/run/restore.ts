@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
 import { runningConfig } from '../../apply/generations.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import { forgetMoved } from '../../apply/unfinished.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
 import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
@@ -66,9 +66,7 @@ export const run: Run = async (context) => {
     const keepsQueues = (flags.queues ?? (await askQueues(context, manifest))) !== 'drop';
     await mkdir(folder, { recursive: true });
     await makeFolders(folder);
-    const release = await takeLock(folder);
-    context.onLocked(release);
-    try {
+    await withRunLock(context, folder, async () => {
       await forgetMoved(folder);
       await restoreSite({ folder, access, snapshot, manifest, apps, keepsQueues, progress });
       if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
@@ -82,9 +80,7 @@ export const run: Run = async (context) => {
         await store.save();
       }
       await keepRepository(folder, repository.text, id, found.last, context.now());
-    } finally {
-      await release();
-    }
+    });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -5,7 +5,7 @@ import { exists, writeWhole } from '../../atomic.ts';
 import { readManifest } from '../../apply/files.ts';
 import { secretSpecs } from '../../apply/prepare.ts';
 import { rotatable } from '../../apply/rotate.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import type { Config } from '../../config/config.ts';
 import { readNamed } from '../../answers/sources.ts';
 import { EXIT, Problem } from '../../problem.ts';
@@ -153,17 +153,13 @@ async function setSecret(
   const value = (await readNamed(file, name)).replace(/\r?\n$/, '');
   if (value === '')
     throw new Problem(EXIT.USAGE, `${name} cannot be empty.`, { means: 'Nothing was changed.' });
-  const release = await takeLock(folder);
-  onLocked(release);
-  try {
+  await withRunLock({ onLocked }, folder, async () => {
     // Opened only now: another run may have changed secrets while this one waited for input.
     const store = await Store.open(folder);
     store.put(name, 'free', value, now());
     store.markShown(name);
     await store.save();
-  } finally {
-    await release();
-  }
+  });
   progress.say(`${name} is stored in secrets.json. Nothing was changed in the app.`);
   return EXIT.OK;
 }

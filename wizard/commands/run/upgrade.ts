@@ -4,7 +4,7 @@ import type { Applied } from '../../apply/apply.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { fetchImages, lockOf } from '../../apply/images.ts';
 import { proveSite } from '../../apply/receipt.ts';
-import { locked as processBusy, takeLock, thisProcess } from '../../apply/runlock.ts';
+import { lockedBy, thisProcess } from '../../apply/runlock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { isInterrupted, keepUpgrading, readUpgrading } from '../../apply/upgrading.ts';
 import type { Upgrading } from '../../apply/upgrading.ts';
@@ -32,6 +32,7 @@ import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { answersFor, optionsFor, planFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
+import { withRunLock } from '../with-lock.ts';
 import { backUpSite, refuseFailed } from './backup.ts';
 
 export const run: Run = async (context) => {
@@ -198,7 +199,7 @@ export async function upgrade(
     context.onLeaving(
       'The upgrade was interrupted, and the site may still be in maintenance mode. `fedi-setup upgrade` restores the version before.',
     );
-    await locked(context, folder, () => beginUpgrade(site, target, upgrading, progress));
+    await withRunLock(context, folder, () => beginUpgrade(site, target, upgrading, progress));
   } catch (error) {
     // Another run was first: it is not undone here.
     const there = await readUpgrading(folder);
@@ -212,7 +213,7 @@ export async function upgrade(
     return undo(context, site, target, upgrading, error);
   }
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await locked(context, folder, () => finishUpgrade(site));
+  await withRunLock(context, folder, () => finishUpgrade(site));
   context.onLeaving(undefined);
   const seconds = Math.round((Date.now() - begun) / 1000);
   const record = await readRecord(folder);
@@ -232,16 +233,6 @@ export async function upgrade(
     `\n  ${name} ${to} is proven${changesData ? `; the site was in maintenance mode for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${backups[0]?.snapshot ?? ''}\` loses what was written since.`,
   );
   return EXIT.OK;
-}
-
-async function locked(context: CommandContext, folder: string, work: () => Promise<void>): Promise<void> {
-  const release = await takeLock(folder);
-  context.onLocked(release);
-  try {
-    await work();
-  } finally {
-    await release();
-  }
 }
 
 /** An upgrade failed, and the version before runs again. */
@@ -281,7 +272,7 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
   const { folder } = site;
   const upgrading = await readUpgrading(folder);
   if (upgrading?.phase === 'kept')
-    await locked(context, folder, () => restoreBefore(site, app, context.progress, upgrading.withData));
+    await withRunLock(context, folder, () => restoreBefore(site, app, context.progress, upgrading.withData));
   const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
   const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
   const receipt = applied.changed
@@ -299,7 +290,7 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
     });
   // From now on people may write: nothing must be restored again.
   if (upgrading !== undefined) await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await locked(context, folder, () => finishUpgrade(site));
+  await withRunLock(context, folder, () => finishUpgrade(site));
   context.onLeaving(undefined);
 }
 
@@ -309,14 +300,14 @@ export async function endInterrupted(
   site: Site,
   upgrading: Upgrading,
 ): Promise<ExitCode> {
-  if (!(await isInterrupted(upgrading))) throw processBusy(upgrading.owner);
+  if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
   const { app, from, to, phase } = upgrading;
   // From now on this process runs it.
   await keepUpgrading(site.folder, { ...upgrading, owner: await thisProcess() });
   const { name } = appOf(app);
   const { progress } = context;
   if (phase === 'proven') {
-    await locked(context, site.folder, () => finishUpgrade(site));
+    await withRunLock(context, site.folder, () => finishUpgrade(site));
     progress.say(`  The maintenance mode of ${name} is over.`);
     return EXIT.OK;
   }
@@ -341,10 +332,9 @@ async function refuseUnproven(context: CommandContext, site: Site): Promise<void
   const { progress, now } = context;
   progress.say('  The site as it is:');
   const store = await Store.open(site.folder);
-  let proven = false;
-  await locked(context, site.folder, async () => {
-    ({ proven } = await proveSite({ ...site, store, progress, now }));
-  });
+  const { proven } = await withRunLock(context, site.folder, () =>
+    proveSite({ ...site, store, progress, now }),
+  );
   if (proven) return;
   throw new Problem(EXIT.REFUSED, 'The site does not work as it is.', {
     means: 'An upgrade could not be judged. Nothing was changed.',

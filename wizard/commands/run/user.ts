@@ -1,7 +1,7 @@
 /** `user`: the accounts of people, with the app's own tool in its container. */
 import type { People, Person, Role, Call } from '../../apps/people.ts';
 import { appOf } from '../../apps/index.ts';
-import { takeLock } from '../../apply/runlock.ts';
+import { withRunLock } from '../with-lock.ts';
 import type { AppConfig } from '../../config/config.ts';
 import { nearest, parseEmail, parseNewPassword } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
@@ -77,13 +77,9 @@ export const run: Run = async (context) => {
   // Reading needs no lock.
   if (name === 'list') for (const target of targets) await list(target);
   else {
-    const release = await takeLock(site.folder);
-    context.onLocked(release);
-    try {
+    await withRunLock(context, site.folder, async () => {
       for (const execute of changes) await execute();
-    } finally {
-      await release();
-    }
+    });
   }
   return EXIT.OK;
 };
