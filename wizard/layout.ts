@@ -3,8 +3,11 @@
 /** Directory of manifest, generations, receipts and run lock. */
 export const OWN = '.fedi';
 
-/** Paths with secrets, or that change with every run, as Git patterns. */
-export const IGNORED = ['/secrets.json', '/env/', `/${OWN}/`] as const;
+/**
+ * Paths with secrets, or that change with every run, as Git patterns. The last two are the default names of `secrets export` and
+ * of the recovery sheet, which belong on another computer.
+ */
+export const IGNORED = ['/secrets.json', '/env/', `/${OWN}/`, '*recovery*.json', '*recovery*.yaml'] as const;
 
 /** Prefix of a directory where a rendered set is tested before it replaces anything. */
 export const TRIAL = 'trial-';

@@ -161,12 +161,17 @@ test('of two repositories, the one with the newest backup is restored', async ()
 test('a site that was stopped to move it starts only after `backup resume`', async () => {
   const moved = await run(['backup', '--stop']);
   expect(moved.code, moved.stderr).toBe(0);
-  for (const argv of [['apply'], ['start'], ['backup'], ['maintain']]) {
+  for (const argv of [
+    ['apply'],
+    ['start'],
+    ['backup'],
+    ['prove'],
+    ['maintain'],
+    ['maintain', 'install'],
+    ['restore', '--confirm', site.name],
+  ]) {
     const refused = await run(argv);
-    expect([refused.code, refused.stderr]).toEqual([
-      3,
-      expect.stringContaining('stopped by `backup --stop`'),
-    ]);
+    expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining('was stopped to move it')]);
   }
   expect((await run(['backup', 'resume'])).code).toBe(0);
   const back = await run(['apply']);

@@ -10,8 +10,6 @@ const GITIGNORE = '.gitignore';
 const TEXT = `# Written by fedi-setup, only once: change it as you like. These have secrets or change with every run.
 ${IGNORED.join('\n')}
 *.fedi-new
-# The recovery file belongs on another computer.
-*recovery*.json
 `;
 
 /** The file as it will be, with the administrator's edits; none if it is not ours. */

@@ -48,10 +48,13 @@ export const keepMoved = (folder: string): Promise<void> => writeWhole(join(fold
 /** Lets the site start again. */
 export const forgetMoved = (folder: string): Promise<void> => rm(join(folder, MOVED), { force: true });
 
+/** Whether the site was stopped to move it to another host. */
+export const isMoved = (folder: string): Promise<boolean> => exists(join(folder, MOVED));
+
 /** Throws exit 3 if the site was stopped to move it. */
-async function refuseMoved(folder: string): Promise<void> {
-  if (!(await exists(join(folder, MOVED)))) return;
-  throw new Problem(EXIT.REFUSED, 'This site was stopped by `backup --stop`, to move it to another host.', {
+export async function refuseMoved(folder: string): Promise<void> {
+  if (!(await isMoved(folder))) return;
+  throw new Problem(EXIT.REFUSED, 'This site was stopped to move it to another host.', {
     means: 'If it runs there, it must not run here too: other servers cannot tell which one is real.',
     next: 'If it does not run anywhere else, `fedi-setup backup resume` allows it to start here again.',
   });

@@ -20,6 +20,7 @@ import {
   endRestore,
   hideCompose,
   isUnfinished,
+  refuseMoved,
   refuseUpgrading,
 } from '../apply/unfinished.ts';
 import { endUpgrading, removeMaintenance } from '../apply/upgrading.ts';
@@ -120,6 +121,7 @@ export async function refuseRestore({
   apps,
 }: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
   await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
+  await refuseMoved(folder);
   if (apps !== undefined) await refuseUpgrading(folder);
   const config = await configIn(folder);
   if (config !== undefined && config.name !== manifest.site)

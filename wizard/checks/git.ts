@@ -2,8 +2,8 @@
 import { IGNORED, OWN } from '../layout.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
-/** The default name of `secrets export` is one of the last. */
-const PATHS = [...IGNORED.map((pattern) => pattern.replace(/^\/|\/$/g, '')), '*recovery*.json'];
+/** As arguments of git. */
+const PATHS = IGNORED.map((pattern) => pattern.replace(/^\/|\/$/g, ''));
 
 /** Files whose content is secret first. */
 const sorted = (lines: readonly string[]): string[] =>
@@ -25,14 +25,14 @@ export async function checkGit({
       level: 'blocker',
       what: `Git tracks files with secrets: ${shown(tracked)}.`,
       means: 'They are in every copy of the repository, also in its history.',
-      next: `\`git -C ${folder} rm -r --cached --ignore-unmatch ${PATHS.map((path) => (path.includes('*') ? `'${path}'` : path)).join(' ')}\`, add these lines to its .gitignore: ${[...IGNORED, PATHS.at(-1)].join(' ')}, then commit. If others have a copy, also rotate the secrets (\`fedi-setup secrets\`).`,
+      next: `\`git -C ${folder} rm -r --cached --ignore-unmatch ${PATHS.map((path) => (path.includes('*') ? `'${path}'` : path)).join(' ')}\`, add these lines to its .gitignore: ${IGNORED.join(' ')}, then commit. If others have a copy, also rotate the secrets (\`fedi-setup secrets\`).`,
     });
   if (open.length > 0)
     found.push({
       level: 'warning',
       what: `Git does not ignore files with secrets: ${shown(open)}.`,
       means: 'The next `git add .` would commit them.',
-      next: `Add these lines to its .gitignore: ${[...IGNORED, PATHS.at(-1)].join(' ')}.`,
+      next: `Add these lines to its .gitignore: ${IGNORED.join(' ')}.`,
     });
   return {
     seen: found.length === 0 ? 'files with secrets are ignored' : 'the site is in a Git work tree',

@@ -9,7 +9,7 @@ export const backup: Command = {
   details: [
     'Dumps the databases, then stores dumps, media, certificates, configuration and secrets as one encrypted restic snapshot in each repository. The site keeps running. Old backups are removed as `backup.keep` says.',
     '`drill` restores the newest backup into a separate place without a network, compares it with what was backed up, and removes it again. `sheet` writes the recovery sheet, which you need to restore on another host.',
-    '`verify` reads all data of the repositories. `key` prints the SSH key of the site, for authorized_keys of an SFTP server. `unlock` removes locks that a killed program left. `resume` lets a site start again that --stop stopped.',
+    '`verify` reads all data of the repositories. `key` prints the SSH key of the site, for authorized_keys of an SFTP server. `unlock` removes locks that a killed program left. `resume` allows a site that `move` or --stop stopped to start again.',
   ],
   usage: '[run | list | verify | drill | sheet [FILE] | key | unlock | resume]',
   args: [

@@ -37,7 +37,7 @@ export function runtimeOf(engine: Engine, project: string): Runtime {
     const container = await running(service);
     if (container !== undefined) return container;
     throw new NotRunning(EXIT.FAILED, `The container ${service} is not running.`, {
-      next: `\`docker compose logs ${service}\` shows why, \`docker compose up --detach ${service}\` starts it.`,
+      next: `\`fedi-setup logs ${service}\` shows why, \`fedi-setup start ${service}\` starts it.`,
     });
   };
   return {

@@ -136,7 +136,7 @@ export function gatesOf(
     http,
     id: async () => {
       const id = await caddyRunsOn(runtime);
-      if (id === undefined) throw new Error('Caddy is not running. Start it: `docker compose up --detach`.');
+      if (id === undefined) throw new Error('Caddy is not running. Start it: `fedi-setup start`.');
       return id;
     },
   };

@@ -305,11 +305,11 @@ export async function writeSheet({ progress, now }: CommandContext, site: Site, 
   );
 }
 
-/** Lets a site start again that `backup --stop` stopped. */
+/** Lets a site start again that was stopped to move it. */
 async function resume({ progress }: CommandContext, { folder }: Site): Promise<ExitCode> {
   await forgetMoved(folder);
   progress.say(
-    'The site may start here again: `fedi-setup apply`. Make sure that it does not run anywhere else.',
+    'The site may start here again: `fedi-setup apply`, and `fedi-setup maintain install` if it had a timer. Make sure that it does not run anywhere else.',
   );
   return EXIT.OK;
 }

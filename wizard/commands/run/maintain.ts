@@ -2,7 +2,7 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
-import { refuseUnfinished } from '../../apply/unfinished.ts';
+import { refuseMoved, refuseUnfinished } from '../../apply/unfinished.ts';
 import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
 import { writeWhole } from '../../atomic.ts';
 import { hoursSince, readRecord, writeRecord } from '../../backup-record.ts';
@@ -48,6 +48,7 @@ export const run: Run = async (context) => {
 
 async function install({ progress }: CommandContext, { folder, config, engine }: Site): Promise<ExitCode> {
   const { chosenBy, socket } = await engine.info();
+  await refuseMoved(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
   const job = jobFor(config.name, folder, chosenBy === undefined ? undefined : socket);
   const by = await withLine(progress, 'timer', 'Timer for `fedi-setup maintain`', () => installTimer(job));
@@ -58,7 +59,7 @@ async function install({ progress }: CommandContext, { folder, config, engine }:
     const { cronLine } = await import('../../maintain/timer.ts');
     throw new Problem(EXIT.FAILED, 'This host has no systemd that you can use, and no cron.', {
       means: 'Nothing starts `fedi-setup maintain` on a schedule.',
-      next: `Run this as root, install cron, or have another scheduler run this line every hour:\n${cronLine(job)}`,
+      next: `${process.getuid?.() === 0 ? 'Install cron' : 'Run this as root, install cron'}, or have another scheduler run this line every hour:\n${cronLine(job)}`,
     });
   }
   progress.say(
@@ -75,9 +76,13 @@ async function install({ progress }: CommandContext, { folder, config, engine }:
 
 async function remove({ progress }: CommandContext, { folder, config }: Site): Promise<ExitCode> {
   await removeTimer({ site: config.name, folder });
-  const { timer: _, ...rest } = await readRecord(folder);
+  const { timer, ...rest } = await readRecord(folder);
   await writeRecord(folder, rest);
-  progress.say('The timer was removed. Backups are made only by `fedi-setup backup` from now on.');
+  progress.say(
+    timer === undefined
+      ? 'There was no timer.'
+      : 'The timer was removed. Backups are made only by `fedi-setup backup` from now on.',
+  );
   return EXIT.OK;
 }
 

@@ -1,3 +1,4 @@
+import { refuseMoved } from '../../apply/unfinished.ts';
 import { proveSite } from '../../apply/receipt.ts';
 import { withRunLock } from '../with-lock.ts';
 import { EXIT } from '../../problem.ts';
@@ -9,6 +10,7 @@ import type { Run } from '../command.ts';
 export const run: Run = async (context) => {
   const { folder, config, engine } = await existingSite(context);
   await engine.info();
+  await refuseMoved(folder);
   return withRunLock(context, folder, async () => {
     const { flags, progress, now } = context;
     const store = await Store.open(folder);

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
 import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
-import { forgetMoved } from '../../apply/unfinished.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
 import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
 import type { Access, Snapshot } from '../../backup/restic.ts';
@@ -60,14 +59,13 @@ export const run: Run = async (context) => {
         context,
         manifest.site,
         apps === undefined
-          ? `overwrites ${overwritten} with the backup of ${manifest.at.slice(0, 16)}`
-          : `overwrites the data of ${apps.join(', ')} with the backup of ${manifest.at.slice(0, 16)}`,
+          ? `overwrites ${overwritten} with the backup of ${atUtc(manifest)}: what was written since is lost`
+          : `overwrites the data of ${apps.join(', ')} with the backup of ${atUtc(manifest)}: what was written since is lost`,
       );
     const keepsQueues = (flags.queues ?? (await askQueues(context, manifest))) !== 'drop';
     await mkdir(folder, { recursive: true });
     await makeFolders(folder);
     await withRunLock(context, folder, async () => {
-      await forgetMoved(folder);
       await restoreSite({ folder, access, snapshot, manifest, apps, keepsQueues, progress });
       if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
@@ -204,6 +202,8 @@ function restoreImages({ sources }: CommandContext): Readonly<Record<string, str
   return named === undefined ? {} : { restic: named };
 }
 
+const atUtc = ({ at }: Manifest): string => `${at.slice(0, 16).replace('T', ' ')} UTC`;
+
 function describe(manifest: Manifest, id: string, only: readonly string[]): string[] {
   const rows = (app: string): number =>
     manifest.dumps
@@ -211,7 +211,7 @@ function describe(manifest: Manifest, id: string, only: readonly string[]): stri
       .flatMap((dump) => Object.values(dump.rows))
       .reduce((sum, n) => sum + n, 0);
   return [
-    `  Backup ${id.slice(0, 8)} of ${manifest.site}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+    `  Backup ${id.slice(0, 8)} of ${manifest.site}, ${atUtc(manifest)}`,
     ...manifest.apps
       .filter((app) => only.length === 0 || only.includes(app.id))
       .map(({ id: app, domain, image }) => {

@@ -1,7 +1,7 @@
 import { appOf } from '../../apps/index.ts';
 import { readManifest } from '../../apply/files.ts';
 import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
-import { isUnfinished } from '../../apply/unfinished.ts';
+import { isMoved, isUnfinished } from '../../apply/unfinished.ts';
 import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
 import { readRecord } from '../../backup-record.ts';
 import { checkBackups } from '../../checks/backups.ts';
@@ -36,6 +36,8 @@ export const run: Run = async (context) => {
   });
   progress.print(`Site in ${folder}`);
   if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
+  if (await isMoved(folder))
+    progress.print('  ! Stopped to move it to another host. `fedi-setup backup resume` cancels the move.');
   const upgrading = await readUpgrading(folder);
   if (upgrading !== undefined) {
     const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;
