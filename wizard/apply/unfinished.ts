@@ -17,7 +17,7 @@ export interface Restoring {
   readonly apps?: readonly string[];
 }
 
-/** compose.yaml during a restore: where `docker compose up` does not find it. */
+/** compose.yaml during a restore or an undo: where `docker compose up` does not find it. */
 export const HIDDEN_COMPOSE = join(OWN, 'restore-compose.yaml');
 
 export async function beginRestore(folder: string, restoring: Restoring): Promise<void> {
@@ -32,8 +32,12 @@ export async function hideCompose(folder: string): Promise<void> {
   });
 }
 
+/** Moves it back. */
+export const showCompose = (folder: string): Promise<void> =>
+  rename(join(folder, HIDDEN_COMPOSE), join(folder, 'compose.yaml'));
+
 export async function endRestore(folder: string): Promise<void> {
-  await rename(join(folder, HIDDEN_COMPOSE), join(folder, 'compose.yaml'));
+  await showCompose(folder);
   await rm(join(folder, FILE), { force: true });
 }
 
@@ -65,13 +69,16 @@ export async function refuseUpgrading(folder: string): Promise<void> {
   const upgrading = await readUpgrading(folder);
   if (upgrading === undefined) return;
   if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
-  const { app, to, at } = upgrading;
+  const { app, to, at, withData, phase } = upgrading;
   throw new Problem(
     EXIT.REFUSED,
-    `The upgrade of ${app} to ${to}, begun at ${at.slice(0, 16)}, was interrupted.`,
+    `The upgrade of ${app} to ${to}, started at ${at.slice(0, 16).replace('T', ' ')} UTC, was interrupted.`,
     {
-      means: 'Visitors see that the server is being updated.',
-      next: '`fedi-setup upgrade` restores the version before it.',
+      means: withData ? 'The site is in maintenance mode.' : 'The site may run without some containers.',
+      next:
+        phase === 'proven'
+          ? '`fedi-setup upgrade` completes it.'
+          : '`fedi-setup upgrade` restores the previous version.',
     },
   );
 }

@@ -1,4 +1,4 @@
-/** An upgrade in progress, and the maintenance mode meanwhile. */
+/** An upgrade in progress, and its maintenance mode. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
@@ -23,15 +23,15 @@ export interface Upgrading {
   readonly at: string;
   /** The process that runs it. Between its steps it does not hold the run lock. */
   readonly owner: Owner;
-  /** The new version changes the data: the site is in maintenance mode, and dumps are kept. */
+  /** The new version changes the data: the site is in maintenance mode, and dumps are saved. */
   readonly withData: boolean;
   /** Value of {@link MAINTENANCE_HEADER}. */
   readonly token: string;
   /**
-   * `begun`: nothing was changed. `kept`: files and dumps of the version before are kept, the new one may
-   * have changed the data. `proven`: the new version works.
+   * `started`: nothing was changed. `saved`: files and dumps of the previous version are saved, the new one may have changed the
+   * data. `proven`: the running version works, and users may write.
    */
-  readonly phase: 'begun' | 'kept' | 'proven';
+  readonly phase: 'started' | 'saved' | 'proven';
 }
 
 export async function readUpgrading(folder: string): Promise<Upgrading | undefined> {
@@ -45,25 +45,25 @@ export const isInterrupted = async ({ owner }: Upgrading): Promise<boolean> => !
 export const keepUpgrading = (folder: string, upgrading: Upgrading): Promise<void> =>
   writeWhole(join(folder, FILE), `${JSON.stringify(upgrading)}\n`, 0o600);
 
-/** Directory with the files of the version before. */
+/** Directory with the files of the previous version. */
 export const UNDO = join(OWN, 'undo');
 
-/** Volume with the dumps of the version before. @param site name of the Compose project */
+/** Volume with the dumps of the previous version. @param site name of the Compose project */
 export const undoVolume = (site: string): string => `${site}_undo`;
 
-/** Removes what was kept of the version before. */
-export async function forgetBefore(folder: string, site: string, engine: Engine): Promise<void> {
+/** Removes what was saved of the previous version. */
+export async function removeSaved(folder: string, site: string, engine: Engine): Promise<void> {
   await rm(join(folder, UNDO), { recursive: true, force: true });
   if ((await engine.volume(undoVolume(site))) !== undefined) await engine.removeVolume(undoVolume(site));
 }
 
 /** Ends an upgrade: nothing can be restored afterwards. */
 export async function endUpgrading(folder: string, site: string, engine: Engine): Promise<void> {
-  await forgetBefore(folder, site, engine);
+  await removeSaved(folder, site, engine);
   await rm(join(folder, FILE), { force: true });
 }
 
-/** Writes the rule by which Caddy answers 503 to everybody else. Takes effect when Caddy is reloaded. */
+/** Writes the rule by which Caddy answers 503 to all other clients. Takes effect when Caddy is reloaded. */
 export async function writeMaintenance(
   folder: string,
   app: string,

@@ -182,7 +182,7 @@ export interface KeyCheck {
   readonly env?: { readonly group: string; readonly database: (port: number) => EnvGroup };
 }
 
-/** Data that an app keeps for a while and can remove. Nothing that only this server has. */
+/** Data that an app keeps for a while and can remove by its own rules. No published post of a local account. */
 export interface CleanUp {
   readonly id: string;
   /** What is removed, for a line of progress. */

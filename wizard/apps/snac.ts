@@ -156,7 +156,7 @@ export const snac: App = {
   cleanUps: () => [
     {
       id: 'snac.purge',
-      title: 'Posts of others that are older than snac keeps them',
+      title: 'Posts that are older than the limits in server.json',
       service: 'snac',
       argv: ['snac', 'purge', '/data'],
     },

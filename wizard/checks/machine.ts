@@ -299,10 +299,10 @@ export async function checkDisk(context: CheckContext): Promise<CheckResult> {
   const full = isThere ? forecast(await readReadings(folder), context.now()) : undefined;
   if (full !== undefined && full.days < FORECAST_DAYS) {
     const { path, days, perDay } = full;
-    seen.push(`${path} is full in ${Math.round(days)} days`);
+    seen.push(`${path} will be full in ${Math.round(days)} days`);
     found.push({
       level: 'warning',
-      what: `At the rate of the last 30 days (${sizeText(perDay)} a day), ${path} is full in ${Math.round(days)} days.`,
+      what: `At the rate of the last 30 days (${sizeText(perDay)} a day), ${path} will be full in ${Math.round(days)} days.`,
       means: 'On a full disk, a database stops and may lose data.',
       next: CLEAN_UP,
     });

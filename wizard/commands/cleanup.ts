@@ -5,7 +5,7 @@ export const cleanup: Command = {
   name: 'cleanup',
   summary: 'Remove old caches and images, and show what uses the disk.',
   details: [
-    'Removes old copies of remote media, pictures of link previews and of remote profiles, expired sessions and stories, and Docker images of versions before the previous one. It removes nothing that only this server has, and never a volume. What is old is decided by the settings of each app.',
+    'Removes old copies of remote media, pictures of link previews and of remote profiles, expired sessions and stories, and Docker images of versions before the previous one. It removes no account and never a volume. The settings of each app decide what counts as old.',
     'It shows the size of each volume before and after. `fedi-setup maintain` runs it every `cleanup.every` days.',
   ],
   flags: [{ name: 'dry-run', about: 'Show what it would remove; change nothing.' }],

@@ -4,10 +4,10 @@ import { CONFIRM } from './flags.ts';
 
 export const move: Command = {
   name: 'move',
-  summary: 'Prepare a move to another host: back up, stop, back up the rest.',
+  summary: 'Prepare a move to another host: back up, stop, back up the changes.',
   details: [
-    'Makes a backup while the site runs, stops the site, backs up what has changed since, and writes the recovery sheet. Then the site is restored on the other host with the command that is shown. Until then it is down.',
-    'If a backup fails, the site continues here. `fedi-setup backup resume` cancels the move.',
+    'Makes a backup while the site runs, stops the site, backs up what has changed since, and writes the recovery sheet. Then the site is restored on the other host with the command that is shown. The site is down until then.',
+    'If a backup fails, the site is started again here. `fedi-setup backup resume` cancels the move.',
   ],
   usage: '[FILE]',
   args: [
@@ -25,7 +25,7 @@ export const move: Command = {
   examples: [
     {
       line: 'fedi-setup move --to sftp://anna@backup.example.org/~/move recovery.yaml',
-      does: 'Move by way of an SFTP server.',
+      does: 'Move via an SFTP server.',
     },
   ],
   run: lazily(async () => (await import('./run/index.ts')).move),

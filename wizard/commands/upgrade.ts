@@ -4,11 +4,11 @@ import { EDITED, SKIP_CHECK } from './flags.ts';
 
 export const upgrade: Command = {
   name: 'upgrade',
-  summary: 'Upgrade an app, and undo that if it fails.',
+  summary: 'Upgrade an app, and restore the old version if that fails.',
   details: [
     'Without --to it installs the newest patch release of the minor version that the site runs. It shows what will happen, pulls the images, makes a backup, upgrades, and proves the site.',
     'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
-    'Run it again after it was interrupted: it restores the version before.',
+    'If it was interrupted, run it again: it completes the upgrade if the new version was proven, and restores the old one otherwise.',
   ],
   flags: [
     { name: 'app', value: 'APP,…', multiple: true, about: 'Upgrade only these apps (default: all).' },

@@ -384,15 +384,19 @@ export async function connect(): Promise<Engine> {
       }
     },
 
-    async removeImage(id, tag): Promise<boolean> {
+    async isUnusedImage(id, tag): Promise<boolean> {
       const names = [tag, tag.replace(/^docker\.io\/(library\/)?/, '')];
+      const { RepoTags: tags } = await docker.getImage(id).inspect();
+      if ((tags ?? []).some((name) => !names.includes(name))) return false;
+      return (await docker.listContainers({ all: true })).every(({ ImageID: used }) => used !== id);
+    },
+
+    async removeImage(id): Promise<boolean> {
       try {
-        const { RepoTags: tags } = await docker.getImage(id).inspect();
-        if ((tags ?? []).some((name) => !names.includes(name))) return false;
         await docker.getImage(id).remove();
         return true;
       } catch (error) {
-        // Gone, or in use.
+        // Gone, or used since then.
         if ([404, 409].includes(statusOf(error) ?? 0)) return false;
         throw error;
       }

@@ -176,11 +176,10 @@ export interface Engine {
   findInRegistry(reference: string): Promise<Published | undefined>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
   build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
-  /**
-   * Removes an image, unless a container uses it or it has other names than `tag`.
-   * @returns whether it was removed
-   */
-  removeImage(id: string, tag: string): Promise<boolean>;
+  /** Whether an image could be removed: no container uses it, and it has no other name than `tag`. */
+  isUnusedImage(id: string, tag: string): Promise<boolean>;
+  /** Removes an image that no container uses. @returns whether it was removed */
+  removeImage(id: string): Promise<boolean>;
   /** `device`: the directory of a bind volume. */
   volume(name: string): Promise<{ readonly device: string | undefined } | undefined>;
   /** Creates it with Compose's labels, so that Compose accepts it as its own. */

@@ -99,7 +99,7 @@ export async function cleanUp(options: CleanUpOptions): Promise<Problem | undefi
 async function runTask({ engine, config, isDryRun, progress }: CleanUpOptions, one: CleanUp): Promise<void> {
   const { id, title, service, argv, dryRun, reports } = one;
   progress.start(id, title);
-  if (isDryRun && dryRun === undefined) return progress.skip('it cannot be previewed');
+  if (isDryRun && dryRun === undefined) return progress.skip('no preview');
   const container = await runtimeOf(engine, config.name).running(service);
   if (container === undefined) return progress.skip(`${service} is not running`);
   const command = { argv: [...argv, ...(isDryRun && dryRun !== undefined ? [dryRun] : [])] };
@@ -110,7 +110,7 @@ async function runTask({ engine, config, isDryRun, progress }: CleanUpOptions, o
     EXIT.FAILED,
     `${title}: \`${command.argv.join(' ')}\` failed in ${service} (exit code ${code}).`,
     {
-      means: 'Some of it may be removed; nothing else is affected.',
+      means: 'Some of it may have been removed; nothing else is affected.',
       next: `Look at \`fedi-setup logs ${service}\`, then run \`fedi-setup cleanup\` again.`,
       log: `${stdout}${stderr}`.trim().split('\n').slice(-10).join('\n'),
     },
@@ -137,7 +137,7 @@ export async function remoteMediaOf(
  * no registry has them.
  */
 async function removeImages({ folder, engine, isDryRun, progress }: CleanUpOptions): Promise<void> {
-  progress.start('images', 'Docker images that neither this version nor the one before it uses');
+  progress.start('images', 'Docker images that neither the current nor the previous version uses');
   const old = unneeded(
     await readLock(folder),
     (await readGenerations(folder)).map(({ lock }) => Object.values(lock)),
@@ -147,7 +147,8 @@ async function removeImages({ folder, engine, isDryRun, progress }: CleanUpOptio
     const reference = 'digest' in entry ? lockedReference(entry) : entry.id;
     const image = await engine.image(reference);
     if (image === undefined) continue;
-    if (isDryRun || (await engine.removeImage(image.id, entry.tag))) count += 1;
+    if (!(await engine.isUnusedImage(image.id, entry.tag))) continue;
+    if (isDryRun || (await engine.removeImage(image.id))) count += 1;
   }
   progress.done(`${count === 0 ? 'none' : count}${isDryRun && count > 0 ? ' would be removed' : ''}`);
 }

@@ -10,9 +10,9 @@ import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import type { Target } from './target.ts';
-import { keepBefore, servicesToStop } from './undo.ts';
+import { saveVersion, servicesToStop } from './undo.ts';
 
-/** Starts the maintenance mode, stops what writes, and keeps the version before. The caller holds the run lock. */
+/** Starts the maintenance mode, stops what writes, and saves the running version. The caller holds the run lock. */
 export async function beginUpgrade(
   site: BackupSite,
   { app }: Target,
@@ -50,11 +50,11 @@ export async function beginUpgrade(
       );
     });
   }
-  await keepBefore(site, app, progress, upgrading.withData);
-  await keepUpgrading(folder, { ...upgrading, phase: 'kept' });
+  await saveVersion(site, app, progress, upgrading.withData);
+  await keepUpgrading(folder, { ...upgrading, phase: 'saved' });
 }
 
-/** Ends the maintenance mode, and forgets the version before. */
+/** Ends the maintenance mode, and removes what was saved of the previous version. */
 export async function finishUpgrade(site: BackupSite): Promise<void> {
   await removeMaintenance(site.folder);
   await reload(site);

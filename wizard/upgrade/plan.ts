@@ -32,11 +32,11 @@ export async function describeUpgrade(
     ...(changesData
       ? [
           `    Maintenance    ${namesOf(app).join(', ')}: visitors see a page, other servers get 503 and try again later`,
-          `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (the last time for ${last.seconds} s)`}`,
+          `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (last time: ${last.seconds} s)`}`,
         ]
       : [`    Restarted      ${services.join(', ')}`]),
-    `    If it fails    ${changesData ? 'images, files, database and queues are restored as they were' : 'images and files are restored as they were'}`,
-    `    No undo        when the new version is proven${changesData ? ' and the maintenance mode ends' : ''}; then only a backup leads back`,
+    `    If it fails    images, configuration${changesData ? ', database and queues' : ''} are restored as they were`,
+    `    No return      once the new version is proven${changesData ? ' and the maintenance mode ends' : ''}: then the only way back is to restore the backup`,
     '',
   ];
 }

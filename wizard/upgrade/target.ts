@@ -8,6 +8,7 @@ import type { AppConfig } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Store } from '../secrets/store.ts';
+import { isOlder, numbersOf } from '../versions.ts';
 import { newestPatch } from './versions.ts';
 
 /** An app whose version is an answer. */
@@ -25,16 +26,25 @@ export const upgradable = ({ config }: Pick<BackupSite, 'config'>): Target[] =>
     return upgrades === undefined ? [] : [{ app, name, upgrades, from: upgrades.version(app.options) }];
   });
 
-/** The newest patch release of an app. Throws a Problem if the registry does not answer. */
-export async function newestOf(engine: Engine, { app, upgrades, from }: Target): Promise<string | undefined> {
+/** Reference of the image of a version. */
+export function imageOf({ app, upgrades }: Target, version: string): string {
   const spec = (appOf(app.id) as App).images[upgrades.image];
   if (spec === undefined) throw new Error(`no image ${upgrades.image}`);
-  return newestPatch(
-    engine,
-    from,
-    (version) => referenceOf(spec, { ...app.options, [upgrades.answer]: version } as AppConfig['options']),
-    upgrades.broken,
-  );
+  return referenceOf(spec, { ...app.options, [upgrades.answer]: version } as AppConfig['options']);
+}
+
+/** The newest patch release of an app. Throws a Problem if the registry does not answer. */
+export const newestOf = (engine: Engine, target: Target): Promise<string | undefined> =>
+  newestPatch(engine, target.from, (version) => imageOf(target, version), target.upgrades.broken);
+
+/** The newest patch release that `maintain` found, if it is newer than the running version. */
+export function releaseFor(
+  { app, from }: Target,
+  newest: Readonly<Record<string, string>> = {},
+): string | undefined {
+  const found = newest[app.id];
+  const isNewer = found !== undefined && isOlder(numbersOf(from) ?? [], numbersOf(found) ?? []);
+  return isNewer ? found : undefined;
 }
 
 /** Refuses an image that the user chose: its version is not the answer. */
@@ -48,7 +58,7 @@ export function refuseOwnImage(
       (config.images[image] ?? referenceOf(spec, app.options)) !== referenceOf(spec, app.options),
   )?.[0];
   if (own === undefined) return;
-  throw new Problem(EXIT.REFUSED, `You chose the image of ${name} yourself: ${config.images[own] ?? ''}.`, {
+  throw new Problem(EXIT.REFUSED, `You set a custom image for ${name}: ${config.images[own] ?? ''}.`, {
     means: 'Its version is not known here. Nothing was changed.',
     next: `Remove images.${own} from fedi.yaml, or change it there and run \`fedi-setup apply\`.`,
   });
@@ -57,8 +67,8 @@ export function refuseOwnImage(
 /** Refuses to upgrade a site without backups. Throws exit 3. */
 export function refuseUnsaved({ config }: Pick<BackupSite, 'config'>): void {
   if (config.backup !== undefined) return;
-  throw new Problem(EXIT.REFUSED, 'This site has no backups.', {
-    means: 'After an upgrade, only a backup leads back. Nothing was changed.',
+  throw new Problem(EXIT.REFUSED, 'No backups are configured for this site.', {
+    means: 'After an upgrade, the only way back is to restore a backup. Nothing was changed.',
     next: '`fedi-setup apply --backup-to PLACE`, then run this again.',
   });
 }

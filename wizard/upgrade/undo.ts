@@ -1,14 +1,14 @@
-/** Keeps the version before an upgrade, and restores it: files of the site, databases and queues. */
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+/** Saves the previous version before an upgrade, and restores it: files of the site, databases and queues. */
+import { copyFile, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { readManifest, recover } from '../apply/files.ts';
-import { UNDO, forgetBefore, undoVolume } from '../apply/upgrading.ts';
-import { HIDDEN_COMPOSE, hideCompose } from '../apply/unfinished.ts';
+import { UNDO, removeSaved, undoVolume } from '../apply/upgrading.ts';
+import { HIDDEN_COMPOSE, hideCompose, showCompose } from '../apply/unfinished.ts';
 import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
-import { exists } from '../atomic.ts';
+import { exists, writeWhole } from '../atomic.ts';
 import { checkSpace, dumpTo } from '../backup/backup.ts';
 import type { BackupSite } from '../backup/backup.ts';
 import { emptyVolumes, load } from '../backup/restore.ts';
@@ -37,17 +37,17 @@ const dumpsFor = (app: AppConfig, store: Store): AppDump[] =>
   dumpsOf([app], store).filter(({ service }) => service !== undefined);
 
 /**
- * Keeps files and dumps of an app, whose writers are stopped. Throws a Problem; nothing is changed then.
+ * Saves files and dumps of an app, whose writers are stopped. Throws a Problem; nothing is changed then.
  * @param withData the new version changes the data
  */
-export async function keepBefore(
+export async function saveVersion(
   site: BackupSite,
   app: AppConfig,
   progress: Progress,
   withData: boolean,
 ): Promise<void> {
   const { folder, engine, config } = site;
-  await forgetBefore(folder, config.name, engine);
+  await removeSaved(folder, config.name, engine);
   const [store, lock, compose] = [
     await Store.open(folder),
     await readLock(folder),
@@ -72,23 +72,23 @@ export async function keepBefore(
   }
 }
 
-/** Throws a Problem if what was kept is gone: without it, the data must not be touched. */
+/** Throws a Problem if what was saved is gone: without it, the data must not be touched. */
 async function refuseLost({ folder, engine, config }: BackupSite, withData: boolean): Promise<void> {
   const isThere =
     (await exists(join(folder, UNDO, MANIFEST))) &&
     (!withData || (await engine.volume(undoVolume(config.name))) !== undefined);
   if (isThere) return;
-  throw new Problem(EXIT.FAILED, 'The files or dumps of the version before are gone.', {
-    means: 'Somebody removed them while the upgrade was not complete. The data were not touched.',
-    next: 'Restore the backup from before the upgrade: `fedi-setup restore`.',
+  throw new Problem(EXIT.FAILED, 'The files or dumps of the previous version are gone.', {
+    means: 'They were removed during the upgrade. The data were not touched.',
+    next: 'Restore the backup made before the upgrade: `fedi-setup backup list` shows it, `fedi-setup restore --at ID` restores it.',
   });
 }
 
 /**
- * Restores files and data as they were kept. Can be repeated after it was interrupted. The caller applies the site afterwards.
- * @param withData see {@link keepBefore}
+ * Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards.
+ * @param withData see {@link saveVersion}
  */
-export async function restoreBefore(
+export async function restoreVersion(
   site: BackupSite,
   appId: string,
   progress: Progress,
@@ -104,7 +104,9 @@ export async function restoreBefore(
     for (const { service, id } of await engine.containers(name))
       if (isOf(appId, service)) await engine.removeContainer(id);
   });
-  await withLine(progress, 'undo.files', 'Files of the version before', () => restoreFiles(folder));
+  await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
+    restoreFiles(folder),
+  );
   await hideCompose(folder);
   const { source } = (await savedSource(folder)) ?? {};
   const config = configOf((await resolve(source === undefined ? [] : [source])).answers);
@@ -123,22 +125,21 @@ export async function restoreBefore(
     await withLine(progress, `undo.${dump.file}`, dump.what.replace(/^t/, 'T'), () =>
       load({ folder, engine, keepsQueues: true }, opened, undoVolume(name), dump),
     );
-  await rename(join(folder, HIDDEN_COMPOSE), join(folder, 'compose.yaml'));
+  await showCompose(folder);
 }
 
 async function restoreFiles(folder: string): Promise<void> {
   // An interrupted run may have committed its files.
   await recover(folder);
-  const kept = join(folder, UNDO);
-  const before = await readManifest(kept);
+  const saved = join(folder, UNDO);
+  const before = await readManifest(saved);
   const after = await readManifest(folder);
   for (const path of Object.keys(after.files))
     if (before.files[path] === undefined) await rm(join(folder, path), { force: true });
   for (const path of [...Object.keys(before.files), ...OTHERS]) {
-    if (!(await exists(join(kept, path)))) continue;
-    const copy = join(folder, `${path}.undo`);
-    await copyFile(join(kept, path), copy);
-    await rename(copy, join(folder, path));
+    if (!(await exists(join(saved, path)))) continue;
+    const { mode } = await stat(join(saved, path));
+    await writeWhole(join(folder, path), await readFile(join(saved, path), 'utf8'), mode & 0o777);
   }
   // Otherwise its images would count as having migrated the data.
   for (const one of await readdir(join(folder, OWN, 'generations')))

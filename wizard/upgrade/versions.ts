@@ -63,7 +63,7 @@ export function refuseVersion(
     refuse(
       `${name} ${to} is older than ${from}, which this site runs.`,
       'To go back, restore a backup from before the upgrade: `fedi-setup restore --at TIME`.',
-      'A newer version has changed the database, and an older one cannot use it. Nothing was changed.',
+      'A newer version may have changed the database, and an older one cannot use it then. Nothing was changed.',
     );
   const why = broken[to.replace(/^v/, '')];
   if (why !== undefined) refuse(`${name} ${to} is known to be broken. ${why}`, 'Choose another version.');

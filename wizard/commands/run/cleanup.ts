@@ -49,7 +49,7 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
     const soonest = forecast(await readReadings(folder), now());
     if (soonest !== undefined)
       progress.say(
-        `\n  At the rate of the last 30 days (${sizeText(soonest.perDay)} a day), ${soonest.path} is full in ${Math.round(soonest.days)} days.`,
+        `\n  At the rate of the last 30 days (${sizeText(soonest.perDay)} a day), ${soonest.path} will be full in ${Math.round(soonest.days)} days.`,
       );
     if (problem !== undefined) throw problem;
   });

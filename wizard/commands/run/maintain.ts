@@ -14,7 +14,7 @@ import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
 import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
-import { newestOf, upgradable } from '../../upgrade/target.ts';
+import { newestOf, releaseFor, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
@@ -93,7 +93,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   const upgrading = await readUpgrading(folder);
   // Nobody may be there to see the maintenance mode.
   if (upgrading !== undefined && (await isInterrupted(upgrading))) {
-    await log(folder, context.now(), `the upgrade of ${upgrading.app} was interrupted: undone`);
+    await log(folder, context.now(), `the upgrade of ${upgrading.app} was interrupted: ending it`);
     await endInterrupted({ ...context, interactive: false }, site, upgrading);
   }
   await refuseUnfinished(folder);
@@ -103,6 +103,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
     try {
       await work();
       await log(folder, context.now(), `${id} ok`);
+      context.progress.say(`  ${id}: done`);
       return true;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -127,6 +128,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
         key: `check ${id}`,
         text: found.map(({ what, next }) => `${what} ${next}`).join('\n  '),
       });
+    for (const { text } of notices) context.progress.say(`  ! ${text}`);
   });
   notices.push(...(await releases(context, site, task)));
   const ping = site.config.backup?.ping;
@@ -177,20 +179,21 @@ async function releases(
     const record = await readRecord(folder);
     await writeRecord(folder, { ...record, releases: { at: context.now().toISOString(), newest } });
   }
-  const open = upgradable(site).filter(
-    ({ app, from }) => newest[app.id] !== undefined && newest[app.id] !== from,
-  );
-  if (config.upgrades === 'patch') {
-    const notices: Notice[] = [];
-    for (const target of open)
-      notices.push(...(await installPatch(context, site, target, newest[target.app.id] ?? '', task)));
-    return notices;
+  const notices: Notice[] = [];
+  for (const target of upgradable(site)) {
+    const release = releaseFor(target, newest);
+    if (release === undefined) continue;
+    const { app, name, upgrades, from } = target;
+    if (config.upgrades === 'patch')
+      notices.push(...(await installPatch(context, site, target, release, task)));
+    else
+      notices.push({
+        key: `${NEWS}${app.id} ${release}`,
+        text: `${name} ${release} is available; this site runs ${from}. ${upgrades.notes(release)}\n  Install it with \`fedi-setup upgrade\`.`,
+        isNews: true,
+      });
   }
-  return open.map(({ app, name, upgrades, from }) => ({
-    key: `${NEWS}${app.id} ${newest[app.id] ?? ''}`,
-    text: `${name} ${newest[app.id] ?? ''} is available; this site runs ${from}. ${upgrades.notes(newest[app.id] ?? '')}\n  Install it with \`fedi-setup upgrade\`.`,
-    isNews: true,
-  }));
+  return notices;
 }
 
 /** Installs a patch release. One that failed is not tried again: each time the site would be in maintenance mode. @returns a notice about that */

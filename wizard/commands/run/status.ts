@@ -11,6 +11,7 @@ import { isYoung } from '../../docker/health.ts';
 import type { Config } from '../../config/config.ts';
 import { EXIT } from '../../problem.ts';
 import type { Receipt } from '../../prove/proof.ts';
+import { releaseFor, upgradable } from '../../upgrade/target.ts';
 import { runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -43,7 +44,7 @@ export const run: Run = async (context) => {
     const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;
     progress.print(
       (await isInterrupted(upgrading))
-        ? `  ! ${what} was interrupted: \`fedi-setup upgrade\` restores the version before.`
+        ? `  ! ${what} was interrupted: run \`fedi-setup upgrade\`.`
         : `  ${what} is in progress.`,
     );
   }
@@ -60,11 +61,10 @@ export const run: Run = async (context) => {
   if (containers.length === 0) progress.print('  no containers');
   progress.print(`  ${proofState(receipt, isCurrent, config)}`);
   const { releases } = await readRecord(folder);
-  for (const { id, options } of config.apps) {
-    const version = appOf(id).upgrades?.version(options);
-    const newest = releases?.newest[id];
-    if (newest !== undefined && newest !== version)
-      progress.print(`  ${appOf(id).name} ${newest} is available: \`fedi-setup upgrade\``);
+  for (const target of upgradable({ config })) {
+    const release = releaseFor(target, releases?.newest);
+    if (release !== undefined)
+      progress.print(`  ${target.name} ${release} is available: \`fedi-setup upgrade\``);
   }
   const backups = await checkBackups({ folder, config, now: context.now });
   if (backups !== undefined) {

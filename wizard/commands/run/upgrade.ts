@@ -23,9 +23,16 @@ import { randomToken, Store } from '../../secrets/store.ts';
 import { beginUpgrade, finishUpgrade } from '../../upgrade/maintenance.ts';
 import { pendingMigrations } from '../../upgrade/migrations.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
-import { newestOf, refuseExternal, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
+import {
+  imageOf,
+  newestOf,
+  refuseExternal,
+  refuseOwnImage,
+  refuseUnsaved,
+  upgradable,
+} from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
-import { restoreBefore } from '../../upgrade/undo.ts';
+import { restoreVersion } from '../../upgrade/undo.ts';
 import { refuseVersion } from '../../upgrade/versions.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { existingSite } from '../find-site.ts';
@@ -45,6 +52,9 @@ export const run: Run = async (context) => {
   await refuseUnfinished(folder);
   await readCompose(folder);
   const targets = targetsFor(context, site);
+  for (const app of context.flags.app.length === 0 ? config.apps : [])
+    if (!targets.some((target) => target.app.id === app.id))
+      context.progress.print(`${appOf(app.id).name}: its version comes with fedi-setup.`);
   for (const target of targets) {
     const to = await versionFor(context, site, target);
     if (context.flags.check || to === undefined || to === target.from) report(context, target, to);
@@ -77,15 +87,10 @@ function targetsFor({ flags }: CommandContext, site: Site): Target[] {
       },
     );
   }
-  if (targets.length === 0)
-    throw new Problem(EXIT.USAGE, 'The versions of all apps of this site come with fedi-setup.', {
-      means: 'Nothing was changed.',
-      next: 'Update fedi-setup, then run `fedi-setup apply`.',
-    });
-  if (flags.to.length > 0 && (flags.to.length > 1 || targets.length > 1))
+  if (flags.to.length > 0 && (flags.to.length > 1 || targets.length !== 1))
     throw new Problem(EXIT.USAGE, '--to is the version of one app.', {
       means: 'Nothing was changed.',
-      next: `Name it: --app ${targets[0]?.app.id ?? ''}.`,
+      next: `Name the app: --app ${targets[0]?.app.id ?? 'APP'}.`,
     });
   return targets;
 }
@@ -94,8 +99,9 @@ function targetsFor({ flags }: CommandContext, site: Site): Target[] {
 async function versionFor(
   { flags }: CommandContext,
   { engine }: Site,
-  { app, name, upgrades, from }: Target,
+  target: Target,
 ): Promise<string | undefined> {
+  const { app, name, upgrades, from } = target;
   const [wanted] = flags.to;
   if (wanted !== undefined) {
     const parsed = appQuestion(app.id, upgrades.answer).parse(wanted);
@@ -103,13 +109,15 @@ async function versionFor(
       throw new Problem(EXIT.USAGE, `--to ${wanted}: ${parsed.problem}`, { means: 'Nothing was changed.' });
     const to = String(parsed.value);
     refuseVersion(name, upgrades, from, to);
+    // Throws if the registry does not have it.
+    if (flags.check) await engine.findInRegistry(imageOf(target, to));
     return to;
   }
-  return newestOf(engine, { app, name, upgrades, from });
+  return newestOf(engine, target);
 }
 
 function report(
-  { progress }: CommandContext,
+  { progress, flags }: CommandContext,
   { app, name, from, upgrades }: Target,
   to: string | undefined,
 ): void {
@@ -124,8 +132,10 @@ function report(
   });
   progress.print(
     isNewer
-      ? `${name} ${from}: ${to} is available. ${upgrades.notes(to)}\n  \`fedi-setup upgrade --app ${app.id}\``
-      : `${name} ${from}: there is no newer patch release.`,
+      ? `${name} ${from}: ${to} is available. ${upgrades.notes(to)}\n  \`fedi-setup upgrade --app ${app.id}${flags.to.length > 0 ? ` --to ${to}` : ''}\``
+      : to === from
+        ? `${name}: the site runs ${from} already.`
+        : `${name} ${from}: there is no newer patch release.`,
   );
 }
 
@@ -183,7 +193,7 @@ export async function upgrade(
   const backups = await backUpSite(context, site, config.backup?.repositories ?? []);
   refuseFailed(backups);
 
-  const begun = Date.now();
+  const startedAt = Date.now();
   const changesData = migrations === undefined || migrations.before.length + migrations.after.length > 0;
   const upgrading: Upgrading = {
     app: app.id,
@@ -193,11 +203,11 @@ export async function upgrade(
     owner: await thisProcess(),
     withData: changesData,
     token: randomToken(),
-    phase: 'begun',
+    phase: 'started',
   };
   try {
     context.onLeaving(
-      'The upgrade was interrupted, and the site may still be in maintenance mode. `fedi-setup upgrade` restores the version before.',
+      'The upgrade was interrupted, and the site may be in maintenance mode. `fedi-setup upgrade` ends it and restores the previous version.',
     );
     await withRunLock(context, folder, () => beginUpgrade(site, target, upgrading, progress));
   } catch (error) {
@@ -215,7 +225,7 @@ export async function upgrade(
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
   await withRunLock(context, folder, () => finishUpgrade(site));
   context.onLeaving(undefined);
-  const seconds = Math.round((Date.now() - begun) / 1000);
+  const seconds = Math.round((Date.now() - startedAt) / 1000);
   const record = await readRecord(folder);
   await writeRecord(folder, {
     ...record,
@@ -230,28 +240,28 @@ export async function upgrade(
     seconds: changesData ? seconds : undefined,
   });
   progress.say(
-    `\n  ${name} ${to} is proven${changesData ? `; the site was in maintenance mode for ${seconds} s` : ''}. From now on, going back means restoring the backup from before it:\n  \`fedi-setup restore --at ${backups[0]?.snapshot ?? ''}\` loses what was written since.`,
+    `\n  ${name} ${to} is proven${changesData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  \`fedi-setup restore --from ${backups[0]?.repository.text ?? ''} --at ${backups[0]?.snapshot ?? ''}\``,
   );
   return EXIT.OK;
 }
 
-/** An upgrade failed, and the version before runs again. */
+/** An upgrade failed, and the previous version runs again. */
 export class UpgradeUndone extends Problem {}
 
-/** Restores the version before, after an upgrade that failed. Throws {@link UpgradeUndone} with the reason. */
+/** Restores the previous version, after an upgrade that failed. Throws {@link UpgradeUndone} with the reason. */
 async function undo(
   context: CommandContext,
   site: Site,
   { app, name }: Target,
-  { from, to }: Upgrading,
+  { from, to, withData }: Upgrading,
   reason: unknown,
 ): Promise<never> {
   const { progress } = context;
   progress.say(`\n  The upgrade of ${name} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
-  await restoreVersion(context, site, app.id).catch((error: unknown) => {
+  await restoreAndProve(context, site, app.id).catch((error: unknown) => {
     if (!(error instanceof Problem)) throw error;
     throw new Problem(error.exit, `${name} ${from} could not be restored: ${error.message}`, {
-      means: `The upgrade failed before: ${messageOf(reason)} The site is still in maintenance mode. Files and dumps of ${from} are kept.`,
+      means: `The upgrade failed before: ${messageOf(reason)}${withData ? ' The site is still in maintenance mode.' : ''} What is needed to restore ${from} is kept.`,
       next: 'Fix that, then run `fedi-setup upgrade` again.',
       ...(error.log === undefined ? {} : { log: error.log }),
       cause: error,
@@ -259,20 +269,22 @@ async function undo(
   });
   progress.emit({ event: 'upgrade', app: app.id, from, to, state: 'undone', seconds: undefined });
   const { means: _, next = '', log } = reason instanceof Problem ? reason : { means: '', log: undefined };
-  throw new UpgradeUndone(EXIT.FAILED, `${name} ${to} was not installed: ${messageOf(reason)}`, {
-    means: `${name} ${from} runs again, with the data from before, and is proven. Nothing was lost.`,
+  throw new UpgradeUndone(EXIT.FAILED, `The upgrade of ${name} to ${to} failed: ${messageOf(reason)}`, {
+    means: withData
+      ? `${name} ${from} runs again, with the data from before, and is proven. Nothing was lost.`
+      : `${name} ${from} runs again and is proven. Its data were not changed.`,
     next: next === '' ? 'Fix that and run this again.' : next,
     ...(log === undefined ? {} : { log }),
     cause: reason,
   });
 }
 
-/** Restores the version before, proves it, and lets requests pass. */
-async function restoreVersion(context: CommandContext, site: Site, app: string): Promise<void> {
+/** Restores the previous version, proves it, and ends the maintenance mode. */
+async function restoreAndProve(context: CommandContext, site: Site, app: string): Promise<void> {
   const { folder } = site;
   const upgrading = await readUpgrading(folder);
-  if (upgrading?.phase === 'kept')
-    await withRunLock(context, folder, () => restoreBefore(site, app, context.progress, upgrading.withData));
+  if (upgrading?.phase === 'saved')
+    await withRunLock(context, folder, () => restoreVersion(site, app, context.progress, upgrading.withData));
   const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
   const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
   const receipt = applied.changed
@@ -284,8 +296,8 @@ async function restoreVersion(context: CommandContext, site: Site, app: string):
         now: context.now,
       });
   if (receipt?.proven !== true)
-    throw new Problem(EXIT.UNPROVEN, 'The version before was restored, but it could not be proven.', {
-      means: 'Its data are those from before the upgrade. The site is still in maintenance mode.',
+    throw new Problem(EXIT.UNPROVEN, 'The previous version was restored, but it could not be proven.', {
+      means: 'Its data are those from before the upgrade. If it was in maintenance mode, it still is.',
       next: 'Fix what the proof names, then run `fedi-setup upgrade` again.',
     });
   // From now on people may write: nothing must be restored again.
@@ -308,11 +320,11 @@ export async function endInterrupted(
   const { progress } = context;
   if (phase === 'proven') {
     await withRunLock(context, site.folder, () => finishUpgrade(site));
-    progress.say(`  The maintenance mode of ${name} is over.`);
+    progress.say(`  ${name} works. The upgrade that was interrupted at its end is complete.`);
     return EXIT.OK;
   }
   progress.say(`  The upgrade of ${name} to ${to} was interrupted. Restoring ${from}.`);
-  await restoreVersion(context, site, app);
+  await restoreAndProve(context, site, app);
   progress.emit({ event: 'upgrade', app, from, to, state: 'undone', seconds: undefined });
   progress.say(`\n  ${name} ${from} runs again, with the data from before. Run this again to upgrade.`);
   return EXIT.OK;
@@ -330,14 +342,14 @@ const unproven = (name: string, to: string, { receipt }: Applied): Problem =>
 /** Refuses to upgrade a site that is not proven: the result could not be judged. */
 async function refuseUnproven(context: CommandContext, site: Site): Promise<void> {
   const { progress, now } = context;
-  progress.say('  The site as it is:');
+  progress.say('  The site before the upgrade:');
   const store = await Store.open(site.folder);
   const { proven } = await withRunLock(context, site.folder, () =>
     proveSite({ ...site, store, progress, now }),
   );
   if (proven) return;
-  throw new Problem(EXIT.REFUSED, 'The site does not work as it is.', {
-    means: 'An upgrade could not be judged. Nothing was changed.',
+  throw new Problem(EXIT.REFUSED, 'The site does not work now.', {
+    means: 'The result of an upgrade could not be judged. Nothing was changed.',
     next: '`fedi-setup doctor` shows what is wrong. Fix that, then run this again.',
   });
 }
