@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backedSite } from '../support/backed-site.ts';
 import { docker, environment } from '../support/site.ts';
 
-const { site, parent, repository, sheet, image, run, setUp, notes, note, filesIn } = backedSite(
+const { site, parent, repository, sheet, image, restic, run, setUp, notes, note, filesIn } = backedSite(
   'backup-more',
   115,
 );
@@ -29,12 +29,20 @@ test('more backups of an unchanged site need hardly more space', async () => {
   // Two snapshots: a few metadata objects each.
   expect(size()).toBeLessThan(before * 1.5);
   const list = await run(['backup', 'list', '--json']);
-  // The first of all and the last of the day are kept.
-  expect(list.events).toHaveLength(2);
-  expect(list.events).toMatchObject([
-    { event: 'snapshot', repository },
-    { event: 'snapshot', repository },
-  ]);
+  expect(list.events).toHaveLength(3);
+  for (const event of list.events) expect(event).toMatchObject({ event: 'snapshot', repository });
+});
+
+test('of a day, all backups are kept for two days; later the last, and the first of all', async () => {
+  const times = async (): Promise<unknown[]> =>
+    (await run(['backup', 'list', '--json'])).events.map(({ at }) => String(at).slice(0, 13));
+  const { events } = await run(['backup', 'list', '--json']);
+  for (const [i, { id }] of events.entries())
+    restic('rewrite', '--forget', '--new-time', `2020-01-01 1${i}:00:00`, String(id));
+  expect(await times()).toEqual(['2020-01-01T10', '2020-01-01T11', '2020-01-01T12']);
+  for (let i = 0; i < 2; i++) expect((await run(['backup'])).code).toBe(0);
+  const today = expect.stringMatching(/^20(?!20)/);
+  expect(await times()).toEqual(['2020-01-01T10', '2020-01-01T12', today, today]);
 });
 
 test('maintain backs up when it is due, and is started by a timer', async () => {
@@ -45,7 +53,7 @@ test('maintain backs up when it is due, and is started by a timer', async () => 
   };
   expect(await made()).toBe(0);
   const record = join(site.folder, '.fedi/backups.json');
-  writeFileSync(record, site.read('.fedi/backups.json').replace(/"at": "2\d{3}/, '"at": "2020'));
+  writeFileSync(record, site.read('.fedi/backups.json').replace(/("last": {\s+"at": ")2\d{3}/, '$12020'));
   expect(await made()).toBe(1);
   expect(site.read('.fedi/maintain.log')).toMatch(/^\S+Z checks ok\n(.*\n)*\S+Z backup ok$/m);
 
