@@ -9,7 +9,7 @@ import { jsonProgress, textProgress } from '../progress.ts';
 import { firstWord, flagsOf, misused, readArgv, refuseSurplus } from './argv.ts';
 import type { CommandLine } from './argv.ts';
 import { printError } from './print-error.ts';
-import { onSignals, sayNothingChanged, unlessHungUp } from './signals.ts';
+import { CONTINUES, onSignals, sayNothingChanged, unlessHungUp } from './signals.ts';
 import type { Ending } from './signals.ts';
 
 const named = (commands: readonly Command[], name: string | undefined): Command | undefined =>
@@ -78,6 +78,9 @@ async function prepare(argv: readonly string[], ending: Ending): Promise<[Comman
     onLeaving: (note) => {
       ending.note = note;
     },
+    onInterrupted: (message = CONTINUES) => {
+      ending.interrupted = message;
+    },
   };
   return [command, context];
 }
@@ -86,7 +89,13 @@ async function prepare(argv: readonly string[], ending: Ending): Promise<[Comman
 export async function main(argv: readonly string[]): Promise<number> {
   // Known before the flags are parsed, since parsing may fail too.
   const early = { json: argv.includes('--json'), debug: argv.includes('--debug') };
-  const ending: Ending = { release: undefined, note: undefined, quiet: false, leaving: false };
+  const ending: Ending = {
+    release: undefined,
+    note: undefined,
+    interrupted: CONTINUES,
+    quiet: false,
+    leaving: false,
+  };
   onSignals(ending);
   try {
     const [command, context] = await prepare(argv, ending);

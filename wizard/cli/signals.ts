@@ -2,17 +2,23 @@
 import { isatty } from 'node:tty';
 import { EXIT, messageOf } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
+import { columns, wrapLines } from '../wrap.ts';
 
 export interface Ending {
   /** Releases the run lock; undefined: the run has none. */
   release: (() => Promise<void>) | undefined;
-  /** An extra message for a user who cancels. */
+  /** An extra message for a user who cancels before anything changed. */
   note: string | undefined;
+  /** What a user who cancels a change has to know. */
+  interrupted: string;
   /** Says nothing about a signal: it is how the command ends. */
   quiet: boolean;
   /** A signal ends the process. */
   leaving: boolean;
 }
+
+/** For most commands, which complete what an earlier run began. */
+export const CONTINUES = 'Completed steps are kept; run this again to finish.';
 
 /** Prints that the user left before anything changed. */
 export const sayNothingChanged = ({ note }: Ending, word = 'Cancelled. '): void =>
@@ -28,7 +34,10 @@ export function onSignals(ending: Ending): void {
     await stopChildren(signal);
     if (ending.quiet) process.stderr.write('\n');
     else if (ending.release === undefined) sayNothingChanged(ending);
-    else process.stderr.write('\nCancelled. Completed steps are kept; run this again to finish.\n');
+    else {
+      const width = process.stderr.isTTY ? columns(process.stderr) - 1 : Infinity;
+      process.stderr.write(`\n${wrapLines(`Cancelled. ${ending.interrupted}`, width)}\n`);
+    }
     // An interrupted prompt has hidden the cursor.
     if (process.stderr.isTTY) process.stderr.write('\u001b[?25h');
     // Release and exit at once, so that our own work, which still runs, writes nothing in between.

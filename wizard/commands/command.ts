@@ -127,4 +127,6 @@ export interface CommandContext {
   readonly onLocked: (release: () => Promise<void>) => void;
   /** Sets an extra message for a user who cancels; undefined: none. */
   readonly onLeaving: (note: string | undefined) => void;
+  /** Sets what a user who cancels a change is told; absent: that the same command completes it. */
+  readonly onInterrupted: (message?: string) => void;
 }

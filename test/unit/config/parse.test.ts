@@ -115,6 +115,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
   now: () => new Date(0),
   onLocked: () => undefined,
   onLeaving: () => undefined,
+  onInterrupted: () => undefined,
 });
 
 const title = ({ key, text, value, error }: Row): string =>

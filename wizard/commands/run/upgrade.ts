@@ -110,7 +110,7 @@ async function versionFor(
     const to = String(parsed.value);
     refuseVersion(name, upgrades, from, to);
     // Throws if the registry does not have it.
-    if (flags.check) await engine.findInRegistry(imageOf(target, to));
+    if (flags.check && to !== from) await engine.findInRegistry(imageOf(target, to));
     return to;
   }
   return newestOf(engine, target);
@@ -151,6 +151,9 @@ async function answersWith(
   const answered = await answersFor({ ...context, sources }, folder, [], false);
   return { ...answered, upgrading: true };
 }
+
+const INTERRUPTED =
+  'The upgrade is not complete, and the site may be in maintenance mode. Run `fedi-setup upgrade` to end that: it restores the previous version, or completes the upgrade if the new one was proven.';
 
 export async function upgrade(
   context: CommandContext,
@@ -206,9 +209,7 @@ export async function upgrade(
     phase: 'started',
   };
   try {
-    context.onLeaving(
-      'The upgrade was interrupted, and the site may be in maintenance mode. `fedi-setup upgrade` ends it and restores the previous version.',
-    );
+    context.onInterrupted(INTERRUPTED);
     await withRunLock(context, folder, () => beginUpgrade(site, target, upgrading, progress));
   } catch (error) {
     // Another run was first: it is not undone here.
@@ -224,7 +225,7 @@ export async function upgrade(
   }
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
   await withRunLock(context, folder, () => finishUpgrade(site));
-  context.onLeaving(undefined);
+  context.onInterrupted();
   const seconds = Math.round((Date.now() - startedAt) / 1000);
   const record = await readRecord(folder);
   await writeRecord(folder, {
@@ -303,7 +304,7 @@ async function restoreAndProve(context: CommandContext, site: Site, app: string)
   // From now on people may write: nothing must be restored again.
   if (upgrading !== undefined) await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
   await withRunLock(context, folder, () => finishUpgrade(site));
-  context.onLeaving(undefined);
+  context.onInterrupted();
 }
 
 /** Completes or undoes an upgrade that was interrupted. Throws exit 6 if it still runs. */
@@ -315,6 +316,7 @@ export async function endInterrupted(
   if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
   const { app, from, to, phase } = upgrading;
   // From now on this process runs it.
+  context.onInterrupted(INTERRUPTED);
   await keepUpgrading(site.folder, { ...upgrading, owner: await thisProcess() });
   const { name } = appOf(app);
   const { progress } = context;
