@@ -253,6 +253,20 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     when: hasBackup,
   },
   {
+    key: 'backup.buckets',
+    topic: 'more',
+    message: 'Media in a bucket',
+    help: 'Default `leave`: backups only name the bucket. `copy`: they contain its files. A copy of the bucket then stays on this host, in a Docker volume as large as the bucket.',
+    more: 'Only new files are downloaded. `fedi-setup restore --upload-media` uploads the files of a backup to the bucket again.',
+    ...parse.oneOf([
+      { value: 'leave', name: 'Not in the backups' },
+      { value: 'copy', name: 'In the backups' },
+    ]),
+    initial: () => 'leave',
+    when: backup.hasMediaBucket,
+    applies: 'only if `backup.to` is set and an app has its media in a bucket',
+  },
+  {
     key: 'backup.dumps',
     topic: 'more',
     message: 'Directory for plain dumps',
@@ -389,9 +403,11 @@ const TLS_QUESTIONS: readonly Question[] = [
 export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & {
   readonly caddy: FixedImage;
   readonly restic: FixedImage;
+  readonly rclone: FixedImage;
 } = {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
   restic: { reference: 'docker.io/restic/restic:0.18.0' },
+  rclone: { reference: 'docker.io/rclone/rclone:1.73.2' },
   ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
 };
 
@@ -433,6 +449,11 @@ const MORE_QUESTIONS: readonly Question[] = [
   },
   imageQuestion('caddy', () => SITE_IMAGES.caddy.reference),
   imageQuestion('restic', () => SITE_IMAGES.restic.reference, hasBackup),
+  imageQuestion(
+    'rclone',
+    () => SITE_IMAGES.rclone.reference,
+    (answers) => answers['backup.buckets'] === 'copy',
+  ),
   ...COMPONENTS.map(({ id, image, isWanted }) =>
     imageQuestion(
       id,

@@ -29,6 +29,7 @@ import { trustMounts } from '../apply/trust.ts';
 import { dataFoldersIn } from '../render/site.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
+import { copyBuckets, withCopies } from './buckets.ts';
 import {
   INCOMPLETE,
   TAG,
@@ -284,13 +285,10 @@ interface Staged {
 /** Dumps all databases into a new volume and writes the manifest. */
 async function stage(options: BackupOptions, store: Store, lock: Lock, image: string): Promise<Staged> {
   const { folder, config, engine, progress, tool, now } = options;
-  const compose = await readCompose(folder);
+  const compose = withCopies(await readCompose(folder), config);
   const dumps = dumpsOf(config.apps, store);
   await refuseStopped(options, dumps);
   for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
-  const volumes: { key: string; name: string }[] = [];
-  for (const one of volumesOf(compose, config, dumps))
-    if ((await engine.volume(one.name)) !== undefined) volumes.push(one);
   const volume = `${config.name}_backup`;
   // Of an interrupted run.
   if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
@@ -305,6 +303,11 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
           dumpTo(options, store, lock, compose, volume, dump),
         ),
       );
+    // After the dumps: a row without its file is a broken picture, a file without a row is not.
+    await copyBuckets({ engine, config, store, lock, progress });
+    const volumes: { key: string; name: string }[] = [];
+    for (const one of volumesOf(compose, config, dumps))
+      if ((await engine.volume(one.name)) !== undefined) volumes.push(one);
     const mounts = volumes.map(({ key, name }) => `${name}:${SET}/volumes/${key}:ro`);
     const manifest: Manifest = {
       version: 1,

@@ -41,6 +41,7 @@ import { isOf } from '../stack/compose.ts';
 import type { ComposeFile } from '../stack/compose.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { ensureImage } from './access.ts';
+import { uploadCopies, withCopies } from './buckets.ts';
 import { repositoryProblem, restic, snapshotsIn } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
 import { readSaved } from './saved.ts';
@@ -57,6 +58,8 @@ export interface RestoreOptions {
   readonly apps?: readonly string[] | undefined;
   /** Without their queues, jobs are lost, but nothing old is sent. */
   readonly keepsQueues: boolean;
+  /** Upload the media of the backup to the buckets. */
+  readonly uploadsMedia: boolean;
   readonly progress: Progress;
 }
 
@@ -283,7 +286,8 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
     await writeWhole(join(folder, LOCK_FILE), printLock(ready.lock), 0o644);
     await hideCompose(folder);
   }
-  const site: Opened = { ...ready, compose: await readCompose(folder, HIDDEN_COMPOSE) };
+  const compose = withCopies(await readCompose(folder, HIDDEN_COMPOSE), ready.config);
+  const site: Opened = { ...ready, compose };
   for (const dump of site.dumps) if (dump.service === undefined) await refuseFilled(options, site, dump);
   await withLine(progress, 'volumes', 'Volumes', () => restoreVolumes(options, site));
   const staging = `${manifest.site}_backup`;
@@ -303,6 +307,7 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   } finally {
     await engine.removeVolume(staging).catch(() => undefined);
   }
+  if (options.uploadsMedia) await uploadCopies({ ...ready, engine, progress }, apps);
   await endRestore(folder);
   await keepPlace(folder);
 }

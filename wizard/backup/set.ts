@@ -116,7 +116,9 @@ export async function elsewhereOf(folder: string, config: Config): Promise<strin
   const disposable = Object.entries(await placesBefore(folder)).filter(([key]) => key.includes('.'));
   return [
     ...new Set([
-      ...config.apps.flatMap(({ bucket }) => (bucket === undefined ? [] : [`the bucket ${bucket.name}`])),
+      ...config.apps.flatMap(({ bucket }) =>
+        bucket === undefined || config.backup?.copiesBuckets === true ? [] : [`the bucket ${bucket.name}`],
+      ),
       ...disposable.map(([, place]) => place),
     ]),
   ];

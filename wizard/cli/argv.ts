@@ -138,6 +138,7 @@ export async function readArgv(
       tail: text('tail'),
       since: text('since'),
       stop: is('stop'),
+      uploadMedia: is('upload-media'),
       to: values.get('to') ?? [],
       from: text('from'),
       at: text('at'),

@@ -107,6 +107,8 @@ export interface GlobalFlags {
   readonly at: string | undefined;
   readonly app: readonly string[];
   readonly queues: 'keep' | 'drop' | undefined;
+  /** Upload the media of a backup to the buckets. */
+  readonly uploadMedia: boolean;
   readonly help: boolean;
   readonly version: boolean;
 }

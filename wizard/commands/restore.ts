@@ -53,6 +53,10 @@ export const restore: Command = {
       choices: ['keep', 'drop'],
       about: 'What to do with jobs that waited when the backup was made (default: ask, or keep).',
     },
+    {
+      name: 'upload-media',
+      about: 'Upload the media of the backup to the bucket again: what is missing there or differs.',
+    },
     ...CHANGE,
   ],
   examples: [

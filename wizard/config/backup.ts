@@ -40,6 +40,8 @@ export interface Backup {
   readonly after?: string;
   /** Directory for plain copies of the database dumps. */
   readonly dumps?: string;
+  /** Backups contain a copy of the apps' buckets. */
+  readonly copiesBuckets: boolean;
   /** URL that is requested after each complete backup by `maintain`. */
   readonly ping?: string;
 }
@@ -146,6 +148,11 @@ export const parseLimit = parseWhole(8, 10_000_000);
 /** Whether backups are configured. */
 export const hasBackup = (answers: Answers): boolean => answers['backup.to'] !== undefined;
 
+/** Whether backups are configured, and an app has its media in a bucket. */
+export const hasMediaBucket = (answers: Answers): boolean =>
+  hasBackup(answers) &&
+  Object.entries(answers).some(([key, value]) => /^apps\.\w+\.media$/.test(key) && value === 's3');
+
 /** Whether one of the repositories is of a kind. */
 export const hasRepository = (answers: Answers, kind: Repository['kind']): boolean =>
   backupOf(answers)?.repositories.some((one) => one.kind === kind) ?? false;
@@ -167,6 +174,7 @@ export function backupOf(answers: Answers): Backup | undefined {
     }),
     keep: { daily, weekly, monthly },
     everyHours: Number(answers['backup.every'] ?? 24),
+    copiesBuckets: answers['backup.buckets'] === 'copy',
     ...(limit === undefined ? {} : { limitKiB: Number(limit) }),
     ...(s3Key === undefined ? {} : { s3Key }),
     ...(before === undefined ? {} : { before }),

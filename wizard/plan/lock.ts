@@ -36,6 +36,7 @@ export function wantedImages(
 ): Record<string, WantedImage> {
   const specs: Record<string, FixedImage> = { caddy: SITE_IMAGES.caddy };
   if (config.backup !== undefined) specs['restic'] = SITE_IMAGES.restic;
+  if (config.backup?.copiesBuckets === true) specs['rclone'] = SITE_IMAGES.rclone;
   for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
   for (const { id, options } of config.apps) {
     for (const [name, spec] of Object.entries(appOf(id).images))

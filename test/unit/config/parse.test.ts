@@ -101,6 +101,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     follow: false,
     tail: undefined,
     stop: false,
+    uploadMedia: false,
     to: [],
     from: undefined,
     at: undefined,

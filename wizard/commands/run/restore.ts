@@ -6,6 +6,7 @@ import { makeFolders } from '../../apply/files.ts';
 import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
+import { hasCopies } from '../../backup/buckets.ts';
 import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
 import type { Access, Snapshot } from '../../backup/restic.ts';
 import {
@@ -53,6 +54,11 @@ export const run: Run = async (context) => {
     for (const line of describe(manifest, snapshot.id, flags.app)) progress.say(line);
     const apps = flags.app.length > 0 ? flags.app : undefined;
     await refuseRestore({ folder, access, manifest, apps });
+    if (flags.uploadMedia && !hasCopies(manifest, apps))
+      throw new Problem(EXIT.USAGE, 'This backup has no media of a bucket.', {
+        means: 'Only backups that were made with backup.buckets: copy have them. Nothing was changed.',
+        next: 'Omit --upload-media.',
+      });
     const overwritten = await existingData(engine, folder, manifest);
     if (overwritten !== undefined)
       await confirmed(
@@ -66,7 +72,16 @@ export const run: Run = async (context) => {
     await mkdir(folder, { recursive: true });
     await makeFolders(folder);
     await withRunLock(context, folder, async () => {
-      await restoreSite({ folder, access, snapshot, manifest, apps, keepsQueues, progress });
+      await restoreSite({
+        folder,
+        access,
+        snapshot,
+        manifest,
+        apps,
+        keepsQueues,
+        uploadsMedia: flags.uploadMedia,
+        progress,
+      });
       if (recovery.knownHosts !== undefined && repository.kind === 'sftp') {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
         await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
