@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+// oxlint-disable-next-line no-restricted-imports -- uploads as an app does
 import { AwsV4Signer } from 'aws4fetch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needImages, until } from '../support/acme.ts';
@@ -100,11 +101,17 @@ async function put(name: string, text: string): Promise<void> {
   const reply = await fetch(url, { method: 'PUT', headers, body: text });
   expect(reply.status, await reply.text()).toBe(200);
 }
-const names = (): string[] => rclone('rclone --config= lsf -R --files-only b:media').split('\n').filter(Boolean);
+const names = (): string[] =>
+  rclone('rclone --config= lsf -R --files-only b:media').split('\n').filter(Boolean);
 /** An object as an anonymous client gets it. */
 const seen = async (name: string): Promise<unknown> => {
   const reply = await fetch(encodeURI(`${endpoint}/media/${name}`));
-  return [reply.status, await reply.text(), reply.headers.get('content-type'), reply.headers.get('cache-control')];
+  return [
+    reply.status,
+    await reply.text(),
+    reply.headers.get('content-type'),
+    reply.headers.get('cache-control'),
+  ];
 };
 const PICTURE = 'media_attachments/files/001/original/a b.png';
 const OTHER = 'accounts/avatars/1.webp';

@@ -59,14 +59,16 @@ export async function copyBuckets(site: CopySite): Promise<void> {
   const { engine, config, progress } = site;
   for (const { id } of config.apps) {
     const name = `${config.name}_${keyOf(id)}`;
-    const isWanted = config.backup?.copiesBuckets === true && appsWithBuckets(config).some((app) => app.id === id);
+    const isWanted =
+      config.backup?.copiesBuckets === true && appsWithBuckets(config).some((app) => app.id === id);
     if (!isWanted && (await engine.volume(name)) !== undefined) await engine.removeVolume(name);
   }
   if (config.backup?.copiesBuckets !== true) return;
   for (const app of appsWithBuckets(config)) {
     const name = `${config.name}_${keyOf(app.id)}`;
     await ensureImage(engine, imageFor(site), progress);
-    if ((await engine.volume(name)) === undefined) await engine.createVolume(name, config.name, keyOf(app.id));
+    if ((await engine.volume(name)) === undefined)
+      await engine.createVolume(name, config.name, keyOf(app.id));
     await withLine(progress, `bucket.${app.id}`, `Copy of the bucket ${app.bucket.name}`, async () => {
       const output = await rclone(site, app, 'download.sh', name);
       if (output.code === NO_SPACE) {
@@ -80,7 +82,8 @@ export async function copyBuckets(site: CopySite): Promise<void> {
           },
         );
       }
-      if (output.code !== 0) throw failed(output, `Reading the bucket ${app.bucket.name}`, 'No backup was made.');
+      if (output.code !== 0)
+        throw failed(output, `Reading the bucket ${app.bucket.name}`, 'No backup was made.');
     });
   }
 }
@@ -116,7 +119,12 @@ const LONGEST_MS = 7 * 24 * 3_600_000;
 const COPY = '/copy';
 
 /** Runs a program with rclone's remote `bucket:` and the volume of the copy. */
-function rclone(site: CopySite, { id, bucket }: WithBucket, program: string, volume: string): Promise<Output> {
+function rclone(
+  site: CopySite,
+  { id, bucket }: WithBucket,
+  program: string,
+  volume: string,
+): Promise<Output> {
   const { engine, store, config } = site;
   const { endpoint, region, name, accessKey, acl, style } = bucket;
   return runOneShot(

@@ -25,10 +25,14 @@ esac
 `,
     { mode: 0o755 },
   );
-  return spawnSync('sh', ['-c', readProgram('backup/programs/download.sh'), 'sh', 'media', join(bin, 'copy')], {
-    encoding: 'utf8',
-    env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
-  });
+  return spawnSync(
+    'sh',
+    ['-c', readProgram('backup/programs/download.sh'), 'sh', 'media', join(bin, 'copy')],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
+    },
+  );
 }
 
 describe('the program that copies a bucket', () => {
@@ -48,7 +52,12 @@ describe('the program that copies a bucket', () => {
 });
 
 describe('the volumes of copies', () => {
-  const compose = { name: 'fedi', services: {}, networks: {}, volumes: { snac_data: { name: 'fedi_snac_data' } } };
+  const compose = {
+    name: 'fedi',
+    services: {},
+    networks: {},
+    volumes: { snac_data: { name: 'fedi_snac_data' } },
+  };
   const config = (copiesBuckets: boolean): Config =>
     ({
       name: 'fedi',

@@ -201,23 +201,23 @@ async function installPatch(
   context: CommandContext,
   site: Site,
   target: Target,
-  version: string,
+  release: string,
   task: (id: string, work: () => Promise<void>) => Promise<boolean>,
 ): Promise<Notice[]> {
   const { folder } = site;
   const { id } = target.app;
-  const key = `upgrade of ${id} to ${version}`;
-  if ((await readRecord(folder)).refused?.[id] === version)
+  const key = `upgrade of ${id} to ${release}`;
+  if ((await readRecord(folder)).refused?.[id] === release)
     return [
-      { key, text: `${target.name} ${version} could not be installed. Try it with \`fedi-setup upgrade\`.` },
+      { key, text: `${target.name} ${release} could not be installed. Try it with \`fedi-setup upgrade\`.` },
     ];
   await task(key, async () => {
     try {
-      await upgrade({ ...context, interactive: false }, site, target, version);
+      await upgrade({ ...context, interactive: false }, site, target, release);
     } catch (error) {
       if (error instanceof UpgradeUndone) {
         const record = await readRecord(folder);
-        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
+        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: release } });
       }
       throw error;
     }
