@@ -147,7 +147,12 @@ describe.sequential('SFTP', () => {
   test('a key that is not allowed: the message says how to allow it', async () => {
     startServer('sftp', 'sftp', `${SFTP_PORT}:22`, ['PUBLIC_KEY=']);
     await greets();
-    await set('--backup-to', sftp);
+    // `apply` reports it, and completes: the site does not depend on it.
+    const changed = await run(['apply', '--backup-to', sftp]);
+    expect(changed.code, changed.stderr).toBe(0);
+    expect(changed.stderr + changed.stdout).toMatch(
+      /Permission denied \(publickey\)[^]*`fedi-setup backup key`/i,
+    );
     const words = await failing(['backup']);
     expect(words).toMatch(/Permission denied \(publickey\)/i);
     expect(words).toContain('`fedi-setup backup key`');
@@ -231,7 +236,24 @@ describe.sequential('S3', () => {
   test('a new bucket: backup, list and verify', async () => {
     startServer('s3', 'radosgw', `${S3_PORT}:9000`, [`ACCESS_KEY=${KEY}`, `SECRET_KEY=${SECRET}`]);
     await answers();
-    await set('--backup-to', to, '--backup-s3-key', KEY, '--backup-s3-secret-file', secretFile);
+    const changed = await run([
+      'apply',
+      '--backup-to',
+      to,
+      '--backup-s3-key',
+      KEY,
+      '--backup-s3-secret-file',
+      secretFile,
+      '--json',
+    ]);
+    expect(changed.code, changed.stderr).toBe(0);
+    expect(changed.events).toContainEqual(
+      expect.objectContaining({
+        id: `repository.${to}`,
+        state: 'done',
+        note: expect.stringContaining('the first backup creates it'),
+      }),
+    );
     const first = await run(['backup', '--json']);
     expect(first.code, first.stderr).toBe(0);
     const [made] = first.events.filter(({ event }) => event === 'backup');
@@ -305,7 +327,14 @@ describe.sequential('S3', () => {
     wipe(site.name);
     rmSync(site.folder, { recursive: true });
 
-    const restore = ['restore', '--password-file', sheet];
+    // The SFTP server is stopped, and may have a newer backup.
+    const stopped = await run(['restore', '--password-file', sheet]);
+    expect([stopped.code, stopped.stderr]).toEqual([
+      1,
+      expect.stringMatching(/A newer backup may be there[^]*--from /),
+    ]);
+    expect(existsSync(site.folder)).toBe(false);
+    const restore = ['restore', '--from', to, '--password-file', sheet];
     const wrong = await run([...restore, '--backup-s3-secret-file', file('wrong', 'wrong\n')]);
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/signature .* does not match/)]);
     expect(existsSync(site.folder)).toBe(false);

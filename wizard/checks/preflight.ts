@@ -106,9 +106,10 @@ function notReady(blockers: readonly Found[]): Problem {
   });
 }
 
-function sayWarnings(progress: Progress, warnings: readonly Found[]): void {
+/** @param evidence the line of each check is not on the screen, so its observation is added */
+function sayWarnings(progress: Progress, warnings: readonly Found[], evidence: boolean): void {
   for (const { what, means, next, title, seen, log } of warnings) {
-    progress.say(`  ! ${what}\n    ${means}\n    ${next}\n    (${title}: ${seen})`);
+    progress.say(`  ! ${what}\n    ${means}\n    ${next}${evidence ? `\n    (${title}: ${seen})` : ''}`);
     if (log !== undefined) progress.say(log.replaceAll(/^/gm, '    | '));
   }
 }
@@ -137,7 +138,7 @@ async function inOneLine(
     throw error;
   }
   const warnings = foundIn(results, 'warning');
-  sayWarnings(progress, warnings);
+  sayWarnings(progress, warnings, true);
   if (warnings.length === 0 || accept === undefined) return 0;
   const { swapGiB } = warnings.find((warning) => warning.swapGiB !== undefined) ?? {};
   const answer = await accept(swapGiB);
@@ -215,7 +216,7 @@ async function repair(
       else progress.fail(note);
       emit(progress, result, looked);
       after.push({ ...result, ...looked });
-      sayWarnings(progress, foundIn(after.slice(-1), 'warning'));
+      sayWarnings(progress, foundIn(after.slice(-1), 'warning'), false);
     } catch (error) {
       progress.fail();
       throw error;
@@ -237,7 +238,7 @@ export async function doctor(options: PreflightOptions & { readonly fix: boolean
     progress.start(`check.${id}`, title);
     if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
     else progress.done(result.seen);
-    sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'));
+    sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'), false);
     return result;
   });
   if (options.fix) {

@@ -12,6 +12,8 @@ import { runningAnswers } from '../apply/generations.ts';
 import { failedProofs } from '../apply/receipt.ts';
 import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
+import { refuseInside } from '../backup/backup.ts';
+import { tryRepositories } from '../backup/trial.ts';
 import { checkGit } from '../checks/git.ts';
 import { thisHost } from '../checks/host.ts';
 import { together } from '../checks/machine.ts';
@@ -265,9 +267,18 @@ export async function setUp(
   if (flags.dryRun) return showPlan(context, folder, answered);
   if (!isConfirmed) await confirmRemovals(context, folder, answered.resolved.answers);
   progress.emit({ event: 'begin', folder });
+  const wanted = configOf(answered.resolved.answers);
+  const { backup } = wanted;
+  const engine = await connect();
+  if (backup !== undefined) await refuseInside({ folder, config: wanted, engine }, backup.repositories);
   const applied = await apply(optionsFor(context, folder, answered));
 
   const { receipt, config } = applied;
+  if (applied.changed) {
+    const { repositories } = await readRecord(folder);
+    const untried = (backup?.repositories ?? []).filter(({ text }) => repositories[text]?.last === undefined);
+    await tryRepositories({ folder, config, engine }, untried, progress, context.now());
+  }
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
   if (receipt !== undefined) sayFailed(progress, receipt, config);
   if (!applied.changed) return applied.exit;

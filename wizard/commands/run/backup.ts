@@ -214,7 +214,7 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
     for (const { id, at, bytes } of snapshots) {
       progress.emit({ event: 'snapshot', repository: text, id: id.slice(0, 8), at, bytes });
       progress.print(
-        `  ${id.slice(0, 8)}  ${at.slice(0, 16).replace('T', ' ')}  ${bytes === undefined ? '' : sizeText(bytes)}`,
+        `  ${id.slice(0, 8)}  ${at.slice(0, 16).replace('T', ' ')} UTC  ${bytes === undefined ? '' : sizeText(bytes)}`,
       );
     }
     if (snapshots.length === 0) progress.print('  no backups yet');

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
+import { exists } from '../../atomic.ts';
 import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
@@ -140,7 +141,10 @@ interface Found {
   readonly last: Snapshot;
 }
 
-/** Opens all repositories; returns the one with the newest backup. Throws the first Problem if none can be used. */
+/**
+ * Opens all repositories; returns the one with the newest backup. Throws a Problem if one cannot be opened, since a newer backup
+ * may be there. A directory that this host does not have is only reported: its disk may be lost.
+ */
 async function newest(
   context: CommandContext,
   engine: Engine,
@@ -151,7 +155,7 @@ async function newest(
 ): Promise<Found> {
   const { progress } = context;
   const all: Found[] = [];
-  let failed: Problem | undefined;
+  let [failed, isLost]: [Problem | undefined, boolean] = [undefined, true];
   for (const repository of repositories) {
     try {
       all.push(
@@ -171,12 +175,17 @@ async function newest(
       );
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      failed ??= error;
+      const isGone = repository.kind === 'local' && !(await exists(repository.path));
+      if (failed === undefined || (isLost && !isGone)) [failed, isLost] = [error, isGone];
     }
   }
   const [first] = all.toSorted((a, b) => Date.parse(b.snapshot.at) - Date.parse(a.snapshot.at));
   if (first === undefined) throw failed ?? new Error('no repository');
-  return first;
+  if (failed === undefined || isLost) return first;
+  throw new Problem(failed.exit, failed.message, {
+    means: 'A newer backup may be there. Nothing was changed.',
+    next: `${failed.next ?? ''} Or restore from another repository: --from ${first.access.repository.text}`.trim(),
+  });
 }
 
 async function open(

@@ -1,6 +1,7 @@
 /** `user`: the accounts of people, with the app's own tool in its container. */
 import type { People, Person, Role, Call } from '../../apps/people.ts';
 import { appOf } from '../../apps/index.ts';
+import { refuseMoved } from '../../apply/unfinished.ts';
 import { withRunLock } from '../with-lock.ts';
 import type { AppConfig } from '../../config/config.ts';
 import { nearest, parseEmail, parseNewPassword } from '../../config/parse.ts';
@@ -74,6 +75,7 @@ export const run: Run = async (context) => {
   });
   const changes = targets.map((target) => action.check(target, rest));
   await site.engine.info();
+  await refuseMoved(site.folder);
   // Reading needs no lock.
   if (name === 'list') for (const target of targets) await list(target);
   else {
