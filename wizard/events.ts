@@ -80,6 +80,13 @@ interface Fields {
     state: 'available' | 'current' | 'upgraded' | 'undone';
     seconds: number | undefined;
   };
+  goodbye: {
+    app: string;
+    accounts: number;
+    deliveries: number;
+    unreached: readonly string[];
+    complete: boolean;
+  };
   snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
   help: { text: string };
@@ -256,6 +263,16 @@ export const EVENTS: {
       state:
         '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the version before runs again)',
       seconds: 'for how long the site was in maintenance mode; absent: it was not',
+    },
+  },
+  goodbye: {
+    when: '`uninstall --goodbye` and `remove --goodbye`: what an app has left to send to other servers, repeatedly.',
+    fields: {
+      app: 'id of the app',
+      accounts: 'accounts whose deletion is in no queue yet',
+      deliveries: 'deliveries that were not tried yet',
+      unreached: 'servers with deliveries that failed so far',
+      complete: 'true: nothing is left, or only servers that did not answer',
     },
   },
   snapshot: {

@@ -169,6 +169,7 @@ const ALL = [
   'wrap.ts',
   'backup-record.ts',
   'disk-record.ts',
+  'goodbye-record.ts',
 ];
 
 const crossings = (): string[] =>

@@ -121,7 +121,7 @@ export interface Clock {
   readonly delay: (ms: number) => Promise<unknown>;
 }
 
-const REAL: Clock = { now: () => Date.now(), delay: (ms) => delay(ms) };
+export const REAL: Clock = { now: () => Date.now(), delay: (ms) => delay(ms) };
 
 /** Polling interval for containers. */
 const LOOK_MS = 250;

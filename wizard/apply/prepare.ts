@@ -44,6 +44,7 @@ import { renew } from './rotate.ts';
 import { due } from './steps.ts';
 import { swapIsThere } from './swap.ts';
 import { trustProblems } from './trust.ts';
+import { refuseGoodbye } from './goodbye.ts';
 import { refuseUnfinished } from './unfinished.ts';
 
 /** What a run starts from. `rollback` gives another lock, `secrets rotate` a secret. */
@@ -100,6 +101,10 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   const { folder, resolved, now } = input;
   if (input.upgrading !== true) await refuseUnfinished(folder);
   const config = configOf(resolved.answers);
+  await refuseGoodbye(
+    folder,
+    config.apps.map(({ id }) => id),
+  );
   const basis = await basisOf(folder);
   const running = engine.containers(config.name);
   running.catch(() => undefined);

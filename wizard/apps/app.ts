@@ -234,6 +234,32 @@ export interface RemoteMedia {
   readonly perDay: number;
 }
 
+/** How an app has other servers delete its accounts before it is removed. */
+export interface Goodbye {
+  /** Sentences about what other servers get, and what they do not. */
+  readonly about: string;
+  /** Compose service whose container runs both commands. */
+  readonly service: string;
+  /** Starts the deletion of all accounts; may run again. */
+  readonly start: Command;
+  /** Variables that the app needs from then on, from the output of `start`; undefined: it has them. Absent: none. */
+  readonly variables?: (stdout: string) => Readonly<Record<string, string>> | undefined;
+  /** Prints {@link GoodbyeLeft} as JSON, in its last line. */
+  readonly look: Command;
+}
+
+/** What an app has left to do until all servers that can be reached have deleted its accounts. */
+export interface GoodbyeLeft {
+  /** Accounts whose deletion is in no queue yet. */
+  readonly accounts: number;
+  /** Deliveries that were not tried yet, and work in progress. */
+  readonly deliveries: number;
+  /** Server → how often a delivery to it failed; the smallest number. Absent: the app does not record it. */
+  readonly failed?: Readonly<Record<string, number>>;
+  /** Deliveries that will not be tried again. */
+  readonly lost?: number;
+}
+
 export interface App<Options extends AppOptions = AppOptions> {
   readonly id: string;
   /** Product name. */
@@ -315,6 +341,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
   /** @param days how long it keeps copies of remote media; undefined: forever */
   cleanUps(app: AppConfig<Options>, days: number | undefined): readonly CleanUp[];
+  /** Called before it is removed, if the administrator wants that. */
+  goodbye(app: AppConfig<Options>): Goodbye;
   /** Its accounts, for `fedi-setup user`. */
   people(options: Options): People;
   /** It has live updates over WebSockets, which a reverse proxy in front must forward. */

@@ -23,6 +23,7 @@ import { SERVER_OWNER, serverEnv } from './shared/server.ts';
 import { VALKEY } from './shared/valkey.ts';
 import { makeVapid, vapidPublic } from './shared/vapid.ts';
 import { REMOTE_MEDIA, mastodonCleanUps } from './mastodon/clean-up.ts';
+import { mastodonGoodbye } from './mastodon/goodbye.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonUpgrades } from './mastodon/upgrades.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
@@ -345,6 +346,7 @@ export const mastodon: App<MastodonOptions> = {
   remoteMedia: (options) => query(options, REMOTE_MEDIA),
   cleanUps: mastodonCleanUps,
   upgrades: mastodonUpgrades,
+  goodbye: mastodonGoodbye,
   people: mastodonPeople,
   webSockets: true,
 

@@ -21,6 +21,7 @@ import {
   shapeData,
 } from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
+import { pixelfedGoodbye } from './pixelfed/goodbye.ts';
 import { pixelfedPeople } from './pixelfed/people.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
 import { MEDIA_TYPES, pixelfedOptions } from './pixelfed/options.ts';
@@ -327,6 +328,7 @@ export const pixelfed: App<PixelfedOptions> = {
   proofs: pixelfedProofs,
   cleanUps: () => pixelfedCleanUps,
   upgrades: pixelfedUpgrades,
+  goodbye: pixelfedGoodbye,
   people: pixelfedPeople,
 
   cli: { name: 'artisan', service: 'pixelfed_web', argv: (words) => ['php', 'artisan', ...words] },

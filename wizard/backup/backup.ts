@@ -27,6 +27,7 @@ import { placesBefore } from '../apply/data.ts';
 import { checkMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
 import { dataFoldersIn } from '../render/site.ts';
+import { refuseGoodbye } from '../apply/goodbye.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
 import { copyBuckets, withCopies } from './buckets.ts';
@@ -122,6 +123,10 @@ export async function refuseInside(
 export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const { folder, config, engine, repositories, progress, now } = options;
   await refuseUnfinished(folder);
+  await refuseGoodbye(
+    folder,
+    config.apps.map(({ id }) => id),
+  );
   await refuseInside(options, repositories);
   const lock = await readLock(folder);
   const image = resticImage(lock, config.images);

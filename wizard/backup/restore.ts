@@ -11,6 +11,7 @@ import { writeWhole } from '../atomic.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
 import { keepPlace, refuseForeign } from '../apply/foreign.ts';
 import { makeDataFolders } from '../apply/folders.ts';
+import { refuseGoodbye } from '../apply/goodbye.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
@@ -28,6 +29,7 @@ import { sizeText } from '../checks/check.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
+import { readGoodbyes } from '../goodbye-record.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, printLock, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -125,6 +127,7 @@ export async function refuseRestore({
 }: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
   await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
   await refuseMoved(folder);
+  await refuseGoodbye(folder, Object.keys(await readGoodbyes(folder)));
   if (apps !== undefined) await refuseUpgrading(folder);
   const config = await configIn(folder);
   if (config !== undefined && config.name !== manifest.site)

@@ -143,6 +143,8 @@ export async function readArgv(
       from: text('from'),
       at: text('at'),
       app: values.get('app') ?? [],
+      goodbye: is('goodbye'),
+      attempts: text('attempts'),
       queues: text('queues') as GlobalFlags['queues'],
       help: is('help'),
       version: is('version'),

@@ -109,6 +109,10 @@ export interface GlobalFlags {
   readonly queues: 'keep' | 'drop' | undefined;
   /** Upload the media of a backup to the buckets. */
   readonly uploadMedia: boolean;
+  /** Deletes all accounts on other servers before a removal. */
+  readonly goodbye: boolean;
+  /** After how many failed deliveries a server is given up; absent: the default. */
+  readonly attempts: string | undefined;
   readonly help: boolean;
   readonly version: boolean;
 }

@@ -61,3 +61,14 @@ export const APPLY: readonly Flag[] = [
 
 /** Of commands that remove containers. */
 export const DATA: Flag = { name: 'data', about: 'Delete the data too.' };
+
+/** Of commands that remove an app. */
+export const GOODBYE: readonly Flag[] = [
+  { name: 'goodbye', about: 'First have other servers delete all accounts. This cannot be undone.' },
+  {
+    name: 'attempts',
+    value: 'N',
+    form: { pattern: /^([1-9]|1[0-6])$/, is: 'a number from 1 to 16' },
+    about: 'With --goodbye: give a server up after this many failed deliveries (default: 8, about an hour).',
+  },
+];

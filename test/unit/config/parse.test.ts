@@ -108,6 +108,8 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     app: [],
     queues: undefined,
     since: undefined,
+    goodbye: false,
+    attempts: undefined,
   },
   sources,
   words: [],

@@ -1,6 +1,7 @@
 /** `cleanup`: removes what nobody needs, with the sizes before and after. */
 import { refuseForeign } from '../../apply/foreign.ts';
 import { withRunLock } from '../with-lock.ts';
+import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { appOf } from '../../apps/index.ts';
 import type { RemoteMedia } from '../../apps/app.ts';
@@ -30,6 +31,10 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
   const { folder, config, engine } = site;
   const isDryRun = context.flags.dryRun;
   await refuseUnfinished(folder);
+  await refuseGoodbye(
+    folder,
+    config.apps.map(({ id }) => id),
+  );
   // Refuses a site that was never set up.
   await readCompose(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));

@@ -9,6 +9,7 @@ import { servicesOf } from '../../checks/site.ts';
 import type { Container } from '../../docker/engine.ts';
 import { isYoung } from '../../docker/health.ts';
 import type { Config } from '../../config/config.ts';
+import { readGoodbyes } from '../../goodbye-record.ts';
 import { EXIT } from '../../problem.ts';
 import type { Receipt } from '../../prove/proof.ts';
 import { releaseFor, upgradable } from '../../upgrade/target.ts';
@@ -39,6 +40,12 @@ export const run: Run = async (context) => {
   if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
   if (await isMoved(folder))
     progress.print('  ! Stopped to move it to another host. `fedi-setup backup resume` cancels the move.');
+  for (const [id, { at, by, complete }] of Object.entries(await readGoodbyes(folder)))
+    progress.print(
+      complete === undefined
+        ? `  ! ${appOf(id).name}: since ${at.slice(0, 16).replace('T', ' ')} UTC its accounts are being deleted on other servers. \`fedi-setup ${by}\` continues it.`
+        : `  ! ${appOf(id).name}: its accounts were deleted on other servers. It must not run with these data.`,
+    );
   const upgrading = await readUpgrading(folder);
   if (upgrading !== undefined) {
     const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;

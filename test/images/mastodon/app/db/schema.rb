@@ -18,17 +18,32 @@ ActiveRecord::Schema[7.2].define(version: 2026_06_11_150940) do
     t.string 'header_file_name'
     t.integer 'header_file_size'
     t.integer 'id_scheme', default: 1
+    t.string 'inbox_url', default: '', null: false
     t.datetime 'last_webfingered_at', precision: nil
     t.boolean 'locked', default: false, null: false
     t.text 'note', default: '', null: false
     t.text 'private_key'
+    t.integer 'protocol', default: 0, null: false
     t.text 'public_key', default: '', null: false
+    t.string 'shared_inbox_url', default: '', null: false
     t.datetime 'suspended_at', precision: nil
+    t.integer 'suspension_origin'
     t.string 'uri', default: '', null: false
     t.string 'url'
     t.string 'username', default: '', null: false
     t.timestamps precision: nil
     t.index "lower((username)::text), COALESCE(lower((domain)::text), ''::text)", name: 'index_accounts_on_username_and_domain_lower', unique: true
+  end
+
+  create_table 'account_deletion_requests', force: :cascade do |t|
+    t.bigint 'account_id'
+    t.timestamps precision: nil
+  end
+
+  create_table 'follows', force: :cascade do |t|
+    t.bigint 'account_id', null: false
+    t.bigint 'target_account_id', null: false
+    t.timestamps precision: nil
   end
 
   create_table 'users', force: :cascade do |t|

@@ -46,9 +46,17 @@ class Account < ApplicationRecord
   has_one :user
   has_many :statuses
 
-  validates :username, format: { with: /\A[a-z0-9_]+\z/i }, length: { maximum: 30 }, unless: -> { actor_type == 'Application' }
-  validate -> { errors.add(:username, :taken) if Account.find_local(username) }, on: :create
+  scope :local, -> { where(domain: nil) }
+  scope :suspended, -> { where.not(suspended_at: nil) }
+  scope :without_suspended, -> { where(suspended_at: nil) }
+
+  attr_accessor :remote_key
+
+  validates :username, format: { with: /\A[a-z0-9_]+\z/i }, length: { maximum: 30 }, if: -> { domain.nil? && actor_type != 'Application' }
+  validate -> { errors.add(:username, :taken) if Account.find_local(username) }, on: :create, if: -> { domain.nil? }
   before_create do
+    next self.public_key = remote_key.to_s if domain
+
     pair = OpenSSL::PKey::RSA.new(2048)
     self.private_key = pair.to_pem
     self.public_key = pair.public_to_pem
@@ -57,6 +65,9 @@ class Account < ApplicationRecord
   def self.find_local(username) = find_by('lower(username) = lower(?) and domain is null', username.to_s)
   def self.find_local!(username) = find_local(username) || raise(ActiveRecord::RecordNotFound)
   def self.representative = find(INSTANCE_ACTOR_ID)
+
+  # Of all servers that are known: the shared inbox, where there is one.
+  def self.inboxes = where(protocol: 1).where.not(domain: nil).map { |one| one.shared_inbox_url.presence || one.inbox_url }.uniq
 
   def acct = username
 end

@@ -189,15 +189,31 @@ module Tootctl
     desc 'version', 'Show version'
     def version = say(Mastodon::VERSION)
 
-    # The one that asks. As far as a "no": nothing here would tell other servers.
+    # The one that asks; once the mode is on, it says how far it is.
     desc 'self-destruct', 'Erase the server from the federation'
     def self_destruct
+      return say(progress, :yellow) if SelfDestructHelper.self_destruct?
+
       unless ask('Type in the domain of the server to confirm:') == Rails.configuration.x.local_domain
         fail_with_message('Domains do not match. Stopping self-destruct initiation.')
       end
       say('This operation WILL NOT be reversible.', :yellow)
-      no?('Are you sure you want to proceed?')
-      fail_with_message('Operation cancelled. Self-destruct will not begin.')
+      fail_with_message('Operation cancelled. Self-destruct will not begin.') if no?('Are you sure you want to proceed?')
+      value = Rails.application.message_verifier(SelfDestructHelper::VERIFY_PURPOSE).generate(Rails.configuration.x.local_domain)
+      say("To switch Mastodon to self-destruct mode, add the following variable to its environment and restart all processes:\n  SELF_DESTRUCT=#{value}\n", :green)
+    end
+
+    private
+
+    def progress
+      say('Self-destruct mode is already enabled for this Mastodon server', :green)
+      pending = Account.local.without_suspended.count + Account.local.suspended.where(id: AccountDeletionRequest.select(:account_id)).count
+      stats = Sidekiq::Stats.new
+      if pending.positive? then "#{pending} accounts are still pending deletion."
+      elsif stats.enqueued.positive? then 'Deletion notices are still being processed'
+      elsif stats.retry_size.positive? then 'At least one delivery attempt for each deletion notice has been made, but some have failed and are scheduled for retry'
+      else 'Every deletion notice has been sent! You can safely delete all data and decomission your servers!'
+      end
     end
   end
 end

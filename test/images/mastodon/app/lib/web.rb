@@ -2,6 +2,18 @@
 
 # How records look from outside.
 module Api
+  # Nothing is served any more, except files, the health check and the discovery documents.
+  module Gone
+    def self.included(controller)
+      controller.before_action do
+        if SelfDestructHelper.self_destruct?
+          json = request.headers['Accept'].to_s.include?('json') || request.path.start_with?('/api/')
+          json ? render(json: { error: 'Gone' }, status: 410) : render(html: '<!DOCTYPE html><h1>This server is closing down</h1>'.html_safe, status: 410)
+        end
+      end
+    end
+  end
+
   module_function
 
   def base = "https://#{Rails.configuration.x.web_domain}"
@@ -26,6 +38,7 @@ module Api
   end
 
   class BaseController < ActionController::API
+    include Gone
     rescue_from(ActiveRecord::RecordNotFound) { render json: { error: 'Record not found' }, status: 404 }
 
     private
@@ -217,6 +230,7 @@ end
 
 # HTML unless JSON is asked for, as the Accept header says.
 class ActivityPubController < ActionController::API
+  include Api::Gone
   rescue_from(ActiveRecord::RecordNotFound) { head 404 }
 
   def instance = render_activity(actor_json(Account.representative))
@@ -242,7 +256,13 @@ class ActivityPubController < ActionController::API
   end
 
   # A delivery without a signature is nobody's.
-  def inbox = render(json: { error: 'Request not signed' }, status: 401)
+  def inbox
+    actor = Federation.signer(request)
+    return render(json: { error: 'Request not signed' }, status: 401) if actor.nil?
+
+    Federation.process(JSON.parse(request.raw_post), actor)
+    head 202
+  end
 
   private
 
@@ -276,6 +296,7 @@ class ApplicationController < ActionController::Base
 end
 
 class PagesController < ApplicationController
+  include Api::Gone
   skip_forgery_protection only: :missing
 
   def front = page("<h1>#{ERB::Util.html_escape(Setting.site_title)}</h1>")

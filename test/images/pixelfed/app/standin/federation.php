@@ -61,6 +61,50 @@ namespace App\Util\ActivityPub {
     }
 }
 
+namespace App {
+    use function Standin\db;
+
+    /** As much of the models and jobs as scripts on standard input use. */
+    final class Profile
+    {
+        private function __construct(public readonly int $id) {}
+
+        public static function find(mixed $id): ?self
+        {
+            return db()->selectOne('select id from profiles where id = ?', [(int) $id]) ? new self((int) $id) : null;
+        }
+    }
+}
+
+namespace App\Jobs\DeletePipeline {
+    use function Standin\dispatch;
+
+    /** Queued when the last reference is gone, as Laravel does it. */
+    final class FanoutDeletePipeline
+    {
+        private string $queue = 'default';
+
+        private function __construct(private readonly \App\Profile $profile) {}
+
+        public static function dispatch(\App\Profile $profile): self
+        {
+            return new self($profile);
+        }
+
+        public function onQueue(string $queue): self
+        {
+            $this->queue = $queue;
+
+            return $this;
+        }
+
+        public function __destruct()
+        {
+            dispatch('FanoutDeletePipeline', $this->profile->id, $this->queue);
+        }
+    }
+}
+
 namespace Standin {
     use App\Util\ActivityPub\Helpers;
 
@@ -137,7 +181,7 @@ namespace Standin {
             return null;
         }
         $host = parse_url($url, PHP_URL_HOST);
-        db()->insert('profiles', ['id' => snowflake(), 'domain' => $host, 'username' => "@$actor[preferredUsername]@$host", 'name' => $actor['name'] ?? '', 'public_key' => $actor['publicKey']['publicKeyPem'], 'remote_url' => $url, 'inbox_url' => $actor['inbox'], 'created_at' => now(), 'updated_at' => now()]);
+        db()->insert('profiles', ['id' => snowflake(), 'domain' => $host, 'username' => "@$actor[preferredUsername]@$host", 'name' => $actor['name'] ?? '', 'public_key' => $actor['publicKey']['publicKeyPem'], 'remote_url' => $url, 'inbox_url' => $actor['inbox'], 'sharedInbox' => $actor['endpoints']['sharedInbox'] ?? null, 'created_at' => now(), 'updated_at' => now()]);
 
         return db()->selectOne('select * from profiles where remote_url = ?', [$url]);
     }
@@ -169,6 +213,23 @@ namespace Standin {
     {
         $from = db()->selectOne('select * from profiles where id = ?', [$profile]);
         outside('post', $data->inbox, actorUrl($from).'#main-key', $from->private_key, $data->body);
+    }
+
+    /** The deletion of an account, once to each shared inbox that is known; who does not answer is not remembered. */
+    function fanoutDelete(int $profile): void
+    {
+        $from = db()->selectOne('select * from profiles where id = ?', [$profile]);
+        $me = actorUrl($from);
+        $body = json_encode(['@context' => 'https://www.w3.org/ns/activitystreams', 'id' => "$me#delete", 'type' => 'Delete', 'actor' => $me, 'object' => ['type' => 'Person', 'id' => $me]], JSON_UNESCAPED_SLASHES);
+        $inboxes = Application::instance()['cache']->get('pf:ap:known_instances') ?? array_column(db()->select('select distinct sharedInbox as inbox from profiles where sharedInbox is not null'), 'inbox');
+        Application::instance()['cache']->put('pf:ap:known_instances', $inboxes, 21_600);
+        foreach ($inboxes as $inbox) {
+            try {
+                outside('post', $inbox, "$me#main-key", $from->private_key, $body);
+            } catch (\RuntimeException) {
+                // As the original, which has no word for it.
+            }
+        }
     }
 
     function note(object $status): array

@@ -23,6 +23,7 @@ function runJob(object $job): void
         'MediaStorage' => storeMedia($job->id),
         'StatusDelete' => deleteStatus($job->id),
         'NewStatus' => announce($job->id),
+        'FanoutDeletePipeline' => fanoutDelete($job->id),
         'Deliver' => deliver($job->id, $job->data),
         'Inbox' => inbox($job->data),
     };

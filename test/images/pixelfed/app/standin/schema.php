@@ -15,7 +15,7 @@ const MIGRATIONS = [
         'create table oauth_clients (ID, user_id bigint, name varchar(255) not null, secret varchar(100), provider varchar(255), redirect text not null, personal_access_client boolean not null, password_client boolean not null, revoked boolean not null, created_at TIME null, updated_at TIME null)',
     ],
     '2018_04_16_002611_create_profiles_table' => [
-        'create table profiles (id bigint primary key, user_id bigint, domain varchar(255), username varchar(255), name varchar(255), private_key text, public_key text, status varchar(255), created_at TIME null, updated_at TIME null)',
+        'create table profiles (id bigint primary key, user_id bigint, domain varchar(255), username varchar(255), name varchar(255), private_key text, public_key text, sharedInbox varchar(255), status varchar(255), created_at TIME null, updated_at TIME null)',
     ],
     '2018_04_18_044421_create_statuses_table' => [
         'create table statuses (id bigint primary key, profile_id bigint, caption text, rendered text, type varchar(255), scope varchar(255), visibility varchar(255), created_at TIME null, updated_at TIME null, deleted_at TIME null)',

@@ -11,8 +11,11 @@ Sidekiq.configure_server do |config|
     config.on(:startup) { FileUtils.touch(path) }
     config.on(:shutdown) { FileUtils.rm_f(path) }
   end
+  config.on(:startup) do
+    Scheduler::SelfDestructScheduler.start if SelfDestructHelper.self_destruct? && config.queues.include?('scheduler')
+  end
 end
 
 Rails.application.config.after_initialize do
-  %w(models jobs web).each { |name| require Rails.root.join('lib', name) }
+  %w(models jobs web federation).each { |name| require Rails.root.join('lib', name) }
 end
