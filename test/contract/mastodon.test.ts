@@ -6,6 +6,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { rails } from '../../wizard/apps/mastodon/runner.ts';
 import { png } from '../../wizard/prove/activitypub.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
 import { firstMessage } from '../../wizard/prove/websocket.ts';
@@ -13,6 +14,7 @@ import { answersOf, expectAnswer, expectEnd, fileUpload, until } from '../suppor
 import type { Row, Wanted } from '../support/contract.ts';
 import { MAIL_DOMAIN, mastodonStack } from '../support/mastodon.ts';
 import { DOMAIN } from '../support/stack.ts';
+import type { Ended } from '../support/stack.ts';
 
 const on = mastodonStack();
 console.log(`Mastodon's contract on the ${on.kind} images ${on.images.web} and ${on.images.streaming}`);
@@ -466,6 +468,42 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
     tootctl('settings registrations close', { code: 0, stdout: 'OK' }),
     runs('tootctl self-destruct', { code: 1, stderr: /^Domains do not match\./m }, 'other.example\n'),
     runs('tootctl self-destruct', { code: 1, stderr: /^Operation cancelled\./m }, `${DOMAIN}\nno\n`),
+    // Changes nothing: the mode begins with the variable.
+    runs(
+      'tootctl self-destruct',
+      { code: 0, stdout: /^\s*SELF_DESTRUCT=\S+--[0-9a-f]{40,}\s*$/m },
+      `${DOMAIN}\ny\n`,
+    ),
+    [
+      'the signed value turns the mode on, and no other value does',
+      () => {
+        const asked = on.exec('mastodon_web', ['tootctl', 'self-destruct'], `${DOMAIN}\ny\n`);
+        const value = /SELF_DESTRUCT=(\S+)/.exec(asked.stdout)?.[1] ?? '';
+        const run = (given: string): Ended =>
+          on.exec(
+            'mastodon_web',
+            ['env', `SELF_DESTRUCT=${given}`, 'tootctl', 'self-destruct'],
+            'other.example\n',
+          );
+        expectEnd(run(value), {
+          code: 0,
+          stdout: /already enabled[^]*\d accounts are still pending deletion\./,
+        });
+        expectEnd(run(`${value}0`), { code: 1, stderr: /^Domains do not match\./m });
+      },
+    ],
+    [
+      'our count of what is left finds the accounts',
+      () => {
+        const { argv, stdin } = rails('count-deletions.rb', {});
+        const { stdout } = on.exec('mastodon_web', argv, stdin);
+        const { accounts, ...left } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
+          accounts: number;
+        };
+        expect(accounts).toBe(Number(on.sql('select count(*) from accounts where domain is null')));
+        expect(left).toMatchObject({ deliveries: expect.any(Number), failed: {} });
+      },
+    ],
     tootctl('nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),
     tootctl('accounts nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),
   ],

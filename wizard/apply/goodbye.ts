@@ -24,8 +24,10 @@ const SETTLED_MS = 15_000;
 const LOOKS = 10;
 
 /** Throws exit 3 if one of these apps has started to delete its accounts on other servers. */
-export async function refuseGoodbye(folder: string, apps: readonly string[]): Promise<void> {
-  const [id, state] = Object.entries(await readGoodbyes(folder)).find(([app]) => apps.includes(app)) ?? [];
+export async function refuseGoodbye(folder: string, apps: readonly Pick<AppConfig, 'id'>[]): Promise<void> {
+  const states = await readGoodbyes(folder);
+  const id = apps.find((app) => states[app.id] !== undefined)?.id;
+  const state = states[id ?? ''];
   if (id === undefined || state === undefined) return;
   const { name } = appOf(id);
   throw new Problem(

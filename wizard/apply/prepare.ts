@@ -101,10 +101,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   const { folder, resolved, now } = input;
   if (input.upgrading !== true) await refuseUnfinished(folder);
   const config = configOf(resolved.answers);
-  await refuseGoodbye(
-    folder,
-    config.apps.map(({ id }) => id),
-  );
+  await refuseGoodbye(folder, config.apps);
   const basis = await basisOf(folder);
   const running = engine.containers(config.name);
   running.catch(() => undefined);

@@ -123,10 +123,7 @@ export async function refuseInside(
 export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const { folder, config, engine, repositories, progress, now } = options;
   await refuseUnfinished(folder);
-  await refuseGoodbye(
-    folder,
-    config.apps.map(({ id }) => id),
-  );
+  await refuseGoodbye(folder, config.apps);
   await refuseInside(options, repositories);
   const lock = await readLock(folder);
   const image = resticImage(lock, config.images);

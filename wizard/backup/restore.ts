@@ -127,7 +127,11 @@ export async function refuseRestore({
 }: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
   await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
   await refuseMoved(folder);
-  await refuseGoodbye(folder, Object.keys(await readGoodbyes(folder)));
+  const left = Object.keys(await readGoodbyes(folder));
+  await refuseGoodbye(
+    folder,
+    left.map((id) => ({ id })),
+  );
   if (apps !== undefined) await refuseUpgrading(folder);
   const config = await configIn(folder);
   if (config !== undefined && config.name !== manifest.site)

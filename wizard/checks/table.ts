@@ -2,6 +2,7 @@
 import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkBackups } from './backups.ts';
+import { checkGoodbye } from './goodbye.ts';
 import { checkGit } from './git.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkCaa, checkDns } from './names.ts';
@@ -28,6 +29,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'ipv6', phase: 'inside', title: 'Container IPv6', about: 'the same over IPv6, if the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; if not, their last log lines', run: checkContainers },
   { id: 'data', phase: 'site', title: 'Data', about: 'whether data volumes and secrets are still there', run: checkData },
+  { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },

@@ -3,6 +3,7 @@ import { readdir, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
+import { removeVariables } from '../apply/goodbye.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { readRecord } from '../backup-record.ts';
 import type { Config } from '../config/config.ts';
@@ -58,6 +59,7 @@ export async function removeSite(
       await engine.removeUnused(anonymous);
       await engine.removeVolumes(config.name);
     }
+    if (data) for (const { id } of config.apps) await removeVariables(folder, id);
     await files();
     progress.done();
   } catch (error) {

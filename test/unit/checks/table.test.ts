@@ -4,6 +4,7 @@ import { CHECKS } from '../../../wizard/checks/table.ts';
 import type { BackupRecord, RepositoryRecord } from '../../../wizard/backup-record.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
+import type { Goodbyes } from '../../../wizard/goodbye-record.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
 import type { Published } from '../../../wizard/docker/engine.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';
@@ -44,6 +45,12 @@ const uploads = (stdout: string, code = 0): CheckContext =>
       },
     },
   );
+/** A site with goodbyes. */
+const goodbye = (states: Goodbyes): CheckContext => {
+  const folder = tempFolder();
+  writeTree(folder, { '.fedi/goodbye.json': JSON.stringify(states) });
+  return contextOf({}, { folder, exists: true });
+};
 /** A site with compose.yaml, and curl's output for the addresses. */
 const metadata = (stdout: string): CheckContext => {
   const folder = tempFolder();
@@ -209,6 +216,8 @@ const ROWS: Row[] = [
   ['uploads', 'files of root', uploads('foreign app/public/m\n'), 'blocker', /^Files in fedi_pixelfed_storage do not belong to 33:33: 1 \(app\/public\/m\).*doctor --fix/],
   ['uploads', 'many closed files', uploads('closed app/public/m/a.png\n'.repeat(1000)), 'warning', /^Files in app\/public of .* are not readable for everyone: 1000 or more .* and others\)/],
   ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /Default images are missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
+  ['goodbye', 'in progress', goodbye({ snac: { at: '2026-01-02T03:04:05Z', by: 'uninstall --goodbye' } }), 'warning', /Since 2026-01-02 03:04 UTC the accounts of snac are being deleted.*`fedi-setup uninstall --goodbye` shows the progress/],
+  ['goodbye', 'complete', goodbye({ snac: { at: '2026-01-02T03:04:05Z', by: 'x', complete: { at: '2026-01-02T04:04:05Z', unreached: [] } } }), 'warning', /The accounts of snac were deleted on other servers\..*`fedi-setup remove snac --data`/],
   ['git', 'all ignored', contextOf({}, { host: { git: async () => [] } }), '', /^files with secrets are ignored$/],
   ['git', 'a secret in the repository', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? [] : ['secrets.json']) } }), 'blocker', /Git tracks files with secrets: secrets\.json\..*git -C \/srv\/fedi rm -r --cached --ignore-unmatch secrets\.json env \.fedi/],
   ['git', 'secrets that the next commit takes', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? ['env/a.env', 'env/b.env', 'env/c.env', 'env/d.env'] : []) } }), 'warning', /does not ignore files with secrets: env\/a\.env, env\/b\.env, env\/c\.env and 1 more\./],

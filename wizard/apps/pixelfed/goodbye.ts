@@ -7,7 +7,7 @@ const QUEUE = 'adelete';
 
 export const pixelfedGoodbye = (): Goodbye => ({
   about:
-    'Pixelfed sends the deletion of each account once, to the shared inbox of each server that it knows, and does not record which servers did not answer. Meanwhile it cannot be used.',
+    'Pixelfed sends the deletion of each account once to each server that it knows, and does not record which servers did not answer. Meanwhile it cannot be used.',
   service: 'pixelfed_web',
   start: laravel('delete-accounts.php', { queue: QUEUE }),
   look: laravel('count-deletions.php', { queue: QUEUE }),

@@ -31,10 +31,7 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
   const { folder, config, engine } = site;
   const isDryRun = context.flags.dryRun;
   await refuseUnfinished(folder);
-  await refuseGoodbye(
-    folder,
-    config.apps.map(({ id }) => id),
-  );
+  await refuseGoodbye(folder, config.apps);
   // Refuses a site that was never set up.
   await readCompose(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));

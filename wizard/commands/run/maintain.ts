@@ -2,6 +2,7 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { refuseForeign } from '../../apply/foreign.ts';
+import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { refuseMoved, refuseUnfinished } from '../../apply/unfinished.ts';
 import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
 import { writeWhole } from '../../atomic.ts';
@@ -97,6 +98,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
     await endInterrupted({ ...context, interactive: false }, site, upgrading);
   }
   await refuseUnfinished(folder);
+  await refuseGoodbye(folder, site.config.apps);
   const notices: Notice[] = [];
   let failed: Problem | undefined;
   const task = async (id: string, work: () => Promise<void>): Promise<boolean> => {

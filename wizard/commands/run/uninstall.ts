@@ -1,7 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { dataOf, placesIn } from '../../apply/data.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
-import { removeVariables } from '../../apply/goodbye.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { readGoodbyes } from '../../goodbye-record.ts';
 import { removeTimer } from '../../maintain/timer.ts';
@@ -33,7 +32,6 @@ export const run: Run = async (context) => {
   } else await confirmed(context, site.config.name, `${removes}${await incompleteText(site.folder)}`, how);
   await removeTimer({ site: site.config.name, folder: site.folder });
   const said = await readGoodbyes(site.folder);
-  if (data) for (const { id } of apps) await removeVariables(site.folder, id);
   await removeSite(context, site, what, data, () => (data ? removeOurs(site.folder) : Promise.resolve()));
   if (data) {
     const own = await readdir(site.folder).catch(() => []);

@@ -2,6 +2,7 @@
 import { apply } from '../../apply/apply.ts';
 import type { Applied } from '../../apply/apply.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
+import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { fetchImages, lockOf } from '../../apply/images.ts';
 import { proveSite } from '../../apply/receipt.ts';
 import { lockedBy, thisProcess } from '../../apply/runlock.ts';
@@ -50,6 +51,7 @@ export const run: Run = async (context) => {
   const upgrading = await readUpgrading(folder);
   if (upgrading !== undefined) return endInterrupted(context, site, upgrading);
   await refuseUnfinished(folder);
+  await refuseGoodbye(folder, config.apps);
   await readCompose(folder);
   const targets = targetsFor(context, site);
   for (const app of context.flags.app.length === 0 ? config.apps : [])

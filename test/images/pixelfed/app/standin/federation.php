@@ -181,7 +181,7 @@ namespace Standin {
             return null;
         }
         $host = parse_url($url, PHP_URL_HOST);
-        db()->insert('profiles', ['id' => snowflake(), 'domain' => $host, 'username' => "@$actor[preferredUsername]@$host", 'name' => $actor['name'] ?? '', 'public_key' => $actor['publicKey']['publicKeyPem'], 'remote_url' => $url, 'inbox_url' => $actor['inbox'], 'sharedInbox' => $actor['endpoints']['sharedInbox'] ?? null, 'created_at' => now(), 'updated_at' => now()]);
+        db()->insert('profiles', ['id' => snowflake(), 'domain' => $host, 'username' => "@$actor[preferredUsername]@$host", 'name' => $actor['name'] ?? '', 'public_key' => $actor['publicKey']['publicKeyPem'], 'remote_url' => $url, 'inbox_url' => $actor['inbox'], sharedInbox() => $actor['endpoints']['sharedInbox'] ?? null, 'created_at' => now(), 'updated_at' => now()]);
 
         return db()->selectOne('select * from profiles where remote_url = ?', [$url]);
     }
@@ -221,7 +221,7 @@ namespace Standin {
         $from = db()->selectOne('select * from profiles where id = ?', [$profile]);
         $me = actorUrl($from);
         $body = json_encode(['@context' => 'https://www.w3.org/ns/activitystreams', 'id' => "$me#delete", 'type' => 'Delete', 'actor' => $me, 'object' => ['type' => 'Person', 'id' => $me]], JSON_UNESCAPED_SLASHES);
-        $inboxes = Application::instance()['cache']->get('pf:ap:known_instances') ?? array_column(db()->select('select distinct sharedInbox as inbox from profiles where sharedInbox is not null'), 'inbox');
+        $inboxes = Application::instance()['cache']->get('pf:ap:known_instances') ?? array_column(db()->select('select distinct '.sharedInbox().' as inbox from profiles where '.sharedInbox().' is not null'), 'inbox');
         Application::instance()['cache']->put('pf:ap:known_instances', $inboxes, 21_600);
         foreach ($inboxes as $inbox) {
             try {

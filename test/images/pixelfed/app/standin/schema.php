@@ -3,7 +3,7 @@
 
 namespace Standin;
 
-/** Migration → statements. `ID`, `TIME` and `KEY` stand for what differs between the two databases. */
+/** Migration → statements. `ID`, `TIME`, `KEY` and `SHARED` stand for what differs between the two databases. */
 const MIGRATIONS = [
     '2014_10_12_000000_create_users_table' => [
         'create table users (ID, name varchar(255), username varchar(255) unique, email varchar(255) not null unique, password varchar(255) not null, remember_token varchar(100), is_admin boolean not null default false, email_verified_at TIME null, status varchar(255), created_at TIME null, updated_at TIME null, deleted_at TIME null)',
@@ -15,7 +15,7 @@ const MIGRATIONS = [
         'create table oauth_clients (ID, user_id bigint, name varchar(255) not null, secret varchar(100), provider varchar(255), redirect text not null, personal_access_client boolean not null, password_client boolean not null, revoked boolean not null, created_at TIME null, updated_at TIME null)',
     ],
     '2018_04_16_002611_create_profiles_table' => [
-        'create table profiles (id bigint primary key, user_id bigint, domain varchar(255), username varchar(255), name varchar(255), private_key text, public_key text, sharedInbox varchar(255), status varchar(255), created_at TIME null, updated_at TIME null)',
+        'create table profiles (id bigint primary key, user_id bigint, domain varchar(255), username varchar(255), name varchar(255), private_key text, public_key text, SHARED varchar(255), status varchar(255), created_at TIME null, updated_at TIME null)',
     ],
     '2018_04_18_044421_create_statuses_table' => [
         'create table statuses (id bigint primary key, profile_id bigint, caption text, rendered text, type varchar(255), scope varchar(255), visibility varchar(255), created_at TIME null, updated_at TIME null, deleted_at TIME null)',
@@ -48,6 +48,12 @@ const MIGRATIONS = [
     '2020_12_30_070905_add_last_active_at_to_users_table' => ['alter table users add last_active_at TIME null'],
 ];
 
+/** The one column whose name has a capital. */
+function sharedInbox(): string
+{
+    return db()->getDriverName() === 'pgsql' ? '"sharedInbox"' : '`sharedInbox`';
+}
+
 /** Names of migrations that were not run yet. */
 function pendingMigrations(): array
 {
@@ -64,6 +70,7 @@ function runMigration(string $name, int $batch): void
             'ID,' => $pg ? 'id bigserial primary key,' : 'id bigint unsigned not null auto_increment primary key,',
             'TIME' => $pg ? 'timestamp(0)' : 'timestamp',
             'KEY' => $pg ? '"long"' : '`long`',
+            'SHARED' => sharedInbox(),
         ]));
     }
     db()->insert('migrations', ['migration' => $name, 'batch' => $batch]);

@@ -213,6 +213,8 @@ function person(string $name): never
     if (! wantsJson() || ! env('ACTIVITY_PUB', false)) {
         page('<h1>'.htmlspecialchars($profile->username).'</h1>');
     }
+    // A deleted account; the original has a page for it, and nothing for others.
+    $profile->status === null || answer(404);
     $id = url("/users/$profile->username");
     json(['@context' => ['https://w3id.org/security/v1', 'https://www.w3.org/ns/activitystreams'], 'id' => $id, 'type' => 'Person', 'preferredUsername' => $profile->username, 'name' => $profile->name, 'url' => url("/$profile->username"), 'inbox' => "$id/inbox", 'outbox' => "$id/outbox", 'followers' => "$id/followers", 'following' => "$id/following", 'publicKey' => ['id' => "$id#main-key", 'owner' => $id, 'publicKeyPem' => $profile->public_key], 'endpoints' => ['sharedInbox' => url('/f/inbox')]], 200, 'application/activity+json');
 }
