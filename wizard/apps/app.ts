@@ -238,8 +238,6 @@ export interface RemoteMedia {
 export interface Goodbye {
   /** Sentences about what other servers get, and what they do not. */
   readonly about: string;
-  /** It deletes the accounts here too, so that the server no longer accepts what other apps of the site send to them. */
-  readonly isLocal?: true;
   /** Compose service whose container runs both commands. */
   readonly service: string;
   /** Starts the deletion of all accounts; may run again. */

@@ -55,8 +55,7 @@ export async function sayGoodbyes(
     context.onInterrupted(
       'Accounts are being deleted on other servers, and the site continues that. Run the same command again to wait for it and to remove the site afterwards.',
     );
-    const isLocal = (app: AppConfig): number => Number(appOf(app.id).goodbye(app).isLocal ?? false);
-    for (const app of apps.toSorted((a, b) => isLocal(a) - isLocal(b))) {
+    for (const app of apps) {
       const unreached = await sayGoodbye({ folder, config, engine, progress, now, by, attempts }, app);
       if (unreached.length > 0)
         progress.say(

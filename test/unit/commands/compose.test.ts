@@ -56,6 +56,24 @@ beforeEach(() => {
   mkdirSync(join(folder, '.fedi'));
 });
 
+describe('after all other servers have deleted the accounts', () => {
+  const said = (complete?: object): void =>
+    writeTree(folder, { '.fedi/goodbye.json': JSON.stringify({ snac: { at: 'T', by: 'uninstall --goodbye', complete } }) }); // prettier-ignore
+  test.each(['start', 'restart'])('%s is refused', async (command) => {
+    said({ at: 'T', unreached: [] });
+    running.clear();
+    expect([await run(command), running.size]).toEqual([EXIT.REFUSED, 0]);
+    expect(output.text).toContain('The accounts of snac were deleted on other servers.');
+  });
+  test('stop is not, and until then start is not either: the containers send the deletions', async () => {
+    said();
+    running.clear();
+    expect([await run('start'), running.size]).toEqual([0, SERVICES.length]);
+    said({ at: 'T', unreached: [] });
+    expect([await run('stop'), running.size]).toEqual([0, 0]);
+  });
+});
+
 const run = (...argv: string[]): Promise<number> => main([...argv, '--dir', folder]);
 
 test('stop and start act on all services, or on the named ones', async () => {

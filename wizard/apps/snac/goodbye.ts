@@ -1,4 +1,4 @@
-/** snac has no command that has other servers delete an account: `deluser` only ends the follows of its users. */
+/** snac has no command that has other servers delete an account, but its queue sends any message to followers and known servers. */
 import { readProgram } from '../../assets.ts';
 import type { Goodbye } from '../app.ts';
 
@@ -6,8 +6,7 @@ const sh = (name: string): string[] => ['sh', '-c', readProgram(`apps/snac/progr
 
 export const snacGoodbye = (): Goodbye => ({
   about:
-    'snac cannot have other servers delete accounts: it unfollows all that its users follow, then deletes the users with their posts HERE. Other servers keep copies of the posts and find the accounts gone.',
-  isLocal: true,
+    'snac sends the deletion of each account to the servers of its followers, and to those whose shared inbox it knows.',
   service: 'snac',
   start: { argv: sh('delete-accounts.sh') },
   look: { argv: sh('count-deletions.sh') },

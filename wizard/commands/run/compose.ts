@@ -1,7 +1,9 @@
 /** Commands that `docker compose` does: in the directory of the site, with the user's terminal. */
 import { join } from 'node:path';
 import { withRunLock } from '../with-lock.ts';
+import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
+import { readGoodbyes } from '../../goodbye-record.ts';
 import { exists } from '../../atomic.ts';
 import { nearest } from '../../config/parse.ts';
 import { EXIT, Problem } from '../../problem.ts';
@@ -61,8 +63,16 @@ export const logs: Run = async (context) => {
 const changing =
   (...argv: readonly string[]): Run =>
   async (context) => {
-    const { folder, engine, services } = await siteWith(context);
-    if (argv[0] !== 'stop') await refuseUnfinished(folder);
+    const { folder, engine, services, config } = await siteWith(context);
+    if (argv[0] !== 'stop') {
+      await refuseUnfinished(folder);
+      // One that is not complete needs its containers.
+      const done = await readGoodbyes(folder);
+      await refuseGoodbye(
+        folder,
+        config.apps.filter(({ id }) => done[id]?.complete !== undefined),
+      );
+    }
     return withRunLock(context, folder, () => engine.composeAttached(folder, [...argv, ...services]));
   };
 

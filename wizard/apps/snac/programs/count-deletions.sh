@@ -1,11 +1,18 @@
 #!/bin/sh
 # Prints GoodbyeLeft (app.ts) as JSON. A file of the queue is a delivery; it counts its failures.
 
-accounts=$(find /data/user -mindepth 2 -maxdepth 2 -name user.json | wc -l)
-find /data/queue -name '*.json' -exec cat {} + | jq --compact-output --slurp --argjson accounts "$accounts" '
-  map(select(.type == "output")) | {
-    accounts: $accounts,
-    deliveries: map(select((.retries // 0) == 0)) | length,
-    failed: map(select((.retries // 0) > 0)) | group_by(.inbox | split("/")[2])
-      | map({key: (.[0].inbox | split("/")[2]), value: (map(.retries) | min)}) | from_entries
-  }'
+set -eu
+left=0
+for file in /data/user/*/user.json; do
+  if [ -e "$file" ] && [ ! -e "$(dirname "$file")/goodbye" ]; then left=$((left + 1)); fi
+done
+# snac may remove a file meanwhile.
+find /data/user/*/queue /data/queue -name '*.json' -exec cat {} + 2>/dev/null |
+  jq --compact-output --slurp --argjson accounts "$left" '
+    def server: .inbox | split("/")[2];
+    map(select(.type == "message" or .type == "output")) | {
+      accounts: $accounts,
+      deliveries: map(select(.retries == 0)) | length,
+      failed: map(select(.type == "output" and .retries > 0)) | group_by(server)
+        | map({key: (.[0] | server), value: (map(.retries) | min)}) | from_entries
+    }'
