@@ -9,6 +9,8 @@ const FILE = join(OWN, 'goodbye.json');
 export interface GoodbyeState {
   /** When it was started; ISO 8601. */
   readonly at: string;
+  /** Domain of the app, which confirms it. */
+  readonly domain: string;
   /** Command that continues it, with its arguments: `uninstall --goodbye`. */
   readonly by: string;
   /** Absent: it is not complete. */

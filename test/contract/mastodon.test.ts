@@ -497,11 +497,11 @@ const CONTRACT: Readonly<Record<string, readonly Row[]>> = {
       () => {
         const { argv, stdin } = rails('count-deletions.rb', {});
         const { stdout } = on.exec('mastodon_web', argv, stdin);
-        const { accounts, ...left } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
+        const { accounts, ...others } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as {
           accounts: number;
         };
         expect(accounts).toBe(Number(on.sql('select count(*) from accounts where domain is null')));
-        expect(left).toMatchObject({ deliveries: expect.any(Number), failed: {} });
+        expect(others).toMatchObject({ deliveries: expect.any(Number), failed: {} });
       },
     ],
     tootctl('nonsense', { code: 1, stderr: 'Could not find command "nonsense".' }),

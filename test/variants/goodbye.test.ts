@@ -114,7 +114,9 @@ describe.sequential('goodbye', { timeout: PATIENCE_MS }, () => {
         void (event === 'goodbye' && String(unreached) === DOWN && child.kill('SIGKILL')),
     });
     expect(run.signal).toBe('SIGKILL');
-    expect(record()).toEqual({ mastodon: { at: expect.any(String), by: 'remove mastodon --goodbye' } });
+    expect(record()).toEqual({
+      mastodon: { at: expect.any(String), domain: BIG, by: 'remove mastodon --goodbye' },
+    });
     expect(small()).toContain(`'Delete' for object without attributedTo ${actor}`);
     expect(sqlIn(site, 'select count(*) from accounts where domain is null and suspended_at is null')).toBe('0'); // prettier-ignore
     expect(await status()).toBe(410);

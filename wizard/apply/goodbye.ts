@@ -98,7 +98,7 @@ export async function sayGoodbye(options: GoodbyeOptions, app: AppConfig): Promi
     progress.already();
     return before.complete.unreached;
   }
-  const state: GoodbyeState = before ?? { at: now().toISOString(), by };
+  const state: GoodbyeState = before ?? { at: now().toISOString(), domain: app.domain, by };
   await keepGoodbye(folder, id, { ...state, by });
   await start(options, id, goodbye(app));
   const { unreached, lost } = await wait(options, id, name, goodbye(app));

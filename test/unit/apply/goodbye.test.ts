@@ -124,7 +124,7 @@ describe('a run', () => {
     // 15 s after the last delivery, with a look every 5 s.
     expect(site.looks()).toBe(9);
     expect(site.notes).toEqual([undefined, undefined]);
-    expect(await readGoodbyes(folder)).toEqual({ mastodon: { at: AT, by: BY, complete: { at: AT, unreached: [] } } }); // prettier-ignore
+    expect(await readGoodbyes(folder)).toEqual({ mastodon: { at: AT, domain: APP.domain, by: BY, complete: { at: AT, unreached: [] } } }); // prettier-ignore
     expect(readTree(join(folder, 'env'))['mastodon.local.env']).toMatch(/^SELF_DESTRUCT=abc--1$/m);
   });
 
@@ -142,7 +142,7 @@ describe('a run', () => {
   });
 
   test('that was interrupted continues: the time of its start stays', async () => {
-    await keepGoodbye(folder, 'mastodon', { at: '2026-01-01T00:00:00.000Z', by: BY });
+    await keepGoodbye(folder, 'mastodon', { at: '2026-01-01T00:00:00.000Z', domain: APP.domain, by: BY });
     const site = siteWith([NOTHING], { ...OK, stdout: 'Self-destruct mode is already enabled\n' });
     await site.run();
     expect(site.calls).toEqual(['up', 'start']);
@@ -150,7 +150,12 @@ describe('a run', () => {
   });
 
   test('after a complete one does nothing', async () => {
-    await keepGoodbye(folder, 'mastodon', { at: AT, by: BY, complete: { at: AT, unreached: ['a.example'] } });
+    await keepGoodbye(folder, 'mastodon', {
+      at: AT,
+      domain: APP.domain,
+      by: BY,
+      complete: { at: AT, unreached: ['a.example'] },
+    });
     const site = siteWith([NOTHING]);
     expect(await site.run()).toEqual(['a.example']);
     expect([site.calls, site.looks()]).toEqual([[], 0]);
@@ -184,12 +189,17 @@ describe('a run', () => {
 
 describe('other commands', () => {
   test('are refused for an app that has started, with the command that continues it', async () => {
-    await keepGoodbye(folder, 'mastodon', { at: AT, by: BY });
+    await keepGoodbye(folder, 'mastodon', { at: AT, domain: APP.domain, by: BY });
     const { exit, message, next } = await problemFrom(() => refuseGoodbye(folder, [{ id: 'snac' }, APP]));
     expect([exit, message, next]).toEqual([EXIT.REFUSED, 'The accounts of Mastodon are being deleted on other servers.', `\`fedi-setup ${BY}\` continues it.`]); // prettier-ignore
   });
   test('are refused for an app that has completed it', async () => {
-    await keepGoodbye(folder, 'mastodon', { at: AT, by: BY, complete: { at: AT, unreached: [] } });
+    await keepGoodbye(folder, 'mastodon', {
+      at: AT,
+      domain: APP.domain,
+      by: BY,
+      complete: { at: AT, unreached: [] },
+    });
     const { exit, next } = await problemFrom(() => refuseGoodbye(folder, [APP]));
     expect([exit, next]).toEqual([
       EXIT.REFUSED,
@@ -197,8 +207,8 @@ describe('other commands', () => {
     ]);
   });
   test('are not refused without that app, nor after it is forgotten', async () => {
-    await keepGoodbye(folder, 'mastodon', { at: AT, by: BY });
-    await keepGoodbye(folder, 'snac', { at: AT, by: BY });
+    await keepGoodbye(folder, 'mastodon', { at: AT, domain: APP.domain, by: BY });
+    await keepGoodbye(folder, 'snac', { at: AT, domain: APP.domain, by: BY });
     await refuseGoodbye(folder, [{ id: 'pixelfed' }]);
     await forgetGoodbye(folder, 'mastodon');
     await refuseGoodbye(folder, [APP]);

@@ -39,14 +39,15 @@ export const run: Run = async (context) => {
 
   const app = config.apps.find((one) => one.id === id);
   const goodbye = flags.goodbye && app !== undefined ? [app] : [];
-  if (flags.goodbye && app === undefined && (await readGoodbyes(folder))[id]?.complete === undefined)
+  const said = (await readGoodbyes(folder))[id];
+  if (flags.goodbye && app === undefined && said?.complete === undefined)
     throw new Problem(EXIT.USAGE, `${appOf(id).name} was removed from this site already.`, {
       means: 'Only an app that runs can have its accounts deleted on other servers. Nothing was changed.',
       next: `\`fedi-setup add ${id}\` restores it, if its data are still there.`,
     });
   const places = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)})${goodbye.length > 0 ? '' : `. ${NOT_TOLD}`}`
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)})${goodbye.length > 0 || said !== undefined ? '' : `. ${NOT_TOLD}`}`
     : `the containers of ${appOf(id).name}; its data stay (${placesIn(places)}), and so do its secrets`;
   const how = flags.data ? '' : ' (and --data to remove the data too)';
   if (goodbye.length > 0) {
@@ -60,7 +61,13 @@ export const run: Run = async (context) => {
       await sayGoodbyes(context, { folder, config, engine }, goodbye, `remove ${id} --goodbye`);
     }
   } else if (!flags.dryRun)
-    await confirmed(context, id, `removes ${what}${await incompleteText(folder, id)}`, how);
+    await confirmed(
+      context,
+      // A run that was killed after the goodbye may have removed the app from the answers.
+      (flags.goodbye ? said?.domain : undefined) ?? id,
+      `removes ${what}${await incompleteText(folder, id)}`,
+      how,
+    );
 
   const apps = { text: ids.filter((one) => one !== id).join(','), from: `remove ${id}` };
   const fewer = { ...context, sources: [new Map([['apps', apps]]), ...context.sources] };
