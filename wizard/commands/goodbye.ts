@@ -59,7 +59,7 @@ export async function sayGoodbyes(
       const unreached = await sayGoodbye({ folder, config, engine, progress, now, by, attempts }, app);
       if (unreached.length > 0)
         progress.say(
-          `  ! These servers failed ${attempts} times or more and still have the accounts of ${appOf(app.id).name}: ${unreached.join(', ')}.`,
+          `  ! These servers did not answer and still have the accounts of ${appOf(app.id).name}: ${unreached.join(', ')}.`,
         );
     }
   });

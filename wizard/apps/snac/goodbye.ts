@@ -6,7 +6,7 @@ const sh = (name: string): string[] => ['sh', '-c', readProgram(`apps/snac/progr
 
 export const snacGoodbye = (): Goodbye => ({
   about:
-    'snac sends the deletion of each account to the servers of its followers, and to those whose shared inbox it knows.',
+    'snac sends the deletion of each account to the servers of its followers, and to those whose shared inbox it knows. It tries a server that it cannot connect to only once.',
   service: 'snac',
   start: { argv: sh('delete-accounts.sh') },
   look: { argv: sh('count-deletions.sh') },
