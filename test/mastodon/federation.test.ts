@@ -1,6 +1,6 @@
 /**
  * Mastodon and snac on one host, each under its domain: follows, posts and pictures in both directions. The stand-in of
- * Mastodon fetches nothing and delivers nothing, so this needs the original.
+ * Mastodon sends and receives no posts, so this needs the original.
  */
 import { spawnSync } from 'node:child_process';
 import { afterAll, describe, expect, test } from 'vitest';
