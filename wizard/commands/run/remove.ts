@@ -14,7 +14,7 @@ import { answersFor, setUp } from '../setup.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
-const NOT_TOLD =
+const NOT_INFORMED =
   'Other servers do not learn that its accounts are gone; --goodbye has them delete these first';
 
 export const run: Run = async (context) => {
@@ -47,7 +47,7 @@ export const run: Run = async (context) => {
     });
   const places = left.get(id) ?? [];
   const what = flags.data
-    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)})${goodbye.length > 0 || said !== undefined ? '' : `. ${NOT_TOLD}`}`
+    ? `the containers of ${appOf(id).name} and ALL ITS DATA (${placesIn(places)})${goodbye.length > 0 || said !== undefined ? '' : `. ${NOT_INFORMED}`}`
     : `the containers of ${appOf(id).name}; its data stay (${placesIn(places)}), and so do its secrets`;
   const how = flags.data ? '' : ' (and --data to remove the data too)';
   if (goodbye.length > 0) {
