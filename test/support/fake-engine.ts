@@ -48,6 +48,7 @@ export interface Script {
   /** How the n-th `compose up` (from 1) ends. Default: with success and at once. `ended`: the caller ends it early. */
   readonly up?: (n: number, ended: AbortSignal) => Promise<Output> | Output;
   readonly logs?: (id: string, seconds: number) => string;
+  readonly cpuSeconds?: (id: string, seconds: number) => number;
 }
 
 export interface FakeEngine extends Engine {
@@ -55,7 +56,7 @@ export interface FakeEngine extends Engine {
   readonly calls: string[];
 }
 
-export function fakeEngine({ clock, containers, up, logs }: Script): FakeEngine {
+export function fakeEngine({ clock, containers, up, logs, cpuSeconds }: Script): FakeEngine {
   const calls: string[] = [];
   const seconds = (): number => clock.now() / 1000;
   const note = (what: string): unknown => calls.push(`${Math.round(seconds())} ${what}`);
@@ -64,6 +65,7 @@ export function fakeEngine({ clock, containers, up, logs }: Script): FakeEngine 
   const engine: Partial<FakeEngine> = {
     calls,
     containers: async () => containers(seconds(), ups).filter(({ id }) => !removed.has(id)),
+    cpuSeconds: async (id) => cpuSeconds?.(id, seconds()) ?? 0,
     logs: async (id) => logs?.(id, seconds()) ?? '',
     exec: async (id) => {
       note(`exec ${id}`);

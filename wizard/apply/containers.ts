@@ -22,6 +22,8 @@ const PATIENCE_MS = 10 * 60_000;
 const RESTARTS = 3;
 /** Longest wait in total: a container may keep printing new lines and never become ready. */
 const LONGEST_MS = 60 * 60_000;
+/** Share of a processor from which on a job and its servers are at work. */
+const BUSY = 0.1;
 
 /** Whether a service is a one-shot (`restart: "no"`): it does its work and exits. */
 const isOneShot = (site: RenderedSite, name: string): boolean =>
@@ -131,10 +133,12 @@ const LOGS_MS = 15_000;
 /** Records the last progress. A state or line seen before does not count, so a restart loop does not. */
 class Patience {
   readonly #clock: Clock;
-  readonly #began: number;
   readonly #seen = new Set<string>();
+  #began: number;
   #last: number;
   #logsAt: number;
+  /** Processor time in seconds, by container. */
+  #used: Readonly<Record<string, number>> = {};
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -153,20 +157,46 @@ class Patience {
     this.note(`${of} ${line.replaceAll(/[0-9a-f]*\d[0-9a-f]*/gi, '#')}`);
   }
 
-  async look(engine: Engine, containers: readonly Container[], waiting: readonly string[]): Promise<void> {
+  /** @param working a job that runs, and the servers it uses */
+  async look(
+    engine: Engine,
+    containers: readonly Container[],
+    waiting: readonly string[],
+    working: readonly Container[],
+  ): Promise<void> {
     for (const { id, state, health, exitCode } of containers)
       this.note([id, state, health === 'healthy', exitCode].join(' '));
     if (this.#clock.now() < this.#logsAt) return;
     for (const { id, service, state } of containers)
       if (state === 'running' && waiting.includes(service))
         for (const line of (await engine.logs(id, LOG_LINES)).split('\n')) this.noteLine(id, line);
+    await this.#noteWork(engine, working);
     this.#logsAt = this.#clock.now() + LOGS_MS;
+  }
+
+  /** A migration may print nothing for hours. It works as long as it, or its database, uses the processor. */
+  async #noteWork(engine: Engine, working: readonly Container[]): Promise<void> {
+    const used: Record<string, number> = {};
+    for (const { id } of working) used[id] = await engine.cpuSeconds(id);
+    const spent = Object.entries(used).reduce((sum, [id, now]) => sum + now - (this.#used[id] ?? now), 0);
+    this.#used = used;
+    if (spent >= (BUSY * LOGS_MS) / 1000) this.#began = this.#last = this.#clock.now();
   }
 
   get isOver(): boolean {
     const now = this.#clock.now();
     return now - this.#last > PATIENCE_MS || now - this.#began > LONGEST_MS;
   }
+}
+
+/** The jobs that run, and the servers that they wait for. */
+function workingIn(site: RenderedSite, containers: readonly Container[]): Container[] {
+  const jobs = containers.filter(({ service, state }) => state === 'running' && isOneShot(site, service));
+  const services = jobs.flatMap(({ service }) => [
+    service,
+    ...Object.keys(site.compose.services[service]?.depends_on ?? {}),
+  ]);
+  return containers.filter(({ service, state }) => state === 'running' && services.includes(service));
 }
 
 /** Relies on Docker's health checks, which run every few seconds while a container starts. */
@@ -265,7 +295,7 @@ export async function bringUp(
         return false;
       });
       if (hasStarted && waiting.length === 0) return healthyAt;
-      await patience.look(engine, containers, waiting);
+      await patience.look(engine, containers, waiting, workingIn(site, containers));
       if (patience.isOver) throw await late(engine, containers, waiting, result);
 
       if (result === undefined) {

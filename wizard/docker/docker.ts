@@ -594,6 +594,16 @@ export async function connect(): Promise<Engine> {
       }));
     },
 
+    async cpuSeconds(id): Promise<number> {
+      try {
+        const { cpu_stats: cpu } = await docker.getContainer(id).stats({ stream: false, 'one-shot': true });
+        return cpu.cpu_usage.total_usage / 1e9;
+      } catch (error) {
+        if (statusOf(error) === 404) return 0;
+        throw error;
+      }
+    },
+
     async logs(id, lines, seconds): Promise<string> {
       const since = seconds === undefined ? [] : ['--since', `${seconds}s`];
       const { stdout, stderr } = await cli(['logs', '--tail', String(lines), ...since, id]);

@@ -206,6 +206,8 @@ export interface Engine {
    * answers about one whose health check timed out while it started.
    */
   listed(): Promise<ListedContainer[]>;
+  /** Processor time that a container has used since it started; 0 if it is gone. */
+  cpuSeconds(id: string): Promise<number>;
   /** The last lines, within the last `seconds` if given. */
   logs(id: string, lines: number, seconds?: number): Promise<string>;
   /** Time limit if none is given: two hours. A command that was not awaited continues in the container. */

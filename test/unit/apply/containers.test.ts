@@ -111,6 +111,45 @@ describe('unhealthy', () => {
     expect(seconds(one)).toBeGreaterThanOrEqual(26 * MINUTE);
   });
 
+  describe('a job that prints nothing', () => {
+    const running = like(setup, { state: 'running' });
+    const database = fakeContainer('database');
+    const withJob = {
+      compose: {
+        name: 'fedi',
+        services: { web: {}, database: {}, setup: { restart: 'no', depends_on: { database: {} } } },
+      },
+    } as unknown as RenderedSite;
+    const waits = (until: number, cpu: (id: string, at: number) => number): Promise<[number, unknown]> => {
+      const clock = new FakeClock();
+      const engine = fakeEngine({
+        clock,
+        containers: (at) => [web, database, at < until ? running : setup],
+        cpuSeconds: cpu,
+      });
+      const ended = bringUp(engine, '/srv/fedi', withJob, fakeProgress(), clock);
+      return ended.then(
+        () => [Math.round(clock.now() / 1000), undefined],
+        (error: unknown) => [Math.round(clock.now() / 1000), error],
+      );
+    };
+
+    test.each([
+      ['it', 'setup'],
+      ['its database', 'database'],
+    ])('for three hours, while %s uses the processor: waits', async (_, busy) => {
+      const [at, error] = await waits(180 * MINUTE, (id, now) => (id === busy ? now / 2 : 0));
+      expect(error).toBeUndefined();
+      expect(at).toBeGreaterThanOrEqual(180 * MINUTE);
+    });
+
+    test('and uses no processor, whatever other services do: an error after ten minutes', async () => {
+      const [at, error] = await waits(180 * MINUTE, (id, now) => (id === 'web' ? now : now / 100));
+      expect((error as Error).message).toBe('The container setup is still not ready.');
+      expect(at).toBeLessThan(12 * MINUTE);
+    });
+  });
+
   test('lines that differ only in numbers are no progress', async () => {
     const one = world({
       containers: () => [web, like(unhealthy, { health: 'starting' }), setup],
