@@ -131,14 +131,16 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const store = await Store.open(folder);
   if ((await store.ensure(BACKUP_SECRETS, now())).length > 0) await store.save();
 
-  await refuseLostData(options, store, lock);
+  const hasData = refuseLostData(options, store, lock);
+  // Awaited below; a rejection must not end the process before.
+  hasData.catch(() => undefined);
   const opened: { access: Access; id: string }[] = [];
   const results: Backed[] = [];
   for (const repository of repositories) {
     progress.start(`repository.${repository.text}`, `Repository ${repository.text}`);
     try {
       const access = await accessOf(options, store, image, repository);
-      opened.push({ access, id: await openRepository(access, folder) });
+      opened.push({ access, id: await openRepository(access, folder, hasData) });
       progress.done();
     } catch (error) {
       const problem = asProblem(error);
@@ -146,6 +148,7 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
       results.push({ repository, problem });
     }
   }
+  await hasData;
   if (opened.length > 0) {
     try {
       await runCommand(options, 'before');
@@ -262,8 +265,8 @@ const asProblem = (error: unknown): Problem => {
   throw error;
 };
 
-/** Opens a repository, or creates it if it never existed. */
-async function openRepository(access: Access, folder: string): Promise<string> {
+/** Opens a repository, or creates it if it never existed. @param hasData rejects if the data of the site are gone */
+async function openRepository(access: Access, folder: string, hasData: Promise<void>): Promise<string> {
   const { text } = access.repository;
   const known = (await readRecord(folder)).repositories[text];
   const id = await repositoryId(access);
@@ -272,6 +275,7 @@ async function openRepository(access: Access, folder: string): Promise<string> {
       means: `The last one was made at ${known.last.at}. No new repository was created, in case the disk is just not mounted.`,
       next: `Mount the disk, or correct the address. If you deleted them on purpose, remove its entry from ${OWN}/backups.json.`,
     });
+  await hasData;
   return id ?? createRepository(access);
 }
 
@@ -298,13 +302,29 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
   try {
     await checkSpace(engine, image, volume, dumps, compose);
     const at = now().toISOString();
+    const copy = (dump: AppDump): Promise<Manifest['dumps'][number]> =>
+      dumpTo(options, store, lock, compose, volume, dump);
+    // Queues are small, so they are dumped at the same time as the first database.
+    const queues = new Map(
+      dumps.filter(({ count }) => count === undefined).map((dump) => [dump, copy(dump)]),
+    );
+    // Awaited in their turn; a rejection must not end the process before.
+    for (const queue of queues.values()) queue.catch(() => undefined);
     const done: Manifest['dumps'][number][] = [];
-    for (const dump of dumps)
-      done.push(
-        await withLine(progress, `dump.${dump.file}`, `Dump of ${dump.what}`, () =>
-          dumpTo(options, store, lock, compose, volume, dump),
-        ),
-      );
+    try {
+      for (const dump of dumps)
+        done.push(
+          await withLine(
+            progress,
+            `dump.${dump.file}`,
+            `Dump of ${dump.what}`,
+            () => queues.get(dump) ?? copy(dump),
+          ),
+        );
+    } finally {
+      // Otherwise the volume is still in use.
+      await Promise.allSettled(queues.values());
+    }
     // After the dumps: a row without its file is a broken picture, a file without a row is not.
     await copyBuckets({ engine, config, store, lock, progress });
     const volumes: { key: string; name: string }[] = [];
