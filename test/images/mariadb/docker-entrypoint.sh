@@ -127,6 +127,7 @@ docker_mariadb_init() {
     esac
   done
   stop_aside
+  mariadbd --version | sed 's/.*Ver \([^ ]*\).*/\1/' | tr -d '\n' >"$DATADIR/mariadb_upgrade_info"
   say Note 'MariaDB init process done. Ready for start up.'
 }
 
