@@ -127,7 +127,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
-  upgrade: ['backup', 'apply', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
+  upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
   apply: [

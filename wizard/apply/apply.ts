@@ -11,7 +11,7 @@ import { EngineGone } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import type { Change } from '../plan/diff.ts';
-import { lockedReference, readLock, wantedImages } from '../plan/lock.ts';
+import { lockedReference, readLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { isEmpty, pullsIn } from '../plan/plan.ts';
 import { fileLines } from '../plan/print.ts';
@@ -36,6 +36,7 @@ import { makeDataFolders, refuseMoved, refusePlaces } from './folders.ts';
 import { installRoot } from './root.ts';
 import { runningAnswers } from './generations.ts';
 import { fetchImages, toMove } from './images.ts';
+import { refuseMajor } from './majors.ts';
 import { takeLock } from './runlock.ts';
 import { checkMarkers } from './marker.ts';
 import type { Unmarked } from './marker.ts';
@@ -205,7 +206,7 @@ async function getImages({ progress }: ApplyOptions, engine: Engine, planned: Pr
   const { folder, lock } = planned.input;
   const pulled = await fetchImages(
     engine,
-    wantedImages(planned.config),
+    planned.wanted,
     lock ?? (await readLock(folder)),
     images.map(({ name }) => name),
     progress,
@@ -230,6 +231,7 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   await preflightInside({ ...checksOf(options, config, engine), caddy, accept: undefined });
   await refuseMoved(engine, site);
   await refusePlaces(engine, site);
+  await refuseMajor(engine, prepared);
   const mounts = await trustMounts(input.folder);
   await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};

@@ -1,24 +1,79 @@
-/** Refuses software that is older than its data. */
+/** Keeps the major versions of databases, and refuses software that cannot use its data. */
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
+import { majorOf, tagOf, wantedOf } from '../apps/majors.ts';
 import { wantedImages } from '../plan/lock.ts';
+import type { Lock, WantedImage } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { readGenerations, runningLock } from './generations.ts';
-
-const tagOf = (reference: string): string => reference.slice(reference.lastIndexOf(':') + 1);
 
 /** The version numbers of a reference that decide which data it can use. */
 const numbersIn = (reference: string, parts: number): number[] | undefined =>
   numbersOf(tagOf(reference))?.slice(0, parts);
 
 /**
- * Throws exit 3 if an image is older than one that this site ran on the same data, which it may have migrated. A tag without a
- * number cannot be compared.
+ * The images that a run uses: those of the answers, but a database server that nobody chose an image for keeps the major version
+ * of its data. Throws exit 3 if an image cannot use the data.
+ * @param lock of the site; generations, if there are any, know better what ran on the data
+ * @param moved names of the servers whose data this run moves to another major version
+ * @param keepsAll images that somebody chose do not change a major version either
  */
-export async function refuseOlder(folder: string, config: Config, engine: Engine): Promise<void> {
-  const wanted = wantedImages(config);
+export async function imagesFor(
+  folder: string,
+  config: Config,
+  engine: Engine,
+  lock: Lock,
+  moved: readonly string[] = [],
+  keepsAll = false,
+): Promise<Record<string, WantedImage>> {
+  const held: Record<string, { readonly tag: string }> = {};
+  for (const [name, { tag }] of Object.entries(await heldImages(folder, lock))) {
+    const isDifferent = isOtherMajor(config, name, tag);
+    if (!moved.includes(name) && isDifferent && (await hasDataFor(config, name, engine)))
+      held[name] = { tag };
+  }
+  const chosen = Object.entries(config.images).filter(([name]) => !keepsAll || held[name] === undefined);
+  const wanted = wantedImages({ ...config, images: Object.fromEntries(chosen) }, held);
+  const checked = Object.fromEntries(Object.entries(wanted).filter(([name]) => !moved.includes(name)));
+  await refuseOlder(folder, config, engine, checked);
+  return wanted;
+}
+
+/** Image name → the image that last ran on its data. */
+export async function heldImages(folder: string, lock: Lock): Promise<Lock> {
+  const locks = (await readGenerations(folder)).map((one) => one.lock);
+  return Object.assign({}, lock, ...locks) as Lock;
+}
+
+/** Whether an image has another major version than the one of the answers. */
+function isOtherMajor(config: Config, name: string, tag: string): boolean {
+  const wanted = wantedOf(config, name);
+  if (wanted === undefined) return false;
+  const [before, now] = [majorOf(tag, wanted.spec), majorOf(wanted.reference, wanted.spec)];
+  return before !== undefined && now !== undefined && before !== now;
+}
+
+const hasDataFor = async (config: Config, name: string, engine: Engine): Promise<boolean> =>
+  (
+    await Promise.all(
+      config.apps
+        .filter(({ id }) => appOf(id).images[name] !== undefined)
+        .map((app) => hasData(config, app, engine)),
+    )
+  ).some(Boolean);
+
+/**
+ * Throws exit 3 if an image is older than one that this site ran on the same data, which it may have migrated, or if its major
+ * version is another one. A tag without a number cannot be compared.
+ */
+async function refuseOlder(
+  folder: string,
+  config: Config,
+  engine: Engine,
+  wanted: Readonly<Record<string, WantedImage>>,
+): Promise<void> {
   const running = await runningLock(folder);
   const changed = Object.keys(wanted).filter((name) => wanted[name]?.reference !== running[name]?.tag);
   const keeping = config.apps.flatMap((app) =>
@@ -29,18 +84,21 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
   );
   if (keeping.length === 0) return;
   // All generations: the app may have been removed for a while.
-  const locks = (await readGenerations(folder)).map(({ lock }) => lock);
+  const generations = await readGenerations(folder);
   for (const { app, name, data, reference } of keeping) {
     const { name: product } = appOf(app.id);
     const ours = numbersIn(reference, data.parts);
-    const [newest] = locks
-      .flatMap((lock) => lock[name]?.tag ?? [])
+    const entries = generations.flatMap(({ lock }) => lock[name]?.tag ?? []);
+    const [newest] = (data.fixed === undefined ? entries : sinceLastMajor(entries, data.fixed))
       .flatMap((tag) => ({ tag, numbers: numbersIn(tag, data.parts) ?? [] }))
       .filter(({ numbers }) => numbers.length > 0)
       .toSorted((a, b) => (isOlder(a.numbers, b.numbers) ? 1 : isOlder(b.numbers, a.numbers) ? -1 : 0));
     if (ours === undefined || newest === undefined || !(await hasData(config, app, engine))) continue;
+    const isOther =
+      data.fixed !== undefined &&
+      String(ours.slice(0, data.fixed)) !== String(newest.numbers.slice(0, data.fixed));
     const back = isOlder(ours, newest.numbers);
-    if (!back && (data.fixed !== true || !isOlder(newest.numbers, ours))) continue;
+    if (!back && !isOther) continue;
     throw new Problem(
       EXIT.REFUSED,
       back
@@ -48,16 +106,24 @@ export async function refuseOlder(folder: string, config: Config, engine: Engine
         : `The data of ${product} are from ${newest.tag}; ${reference} cannot read them.`,
       {
         means: `${
-          data.fixed === true
-            ? `A database server reads only data of the same major version, ${newest.numbers.join('.')}.`
+          isOther
+            ? `A database server reads only data of its own major version, here ${newest.numbers.slice(0, data.fixed).join('.')}.`
             : 'Newer software migrates its data, and older software cannot use them then.'
         } Nothing was changed.`,
         next: back
           ? `Keep ${newest.tag} or use a newer version. To go back, restore backups of the data and of the site directory, both from before the update.`
-          : `Keep ${newest.tag}. To switch, dump the database, then load it into a new site.`,
+          : `\`fedi-setup upgrade --databases\` moves the data to it. Until then, remove images.${name} from fedi.yaml, or set it to ${newest.tag}.`,
       },
     );
   }
+}
+
+/** References of the newest generations with the same major version. @param tags oldest first */
+function sinceLastMajor(tags: readonly string[], fixed: number): string[] {
+  const majors = tags.map((tag) => numbersIn(tag, fixed)?.join('.'));
+  const last = majors.findLast((one) => one !== undefined);
+  const other = majors.findLastIndex((one) => one !== undefined && one !== last);
+  return tags.slice(other + 1);
 }
 
 /** Whether an app has data that an image could harm; assumed for an external server. */

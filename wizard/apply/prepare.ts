@@ -19,7 +19,7 @@ import { runtimeOf } from '../docker/runtime.ts';
 import { OWN, STARTS, SWAP } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
 import { LOCK_FILE, readLock, wantedImages } from '../plan/lock.ts';
-import type { Lock } from '../plan/lock.ts';
+import type { Lock, WantedImage } from '../plan/lock.ts';
 import { filesOf } from '../plan/plan.ts';
 import type { ImageAction, Plan } from '../plan/plan.ts';
 import { EXIT, Problem, gather } from '../problem.ts';
@@ -37,7 +37,7 @@ import { refuseForeign } from './foreign.ts';
 import { gitignore } from './gitignore.ts';
 import { runningAnswers } from './generations.ts';
 import { lockOf, referenceToPull } from './images.ts';
-import { refuseOlder } from './older.ts';
+import { heldImages, imagesFor } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { lastReceipt } from './receipt.ts';
 import { renew } from './rotate.ts';
@@ -60,6 +60,8 @@ export interface PlanInput {
   readonly renew?: SecretSpec | undefined;
   /** This run is part of an upgrade, which refuses all others. */
   readonly upgrading?: true | undefined;
+  /** Names of the images of database servers whose data this upgrade moved to another major version. */
+  readonly moved?: readonly string[] | undefined;
   /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
   /** Replace edited files, also those that were kept before. */
@@ -73,6 +75,7 @@ export interface Prepared {
   readonly input: PlanInput;
   readonly config: Config;
   readonly store: Store;
+  readonly wanted: Readonly<Record<string, WantedImage>>;
   readonly lock: Lock;
   readonly site: RenderedSite;
   readonly changes: readonly Change[];
@@ -125,7 +128,15 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
     });
   await refuseProblems(folder, resolved);
   const notes = notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {});
-  await refuseOlder(folder, config, engine);
+  const wanted = await imagesFor(
+    folder,
+    config,
+    engine,
+    await readLock(folder),
+    input.moved,
+    // Also while an upgrade is undone.
+    input.upgrading,
+  );
   const generate = await store.ensure(secretSpecs(config), now());
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
   const rotate = new Set([
@@ -136,7 +147,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   await refuseForeign(folder, config.name, await running);
   await refuseOtherCompose(folder);
   return render(
-    { input, config, store, basis },
+    { input, config, store, wanted, basis },
     { secrets: { generate, rotate: [...rotate] }, notes },
     engine,
   );
@@ -195,14 +206,13 @@ function notesOn(config: Config, answers: Answers, running: Answers): string[] {
 }
 
 async function render(
-  prepared: Pick<Prepared, 'input' | 'config' | 'store' | 'basis'>,
+  prepared: Pick<Prepared, 'input' | 'config' | 'store' | 'wanted' | 'basis'>,
   known: Pick<Plan, 'secrets' | 'notes'>,
   engine: Engine,
   pulled?: ReadonlySet<string>,
 ): Promise<Prepared> {
-  const { input, config, store } = prepared;
+  const { input, config, store, wanted } = prepared;
   const { folder, resolved, savedText } = input;
-  const wanted = wantedImages(config);
   const locked = input.lock ?? (await readLock(folder));
   const { lock, missing } = await lockOf(engine, wanted, locked, pulled);
   // A missing image is shown by its tag; the lock is written after the pull.
@@ -385,8 +395,8 @@ export async function isCaddyCurrent(engine: Engine, folder: string, site: Rende
 
 /** References of the images to pull, without a plan; none if the engine does not answer. */
 export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
-  const wanted = wantedImages(config);
   const locked = await readLock(folder);
+  const wanted = wantedImages(config, await heldImages(folder, locked));
   const { missing } = await lockOf(engine, wanted, locked).catch((error: unknown) => {
     if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
     return { missing: [] };

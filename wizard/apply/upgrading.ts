@@ -32,7 +32,19 @@ export interface Upgrading {
    * data. `proven`: the running version works, and users may write.
    */
   readonly phase: 'started' | 'saved' | 'proven';
+  /** A new major version of a database server; absent: a new version of the app. */
+  readonly database?: {
+    /** "PostgreSQL". */
+    readonly product: string;
+    /** All apps whose databases it moves. */
+    readonly apps: readonly string[];
+    /** Key of each moved volume → name of the volume with its old data. */
+    readonly kept: Readonly<Record<string, string>>;
+  };
 }
+
+/** What is upgraded, and the apps whose data change. */
+export const upgradedApps = ({ app, database }: Upgrading): readonly string[] => database?.apps ?? [app];
 
 export async function readUpgrading(folder: string): Promise<Upgrading | undefined> {
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
@@ -55,6 +67,12 @@ export const undoVolume = (site: string): string => `${site}_undo`;
 export async function removeSaved(folder: string, site: string, engine: Engine): Promise<void> {
   await rm(join(folder, UNDO), { recursive: true, force: true });
   if ((await engine.volume(undoVolume(site))) !== undefined) await engine.removeVolume(undoVolume(site));
+}
+
+/** Removes copies of old data: an upgrade that was undone needs none. */
+export async function removeKept({ database }: Upgrading, engine: Engine): Promise<void> {
+  for (const volume of Object.values(database?.kept ?? {}))
+    if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
 }
 
 /** Ends an upgrade: nothing can be restored afterwards. */

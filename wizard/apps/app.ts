@@ -34,10 +34,11 @@ export interface ImageSpec<Options extends AppOptions = AppOptions> {
   /** Whether these options need it; absent: always. */
   when?(options: Options): boolean;
   /**
-   * How many numbers of its version decide which data it can use: an older version is refused over existing data. `fixed`:
-   * so is a newer one. Absent: it has no data, or every version can use them.
+   * How many numbers of its version decide which data it can use: an older version is refused over existing data. `fixed`: how
+   * many of them are the major version, which only `upgrade --databases` changes. Absent: it has no data, or every version can
+   * use them.
    */
-  readonly data?: { readonly parts: number; readonly fixed?: true };
+  readonly data?: { readonly parts: number; readonly fixed?: number };
 }
 
 /** An image whose reference depends on no option. */

@@ -216,8 +216,9 @@ async function makeReady(options: RestoreOptions): Promise<Ready> {
     const saved = apps === undefined ? await readSaved(access, snapshot, scratch) : await currentSite(folder);
     const { config, store } = saved;
     const lock = await usableLock(engine, saved.lock, progress);
-    const { missing } = await lockOf(engine, wantedImages(config), lock);
-    await fetchImages(engine, wantedImages(config), lock, missing, progress);
+    const wanted = wantedImages(config, saved.lock);
+    const { missing } = await lockOf(engine, wanted, lock);
+    await fetchImages(engine, wanted, lock, missing, progress);
     const chosen = config.apps.filter(({ id }) => apps?.includes(id) ?? true);
     const dumps = dumpsOf(chosen, store).filter(({ file }) =>
       manifest.dumps.some((one) => one.file === file),
@@ -470,12 +471,13 @@ export async function emptyVolumes(
   }
 }
 
-/** Loads one dump into its server, which is empty. compose.yaml is hidden. */
+/** Loads one dump into its server, which is empty. compose.yaml is hidden. @param file the Compose file with the server */
 export async function load(
   { folder, engine, keepsQueues }: { folder: string; engine: Engine; keepsQueues: boolean },
   { config, store, lock, compose }: Omit<Opened, 'dumps'>,
   staging: string,
   dump: AppDump,
+  composeFile = HIDDEN_COMPOSE,
 ): Promise<void> {
   const { service, volumeAt, what, file } = dump;
   const image = imageOf(dump, lock, config);
@@ -502,7 +504,7 @@ export async function load(
       '--project-directory',
       '.',
       '--file',
-      HIDDEN_COMPOSE,
+      composeFile,
       'up',
       '--detach',
       '--wait',

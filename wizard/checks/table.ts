@@ -3,6 +3,7 @@ import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkBackups } from './backups.ts';
 import { checkGoodbye } from './goodbye.ts';
+import { checkDatabases } from './databases.ts';
 import { checkGit } from './git.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkCaa, checkDns } from './names.ts';
@@ -31,6 +32,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'data', phase: 'site', title: 'Data', about: 'whether data volumes and secrets are still there', run: checkData },
   { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
+  { id: 'databases', phase: 'site', title: 'Databases', about: 'their major versions; volumes with the data of earlier ones', run: checkDatabases },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },

@@ -125,6 +125,7 @@ export async function readArgv(
       yes: is('yes'),
       debug: is('debug'),
       check: is('check'),
+      databases: is('databases'),
       diff: is('diff'),
       data: is('data'),
       edited: text('edited') as GlobalFlags['edited'],

@@ -85,6 +85,8 @@ export interface GlobalFlags {
   readonly yes: boolean;
   readonly debug: boolean;
   readonly check: boolean;
+  /** Upgrade databases, not apps. */
+  readonly databases: boolean;
   readonly diff: boolean;
   readonly data: boolean;
   readonly edited: 'keep' | 'replace' | 'abort' | undefined;

@@ -14,6 +14,7 @@ import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { refuseInside } from '../backup/backup.ts';
 import { tryRepositories } from '../backup/trial.ts';
+import { appNames, olderDatabases } from '../apps/majors.ts';
 import { checkGit } from '../checks/git.ts';
 import { thisHost } from '../checks/host.ts';
 import { together } from '../checks/machine.ts';
@@ -28,6 +29,7 @@ import { connect } from '../docker/docker.ts';
 import type { Engine } from '../docker/engine.ts';
 import { SWAP } from '../layout.ts';
 import { patch } from '../plan/diff.ts';
+import { readLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { hasChanges, isEmpty, pullsIn } from '../plan/plan.ts';
 import { differenceLines, summaryLines } from '../plan/print.ts';
@@ -51,6 +53,8 @@ export interface Answered {
   readonly renew?: SecretSpec;
   /** The run is part of an upgrade. */
   readonly upgrading?: true;
+  /** Names of the images of database servers whose data the upgrade moves. */
+  readonly moved?: readonly string[];
   /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   /** The plan that the user accepted. */
@@ -190,7 +194,7 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 const inputOf = (
   { flags, now }: CommandContext,
   folder: string,
-  { resolved, savedText, lock, renew, upgrading }: Omit<Answered, 'reload' | 'accepted'>,
+  { resolved, savedText, lock, renew, upgrading, moved }: Omit<Answered, 'reload' | 'accepted'>,
 ): PlanInput => ({
   folder,
   resolved,
@@ -198,6 +202,7 @@ const inputOf = (
   lock,
   renew,
   upgrading,
+  moved,
   swapGiB: flags.swapGiB,
   discardKept: flags.edited === 'replace',
   now,
@@ -298,6 +303,14 @@ export async function setUp(
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   for (const line of await backupLines(folder, config, where)) progress.say(line);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
+  const images = Object.entries(await readLock(folder)).map(([name, { tag }]): [string, string] => [
+    name,
+    tag,
+  ]);
+  for (const { product, from, to, servers } of olderDatabases(config, Object.fromEntries(images)))
+    progress.say(
+      `\n  ! ${appNames(servers)}: the database runs on ${product} ${from}; ${product} ${to} is available.\n    \`fedi-setup upgrade --databases --check\``,
+    );
   return applied.exit;
 }
 

@@ -224,7 +224,7 @@ const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 /** Time limit for calls that only ask. An overloaded host may take a minute to answer. */
 const ANSWER_MS = 2 * 60_000;
 /** Methods that only ask. The others may take long: they wait for containers, volumes or a network. */
-const QUICK = new Set(['image', 'volume', 'networks', 'containers', 'listed', 'logs']);
+const QUICK = new Set(['image', 'volume', 'volumes', 'networks', 'containers', 'listed', 'logs']);
 
 /** Rejects if there is no result in time. The work itself continues. */
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
@@ -304,6 +304,13 @@ export async function connect(): Promise<Engine> {
     run('docker', argv, { ...options, env: { ...environment, ...env } }).catch((error: unknown) => {
       throw codeOf(error) === 'ENOENT' ? NOT_INSTALLED : error;
     });
+
+  const volumes = async (project: string): Promise<string[]> => {
+    const { Volumes } = await docker.listVolumes({
+      filters: { label: [`com.docker.compose.project=${project}`] },
+    });
+    return Volumes.map(({ Name }) => Name).toSorted();
+  };
 
   const engine: Engine = {
     async info(): Promise<EngineInfo> {
@@ -465,11 +472,10 @@ export async function connect(): Promise<Engine> {
       await docker.getVolume(name).remove();
     },
 
+    volumes,
+
     async removeVolumes(project): Promise<void> {
-      const { Volumes } = await docker.listVolumes({
-        filters: { label: [`com.docker.compose.project=${project}`] },
-      });
-      for (const { Name } of Volumes) await docker.getVolume(Name).remove();
+      for (const name of await volumes(project)) await docker.getVolume(name).remove();
     },
 
     async removeUnused(volumes): Promise<void> {

@@ -182,6 +182,8 @@ export interface Engine {
   removeImage(id: string): Promise<boolean>;
   /** `device`: the directory of a bind volume. */
   volume(name: string): Promise<{ readonly device: string | undefined } | undefined>;
+  /** Names of all volumes of a Compose project. */
+  volumes(project: string): Promise<string[]>;
   /** Creates it with Compose's labels, so that Compose accepts it as its own. */
   createVolume(
     name: string,

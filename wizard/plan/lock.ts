@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { FixedImage } from '../apps/app.ts';
+import { majorOf } from '../apps/majors.ts';
 import type { Config } from '../config/config.ts';
 import { COMPONENTS } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
@@ -29,9 +30,14 @@ export interface WantedImage {
   readonly build?: string;
 }
 
-/** The images a site needs, by name. @param arch of this host */
+/**
+ * The images a site needs, by name.
+ * @param held images whose major version the data have: a default of another major version does not replace them
+ * @param arch of this host
+ */
 export function wantedImages(
   config: Config,
+  held: Readonly<Record<string, Pick<LockEntry, 'tag'>>> = {},
   arch: NodeJS.Architecture = process.arch,
 ): Record<string, WantedImage> {
   const specs: Record<string, FixedImage> = { caddy: SITE_IMAGES.caddy };
@@ -45,7 +51,11 @@ export function wantedImages(
   return Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => {
       const ours = spec.reference;
-      const reference = config.images[name] ?? ours;
+      const before = held[name]?.tag;
+      const isHeld =
+        before !== undefined && ![undefined, majorOf(ours, spec)].includes(majorOf(before, spec));
+      const chosen = config.images[name] ?? ours;
+      const reference = isHeld && chosen === ours ? before : chosen;
       const known = spec.known?.[reference];
       // Only our own image is built here.
       return [

@@ -4,20 +4,24 @@ import { refuseUnfinished } from '../apply/unfinished.ts';
 import { endUpgrading, keepUpgrading, removeMaintenance, writeMaintenance } from '../apply/upgrading.ts';
 import type { Upgrading } from '../apply/upgrading.ts';
 import type { BackupSite } from '../backup/backup.ts';
+import type { AppConfig } from '../config/config.ts';
 import { reloadCaddy } from '../docker/caddy.ts';
 import { NotRunning, runtimeOf } from '../docker/runtime.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import type { Target } from './target.ts';
-import { saveVersion, servicesToStop } from './undo.ts';
+import { servicesToStop } from './undo.ts';
 
-/** Starts the maintenance mode, stops what writes, and saves the running version. The caller holds the run lock. */
+/**
+ * Starts the maintenance mode, stops what writes, and saves the running version. The caller holds the run lock.
+ * @param save saves what restores the running version
+ */
 export async function beginUpgrade(
   site: BackupSite,
-  { app }: Target,
+  apps: readonly AppConfig[],
   upgrading: Upgrading,
   progress: Progress,
+  save: () => Promise<void>,
 ): Promise<void> {
   const { folder, engine, config } = site;
   await refuseUnfinished(folder);
@@ -28,14 +32,16 @@ export async function beginUpgrade(
       'maintenance',
       'Maintenance mode: visitors see a page, other servers get 503 and try again later',
       async () => {
-        await writeMaintenance(folder, app.id, upgrading.token, namesOf(app));
+        for (const app of apps) await writeMaintenance(folder, app.id, upgrading.token, namesOf(app));
         await reload(site);
       },
     );
     const running = (await engine.containers(config.name)).filter(({ state }) => state === 'running');
-    const services = servicesToStop(
-      app,
-      running.map(({ service }) => service),
+    const services = apps.flatMap((app) =>
+      servicesToStop(
+        app,
+        running.map(({ service }) => service),
+      ),
     );
     await withLine(progress, 'stop', `Stopped: ${services.join(', ')}`, async () => {
       const { code, stderr } = await engine.compose(folder, ['stop', ...services]);
@@ -50,7 +56,7 @@ export async function beginUpgrade(
       );
     });
   }
-  await saveVersion(site, app, progress, upgrading.withData);
+  await save();
   await keepUpgrading(folder, { ...upgrading, phase: 'saved' });
 }
 

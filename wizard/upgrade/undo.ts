@@ -3,7 +3,8 @@ import { copyFile, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { readManifest, recover } from '../apply/files.ts';
-import { UNDO, removeSaved, undoVolume } from '../apply/upgrading.ts';
+import { UNDO, removeSaved, undoVolume, upgradedApps } from '../apply/upgrading.ts';
+import type { Upgrading } from '../apply/upgrading.ts';
 import { HIDDEN_COMPOSE, hideCompose, showCompose } from '../apply/unfinished.ts';
 import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
@@ -11,21 +12,25 @@ import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
 import { exists, writeWhole } from '../atomic.ts';
 import { checkSpace, dumpTo } from '../backup/backup.ts';
 import type { BackupSite } from '../backup/backup.ts';
+import { shellProgram } from '../assets.ts';
 import { emptyVolumes, load } from '../backup/restore.ts';
 import { dumpsOf, readCompose } from '../backup/set.ts';
-import type { AppDump } from '../backup/set.ts';
+import type { AppDump, Manifest } from '../backup/set.ts';
 import type { AppConfig } from '../config/config.ts';
+import { runOneShot } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 
-const MANIFEST = join(OWN, 'manifest.json');
+const MANIFEST_FILE = join(OWN, 'manifest.json');
 /** Files that the manifest does not list. */
-const OTHERS = [CONFIG_FILE, LOCK_FILE, STORE_FILE, MANIFEST];
+const OTHERS = [CONFIG_FILE, LOCK_FILE, STORE_FILE, MANIFEST_FILE];
 
 /** Services of an app that an upgrade stops: all but its servers, which are dumped. */
 export function servicesToStop({ id, options }: AppConfig, services: readonly string[]): string[] {
@@ -33,36 +38,39 @@ export function servicesToStop({ id, options }: AppConfig, services: readonly st
   return services.filter((service) => isOf(id, service) && !servers.includes(service));
 }
 
-const dumpsFor = (app: AppConfig, store: Store): AppDump[] =>
-  dumpsOf([app], store).filter(({ service }) => service !== undefined);
+const dumpsFor = (apps: readonly AppConfig[], store: Store): AppDump[] =>
+  dumpsOf(apps, store).filter(({ service }) => service !== undefined);
 
 /**
- * Saves files and dumps of an app, whose writers are stopped. Throws a Problem; nothing is changed then.
+ * Saves files and dumps of apps, whose writers are stopped. Throws a Problem; nothing is changed then.
  * @param withData the new version changes the data
+ * @param clients images that dump, if they are not those of the site
+ * @returns the dumps
  */
 export async function saveVersion(
   site: BackupSite,
-  app: AppConfig,
+  apps: readonly AppConfig[],
   progress: Progress,
   withData: boolean,
-): Promise<void> {
+  clients: Lock = {},
+): Promise<Manifest['dumps']> {
   const { folder, engine, config } = site;
   await removeSaved(folder, config.name, engine);
   const [store, lock, compose] = [
     await Store.open(folder),
-    await readLock(folder),
+    { ...(await readLock(folder)), ...clients },
     await readCompose(folder),
   ];
   const volume = undoVolume(config.name);
-  const dumps = withData ? dumpsFor(app, store) : [];
+  const dumps = withData ? dumpsFor(apps, store) : [];
+  const done: Manifest['dumps'][number][] = [];
   if (withData) await engine.createVolume(volume, config.name, 'undo');
   await checkSpace(engine, lockedReference(lock['caddy'] as (typeof lock)[string]), volume, dumps, compose);
   for (const dump of dumps)
-    await withLine(
-      progress,
-      `keep.${dump.file}`,
-      `${dump.what.replace(/^t/, 'T')}, to undo the upgrade`,
-      () => dumpTo(site, store, lock, compose, volume, dump),
+    done.push(
+      await withLine(progress, `keep.${dump.file}`, `Dump of ${dump.what}`, () =>
+        dumpTo(site, store, lock, compose, volume, dump),
+      ),
     );
   const { files } = await readManifest(folder);
   for (const path of [...Object.keys(files), ...OTHERS]) {
@@ -70,13 +78,39 @@ export async function saveVersion(
     await mkdir(join(folder, UNDO, dirname(path)), { recursive: true, mode: 0o700 });
     await copyFile(join(folder, path), join(folder, UNDO, path));
   }
+  return done;
+}
+
+/** Copies the files of a volume that nothing uses into an empty one, and compares them. Throws a Problem. */
+export async function copyVolume(engine: Engine, image: string, from: string, to: string): Promise<void> {
+  const { code, stderr } = await runOneShot(engine, {
+    image,
+    argv: shellProgram('upgrade/programs/copy-volume.sh', ['/from', '/to']),
+    mounts: [`${from}:/from:ro`, `${to}:/to`],
+    user: '0:0',
+    capabilities: ['DAC_OVERRIDE', 'CHOWN', 'FOWNER', 'FSETID'],
+  });
+  if (code === 0) return;
+  throw new Problem(
+    EXIT.FAILED,
+    `The volume ${from} could not be copied to ${to}: ${stderr.trim().split('\n').at(-1) ?? ''}`,
+    {
+      means: `${from} was not changed.`,
+      next: /no space left/i.test(stderr)
+        ? 'Free some space on Docker’s disk and run this again.'
+        : 'Check the file system of Docker’s data, then run this again.',
+    },
+  );
 }
 
 /** Throws a Problem if what was saved is gone: without it, the data must not be touched. */
-async function refuseLost({ folder, engine, config }: BackupSite, withData: boolean): Promise<void> {
-  const isThere =
-    (await exists(join(folder, UNDO, MANIFEST))) &&
-    (!withData || (await engine.volume(undoVolume(config.name))) !== undefined);
+async function refuseLost(
+  { folder, engine, config }: BackupSite,
+  { withData, database }: Upgrading,
+): Promise<void> {
+  const needed = [...(withData ? [undoVolume(config.name)] : []), ...Object.values(database?.kept ?? {})];
+  let isThere = await exists(join(folder, UNDO, MANIFEST_FILE));
+  for (const volume of needed) isThere &&= (await engine.volume(volume)) !== undefined;
   if (isThere) return;
   throw new Problem(EXIT.FAILED, 'The files or dumps of the previous version are gone.', {
     means: 'They were removed during the upgrade. The data were not touched.',
@@ -84,25 +118,23 @@ async function refuseLost({ folder, engine, config }: BackupSite, withData: bool
   });
 }
 
-/**
- * Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards.
- * @param withData see {@link saveVersion}
- */
+/** Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards. */
 export async function restoreVersion(
   site: BackupSite,
-  appId: string,
+  upgrading: Upgrading,
   progress: Progress,
-  withData: boolean,
 ): Promise<void> {
+  const { withData, database } = upgrading;
+  const ids = upgradedApps(upgrading);
   const {
     folder,
     engine,
     config: { name },
   } = site;
-  await refuseLost(site, withData);
+  await refuseLost(site, upgrading);
   await withLine(progress, 'undo.stop', 'New version stopped', async () => {
     for (const { service, id } of await engine.containers(name))
-      if (isOf(appId, service)) await engine.removeContainer(id);
+      if (ids.some((app) => isOf(app, service))) await engine.removeContainer(id);
   });
   await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
     restoreFiles(folder),
@@ -112,10 +144,20 @@ export async function restoreVersion(
   const config = configOf((await resolve(source === undefined ? [] : [source])).answers);
   const [store, lock] = [await Store.open(folder), await readLock(folder)];
   const compose = await readCompose(folder, HIDDEN_COMPOSE);
-  const app = config.apps.find(({ id }) => id === appId) as AppConfig;
+  const apps = config.apps.filter(({ id }) => ids.includes(id));
   const image = lockedReference(lock['caddy'] as (typeof lock)[string]);
   const opened = { config, store, lock, compose };
-  const dumps = withData ? dumpsFor(app, store) : [];
+  const kept = database?.kept ?? {};
+  const dumps = (withData ? dumpsFor(apps, store) : []).filter(
+    ({ service }) => kept[service ?? ''] === undefined,
+  );
+  for (const [key, old] of Object.entries(kept)) {
+    const volume = compose.volumes[key]?.name ?? '';
+    await withLine(progress, `undo.${key}`, `The old data of ${key}`, async () => {
+      await emptyVolumes({ engine, image }, opened, [key]);
+      await copyVolume(engine, image, old, volume);
+    });
+  }
   await emptyVolumes(
     { engine, image },
     opened,

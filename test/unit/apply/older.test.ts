@@ -1,6 +1,6 @@
 /** Refuses an older image for data that a newer version has changed. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { refuseOlder } from '../../../wizard/apply/older.ts';
+import { imagesFor } from '../../../wizard/apply/older.ts';
 import { configOf } from '../../../wizard/answers/config.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
@@ -49,12 +49,12 @@ const engine = (volumes: 'there' | 'gone'): Engine =>
   ({ volume: async () => (volumes === 'there' ? { device: undefined } : undefined) }) as unknown as Engine;
 
 const refusal = async (images: Readonly<Record<string, string>>, apps?: string): Promise<string> =>
-  (await problemFrom(async () => refuseOlder(folder, await site(images, apps), engine('there')))).message;
+  (await problemFrom(async () => imagesFor(folder, await site(images, apps), engine('there'), {}))).message;
 const isFine = async (
   images: Readonly<Record<string, string>>,
   apps?: string,
   volumes: 'there' | 'gone' = 'there',
-): Promise<void> => refuseOlder(folder, await site(images, apps), engine(volumes));
+): Promise<void> => void (await imagesFor(folder, await site(images, apps), engine(volumes), {}));
 
 beforeEach(() => {
   folder = tempFolder();

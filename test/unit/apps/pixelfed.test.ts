@@ -298,6 +298,6 @@ test('uses the known digest only on the architecture it was recorded for', () =>
     name: 'fedi',
     bind: '0.0.0.0',
   });
-  expect(wantedImages(onIt, 'x64')['pixelfed']?.digest).toMatch(/^sha256:/);
-  expect(wantedImages(onIt, 'arm64')['pixelfed']).not.toHaveProperty('digest');
+  expect(wantedImages(onIt, {}, 'x64')['pixelfed']?.digest).toMatch(/^sha256:/);
+  expect(wantedImages(onIt, {}, 'arm64')['pixelfed']).not.toHaveProperty('digest');
 });

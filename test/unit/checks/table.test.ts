@@ -104,6 +104,20 @@ function dataSite(hasVolume: boolean, hasSecrets: boolean): CheckContext {
   );
 }
 
+/** A site with Mastodon whose PostgreSQL has this tag, and the volumes of the site. */
+const databases = (tag: string, volumes: readonly string[]): CheckContext =>
+  contextOf(
+    { ...THREE, apps: 'mastodon' },
+    {
+      images: { postgres: `docker.io/library/postgres:${tag}@sha256:1` },
+      caddy: 'caddy',
+      engine: {
+        volumes: async () => [...volumes],
+        run: async () => ({ code: 0, stdout: '72704\t/data\n', stderr: '' }),
+      },
+    },
+  );
+
 const TODAY = new Date(NOW * 1000).toISOString();
 const hoursAgo = (hours: number): string => new Date((NOW - hours * 3600) * 1000).toISOString();
 const LAST: RepositoryRecord = { id: 'a', last: { at: hoursAgo(3), snapshot: 'b', bytes: 1 } };
@@ -236,6 +250,10 @@ const ROWS: Row[] = [
   ['backups', 'no timer', backed(LAST, { sheet: TODAY, drill: TESTED.drill }), 'warning', /Backups are not scheduled\./],
   ['backups', 'the timer does not work', backed(LAST, { ...TESTED, maintained: hoursAgo(30) }), 'warning', /has not run for 30 hours; cron should start it every hour/],
   ['backups', 'a failed drill', backed(LAST, { sheet: TODAY, drill: { at: TODAY, ok: false } }), 'warning', /could not restore the backup completely/],
+  ['databases', 'all well', databases('17', []), '', /^mastodon_db: docker\.io\/library\/postgres:17$/],
+  ['databases', 'an older major version', databases('15', []), 'warning', /^Mastodon: the database runs on PostgreSQL 15; PostgreSQL 17 is available\..*upgrade --databases --check/],
+  ['databases', 'a version without a number', databases('mine', []), '', /postgres:mine$/],
+  ['databases', 'old data', databases('17', ['fedi_mastodon_db', 'fedi_mastodon_db_pg15_2026-11-30']), 'warning', /^The volume fedi_mastodon_db_pg15_2026-11-30 \(71 MB\) has the data of a database from before an upgrade\..*docker volume rm fedi_mastodon_db_pg15_2026-11-30/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],
   ['metadata', 'open by IPv6', metadata('0.001 http://[fd00:ec2::254]/\n'), 'warning', /ip6tables -I DOCKER-USER -d fd00:ec2::254 .*ip6 daddr fd00:ec2::254/],

@@ -87,6 +87,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     yes: true,
     debug: false,
     check: false,
+    databases: false,
     diff: false,
     data: false,
     edited: undefined,

@@ -6,8 +6,10 @@ import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
 export const MARIADB: ServerImage = {
   reference: 'docker.io/library/mariadb:11.8',
-  data: { parts: 2 },
+  data: { parts: 2, fixed: 1 },
 };
+
+const MOUNT = '/var/lib/mysql';
 
 const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv, 'bash');
@@ -46,7 +48,15 @@ export function mariadb(app: string, service: string): ContainerServer {
       [`${app}.db`]: rotation(`'${app}'@'%'`),
       [`${app}.db-root`]: rotation("'root'@'localhost'"),
     },
-    marker: volumeMarker(service, 'mariadb', { mount: '/var/lib/mysql', data: 'ibdata1' }),
+    marker: volumeMarker(service, 'mariadb', { mount: MOUNT, data: 'ibdata1' }),
+    majors: {
+      product: 'MariaDB',
+      short: 'mariadb',
+      mount: MOUNT,
+      version: () => program('version-mariadb.sh', MOUNT),
+      traits: () => program('traits-mariadb.sh'),
+      besides: () => program('besides-mariadb.sh'),
+    },
     dump: {
       ...mariadbDump,
       file: `${service}.sql`,

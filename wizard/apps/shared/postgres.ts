@@ -5,7 +5,7 @@ import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
 export const POSTGRES: ServerImage = {
   reference: 'docker.io/library/postgres:17-trixie',
-  data: { parts: 1, fixed: true },
+  data: { parts: 1, fixed: 1 },
 };
 
 const MOUNT = '/var/lib/postgresql/data';
@@ -29,6 +29,26 @@ export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = 
   count: () => program('count-postgres.sh', ROWS),
   drill: { start: (folder, path) => program('drill-postgres.sh', folder, path, ROWS), port: 5432 },
 };
+
+/** Name, tab and value of what decides how a database sorts and stores text. PostgreSQL 15 to 17 name the columns differently. */
+const TRAITS = `
+with here as (select to_jsonb(d) as d from pg_database d where datname = current_database()),
+names as (select d, coalesce(d->>'datlocale', d->>'daticulocale', d->>'datcollate') as locale from here)
+select 'encoding', pg_encoding_to_char((d->>'encoding')::int) from here
+union all select 'collation', case d->>'datlocprovider' when 'i' then 'ICU ' else '' end || regexp_replace(locale, 'utf-?8$', 'UTF-8', 'i') from names
+union all select 'character types', regexp_replace(d->>'datctype', 'utf-?8$', 'UTF-8', 'i') from here
+union all select format('collation of %I.%I.%I', nspname, relname, attname), coll.collname
+  from pg_attribute join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace
+  join pg_collation coll on coll.oid = attcollation
+  where relkind in ('r', 'p', 'm') and attnum > 0 and nspname !~ '^(pg_|information_schema$)' and collname <> 'default'
+order by 1;`;
+
+/** What a dump does not have. */
+const BESIDES = `
+select 'the database ' || datname from pg_database where datname not in ('postgres', 'template0', 'template1', current_database())
+union all select 'the role ' || rolname from pg_roles where rolname !~ '^pg_' and rolname <> current_user
+union all select 'settings by ALTER DATABASE or ALTER ROLE' where exists (select from pg_db_role_setting)
+union all select 'the setting ' || name || ' by ALTER SYSTEM' from pg_file_settings where sourcefile like '%/postgresql.auto.conf';`;
 
 /** Its password is the secret `APP.db`. */
 export const postgres = (app: string, service: string): ContainerServer => ({
@@ -54,6 +74,14 @@ export const postgres = (app: string, service: string): ContainerServer => ({
     },
   },
   marker: volumeMarker(service, 'postgres', { mount: MOUNT, data: `${DATA}/PG_VERSION` }),
+  majors: {
+    product: 'PostgreSQL',
+    short: 'pg',
+    mount: MOUNT,
+    version: () => program('version-postgres.sh', `${MOUNT}/${DATA}`),
+    traits: () => program('query-postgres.sh', TRAITS),
+    besides: () => program('query-postgres.sh', BESIDES),
+  },
   dump: {
     ...postgresDump,
     file: `${service}.pgdump`,

@@ -86,6 +86,22 @@ export interface Dump {
   };
 }
 
+/** A database server whose new major versions cannot read the data of older ones. */
+export interface Majors {
+  /** "PostgreSQL". */
+  readonly product: string;
+  /** In the names of volumes with old data. */
+  readonly short: string;
+  /** Mount point of its volume for `version`. */
+  readonly mount: string;
+  /** Prints the version of the data in the volume, or an empty line, then the version of the server in the image. */
+  readonly version: () => readonly string[];
+  /** Prints what data must keep when they move, as lines of name, tab and value: encoding, collations. A client as `count`. */
+  readonly traits: () => readonly string[];
+  /** Prints what the server has besides the database of the app, one thing a line: a dump does not have it. Runs in its container. */
+  readonly besides: () => readonly string[];
+}
+
 /** A server in a container. Its volume has the name of its Compose service, its env file too, with dashes. */
 export interface ContainerServer {
   readonly service: string;
@@ -98,12 +114,14 @@ export interface ContainerServer {
   /** Ownership marker in its volume; absent: its data are disposable. */
   readonly marker?: VolumeMarker;
   readonly dump: Dump;
+  /** Absent: newer versions read the data of older ones. */
+  readonly majors?: Majors;
 }
 
 /** What every use of a server's image has in common; see `ImageSpec`. */
 export interface ServerImage {
   readonly reference: string;
-  readonly data: { readonly parts: number; readonly fixed?: true };
+  readonly data: { readonly parts: number; readonly fixed?: number };
 }
 
 /** `env/NAME.env` → variables, of each server. */

@@ -27,7 +27,8 @@ import type { Site } from '../find-site.ts';
 import { version } from '../version.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
-import { UpgradeUndone, endInterrupted, upgrade } from './upgrade.ts';
+import { UpgradeUndone, endInterrupted } from './carry-out.ts';
+import { upgrade } from './upgrade.ts';
 
 /** An hourly timer may start a little early. */
 const SLACK_HOURS = 0.5;

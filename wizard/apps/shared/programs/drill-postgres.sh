@@ -6,7 +6,10 @@ set -eu
 # Other values may lead to an external server.
 export PGHOST="$1" PGPORT=5432 PGSSLMODE=disable
 PATH="/usr/lib/postgresql/${PG_MAJOR:-17}/bin:$PATH"
-initdb --pgdata="$1/data" --username="$PGUSER" --auth=trust --locale-provider=builtin --locale=C.UTF-8 --encoding=UTF8 >&2
+# The provider is new in version 17.
+builtin=--locale-provider=builtin
+[ "${PG_MAJOR:-17}" -ge 17 ] || builtin=
+initdb --pgdata="$1/data" --username="$PGUSER" --auth=trust $builtin --locale=C.UTF-8 --encoding=UTF8 >&2
 pg_ctl --pgdata="$1/data" --wait --silent --log="$1/log" \
   --options="-c listen_addresses=127.0.0.1 -c unix_socket_directories=$1 -c fsync=off -c full_page_writes=off" start >&2
 createdb "$PGDATABASE"

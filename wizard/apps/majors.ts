@@ -1,0 +1,92 @@
+/** Major versions of database servers in containers: those of the data, of the images, and volumes with data of earlier ones. */
+import type { AppConfig, Config } from '../config/config.ts';
+import type { Engine } from '../docker/engine.ts';
+import { isOlder, numbersOf } from '../versions.ts';
+import { referenceOf } from './app.ts';
+import type { ImageSpec } from './app.ts';
+import { appOf } from './index.ts';
+import type { ContainerServer, Majors } from './shared/server.ts';
+
+/** The tag of a reference, without a digest. */
+export const tagOf = (reference: string): string => /:([^:/@]*)(?:@.*)?$/.exec(reference)?.[1] ?? '';
+
+/** The major version that the tag of a database server names: `17` of `postgres:17-trixie`; undefined: it names none. */
+export const majorOf = (reference: string, { data }: Pick<ImageSpec, 'data'>): string | undefined =>
+  data?.fixed === undefined ? undefined : numbersOf(tagOf(reference))?.slice(0, data.fixed).join('.');
+
+/** An image of the apps by its name, with the reference that the answers want; undefined: no app of the site uses it. */
+export function wantedOf(
+  { apps, images }: Pick<Config, 'apps' | 'images'>,
+  name: string,
+): { readonly spec: ImageSpec; readonly reference: string } | undefined {
+  for (const { id, options } of apps) {
+    const spec = appOf(id).images[name];
+    if (spec !== undefined && (spec.when?.(options) ?? true))
+      return { spec, reference: images[name] ?? referenceOf(spec, options) };
+  }
+  return undefined;
+}
+
+/** A database server in a container, with its app. */
+export interface DatabaseServer extends ContainerServer {
+  readonly app: AppConfig;
+  readonly majors: Majors;
+}
+
+/** All database servers in containers whose data fix their major version. */
+export const databaseServers = ({ apps }: Pick<Config, 'apps'>): DatabaseServer[] =>
+  apps.flatMap((app) =>
+    (appOf(app.id).servers?.(app.options) ?? []).flatMap((server) =>
+      server.majors === undefined ? [] : [{ ...server, app, majors: server.majors }],
+    ),
+  );
+
+/** An image of database servers whose major version differs from the one that the answers want. */
+export interface OlderDatabase {
+  /** Name of the image. */
+  readonly image: string;
+  readonly product: string;
+  /** All servers that run it. */
+  readonly servers: readonly DatabaseServer[];
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Database servers that can be upgraded to a newer major version. @param images the images that run, by name */
+export function olderDatabases(
+  config: Pick<Config, 'apps' | 'images'>,
+  images: Readonly<Record<string, string>>,
+): OlderDatabase[] {
+  const all = databaseServers(config);
+  return [...new Set(all.map(({ image }) => image))].flatMap((image) => {
+    const servers = all.filter((one) => one.image === image);
+    const wanted = wantedOf(config, image);
+    const [server, running] = [servers[0], images[image]];
+    if (wanted === undefined || server === undefined || running === undefined) return [];
+    const [from, to] = [majorOf(running, wanted.spec), majorOf(wanted.reference, wanted.spec)];
+    if (from === undefined || to === undefined || !isOlder(numbersOf(from) ?? [], numbersOf(to) ?? []))
+      return [];
+    return [{ image, product: server.majors.product, servers, from, to }];
+  });
+}
+
+/** The names of the apps of some servers: "Mastodon, Pixelfed". */
+export const appNames = (servers: readonly DatabaseServer[]): string =>
+  servers.map(({ app }) => appOf(app.id).name).join(', ');
+
+/** Name of the volume for the old data of a server, without the name of the site: `mastodon_db_pg15_2026-11-30`. */
+export const keptKey = ({ service, majors }: DatabaseServer, version: string, at: Date): string =>
+  `${service}_${majors.short}${version}_${at.toISOString().slice(0, 10)}`;
+
+const KEPT = /^(.+)_(?:[a-z]+)[\d.]+_\d{4}-\d\d-\d\d(?:-\d+)?$/;
+
+/** Volumes with the data of an earlier major version, and the keys of the volumes that they were. */
+export async function keptVolumes(
+  engine: Pick<Engine, 'volumes'>,
+  site: string,
+): Promise<{ readonly volume: string; readonly key: string }[]> {
+  return (await engine.volumes(site)).flatMap((volume) => {
+    const key = volume.startsWith(`${site}_`) ? KEPT.exec(volume.slice(site.length + 1))?.[1] : undefined;
+    return key === undefined ? [] : [{ volume, key }];
+  });
+}
