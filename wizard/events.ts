@@ -255,10 +255,10 @@ export const EVENTS: {
     },
   },
   upgrade: {
-    when: '`upgrade`: once per app.',
+    when: '`upgrade`: once per app; with --databases once per app whose database is upgraded.',
     fields: {
       app: 'id of the app',
-      from: 'its version',
+      from: 'its version, or that of its database server: `PostgreSQL 15`',
       to: 'the version to upgrade to; absent: there is none',
       state:
         '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the version before runs again)',

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS } from '../apps/index.ts';
+import { keptVolumes } from '../apps/majors.ts';
 import { readAsset } from '../assets.ts';
 import type { Engine } from '../docker/engine.ts';
 import { isOf } from '../stack/compose.ts';
@@ -26,6 +27,7 @@ export const dataStay = (device: string): string => `data stay in ${device}: sud
 /** App → its data, for apps that have data or containers. */
 export async function dataOf(engine: Engine, project: string): Promise<Map<string, readonly DataPlace[]>> {
   const services = (await engine.containers(project)).map(({ service }) => service);
+  const kept = await keptVolumes(engine, project);
   const found = new Map<string, readonly DataPlace[]>();
   for (const id of APP_IDS) {
     const { volumes } = parseYaml(await readAsset(`compose/${id}.yaml`)) as unknown as ComposeFile;
@@ -33,6 +35,8 @@ export async function dataOf(engine: Engine, project: string): Promise<Map<strin
     for (const key of Object.keys(volumes)) {
       const volume = await engine.volume(`${project}_${key}`);
       if (volume !== undefined) places.push({ volume: `${project}_${key}`, device: volume.device });
+      // Of its database before an upgrade.
+      for (const old of kept) if (old.key === key) places.push({ volume: old.volume, device: undefined });
     }
     if (places.length > 0 || services.some((service) => isOf(id, service))) found.set(id, places);
   }

@@ -467,7 +467,14 @@ export async function dumpTo(
       },
     );
   const { app, file, what } = dump;
-  return { app, file, what, rows: JSON.parse(stdout) as Record<string, number> };
+  const { name } = dump.image;
+  return {
+    app,
+    file,
+    what,
+    rows: JSON.parse(stdout) as Record<string, number>,
+    image: { name, tag: lock[name]?.tag ?? dump.image.reference },
+  };
 }
 
 async function countFiles(

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
+import { tagOf } from '../apps/majors.ts';
 import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { savedSource } from '../answers/sources.ts';
@@ -174,17 +175,25 @@ export async function refuseRestore({
         means: 'Its data could not be read with the secrets of this site. Nothing was changed.',
         next: 'Restore the whole site, without --app.',
       });
-    const { parts = 0 } = appOf(id).images[id]?.data ?? {};
-    const [ours, theirs] = [lock[id]?.tag ?? '', saved.image].map((reference) =>
-      numbersOf(reference.slice(reference.lastIndexOf(':') + 1))?.slice(0, parts),
-    );
-    if (ours !== undefined && theirs !== undefined && isOlder(ours, theirs))
+    const { images } = appOf(id);
+    // An older database server cannot read the dump of one with a newer major version.
+    const servers = manifest.dumps.flatMap(({ app: of, image }) => (of === id ? (image ?? []) : []));
+    const newer = [
+      { name: id, tag: saved.image, parts: images[id]?.data?.parts ?? 0 },
+      ...servers.map(({ name, tag }) => ({ name, tag, parts: images[name]?.data?.fixed ?? 0 })),
+    ].find(({ name, tag, parts }) => {
+      const [ours, theirs] = [lock[name]?.tag ?? '', tag].map((reference) =>
+        numbersOf(tagOf(reference))?.slice(0, parts),
+      );
+      return ours !== undefined && theirs !== undefined && isOlder(ours, theirs);
+    });
+    if (newer !== undefined)
       throw new Problem(
         EXIT.REFUSED,
-        `The backup of ${id} is of ${saved.image}, which is newer than this site.`,
+        `The backup of ${id} is of ${newer.tag}, which is newer than this site.`,
         {
           means: 'Older software cannot use its data. Nothing was changed.',
-          next: 'Update the app first, or restore the whole site, without --app.',
+          next: 'Update the app or its database first, or restore the whole site, without --app.',
         },
       );
   }

@@ -39,6 +39,8 @@ export interface Manifest {
     readonly what: string;
     /** Table → rows; empty: it has no tables. */
     readonly rows: Readonly<Record<string, number>>;
+    /** Name and reference of the image of its server; absent in backups of earlier versions. */
+    readonly image?: { readonly name: string; readonly tag: string };
   }[];
   readonly volumes: readonly {
     readonly key: string;

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { appOf } from '../apps/index.ts';
 import type { CleanUp, RemoteMedia } from '../apps/app.ts';
+import { keptVolumes } from '../apps/majors.ts';
 import { readGenerations } from '../apply/generations.ts';
 import { shellProgram } from '../assets.ts';
 import { readCompose } from '../backup/set.ts';
@@ -44,14 +45,16 @@ export async function measure({ folder, config, engine }: Site, now: Date): Prom
     devices.add(device);
     free[path] = space.freeBytes;
   }
-  return { at: now.toISOString(), free, volumes: await volumeSizes({ folder, engine }) };
+  return { at: now.toISOString(), free, volumes: await volumeSizes({ folder, config, engine }) };
 }
 
-async function volumeSizes({ folder, engine }: Omit<Site, 'config'>): Promise<Record<string, number>> {
+async function volumeSizes({ folder, config, engine }: Site): Promise<Record<string, number>> {
   const { caddy } = await readLock(folder);
   const mounts: string[] = [];
   for (const [key, { name }] of Object.entries((await readCompose(folder)).volumes))
     if ((await engine.volume(name)) !== undefined) mounts.push(`${name}:/volumes/${key}:ro`);
+  for (const { volume } of await keptVolumes(engine, config.name))
+    mounts.push(`${volume}:/volumes/${volume.slice(config.name.length + 1)}:ro`);
   if (caddy === undefined || mounts.length === 0) return {};
   const { stdout } = await runOneShot(
     engine,

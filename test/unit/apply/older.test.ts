@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { imagesFor } from '../../../wizard/apply/older.ts';
 import { configOf } from '../../../wizard/answers/config.ts';
+import type { Lock } from '../../../wizard/plan/lock.ts';
 import type { Config } from '../../../wizard/config/config.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
 import { resolve } from '../../../wizard/answers/resolve.ts';
@@ -81,6 +82,11 @@ describe('refused', () => {
     ran(2, { snac: IMAGES.snac, caddy: IMAGES.caddy });
     expect(await refusal({ pixelfed: 'mine/pixelfed:v0.14.3' })).toContain('v0.14.4');
   });
+  test('the first number of MariaDB changes by an upgrade only', async () => {
+    ran(1, { ...IMAGES, mariadb: 'docker.io/library/mariadb:10.11' });
+    expect(await refusal({ mariadb: 'mine/mariadb:11.8' })).toContain('cannot read them');
+    await isFine({ mariadb: 'mine/mariadb:10.12' });
+  });
   test('PostgreSQL reads only data of the same major version', async () => {
     ran(1, {
       mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6',
@@ -90,6 +96,64 @@ describe('refused', () => {
     expect(await refusal({ postgres: 'docker.io/library/postgres:18' }, 'mastodon')).toContain(
       'cannot read them',
     );
+  });
+});
+
+describe('a database keeps the major version of its data', () => {
+  const MASTODON = { mastodon: 'ghcr.io/mastodon/mastodon:v4.7.6' };
+  const OLD = 'docker.io/library/postgres:15-bookworm';
+  const DEFAULT = 'docker.io/library/postgres:17-trixie';
+  const entry = (tag: string): Lock => ({ postgres: { tag, digest: 'sha256:1' } });
+  const wanted = async (
+    lock: Lock,
+    images: Readonly<Record<string, string>> = {},
+    volumes: 'there' | 'gone' = 'there',
+    ...more: [moved?: readonly string[], keepsAll?: boolean]
+  ): Promise<string | undefined> =>
+    (await imagesFor(folder, await site(images, 'mastodon'), engine(volumes), lock, ...more))['postgres']
+      ?.reference;
+
+  test('a newer default, and an older one', async () => {
+    ran(1, { ...MASTODON, postgres: OLD });
+    expect(await wanted(entry(OLD))).toBe(OLD);
+    ran(1, { ...MASTODON, postgres: 'docker.io/library/postgres:18' });
+    expect(await wanted({})).toBe('docker.io/library/postgres:18');
+  });
+  test('the image lock was lost or edited: what ran counts', async () => {
+    ran(1, { ...MASTODON, postgres: OLD });
+    expect([await wanted({}), await wanted(entry(DEFAULT))]).toEqual([OLD, OLD]);
+  });
+  test('the lock counts if there are no generations', async () => {
+    folder = tempFolder();
+    expect(await wanted(entry(OLD))).toBe(OLD);
+  });
+  test('not within a major version, and not without data', async () => {
+    ran(1, { ...MASTODON, postgres: 'docker.io/library/postgres:17.1' });
+    expect(await wanted({})).toBe(DEFAULT);
+    ran(1, { ...MASTODON, postgres: OLD });
+    expect(await wanted({}, {}, 'gone')).toBe(DEFAULT);
+  });
+  test('an upgrade moves it; afterwards the new version counts', async () => {
+    ran(1, { ...MASTODON, postgres: OLD });
+    expect(await wanted({}, {}, 'there', ['postgres'])).toBe(DEFAULT);
+    expect(await wanted({}, { postgres: 'mine/postgres:17.9' }, 'there', ['postgres'])).toBe(
+      'mine/postgres:17.9',
+    );
+    ran(2, { ...MASTODON, postgres: DEFAULT });
+    expect(await wanted({})).toBe(DEFAULT);
+    expect(await refusal({ postgres: OLD }, 'mastodon')).toContain('is older');
+  });
+  test('an undo keeps it although another image is chosen', async () => {
+    ran(1, { ...MASTODON, postgres: OLD });
+    const chosen = { postgres: 'mine/postgres:17.9' };
+    expect(await wanted({}, chosen, 'there', [], true)).toBe(OLD);
+    expect(await refusal(chosen, 'mastodon')).toContain('cannot read them');
+  });
+  test('a restore of an older site', async () => {
+    ran(1, { ...MASTODON, postgres: OLD });
+    ran(2, { ...MASTODON, postgres: DEFAULT });
+    ran(3, { ...MASTODON, postgres: OLD });
+    expect(await wanted({})).toBe(OLD);
   });
 });
 

@@ -5,6 +5,7 @@ import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { appOf } from '../../apps/index.ts';
 import type { RemoteMedia } from '../../apps/app.ts';
+import { keptVolumes } from '../../apps/majors.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
 import { readCompose } from '../../backup/set.ts';
 import { sizeText } from '../../checks/check.ts';
@@ -44,6 +45,10 @@ export async function cleanUpSite(context: CommandContext, site: Site): Promise<
     await addReading(folder, after);
     if (!isDryRun) await writeRecord(folder, { ...(await readRecord(folder)), cleaned: now().toISOString() });
     report(progress, before, after, isDryRun);
+    for (const { volume } of await keptVolumes(engine, config.name))
+      progress.say(
+        `\n  ${volume} has the data of a database from before an upgrade. When you are sure that you do not need them: \`docker volume rm ${volume}\``,
+      );
     for (const app of config.apps) {
       const media = await remoteMediaOf(site, app);
       if (media !== undefined) progress.say(`\n${costs(appOf(app.id).name, media)}`);
