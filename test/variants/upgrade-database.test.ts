@@ -147,7 +147,7 @@ describe.sequential('PostgreSQL 15 → 17', { timeout: PATIENCE_MS }, () => {
     expect([await all(), site.containers()]).toEqual(before);
   });
 
-  test('without image lock and generations, the data themselves tell their version', async () => {
+  test('without image lock and generations, the version is read from the data', async () => {
     const before = [await all(), site.containers()];
     const saved = join(site.folder, '..', 'saved');
     cpSync(site.folder, saved, { recursive: true });
@@ -166,10 +166,10 @@ describe.sequential('PostgreSQL 15 → 17', { timeout: PATIENCE_MS }, () => {
 
   test('refused: what a dump does not have, edited files, no space', async () => {
     const before = [await all(), site.containers()];
-    sqlIn(site, 'create role somebody');
+    sqlIn(site, 'create role reader');
     const more = await upgrade();
-    expect([more.code, more.stderr]).toEqual([3, expect.stringContaining('the role somebody')]);
-    sqlIn(site, 'drop role somebody');
+    expect([more.code, more.stderr]).toEqual([3, expect.stringContaining('the role reader')]);
+    sqlIn(site, 'drop role reader');
     const compose = site.read('compose.yaml');
     writeFileSync(join(site.folder, 'compose.yaml'), `${compose}# mine\n`);
     const edited = await upgrade();

@@ -14,11 +14,11 @@ const numbersIn = (reference: string, parts: number): number[] | undefined =>
   numbersOf(tagOf(reference))?.slice(0, parts);
 
 /**
- * The images that a run uses: those of the answers, but a database server that nobody chose an image for keeps the major version
- * of its data. Throws exit 3 if an image cannot use the data.
+ * The images that a run uses: those of the answers, but a database server without a chosen image keeps the major version of its
+ * data. Throws exit 3 if an image cannot use the data.
  * @param lock of the site; generations, if there are any, know better what ran on the data
  * @param moved names of the servers whose data this run moves to another major version
- * @param keepsAll images that somebody chose do not change a major version either
+ * @param keepsAll a chosen image does not change a major version either
  */
 export async function imagesFor(
   folder: string,
@@ -107,7 +107,7 @@ async function refuseOlder(
       {
         means: `${
           isOther
-            ? `A database server reads only data of its own major version, here ${newest.numbers.slice(0, data.fixed).join('.')}.`
+            ? `A database server reads only data of the same major version, here ${newest.numbers.slice(0, data.fixed).join('.')}.`
             : 'Newer software migrates its data, and older software cannot use them then.'
         } Nothing was changed.`,
         next: back

@@ -48,7 +48,7 @@ export interface Config {
   readonly cleanUpDays: number;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
-  /** Image name → reference: an image that somebody chose, or the default. Absent: the default. */
+  /** Image name → reference: the chosen image, or the default. Absent: the default. */
   readonly images: Readonly<Record<string, string>>;
 }
 
