@@ -48,6 +48,8 @@ function upgraded(site: TestSite, server: keyof typeof SERVERS, page: string): U
     volumes: () =>
       docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`)
         .split('\n')
+        // The backup before an upgrade makes it.
+        .filter((name) => !name.endsWith('_backup_cache'))
         .toSorted(),
     setUp: async (old) => {
       const first = await site.apply(['--backup-to', join(site.folder, '..', 'repository')], {
@@ -185,11 +187,7 @@ describe.sequential('PostgreSQL 15 → 17', { timeout: PATIENCE_MS }, () => {
   test.each([
     ['17.1', 'the disk is full during the dump', /No space left on device/],
     ['17.2', 'loading fails', /could not be restored: error: could not read/],
-    [
-      '17.3',
-      'a row is missing',
-      /The numbers of rows in mastodon_db differ.*statuses: 500\d before, 500\d now/,
-    ],
+    ['17.3', 'a row is missing', /The numbers of rows in mastodon_db differ.*statuses: 5\d+ before, \d+ now/],
     ['17.4', 'another collation', /Encoding or collation in mastodon_db differ.*C\.UTF-8 before/],
     ['17.5', 'the new server does not start', /mastodon_db/],
     ['17.6', 'the new server does not start again', /mastodon_db/],
@@ -272,13 +270,13 @@ describe.sequential('PostgreSQL 15 → 17', { timeout: PATIENCE_MS }, () => {
 
   test('a backup from before restores PostgreSQL 15', async () => {
     const { events } = await run(['backup', 'list', '--json']);
-    const all15 = events.filter(({ event }) => event === 'snapshot').map(({ id }) => String(id));
+    const snapshots = events.filter(({ event }) => event === 'snapshot').map(({ id }) => String(id));
     const restored = await run([
       'restore',
       '--from',
       join(site.folder, '..', 'repository'),
       '--at',
-      all15.at(-2) ?? '',
+      snapshots.at(-2) ?? '',
       '--confirm',
       site.name,
       '--json',
@@ -324,7 +322,7 @@ describe.sequential('MariaDB 10.11 → 11.8', { timeout: PATIENCE_MS }, () => {
   const rows = (): string =>
     pixelfedSql(
       site,
-      "select count(*), md5(group_concat(caption order by id)) from statuses where caption like 'kept %'",
+      "set names utf8mb4; select count(*), md5(group_concat(caption order by id)) from statuses where caption like 'kept %'",
     );
 
   beforeAll(async () => {
@@ -332,7 +330,7 @@ describe.sequential('MariaDB 10.11 → 11.8', { timeout: PATIENCE_MS }, () => {
     await majors.setUp(SERVERS.mariadb.old);
     pixelfedSql(
       site,
-      "insert into statuses (id, profile_id, caption, created_at, updated_at) select 1000000 + n.seq, p.id, concat('kept ', n.seq, ' Ünï😀'), now(), now() from profiles p, seq_1_to_500 n",
+      "set names utf8mb4; insert into statuses (id, profile_id, caption, created_at, updated_at) select 1000000 + n.seq, p.id, concat('kept ', n.seq, ' Ünï😀'), now(), now() from profiles p, seq_1_to_500 n where p.username = 'anna'",
     );
   }, PATIENCE_MS);
   afterAll(() => {

@@ -8,7 +8,7 @@ export const upgrade: Command = {
   details: [
     'Without --to it installs the newest patch release of the minor version that the site runs. It shows what will happen, pulls the images, makes a backup, upgrades, and proves the site.',
     'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
-    '--databases moves the data of PostgreSQL or MariaDB to a new major version: by a dump into a new volume, where rows, encoding and collations are compared. The old data stay in another volume until you remove it.',
+    '--databases moves the data of PostgreSQL or MariaDB to a new major version: by a dump into a new volume, where rows, encoding and collations are compared. The old data stay in another volume until you remove them.',
     'If it was interrupted, run it again: it completes the upgrade if the new version was proven, and restores the old one otherwise.',
   ],
   flags: [

@@ -56,7 +56,7 @@ export interface Job {
   /** Changes the data before the new version starts. */
   readonly move?: () => Promise<void>;
   /** Reports what is left. */
-  readonly done?: () => Promise<void>;
+  readonly done?: () => void;
 }
 
 /** Pulls what the plan lacks. Refuses edited files. @returns the image lock of the new version */
@@ -130,7 +130,7 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   progress.say(
     `\n  ${name} ${to} is proven${withData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  \`fedi-setup restore --from ${backups[0]?.repository.text ?? ''} --at ${backups[0]?.snapshot ?? ''}\``,
   );
-  await done?.();
+  done?.();
   return EXIT.OK;
 }
 

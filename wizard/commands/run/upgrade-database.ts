@@ -111,11 +111,11 @@ async function upgrade(context: CommandContext, site: Site, target: OlderDatabas
       before = { dumps, traits: await keepDatabases(site, target, kept, image, progress) };
     },
     move: () => moveDatabases(site, target, lock, before, progress),
-    done: async () => {
-      for (const volume of Object.values(kept))
-        progress.say(
-          `  The old data (${sizeText(space.used * 1024)}) are in the volume ${volume}. When you are sure that you do not need them:\n  \`docker volume rm ${volume}\``,
-        );
+    done: () => {
+      const volumes = Object.values(kept);
+      progress.say(
+        `  The old data (${sizeText(space.used * 1024)}) are in ${volumes.join(', ')}. When you are sure that you do not need them:\n  \`docker volume rm ${volumes.join(' ')}\``,
+      );
     },
   });
 }
