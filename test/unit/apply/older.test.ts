@@ -154,6 +154,8 @@ describe('a database keeps the major version of its data', () => {
     ran(2, { ...MASTODON, postgres: DEFAULT });
     ran(3, { ...MASTODON, postgres: OLD });
     expect(await wanted({})).toBe(OLD);
+    // The version in between ran on other data.
+    await isFine({ postgres: 'mine/postgres:15.9' }, 'mastodon');
   });
 });
 
