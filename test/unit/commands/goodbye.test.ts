@@ -19,6 +19,7 @@ vi.mock('../../../wizard/docker/docker.ts', async () => ({
       info: async () => (await import('../../support/checks.ts')).INFO,
       listed: () => Promise.resolve([]),
       volume: (name: string) => Promise.resolve(volumes.includes(name) ? {} : undefined),
+      volumes: () => Promise.resolve(volumes),
       containers: () => Promise.resolve([]),
       removeNetworks: () => Promise.resolve(),
       exec: () => {
