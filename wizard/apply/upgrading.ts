@@ -32,6 +32,11 @@ export interface Upgrading {
    * data. `proven`: the running version works, and users may write.
    */
   readonly phase: 'started' | 'saved' | 'proven';
+  /** Newer builds of images, of several apps; absent: a new version. */
+  readonly images?: {
+    /** Services that run them. */
+    readonly services: readonly string[];
+  };
   /** A new major version of a database server; absent: a new version of the app. */
   readonly database?: {
     /** "PostgreSQL". */

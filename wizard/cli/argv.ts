@@ -126,6 +126,7 @@ export async function readArgv(
       debug: is('debug'),
       check: is('check'),
       databases: is('databases'),
+      images: is('images'),
       diff: is('diff'),
       data: is('data'),
       edited: text('edited') as GlobalFlags['edited'],

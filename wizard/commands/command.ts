@@ -87,6 +87,8 @@ export interface GlobalFlags {
   readonly check: boolean;
   /** Upgrade databases, not apps. */
   readonly databases: boolean;
+  /** Newer builds of the images. */
+  readonly images: boolean;
   readonly diff: boolean;
   readonly data: boolean;
   readonly edited: 'keep' | 'replace' | 'abort' | undefined;

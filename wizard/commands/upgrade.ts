@@ -9,12 +9,18 @@ export const upgrade: Command = {
     'Without --to it installs the newest patch release of the minor version that the site runs. It shows what will happen, pulls the images, makes a backup, upgrades, and proves the site.',
     'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
     '--databases moves the data of PostgreSQL or MariaDB to a new major version: by a dump into a new volume, where rows, encoding and collations are compared. The old data stay in another volume until you remove them.',
+    '--images pulls newer builds of the images under the tags that the site uses, and builds those again that are built here. They bring security updates of the packages in them. The containers that use them restart.',
     'If it was interrupted, run it again: it completes the upgrade if the new version was proven, and restores the old one otherwise.',
   ],
   flags: [
     { name: 'app', value: 'APP,…', multiple: true, about: 'Upgrade only these apps (default: all).' },
     { name: 'to', value: 'VERSION', multiple: true, about: 'Upgrade one app to this version.' },
     { name: 'databases', about: 'Upgrade the database servers to a new major version, not the apps.' },
+    {
+      name: 'images',
+      about:
+        'Install newer builds of all images (Caddy, Valkey, restic, …), without a new version of an app.',
+    },
     { name: 'check', about: 'Show which versions are available; change nothing.' },
     EDITED,
     SKIP_CHECK,
@@ -22,6 +28,7 @@ export const upgrade: Command = {
   examples: [
     { line: 'fedi-setup upgrade', does: 'Install the newest patch releases.' },
     { line: 'fedi-setup upgrade --app {app} --to VERSION', does: 'Upgrade to the next minor version.' },
+    { line: 'fedi-setup upgrade --images', does: 'Install newer builds of the images.' },
     {
       line: 'fedi-setup upgrade --databases --check',
       does: 'Show what an upgrade of the databases would do.',

@@ -433,9 +433,10 @@ export async function connect(): Promise<Engine> {
       if (result.code !== 0) throw pullProblem(reference, result.stderr.trim());
     },
 
-    async build(reference, folder, onLine): Promise<void> {
+    async build(reference, folder, onLine, fresh): Promise<void> {
       const lines: string[] = [];
-      const result = await cli(['build', '--tag', reference, folder], {
+      const more = fresh === undefined ? [] : ['--no-cache', '--pull'];
+      const result = await cli(['build', ...more, '--tag', reference, folder], {
         onLine: (line) => {
           lines.push(line);
           onLine(line);
@@ -448,6 +449,11 @@ export async function connect(): Promise<Engine> {
           log: lines.slice(-20).join('\n'),
         });
       }
+    },
+
+    async tag(id, reference): Promise<void> {
+      const colon = reference.lastIndexOf(':');
+      await docker.getImage(id).tag({ repo: reference.slice(0, colon), tag: reference.slice(colon + 1) });
     },
 
     async volume(name): Promise<{ device: string | undefined } | undefined> {

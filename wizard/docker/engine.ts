@@ -175,7 +175,10 @@ export interface Engine {
    */
   findInRegistry(reference: string): Promise<Published | undefined>;
   pull(reference: string, onLine: (line: string) => void): Promise<void>;
-  build(reference: string, folder: string, onLine: (line: string) => void): Promise<void>;
+  /** @param fresh ignore the build cache and look for a newer base image */
+  build(reference: string, folder: string, onLine: (line: string) => void, fresh?: 'fresh'): Promise<void>;
+  /** Gives an image another name, which it may take from another image. */
+  tag(id: string, reference: string): Promise<void>;
   /** Whether an image could be removed: no container uses it, and it has no other name than `tag`. */
   isUnusedImage(id: string, tag: string): Promise<boolean>;
   /** Removes an image that no container uses. @returns whether it was removed */

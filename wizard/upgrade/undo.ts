@@ -27,6 +27,7 @@ import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
+import { restoreTags } from './images.ts';
 
 const MANIFEST_FILE = join(OWN, 'manifest.json');
 /** Files that the manifest does not list. */
@@ -124,7 +125,7 @@ export async function restoreVersion(
   upgrading: Upgrading,
   progress: Progress,
 ): Promise<void> {
-  const { withData, database } = upgrading;
+  const { withData, database, images } = upgrading;
   const ids = upgradedApps(upgrading);
   const {
     folder,
@@ -134,7 +135,8 @@ export async function restoreVersion(
   await refuseLost(site, upgrading);
   await withLine(progress, 'undo.stop', 'New version stopped', async () => {
     for (const { service, id } of await engine.containers(name))
-      if (ids.some((app) => isOf(app, service))) await engine.removeContainer(id);
+      if (images?.services.includes(service) ?? ids.some((app) => isOf(app, service)))
+        await engine.removeContainer(id);
   });
   await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
     restoreFiles(folder),
@@ -143,6 +145,7 @@ export async function restoreVersion(
   const { source } = (await savedSource(folder)) ?? {};
   const config = configOf((await resolve(source === undefined ? [] : [source])).answers);
   const [store, lock] = [await Store.open(folder), await readLock(folder)];
+  await restoreTags(engine, lock);
   const compose = await readCompose(folder, HIDDEN_COMPOSE);
   const apps = config.apps.filter(({ id }) => ids.includes(id));
   const image = lockedReference(lock['caddy'] as (typeof lock)[string]);

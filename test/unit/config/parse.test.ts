@@ -88,6 +88,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     debug: false,
     check: false,
     databases: false,
+    images: false,
     diff: false,
     data: false,
     edited: undefined,

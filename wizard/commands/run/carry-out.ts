@@ -47,6 +47,7 @@ export interface Job {
   /** It changes the data: the site is in maintenance mode meanwhile. */
   readonly withData: boolean;
   readonly database?: Upgrading['database'];
+  readonly images?: Upgrading['images'];
   /** The answers with the new version. */
   readonly answered: Answered;
   /** The plan, in lines. */
@@ -79,7 +80,8 @@ export async function newLock(
 export async function carryOut(context: CommandContext, site: Site, job: Job): Promise<ExitCode> {
   const { progress, now } = context;
   const { folder, config } = site;
-  const { name, key, apps, from, to, withData, database, answered, plan, save, move, done } = job;
+  const { name, key, apps, from, to, withData, database, images } = job;
+  const { answered, plan, save, move, done } = job;
   for (const line of await plan()) progress.say(line);
   if (!(await agrees(context))) {
     progress.say('Nothing was changed.');
@@ -100,6 +102,7 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
     token: randomToken(),
     phase: 'started',
     ...(database === undefined ? {} : { database }),
+    ...(images === undefined ? {} : { images }),
   };
   try {
     context.onInterrupted(INTERRUPTED);
@@ -113,7 +116,7 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   try {
     if (move !== undefined) await withRunLock(context, folder, move);
     const applied = await apply(optionsFor(context, folder, answered));
-    if (applied.exit !== EXIT.OK) throw unproven(name, to, applied);
+    if (applied.exit !== EXIT.OK) throw unproven(versionText(name, upgrading, to), applied);
   } catch (error) {
     return undo(context, site, name, upgrading, error);
   }
@@ -128,11 +131,15 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   });
   emitAll(progress, upgrading, 'upgraded', withData ? seconds : undefined);
   progress.say(
-    `\n  ${name} ${to} is proven${withData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  \`fedi-setup restore --from ${backups[0]?.repository.text ?? ''} --at ${backups[0]?.snapshot ?? ''}\``,
+    `\n  ${versionText(name, upgrading, to)} is proven${withData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  \`fedi-setup restore --from ${backups[0]?.repository.text ?? ''} --at ${backups[0]?.snapshot ?? ''}\``,
   );
   done?.();
   return EXIT.OK;
 }
+
+/** What runs, in words: "Mastodon v4.6.5", "The site with the previous images". */
+const versionText = (name: string, { images }: Pick<Upgrading, 'images'>, version: string): string =>
+  images === undefined ? `${name} ${version}` : `${name} with ${version}`;
 
 /** An upgrade failed, and the previous version runs again. */
 export class UpgradeUndone extends Problem {}
@@ -150,19 +157,23 @@ async function undo(
   progress.say(`\n  The upgrade of ${name} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
   await restoreAndProve(context, site).catch((error: unknown) => {
     if (!(error instanceof Problem)) throw error;
-    throw new Problem(error.exit, `${name} ${from} could not be restored: ${error.message}`, {
-      means: `The upgrade failed before: ${messageOf(reason)}${withData ? ' The site is still in maintenance mode.' : ''} What is needed to restore ${from} is kept.`,
-      next: 'Fix that, then run `fedi-setup upgrade` again.',
-      ...(error.log === undefined ? {} : { log: error.log }),
-      cause: error,
-    });
+    throw new Problem(
+      error.exit,
+      `${versionText(name, upgrading, from)} could not be restored: ${error.message}`,
+      {
+        means: `The upgrade failed before: ${messageOf(reason)}${withData ? ' The site is still in maintenance mode.' : ''} What is needed to restore ${from} is kept.`,
+        next: 'Fix that, then run `fedi-setup upgrade` again.',
+        ...(error.log === undefined ? {} : { log: error.log }),
+        cause: error,
+      },
+    );
   });
   emitAll(progress, upgrading, 'undone', undefined);
   const { means: _, next = '', log } = reason instanceof Problem ? reason : { means: '', log: undefined };
   throw new UpgradeUndone(EXIT.FAILED, `The upgrade of ${name} to ${to} failed: ${messageOf(reason)}`, {
     means: withData
-      ? `${name} ${from} runs again, with the data from before, and is proven. Nothing was lost.`
-      : `${name} ${from} runs again and is proven. Its data were not changed.`,
+      ? `${versionText(name, upgrading, from)} runs again, with the data from before, and is proven. Nothing was lost.`
+      : `${versionText(name, upgrading, from)} runs again and is proven. Its data were not changed.`,
     next: next === '' ? 'Fix that and run this again.' : next,
     ...(log === undefined ? {} : { log }),
     cause: reason,
@@ -209,11 +220,11 @@ export async function endInterrupted(
   upgrading: Upgrading,
 ): Promise<ExitCode> {
   if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
-  const { app, from, to, phase, database } = upgrading;
+  const { app, from, to, phase, database, images } = upgrading;
   // From now on this process runs it.
   context.onInterrupted(INTERRUPTED);
   await keepUpgrading(site.folder, { ...upgrading, owner: await thisProcess() });
-  const name = database?.product ?? appOf(app).name;
+  const name = images === undefined ? (database?.product ?? appOf(app).name) : 'The site';
   const { progress } = context;
   if (phase === 'proven') {
     await withRunLock(context, site.folder, () => finishUpgrade(site));
@@ -223,14 +234,16 @@ export async function endInterrupted(
   progress.say(`  The upgrade of ${name} to ${to} was interrupted. Restoring ${from}.`);
   await restoreAndProve(context, site);
   emitAll(progress, upgrading, 'undone', undefined);
-  progress.say(`\n  ${name} ${from} runs again, with the data from before. Run this again to upgrade.`);
+  progress.say(
+    `\n  ${versionText(name, upgrading, from)} runs again, with the data from before. Run this again to upgrade.`,
+  );
   return EXIT.OK;
 }
 
-const unproven = (name: string, to: string, { receipt }: Applied): Problem =>
+const unproven = (what: string, { receipt }: Applied): Problem =>
   new Problem(
     EXIT.UNPROVEN,
-    `${name} ${to} runs, but is not proven: ${(receipt?.proofs ?? [])
+    `${what} runs, but is not proven: ${(receipt?.proofs ?? [])
       .filter(({ ok }) => !ok)
       .map(({ title, seen }) => `${title}: ${seen}`)
       .join('; ')}`,

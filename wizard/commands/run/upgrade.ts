@@ -33,6 +33,7 @@ import { answersFor, planFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { carryOut, endInterrupted, newLock } from './carry-out.ts';
 import { reportDatabases, upgradeDatabases } from './upgrade-database.ts';
+import { upgradeImages } from './upgrade-images.ts';
 
 export const run: Run = async (context) => {
   const site = await existingSite(context);
@@ -45,6 +46,7 @@ export const run: Run = async (context) => {
   await refuseGoodbye(folder, config.apps);
   await readCompose(folder);
   if (context.flags.databases) return upgradeDatabases(context, site);
+  if (context.flags.images) return upgradeImages(context, site);
   const targets = targetsFor(context, site);
   for (const app of context.flags.app.length === 0 ? config.apps : [])
     if (!targets.some((target) => target.app.id === app.id))

@@ -1,0 +1,73 @@
+/** Which images have a newer build, and names that return to the old image. */
+import { expect, test } from 'vitest';
+import type { Engine } from '../../../wizard/docker/engine.ts';
+import type { Lock, WantedImage } from '../../../wizard/plan/lock.ts';
+import { EXIT, Problem } from '../../../wizard/problem.ts';
+import { imageText, newImages, restoreTags } from '../../../wizard/upgrade/images.ts';
+
+const registry = (digests: Readonly<Record<string, string>>): Engine =>
+  ({
+    findInRegistry: async (reference: string) => {
+      const digest = digests[reference];
+      if (digest === undefined) throw new Problem(EXIT.PREFLIGHT, `${reference}: no answer`);
+      return { digest, platforms: [] };
+    },
+  }) as unknown as Engine;
+
+const RUNNING: Lock = {
+  caddy: { tag: 'caddy:2', digest: 'sha256:a' },
+  mail: { tag: 'mail:1', id: 'sha256:m', source: 'loaded' },
+  snac: { tag: 'snac:1', id: 'sha256:s', source: 'built' },
+};
+const WANTED: Readonly<Record<string, WantedImage>> = {
+  caddy: { reference: 'caddy:2' },
+  mail: { reference: 'mail:1' },
+  snac: { reference: 'snac:1', build: 'snac' },
+};
+
+test('another digest in the registry, and what is built here; loaded images stay', async () => {
+  const found = await newImages(registry({ 'caddy:2': 'sha256:b' }), WANTED, RUNNING);
+  expect(found.map(({ name }) => name)).toEqual(['caddy', 'snac']);
+  expect(found.map(imageText)).toEqual([
+    'caddy:2, a newer build',
+    'snac:1, built here again with current packages',
+  ]);
+});
+
+test('the same digest is no newer build', async () => {
+  expect(
+    (await newImages(registry({ 'caddy:2': 'sha256:a' }), { caddy: { reference: 'caddy:2' } }, RUNNING))
+      .length,
+  ).toBe(0);
+});
+
+test('another reference needs no question to the registry', async () => {
+  const [found] = await newImages(registry({}), { caddy: { reference: 'caddy:3' } }, RUNNING);
+  expect(imageText(found as NonNullable<typeof found>)).toBe('caddy:2 → caddy:3');
+});
+
+test('an image with a known digest, and one that never ran, are left out', async () => {
+  const wanted = { caddy: { reference: 'caddy:2', digest: 'sha256:a' }, rclone: { reference: 'rclone:1' } };
+  expect(await newImages(registry({}), wanted, RUNNING)).toEqual([]);
+});
+
+test('a registry that does not answer: its error', async () => {
+  await expect(newImages(registry({}), WANTED, RUNNING)).rejects.toThrow('caddy:2: no answer');
+});
+
+test('a tag returns to the locked image, if that is still there', async () => {
+  const calls: string[] = [];
+  const images: Record<string, string> = {
+    'snac:1': 'sha256:new',
+    'sha256:s': 'sha256:s',
+    'mail:1': 'sha256:m',
+    'sha256:m': 'sha256:m',
+  };
+  const engine = {
+    image: async (reference: string) =>
+      images[reference] === undefined ? undefined : { id: images[reference] },
+    tag: async (id: string, reference: string) => calls.push(`${id} ${reference}`),
+  } as unknown as Engine;
+  await restoreTags(engine, { ...RUNNING, gone: { tag: 'gone:1', id: 'sha256:g', source: 'built' } });
+  expect(calls).toEqual(['sha256:s snac:1']);
+});

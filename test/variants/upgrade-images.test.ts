@@ -1,0 +1,138 @@
+/** `upgrade --images`: newer builds under the same tags of a real registry, and what happens if one does not work. */
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { attempt, needImages, until } from '../support/acme.ts';
+import { IMAGES, docker, environment, testSite, tool } from '../support/site.ts';
+import type { Run } from '../support/site.ts';
+
+const REGISTRY = 'test-images-registry';
+/** Docker accepts a registry without TLS on the loopback address. */
+const REGISTRY_ADDRESS = '127.0.0.1:5058';
+const CADDY = `${REGISTRY_ADDRESS}/images/caddy:1.0`;
+
+needImages('registry', 'restic');
+const site = testSite('upgrade-images', 119);
+const repository = join(site.folder, '..', 'repository');
+const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY, FEDI_BACKUP_TO: repository };
+const remove = (): void => {
+  attempt('rm', '--force', '--volumes', REGISTRY);
+  const names = docker(
+    'image',
+    'ls',
+    '--digests',
+    '--format',
+    '{{.Repository}}:{{.Tag}}@{{.Digest}}',
+    `${REGISTRY_ADDRESS}/images/*`,
+  );
+  for (const name of names.split('\n').filter(Boolean)) {
+    const [, from = '', tag = '', digest = ''] = /^(.+):([^:@]+)@(.+)$/.exec(name) ?? [];
+    attempt('rmi', tag === '<none>' ? `${from}@${digest}` : `${from}:${tag}`);
+  }
+};
+afterAll(() => {
+  site.remove();
+  remove();
+});
+
+const run = (...argv: readonly string[]): Promise<Run> =>
+  tool([...argv, '--dir', site.folder], { env: environment() });
+const locked = (): string => /digest: "?(sha256:[0-9a-f]{64})/.exec(site.read('images.lock.yaml'))?.[1] ?? '';
+/** Image of a container. */
+const runs = (service: string): string =>
+  docker('inspect', '--format', '{{.Image}}', site.containers()[service] ?? '');
+/** Publishes a changed copy of the image under the same tag. @returns its id */
+function publish(...change: readonly string[]): string {
+  docker('run', '--name', `${REGISTRY}-other`, '--entrypoint=true', IMAGES.FEDI_IMAGES_CADDY);
+  docker('commit', ...change.map((one) => `--change=${one}`), `${REGISTRY}-other`, CADDY);
+  docker('rm', `${REGISTRY}-other`);
+  const id = docker('image', 'inspect', '--format', '{{.Id}}', CADDY);
+  docker('push', '--quiet', CADDY);
+  docker('rmi', CADDY);
+  return id;
+}
+
+beforeAll(async () => {
+  remove();
+  docker(
+    'run',
+    '--detach',
+    '--name',
+    REGISTRY,
+    '--publish',
+    `${REGISTRY_ADDRESS}:5000`,
+    'fedi-setup/registry:trixie',
+  );
+  await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
+  docker('tag', IMAGES.FEDI_IMAGES_CADDY, CADDY);
+  docker('push', '--quiet', CADDY);
+  docker('rmi', CADDY);
+  const first = await site.apply([], { env });
+  expect(first.code, first.stderr).toBe(0);
+});
+
+describe.sequential('newer builds', () => {
+  test('none: says so', async () => {
+    const none = await run('upgrade', '--images');
+    expect([none.code, none.stdout]).toEqual([0, 'There are no newer builds of the images.\n']);
+  });
+
+  test('--check names it and changes nothing', async () => {
+    const [before, lock] = [site.containers(), site.read('images.lock.yaml')];
+    publish('LABEL build=second', 'ENTRYPOINT ["caddy"]', 'CMD ["run", "--config", "/etc/caddy/Caddyfile"]');
+    const checked = await run('upgrade', '--images', '--check');
+    expect([checked.code, checked.stdout]).toEqual([
+      0,
+      expect.stringContaining(`caddy: ${CADDY}, a newer build\n`),
+    ]);
+    expect([site.containers(), site.read('images.lock.yaml')]).toEqual([before, lock]);
+  });
+
+  test('--app and --to are refused', async () => {
+    const refused = await run('upgrade', '--images', '--app', 'snac');
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('all images of the site')]);
+  });
+
+  test('is installed after a backup, and proven', async () => {
+    const [digest, snac] = [locked(), site.containers()['snac']];
+    const upgraded = await run('upgrade', '--images');
+    expect(upgraded.code, upgraded.stderr).toBe(0);
+    expect(upgraded.stdout + upgraded.stderr).toContain('The site with the new images is proven');
+    expect(locked()).not.toBe(digest);
+    expect(docker('inspect', '--format', '{{.Config.Labels.build}}', site.containers()['caddy'] ?? '')).toBe(
+      'second',
+    );
+    // Other images stay, and their containers too.
+    expect(site.containers()['snac']).toBe(snac);
+    const list = await run('backup', 'list', '--json');
+    expect(list.events.filter(({ event }) => event === 'snapshot')).toHaveLength(1);
+    const plan = await run('plan', '--check');
+    expect(plan.code, plan.stdout).toBe(0);
+  });
+
+  test('one that does not start: the previous images run again', async () => {
+    const [digest, image] = [locked(), runs('caddy')];
+    publish('ENTRYPOINT ["false"]', 'CMD []');
+    const failed = await run('upgrade', '--images');
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain('The site with the previous images runs again and is proven.');
+    expect([locked(), runs('caddy')]).toEqual([digest, image]);
+    expect((await run('status')).stdout).toContain('proven');
+    const plan = await run('plan', '--check');
+    expect(plan.code, plan.stdout).toBe(0);
+  });
+
+  test('killed while the new images start: the next run restores the previous ones', async () => {
+    const [digest, image] = [locked(), runs('caddy')];
+    const killed = await tool(['upgrade', '--images', '--json', '--dir', site.folder], {
+      env: environment(),
+      onEvent: (event, child) => {
+        if (event['id'] === 'up' && event['state'] === 'start' && locked() !== digest) child.kill('SIGKILL');
+      },
+    });
+    expect(killed.signal).toBe('SIGKILL');
+    expect((await run('apply')).code).toBe(3);
+    const again = await run('upgrade');
+    expect(again.code, again.stderr).toBe(0);
+    expect([locked(), runs('caddy')]).toEqual([digest, image]);
+  });
+});

@@ -1,0 +1,112 @@
+/** Newer builds of a site's images: under the same tag in their registry, or to be built here again. */
+import { assetPath } from '../assets.ts';
+import type { BackupSite } from '../backup/backup.ts';
+import { readCompose } from '../backup/set.ts';
+import { lockOf } from '../apply/images.ts';
+import type { Engine } from '../docker/engine.ts';
+import { lockedReference } from '../plan/lock.ts';
+import type { Lock, WantedImage } from '../plan/lock.ts';
+import { withLine } from '../progress.ts';
+import type { Progress } from '../progress.ts';
+
+/** An image that can be renewed. */
+export interface NewImage {
+  /** Its name in the image lock. */
+  readonly name: string;
+  readonly reference: string;
+  /** The reference that the site runs, if fedi-setup now wants another one. */
+  readonly before?: string;
+  /** Directory with its Dockerfile; absent: it is pulled. */
+  readonly build?: string;
+}
+
+type Wanted = Readonly<Record<string, WantedImage>>;
+
+/**
+ * Images with a newer build. An image that was loaded here has no registry to ask, and one with a known digest has no other build.
+ * Throws a Problem if a registry does not answer.
+ */
+export async function newImages(engine: Engine, wanted: Wanted, running: Lock): Promise<NewImage[]> {
+  const found = await Promise.all(
+    Object.entries(wanted).map(async ([name, { reference, digest, build }]): Promise<NewImage[]> => {
+      const entry = running[name];
+      if (entry === undefined) return [];
+      const image = { name, reference, ...(entry.tag === reference ? {} : { before: entry.tag }) };
+      if (build !== undefined) return [{ ...image, build }];
+      if (image.before !== undefined) return [image];
+      if (!('digest' in entry) || digest !== undefined) return [];
+      const published = await engine.findInRegistry(reference);
+      return published === undefined || published.digest === entry.digest ? [] : [image];
+    }),
+  );
+  return found.flat();
+}
+
+/** One image in words. */
+export const imageText = ({ reference, before, build }: NewImage): string =>
+  build !== undefined
+    ? `${reference}, built here again with current packages`
+    : before === undefined
+      ? `${reference}, a newer build`
+      : `${before} → ${reference}`;
+
+/** The services that run some images. */
+export async function servicesOf(
+  { folder }: Pick<BackupSite, 'folder'>,
+  running: Lock,
+  images: readonly NewImage[],
+): Promise<string[]> {
+  const references = images.flatMap(({ name }) => {
+    const entry = running[name];
+    return entry === undefined ? [] : [lockedReference(entry)];
+  });
+  const { services } = await readCompose(folder);
+  return Object.entries(services)
+    .filter(([, { image }]) => references.includes(String(image)))
+    .map(([name]) => name);
+}
+
+/** Pulls the newer builds. @returns the image lock with them, without those that are built later */
+export async function pullImages(
+  engine: Engine,
+  wanted: Wanted,
+  running: Lock,
+  images: readonly NewImage[],
+  progress: Progress,
+): Promise<Lock> {
+  const pulled = new Set<string>();
+  for (const { name, reference, build } of images) {
+    if (build !== undefined) continue;
+    await withLine(progress, `image.${name}`, `Image ${reference}`, () =>
+      engine.pull(reference, (line) => progress.update(line)),
+    );
+    pulled.add(name);
+  }
+  const isNew = (name: string): boolean => images.some((one) => one.name === name);
+  const others = Object.fromEntries(Object.entries(running).filter(([name]) => !isNew(name)));
+  const { lock } = await lockOf(engine, wanted, others, pulled);
+  const isBuilt = (name: string): boolean =>
+    images.some((one) => one.name === name && one.build !== undefined);
+  return Object.fromEntries(Object.entries(lock).filter(([name]) => !isBuilt(name)));
+}
+
+/** Builds those that are built here, from current packages. The old image loses its name; {@link restoreTags} returns it. */
+export async function buildImages(
+  engine: Engine,
+  images: readonly NewImage[],
+  progress: Progress,
+): Promise<void> {
+  for (const { name, reference, build } of images)
+    if (build !== undefined)
+      await withLine(progress, `image.${name}`, `Image ${reference}`, () =>
+        engine.build(reference, assetPath(`compose/${build}`), (line) => progress.update(line), 'fresh'),
+      );
+}
+
+/** Gives locked images without a digest their names again, if another build has them. */
+export async function restoreTags(engine: Engine, lock: Lock): Promise<void> {
+  for (const entry of Object.values(lock)) {
+    if (!('id' in entry) || (await engine.image(entry.tag))?.id === entry.id) continue;
+    if ((await engine.image(entry.id)) !== undefined) await engine.tag(entry.id, entry.tag);
+  }
+}
