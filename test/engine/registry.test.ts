@@ -9,61 +9,30 @@ import { pullReference } from '../../wizard/plan/lock.ts';
 import type { Lock, WantedImage } from '../../wizard/plan/lock.ts';
 import { jsonProgress } from '../../wizard/progress.ts';
 import { newestPatch } from '../../wizard/upgrade/versions.ts';
-import { attempt, needImages, until } from '../support/acme.ts';
+import { attempt, needImages } from '../support/acme.ts';
 import { contextOf, runCheck } from '../support/checks.ts';
+import { publish, publishChanged, removeRegistry, startRegistry } from '../support/registry.ts';
 import { IMAGES, docker, testSite } from '../support/site.ts';
 
 const REGISTRY = 'test-registry';
-/** Docker accepts a registry without TLS on the loopback address. */
 const REGISTRY_ADDRESS = '127.0.0.1:5057';
 const CADDY = `${REGISTRY_ADDRESS}/fedi/caddy:1.0`;
 
 const site = testSite('registry', 97);
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY };
-const remove = (): void => {
-  attempt('rm', '--force', '--volumes', REGISTRY);
-  // By name: other names of the same image stay.
-  const names = docker(
-    'image',
-    'ls',
-    '--digests',
-    '--format',
-    '{{.Repository}}:{{.Tag}}@{{.Digest}}',
-    `${REGISTRY_ADDRESS}/fedi/*`,
-  );
-  for (const name of names.split('\n').filter(Boolean)) {
-    const [, repository = '', tag = '', digest = ''] = /^(.+):([^:@]+)@(.+)$/.exec(name) ?? [];
-    attempt('rmi', tag === '<none>' ? `${repository}@${digest}` : `${repository}:${tag}`);
-  }
-};
 afterAll(() => {
   site.remove();
-  remove();
+  removeRegistry(REGISTRY, REGISTRY_ADDRESS);
 });
 
-const push = (image: string): void => {
-  docker('tag', image, CADDY);
-  docker('push', '--quiet', CADDY);
-  docker('rmi', CADDY);
-};
 const locked = (): string => /digest: "?(sha256:[0-9a-f]{64})/.exec(site.read('images.lock.yaml'))?.[1] ?? '';
 const runs = (): string => docker('inspect', '--format', '{{.Image}}', site.containers()['caddy'] ?? '');
 const idOf = (image: string): string => docker('image', 'inspect', '--format', '{{.Id}}', image);
 
 beforeAll(async () => {
-  needImages('registry', 'nginx');
-  remove();
-  docker(
-    'run',
-    '--detach',
-    '--name',
-    REGISTRY,
-    '--publish',
-    `${REGISTRY_ADDRESS}:5000`,
-    'fedi-setup/registry:trixie',
-  );
-  await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
-  push(IMAGES.FEDI_IMAGES_CADDY);
+  needImages('nginx');
+  await startRegistry(REGISTRY, REGISTRY_ADDRESS);
+  publish(IMAGES.FEDI_IMAGES_CADDY, CADDY);
 });
 
 test('the newest patch release, from a registry that never lists its tags', async () => {
@@ -157,11 +126,7 @@ describe.sequential('images of a registry', () => {
 
   test('the tag moves to another image: the site keeps its own, also when it is pulled again', async () => {
     const digest = locked();
-    docker('run', '--name', `${REGISTRY}-other`, IMAGES.FEDI_IMAGES_CADDY, 'true');
-    docker('commit', '--change', 'LABEL other=yes', `${REGISTRY}-other`, CADDY);
-    docker('rm', `${REGISTRY}-other`);
-    docker('push', '--quiet', CADDY);
-    docker('rmi', CADDY);
+    publishChanged(IMAGES.FEDI_IMAGES_CADDY, CADDY, 'LABEL other=yes');
     expect(await site.apply([], { env })).toMatchObject({ code: 0, stderr: '' });
     docker('compose', '--project-directory', site.folder, 'down');
     docker('rmi', `${REGISTRY_ADDRESS}/fedi/caddy@${digest}`);

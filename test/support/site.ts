@@ -146,6 +146,18 @@ export function docker(...argv: string[]): string {
   return execFileSync('docker', argv, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 }
 
+/** The host's address on Docker's default network, on which one-shot containers are. */
+export const bridgeAddress = (): string =>
+  docker(
+    'run',
+    '--rm',
+    '--add-host=host:host-gateway',
+    '--entrypoint=getent',
+    IMAGES.FEDI_IMAGES_RESTIC,
+    'hosts',
+    'host',
+  ).split(' ')[0] ?? '';
+
 /** Output of a container, both streams. */
 export function logsOf(id: string): string {
   const { stdout, stderr } = spawnSync('docker', ['logs', id], {

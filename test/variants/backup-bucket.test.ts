@@ -8,7 +8,7 @@ import { AwsV4Signer } from 'aws4fetch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needImages, until } from '../support/acme.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
-import { docker, testSite, tool, wipe } from '../support/site.ts';
+import { bridgeAddress, docker, testSite, tool, wipe } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
 const KEY = 'AKIDMEDIA';
@@ -27,16 +27,7 @@ afterAll(() => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-// The host's address on Docker's default network, on which one-shot containers are.
-const [host = ''] = docker(
-  'run',
-  '--rm',
-  '--add-host=host:host-gateway',
-  '--entrypoint=getent',
-  'fedi-setup/restic:trixie',
-  'hosts',
-  'host',
-).split(' ');
+const host = bridgeAddress();
 const endpoint = `http://${host}:${PORT}`;
 const repository = join(parent, 'repository');
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needImages, until } from '../support/acme.ts';
-import { docker, logsOf, testSite, tool, wipe } from '../support/site.ts';
+import { bridgeAddress, docker, logsOf, testSite, tool, wipe } from '../support/site.ts';
 import type { Run, RunOptions } from '../support/site.ts';
 
 /** An error must come before a person gives up waiting. */
@@ -28,16 +28,7 @@ afterAll(() => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-// The host's address on Docker's default network, on which one-shot containers are.
-const [host = ''] = docker(
-  'run',
-  '--rm',
-  '--add-host=host:host-gateway',
-  '--entrypoint=getent',
-  'fedi-setup/restic:trixie',
-  'hosts',
-  'host',
-).split(' ');
+const host = bridgeAddress();
 const sftp = `sftp://backup-user@${host}:${SFTP_PORT}/home/backup-user/backup/x`;
 const s3 = (bucket: string): string => `s3:http://${host}:${S3_PORT}/${bucket}/x`;
 

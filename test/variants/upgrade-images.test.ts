@@ -1,37 +1,22 @@
 /** `upgrade --images`: newer builds under the same tags of a real registry, and what happens if one does not work. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { attempt, needImages, until } from '../support/acme.ts';
+import { needImages } from '../support/acme.ts';
+import { publish, publishChanged, removeRegistry, startRegistry } from '../support/registry.ts';
 import { IMAGES, docker, environment, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
 const REGISTRY = 'test-images-registry';
-/** Docker accepts a registry without TLS on the loopback address. */
 const REGISTRY_ADDRESS = '127.0.0.1:5058';
 const CADDY = `${REGISTRY_ADDRESS}/images/caddy:1.0`;
 
-needImages('registry', 'restic');
+needImages('restic');
 const site = testSite('upgrade-images', 119);
 const repository = join(site.folder, '..', 'repository');
 const env: NodeJS.ProcessEnv = { ...site.env, FEDI_IMAGES_CADDY: CADDY, FEDI_BACKUP_TO: repository };
-const remove = (): void => {
-  attempt('rm', '--force', '--volumes', REGISTRY);
-  const names = docker(
-    'image',
-    'ls',
-    '--digests',
-    '--format',
-    '{{.Repository}}:{{.Tag}}@{{.Digest}}',
-    `${REGISTRY_ADDRESS}/images/*`,
-  );
-  for (const name of names.split('\n').filter(Boolean)) {
-    const [, from = '', tag = '', digest = ''] = /^(.+):([^:@]+)@(.+)$/.exec(name) ?? [];
-    attempt('rmi', tag === '<none>' ? `${from}@${digest}` : `${from}:${tag}`);
-  }
-};
 afterAll(() => {
   site.remove();
-  remove();
+  removeRegistry(REGISTRY, REGISTRY_ADDRESS);
 });
 
 const run = (...argv: readonly string[]): Promise<Run> =>
@@ -40,32 +25,9 @@ const locked = (): string => /digest: "?(sha256:[0-9a-f]{64})/.exec(site.read('i
 /** Image of a container. */
 const runs = (service: string): string =>
   docker('inspect', '--format', '{{.Image}}', site.containers()[service] ?? '');
-/** Publishes a changed copy of the image under the same tag. @returns its id */
-function publish(...change: readonly string[]): string {
-  docker('run', '--name', `${REGISTRY}-other`, '--entrypoint=true', IMAGES.FEDI_IMAGES_CADDY);
-  docker('commit', ...change.map((one) => `--change=${one}`), `${REGISTRY}-other`, CADDY);
-  docker('rm', `${REGISTRY}-other`);
-  const id = docker('image', 'inspect', '--format', '{{.Id}}', CADDY);
-  docker('push', '--quiet', CADDY);
-  docker('rmi', CADDY);
-  return id;
-}
-
 beforeAll(async () => {
-  remove();
-  docker(
-    'run',
-    '--detach',
-    '--name',
-    REGISTRY,
-    '--publish',
-    `${REGISTRY_ADDRESS}:5000`,
-    'fedi-setup/registry:trixie',
-  );
-  await until('the registry', () => attempt('exec', REGISTRY, 'curl', '-sf', 'http://127.0.0.1:5000/v2/'));
-  docker('tag', IMAGES.FEDI_IMAGES_CADDY, CADDY);
-  docker('push', '--quiet', CADDY);
-  docker('rmi', CADDY);
+  await startRegistry(REGISTRY, REGISTRY_ADDRESS);
+  publish(IMAGES.FEDI_IMAGES_CADDY, CADDY);
   const first = await site.apply([], { env });
   expect(first.code, first.stderr).toBe(0);
 });
@@ -78,7 +40,13 @@ describe.sequential('newer builds', () => {
 
   test('--check names it and changes nothing', async () => {
     const [before, lock] = [site.containers(), site.read('images.lock.yaml')];
-    publish('LABEL build=second', 'ENTRYPOINT ["caddy"]', 'CMD ["run", "--config", "/etc/caddy/Caddyfile"]');
+    publishChanged(
+      IMAGES.FEDI_IMAGES_CADDY,
+      CADDY,
+      'LABEL build=second',
+      'ENTRYPOINT ["caddy"]',
+      'CMD ["run", "--config", "/etc/caddy/Caddyfile"]',
+    );
     const checked = await run('upgrade', '--images', '--check');
     expect([checked.code, checked.stdout]).toEqual([
       0,
@@ -111,7 +79,7 @@ describe.sequential('newer builds', () => {
 
   test('one that does not start: the previous images run again', async () => {
     const [digest, image] = [locked(), runs('caddy')];
-    publish('ENTRYPOINT ["false"]', 'CMD []');
+    publishChanged(IMAGES.FEDI_IMAGES_CADDY, CADDY, 'ENTRYPOINT ["false"]', 'CMD []');
     const failed = await run('upgrade', '--images');
     expect(failed.code).toBe(1);
     expect(failed.stderr).toContain('The site with the previous images runs again and is proven.');

@@ -29,6 +29,7 @@ import { trustMounts } from '../apply/trust.ts';
 import { dataFoldersIn } from '../render/site.ts';
 import { refuseGoodbye } from '../apply/goodbye.ts';
 import { refuseUnfinished } from '../apply/unfinished.ts';
+import { checkSpace } from './space.ts';
 import { accessOf, ensureImage, resticImage } from './access.ts';
 import { copyBuckets, withCopies } from './buckets.ts';
 import {
@@ -300,7 +301,7 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
   if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
   await engine.createVolume(volume, config.name, 'backup');
   try {
-    await checkSpace(engine, image, volume, dumps, compose);
+    await checkSpace(options, dumps, image);
     const at = now().toISOString();
     const copy = (dump: AppDump): Promise<Manifest['dumps'][number]> =>
       dumpTo(options, store, lock, compose, volume, dump);
@@ -396,43 +397,6 @@ export async function refuseStopped(
         means: 'No backup was made.',
         next: `\`fedi-setup start ${service}\`, then run this again. \`fedi-setup doctor\` shows why it stopped.`,
       });
-}
-
-/** Dumps of databases are smaller than their files. Throws a Problem if the staging volume has less space than those. */
-export async function checkSpace(
-  engine: Engine,
-  image: string,
-  volume: string,
-  dumps: readonly AppDump[],
-  compose: ComposeFile,
-): Promise<void> {
-  const servers = dumps.flatMap(({ service }) => {
-    const name = service === undefined ? undefined : compose.volumes[service]?.name;
-    return name === undefined ? [] : [`${name}:/servers/${service}:ro`];
-  });
-  if (servers.length === 0) return;
-  const { code, stdout, stderr } = await runOneShot(engine, {
-    image,
-    argv: sh('space.sh', '/stage', '/servers'),
-    mounts: [...servers, `${volume}:/stage`],
-    user: '0:0',
-    capabilities: ['DAC_READ_SEARCH'],
-  });
-  const [used = 0, free = 0] = stdout.trim().split('\n').map(Number);
-  if (code !== 0)
-    throw new Problem(EXIT.FAILED, `The size of the databases cannot be read: ${stderr.trim()}`, {
-      means: 'No backup was made.',
-      next: 'Check the file system of Docker’s data.',
-    });
-  if (free > used) return;
-  throw new Problem(
-    EXIT.PREFLIGHT,
-    `A backup needs up to ${sizeText(used * 1024)} of free space for dumps of the databases; Docker’s disk has ${sizeText(free * 1024)}.`,
-    {
-      means: 'No backup was made.',
-      next: 'Free some space (`docker system df` shows what uses it) and run this again.',
-    },
-  );
 }
 
 /** Dumps a database into a volume. @returns its rows, as in the manifest */

@@ -10,7 +10,6 @@ import { versionsIn } from '../apply/majors.ts';
 import { heldImages } from '../apply/older.ts';
 import { HIDDEN_COMPOSE, hideCompose, showCompose } from '../apply/unfinished.ts';
 import { UNDO, undoVolume } from '../apply/upgrading.ts';
-import { shellProgram } from '../assets.ts';
 import { writeWhole } from '../atomic.ts';
 import { readRecord } from '../backup-record.ts';
 import type { BackupSite } from '../backup/backup.ts';
@@ -31,6 +30,8 @@ import { revealAll } from '../secrets/secret.ts';
 import { Store } from '../secrets/store.ts';
 import type { ComposeFile } from '../stack/compose.ts';
 import { printYaml } from '../yaml.ts';
+import { databaseSpace } from '../backup/space.ts';
+import type { Space } from '../backup/space.ts';
 import { copyVolume, servicesToStop } from './undo.ts';
 
 /** The Compose file with the new server, while compose.yaml is hidden. */
@@ -89,38 +90,15 @@ const volumeOf = (compose: ComposeFile, { service }: DatabaseServer): string =>
 /** A part of the needed space that does not depend on the size of the data. */
 const SPARE_KIB = 64 * 1024;
 
-/** Sizes in KiB. */
-export interface Space {
-  readonly used: number;
-  readonly needed: number;
-  readonly free: number;
-}
+/** What an upgrade needs on Docker's disk, in KiB: a copy of the old data and a dump, which is smaller than the data. */
+export const neededFor = ({ used }: Space): number => 2 * used + SPARE_KIB;
 
-/** What an upgrade needs on Docker's disk: a copy of the old data and a dump, which is smaller than the data. */
-export async function spaceFor(
-  { folder, config, engine }: BackupSite,
-  { servers }: OlderDatabase,
-  image: string,
-): Promise<Space> {
-  const compose = await readCompose(folder);
-  const mounts = servers.map((server) => `${volumeOf(compose, server)}:/servers/${server.service}:ro`);
-  // Its file system is that of Docker's volumes, also if the database is in a data directory.
-  const plain = (await engine.volumes(config.name)).find((name) => name.endsWith('_caddy_data'));
-  const { code, stdout, stderr } = await runOneShot(engine, {
+export const spaceFor = (site: BackupSite, { servers }: OlderDatabase, image: string): Promise<Space> =>
+  databaseSpace(
+    site,
+    servers.map(({ service }) => service),
     image,
-    argv: shellProgram('upgrade/programs/database-space.sh', ['/docker', '/servers']),
-    mounts: [...mounts, `${plain ?? volumeOf(compose, servers[0] as DatabaseServer)}:/docker:ro`],
-    user: '0:0',
-    capabilities: ['DAC_READ_SEARCH'],
-  });
-  if (code !== 0)
-    throw new Problem(EXIT.FAILED, `The size of the database cannot be read: ${stderr.trim()}`, {
-      means: 'Nothing was changed.',
-      next: 'Check the file system of Docker’s data.',
-    });
-  const [used = 0, free = 0] = stdout.trim().split('\n').map(Number);
-  return { used, needed: 2 * used + SPARE_KIB, free };
-}
+  );
 
 /**
  * Refuses what an upgrade could not move or has no space for, before anything changes.
@@ -132,7 +110,7 @@ export async function refuseDatabase(
   { servers, image: name, product, from, to }: OlderDatabase,
   shown: string,
   image: string,
-  { needed, free }: Space,
+  space: Space,
 ): Promise<void> {
   const compose = await readCompose(folder);
   for (const server of servers) {
@@ -168,6 +146,7 @@ export async function refuseDatabase(
       },
     );
   }
+  const [needed, free] = [neededFor(space), space.free];
   if (free >= needed) return;
   throw new Problem(
     EXIT.PREFLIGHT,
@@ -184,7 +163,7 @@ export async function describeDatabase(
   { folder, config, engine }: BackupSite,
   { image, product, servers, from, to }: OlderDatabase,
   kept: Readonly<Record<string, string>>,
-  { used, needed, free }: Space,
+  space: Space,
 ): Promise<string[]> {
   const { upgraded, repositories } = await readRecord(folder);
   const last = upgraded?.[image];
@@ -198,8 +177,8 @@ export async function describeDatabase(
   return [
     '',
     `  ${product} ${from} → ${to}, for ${appNames(servers)}`,
-    `    Database       ${servers.map(({ service }) => service).join(', ')}: ${sizeText(used * 1024)}`,
-    `    Space          ${sizeText(needed * 1024)} for a dump and the old data; ${sizeText(free * 1024)} are free`,
+    `    Database       ${servers.map(({ service }) => service).join(', ')}: ${sizeText(space.used * 1024)}`,
+    `    Space          ${sizeText(neededFor(space) * 1024)} for a dump and the old data; ${sizeText(space.free * 1024)} are free`,
     `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes${newest === undefined ? '' : ` (the last one: ${newest.slice(0, 16).replace('T', ' ')} UTC)`}`,
     `    Maintenance    ${servers.flatMap(({ app }) => namesOf(app)).join(', ')}: visitors see a page, other servers get 503 and try again later`,
     `    Stopped        ${stopped.join(', ')}${last === undefined ? '' : ` (last time: ${last.seconds} s)`}`,

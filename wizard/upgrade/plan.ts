@@ -1,8 +1,11 @@
 /** The plan of an upgrade, as text. */
-import { namesOf } from '../apps/index.ts';
+import { appOf, namesOf } from '../apps/index.ts';
 import type { Migrations } from '../apps/app.ts';
 import { readRecord } from '../backup-record.ts';
 import type { BackupSite } from '../backup/backup.ts';
+import { sizeText } from '../checks/check.ts';
+import { lockedReference, readLock } from '../plan/lock.ts';
+import { databaseSpace } from '../backup/space.ts';
 import type { Target } from './target.ts';
 import { servicesToStop } from './undo.ts';
 
@@ -21,14 +24,25 @@ export async function describeUpgrade(
       .filter(({ state }) => state === 'running')
       .map(({ service }) => service),
   );
+  const servers = (appOf(app.id).servers?.(app.options) ?? []).flatMap(({ dump }) => dump.service ?? []);
   const open = migrations === undefined ? undefined : migrations.before.length + migrations.after.length;
   const changesData = open !== 0;
+  const caddy = (await readLock(folder))['caddy'];
+  const space =
+    changesData && servers.length > 0 && caddy !== undefined
+      ? await databaseSpace({ folder, config, engine }, servers, lockedReference(caddy))
+      : undefined;
   return [
     '',
     `  ${name} ${from} → ${to}`,
     `    Release notes  ${upgrades.notes(to)}`,
     `    Migrations     ${open === undefined ? 'unknown: the image does not list them' : open === 0 ? 'none: the database stays as it is' : `${open} (${migrations?.after.length ?? 0} of them after the start of the new version)`}`,
     `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes`,
+    ...(space === undefined
+      ? []
+      : [
+          `    Space          up to ${sizeText(space.used * 1024)} for dumps; ${sizeText(space.free * 1024)} are free`,
+        ]),
     ...(changesData
       ? [
           `    Maintenance    ${namesOf(app).join(', ')}: visitors see a page, other servers get 503 and try again later`,

@@ -10,7 +10,8 @@ import { configOf } from '../answers/config.ts';
 import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
 import { exists, writeWhole } from '../atomic.ts';
-import { checkSpace, dumpTo } from '../backup/backup.ts';
+import { dumpTo } from '../backup/backup.ts';
+import { checkSpace } from '../backup/space.ts';
 import type { BackupSite } from '../backup/backup.ts';
 import { shellProgram } from '../assets.ts';
 import { emptyVolumes, load } from '../backup/restore.ts';
@@ -66,7 +67,7 @@ export async function saveVersion(
   const dumps = withData ? dumpsFor(apps, store) : [];
   const done: Manifest['dumps'][number][] = [];
   if (withData) await engine.createVolume(volume, config.name, 'undo');
-  await checkSpace(engine, lockedReference(lock['caddy'] as (typeof lock)[string]), volume, dumps, compose);
+  await checkSpace(site, dumps, lockedReference(lock['caddy'] as (typeof lock)[string]));
   for (const dump of dumps)
     done.push(
       await withLine(progress, `keep.${dump.file}`, `Dump of ${dump.what}`, () =>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the KiB used below the directories, then the KiB free in the first one.
+# Prints the KiB used below the directory $2, then the KiB free in the directory $1.
 
 set -eu
-du -skc "$@" | tail -n 1 | cut -f 1
+du -sk "$2" | cut -f 1
 df -Pk "$1" | tail -n 1 | awk '{ print $4 }'
