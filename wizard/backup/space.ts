@@ -1,11 +1,18 @@
 /** How large the databases of a site are, and how much space is left for dumps. */
 import { shellProgram } from '../assets.ts';
 import { sizeText } from '../checks/check.ts';
-import type { BackupSite } from './backup.ts';
+import type { Config } from '../config/config.ts';
 import { readCompose } from './set.ts';
 import type { AppDump } from './set.ts';
 import { runOneShot } from '../docker/engine.ts';
+import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
+
+interface Site {
+  readonly folder: string;
+  readonly config: Config;
+  readonly engine: Engine;
+}
 
 /** In KiB. */
 export interface Space {
@@ -17,7 +24,7 @@ export interface Space {
 
 /** @param services of the database servers. @param image one that the host has. Throws a Problem. */
 export async function databaseSpace(
-  { folder, config, engine }: BackupSite,
+  { folder, config, engine }: Site,
   services: readonly string[],
   image: string,
 ): Promise<Space> {
@@ -45,7 +52,7 @@ export async function databaseSpace(
 }
 
 /** Throws a Problem (exit 4) if Docker's disk has no space for the dumps, which are smaller than the data. */
-export async function checkSpace(site: BackupSite, dumps: readonly AppDump[], image: string): Promise<void> {
+export async function checkSpace(site: Site, dumps: readonly AppDump[], image: string): Promise<void> {
   const services = dumps.flatMap(({ service }) => service ?? []);
   if (services.length === 0) return;
   const { used, free } = await databaseSpace(site, services, image);
