@@ -1,4 +1,5 @@
 /** `upgrade --images`: newer builds of the images, without a new version of an app or a database. */
+import { appOf } from '../../apps/index.ts';
 import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
@@ -26,6 +27,16 @@ export async function upgradeImages(context: CommandContext, site: Site): Promis
   const prepared = await planFor(context, folder, answered, engine);
   const running = await readLock(folder);
   const images = await newImages(engine, prepared.wanted, running);
+  const migrating = images.find((image) => changesData(config, image));
+  if (migrating !== undefined)
+    throw new Problem(
+      EXIT.REFUSED,
+      `This fedi-setup brings another version of ${migrating.name}: ${imageText(migrating)}.`,
+      {
+        means: 'It may migrate its data, which an upgrade of the images could not undo. Nothing was changed.',
+        next: 'Run `fedi-setup backup`, then `fedi-setup apply`, and this again.',
+      },
+    );
   if (images.length === 0) {
     progress.print('There are no newer builds of the images.');
     return EXIT.OK;
@@ -53,6 +64,10 @@ export async function upgradeImages(context: CommandContext, site: Site): Promis
     move: () => buildImages(engine, images, progress),
   });
 }
+
+/** Whether an image is another version of software that migrates its data: undoing it would need the old data. */
+const changesData = ({ apps }: Site['config'], { name, before }: NewImage): boolean =>
+  before !== undefined && apps.some(({ id }) => appOf(id).images[name]?.data !== undefined);
 
 function planLines({ config }: Site, images: readonly NewImage[], services: readonly string[]): string[] {
   return [
