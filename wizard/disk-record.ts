@@ -20,6 +20,10 @@ export interface Reading {
   readonly free: Readonly<Record<string, number>>;
   /** Volume key → bytes of its files. */
   readonly volumes: Readonly<Record<string, number>>;
+  /** Volume key → bytes of copies of remote files in it, which are part of its size. */
+  readonly cached?: Readonly<Record<string, number>>;
+  /** Of the repositories with backups on this host; absent: none, or unknown. */
+  readonly backups?: number;
 }
 
 /** When a file system will be full if its use grows as it did in the last 30 days. */
@@ -35,9 +39,9 @@ export async function readReadings(folder: string): Promise<Reading[]> {
   const text = await readFile(join(folder, OWN, FILE), 'utf8').catch(() => '');
   return text.split('\n').flatMap((line) => {
     try {
-      const { at, free, volumes } = JSON.parse(line) as Partial<Reading>;
+      const { at, free, volumes, ...more } = JSON.parse(line) as Partial<Reading>;
       if (at === undefined || Number.isNaN(Date.parse(at)) || free === undefined) return [];
-      return [{ at, free, volumes: volumes ?? {} }];
+      return [{ ...more, at, free, volumes: volumes ?? {} }];
     } catch {
       return [];
     }
@@ -51,6 +55,14 @@ export async function addReading(folder: string, reading: Reading): Promise<void
   const lines = [...kept, reading].map((one) => `${JSON.stringify(one)}\n`);
   await writeWhole(join(folder, OWN, FILE), lines.join(''), 0o600);
 }
+
+/** Whether the readings of the last 30 days span enough time for a forecast. */
+export const canForecast = (readings: readonly Reading[], now: Date): boolean => {
+  const days = readings
+    .map(({ at }) => Date.parse(at) / DAY_MS)
+    .filter((day) => day >= now.getTime() / DAY_MS - FORECAST_DAYS);
+  return days.length > 1 && (days.at(-1) as number) - (days[0] as number) >= LEAST_DAYS;
+};
 
 const median = (numbers: readonly number[]): number => {
   const sorted = numbers.toSorted((a, b) => a - b);

@@ -1,5 +1,7 @@
 /** The events of --json. Programs depend on them: names, fields and codes do not change; new ones may be added. */
 
+import type { SiteState } from './status/state.ts';
+
 /** The fields of each event besides `event`. */
 interface Fields {
   begin: { folder: string };
@@ -44,10 +46,30 @@ interface Fields {
       state: string;
       health: string | undefined;
       restarts: number;
+      app: string | null;
+      fault: string | null;
+      remark: string | null;
+      isStarting: boolean;
     }[];
     proven: boolean;
     at: string | undefined;
-  };
+    seen: string;
+    runs: boolean;
+    maintained: string | null;
+  } & Pick<
+    SiteState,
+    | 'site'
+    | 'state'
+    | 'notes'
+    | 'apps'
+    | 'disk'
+    | 'memory'
+    | 'certificates'
+    | 'mail'
+    | 'backup'
+    | 'receipt'
+    | 'advice'
+  >;
   mail: { from: string; to: string; subject: string; at: string; text: string };
   secrets: {
     secrets: readonly {
@@ -209,9 +231,28 @@ export const EVENTS: {
     fields: {
       folder: 'absolute path of the site directory',
       containers:
-        'one object per container: `service`, `state`, `health` (absent: no health check), `restarts`',
+        'one object per service or other container: `service`, `state` (`missing`: no container), `health` (absent: no health check), `restarts`, `app` (null: of the whole site), `fault` (null: as it should be), `remark` (null: none), `isStarting`',
       proven: 'true: the last receipt is complete, and the site has not changed since',
       at: 'when it was proven last, in ISO 8601; absent: never',
+      site: 'its name',
+      seen: 'when this was looked up. Here and below times are in ISO 8601, sizes in bytes, and null is unknown unless said otherwise',
+      state:
+        '`runs`, `starts` (nothing is at fault, but something is not ready yet), `fails` (some containers are at fault), `down` (none runs)',
+      runs: 'true: `state` is `runs` or `starts`, and the exit code is 0',
+      notes:
+        'sentences about what is in progress or was interrupted: an upgrade, a restore, a move, a goodbye',
+      apps: 'one object per app: `id`, `name`, `url`, `state`, `version`, `newer` (null: none is known), `people` (`accounts`, `active` in the last month, `posts`, `at`: null if the app answered now), `jobs` (`waiting`, `oldestSeconds`: null if none waits or it is not recorded, `retries`, `failed`, `queues`; or `external`)',
+      disk: '`at`: when the parts were measured; `parts`: `what`, `bytes` and `cached` (copies of remote files, part of `bytes`); `images`; `free`: `path` and `bytes`; `fullInDays` (null: not as far as is known); `isForecast`: there are enough readings for that',
+      memory: '`total` and `available` of the host, `site`: used by its containers',
+      certificates:
+        'one object per name: `name`, `to` (when it expires), `issuer`; null: your own proxy has them',
+      mail: '`mode`, `server` (null: none, or the catcher), `proof`: `at` and `ok` of the last test mail (null: none)',
+      backup:
+        '`isConfigured`; `last`: `at` and `bytes` of the newest (null: none); `drill`: `at` and `ok` (null: none); `sheet`: when the recovery sheet was written (null: never)',
+      receipt: '`at`, `proven`, `isCurrent` (not changed since), `failed`: titles of proofs; null: none',
+      maintained: 'when `maintain` ran last; null: never',
+      advice:
+        'one object per finding: `what`, `next` (empty: `what` says it), `at` (when `maintain` found it; null: now)',
     },
   },
   mail: {
@@ -310,7 +351,7 @@ export const EVENTS: {
 /** What the exit codes mean; the codes of `problem`. */
 export const CODES = {
   failed:
-    'A step failed; completed steps are kept. `doctor`: there is a blocker. `plan --check`: something would change.',
+    'A step failed; completed steps are kept. `doctor`: there is a blocker. `status`: the site does not run. `plan --check`: something would change.',
   usage: 'The command line, an answer or a file of the site is wrong.',
   refused: 'The change would lose or expose data, or was not confirmed.',
   preflight: 'The host or its Docker engine is not ready.',

@@ -45,6 +45,7 @@ follow. \`--debug\` adds a stack trace.
 
 - \`plan\` and \`--dry-run\` exit 0 if something would change; \`plan --check\` exits 1.
 - \`doctor\` exits 0 with warnings, 1 with a blocker, 4 if the engine cannot be used.
+- \`status\` exits 0 if the site runs or is starting, 1 if not, 4 if the engine cannot be used.
 - \`prove\` exits 5 if a proof fails.
 - Choosing to quit in the wizard exits 0.
 - \`tootctl\`, \`artisan\` and \`snac\` exit with the code of the tool; \`logs\`, \`start\`, \`stop\` and \`restart\` with that of Compose.

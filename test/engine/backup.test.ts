@@ -36,7 +36,7 @@ test('is complete, encrypted and checked; the recovery sheet is missing', async 
   expect(list).not.toMatch(/\.fedi\/lock|\.fedi\/ssh\/ssh-key/);
   expect(volumes()).not.toContain(`${site.name}_backup`);
   expect((await run(['status'])).stdout).toMatch(
-    /backups: the newest is less than an hour old, this host can delete all of them\n(?: +! .*\n)* +! There is no recovery sheet yet/,
+    /^Backup +(?:now|\d+ min ago), [\d.]+ [KM]B; no drill yet; no recovery sheet\n(?:.*\n)* +! There is no recovery sheet yet/m,
   );
 });
 
@@ -60,7 +60,7 @@ test('the sheet replaces an older one, and no other file', async () => {
   const refused = await run(['backup', 'sheet', other]);
   expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('not the recovery sheet')]);
   expect(readFileSync(other, 'utf8')).toBe('mine\n');
-  expect((await run(['status'])).stdout).not.toContain('recovery sheet');
+  expect((await run(['status'])).stdout).toMatch(/^Backup .*; recovery sheet (?:now|\d+ min ago)$/m);
 });
 
 test('a time chooses the newest backup of then', async () => {

@@ -110,6 +110,7 @@ test('only docker/run.ts starts programs', () => {
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
+    'status',
     'maintain',
     'upgrade',
     'backup',
@@ -127,6 +128,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
     'ingress',
   ],
+  status: ['upgrade', 'apply', 'checks', 'plan', 'apps', 'prove', 'config', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
@@ -170,6 +172,8 @@ const ALL = [
   'backup-record.ts',
   'disk-record.ts',
   'goodbye-record.ts',
+  'last-reading.ts',
+  'live-screen.ts',
 ];
 
 const crossings = (): string[] =>
@@ -309,11 +313,15 @@ test('code waits for conditions, not for a time', () => {
     'apply/containers.ts',
     'apply/runlock.ts',
     'backup/drill.ts',
+    // Draws every two seconds.
+    'commands/run/status.ts',
     'docker/docker.ts',
     'docker/run.ts',
     'prove/proof.ts',
     'prove/tls.ts',
     'prove/websocket.ts',
+    // A limit for what may not answer.
+    'status/look.ts',
   ]);
 });
 

@@ -206,7 +206,7 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
   test('`maintain` reports a new release, and installs it only if that is wanted', async () => {
     const told = await maintained('v4.7.96');
     expect([told.code, states(told), await version()]).toEqual([0, [], '4.7.95']);
-    expect((await run(['status'])).stdout).toContain('Mastodon v4.7.96 is available');
+    expect((await run(['status'])).stdout).toContain('v4.7.96 is available: `fedi-setup upgrade`');
     expect((await run(['apply', '--upgrades', 'patch'])).code).toBe(0);
     const done = await maintained('v4.7.96');
     expect([done.code, states(done), await version()]).toEqual([0, ['upgraded'], '4.7.96']);

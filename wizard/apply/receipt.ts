@@ -76,6 +76,14 @@ async function mailDue(site: string, config: Config, store: Store): Promise<bool
   return last === undefined || last.mail !== mailKey(config, store);
 }
 
+/** The last mail that a proof sent, from receipts, oldest first; undefined: none. */
+export function lastMail(
+  receipts: readonly Receipt[],
+): { readonly at: string; readonly ok: boolean } | undefined {
+  const last = receipts.findLast(({ proofs }) => proofs.some(isMail));
+  return last === undefined ? undefined : { at: last.at, ok: mailProven(last.proofs) };
+}
+
 const folderOf = (site: string): string => join(site, OWN, 'receipts');
 
 /** The name has the time, for people; the order is that of the numbers, since a clock may be wrong. */

@@ -148,6 +148,8 @@ export interface Uploads {
   readonly volume: string;
   /** Directory in the volume that everybody may read; others may contain secrets. */
   readonly shown: string;
+  /** Directory in the volume with copies of remote files; absent: it has none. */
+  readonly cached?: string;
   /** `uid:gid` that the app writes as. */
   readonly owner: string;
   /** Name of the image that wrote them; it has `find` and the shipped files. */
@@ -261,6 +263,30 @@ export interface GoodbyeLeft {
   readonly lost?: number;
 }
 
+/** The background jobs of an app at one time. Times are in milliseconds since 1970. */
+export interface JobFigures {
+  /** Jobs that no worker has taken yet. */
+  readonly waiting: number;
+  /** When the one that waits longest was added; undefined: none waits, or the app does not record it. */
+  readonly oldest: number | undefined;
+  /** Jobs that failed and will be tried again. */
+  readonly retries: number;
+  /** Jobs that failed for good, as far as the app keeps them. */
+  readonly failed: number;
+  /** Queue → waiting jobs; queues without jobs may be missing. */
+  readonly queues: Readonly<Record<string, number>>;
+}
+
+/** How the background jobs of an app are counted. */
+export interface Jobs {
+  /** Compose service whose container runs it. */
+  readonly service: string;
+  /** Only reads. It ends without a reader too: `status` does not wait for it longer than a second. */
+  readonly look: Command;
+  /** Throws if it is not the output of `look`. */
+  readonly parse: (stdout: string, now: Date) => JobFigures;
+}
+
 export interface App<Options extends AppOptions = AppOptions> {
   readonly id: string;
   /** Product name. */
@@ -340,6 +366,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly upgrades?: Upgrades<Options>;
   /** Prints {@link RemoteMedia} as JSON; absent: it keeps none. */
   remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
+  /** Undefined: its queues are on an external server. Absent: it has none. */
+  jobs?(options: Options): Jobs | undefined;
   /** @param days how long it keeps copies of remote media; undefined: forever */
   cleanUps(app: AppConfig<Options>, days: number | undefined): readonly CleanUp[];
   /** Called before it is removed, if the administrator wants that. */

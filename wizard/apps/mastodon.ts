@@ -23,6 +23,7 @@ import { SERVER_OWNER, serverEnv } from './shared/server.ts';
 import { VALKEY } from './shared/valkey.ts';
 import { makeVapid, vapidPublic } from './shared/vapid.ts';
 import { REMOTE_MEDIA, mastodonCleanUps } from './mastodon/clean-up.ts';
+import { mastodonJobs } from './mastodon/jobs.ts';
 import { mastodonGoodbye } from './mastodon/goodbye.ts';
 import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonUpgrades } from './mastodon/upgrades.ts';
@@ -189,7 +190,7 @@ export const mastodon: App<MastodonOptions> = {
     },
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
-  uploads: { volume: 'mastodon_system', shown: '.', owner: MASTODON, image: 'mastodon' },
+  uploads: { volume: 'mastodon_system', shown: '.', cached: 'cache', owner: MASTODON, image: 'mastodon' },
 
   env: (config, app, secret) => {
     const { options } = app;
@@ -344,6 +345,7 @@ export const mastodon: App<MastodonOptions> = {
 
   proofs: mastodonProofs,
   remoteMedia: (options) => query(options, REMOTE_MEDIA),
+  jobs: mastodonJobs,
   cleanUps: mastodonCleanUps,
   upgrades: mastodonUpgrades,
   goodbye: mastodonGoodbye,

@@ -11,6 +11,8 @@ import { TRUST_FOLDER, memoryVariables } from './app.ts';
 import { pixelfedPictures } from './pixelfed/branding.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import {
+  HORIZON_PREFIX,
+  REDIS_PREFIX,
   dataEnv,
   dataFolders,
   dataImages,
@@ -21,6 +23,7 @@ import {
   shapeData,
 } from './pixelfed/data.ts';
 import { parsePixelfedName } from './pixelfed/names.ts';
+import { pixelfedJobs } from './pixelfed/jobs.ts';
 import { pixelfedGoodbye } from './pixelfed/goodbye.ts';
 import { pixelfedPeople } from './pixelfed/people.ts';
 import { pixelfedProofs } from './pixelfed/proofs.ts';
@@ -102,9 +105,9 @@ function coreEnv(app: AppConfig<PixelfedOptions>, secret: (name: string) => Secr
     LOG_LEVEL: 'warning',
     ...dataEnv(app.options, secret),
     // Upstream derives these from the server's name: renaming it would lose queued jobs.
-    REDIS_PREFIX: 'pixelfed-',
+    REDIS_PREFIX,
     CACHE_PREFIX: 'pixelfed-cache',
-    HORIZON_PREFIX: 'pixelfed-horizon:',
+    HORIZON_PREFIX,
     // Renamed by 0.12.10 to 0.14; the second of each pair is the older name.
     CACHE_STORE: 'redis',
     CACHE_DRIVER: 'redis',
@@ -326,6 +329,7 @@ export const pixelfed: App<PixelfedOptions> = {
   steps: pixelfedSteps,
 
   proofs: pixelfedProofs,
+  jobs: pixelfedJobs,
   cleanUps: () => pixelfedCleanUps,
   upgrades: pixelfedUpgrades,
   goodbye: pixelfedGoodbye,

@@ -8,6 +8,7 @@ import { randomToken } from '../secrets/store.ts';
 import { TRUST_FOLDER } from './app.ts';
 import type { App, AppStep } from './app.ts';
 import { passwordQuestion } from './shared/questions.ts';
+import { snacJobs } from './snac/jobs.ts';
 import { snacGoodbye } from './snac/goodbye.ts';
 import { NEW_PASSWORD, addUser, setEmail, setPassword, snacPeople } from './snac/people.ts';
 import { snacProofs } from './snac/proofs.ts';
@@ -162,6 +163,7 @@ export const snac: App = {
       argv: ['snac', 'purge', '/data'],
     },
   ],
+  jobs: () => snacJobs,
   goodbye: snacGoodbye,
   people: snacPeople,
 

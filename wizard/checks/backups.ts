@@ -6,12 +6,15 @@ const DRILL_DAYS = 90;
 /** It runs every hour, and a backup may take long. */
 const MAINTAIN_HOURS = 26;
 
-const ago = (hours: number): string =>
+/** How long ago something was, for people. */
+export const ago = (hours: number): string =>
   hours < 1
     ? 'less than an hour'
-    : hours < 48
-      ? `${Math.round(hours)} hours`
-      : `${Math.round(hours / 24)} days`;
+    : hours < 1.5
+      ? '1 hour'
+      : hours < 48
+        ? `${Math.round(hours)} hours`
+        : `${Math.round(hours / 24)} days`;
 
 /** Applies to every site but a lab without backups. */
 export async function checkBackups({

@@ -35,7 +35,8 @@ export async function servicesOf(folder: string): Promise<ReadonlyMap<string, bo
   }
 }
 
-function containerTrouble(
+/** What is wrong with a container, and how bad it is; undefined: nothing. */
+export function containerTrouble(
   container: Container | undefined,
   oneShot: boolean,
   now: Date,
@@ -159,7 +160,7 @@ const LATE = 0.2;
 const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';
 
 /** PEM of the CA certificates that visitors trust; undefined: the public ones. */
-async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
+export async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
   const file = tls.isLab
     ? join(folder, 'trust/root.crt')
     : tls.ca?.root === undefined
@@ -181,7 +182,7 @@ async function isOurs(
 }
 
 /** Returns the finding about one certificate; undefined if it is fine. */
-function wrongWith(
+export function wrongWith(
   name: string,
   where: string,
   { issuer, names, from, to, trouble }: Served,

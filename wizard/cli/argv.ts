@@ -137,6 +137,8 @@ export async function readArgv(
       role: text('role'),
       fix: is('fix'),
       follow: is('follow'),
+      watch: is('watch'),
+      all: is('all'),
       tail: text('tail'),
       since: text('since'),
       stop: is('stop'),

@@ -100,6 +100,10 @@ export interface GlobalFlags {
   readonly role: string | undefined;
   readonly fix: boolean;
   readonly follow: boolean;
+  /** Draws a screen again and again. */
+  readonly watch: boolean;
+  /** Shows everything, not only what matters most. */
+  readonly all: boolean;
   readonly tail: string | undefined;
   readonly since: string | undefined;
   /** Stops the site for the backup, and leaves it stopped. */

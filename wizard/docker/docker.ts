@@ -224,7 +224,7 @@ const isSilent = (error: unknown): boolean => NO_DAEMON.test(messageOf(error));
 /** Time limit for calls that only ask. An overloaded host may take a minute to answer. */
 const ANSWER_MS = 2 * 60_000;
 /** Methods that only ask. The others may take long: they wait for containers, volumes or a network. */
-const QUICK = new Set(['image', 'volume', 'volumes', 'networks', 'containers', 'listed', 'logs']);
+const QUICK = new Set(['image', 'volume', 'volumes', 'networks', 'containers', 'listed', 'memoryOf', 'logs']);
 
 /** Rejects if there is no result in time. The work itself continues. */
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T> {
@@ -383,6 +383,7 @@ export async function connect(): Promise<Engine> {
         return {
           id: image.Id,
           digests: image.RepoDigests ?? [],
+          bytes: image.Size,
           ...(identity === undefined ? {} : { pulled: (identity.Pull ?? []).length > 0 }),
         };
       } catch (error) {
@@ -616,6 +617,18 @@ export async function connect(): Promise<Engine> {
       }
     },
 
+    async memoryOf(id): Promise<number | undefined> {
+      try {
+        // With `one-shot` the engine does not wait for a second sample of the processors.
+        const options = { stream: false, 'one-shot': true } as const;
+        const { memory_stats: memory } = await docker.getContainer(id).stats(options);
+        return memoryIn(memory);
+      } catch (error) {
+        if (statusOf(error) === 404 || statusOf(error) === 409) return undefined;
+        throw error;
+      }
+    },
+
     async logs(id, lines, seconds): Promise<string> {
       const since = seconds === undefined ? [] : ['--since', `${seconds}s`];
       const { stdout, stderr } = await cli(['logs', '--tail', String(lines), ...since, id]);
@@ -723,6 +736,21 @@ export async function connect(): Promise<Engine> {
     },
   };
   return watched(engine, end.host);
+}
+
+/** Memory in use as `docker stats` computes it: cgroup v2 and v1 name the page cache differently. */
+export function memoryIn({
+  usage,
+  stats = {},
+}: {
+  readonly usage?: number;
+  readonly stats?: Readonly<Record<string, number>> | object;
+}): number | undefined {
+  // A stopped container has no figures.
+  if (usage === undefined) return undefined;
+  const { total_inactive_file: v1, inactive_file: v2 } = stats as Record<string, number>;
+  const cache = v1 ?? v2 ?? 0;
+  return cache < usage ? usage - cache : usage;
 }
 
 function rightsOf({ Config: config, HostConfig: host, Mounts: mounts }: Docker.ContainerInspectInfo): Rights {

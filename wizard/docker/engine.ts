@@ -37,6 +37,8 @@ export interface Image {
   readonly digests: readonly string[];
   /** Whether the engine knows that it came from a registry; undefined: unknown (before Docker 29). */
   readonly pulled?: boolean;
+  /** Bytes of its layers, which it may share with other images. */
+  readonly bytes?: number;
 }
 
 /** An image as the registry describes it. */
@@ -213,6 +215,8 @@ export interface Engine {
   listed(): Promise<ListedContainer[]>;
   /** Processor time that a container has used since it started; 0 if it is gone. */
   cpuSeconds(id: string): Promise<number>;
+  /** Bytes of memory that a container uses, without the page cache that the kernel can free; undefined: it does not run. */
+  memoryOf(id: string): Promise<number | undefined>;
   /** The last lines, within the last `seconds` if given. */
   logs(id: string, lines: number, seconds?: number): Promise<string>;
   /** Time limit if none is given: two hours. A command that was not awaited continues in the container. */

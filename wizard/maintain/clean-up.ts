@@ -5,6 +5,8 @@ import type { CleanUp, RemoteMedia } from '../apps/app.ts';
 import { keptVolumes } from '../apps/majors.ts';
 import { readGenerations } from '../apply/generations.ts';
 import { shellProgram } from '../assets.ts';
+import { exists } from '../atomic.ts';
+import { readRecord } from '../backup-record.ts';
 import { readCompose } from '../backup/set.ts';
 import { thisHost } from '../checks/host.ts';
 import type { AppConfig, Config } from '../config/config.ts';
@@ -45,36 +47,74 @@ export async function measure({ folder, config, engine }: Site, now: Date): Prom
     devices.add(device);
     free[path] = space.freeBytes;
   }
-  return { at: now.toISOString(), free, volumes: await volumeSizes({ folder, config, engine }) };
+  return { at: now.toISOString(), free, ...(await sizesOf({ folder, config, engine })) };
 }
 
-async function volumeSizes({ folder, config, engine }: Site): Promise<Record<string, number>> {
+/** Directory in the container that measures: the volumes and the repositories are below it. */
+const MEASURED = '/measured';
+
+/** Of the volumes, of the copies of remote files in them, and of the repositories in directories on the disk of the site. */
+async function sizesOf({ folder, config, engine }: Site): Promise<Omit<Reading, 'at' | 'free'>> {
   const { caddy } = await readLock(folder);
   const mounts: string[] = [];
-  for (const [key, { name }] of Object.entries((await readCompose(folder)).volumes))
-    if ((await engine.volume(name)) !== undefined) mounts.push(`${name}:/volumes/${key}:ro`);
-  for (const { volume } of await keptVolumes(engine, config.name))
-    mounts.push(`${volume}:/volumes/${volume.slice(config.name.length + 1)}:ro`);
-  if (caddy === undefined || mounts.length === 0) return {};
+  const keys: string[] = [];
+  for (const [key, { name }] of Object.entries((await readCompose(folder)).volumes)) {
+    if ((await engine.volume(name)) === undefined) continue;
+    mounts.push(`${name}:${MEASURED}/${key}:ro`);
+    keys.push(key);
+  }
+  for (const { volume } of await keptVolumes(engine, config.name)) {
+    const key = volume.slice(config.name.length + 1);
+    mounts.push(`${volume}:${MEASURED}/${key}:ro`);
+    keys.push(key);
+  }
+  if (caddy === undefined || keys.length === 0) return { volumes: {} };
+  const { repositories } = await readRecord(folder);
+  const local: string[] = [];
+  for (const one of config.backup?.repositories ?? [])
+    // Docker would create a directory that does not exist.
+    if (one.kind === 'local' && repositories[one.text]?.sameDisk === true && (await exists(one.path)))
+      local.push(one.path);
+  // No volume has such a name.
+  const places = local.map((_, i) => `${MEASURED}/repository.${i}`);
+  mounts.push(...local.map((path, i) => `${path}:${places[i] ?? ''}:ro`));
   const { stdout } = await runOneShot(
     engine,
     {
       image: lockedReference(caddy),
-      argv: shellProgram('maintain/programs/volume-sizes.sh', ['/volumes']),
+      argv: shellProgram('maintain/programs/volume-sizes.sh', [
+        ...keys.map((key) => `${MEASURED}/${key}`),
+        ...places,
+      ]),
       mounts,
       user: '0:0',
       capabilities: ['DAC_READ_SEARCH'],
     },
     { timeoutMs: MEASURE_MS },
   );
-  return Object.fromEntries(
-    stdout
-      .trim()
-      .split('\n')
-      .map((line) => line.split(' '))
-      .map(([key = '', kib]) => [key, Number(kib) * 1024]),
-  );
+  const sizes = sizesIn(stdout);
+  const cached = config.apps.flatMap(({ id }): [string, number][] => {
+    const { volume, cached: name } = appOf(id).uploads ?? {};
+    const bytes = sizes.get(`${MEASURED}/${volume}/${name}`);
+    return volume === undefined || name === undefined || bytes === undefined ? [] : [[volume, bytes]];
+  });
+  return {
+    volumes: Object.fromEntries(keys.map((key) => [key, sizes.get(`${MEASURED}/${key}`) ?? 0])),
+    ...(cached.length > 0 ? { cached: Object.fromEntries(cached) } : {}),
+    ...(places.length > 0
+      ? { backups: places.reduce((total, place) => total + (sizes.get(place) ?? 0), 0) }
+      : {}),
+  };
 }
+
+/** Directory → bytes, from the output of `du -k`. */
+export const sizesIn = (stdout: string): ReadonlyMap<string, number> =>
+  new Map(
+    stdout.split('\n').flatMap((line): [string, number][] => {
+      const [, kib, path = ''] = /^(\d+)\s+(.+)$/.exec(line) ?? [];
+      return kib === undefined ? [] : [[path, Number(kib) * 1024]];
+    }),
+  );
 
 /** Limit of one task. */
 const TASK_MS = 6 * 3_600_000;

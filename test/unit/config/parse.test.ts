@@ -101,6 +101,8 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     role: undefined,
     fix: false,
     follow: false,
+    watch: false,
+    all: false,
     tail: undefined,
     stop: false,
     uploadMedia: false,

@@ -34,7 +34,7 @@ import { MINIMUM } from './version.ts';
 const APP = 'mastodon';
 /** Compose services. */
 const DB = 'mastodon_db';
-const VALKEY = 'mastodon_valkey';
+export const MASTODON_VALKEY = 'mastodon_valkey';
 
 const DATABASE: ServerKind = {
   key: 'database',
@@ -108,7 +108,7 @@ export function streamingDataEnv(data: EnvGroup): EnvGroup {
 function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
   if (hasValkey) {
     return {
-      REDIS_HOST: VALKEY,
+      REDIS_HOST: MASTODON_VALKEY,
       REDIS_PORT: 6379,
       REDIS_PASSWORD: secret('mastodon.valkey'),
     };
@@ -148,7 +148,7 @@ const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 /** PostgreSQL and Valkey in containers. */
 export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): ContainerServer[] => [
   ...(hasDatabase ? [postgres(APP, DB)] : []),
-  ...(hasValkey ? [valkey(APP, VALKEY)] : []),
+  ...(hasValkey ? [valkey(APP, MASTODON_VALKEY)] : []),
 ];
 
 export const mastodonDumps = (options: MastodonOptions): Dump[] =>

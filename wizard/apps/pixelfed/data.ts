@@ -63,7 +63,11 @@ export const dataQuestions: readonly Question[] = [DATABASE, REDIS].flatMap((kin
 );
 
 /** Compose services. */
-const VALKEY = 'pixelfed_valkey';
+export const PIXELFED_VALKEY = 'pixelfed_valkey';
+
+/** Prefixes of the keys of queues, and of Horizon's figures. */
+export const REDIS_PREFIX = 'pixelfed-';
+export const HORIZON_PREFIX = 'pixelfed-horizon:';
 const SERVICES = { mariadb: 'pixelfed_db', postgresql: 'pixelfed_postgres' } as const satisfies Record<
   LocalDatabase,
   string
@@ -84,7 +88,7 @@ export const dataFolders: readonly DataFolder<PixelfedOptions>[] = [
     when: ({ database }) => database !== undefined,
   },
   {
-    volume: VALKEY,
+    volume: PIXELFED_VALKEY,
     what: 'Valkey',
     name: 'valkey-dir',
     owner: SERVER_OWNER,
@@ -99,14 +103,14 @@ export function shapeData(compose: ComposeFile, { database, hasValkey }: Pixelfe
     if (name !== kept) dropService(compose, name, name === SERVICES.mariadb ? kept : undefined);
     else delete compose.services[name]?.['profiles'];
   }
-  if (!hasValkey) dropService(compose, VALKEY);
+  if (!hasValkey) dropService(compose, PIXELFED_VALKEY);
 }
 
 /** The database and Valkey in containers. */
 export const pixelfedServers = ({ database, hasValkey }: PixelfedOptions): ContainerServer[] => [
   ...(database === 'mariadb' ? [mariadb(APP, SERVICES.mariadb)] : []),
   ...(database === 'postgresql' ? [postgres(APP, SERVICES.postgresql)] : []),
-  ...(hasValkey ? [valkey(APP, VALKEY)] : []),
+  ...(hasValkey ? [valkey(APP, PIXELFED_VALKEY)] : []),
 ];
 
 /** Variables by which Laravel finds database and Redis. */
@@ -149,7 +153,7 @@ function databaseEnv(app: PixelfedOptions, secret: Secrets): EnvGroup {
 
 function redisEnv({ hasValkey }: PixelfedOptions, secret: Secrets): EnvGroup {
   const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey
-    ? { host: VALKEY, port: 6379, password: secret('pixelfed.valkey') }
+    ? { host: PIXELFED_VALKEY, port: 6379, password: secret('pixelfed.valkey') }
     : serverOf(APP, REDIS, secret);
   const tls = server.scheme === 'rediss';
   const number = numberOf(server);

@@ -10,6 +10,8 @@ import { hoursSince, readRecord, writeRecord } from '../../backup-record.ts';
 import { findingsOf } from '../../checks/preflight.ts';
 import { OWN } from '../../layout.ts';
 import { addReading, readReadings } from '../../disk-record.ts';
+import { keepLast } from '../../last-reading.ts';
+import type { People } from '../../last-reading.ts';
 import { measure } from '../../maintain/clean-up.ts';
 import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
@@ -20,6 +22,7 @@ import type { Target } from '../../upgrade/target.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
+import { askPeople, siteClient } from '../../status/people.ts';
 import { Store } from '../../secrets/store.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { checkOptions, existingSite } from '../find-site.ts';
@@ -36,6 +39,8 @@ const VERIFY_HOURS = 30 * 24;
 /** Checks whose findings are mailed. */
 const CHECKED = ['containers', 'data', 'disk', 'certificates', 'backups'];
 const PING_MS = 20_000;
+/** Limit of an app's answer. */
+const ANSWER_MS = 20_000;
 
 export const run: Run = async (context) => {
   const site = await existingSite(context);
@@ -134,11 +139,31 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
     for (const { text } of notices) context.progress.say(`  ! ${text}`);
   });
   notices.push(...(await releases(context, site, task)));
+  await keepReading(context, site, notices);
   const ping = site.config.backup?.ping;
   if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
   await task('mail', () => mail(context, site, notices));
   if (failed !== undefined) throw failed;
   return EXIT.OK;
+}
+
+/** Records for `status` what is slow to know, or gone while the site is down. */
+async function keepReading(
+  { now }: CommandContext,
+  { folder, config }: Site,
+  notices: readonly Notice[],
+): Promise<void> {
+  const at = now().toISOString();
+  const http = await siteClient(folder, config, ANSWER_MS);
+  const people: [string, People & { readonly at: string }][] = [];
+  for (const app of config.apps) {
+    const found = await askPeople(http, app);
+    if (found === undefined) continue;
+    const { accounts, active, posts } = found;
+    people.push([app.id, { accounts, active, posts, at }]);
+  }
+  const found = notices.filter(({ isNews }) => isNews !== true).map(({ key, text }) => ({ key, text }));
+  await keepLast(folder, { people: Object.fromEntries(people), problems: { at, found } });
 }
 
 /** Whether one of the repositories needs a backup: they all get the same. */

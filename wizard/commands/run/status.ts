@@ -1,99 +1,90 @@
-import { appOf } from '../../apps/index.ts';
-import { readManifest } from '../../apply/files.ts';
-import { failedProofs, lastReceipt } from '../../apply/receipt.ts';
-import { isMoved, isUnfinished } from '../../apply/unfinished.ts';
-import { isInterrupted, readUpgrading } from '../../apply/upgrading.ts';
-import { readRecord } from '../../backup-record.ts';
-import { checkBackups } from '../../checks/backups.ts';
-import { servicesOf } from '../../checks/site.ts';
-import type { Container } from '../../docker/engine.ts';
-import { isYoung } from '../../docker/health.ts';
-import type { Config } from '../../config/config.ts';
-import { readGoodbyes } from '../../goodbye-record.ts';
-import { EXIT } from '../../problem.ts';
-import type { Receipt } from '../../prove/proof.ts';
-import { releaseFor, upgradable } from '../../upgrade/target.ts';
+/** `status`: the state of the site on one screen, once or repeatedly. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { EXIT, Problem } from '../../problem.ts';
+import type { ExitCode } from '../../problem.ts';
+import { liveScreen } from '../../live-screen.ts';
+import { look } from '../../status/look.ts';
+import { screen } from '../../status/screen.ts';
+import type { SiteState } from '../../status/state.ts';
+import { columns } from '../../wrap.ts';
 import { runningSite } from '../find-site.ts';
-import type { Run } from '../command.ts';
+import type { CommandContext, Run } from '../command.ts';
+
+const EVERY_MS = 2000;
+/** Longer lines are hard to read. */
+const MOST_COLUMNS = 100;
 
 export const run: Run = async (context) => {
-  const { progress } = context;
-  const { folder, config, engine } = await runningSite(context);
-  await engine.info();
-  const containers = await engine.containers(config.name);
-  const receipt = await lastReceipt(folder);
-  // An interrupted run has written a generation that was not proven yet.
-  const isCurrent = receipt?.generation === (await readManifest(folder)).generation;
-  progress.emit({
-    event: 'status',
-    folder,
-    containers: containers.map(({ service, state, health, restarts }) => ({
-      service,
-      state,
-      health,
-      restarts,
-    })),
-    proven: isCurrent && receipt?.proven === true,
-    at: receipt?.at,
-  });
-  progress.print(`Site in ${folder}`);
-  if (await isUnfinished(folder)) progress.print('  ! A restore was interrupted: run it again.');
-  if (await isMoved(folder))
-    progress.print('  ! Stopped to move it to another host. `fedi-setup backup resume` cancels the move.');
-  for (const [id, { at, by, complete }] of Object.entries(await readGoodbyes(folder)))
-    progress.print(
-      complete === undefined
-        ? `  ! ${appOf(id).name}: since ${at.slice(0, 16).replace('T', ' ')} UTC its accounts are being deleted on other servers. \`fedi-setup ${by}\` continues it.`
-        : `  ! ${appOf(id).name}: its accounts were deleted on other servers. It must not run with these data.`,
-    );
-  const upgrading = await readUpgrading(folder);
-  if (upgrading !== undefined) {
-    const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;
-    progress.print(
-      (await isInterrupted(upgrading))
-        ? `  ! ${what} was interrupted: run \`fedi-setup upgrade\`.`
-        : `  ${what} is in progress.`,
-    );
-  }
-  for (const { id, domain } of config.apps) progress.print(`  ${appOf(id).name}: https://${domain}`);
-  const services = (await servicesOf(folder)) ?? new Map<string, boolean>();
-  const width = Math.max(...[...services.keys()].map((name) => name.length));
-  for (const [name, oneShot] of services) {
-    const container = containers.find(({ service }) => service === name);
-    if (container !== undefined)
-      progress.print(`  ${name.padEnd(width)}  ${stateOf(container, oneShot, context.now())}`);
-    else if (containers.length > 0)
-      progress.print(`  ${name.padEnd(width)}  ${oneShot ? 'done (container removed)' : 'missing'}`);
-  }
-  if (containers.length === 0) progress.print('  no containers');
-  progress.print(`  ${proofState(receipt, isCurrent, config)}`);
-  const { releases } = await readRecord(folder);
-  for (const target of upgradable({ config })) {
-    const release = releaseFor(target, releases?.newest);
-    if (release !== undefined)
-      progress.print(`  ${target.name} ${release} is available: \`fedi-setup upgrade\``);
-  }
-  const backups = await checkBackups({ folder, config, now: context.now });
-  if (backups !== undefined) {
-    progress.print(`  backups: ${backups.seen}`);
-    for (const { what } of backups.found) progress.print(`    ! ${what}`);
-  }
-  return EXIT.OK;
+  const { flags, progress } = context;
+  if (flags.watch) refuseBlind(context);
+  const site = await runningSite(context);
+  const info = site.engine.info();
+  info.catch(() => undefined);
+  const see = (): Promise<SiteState> => look({ ...site, info, now: context.now });
+  if (flags.watch) return watch(see, flags.all);
+  const state = await see();
+  progress.emit(eventOf(state));
+  // A file, or `grep`, gets each sentence on one line.
+  const width = process.stdout.isTTY ? Math.min(MOST_COLUMNS, columns(process.stdout) - 1) : Infinity;
+  for (const line of screen(state, { all: flags.all, width })) progress.print(line);
+  return exitOf(state);
 };
 
-/** What the last receipt says about the site as it is now. */
-function proofState(receipt: Receipt | undefined, isCurrent: boolean, config: Config): string {
-  if (receipt === undefined) return 'not proven yet: run `fedi-setup apply`';
-  if (!isCurrent) return `changed since the proof at ${receipt.at}: run \`fedi-setup apply\``;
-  return receipt.proven
-    ? `proven at ${receipt.at}`
-    : `proof failed at ${receipt.at}: ${failedProofs(receipt, config).join('; ')}`;
+/** A site that starts has no fault. */
+export const exitOf = ({ state }: Pick<SiteState, 'state'>): ExitCode =>
+  state === 'runs' || state === 'starts' ? EXIT.OK : EXIT.FAILED;
+
+function refuseBlind({ flags }: CommandContext): void {
+  if (!flags.json && process.stdout.isTTY) return;
+  throw new Problem(
+    EXIT.USAGE,
+    flags.json
+      ? '--watch draws a screen, and --json prints events.'
+      : '--watch needs a terminal: it draws a screen.',
+    { next: 'Leave --watch out, and call `fedi-setup status` as often as you like.' },
+  );
 }
 
-function stateOf(container: Container, oneShot: boolean, now: Date): string {
-  const { state, health, exitCode } = container;
-  if (state === 'exited') return oneShot && exitCode === 0 ? 'done' : `exited with code ${exitCode}`;
-  if (state === 'running' && health === 'unhealthy' && isYoung(container, now))
-    return 'running (not healthy yet)';
-  return `${state}${health ? ` (${health})` : ''}`;
+/** Draws until Ctrl-C ends the process, which restores the screen; an error restores it before it is shown. */
+async function watch(see: () => Promise<SiteState>, all: boolean): Promise<never> {
+  // An engine that does not answer at first is reported as usual.
+  let state = await see();
+  const live = liveScreen(process.stdout);
+  try {
+    for (;;) {
+      const time = state.at.slice(0, 19).replace('T', ' ');
+      const width = Math.min(MOST_COLUMNS, live.width);
+      live.draw([...screen(state, { all, width }), '', `${time} UTC, every 2 seconds; Ctrl-C ends it`]);
+      await delay(EVERY_MS);
+      state = await see();
+    }
+  } finally {
+    live.end();
+  }
+}
+
+/** The same as one event. */
+function eventOf(state: SiteState) {
+  const { folder, services, receipt, state: verdict, ...rest } = state;
+  return {
+    ...rest,
+    event: 'status' as const,
+    folder,
+    state: verdict,
+    runs: exitOf(state) === EXIT.OK,
+    containers: services.map(({ service, app, container, fault, remark, isStarting }) => ({
+      service,
+      app,
+      state: container?.state ?? 'missing',
+      health: container?.health,
+      restarts: container?.restarts ?? 0,
+      fault,
+      remark,
+      isStarting,
+    })),
+    proven: receipt?.isCurrent === true && receipt.proven,
+    at: receipt?.at,
+    seen: state.at,
+    receipt,
+  };
 }
