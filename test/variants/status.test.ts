@@ -1,5 +1,8 @@
 /** `status` of a site with Mastodon and snac: real queues, stopped and paused containers, readings, and --watch. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { App, Jobs } from '../../wizard/apps/app.ts';
+import { appOf } from '../../wizard/apps/index.ts';
+import { connect } from '../../wizard/docker/docker.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { docker, environment, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
@@ -84,6 +87,22 @@ describe.sequential('status', { timeout: PATIENCE_MS }, () => {
     expect(mastodon.jobs?.['oldestSeconds']).toBeGreaterThanOrEqual(0);
   });
 
+  test('an external Redis is asked in the same words, by a client in the app’s container', async () => {
+    const jobsWith = (hasValkey: boolean): Jobs =>
+      (appOf('mastodon') as App).jobs?.({ app: 'mastodon', hasValkey } as never) as Jobs;
+    const engine = await connect();
+    const seen = await Promise.all(
+      [true, false].map(async (hasValkey) => {
+        const { service, look, parse } = jobsWith(hasValkey);
+        const { code, stdout, stderr } = await engine.exec(id(service), look);
+        expect(code, stderr).toBe(0);
+        return parse(stdout, new Date());
+      }),
+    );
+    expect(seen[1]).toEqual(seen[0]);
+    expect(seen[1]).toMatchObject({ waiting: 3, queues: { default: 3 } });
+  });
+
   test('jobs that failed for good, and those that are tried again', async () => {
     const add = (key: string): string =>
       docker('exec', id('mastodon_valkey'), 'sh', '-c', `REDISCLI_AUTH="$VALKEY_PASSWORD" valkey-cli zadd ${key} 1 a 2 b`); // prettier-ignore
@@ -134,6 +153,6 @@ describe.sequential('status', { timeout: PATIENCE_MS }, () => {
   test('no containers', async () => {
     expect((await run('uninstall', '--confirm', site.name)).code).toBe(0);
     const { stdout, code } = await run('status');
-    expect([code, stdout]).toEqual([1, expect.stringContaining('✖ The site does not run: it has no containers.')]); // prettier-ignore
+    expect([code, stdout]).toEqual([1, expect.stringContaining('✖ The site does not run.')]); // prettier-ignore
   });
 });

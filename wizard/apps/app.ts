@@ -366,8 +366,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly upgrades?: Upgrades<Options>;
   /** Prints {@link RemoteMedia} as JSON; absent: it keeps none. */
   remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
-  /** Undefined: its queues are on an external server. Absent: it has none. */
-  jobs?(options: Options): Jobs | undefined;
+  /** Absent: it has none. */
+  jobs?(options: Options): Jobs;
   /** @param days how long it keeps copies of remote media; undefined: forever */
   cleanUps(app: AppConfig<Options>, days: number | undefined): readonly CleanUp[];
   /** Called before it is removed, if the administrator wants that. */

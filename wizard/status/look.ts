@@ -92,7 +92,9 @@ export async function look({
   // Its Problem is more precise than that of the other calls.
   const info = await usable;
   const found = await containers;
-  const services = listServices((await servicesOf(folder)) ?? new Map<string, boolean>(), found, config, at);
+  const wanted = await servicesOf(folder);
+  // Without a Compose file, as during a restore, nothing may run.
+  const services = wanted === undefined || found.length === 0 ? [] : listServices(wanted, found, config, at);
   const { jobs, memory, images } = await withContainers;
   const receipt = receipts.at(-1);
   const { generation } = await readManifest(folder);
@@ -133,9 +135,9 @@ export async function look({
     site: config.name,
     folder,
     at: at.toISOString(),
-    state: services.length === 0 || found.length === 0 ? 'down' : verdictOf(services),
+    state: services.length === 0 ? 'down' : verdictOf(services),
     notes: await notesOf(folder),
-    services: found.length === 0 ? [] : services,
+    services,
     apps,
     disk: {
       at: orNull(readings.at(-1)?.at),
@@ -240,7 +242,7 @@ async function certificatesOf(
   );
 }
 
-/** `external`: an external server has them. Null: unknown, or the app has none. */
+/** Null: unknown, or the app has none. */
 async function jobsOf(
   engine: Engine,
   { id, options }: AppConfig,
@@ -250,7 +252,7 @@ async function jobsOf(
 ): Promise<AppState['jobs']> {
   const app: App = appOf(id);
   const jobs = app.jobs?.(options);
-  if (jobs === undefined) return app.jobs === undefined ? null : 'external';
+  if (jobs === undefined) return null;
   const container = containers.find(({ service, state }) => service === jobs.service && state === 'running');
   if (container === undefined) return null;
   const seen = await inTime(
@@ -314,7 +316,7 @@ function appState(
 }
 
 function slowJobs({ id, name, jobs }: AppState): Finding[] {
-  if (jobs === null || jobs === 'external' || (jobs.oldestSeconds ?? 0) <= SLOW_JOBS_SECONDS) return [];
+  if (jobs === null || (jobs.oldestSeconds ?? 0) <= SLOW_JOBS_SECONDS) return [];
   return [
     {
       level: 'warning',

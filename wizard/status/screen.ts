@@ -48,7 +48,7 @@ const days = (hours: number): string =>
 
 /** The first line: whether the site runs. */
 export function headline({ state, apps, services }: Pick<SiteState, 'state' | 'apps' | 'services'>): string {
-  if (services.length === 0) return `${MARKS.down} The site does not run: it has no containers.`;
+  if (services.length === 0) return `${MARKS.down} The site does not run.`;
   const clauses = (['down', 'fails', 'starts', 'runs'] as const).flatMap((verdict) => {
     const names = apps.filter((app) => app.state === verdict).map(({ name }) => name);
     return names.length === 0 ? [] : [`${list(names)} ${VERBS[verdict][names.length === 1 ? 0 : 1]}`];
@@ -77,7 +77,8 @@ export function screen(
   for (const note of notes) lines.push(...item(note));
   for (const { service, fault, remark } of services)
     if (fault !== null || remark !== null) lines.push(...item(`${service} ${fault ?? remark ?? ''}`));
-  if (services.length === 0 && notes.length === 0) lines.push(...item('`fedi-setup apply` starts it.'));
+  if (services.length === 0 && notes.length === 0)
+    lines.push(...item('It has no containers: `fedi-setup apply` starts it.'));
   else if (services.some(({ fault }) => fault !== null))
     lines.push(...put('`fedi-setup doctor` shows why. `fedi-setup start` starts what you stopped.', 4));
   const starting = services.filter(({ isStarting }) => isStarting).map(({ service }) => service);
@@ -134,7 +135,6 @@ export function peopleText({ people }: Pick<AppState, 'people'>, now: string): s
 
 export function jobsText({ jobs }: Pick<AppState, 'jobs'>): string {
   if (jobs === null) return 'unknown';
-  if (jobs === 'external') return 'unknown: your own Redis has them';
   const { waiting, oldestSeconds, retries, failed, queues } = jobs;
   const busy = Object.entries(queues)
     .toSorted(([, a], [, b]) => b - a)

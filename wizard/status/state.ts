@@ -38,19 +38,16 @@ export interface AppState {
     /** When the app said so; null: now. */
     readonly at: string | null;
   } | null;
-  /** Its background jobs; `external`: an external server has them. */
-  readonly jobs:
-    | {
-        readonly waiting: number;
-        /** Seconds since the job that waits longest was added; null: none waits, or the app does not record it. */
-        readonly oldestSeconds: number | null;
-        readonly retries: number;
-        readonly failed: number;
-        /** Only queues with jobs. */
-        readonly queues: Readonly<Record<string, number>>;
-      }
-    | 'external'
-    | null;
+  /** Its background jobs. */
+  readonly jobs: {
+    readonly waiting: number;
+    /** Seconds since the job that waits longest was added; null: none waits, or the app does not record it. */
+    readonly oldestSeconds: number | null;
+    readonly retries: number;
+    readonly failed: number;
+    /** Only queues with jobs. */
+    readonly queues: Readonly<Record<string, number>>;
+  } | null;
 }
 
 export interface Part {

@@ -1,5 +1,5 @@
 /** What `status` sees: containers, figures that do not answer, readings of `maintain`, the exit code. The engine is a small model. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { configOf } from '../../../wizard/answers/config.ts';
@@ -118,7 +118,16 @@ describe('whether the site runs', () => {
   test('there are no containers', async () => {
     containers = [];
     expect(await run()).toBe(1);
-    expect(output.text).toContain('✖ The site does not run: it has no containers.');
+    expect(output.text).toContain('✖ The site does not run.\n');
+    expect(output.text).toContain('  ! It has no containers: `fedi-setup apply` starts it.\n');
+  });
+  test('a restore was interrupted: the Compose file is hidden, and containers may be left', async () => {
+    rmSync(join(folder, 'compose.yaml'));
+    writeTree(folder, { '.fedi/restore.json': '{}' });
+    const { state, apps } = await see();
+    expect([state, ...apps.map((app) => app.state)]).toEqual(['down', 'down', 'down']);
+    expect(await run()).toBe(1);
+    expect(output.text).toContain('  ! A restore was interrupted: run it again.\n');
   });
   test('those that start, and those that wait for them, are no fault', async () => {
     change('mastodon_gate', { state: 'running' });
@@ -218,6 +227,7 @@ describe('events and flags', () => {
     expect(await run('--json')).toBe(0);
     const lines = output.text.trim().split('\n');
     expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^\{"event":"status",/);
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({
       event: 'status',
       folder,
@@ -291,11 +301,15 @@ describe('jobs', () => {
     expect(advice.map(({ what }) => what)).toContain('A job of Mastodon has waited for 7 min.');
   });
 
-  test('an external Redis has them', async () => {
-    const options = { ...CONFIG.apps.find(({ id }) => id === 'mastodon')!.options, hasValkey: false };
-    const config = { ...CONFIG, apps: CONFIG.apps.map((app) => (app.id === 'mastodon' ? { ...app, options } : app)) }; // prettier-ignore
-    const { apps } = await look({ folder, config, engine, info: Promise.resolve(INFO), now: () => NOW, limitMs: 200 }); // prettier-ignore
-    expect(apps.find(({ id }) => id === 'mastodon')?.jobs).toBe('external');
+  test('in an external Redis: the same commands, by a client in a container of the app', () => {
+    for (const [id, service] of [
+      ['mastodon', 'mastodon_web'],
+      ['pixelfed', 'pixelfed_web'],
+    ]) {
+      const jobs = (hasValkey: boolean) => (appOf(id ?? '') as App).jobs?.({ app: id, hasValkey } as never);
+      expect(jobs(false)).toMatchObject({ service, look: { stdin: jobs(true)?.look.stdin } });
+      expect(jobs(false)?.look.argv.join(' ')).toContain('connect_redis');
+    }
   });
 
   test('of snac: a file for each, named by when it is due', () => {

@@ -174,16 +174,15 @@ Receipt       not proven yet: run \`fedi-setup apply\`
 Nothing to do.`);
 });
 
-test('an external database and Redis, a bucket, your own proxy, no mail, no backups', () => {
+test('an external database, your own proxy, no mail, no backups', () => {
   const shown = text({
-    apps: [{ ...MASTODON, newer: null, jobs: 'external' }],
+    apps: [{ ...MASTODON, newer: null, jobs: null }],
     services: ['caddy', 'mastodon_web'].map((name) => service(name)),
     certificates: null,
     mail: { mode: 'none', server: null, proof: null },
     backup: { isConfigured: false, last: null, drill: null, sheet: null },
     disk: { ...site().disk, parts: [{ what: 'media', bytes: 3 * GIB, cached: null }] },
   });
-  expect(shown).toContain(`  jobs        unknown: your own Redis has them\n`);
   expect(shown).toContain('              media 3.0 GB, images 1.5 GB, other 0 KB (6 hours ago)\n');
   expect(shown).toContain('Certificates  your own proxy has them\n');
   expect(shown).toContain('Mail          none\n');
@@ -199,7 +198,7 @@ test('a site that was stopped to move it', () => {
     certificates: [{ name: 'snac.example.org', to: null, issuer: null }],
   });
   expect(shown.split('\n').slice(0, 8)).toEqual([
-    '✖ The site does not run: it has no containers.',
+    '✖ The site does not run.',
     '  Site fedi in /srv/fedi',
     '  ! Stopped to move it to another host. `fedi-setup backup resume` cancels the',
     '    move.',
@@ -233,7 +232,7 @@ describe('the first line', () => {
   const services = SERVICES.map((name) => service(name));
   test.each([
     [{ state: 'runs', apps: [SNAC], services }, '✔ snac runs.'],
-    [{ state: 'down', apps, services: [] }, '✖ The site does not run: it has no containers.'],
+    [{ state: 'down', apps, services: [] }, '✖ The site does not run.'],
     [
       { state: 'fails', apps, services: [service('caddy', { fault: 'is unhealthy' }), ...services.slice(1)] },
       '✖ Mastodon and snac run; caddy is unhealthy.',

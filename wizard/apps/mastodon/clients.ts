@@ -22,6 +22,9 @@ export const sqlFromInput = (): string[] => client('sql.rb');
 /** Prints RedisInfo as JSON. */
 export const tryRedis = (): string[] => client('try-redis.rb');
 
+/** Sends the commands on standard input, and prints one line for each reply. */
+export const askRedis = (): string[] => client('ask-redis.rb');
+
 /** Reads or writes the ownership marker at a key. */
 export const redisMarkerAt = (action: 'read' | 'data' | 'write', key: string): string[] =>
   client('redis-marker.rb', action, key);

@@ -1,8 +1,9 @@
-/** Job queues in a Valkey: how they are counted. */
+/** Job queues in a Redis or Valkey: how they are counted. */
 import { shellProgram } from '../../assets.ts';
+import type { Command } from '../../docker/engine.ts';
 import type { Jobs } from '../app.ts';
 
-/** Where an app keeps its jobs in its Valkey. */
+/** Where an app keeps its jobs in its Redis. */
 export interface QueueKeys {
   /** Queue → key of the list of its waiting jobs. */
   readonly lists: Readonly<Record<string, string>>;
@@ -22,8 +23,17 @@ const numberIn = (line: string | undefined): number => {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
-/** Two commands for each list, one for each set: so many lines are the replies. */
-export function valkeyJobs(service: string, { lists, oldest, added, retries, failed }: QueueKeys): Jobs {
+/** A client in a container of the app's own Valkey. */
+export const inValkey = (service: string): Pick<Jobs, 'service'> & Pick<Command, 'argv'> => ({
+  service,
+  argv: shellProgram('apps/shared/programs/ask-valkey.sh'),
+});
+
+/** @param client sends the commands on its standard input and prints one line for each reply */
+export function redisJobs(
+  { service, argv }: ReturnType<typeof inValkey>,
+  { lists, oldest, added, retries, failed }: QueueKeys,
+): Jobs {
   const names = Object.keys(lists);
   const sets = [...retries, ...failed];
   const commands = [
@@ -32,11 +42,9 @@ export function valkeyJobs(service: string, { lists, oldest, added, retries, fai
   ];
   return {
     service,
-    look: {
-      argv: shellProgram('apps/shared/programs/ask-valkey.sh'),
-      stdin: commands.map((line) => `${line}\n`).join(''),
-    },
+    look: { argv, stdin: commands.map((line) => `${line}\n`).join('') },
     parse: (stdout) => {
+      // Two lines for each list, one for each set.
       const lines = stdout.replace(/\n$/, '').split('\n');
       if (lines.length !== commands.length) throw new Error(`${lines.length} lines`);
       const counts = names.map((_, i) => numberIn(lines[2 * i]));

@@ -67,8 +67,9 @@ async function watch(see: () => Promise<SiteState>, all: boolean): Promise<never
 function eventOf(state: SiteState) {
   const { folder, services, receipt, state: verdict, ...rest } = state;
   return {
-    ...rest,
+    // First, as in every event.
     event: 'status' as const,
+    ...rest,
     folder,
     state: verdict,
     runs: exitOf(state) === EXIT.OK,

@@ -1,0 +1,6 @@
+# Sends the commands on standard input to an external Redis. Prints one line for each reply, as valkey-cli does.
+
+in_words do
+  redis = connect_redis
+  $stdin.each_line(chomp: true) { |line| puts(redis.call(*line.split).to_s) }
+end
