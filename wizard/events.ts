@@ -241,7 +241,7 @@ export const EVENTS: {
       runs: 'true: `state` is `runs` or `starts`, and the exit code is 0',
       notes:
         'sentences about what is in progress or was interrupted: an upgrade, a restore, a move, a goodbye',
-      apps: 'one object per app: `id`, `name`, `url`, `state`, `version`, `newer` (null: none is known), `people` (`accounts`, `active` in the last month, `posts`, `at`: null if the app answered now), `jobs` (`waiting`, `oldestSeconds`: null if none waits or it is not recorded, `retries`, `failed`, `queues`)',
+      apps: 'one object per app: `id`, `name`, `url`, `state`, `version`, `newer` (null: none is known), `people` (`accounts`, `active` in the last month, `posts`, `at`: null if the app answered now), `jobs` (`waiting`, `oldestSeconds`: null if none waits or it is not recorded, `later`: jobs that are due later, such as failed ones, `failed`: for good, `queues`)',
       disk: '`at`: when the parts were measured; `parts`: `what`, `bytes` and `cached` (copies of remote files, part of `bytes`); `images`; `free`: `path` and `bytes`; `fullInDays` (null: not as far as is known); `isForecast`: there are enough readings for that',
       memory: '`total` and `available` of the host, `site`: used by its containers',
       certificates:

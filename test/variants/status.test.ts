@@ -103,12 +103,12 @@ describe.sequential('status', { timeout: PATIENCE_MS }, () => {
     expect(seen[1]).toMatchObject({ waiting: 3, queues: { default: 3 } });
   });
 
-  test('jobs that failed for good, and those that are tried again', async () => {
+  test('jobs that failed for good, and those that are due later', async () => {
     const add = (key: string): string =>
       docker('exec', id('mastodon_valkey'), 'sh', '-c', `REDISCLI_AUTH="$VALKEY_PASSWORD" valkey-cli zadd ${key} 1 a 2 b`); // prettier-ignore
     add('dead');
     add('retry');
-    expect((await run('status')).stdout).toContain('; 2 will be tried again; 2 failed\n');
+    expect((await run('status')).stdout).toContain('; 2 due later; 2 failed\n');
   });
 
   test('a server that hangs: its figures are unknown, and the command ends', async () => {

@@ -269,8 +269,8 @@ export interface JobFigures {
   readonly waiting: number;
   /** When the one that waits longest was added; undefined: none waits, or the app does not record it. */
   readonly oldest: number | undefined;
-  /** Jobs that failed and will be tried again. */
-  readonly retries: number;
+  /** Jobs that are due later: failed ones that will be tried again, and delayed ones. */
+  readonly later: number;
   /** Jobs that failed for good, as far as the app keeps them. */
   readonly failed: number;
   /** Queue → waiting jobs; queues without jobs may be missing. */

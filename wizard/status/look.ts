@@ -266,7 +266,7 @@ async function jobsOf(
     waiting: seen.waiting,
     oldestSeconds:
       seen.oldest === undefined ? null : Math.max(0, Math.round((now.getTime() - seen.oldest) / 1000)),
-    retries: seen.retries,
+    later: seen.later,
     failed: seen.failed,
     queues: Object.fromEntries(Object.entries(seen.queues).filter(([, count]) => count > 0)),
   };

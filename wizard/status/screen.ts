@@ -21,9 +21,8 @@ const VERBS = {
   down: ['does not run', 'do not run'],
 } as const;
 
-/** Stands for a space where no line may break. */
+/** Stands for a space where no line may break: between a number and what it counts. */
 const GLUE = '\u0001';
-const size = (bytes: number): string => sizeText(bytes).replace(' ', GLUE);
 /** Smaller parts of the disk are not shown one by one. */
 const SMALL = 1024 ** 2;
 
@@ -64,7 +63,9 @@ export function screen(
 ): string[] {
   const { at, apps, services, notes } = state;
   const put = (text: string, indent: number): string[] =>
-    wrap(text, width, indent).replaceAll(GLUE, ' ').split('\n');
+    wrap(text.replaceAll(/(\d) /g, `$1${GLUE}`), width, indent)
+      .replaceAll(GLUE, ' ')
+      .split('\n');
   /** A label, and its value beside it. */
   const row = (label: string, text: string): string[] => {
     const lines = put(text, VALUES);
@@ -135,7 +136,7 @@ export function peopleText({ people }: Pick<AppState, 'people'>, now: string): s
 
 export function jobsText({ jobs }: Pick<AppState, 'jobs'>): string {
   if (jobs === null) return 'unknown';
-  const { waiting, oldestSeconds, retries, failed, queues } = jobs;
+  const { waiting, oldestSeconds, later, failed, queues } = jobs;
   const busy = Object.entries(queues)
     .toSorted(([, a], [, b]) => b - a)
     .slice(0, 3)
@@ -146,12 +147,14 @@ export function jobsText({ jobs }: Pick<AppState, 'jobs'>): string {
     ...(busy.length === 0 ? [] : [`in ${busy.join(', ')}`]),
   ]
     .join(', ')
-    .concat(retries === 0 ? '' : `; ${number(retries)} will be tried again`)
+    .concat(later === 0 ? '' : `; ${number(later)} due later`)
     .concat(failed === 0 ? '' : `; ${number(failed)} failed`);
 }
 
 function diskText({ disk: { free, fullInDays, isForecast } }: SiteState): string {
-  const space = free.map(({ path, bytes }) => `${size(bytes)} free${free.length > 1 ? ` in ${path}` : ''}`);
+  const space = free.map(
+    ({ path, bytes }) => `${sizeText(bytes)} free${free.length > 1 ? ` in ${path}` : ''}`,
+  );
   const end = !isForecast
     ? 'no forecast yet: it needs a week of readings'
     : fullInDays === null || fullInDays > MOST_DAYS
@@ -166,10 +169,10 @@ function partsText({ disk: { at: measured, parts, images }, at }: SiteState): st
   const sizes = [
     ...large.map(
       ({ what, bytes, cached }) =>
-        `${what} ${size(bytes)}${cached === null ? '' : ` (${size(cached)} of it cache)`}`,
+        `${what} ${sizeText(bytes)}${cached === null ? '' : ` (${sizeText(cached)} of it cache)`}`,
     ),
-    ...(images === null ? [] : [`images ${size(images)}`]),
-    ...(measured === null ? [] : [`other ${size(other)}`]),
+    ...(images === null ? [] : [`images ${sizeText(images)}`]),
+    ...(measured === null ? [] : [`other ${sizeText(other)}`]),
   ].join(', ');
   return measured === null
     ? `${images === null ? '' : `${sizes}; `}the rest is unknown until \`fedi-setup maintain\` measures it`
@@ -177,7 +180,7 @@ function partsText({ disk: { at: measured, parts, images }, at }: SiteState): st
 }
 
 function memoryText({ memory: { total, available, site } }: SiteState): string {
-  return `${size(total - available)} of ${size(total)} used on this host, ${site === null ? 'unknown' : size(site)} by the site`;
+  return `${sizeText(total - available)} of ${sizeText(total)} used on this host, ${site === null ? 'unknown' : sizeText(site)} by the site`;
 }
 
 function certificatesText({ certificates, at }: SiteState): string {
@@ -213,7 +216,7 @@ function mailText({ mail: { mode, server, proof }, at }: SiteState): string {
 function backupText({ backup: { isConfigured, last, drill, sheet }, at }: SiteState): string {
   if (last === null) return isConfigured ? 'none yet: run `fedi-setup backup`' : 'none configured';
   return [
-    `${since(last.at, at)}, ${size(last.bytes)}`,
+    `${since(last.at, at)}, ${sizeText(last.bytes)}`,
     drill === null ? 'no drill yet' : `drill ${since(drill.at, at)}${drill.ok ? '' : ': not complete'}`,
     sheet === null ? 'no recovery sheet' : `recovery sheet ${since(sheet, at)}`,
   ].join('; ');

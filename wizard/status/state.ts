@@ -43,7 +43,7 @@ export interface AppState {
     readonly waiting: number;
     /** Seconds since the job that waits longest was added; null: none waits, or the app does not record it. */
     readonly oldestSeconds: number | null;
-    readonly retries: number;
+    readonly later: number;
     readonly failed: number;
     /** Only queues with jobs. */
     readonly queues: Readonly<Record<string, number>>;

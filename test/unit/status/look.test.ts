@@ -262,7 +262,7 @@ describe('jobs', () => {
   const snac = (appOf('snac') as App).jobs?.({ app: 'snac' }) as Jobs;
   const seconds = (ago: number): number => NOW.getTime() / 1000 - ago;
 
-  test('of Sidekiq: each queue with its oldest job, retries and dead jobs', () => {
+  test('of Sidekiq: each queue with its oldest job, later and dead jobs', () => {
     const commands = mastodon.look.stdin?.trim().split('\n') ?? [];
     expect(commands.slice(0, 2)).toEqual(['llen queue:default', 'lindex queue:default -1']);
     const replies: Record<string, string> = {
@@ -278,7 +278,7 @@ describe('jobs', () => {
     expect(mastodon.parse(stdout, NOW)).toMatchObject({
       waiting: 5,
       oldest: NOW.getTime() - 60_000,
-      retries: 4,
+      later: 4,
       failed: 5,
       queues: { default: 3, push: 2, mailers: 0 },
     });
@@ -294,7 +294,7 @@ describe('jobs', () => {
     expect(apps.find(({ id }) => id === 'mastodon')?.jobs).toEqual({
       waiting: 1,
       oldestSeconds: 400,
-      retries: 0,
+      later: 0,
       failed: 0,
       queues: { pull: 1 },
     });
@@ -314,7 +314,7 @@ describe('jobs', () => {
 
   test('of snac: a file for each, named by when it is due', () => {
     expect(snac.parse(`${seconds(30)}.000001.json\n`.replace(/(\d+)\.000001/, '$1.000001'), NOW)).toMatchObject({ waiting: 1, oldest: NOW.getTime() - 30_000 + 0.001 }); // prettier-ignore
-    expect(snac.parse(`${seconds(-60)}.000000.json\n`, NOW)).toMatchObject({ waiting: 0, oldest: undefined, retries: 1 }); // prettier-ignore
+    expect(snac.parse(`${seconds(-60)}.000000.json\n`, NOW)).toMatchObject({ waiting: 0, oldest: undefined, later: 1 }); // prettier-ignore
     expect(() => snac.parse('other.json\n', NOW)).toThrow('not a time');
   });
 
@@ -331,7 +331,7 @@ describe('jobs', () => {
     expect(pixelfed.parse(stdout, NOW)).toMatchObject({
       waiting: 2,
       oldest: NOW.getTime() - 5000,
-      retries: 7,
+      later: 7,
       failed: 1,
     });
   });

@@ -27,7 +27,7 @@ const MASTODON: AppState = {
   version: 'v4.6.5',
   newer: 'v4.6.6',
   people: { accounts: 1234, active: 321, posts: 45_678, at: null },
-  jobs: { waiting: 5, oldestSeconds: 12, retries: 3, failed: 2, queues: { push: 4, default: 1 } },
+  jobs: { waiting: 5, oldestSeconds: 12, later: 3, failed: 2, queues: { push: 4, default: 1 } },
 };
 const SNAC: AppState = {
   id: 'snac',
@@ -37,7 +37,7 @@ const SNAC: AppState = {
   version: '2.96',
   newer: null,
   people: { accounts: 1, active: 1, posts: 31, at: null },
-  jobs: { waiting: 0, oldestSeconds: null, retries: 0, failed: 0, queues: {} },
+  jobs: { waiting: 0, oldestSeconds: null, later: 0, failed: 0, queues: {} },
 };
 const SERVICES = ['caddy', 'mastodon_db', 'mastodon_valkey', 'mastodon_web', 'mastodon_sidekiq', 'snac'];
 
@@ -89,8 +89,8 @@ test('a healthy site', () => {
 ✔ Mastodon    v4.6.5 at https://social.example.org
               v4.6.6 is available: \`fedi-setup upgrade\`
   people      1,234 accounts, 321 active this month, 45,678 posts
-  jobs        5 wait, the oldest for 12 s, in push 4, default 1; 3 will be tried
-              again; 2 failed
+  jobs        5 wait, the oldest for 12 s, in push 4, default 1; 3 due later;
+              2 failed
 
 ✔ snac        2.96 at https://snac.example.org
   people      1 account, 1 active this month, 31 posts
@@ -249,10 +249,10 @@ describe('the first line', () => {
 });
 
 test.each([
-  [{ waiting: 1, oldestSeconds: 300, retries: 0, failed: 0, queues: {} }, '1 waits, the oldest for 5 min'],
-  [{ waiting: 2, oldestSeconds: null, retries: 0, failed: 1, queues: {} }, '2 wait; 1 failed'],
-  [{ waiting: 9, oldestSeconds: 7200, retries: 0, failed: 0, queues: { a: 1, b: 4, c: 2, d: 2 } }, '9 wait, the oldest for 2 hours, in b 4, c 2, d 2'], // prettier-ignore
-  [{ waiting: 0, oldestSeconds: null, retries: 1200, failed: 0, queues: {} }, 'none wait; 1,200 will be tried again'], // prettier-ignore
+  [{ waiting: 1, oldestSeconds: 300, later: 0, failed: 0, queues: {} }, '1 waits, the oldest for 5 min'],
+  [{ waiting: 2, oldestSeconds: null, later: 0, failed: 1, queues: {} }, '2 wait; 1 failed'],
+  [{ waiting: 9, oldestSeconds: 7200, later: 0, failed: 0, queues: { a: 1, b: 4, c: 2, d: 2 } }, '9 wait, the oldest for 2 hours, in b 4, c 2, d 2'], // prettier-ignore
+  [{ waiting: 0, oldestSeconds: null, later: 1200, failed: 0, queues: {} }, 'none wait; 1,200 due later'], // prettier-ignore
 ])('jobs: %o', (jobs, words) => expect(jobsText({ jobs })).toBe(words));
 
 test.each([
@@ -290,7 +290,7 @@ test('certificates: one that expired, and one name without', () => {
 test('a mail that was refused, and a drill that was not complete', () => {
   const { mail, backup } = site();
   expect(text({ mail: { ...mail, proof: { at: hoursAgo(3), ok: false } } })).toContain(
-    'the last test mail was not accepted 3\n              hours ago',
+    'the last test mail was not accepted\n              3 hours ago',
   );
   expect(text({ backup: { ...backup, drill: { at: hoursAgo(3), ok: false }, sheet: null } })).toContain(
     '; drill 3 hours ago: not complete; no recovery',

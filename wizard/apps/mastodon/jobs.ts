@@ -13,6 +13,6 @@ export const mastodonJobs = ({ hasValkey }: MastodonOptions): Jobs =>
     oldest: -1,
     // Seconds, and from Sidekiq 8 on milliseconds.
     added: (job) => timeIn(job['enqueued_at']),
-    retries: ['retry'],
+    later: ['retry', 'schedule'],
     failed: ['dead'],
   });

@@ -35,7 +35,7 @@ export const pixelfedJobs = ({ hasValkey }: PixelfedOptions): Jobs =>
       oldest: 0,
       // Horizon's, then Laravel's (12 and later); both in seconds.
       added: (job) => timeIn(job['pushedAt']) ?? timeIn(job['createdAt']),
-      retries: QUEUES.map((name) => `${keyOf(name)}:delayed`),
+      later: QUEUES.map((name) => `${keyOf(name)}:delayed`),
       failed: [`${HORIZON_PREFIX}failed_jobs`],
     },
   );

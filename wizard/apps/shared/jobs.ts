@@ -11,8 +11,8 @@ export interface QueueKeys {
   readonly oldest: 0 | -1;
   /** When a job was added, in milliseconds since 1970, from its JSON; undefined: it does not say. */
   readonly added: (job: Readonly<Record<string, unknown>>) => number | undefined;
-  /** Keys of sorted sets with jobs that will be tried again, and with those that will not. */
-  readonly retries: readonly string[];
+  /** Keys of sorted sets with jobs that are due later, and with those that failed for good. */
+  readonly later: readonly string[];
   readonly failed: readonly string[];
 }
 
@@ -32,10 +32,10 @@ export const inValkey = (service: string): Pick<Jobs, 'service'> & Pick<Command,
 /** @param client sends the commands on its standard input and prints one line for each reply */
 export function redisJobs(
   { service, argv }: ReturnType<typeof inValkey>,
-  { lists, oldest, added, retries, failed }: QueueKeys,
+  { lists, oldest, added, later, failed }: QueueKeys,
 ): Jobs {
   const names = Object.keys(lists);
-  const sets = [...retries, ...failed];
+  const sets = [...later, ...failed];
   const commands = [
     ...Object.values(lists).flatMap((key) => [`llen ${key}`, `lindex ${key} ${oldest}`]),
     ...sets.map((key) => `zcard ${key}`),
@@ -56,8 +56,8 @@ export function redisJobs(
       return {
         waiting: sum(counts),
         oldest: times.length === 0 ? undefined : Math.min(...times),
-        retries: sum(ends.slice(0, retries.length)),
-        failed: sum(ends.slice(retries.length)),
+        later: sum(ends.slice(0, later.length)),
+        failed: sum(ends.slice(later.length)),
         queues: Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])),
       };
     },

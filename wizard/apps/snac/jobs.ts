@@ -18,7 +18,7 @@ export const snacJobs: Jobs = {
     return {
       waiting: waiting.length,
       oldest: waiting.length === 0 ? undefined : waiting.reduce((a, b) => Math.min(a, b)),
-      retries: due.length - waiting.length,
+      later: due.length - waiting.length,
       // It drops a job that failed too often.
       failed: 0,
       queues: {},
