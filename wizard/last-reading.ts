@@ -16,6 +16,8 @@ export interface People {
   readonly active: number | undefined;
   /** Of local accounts. */
   readonly posts: number | undefined;
+  /** Of the app, without a `v`. */
+  readonly version: string | undefined;
 }
 
 /** Times are ISO 8601. */

@@ -20,12 +20,11 @@ import type { Reading } from '../disk-record.ts';
 import type { Container, Engine, EngineInfo } from '../docker/engine.ts';
 import { readGoodbyes } from '../goodbye-record.ts';
 import { readLast } from '../last-reading.ts';
-import type { LastReading } from '../last-reading.ts';
+import type { LastReading, People } from '../last-reading.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
 import { served } from '../prove/tls.ts';
 import { releaseFor, upgradable } from '../upgrade/target.ts';
 import { askPeople, siteClient } from './people.ts';
-import type { NodeInfo } from './people.ts';
 import { listServices, verdictOf } from './services.ts';
 import type { AppState, ListedService, Part, SiteState } from './state.ts';
 
@@ -212,7 +211,7 @@ async function notesOf(folder: string): Promise<string[]> {
   return notes;
 }
 
-async function peopleOf(folder: string, config: Config, ms: number): Promise<(NodeInfo | undefined)[]> {
+async function peopleOf(folder: string, config: Config, ms: number): Promise<(People | undefined)[]> {
   const http = await siteClient(folder, config, ms);
   return Promise.all(config.apps.map((app) => inTime(askPeople(http, app), ms)));
 }
@@ -284,7 +283,7 @@ function appState(
   }: {
     config: Config;
     services: readonly ListedService[];
-    people: NodeInfo | undefined;
+    people: People | undefined;
     record: BackupRecord;
     last: LastReading;
     jobs: AppState['jobs'];
@@ -300,7 +299,7 @@ function appState(
     name: appOf(id).name,
     url: `https://${domain}`,
     state: own.length === 0 ? 'down' : verdictOf(own),
-    version: target?.from ?? orNull(people?.version),
+    version: target?.from ?? orNull(known?.version),
     newer: target === undefined ? null : orNull(releaseFor(target, record.releases?.newest)),
     people:
       known === undefined

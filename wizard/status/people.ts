@@ -7,12 +7,6 @@ import type { People } from '../last-reading.ts';
 import { LIMITS, client } from '../prove/http.ts';
 import type { Client } from '../prove/http.ts';
 
-/** What an app says about itself. */
-export interface NodeInfo extends People {
-  /** Without a `v`; undefined: it does not say. */
-  readonly version: string | undefined;
-}
-
 /** Longest reply in bytes. */
 const MOST = 64 * 1024;
 
@@ -35,7 +29,7 @@ const part = (value: unknown, key: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 
 /** The figures in a NodeInfo document (2.0 and 2.1). */
-export function peopleIn(document: unknown): NodeInfo {
+export function peopleIn(document: unknown): People {
   const usage = part(document, 'usage');
   const users = part(usage, 'users');
   const version = part(part(document, 'software'), 'version');
@@ -48,7 +42,7 @@ export function peopleIn(document: unknown): NodeInfo {
 }
 
 /** Asks an app; undefined: no answer, or none that is NodeInfo of this site. */
-export async function askPeople(http: Client, app: AppConfig): Promise<NodeInfo | undefined> {
+export async function askPeople(http: Client, app: AppConfig): Promise<People | undefined> {
   const names = namesOf(app);
   // The last one is that of the pages.
   const name = names.at(-1) ?? app.domain;

@@ -10,6 +10,7 @@ const VALUES = 14;
 const DAY_HOURS = 24;
 /** Without --all. */
 const MOST_ADVICE = 5;
+const MOST_FAULTS = 5;
 /** A longer forecast says nothing. */
 const MOST_DAYS = 5 * 365;
 
@@ -52,7 +53,8 @@ export function headline({ state, apps, services }: Pick<SiteState, 'state' | 'a
     const names = apps.filter((app) => app.state === verdict).map(({ name }) => name);
     return names.length === 0 ? [] : [`${list(names)} ${VERBS[verdict][names.length === 1 ? 0 : 1]}`];
   });
-  const shared = services.filter(({ app, fault }) => app === null && fault !== null);
+  // If nothing runs, that says it all.
+  const shared = state === 'down' ? [] : services.filter(({ app, fault }) => app === null && fault !== null);
   return `${MARKS[state]} ${[...clauses, ...shared.map(({ service, fault }) => `${service} ${fault ?? ''}`)].join('; ')}.`;
 }
 
@@ -76,12 +78,7 @@ export function screen(
 
   const lines = [headline(state), ...put(`Site ${state.site} in ${state.folder}`, 2)];
   for (const note of notes) lines.push(...item(note));
-  for (const { service, fault, remark } of services)
-    if (fault !== null || remark !== null) lines.push(...item(`${service} ${fault ?? remark ?? ''}`));
-  if (services.length === 0 && notes.length === 0)
-    lines.push(...item('It has no containers: `fedi-setup apply` starts it.'));
-  else if (services.some(({ fault }) => fault !== null))
-    lines.push(...put('`fedi-setup doctor` shows why. `fedi-setup start` starts what you stopped.', 4));
+  lines.push(...faultRows(state, all, put, item));
   const starting = services.filter(({ isStarting }) => isStarting).map(({ service }) => service);
   if (starting.length > 0) lines.push(...put(`not ready yet: ${starting.join(', ')}`, 4));
 
@@ -113,6 +110,31 @@ export function screen(
   const rest = state.advice.length - shown.length;
   if (rest > 0) lines.push(...put(`and ${rest} more: \`fedi-setup status --all\``, 4));
   return lines;
+}
+
+/** The containers that are not as they should be, and what to do. */
+function faultRows(
+  { state, services, notes }: SiteState,
+  all: boolean,
+  put: (text: string, indent: number) => string[],
+  item: (text: string) => string[],
+): string[] {
+  // What is in progress or was interrupted says what to do.
+  const unless = (next: string): string => (notes.length > 0 ? '' : next);
+  if (services.length === 0)
+    return notes.length > 0 ? [] : item('It has no containers: `fedi-setup apply` starts it.');
+  const faults = services.filter(({ fault, remark }) => fault !== null || remark !== null);
+  if (state === 'down' && services.every(({ container }) => container?.state !== 'restarting'))
+    return item(`All containers are stopped. ${unless('`fedi-setup start` starts them.')}`);
+  const shown = all ? faults : faults.slice(0, MOST_FAULTS);
+  const rest = faults.length - shown.length;
+  return [
+    ...shown.flatMap(({ service, fault, remark }) => item(`${service} ${fault ?? remark ?? ''}`)),
+    ...(rest > 0 ? put(`and ${rest} more: \`fedi-setup status --all\``, 4) : []),
+    ...(faults.some(({ fault }) => fault !== null)
+      ? put('`fedi-setup doctor` shows why. `fedi-setup start` starts what you stopped.', 4)
+      : []),
+  ];
 }
 
 function appRows(app: AppState, now: string, row: (label: string, text: string) => string[]): string[] {

@@ -189,12 +189,14 @@ describe('what does not answer is unknown', () => {
   });
 });
 
-test('without an answer, people are those of the last reading, with its time', async () => {
+test('without an answer, people and version are those of the last reading, with its time', async () => {
   const at = '2026-06-15T10:00:00.000Z';
-  await keepLast(folder, { people: { snac: { accounts: 3, active: undefined, posts: 9, at } } });
-  expect((await see()).apps.map(({ people }) => people)).toEqual([
-    null,
-    { accounts: 3, active: null, posts: 9, at },
+  await keepLast(folder, {
+    people: { snac: { accounts: 3, active: undefined, posts: 9, version: '2.96', at } },
+  });
+  expect((await see()).apps.map(({ people, version }) => [people, version])).toEqual([
+    [null, 'v4.6.5'],
+    [{ accounts: 3, active: null, posts: 9, at }, '2.96'],
   ]);
 });
 

@@ -209,6 +209,33 @@ test('a site that was stopped to move it', () => {
   ]);
 });
 
+test('a site whose containers are all stopped: one line; many at fault: the first five', () => {
+  const stopped = SERVICES.map((name) =>
+    service(name, {
+      container: { state: 'exited', health: undefined, restarts: 0 },
+      seen: 'exited with code 0',
+      fault: 'has stopped, with exit code 0',
+    }),
+  );
+  const apps = [MASTODON, SNAC].map((app) => ({ ...app, state: 'down' as const }));
+  expect(text({ state: 'down', services: stopped, apps }).split('\n').slice(0, 4)).toEqual([
+    '✖ Mastodon and snac do not run.',
+    '  Site fedi in /srv/fedi',
+    '  ! All containers are stopped. `fedi-setup start` starts them.',
+    '',
+  ]);
+  const notes = ['Stopped to move it to another host. `fedi-setup backup resume` cancels the move.'];
+  expect(text({ state: 'down', services: stopped, apps, notes })).not.toContain('`fedi-setup start`');
+  const restarting = stopped.map(
+    (one, i) =>
+    i > 0 ? one : { ...one, container: { state: 'restarting', health: undefined, restarts: 9 }, fault: 'stops again and again' }, // prettier-ignore
+  );
+  const many = text({ state: 'down', services: restarting, apps });
+  expect(many).toContain('  ! caddy stops again and again\n');
+  expect(many).toContain('    and 1 more: `fedi-setup status --all`\n');
+  expect(text({ state: 'down', services: restarting, apps }, { all: true })).not.toContain(' more: ');
+});
+
 test('an upgrade in progress', () => {
   const starts = service('mastodon_web', { seen: 'running (starting)', isStarting: true });
   const shown = text({

@@ -158,9 +158,7 @@ async function keepReading(
   const people: [string, People & { readonly at: string }][] = [];
   for (const app of config.apps) {
     const found = await askPeople(http, app);
-    if (found === undefined) continue;
-    const { accounts, active, posts } = found;
-    people.push([app.id, { accounts, active, posts, at }]);
+    if (found !== undefined) people.push([app.id, { ...found, at }]);
   }
   const found = notices.filter(({ isNews }) => isNews !== true).map(({ key, text }) => ({ key, text }));
   await keepLast(folder, { people: Object.fromEntries(people), problems: { at, found } });
