@@ -80,13 +80,16 @@ export const keptKey = ({ service, majors }: DatabaseServer, version: string, at
 
 const KEPT = /^(.+)_(?:[a-z]+)[\d.]+_\d{4}-\d\d-\d\d(?:-\d+)?$/;
 
+/** Key of the volume that one with old data was; undefined: its data are not old. */
+export const keptFrom = (key: string): string | undefined => KEPT.exec(key)?.[1];
+
 /** Volumes with the data of an earlier major version, and the keys of the volumes that they were. */
 export async function keptVolumes(
   engine: Pick<Engine, 'volumes'>,
   site: string,
 ): Promise<{ readonly volume: string; readonly key: string }[]> {
   return (await engine.volumes(site)).flatMap((volume) => {
-    const key = volume.startsWith(`${site}_`) ? KEPT.exec(volume.slice(site.length + 1))?.[1] : undefined;
+    const key = volume.startsWith(`${site}_`) ? keptFrom(volume.slice(site.length + 1)) : undefined;
     return key === undefined ? [] : [{ volume, key }];
   });
 }

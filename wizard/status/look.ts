@@ -2,6 +2,7 @@
 import { freemem, totalmem } from 'node:os';
 import { allNamesOf, appOf } from '../apps/index.ts';
 import type { App } from '../apps/app.ts';
+import { keptFrom } from '../apps/majors.ts';
 import { readManifest } from '../apply/files.ts';
 import { allReceipts, failedProofs, lastMail } from '../apply/receipt.ts';
 import { isMoved, isUnfinished } from '../apply/unfinished.ts';
@@ -388,8 +389,12 @@ export function partsOf({ apps }: Pick<Config, 'apps'>, reading: Reading | undef
       ]),
     ),
   );
+  const keptName = (key: string): string | undefined => {
+    const name = names.get(keptFrom(key) ?? '');
+    return name === undefined ? undefined : `kept ${name}`;
+  };
   for (const [key, bytes] of Object.entries(reading?.volumes ?? {}))
-    add(names.get(key) ?? OTHER, bytes, reading?.cached?.[key]);
+    add(names.get(key) ?? keptName(key) ?? OTHER, bytes, reading?.cached?.[key]);
   if (reading?.backups !== undefined) add('backups', reading.backups, undefined);
   return [...parts]
     .map(([what, sizes]) => ({ what, ...sizes }))

@@ -380,7 +380,14 @@ describe('arithmetic', () => {
     const reading = {
       at: 'T',
       free: {},
-      volumes: { mastodon_db: 5, mastodon_system: 20, snac_data: 7, caddy_data: 90, mastodon_cache: 1 },
+      volumes: {
+        mastodon_db: 5,
+        mastodon_system: 20,
+        snac_data: 7,
+        caddy_data: 90,
+        mastodon_cache: 1,
+        'mastodon_db_pg15_2026-01-02': 4,
+      },
       cached: { mastodon_system: 12 },
       backups: 6,
     };
@@ -389,6 +396,7 @@ describe('arithmetic', () => {
       { what: 'data', bytes: 7, cached: null },
       { what: 'backups', bytes: 6, cached: null },
       { what: 'database', bytes: 5, cached: null },
+      { what: 'kept database', bytes: 4, cached: null },
       { what: 'other', bytes: 91, cached: null },
     ]);
     expect(partsOf(CONFIG, undefined)).toEqual([]);
