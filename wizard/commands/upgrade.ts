@@ -29,10 +29,6 @@ export const upgrade: Command = {
     { line: 'fedi-setup upgrade', does: 'Install the newest patch releases.' },
     { line: 'fedi-setup upgrade --app {app} --to VERSION', does: 'Upgrade to the next minor version.' },
     { line: 'fedi-setup upgrade --images', does: 'Install newer builds of the images.' },
-    {
-      line: 'fedi-setup upgrade --databases --check',
-      does: 'Show what an upgrade of the databases would do.',
-    },
   ],
   run: lazily(async () => (await import('./run/index.ts')).upgrade),
 };
