@@ -41,8 +41,19 @@ export async function refuseGoodbye(folder: string, apps: readonly Pick<AppConfi
       next:
         state.complete === undefined
           ? `\`fedi-setup ${state.by}\` continues it.`
-          : `\`fedi-setup remove ${id} --data\` removes what is left of it, \`fedi-setup uninstall --data\` the whole site.`,
+          : apps.length === 1
+            ? '`fedi-setup uninstall --data` removes what is left of the site.'
+            : `\`fedi-setup remove ${id} --data\` removes what is left of it, \`fedi-setup uninstall --data\` the whole site.`,
     },
+  );
+}
+
+/** Throws exit 3 if a deletion on other servers is not complete: without containers it would stop. */
+export async function refuseStarted(folder: string, apps: readonly Pick<AppConfig, 'id'>[]): Promise<void> {
+  const states = await readGoodbyes(folder);
+  await refuseGoodbye(
+    folder,
+    apps.filter(({ id }) => states[id] !== undefined && states[id].complete === undefined),
   );
 }
 

@@ -101,6 +101,6 @@ export async function refuseUnfinished(folder: string): Promise<void> {
   const { from = 'REPOSITORY', snapshot = 'SNAPSHOT', apps } = restoring;
   throw new Problem(EXIT.REFUSED, 'A restore of this site was interrupted.', {
     means: 'Its data are incomplete, so nothing may start on them.',
-    next: `Run it again: \`fedi-setup restore --from ${from} --at ${snapshot}${apps === undefined ? '' : ` --app ${apps.join(',')}`} --password-file FILE --dir ${folder}\`.`,
+    next: `Run it again: \`fedi-setup restore --from ${from} --at ${snapshot}${apps === undefined ? '' : ` --app ${apps.join(',')}`} --dir ${folder}\`, with --password-file if you gave it before.`,
   });
 }

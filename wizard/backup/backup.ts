@@ -1,6 +1,6 @@
 /** Makes a backup: dumps, then one snapshot with dumps, files and secrets in each repository. */
 import { mkdir, realpath, stat } from 'node:fs/promises';
-import { isAbsolute, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { shellProgram } from '../assets.ts';
 import { cannotWrite } from '../atomic.ts';
@@ -85,7 +85,12 @@ export async function refuseInside(
   { folder, config, engine }: BackupSite,
   repositories: readonly Repository[],
 ): Promise<void> {
-  const real = (path: string): Promise<string> => realpath(path).catch(() => path);
+  // A path that does not exist yet may lead through a symbolic link.
+  const real = async (path: string): Promise<string> => {
+    const found = await realpath(path).catch(() => undefined);
+    if (found !== undefined) return found;
+    return path === dirname(path) ? path : join(await real(dirname(path)), basename(path));
+  };
   const { dataRoot, mapsUsers } = await engine.info();
   if (mapsUsers)
     throw new Problem(EXIT.REFUSED, 'This engine maps the users of containers (userns-remap).', {

@@ -1,13 +1,13 @@
 /** restic in a one-shot container. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { cannotWrite, exists } from '../atomic.ts';
+import { exists } from '../atomic.ts';
 import { shellProgram } from '../assets.ts';
 import type { Backup, Repository } from '../config/backup.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Call, Engine, Output } from '../docker/engine.ts';
 import { OWN } from '../layout.ts';
-import { EXIT, Problem } from '../problem.ts';
+import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
 
 /** What it takes to open a repository. */
@@ -76,6 +76,12 @@ export interface ResticRun extends Call {
   readonly site?: string;
 }
 
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+
 /** Runs restic. Any exit code; see {@link repositoryProblem}. */
 export async function restic(
   access: Access,
@@ -83,6 +89,8 @@ export async function restic(
   { mounts = [], capabilities = [], site, timeoutMs = LONGEST_MS, signal, onLine }: ResticRun = {},
 ): Promise<Output> {
   const { engine, image, repository, password, s3, sshKey, ssh, cache, limitKiB } = access;
+  // Docker would create the directory, or refuse in its own words.
+  if (repository.kind === 'local' && !(await isFolder(repository.path))) throw noBackups(access);
   if (repository.kind === 'sftp') {
     await mkdir(ssh, { recursive: true, mode: 0o700 });
     // Otherwise it belongs to the container's user, and the recovery sheet could not contain it.
@@ -260,7 +268,6 @@ async function firstCall(access: Access, argv: readonly string[]): Promise<Outpu
 /** Id of the repository; undefined: there is none yet. Throws a Problem if it cannot be opened. */
 export async function repositoryId(access: Access): Promise<string | undefined> {
   const { repository } = access;
-  // Docker would create the directory.
   if (repository.kind === 'local' && !(await exists(repository.path))) return undefined;
   const output = await firstCall(access, ['cat', 'config', '--no-lock']);
   if (output.code === NO_REPOSITORY) return undefined;
@@ -273,7 +280,11 @@ export async function createRepository(access: Access): Promise<string> {
   const { repository } = access;
   if (repository.kind === 'local')
     await mkdir(repository.path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-      throw cannotWrite(repository.path, error, 'Backups go there.');
+      throw new Problem(EXIT.FAILED, `${repository.path} cannot be created: ${messageOf(error)}.`, {
+        means: 'Backups go there.',
+        next: 'Correct the place: `fedi-setup apply --backup-to …`.',
+        cause: error,
+      });
     });
   const output = await firstCall(access, ['init']);
   if (output.code !== 0) throw repositoryProblem(access, output, 'Creating the repository in');

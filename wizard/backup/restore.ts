@@ -289,6 +289,8 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   const { engine } = access;
   await checkSpace(options);
   const ready = await makeReady(options);
+  // Before it begins: killed in between, the site is only stopped.
+  await withLine(progress, 'down', 'Containers stopped', () => stop(options));
   await beginRestore(folder, {
     from: access.repository.text,
     snapshot: snapshot.id.slice(0, 8),
@@ -297,7 +299,6 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   // An interrupted upgrade would otherwise be undone later, over the restored data.
   await removeMaintenance(folder);
   await endUpgrading(folder, manifest.site, engine);
-  await withLine(progress, 'down', 'Containers stopped', () => stop(options));
   if (apps === undefined) {
     await withLine(progress, 'site', 'Site directory', () => restoreFolder(options));
     await writeWhole(join(folder, LOCK_FILE), printLock(ready.lock), 0o644);

@@ -24,7 +24,9 @@ export interface Recovery {
 
 /** The text of the sheet. @param tool version of fedi-setup */
 export async function sheetText(folder: string, config: Config, store: Store, tool: string): Promise<string> {
-  const used = Object.keys((await readRecord(folder)).repositories).map(parseRepository);
+  const used = Object.entries((await readRecord(folder)).repositories)
+    .filter(([, { last }]) => last !== undefined)
+    .map(([text]) => parseRepository(text));
   const all = [
     ...(config.backup?.repositories ?? []),
     ...used.flatMap((one) => ('value' in one ? one.value : [])),

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { exists } from '../atomic.ts';
 import type { Repository } from '../config/backup.ts';
 import { readLock } from '../plan/lock.ts';
-import { Problem } from '../problem.ts';
+import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { BACKUP_SECRETS } from '../secrets/backup.ts';
 import { Store } from '../secrets/store.ts';
@@ -45,6 +45,10 @@ async function look(site: BackupSite, store: Store, image: string, repository: R
   const seen = id === undefined ? 'reachable; the first backup creates it' : 'has backups of this site';
   if (repository.kind !== 'local') return seen;
   const where = await nearest(repository.path);
+  if (!(await stat(where)).isDirectory())
+    throw new Problem(EXIT.FAILED, `${where} is not a directory.`, {
+      next: 'Choose another place with --backup-to.',
+    });
   const [disk, ours] = await Promise.all([stat(where), stat(site.folder)]);
   const place = where === repository.path ? '' : `, in the new directory ${repository.path}`;
   return `${id === undefined ? `the first backup creates it${place}` : seen}${disk.dev === ours.dev ? '; it is on the disk of the site, and fails with it' : ''}`;

@@ -78,7 +78,7 @@ export async function checkBackups({
     warn(
       'Backups are not scheduled.',
       'They are only as recent as the last `fedi-setup backup`.',
-      '`fedi-setup maintain install`.',
+      'Schedule them: `fedi-setup maintain install`.',
     );
   else if (record.timer !== undefined && hours > MAINTAIN_HOURS)
     warn(
@@ -119,7 +119,7 @@ export async function checkBackups({
     ...(record.drill === undefined ? [] : [`restore tested on ${record.drill.at.slice(0, 10)}`]),
     ...(kept.length > 0 ? [`this host cannot delete those in ${kept.join(', ')}`] : []),
     ...(kept.length === 0 && used.some(([, { removable }]) => removable?.is === true)
-      ? ['this host can delete all of them']
+      ? ['an intruder on this host could delete all of them']
       : []),
   ];
   return { seen: seen.join(', '), found };

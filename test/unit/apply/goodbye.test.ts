@@ -7,6 +7,7 @@ import {
   judge,
   leftText,
   refuseGoodbye,
+  refuseStarted,
   removeVariables,
   sayGoodbye,
 } from '../../../wizard/apply/goodbye.ts';
@@ -200,11 +201,16 @@ describe('other commands', () => {
       by: BY,
       complete: { at: AT, unreached: [] },
     });
-    const { exit, next } = await problemFrom(() => refuseGoodbye(folder, [APP]));
+    const { exit, next } = await problemFrom(() => refuseGoodbye(folder, [APP, { id: 'snac' }]));
     expect([exit, next]).toEqual([
       EXIT.REFUSED,
       expect.stringContaining('`fedi-setup remove mastodon --data`'),
     ]);
+    // The only app of a site cannot be removed.
+    const only = await problemFrom(() => refuseGoodbye(folder, [APP]));
+    expect(only.next).toBe('`fedi-setup uninstall --data` removes what is left of the site.');
+    // What is complete may be stopped.
+    await expect(refuseStarted(folder, [APP])).resolves.toBeUndefined();
   });
   test('are not refused without that app, nor after it is forgotten', async () => {
     await keepGoodbye(folder, 'mastodon', { at: AT, domain: APP.domain, by: BY });

@@ -1,5 +1,6 @@
 /** Whether this host could delete its backups. */
 import { mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { writeRecord } from '../../../wizard/backup-record.ts';
@@ -12,7 +13,7 @@ import { Secret } from '../../../wizard/secrets/secret.ts';
 import { tempFolder } from '../../support/temp.ts';
 
 const NOW = new Date('2026-11-30T06:00:00Z');
-const repository = { kind: 'local', text: '/mnt/a', path: '/mnt/a' } as const;
+const repository = { kind: 'local', text: '/mnt/a', path: tmpdir() } as const;
 const config = { name: 'fedi', backup: undefined, tls: { isLab: false } } as unknown as Config;
 
 function siteFolder(): string {
@@ -64,7 +65,7 @@ test('the answer counts for 30 days', async () => {
 });
 
 test.each([
-  [[true, true], 'this host can delete all of them'],
+  [[true, true], 'an intruder on this host could delete all of them'],
   [[true, false], 'this host cannot delete those in /mnt/1'],
 ])('`doctor` shows it: %j', async (all, seen) => {
   const folder = siteFolder();

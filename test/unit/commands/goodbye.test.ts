@@ -104,9 +104,20 @@ test('the same command removes an app that a killed run has removed from the ans
   expect(output.text).toContain('b.example.org was not confirmed');
 });
 
-test('a removal without it says that one is not complete', async () => {
+test('a removal of all data without it says that one is not complete', async () => {
   const { complete: _, ...started } = complete;
   writeTree(folder, { '.fedi/goodbye.json': JSON.stringify({ mastodon: started }) });
-  expect(await run('uninstall')).toBe(EXIT.REFUSED);
+  expect(await run('uninstall', '--data')).toBe(EXIT.REFUSED);
   expect(output.text).toContain('The deletion of the accounts of Mastodon on other servers is not complete');
+});
+
+test.each([
+  ['uninstall', ['uninstall', '--confirm', 'fedi']],
+  ['reset', ['reset', '--confirm', 'fedi']],
+])('%s is refused while one is not complete: it would stop the deletion', async (_name, words) => {
+  const { complete: _, ...started } = complete;
+  writeTree(folder, { '.fedi/goodbye.json': JSON.stringify({ mastodon: started }) });
+  expect(await run(...words)).toBe(EXIT.REFUSED);
+  expect(output.text).toContain('The accounts of Mastodon are being deleted on other servers.');
+  expect(calls).toEqual([]);
 });

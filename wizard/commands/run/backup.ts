@@ -241,16 +241,26 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
   const { progress, now } = context;
   const { folder } = site;
   let ok = true;
+  let failed: Problem | undefined;
+  const drillOne = async (access: Access): Promise<void> => {
+    const snapshot = await chooseSnapshot(access, undefined);
+    const manifest = await readManifest(access, snapshot);
+    progress.say(
+      `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+    );
+    ok = (await drill({ folder, access, snapshot, manifest, progress, now })) && ok;
+  };
   await withRunLock(context, folder, async () => {
-    for (const access of await accessesFor(context, site)) {
-      const snapshot = await chooseSnapshot(access, undefined);
-      const manifest = await readManifest(access, snapshot);
-      progress.say(
-        `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
-      );
-      ok = (await drill({ folder, access, snapshot, manifest, progress, now })) && ok;
-    }
+    for (const access of await accessesFor(context, site))
+      try {
+        await drillOne(access);
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        failed ??= error;
+        progress.say(`  ${access.repository.text}: ${error.message}`);
+      }
   });
+  if (ok && failed !== undefined) throw failed;
   if (ok) {
     progress.say('  The backup can be restored. What the drill restored was removed.');
     return EXIT.OK;

@@ -154,7 +154,8 @@ async function undo(
 ): Promise<never> {
   const { progress } = context;
   const { from, to, withData } = upgrading;
-  progress.say(`\n  The upgrade of ${name} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
+  const what = upgrading.images === undefined ? ` of ${name}` : '';
+  progress.say(`\n  The upgrade${what} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
   await restoreAndProve(context, site).catch((error: unknown) => {
     if (!(error instanceof Problem)) throw error;
     throw new Problem(
@@ -170,7 +171,7 @@ async function undo(
   });
   emitAll(progress, upgrading, 'undone', undefined);
   const { means: _, next = '', log } = reason instanceof Problem ? reason : { means: '', log: undefined };
-  throw new UpgradeUndone(EXIT.FAILED, `The upgrade of ${name} to ${to} failed: ${messageOf(reason)}`, {
+  throw new UpgradeUndone(EXIT.FAILED, `The upgrade${what} to ${to} failed: ${messageOf(reason)}`, {
     means: withData
       ? `${versionText(name, upgrading, from)} runs again, with the data from before, and is proven. Nothing was lost.`
       : `${versionText(name, upgrading, from)} runs again and is proven. Its data were not changed.`,
@@ -231,11 +232,12 @@ export async function endInterrupted(
     progress.say(`  ${name} works. The upgrade that was interrupted at its end is complete.`);
     return EXIT.OK;
   }
-  progress.say(`  The upgrade of ${name} to ${to} was interrupted. Restoring ${from}.`);
+  const what = images === undefined ? `of ${name} to` : 'to';
+  progress.say(`  The upgrade ${what} ${to} was interrupted. Restoring ${from}.`);
   await restoreAndProve(context, site);
   emitAll(progress, upgrading, 'undone', undefined);
   progress.say(
-    `\n  ${versionText(name, upgrading, from)} runs again, with the data from before. Run this again to upgrade.`,
+    `\n  ${versionText(name, upgrading, from)} runs again${upgrading.withData ? ', with the data from before' : '; its data were not changed'}. Run this again to upgrade.`,
   );
   return EXIT.OK;
 }

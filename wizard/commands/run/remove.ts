@@ -34,7 +34,7 @@ export const run: Run = async (context) => {
   const here = ids.includes(id);
   if (ids.length === 1 && here)
     throw new Problem(EXIT.USAGE, `${appOf(id).name} is the only app of this site.`, {
-      next: '`fedi-setup uninstall` removes the site.',
+      next: `\`fedi-setup uninstall${flags.goodbye ? ' --goodbye' : ''}\` removes the site.`,
     });
 
   const app = config.apps.find((one) => one.id === id);

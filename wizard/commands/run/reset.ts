@@ -4,6 +4,7 @@ import { CONFIG_FILE } from '../../answers/sources.ts';
 import { answersOf, readGeneration } from '../../apply/generations.ts';
 import { allReceipts } from '../../apply/receipt.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
+import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { removeTimer } from '../../maintain/timer.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { STORE_FILE, Store } from '../../secrets/store.ts';
@@ -22,6 +23,7 @@ export const run: Run = async (context) => {
   const { folder } = site;
   await site.engine.info();
   await refuseForeign(site.folder, site.config.name, await site.engine.containers(site.config.name));
+  await refuseGoodbye(folder, site.config.apps);
   await refuseUnreadableBackups(folder);
   const live = await wasLive(folder);
   if (live !== undefined && !flags.data) {

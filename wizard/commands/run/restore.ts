@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
 import { exists } from '../../atomic.ts';
+import { readRecord } from '../../backup-record.ts';
 import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
@@ -109,8 +110,13 @@ async function recoveryFor(context: CommandContext, folder: string): Promise<Rec
   if (sheet !== undefined) return parseRecovery(sheet, 'The file of --password-file');
   const config = await runningConfig(folder);
   const store = config === undefined ? undefined : await Store.open(folder);
-  if (config !== undefined && store?.has(BACKUP_PASSWORD) === true)
-    return parseRecovery(await sheetText(folder, config, store, version), 'secrets.json');
+  if (config !== undefined && store?.has(BACKUP_PASSWORD) === true) {
+    const recovery = parseRecovery(await sheetText(folder, config, store, version), 'secrets.json');
+    // One that never had a backup has none to restore.
+    const record = await readRecord(folder);
+    const used = recovery.repositories.filter(({ text }) => record.repositories[text]?.last !== undefined);
+    return used.length === 0 ? recovery : { ...recovery, repositories: used };
+  }
   throw new Problem(EXIT.USAGE, '`restore` needs --password-file.', {
     means: 'The backups are encrypted, and there is no site here that has their password.',
     next: 'Give the recovery sheet, the output of `secrets export`, or a file with the password.',
@@ -155,6 +161,7 @@ async function newest(
 ): Promise<Found> {
   const { progress } = context;
   const all: Found[] = [];
+  const known = await readRecord(folder);
   let [failed, isLost]: [Problem | undefined, boolean] = [undefined, true];
   for (const repository of repositories) {
     try {
@@ -175,7 +182,9 @@ async function newest(
       );
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      const isGone = repository.kind === 'local' && !(await exists(repository.path));
+      // This site made backups there: its disk is only not mounted.
+      const isKnown = known.repositories[repository.text]?.last !== undefined;
+      const isGone = repository.kind === 'local' && !isKnown && !(await exists(repository.path));
       if (failed === undefined || (isLost && !isGone)) [failed, isLost] = [error, isGone];
     }
   }
@@ -212,7 +221,7 @@ async function open(
     engine,
     image,
     repository,
-    isRecovery: true,
+    ...(flagText(context, 'password') === undefined ? {} : { isRecovery: true as const }),
     password: recovery.password,
     s3: key === undefined || secret === undefined ? undefined : { key, secret },
     sshKey: recovery.sshKey,

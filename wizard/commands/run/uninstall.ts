@@ -7,6 +7,7 @@ import { removeTimer } from '../../maintain/timer.ts';
 import { EXIT } from '../../problem.ts';
 import { confirmed } from '../confirm.ts';
 import { domainsOf, goodbyeText, incompleteText, refuseAttempts, sayGoodbyes } from '../goodbye.ts';
+import { refuseStarted } from '../../apply/goodbye.ts';
 import { refuseUnreadableBackups, removeOurs, removeSite } from '../remove-site.ts';
 import { runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
@@ -23,6 +24,7 @@ export const run: Run = async (context) => {
     ? 'the containers, ALL DATA and the site directory'
     : 'the containers; data, secrets and answers stay';
   const { apps } = site.config;
+  if (!goodbye && !data) await refuseStarted(site.folder, apps);
   const removes = `removes ${what}: ${site.folder}`;
   const how = data ? '' : ' (and --data to remove the data too)';
   if (goodbye) {

@@ -38,7 +38,12 @@ export async function upgradeImages(context: CommandContext, site: Site): Promis
       },
     );
   if (images.length === 0) {
+    const loaded = Object.entries(running).filter(([, entry]) => 'id' in entry && entry.source === 'loaded');
     progress.print('There are no newer builds of the images.');
+    if (loaded.length > 0)
+      progress.print(
+        `  Loaded on this host, so there is no registry to ask: ${loaded.map(([name]) => name).join(', ')}.`,
+      );
     return EXIT.OK;
   }
   if (flags.check) {

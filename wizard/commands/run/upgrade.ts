@@ -41,7 +41,8 @@ export const run: Run = async (context) => {
   await engine.info();
   await refuseForeign(folder, config.name, await engine.containers(config.name));
   const upgrading = await readUpgrading(folder);
-  if (upgrading !== undefined) return endInterrupted(context, site, upgrading);
+  // --check changes nothing; below, it is refused.
+  if (upgrading !== undefined && !context.flags.check) return endInterrupted(context, site, upgrading);
   await refuseUnfinished(folder);
   await refuseGoodbye(folder, config.apps);
   await readCompose(folder);
