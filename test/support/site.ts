@@ -12,7 +12,6 @@ export const IMAGES = {
   FEDI_IMAGES_CADDY: 'fedi-setup/caddy:trixie',
   FEDI_IMAGES_MAIL: 'fedi-setup/mail:trixie',
   FEDI_IMAGES_RESTIC: 'fedi-setup/restic:trixie',
-  FEDI_IMAGES_RCLONE: 'fedi-setup/rclone:trixie',
   FEDI_IMAGES_SNAC: 'fedi-setup/snac:trixie',
 } as const;
 

@@ -42,6 +42,7 @@ const env: NodeJS.ProcessEnv = {
   FEDI_PIXELFED_S3_SECRET_KEY: SECRET,
   FEDI_BACKUP_TO: repository,
   FEDI_BACKUP_BUCKETS: 'copy',
+  FEDI_IMAGES_RCLONE: 'fedi-setup/rclone:trixie',
 };
 // On an empty host there are no answers.
 const quiet: NodeJS.ProcessEnv = {
