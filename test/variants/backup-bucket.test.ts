@@ -172,7 +172,7 @@ describe.sequential('a bucket in the backups', () => {
     expect(again.code, again.stderr).toBe(0);
     for (const line of before.split('\n')) expect(files()).toContain(line);
     expect(files()).toContain('media_attachments/c.png');
-    // The copy has no data of its own: it must not appear as part of the site.
+    // No service uses the copy, so the Compose file must not contain it.
     expect(site.read('compose.yaml')).not.toContain('pixelfed_bucket');
   });
 

@@ -95,7 +95,7 @@ export async function refuseInside(
   if (mapsUsers)
     throw new Problem(EXIT.REFUSED, 'This engine maps the users of containers (userns-remap).', {
       means: 'fedi-setup cannot back up such a site yet. Nothing was changed.',
-      next: 'Back up the volumes and the site directory with the tools of the host.',
+      next: 'Remove backup.to from fedi.yaml. Back up the volumes and the site directory with the tools of the host.',
     });
   const taken: [string, string][] = [
     [folder, 'the site directory'],

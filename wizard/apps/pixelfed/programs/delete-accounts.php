@@ -4,7 +4,7 @@
  * twice, but leaves none out. Data and keys stay: the jobs sign with them.
  */
 
-// The job reads its list of inboxes from the cache for hours, and by itself leaves out servers without a shared inbox.
+// The job reads its list of inboxes from the cache for hours, and leaves out servers without a shared inbox.
 $shared = $app['db']->getDriverName() === 'pgsql' ? '"sharedInbox"' : '`sharedInbox`';
 $inboxes = $app['db']->select("select distinct coalesce(nullif($shared, ''), inbox_url) as inbox from profiles where domain is not null and inbox_url is not null");
 $app['cache']->put('pf:ap:known_instances', array_column($inboxes, 'inbox'), 7 * 86400);

@@ -91,7 +91,7 @@ module SelfDestructHelper
   end
 end
 
-# Local accounts are only marked: whoever destroys the server deletes its data elsewhere.
+# Local accounts are only marked: the administrator deletes the data when the server is removed.
 module Scheduler
   class SelfDestructScheduler
     include Sidekiq::Job
