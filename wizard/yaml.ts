@@ -1,6 +1,15 @@
 /** Reads YAML, with positions, and writes it. The only importer of js-yaml. */
-import { dump, EVENT_ID, getScalarValue, load, parseEvents, YAMLException } from 'js-yaml';
-import type { Event } from 'js-yaml';
+import {
+  DEFAULT_SCALAR_STYLE_RULES,
+  dump,
+  EVENT_ID,
+  getScalarValue,
+  load,
+  parseEvents,
+  SCALAR_STYLE,
+  YAMLException,
+} from 'js-yaml';
+import type { Event, ScalarStyleRule } from 'js-yaml';
 import { messageOf } from './problem.ts';
 
 export type Yaml = string | number | boolean | null | Yaml[] | { [key: string]: Yaml };
@@ -26,9 +35,19 @@ export function parseYaml(text: string): Yaml {
   }
 }
 
+/** A block with empty lines at its end ends the document with `...`, and lines that follow would change its value. */
+const quoteOpenEnded: ScalarStyleRule = (layout) => {
+  if (/(^|\n)\n$/.test(layout.node.value)) layout.style = SCALAR_STYLE.DOUBLE_QUOTED;
+};
+
 /** Prints a value: no anchors, no folding; quotes strings that YAML 1.1 reads as numbers. */
 export function printYaml(value: unknown): string {
-  return dump(value, { noRefs: true, lineWidth: -1, quoteStyle: 'double' });
+  return dump(value, {
+    noRefs: true,
+    lineWidth: -1,
+    quoteStyle: 'double',
+    scalarStyleRules: [quoteOpenEnded, ...Object.values(DEFAULT_SCALAR_STYLE_RULES)],
+  });
 }
 
 /** Position of a key in the text: offsets are zero-based and end-exclusive, lines 1-based. */

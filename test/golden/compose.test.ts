@@ -158,6 +158,13 @@ describe('printCompose', () => {
     );
   });
 
+  test.each(['*\n\n', '\n', '\n\n', 'a\n', 'a\n\n\n', ' \n\n'])(
+    '%j at the end of a service keeps its newlines',
+    (value) => {
+      expect(read(print([value])).services['a']?.command).toEqual([value]);
+    },
+  );
+
   test.each([
     'no',
     'yes',
