@@ -25,7 +25,7 @@ import { makeVapid, vapidPublic } from './shared/vapid.ts';
 import { REMOTE_MEDIA, mastodonCleanUps } from './mastodon/clean-up.ts';
 import { mastodonJobs } from './mastodon/jobs.ts';
 import { mastodonGoodbye } from './mastodon/goodbye.ts';
-import { NEW_PASSWORD, createAccount, mastodonPeople, setPassword } from './mastodon/people.ts';
+import { NEW_PASSWORD, mastodonPeople, setPassword } from './mastodon/people.ts';
 import { mastodonUpgrades } from './mastodon/upgrades.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
@@ -279,6 +279,13 @@ export const mastodon: App<MastodonOptions> = {
 
   steps: (app): AppStep[] => {
     const { options } = app;
+    const settings = {
+      site_contact_username: app.admin,
+      site_contact_email: app.email,
+      site_title: options.title,
+      registrations_mode: options.registrations,
+      media_cache_retention_period: options.mediaDays,
+    };
     const ask = (sql: string, prints: string): Pick<AppStep, 'service' | 'check'> => {
       const { service: where, check } = query(options, sql);
       return { service: where, check: { ...check, prints } };
@@ -301,7 +308,8 @@ export const mastodon: App<MastodonOptions> = {
           '1',
         ),
         actIn: 'mastodon_web',
-        act: createAccount(app.admin, app.email, 'Owner'),
+        // Stores the settings too: each start of Rails takes several seconds.
+        act: rails('create-owner.rb', { name: app.admin, email: app.email, settings }),
         capture: { pattern: NEW_PASSWORD, secret: PASSWORD },
         hint: 'Is the name or the address in use already?',
       },
@@ -327,17 +335,11 @@ export const mastodon: App<MastodonOptions> = {
         id: 'mastodon.settings',
         title: 'Contact, name, registrations, how long remote media are kept',
         ...ask(
-          "select count(*) from settings where var in ('site_contact_username', 'site_contact_email', 'site_title', 'registrations_mode', 'media_cache_retention_period')",
-          '5',
+          `select count(*) from settings where var in (${Object.keys(settings).map(literal).join(', ')})`,
+          String(Object.keys(settings).length),
         ),
         actIn: 'mastodon_web',
-        act: rails('save-settings.rb', {
-          site_contact_username: app.admin,
-          site_contact_email: app.email,
-          site_title: options.title,
-          registrations_mode: options.registrations,
-          media_cache_retention_period: options.mediaDays,
-        }),
+        act: rails('save-settings.rb', settings),
         hint: 'Look at `docker compose logs mastodon_web`.',
       },
     ];

@@ -13,7 +13,7 @@ const service = 'mastodon_web';
 const accounts = (...words: string[]): Call => ({ service, argv: ['tootctl', 'accounts', ...words] });
 
 /** Confirmed and approved. Prints the password. @param role a role's name in Mastodon */
-export const createAccount = (name: string, email: string, role?: string): Call =>
+const createAccount = (name: string, email: string, role?: string): Call =>
   accounts(
     'create',
     name,

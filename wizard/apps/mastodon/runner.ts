@@ -2,7 +2,8 @@
 import { readProgram } from '../../assets.ts';
 import type { Command } from '../../docker/engine.ts';
 
-type Values = Readonly<Record<string, string | number>>;
+type Value = string | number;
+type Values = Readonly<Record<string, Value | Readonly<Record<string, Value>>>>;
 
 const read = (name: string): string => readProgram(`apps/mastodon/programs/${name}`);
 
