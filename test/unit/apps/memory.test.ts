@@ -27,10 +27,11 @@ test('a single app gets all memory; several share it in proportion', () => {
 test.each([
   [900, 1, '2gb'],
   [3800, 1, '4gb'],
-  [7900, 2, '8gb'],
+  [7900, 2, '4gb'],
+  [7900, 3, '8gb'],
   [7900, 1, '4gb'],
   [64_000, 4, '16gb'],
-  [64_000, 2, '8gb'],
+  [64_000, 2, '4gb'],
 ])('%i MiB and %i cores are %s', (memoryMiB, cores, size) =>
   expect(sizeFor({ memoryMiB, cores })).toBe(size),
 );
