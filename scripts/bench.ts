@@ -1,84 +1,32 @@
 /** The measurements of scripts/bench. Runs alternate, and the minimum of several counts. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { configOf } from '../wizard/answers/config.ts';
 import { resolve } from '../wizard/answers/resolve.ts';
 import { renderSite } from '../wizard/render/site.ts';
 import { makeRoot } from '../wizard/secrets/openssl.ts';
 import { Store } from '../wizard/secrets/store.ts';
+import { install, ms, pair, printTable, single, time as timeWith, withAnswers } from './bench-table.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const work = mkdtempSync(join(tmpdir(), 'fedi-bench-'));
 const NAME = 'fedi-bench';
 const BIND = '127.0.0.31';
-const IMAGES = {
+const env = withAnswers({
   FEDI_IMAGES_CADDY: 'fedi-setup/caddy:trixie',
   FEDI_IMAGES_MAIL: 'fedi-setup/mail:trixie',
   FEDI_IMAGES_SNAC: 'fedi-setup/snac:trixie',
-};
-const env: NodeJS.ProcessEnv = {
-  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FEDI_'))),
-  ...IMAGES,
   FEDI_NAME: NAME,
   FEDI_BIND: BIND,
-};
-
-interface Row {
-  what: string;
-  ours: string;
-  theirs: string;
-  ratio: string;
-  goal: string;
-}
-const rows: Row[] = [];
-
-const ms = (value: number): string => `${value.toFixed(value < 10 ? 1 : 0)} ms`;
-
-/** Returns the milliseconds of one run. Throws if it fails. */
-function time(program: string, argv: string[], cwd: string, runEnv: NodeJS.ProcessEnv = env): number {
-  const since = performance.now();
-  const { status, stderr } = spawnSync(program, argv, { cwd, env: runEnv, encoding: 'utf8' });
-  const took = performance.now() - since;
-  if (status !== 0) throw new Error(`${program} ${argv.join(' ')} ended with ${String(status)}: ${stderr}`);
-  return took;
-}
-
-/** Runs both alternately and records the minima and their ratio. */
-function pair(what: string, goal: string, runs: number, ours: () => number, theirs: () => number): void {
-  let [best, other] = [Infinity, Infinity];
-  for (let i = 0; i < runs; i++) {
-    best = Math.min(best, ours());
-    other = Math.min(other, theirs());
-  }
-  rows.push({ what, ours: ms(best), theirs: ms(other), ratio: (best / other).toFixed(2), goal });
-}
-
-const single = (what: string, ours: string, goal: string): void => {
-  rows.push({ what, ours, theirs: '', ratio: '', goal });
-};
-
-// Install the packed tool.
-execFileSync('npm', ['pack', '--silent', '--pack-destination', work], {
-  cwd: root,
-  stdio: ['ignore', 'ignore', 'inherit'],
 });
-const tarball = join(work, readdirSync(work).find((name) => name.endsWith('.tgz')) ?? '');
-execFileSync('npm', [
-  'install',
-  '--silent',
-  '--global',
-  '--offline',
-  '--prefix',
-  join(work, 'installed'),
-  tarball,
-]);
-const tool = join(work, 'installed/lib/node_modules/fedi-setup/dist/fedi-setup.js');
+const time = (program: string, argv: string[], cwd: string, runEnv = env): number =>
+  timeWith(program, argv, cwd, runEnv);
+
+const { tarball, tool } = install(work);
 const node = process.execPath;
 
-pair(
+await pair(
   'fedi-setup --version : node -e 0',
   '≤ 1.6',
   15,
@@ -155,12 +103,12 @@ try {
     wipe();
     return time('bash', ['-c', BARE], site);
   };
-  pair('first run with receipt : bare shell sequence without one', '≤ 1.10', 3, first, bare);
+  await pair('first run with receipt : bare shell sequence without one', '≤ 1.10', 3, first, bare);
 
   time('bash', ['-c', 'docker compose up -d'], site);
   time(node, [tool, 'apply', '--dir', site], work);
   const ids = execFileSync('docker', ['compose', 'ps', '--quiet'], { cwd: site, encoding: 'utf8' });
-  pair(
+  await pair(
     'no-op re-run : no-op docker compose up -d',
     '≤ 1.0',
     15,
@@ -198,14 +146,5 @@ single('tarball', `${Math.round(statSync(tarball).size / 1000)} kB, ${unpacked} 
   single('packages installed', String(Object.keys(lock.packages).filter(Boolean).length), '1');
 }
 
-const columns = ['what', 'ours', 'theirs', 'ratio', 'goal'] as const;
-const width = (column: keyof Row): number =>
-  Math.max(column.length, ...rows.map((row) => row[column].length));
-const line = (row: Row): string =>
-  columns
-    .map((column) => row[column].padEnd(width(column)))
-    .join('  ')
-    .trimEnd();
-console.log(line({ what: 'what', ours: 'ours', theirs: 'theirs', ratio: 'ratio', goal: 'goal' }));
-for (const row of rows) console.log(line(row));
+printTable();
 rmSync(work, { recursive: true, force: true });
