@@ -41,7 +41,8 @@ const env = withAnswers({
 const docker = (...argv: string[]): string => execFileSync('docker', argv, { encoding: 'utf8' }).trim();
 const { tool } = install(work);
 const ours = (...argv: string[]): number => time(process.execPath, [tool, ...argv, '--dir', site], work, env);
-const bare = (program: string): number => time('bash', ['-euo', 'pipefail', '-c', `${BARE}${program}`], work, env);
+const bare = (program: string): number =>
+  time('bash', ['-euo', 'pipefail', '-c', `${BARE}${program}`], work, env);
 
 /** Removes containers, volumes and networks of a Compose project. */
 function wipe(project: string): void {
@@ -51,7 +52,9 @@ function wipe(project: string): void {
     ['volume', ['volume', 'ls', '--quiet']],
     ['network', ['network', 'ls', '--quiet']],
   ] as const) {
-    const ids = docker(...list, '--filter', label).split('\n').filter(Boolean);
+    const ids = docker(...list, '--filter', label)
+      .split('\n')
+      .filter(Boolean);
     if (ids.length > 0) docker(kind, 'rm', '--force', ...ids);
   }
 }
@@ -131,7 +134,17 @@ function restore(): Promise<{ readonly data: number; readonly site: number }> {
 
 const removeBare = (): void => {
   wipe(`${NAME}-bare`);
-  docker('run', '--rm', '--volume', `${work}:/work`, '--entrypoint', 'rm', 'fedi-setup/restic:trixie', '-rf', '/work/restored');
+  docker(
+    'run',
+    '--rm',
+    '--volume',
+    `${work}:/work`,
+    '--entrypoint',
+    'rm',
+    'fedi-setup/restic:trixie',
+    '-rf',
+    '/work/restored',
+  );
 };
 
 try {
@@ -143,11 +156,15 @@ try {
      from generate_series(1, ${POSTS}) n`,
   );
   docker(
-    ...`run --rm --network none --volume ${NAME}_mastodon_system:/media --entrypoint sh fedi-setup/restic:trixie -euc`.split(' '),
+    ...`run --rm --network none --volume ${NAME}_mastodon_system:/media --entrypoint sh fedi-setup/restic:trixie -euc`.split(
+      ' ',
+    ),
     `mkdir /media/cache; head -c ${FILES * FILE_BYTES} /dev/urandom | split -b ${FILE_BYTES} -a 4 -d - /media/cache/f; chown -R 991:991 /media/cache`,
   );
   const size = docker(
-    ...`exec ${NAME}-mastodon_db-1 psql --username=mastodon --dbname=mastodon --no-align --tuples-only --command`.split(' '),
+    ...`exec ${NAME}-mastodon_db-1 psql --username=mastodon --dbname=mastodon --no-align --tuples-only --command`.split(
+      ' ',
+    ),
     'select pg_database_size(current_database())',
   );
   single('size of the database', `${Math.round(Number(size) / 1e6)} MB`, '');
@@ -157,13 +174,34 @@ try {
     '≤ 1.11',
     RUNS,
     () => {
-      execFileSync('docker', ['run', '--rm', '--volume', `${work}:/work`, '--entrypoint', 'rm', 'fedi-setup/restic:trixie', '-rf', '/work/repository']);
+      execFileSync('docker', [
+        'run',
+        '--rm',
+        '--volume',
+        `${work}:/work`,
+        '--entrypoint',
+        'rm',
+        'fedi-setup/restic:trixie',
+        '-rf',
+        '/work/repository',
+      ]);
       rmSync(join(site, '.fedi/backups.json'), { force: true });
       docker('volume', 'rm', '--force', `${NAME}_backup_cache`);
       return ours('backup');
     },
     () => {
-      execFileSync('docker', ['run', '--rm', '--volume', `${work}:/work`, '--entrypoint', 'rm', 'fedi-setup/restic:trixie', '-rf', '/work/bare', '/work/stage']);
+      execFileSync('docker', [
+        'run',
+        '--rm',
+        '--volume',
+        `${work}:/work`,
+        '--entrypoint',
+        'rm',
+        'fedi-setup/restic:trixie',
+        '-rf',
+        '/work/bare',
+        '/work/stage',
+      ]);
       docker('volume', 'rm', '--force', `${NAME}-bare-cache`);
       return bare(bareBackup('init'));
     },
@@ -199,7 +237,20 @@ try {
     wipe(NAME);
     removeBare();
     docker('volume', 'rm', '--force', `${NAME}-bare-cache`);
-    docker('run', '--rm', '--volume', `${work}:/work`, '--entrypoint', 'rm', 'fedi-setup/restic:trixie', '-rf', '/work/site', '/work/repository', '/work/bare', '/work/stage');
+    docker(
+      'run',
+      '--rm',
+      '--volume',
+      `${work}:/work`,
+      '--entrypoint',
+      'rm',
+      'fedi-setup/restic:trixie',
+      '-rf',
+      '/work/site',
+      '/work/repository',
+      '/work/bare',
+      '/work/stage',
+    );
     rmSync(work, { recursive: true, force: true });
   } else console.error(work, readFileSync(sheet, 'utf8').length);
 }

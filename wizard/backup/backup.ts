@@ -140,13 +140,19 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   const hasData = refuseLostData(options, store, lock);
   // Awaited below; a rejection must not end the process before.
   hasData.catch(() => undefined);
+  // All at the same time, and reported one after another. A rejection must not end the process before.
+  const opening = repositories.map(async (repository) => {
+    const access = await accessOf(options, store, image, repository);
+    return { access, id: await openRepository(access, folder, hasData) };
+  });
+  const canDump = checkDumps(options, store, image);
+  for (const one of [...opening, canDump]) one.catch(() => undefined);
   const opened: { access: Access; id: string }[] = [];
   const results: Backed[] = [];
-  for (const repository of repositories) {
+  for (const [i, repository] of repositories.entries()) {
     progress.start(`repository.${repository.text}`, `Repository ${repository.text}`);
     try {
-      const access = await accessOf(options, store, image, repository);
-      opened.push({ access, id: await openRepository(access, folder, hasData) });
+      opened.push(await (opening[i] as (typeof opening)[number]));
       progress.done();
     } catch (error) {
       const problem = asProblem(error);
@@ -157,6 +163,7 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
   await hasData;
   if (opened.length > 0) {
     try {
+      await canDump;
       await runCommand(options, 'before');
       const staged = await stage(options, store, lock, image);
       try {
@@ -294,19 +301,27 @@ interface Staged {
   readonly manifest: Manifest;
 }
 
+const stagingVolume = ({ name }: Config): string => `${name}_backup`;
+
+/** Removes what an interrupted run left, and throws a Problem if the databases cannot be dumped now. */
+async function checkDumps(options: BackupOptions, store: Store, image: string): Promise<void> {
+  const { config, engine } = options;
+  const volume = stagingVolume(config);
+  if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
+  const dumps = dumpsOf(config.apps, store);
+  await refuseStopped(options, dumps);
+  await checkSpace(options, dumps, image);
+}
+
 /** Dumps all databases into a new volume and writes the manifest. */
 async function stage(options: BackupOptions, store: Store, lock: Lock, image: string): Promise<Staged> {
   const { folder, config, engine, progress, tool, now } = options;
   const compose = withCopies(await readCompose(folder), config);
   const dumps = dumpsOf(config.apps, store);
-  await refuseStopped(options, dumps);
   for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
-  const volume = `${config.name}_backup`;
-  // Of an interrupted run.
-  if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
+  const volume = stagingVolume(config);
   await engine.createVolume(volume, config.name, 'backup');
   try {
-    await checkSpace(options, dumps, image);
     const at = now().toISOString();
     const copy = (dump: AppDump): Promise<Manifest['dumps'][number]> =>
       dumpTo(options, store, lock, compose, volume, dump);
@@ -314,8 +329,11 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
     const queues = new Map(
       dumps.filter(({ count }) => count === undefined).map((dump) => [dump, copy(dump)]),
     );
+    // Copies of buckets change until they are complete.
+    const counted =
+      config.backup?.copiesBuckets === true ? undefined : countVolumes(options, image, compose, dumps);
     // Awaited in their turn; a rejection must not end the process before.
-    for (const queue of queues.values()) queue.catch(() => undefined);
+    for (const one of [...queues.values(), counted]) one?.catch(() => undefined);
     const done: Manifest['dumps'][number][] = [];
     try {
       for (const dump of dumps)
@@ -333,10 +351,7 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
     }
     // After the dumps: a row without its file is a broken picture, a file without a row is not.
     await copyBuckets({ engine, config, store, lock, progress });
-    const volumes: { key: string; name: string }[] = [];
-    for (const one of volumesOf(compose, config, dumps))
-      if ((await engine.volume(one.name)) !== undefined) volumes.push(one);
-    const mounts = volumes.map(({ key, name }) => `${name}:${SET}/volumes/${key}:ro`);
+    const { mounts, volumes } = await (counted ?? countVolumes(options, image, compose, dumps));
     const manifest: Manifest = {
       version: 1,
       tool,
@@ -349,7 +364,7 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
         secrets: store.identityFingerprint(appOf(id).secrets),
       })),
       dumps: done,
-      volumes: await countFiles(engine, image, mounts),
+      volumes,
       elsewhere: await elsewhereOf(folder, config),
     };
     await runOneShot(engine, {
@@ -446,11 +461,16 @@ export async function dumpTo(
   };
 }
 
-async function countFiles(
-  engine: Engine,
+/** The volumes that exist, with the number of their files. */
+async function countVolumes(
+  { engine, config }: BackupSite,
   image: string,
-  mounts: readonly string[],
-): Promise<Manifest['volumes']> {
+  compose: ComposeFile,
+  dumps: readonly AppDump[],
+): Promise<Pick<Manifest, 'volumes'> & Pick<Staged, 'mounts'>> {
+  const mounts: string[] = [];
+  for (const { key, name } of volumesOf(compose, config, dumps))
+    if ((await engine.volume(name)) !== undefined) mounts.push(`${name}:${SET}/volumes/${key}:ro`);
   const { stdout } = await runOneShot(engine, {
     image,
     argv: sh('count-files.sh', `${SET}/volumes`),
@@ -458,12 +478,13 @@ async function countFiles(
     user: '0:0',
     capabilities: ['DAC_READ_SEARCH'],
   });
-  return stdout
+  const volumes = stdout
     .trim()
     .split('\n')
     .filter(Boolean)
     .map((line) => line.split(' '))
     .map(([key = '', files]) => ({ key, files: Number(files) }));
+  return { mounts, volumes };
 }
 
 /** Messages of restic about files that it could not read. */

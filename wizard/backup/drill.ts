@@ -14,10 +14,10 @@ import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { revealAll } from '../secrets/secret.ts';
 import { ensureImage } from './access.ts';
-import { restic, repositoryProblem } from './restic.ts';
+import { OWNERS, restic, repositoryProblem } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
-import { readSaved } from './saved.ts';
-import type { Saved } from './saved.ts';
+import { savedSite } from './saved.ts';
+import type { Contents, Saved } from './saved.ts';
 import { SET, dumpsOf, imageOf } from './set.ts';
 import type { AppDump, Manifest } from './set.ts';
 
@@ -26,6 +26,7 @@ export interface DrillOptions {
   readonly access: Access;
   readonly snapshot: Snapshot;
   readonly manifest: Manifest;
+  readonly files: Contents['files'];
   readonly progress: Progress;
   readonly now: () => Date;
 }
@@ -47,7 +48,7 @@ interface Result {
 
 /** @returns whether all parts succeeded */
 export async function drill(options: DrillOptions): Promise<boolean> {
-  const { folder, access, snapshot, manifest, progress, now } = options;
+  const { folder, access, manifest, progress, now } = options;
   const { engine } = access;
   const volume = `${manifest.site}_drill`;
   await engine.removeContainer(containerOf(manifest.site), 'disposable');
@@ -69,7 +70,7 @@ export async function drill(options: DrillOptions): Promise<boolean> {
   try {
     let site: Saved | undefined;
     await part('secrets', 'Configuration and secrets', async () => {
-      site = await readSaved(access, snapshot, scratch);
+      site = await savedSite(options, scratch);
       return sameSecrets(site, manifest);
     });
     await part('files', 'Files', () => restoreAll(options, volume));
@@ -108,7 +109,7 @@ async function restoreAll({ access, snapshot, manifest }: DrillOptions, volume: 
       '--target',
       AT,
     ],
-    { mounts: [`${volume}:${AT}`], capabilities: ['CHOWN', 'FOWNER', 'FSETID'] },
+    { mounts: [`${volume}:${AT}`], capabilities: OWNERS },
   );
   if (output.code !== 0) throw repositoryProblem(access, output, 'Restoring from');
   const counted = await runOneShot(access.engine, {

@@ -74,7 +74,14 @@ export interface ResticRun extends Call {
   readonly capabilities?: readonly string[];
   /** Site whose lock it takes; absent: an inspection. */
   readonly site?: string;
+  /** Directory in the container whose files are printed: a line each with path, space and content in base64. */
+  readonly printed?: string;
+  /** The site is down until it has ended; else it has the lowest priority. */
+  readonly isUrgent?: boolean;
 }
+
+/** Capabilities to restore owners and modes. */
+export const OWNERS = ['CHOWN', 'FOWNER', 'FSETID'];
 
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
@@ -83,11 +90,9 @@ const isFolder = (path: string): Promise<boolean> =>
   );
 
 /** Runs restic. Any exit code; see {@link repositoryProblem}. */
-export async function restic(
-  access: Access,
-  argv: readonly string[],
-  { mounts = [], capabilities = [], site, timeoutMs = LONGEST_MS, signal, onLine }: ResticRun = {},
-): Promise<Output> {
+export async function restic(access: Access, argv: readonly string[], run: ResticRun = {}): Promise<Output> {
+  const { mounts = [], capabilities = [], site, printed = '', isUrgent = false } = run;
+  const { timeoutMs = LONGEST_MS, signal, onLine } = run;
   const { engine, image, repository, password, s3, sshKey, ssh, cache, limitKiB } = access;
   // Docker would create the directory, or refuse in its own words.
   if (repository.kind === 'local' && !(await isFolder(repository.path))) throw noBackups(access);
@@ -105,7 +110,12 @@ export async function restic(
     engine,
     {
       image,
-      argv: shellProgram('backup/programs/restic.sh', [...options, ...argv]),
+      argv: shellProgram('backup/programs/restic.sh', [
+        isUrgent ? 'normal' : 'low',
+        printed,
+        ...options,
+        ...argv,
+      ]),
       stdin: repository.kind === 'sftp' ? (sshKey?.reveal() ?? '') : '',
       env: {
         RESTIC_REPOSITORY: addressOf(repository),
@@ -286,11 +296,9 @@ export async function createRepository(access: Access): Promise<string> {
         cause: error,
       });
     });
-  const output = await firstCall(access, ['init']);
+  const output = await firstCall(access, ['init', '--json']);
   if (output.code !== 0) throw repositoryProblem(access, output, 'Creating the repository in');
-  const id = await repositoryId(access);
-  if (id === undefined) throw repositoryProblem(access, output, 'Creating the repository in');
-  return id;
+  return (JSON.parse(output.stdout) as { id: string }).id;
 }
 
 /** A snapshot that `fedi-setup backup` made. */
@@ -304,9 +312,20 @@ export interface Snapshot {
 /** Tag of our snapshots. */
 export const TAG = 'fedi-setup';
 
-/** Snapshots, oldest first. Throws a Problem if the repository cannot be read. */
-export async function snapshotsIn(access: Access): Promise<Snapshot[]> {
-  const output = await restic(access, ['snapshots', '--json', '--no-lock', `--tag=${TAG}`]);
+/** Id and snapshots of a repository, oldest first. Throws a Problem if it cannot be read, or there is none. */
+export async function openBackups(
+  access: Access,
+): Promise<{ readonly id: string; readonly snapshots: readonly Snapshot[] }> {
+  // At the same time: deriving the key takes longest.
+  const [id, snapshots] = await Promise.allSettled([repositoryId(access), snapshotsIn(access)]);
+  if (id.status === 'rejected') throw id.reason;
+  if (id.value === undefined) throw noBackups(access);
+  if (snapshots.status === 'rejected') throw snapshots.reason;
+  return { id: id.value, snapshots: snapshots.value };
+}
+
+async function snapshotsIn(access: Access): Promise<Snapshot[]> {
+  const output = await firstCall(access, ['snapshots', '--json', '--no-lock', `--tag=${TAG}`]);
   if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the backups in');
   const list = JSON.parse(output.stdout || '[]') as {
     id: string;

@@ -45,10 +45,11 @@ import type { ComposeFile } from '../stack/compose.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { ensureImage } from './access.ts';
 import { uploadCopies, withCopies } from './buckets.ts';
-import { repositoryProblem, restic, snapshotsIn } from './restic.ts';
+import { OWNERS, repositoryProblem, restic } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
-import { readSaved } from './saved.ts';
-import { MANIFEST, SET, dumpsOf, imageOf, networkOf, ofApps, readCompose } from './set.ts';
+import { savedSite } from './saved.ts';
+import type { Contents } from './saved.ts';
+import { SET, dumpsOf, imageOf, networkOf, ofApps, readCompose } from './set.ts';
 import type { AppDump, Manifest } from './set.ts';
 
 export interface RestoreOptions {
@@ -57,6 +58,7 @@ export interface RestoreOptions {
   readonly access: Access;
   readonly snapshot: Snapshot;
   readonly manifest: Manifest;
+  readonly files: Contents['files'];
   /** Apps to restore into the existing site; absent: the whole site. */
   readonly apps?: readonly string[] | undefined;
   /** Without their queues, jobs are lost, but nothing old is sent. */
@@ -66,17 +68,18 @@ export interface RestoreOptions {
   readonly progress: Progress;
 }
 
-/** The newest snapshot, or the newest one whose id or time (`2026-11-30T06:13`) starts with `at`. Throws a Problem if there is none. */
-export async function chooseSnapshot(access: Access, at: string | undefined): Promise<Snapshot> {
-  const all = await snapshotsIn(access);
+/** The last snapshot, or the last one whose id or time (`2026-11-30T06:13`) starts with `at`. Throws a Problem if there is none. */
+export function chooseSnapshot(
+  { repository: { text } }: Pick<Access, 'repository'>,
+  all: readonly Snapshot[],
+  at: string | undefined,
+): Snapshot {
   const wanted = at?.replace(' ', 'T') ?? '';
   const found = all.findLast(({ id, at: made }) => id.startsWith(wanted) || made.startsWith(wanted));
   if (found !== undefined) return found;
   throw new Problem(
     EXIT.USAGE,
-    all.length === 0
-      ? `${access.repository.text} has no complete backup.`
-      : `${access.repository.text} has no backup ${at ?? ''}.`,
+    all.length === 0 ? `${text} has no complete backup.` : `${text} has no backup ${at ?? ''}.`,
     {
       means: 'Nothing was changed.',
       ...(all.length === 0
@@ -86,19 +89,6 @@ export async function chooseSnapshot(access: Access, at: string | undefined): Pr
           }),
     },
   );
-}
-
-/** The manifest of a snapshot. Throws a Problem if it is missing, or of a newer version. */
-export async function readManifest(access: Access, { id }: Snapshot): Promise<Manifest> {
-  const output = await restic(access, ['dump', '--no-lock', id, MANIFEST]);
-  if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the backup in');
-  const manifest = JSON.parse(output.stdout) as Manifest;
-  // A type of what was written by another version.
-  if ((manifest.version as number) === 1) return manifest;
-  throw new Problem(EXIT.REFUSED, 'A newer version of fedi-setup made this backup.', {
-    means: 'Nothing was changed.',
-    next: `Use fedi-setup ${manifest.tool} or newer.`,
-  });
 }
 
 /** What of a site is on this engine and in the directory, in words; undefined: nothing. */
@@ -218,11 +208,11 @@ interface Ready {
 
 /** Reads the configuration and gets all images. Throws a Problem if something is missing here. */
 async function makeReady(options: RestoreOptions): Promise<Ready> {
-  const { folder, access, snapshot, manifest, apps, progress } = options;
+  const { folder, access, manifest, apps, progress } = options;
   const { engine } = access;
   const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
   try {
-    const saved = apps === undefined ? await readSaved(access, snapshot, scratch) : await currentSite(folder);
+    const saved = apps === undefined ? await savedSite(options, scratch) : await currentSite(folder);
     const { config, store } = saved;
     const lock = await usableLock(engine, saved.lock, progress);
     const wanted = wantedImages(config, saved.lock);
@@ -307,31 +297,13 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   const compose = withCopies(await readCompose(folder, HIDDEN_COMPOSE), ready.config);
   const site: Opened = { ...ready, compose };
   for (const dump of site.dumps) if (dump.service === undefined) await refuseFilled(options, site, dump);
-  await withLine(progress, 'volumes', 'Volumes', () => restoreVolumes(options, site));
-  const staging = `${manifest.site}_backup`;
-  if ((await engine.volume(staging)) !== undefined) await engine.removeVolume(staging);
-  await engine.createVolume(staging, manifest.site, 'backup');
-  try {
-    const restored = await restic(
-      access,
-      ['restore', '--no-lock', '--quiet', `${snapshot.id}:${SET}/stage`, '--target', '/stage'],
-      { mounts: [`${staging}:/stage`], capabilities: OWNERS },
-    );
-    if (restored.code !== 0) throw repositoryProblem(access, restored, 'Reading the dumps in');
-    for (const dump of site.dumps)
-      await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () =>
-        load({ ...options, engine }, site, staging, dump),
-      );
-  } finally {
-    await engine.removeVolume(staging).catch(() => undefined);
-  }
+  const keys = savedKeys(options, site);
+  await emptyVolumes(access, site, [...keys, ...site.dumps.flatMap(({ service }) => service ?? [])]);
+  await restoreData(options, site, keys);
   if (options.uploadsMedia) await uploadCopies({ ...ready, engine, progress }, apps);
   await endRestore(folder);
   await keepPlace(folder);
 }
-
-/** Capabilities to restore owners and modes. */
-const OWNERS = ['CHOWN', 'FOWNER', 'FSETID'];
 
 /** A site whose directory is in place. */
 export interface Opened extends Ready {
@@ -352,7 +324,7 @@ async function restoreFolder({ folder, access, snapshot }: RestoreOptions): Prom
   const output = await restic(
     access,
     ['restore', '--no-lock', '--quiet', `${snapshot.id}:${SET}/site`, '--target', `/site/${restoring}`],
-    { mounts: [`${folder}:/site`], capabilities: OWNERS },
+    { mounts: [`${folder}:/site`], capabilities: OWNERS, isUrgent: true },
   );
   if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the site directory in');
   const { rootless } = await engine.info();
@@ -416,19 +388,52 @@ async function refuseFilled(
   );
 }
 
-/** Creates all volumes again and restores the files of those that the backup has. */
-async function restoreVolumes(
-  { access, snapshot, manifest, apps }: RestoreOptions,
-  opened: Opened,
-): Promise<void> {
-  const { compose, dumps } = opened;
-  const servers = dumps.flatMap(({ service }) => service ?? []);
-  const saved = ofApps(
+/** Volumes with files in the backup, by their keys. */
+const savedKeys = ({ manifest, apps }: RestoreOptions, { compose }: Opened): string[] =>
+  ofApps(
     manifest.volumes.map(({ key }) => key),
     apps,
   ).filter((key) => key in compose.volumes);
-  await emptyVolumes(access, opened, [...saved, ...servers]);
-  if (saved.length === 0) return;
+
+/** Restores files and databases into empty volumes, at the same time. */
+async function restoreData(options: RestoreOptions, site: Opened, keys: readonly string[]): Promise<void> {
+  const { folder, access, manifest, keepsQueues, progress } = options;
+  const { engine } = access;
+  const staging = `${manifest.site}_backup`;
+  if ((await engine.volume(staging)) !== undefined) await engine.removeVolume(staging);
+  await engine.createVolume(staging, manifest.site, 'backup');
+  const files = restoreVolumes(options, site, keys);
+  // The servers start while restic reads the dumps.
+  const ready = Promise.all([restoreDumps(options, site, staging), startServers(folder, engine, site.dumps)]);
+  let turn: Promise<unknown> = ready;
+  const loads = site.dumps.map((dump) => {
+    // One database at a time. Queues are files in a volume.
+    const load = (dump.volumeAt === undefined ? turn : ready).then(() =>
+      fill({ folder, engine, keepsQueues }, site, staging, dump),
+    );
+    if (dump.volumeAt === undefined) turn = load;
+    return { dump, load };
+  });
+  // Awaited in their turn; a rejection must not end the process before.
+  const all = [files, ready, ...loads.map(({ load }) => load)];
+  for (const one of all) one.catch(() => undefined);
+  try {
+    await withLine(progress, 'volumes', 'Volumes', () => files);
+    for (const { dump, load } of loads)
+      await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () => load);
+  } finally {
+    // Otherwise the volume is still in use.
+    await Promise.allSettled(all);
+    await engine.removeVolume(staging).catch(() => undefined);
+  }
+}
+
+async function restoreVolumes(
+  { access, snapshot }: RestoreOptions,
+  { compose }: Opened,
+  keys: readonly string[],
+): Promise<void> {
+  if (keys.length === 0) return;
   const output = await restic(
     access,
     [
@@ -437,16 +442,31 @@ async function restoreVolumes(
       '--quiet',
       '--verify',
       `${snapshot.id}:${SET}/volumes`,
-      ...saved.map((key) => `--include=/${key}`),
+      ...keys.map((key) => `--include=/${key}`),
       '--target',
       `${SET}/volumes`,
     ],
     {
-      mounts: saved.map((key) => `${compose.volumes[key]?.name ?? ''}:${SET}/volumes/${key}`),
+      mounts: keys.map((key) => `${compose.volumes[key]?.name ?? ''}:${SET}/volumes/${key}`),
       capabilities: OWNERS,
+      isUrgent: true,
     },
   );
   if (output.code !== 0) throw repositoryProblem(access, output, 'Restoring the files in');
+}
+
+async function restoreDumps(
+  { access, snapshot }: RestoreOptions,
+  { dumps }: Opened,
+  staging: string,
+): Promise<void> {
+  if (dumps.length === 0) return;
+  const output = await restic(
+    access,
+    ['restore', '--no-lock', '--quiet', `${snapshot.id}:${SET}/stage`, '--target', '/stage'],
+    { mounts: [`${staging}:/stage`], capabilities: OWNERS, isUrgent: true },
+  );
+  if (output.code !== 0) throw repositoryProblem(access, output, 'Reading the dumps in');
 }
 
 /** Creates volumes again, by their keys, or empties those that are directories. No container may use them. */
@@ -481,72 +501,84 @@ export async function emptyVolumes(
   }
 }
 
-/** Loads one dump into its server, which is empty. compose.yaml is hidden. @param file the Compose file with the server */
+interface Loading {
+  readonly folder: string;
+  readonly engine: Engine;
+  readonly keepsQueues: boolean;
+}
+
+/** Starts the server of a dump, which is empty, and loads the dump. compose.yaml is hidden. @param file the Compose file with the server */
 export async function load(
-  { folder, engine, keepsQueues }: { folder: string; engine: Engine; keepsQueues: boolean },
-  { config, store, lock, compose }: Omit<Opened, 'dumps'>,
+  loading: Loading,
+  opened: Omit<Opened, 'dumps'>,
   staging: string,
   dump: AppDump,
   composeFile = HIDDEN_COMPOSE,
 ): Promise<void> {
-  const { service, volumeAt, what, file } = dump;
-  const image = imageOf(dump, lock, config);
-  const failed = (words: string): Problem =>
-    new Problem(EXIT.FAILED, `${what.replace(/^t/, 'T')} could not be restored: ${words}`, {
-      means: 'The site cannot start until the restore is complete.',
-      next: 'Fix that and run the same command again; it starts over.',
-    });
-  if (volumeAt !== undefined) {
-    if (!keepsQueues) return;
-    const { code, stderr } = await runOneShot(engine, {
-      image,
-      argv: dump.restore(`/stage/${file}`),
-      mounts: [`${compose.volumes[service ?? '']?.name ?? ''}:${volumeAt}`, `${staging}:/stage:ro`],
-      user: '0:0',
-      capabilities: ['DAC_OVERRIDE'],
-    });
-    if (code !== 0) throw failed(stderr.trim().split('\n').at(-1) ?? '');
-    await giveTo(engine, image, compose.volumes[service ?? '']?.name ?? '', volumeAt);
-    return;
-  }
-  if (service !== undefined) {
-    const up = await engine.compose(folder, [
-      '--project-directory',
-      '.',
-      '--file',
-      composeFile,
-      'up',
-      '--detach',
-      '--wait',
-      '--no-deps',
-      '--pull=never',
-      service,
-    ]);
-    if (up.code !== 0) throw failed(up.stderr.trim().split('\n').at(-1) ?? '');
-  }
-  const { code, stderr } = await runOneShot(engine, {
-    image,
-    argv: dump.restore(`/stage/${file}`),
-    mounts: [`${staging}:/stage:ro`, ...(service === undefined ? await trustMounts(folder) : [])],
-    network: networkOf(compose, service),
-    env: revealAll(dump.env((name) => store.get(name))),
-    user: '0:0',
-    capabilities: ['DAC_OVERRIDE'],
-  });
-  if (code !== 0) throw failed(stderr.trim().split('\n').at(-1) ?? '');
-  if (service !== undefined)
-    await writeMarkers(engine, config, store, (name) => lockedReference(lock[name] as Lock[string]), service);
+  await startServers(loading.folder, loading.engine, [dump], composeFile);
+  await fill(loading, opened, staging, dump);
 }
 
-/** Gives restored files to the user of the servers' images. */
-async function giveTo(engine: Engine, image: string, volume: string, at: string): Promise<void> {
-  await runOneShot(engine, {
-    image,
-    argv: ['chown', '-R', '999:999', at],
-    mounts: [`${volume}:${at}`],
-    user: '0:0',
-    capabilities: ['CHOWN', 'DAC_READ_SEARCH'],
+/** A Problem about data. @param what "the database of Mastodon" */
+const notRestored = (what: string, words: string): Problem =>
+  new Problem(EXIT.FAILED, `${what.replace(/^t/, 'T')} could not be restored: ${words}`, {
+    means: 'The site cannot start until the restore is complete.',
+    next: 'Fix that and run the same command again; it starts over.',
   });
+
+/** Starts the servers of dumps, and waits until they answer. */
+async function startServers(
+  folder: string,
+  engine: Engine,
+  dumps: readonly AppDump[],
+  composeFile = HIDDEN_COMPOSE,
+): Promise<void> {
+  const started = dumps.filter(({ service, volumeAt }) => service !== undefined && volumeAt === undefined);
+  if (started.length === 0) return;
+  const { code, stderr } = await engine.compose(folder, [
+    '--project-directory',
+    '.',
+    '--file',
+    composeFile,
+    'up',
+    '--detach',
+    '--wait',
+    '--no-deps',
+    '--pull=never',
+    ...started.flatMap(({ service }) => service ?? []),
+  ]);
+  if (code !== 0)
+    throw notRestored(started.map(({ what }) => what).join(' and '), stderr.trim().split('\n').at(-1) ?? '');
+}
+
+/** Loads one dump into its server, which runs, or into the volume of a stopped one. */
+async function fill(
+  { folder, engine, keepsQueues }: Loading,
+  { config, store, lock, compose }: Omit<Opened, 'dumps'>,
+  staging: string,
+  dump: AppDump,
+): Promise<void> {
+  const { service, volumeAt, what, file } = dump;
+  if (volumeAt !== undefined && !keepsQueues) return;
+  const { code, stderr } = await runOneShot(engine, {
+    image: imageOf(dump, lock, config),
+    argv: dump.restore(`/stage/${file}`),
+    user: '0:0',
+    ...(volumeAt === undefined
+      ? {
+          mounts: [`${staging}:/stage:ro`, ...(service === undefined ? await trustMounts(folder) : [])],
+          network: networkOf(compose, service),
+          env: revealAll(dump.env((name) => store.get(name))),
+          capabilities: ['DAC_OVERRIDE'],
+        }
+      : {
+          mounts: [`${compose.volumes[service ?? '']?.name ?? ''}:${volumeAt}`, `${staging}:/stage:ro`],
+          capabilities: ['DAC_OVERRIDE', 'CHOWN'],
+        }),
+  });
+  if (code !== 0) throw notRestored(what, stderr.trim().split('\n').at(-1) ?? '');
+  if (service !== undefined && volumeAt === undefined)
+    await writeMarkers(engine, config, store, (name) => lockedReference(lock[name] as Lock[string]), service);
 }
 
 /** Remembers the repository that a site was restored from, so that its next backup continues there. */

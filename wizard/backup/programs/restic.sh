@@ -1,9 +1,18 @@
 #!/bin/sh
-# Runs restic with the arguments, with the lowest priority. Standard input is the SSH key, if any.
+# Runs restic with the arguments from $3 on, with the lowest priority if $1 is "low". Standard input is the SSH key, if any. If $2 is
+# a directory, it prints its files instead of restic's messages: for each a line with path, space and content in base64.
 
 set -eu
 umask 077
 cat >/tmp/ssh-key
-idle=
-if command -v ionice >/dev/null; then idle='ionice -c 3'; fi
-exec nice -n 19 $idle restic "$@"
+with=
+if [ "$1" = low ]; then
+  with='nice -n 19'
+  if command -v ionice >/dev/null; then with="$with ionice -c 3"; fi
+fi
+folder=$2
+shift 2
+[ -n "$folder" ] || exec $with restic "$@"
+$with restic "$@" >&2
+cd "$folder"
+find . -type f | while read -r path; do printf '%s %s\n' "$path" "$(base64 "$path" | tr -d '\n')"; done

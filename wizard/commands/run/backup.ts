@@ -11,9 +11,10 @@ import { accessOf, ensureImage, resticImage } from '../../backup/access.ts';
 import { makeBackup, verifyBackup } from '../../backup/backup.ts';
 import type { Backed } from '../../backup/backup.ts';
 import { drill } from '../../backup/drill.ts';
-import { noBackups, removeLocks, repositoryId, snapshotsIn } from '../../backup/restic.ts';
+import { openBackups, removeLocks } from '../../backup/restic.ts';
 import type { Access, Snapshot } from '../../backup/restic.ts';
-import { chooseSnapshot, readManifest } from '../../backup/restore.ts';
+import { chooseSnapshot } from '../../backup/restore.ts';
+import { readContents } from '../../backup/saved.ts';
 import { dumpsOf, readCompose } from '../../backup/set.ts';
 import { sheetText } from '../../backup/sheet.ts';
 import { sizeText } from '../../checks/check.ts';
@@ -200,11 +201,9 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
   for (const access of await accessesFor(context, site)) {
     const { text } = access.repository;
     progress.print(text);
-    let snapshots: Snapshot[];
+    let snapshots: readonly Snapshot[];
     try {
-      // It ends soon if the repository does not answer.
-      if ((await repositoryId(access)) === undefined) throw noBackups(access);
-      snapshots = await snapshotsIn(access);
+      ({ snapshots } = await openBackups(access));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       first ??= error;
@@ -243,12 +242,12 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
   let ok = true;
   let failed: Problem | undefined;
   const drillOne = async (access: Access): Promise<void> => {
-    const snapshot = await chooseSnapshot(access, undefined);
-    const manifest = await readManifest(access, snapshot);
+    const snapshot = chooseSnapshot(access, (await openBackups(access)).snapshots, undefined);
+    const contents = await readContents(access, snapshot);
     progress.say(
-      `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+      `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${contents.manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
     );
-    ok = (await drill({ folder, access, snapshot, manifest, progress, now })) && ok;
+    ok = (await drill({ folder, access, snapshot, ...contents, progress, now })) && ok;
   };
   await withRunLock(context, folder, async () => {
     for (const access of await accessesFor(context, site))

@@ -9,16 +9,16 @@ import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
 import { hasCopies } from '../../backup/buckets.ts';
-import { noBackups, repositoryId, sshFolder } from '../../backup/restic.ts';
+import { openBackups, sshFolder } from '../../backup/restic.ts';
 import type { Access, Snapshot } from '../../backup/restic.ts';
 import {
   chooseSnapshot,
   existingData,
   keepRepository,
-  readManifest,
   refuseRestore,
   restoreSite,
 } from '../../backup/restore.ts';
+import { readContents } from '../../backup/saved.ts';
 import type { Manifest } from '../../backup/set.ts';
 import { parseRecovery, sheetText } from '../../backup/sheet.ts';
 import type { Recovery } from '../../backup/sheet.ts';
@@ -52,7 +52,8 @@ export const run: Run = async (context) => {
     const found = await newest(context, engine, folder, repositories, recovery, scratch);
     const { access, id, snapshot } = found;
     const { repository } = access;
-    const manifest = await readManifest(access, snapshot);
+    const contents = await readContents(access, snapshot);
+    const { manifest } = contents;
     for (const line of describe(manifest, snapshot.id, flags.app)) progress.say(line);
     const apps = flags.app.length > 0 ? flags.app : undefined;
     await refuseRestore({ folder, access, manifest, apps });
@@ -78,7 +79,7 @@ export const run: Run = async (context) => {
         folder,
         access,
         snapshot,
-        manifest,
+        ...contents,
         apps,
         keepsQueues,
         uploadsMedia: flags.uploadMedia,
@@ -172,11 +173,9 @@ async function newest(
           `Repository ${repository.text}`,
           async () => {
             const access = await open(context, engine, folder, repository, recovery, scratch);
-            const id = await repositoryId(access);
-            if (id === undefined) throw noBackups(access);
-            const snapshot = await chooseSnapshot(access, context.flags.at);
-            const last = context.flags.at === undefined ? snapshot : await chooseSnapshot(access, undefined);
-            return { access, id, snapshot, last };
+            const { id, snapshots } = await openBackups(access);
+            const snapshot = chooseSnapshot(access, snapshots, context.flags.at);
+            return { access, id, snapshot, last: chooseSnapshot(access, snapshots, undefined) };
           },
         ),
       );
