@@ -129,6 +129,22 @@ test('a drill restores it without a network, uses its keys, and leaves nothing',
   expect((await run(['backup', 'verify'])).code).toBe(0);
 });
 
+test('an interrupted drill leaves nothing either', async () => {
+  const before = volumes();
+  const record = site.read('.fedi/backups.json');
+  let drilled: string[] = [];
+  const stopped = await run(['backup', 'drill', '--json'], {
+    onEvent: (event, child) => {
+      if (event['id'] !== 'drill.files' || event['state'] !== 'start') return;
+      drilled = volumes();
+      child.kill('SIGINT');
+    },
+  });
+  expect([stopped.code, stopped.stderr]).toEqual([130, expect.stringContaining('The site was not changed.')]);
+  expect(drilled).toContain(`${site.name}_drill`);
+  expect([volumes(), site.read('.fedi/backups.json')]).toEqual([before, record]);
+});
+
 test('needs a password, of the site itself or of a file', async () => {
   const own = await run(['restore']);
   expect([own.code, own.stderr]).toEqual([3, expect.stringContaining('was not confirmed')]);

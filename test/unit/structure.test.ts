@@ -167,6 +167,7 @@ const ALL = [
   'yaml.ts',
   'versions.ts',
   'progress.ts',
+  'temporary.ts',
   'visible.ts',
   'wrap.ts',
   'backup-record.ts',

@@ -22,6 +22,7 @@ import type { Progress } from '../progress.ts';
 import { revealAll } from '../secrets/secret.ts';
 import { BACKUP_SECRETS } from '../secrets/backup.ts';
 import { Store } from '../secrets/store.ts';
+import { withTemporary } from '../temporary.ts';
 import type { ComposeFile } from '../stack/compose.ts';
 import { placesBefore } from '../apply/data.ts';
 import { checkMarkers } from '../apply/marker.ts';
@@ -165,13 +166,14 @@ export async function makeBackup(options: BackupOptions): Promise<Backed[]> {
     try {
       await canDump;
       await runCommand(options, 'before');
-      const staged = await stage(options, store, lock, image);
-      try {
-        for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
-        await copyDumps(options, image, staged);
-      } finally {
-        await engine.removeVolume(staged.volume).catch(() => undefined);
-      }
+      await withTemporary(
+        () => engine.removeVolume(stagingVolume(config)),
+        async () => {
+          const staged = await stage(options, store, lock, image);
+          for (const { access, id } of opened) results.push(await backUpTo(options, access, id, staged));
+          await copyDumps(options, image, staged);
+        },
+      );
     } catch (error) {
       // Without dumps no repository gets a backup; `status` and `doctor` report it.
       const problem = asProblem(error);
@@ -321,88 +323,81 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
   for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
   const volume = stagingVolume(config);
   await engine.createVolume(volume, config.name, 'backup');
+  const at = now().toISOString();
+  const copy = (dump: AppDump): Promise<Manifest['dumps'][number]> =>
+    dumpTo(options, store, lock, compose, volume, dump);
+  // Queues are small, so they are dumped at the same time as the first database.
+  const queues = new Map(dumps.filter(({ count }) => count === undefined).map((dump) => [dump, copy(dump)]));
+  // Copies of buckets change until they are complete.
+  const counted =
+    config.backup?.copiesBuckets === true ? undefined : countVolumes(options, image, compose, dumps);
+  // Awaited in their turn; a rejection must not end the process before.
+  for (const one of [...queues.values(), counted]) one?.catch(() => undefined);
+  const done: Manifest['dumps'][number][] = [];
   try {
-    const at = now().toISOString();
-    const copy = (dump: AppDump): Promise<Manifest['dumps'][number]> =>
-      dumpTo(options, store, lock, compose, volume, dump);
-    // Queues are small, so they are dumped at the same time as the first database.
-    const queues = new Map(
-      dumps.filter(({ count }) => count === undefined).map((dump) => [dump, copy(dump)]),
-    );
-    // Copies of buckets change until they are complete.
-    const counted =
-      config.backup?.copiesBuckets === true ? undefined : countVolumes(options, image, compose, dumps);
-    // Awaited in their turn; a rejection must not end the process before.
-    for (const one of [...queues.values(), counted]) one?.catch(() => undefined);
-    const done: Manifest['dumps'][number][] = [];
-    try {
-      for (const dump of dumps)
-        done.push(
-          await withLine(
-            progress,
-            `dump.${dump.file}`,
-            `Dump of ${dump.what}`,
-            () => queues.get(dump) ?? copy(dump),
-          ),
-        );
-    } finally {
-      // Otherwise the volume is still in use.
-      await Promise.allSettled(queues.values());
-    }
-    // After the dumps: a row without its file is a broken picture, a file without a row is not.
-    await copyBuckets({ engine, config, store, lock, progress });
-    const { mounts, volumes } = await (counted ?? countVolumes(options, image, compose, dumps));
-    const manifest: Manifest = {
-      version: 1,
-      tool,
-      at,
-      site: config.name,
-      apps: config.apps.map(({ id, domain }) => ({
-        id,
-        domain,
-        image: lock[id]?.tag ?? '',
-        secrets: store.identityFingerprint(appOf(id).secrets),
-      })),
-      dumps: done,
-      volumes,
-      elsewhere: await elsewhereOf(folder, config),
-    };
-    await runOneShot(engine, {
-      image,
-      argv: ['tee', MANIFEST],
-      mounts: [`${volume}:${SET}/stage`],
-      stdin: `${JSON.stringify(manifest, null, 2)}\n`,
-      user: '0:0',
-      capabilities: ['DAC_OVERRIDE'],
-    });
-    const own = [
-      'lock',
-      'trial-*',
-      'restore.json',
-      'backups.json',
-      'tool',
-      'maintain.log',
-      'notices.json',
-      'moved',
-      'upgrade.json',
-      'undo',
-      'restore-compose.yaml',
-      'restoring',
-    ].map((name) => `${SET}/site/${OWN}/${name}`);
-    const inSite = Object.values(config.apps.flatMap(({ folders }) => Object.values(folders)))
-      .map((path) => relative(folder, path))
-      .filter((path) => !path.startsWith('..') && !isAbsolute(path))
-      .map((path) => join(SET, 'site', path));
-    return {
-      volume,
-      mounts: [...mounts, `${folder}:${SET}/site:ro`, `${volume}:${SET}/stage:ro`],
-      excluded: [...own, ...inSite],
-      manifest,
-    };
-  } catch (error) {
-    await engine.removeVolume(volume).catch(() => undefined);
-    throw error;
+    for (const dump of dumps)
+      done.push(
+        await withLine(
+          progress,
+          `dump.${dump.file}`,
+          `Dump of ${dump.what}`,
+          () => queues.get(dump) ?? copy(dump),
+        ),
+      );
+  } finally {
+    // Otherwise the volume is still in use.
+    await Promise.allSettled(queues.values());
   }
+  // After the dumps: a row without its file is a broken picture, a file without a row is not.
+  await copyBuckets({ engine, config, store, lock, progress });
+  const { mounts, volumes } = await (counted ?? countVolumes(options, image, compose, dumps));
+  const manifest: Manifest = {
+    version: 1,
+    tool,
+    at,
+    site: config.name,
+    apps: config.apps.map(({ id, domain }) => ({
+      id,
+      domain,
+      image: lock[id]?.tag ?? '',
+      secrets: store.identityFingerprint(appOf(id).secrets),
+    })),
+    dumps: done,
+    volumes,
+    elsewhere: await elsewhereOf(folder, config),
+  };
+  await runOneShot(engine, {
+    image,
+    argv: ['tee', MANIFEST],
+    mounts: [`${volume}:${SET}/stage`],
+    stdin: `${JSON.stringify(manifest, null, 2)}\n`,
+    user: '0:0',
+    capabilities: ['DAC_OVERRIDE'],
+  });
+  const own = [
+    'lock',
+    'trial-*',
+    'restore.json',
+    'backups.json',
+    'tool',
+    'maintain.log',
+    'notices.json',
+    'moved',
+    'upgrade.json',
+    'undo',
+    'restore-compose.yaml',
+    'restoring',
+  ].map((name) => `${SET}/site/${OWN}/${name}`);
+  const inSite = Object.values(config.apps.flatMap(({ folders }) => Object.values(folders)))
+    .map((path) => relative(folder, path))
+    .filter((path) => !path.startsWith('..') && !isAbsolute(path))
+    .map((path) => join(SET, 'site', path));
+  return {
+    volume,
+    mounts: [...mounts, `${folder}:${SET}/site:ro`, `${volume}:${SET}/stage:ro`],
+    excluded: [...own, ...inSite],
+    manifest,
+  };
 }
 
 /** Refuses to dump a server that does not run: its client would only report an unknown name. */

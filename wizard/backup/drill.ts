@@ -1,7 +1,4 @@
 /** Restores the newest backup into a separate place without a network, compares and uses the data, and removes them again. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { appOf } from '../apps/index.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
@@ -13,6 +10,7 @@ import { lockedReference } from '../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { revealAll } from '../secrets/secret.ts';
+import { withScratch, withTemporary } from '../temporary.ts';
 import { ensureImage } from './access.ts';
 import { OWNERS, restic, repositoryProblem } from './restic.ts';
 import type { Access, Snapshot } from './restic.ts';
@@ -51,10 +49,13 @@ export async function drill(options: DrillOptions): Promise<boolean> {
   const { folder, access, manifest, progress, now } = options;
   const { engine } = access;
   const volume = `${manifest.site}_drill`;
-  await engine.removeContainer(containerOf(manifest.site), 'disposable');
-  if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
+  const remove = async (): Promise<void> => {
+    await engine.removeContainer(containerOf(manifest.site), 'disposable');
+    if ((await engine.volume(volume)) !== undefined) await engine.removeVolume(volume);
+  };
+  // Of a killed drill.
+  await remove();
   await engine.createVolume(volume, manifest.site, 'drill');
-  const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
   let ok = true;
   const part = async (id: string, title: string, work: () => Promise<Result>): Promise<boolean> => {
     progress.start(`drill.${id}`, title);
@@ -67,19 +68,18 @@ export async function drill(options: DrillOptions): Promise<boolean> {
     ok &&= result.ok;
     return result.ok;
   };
-  try {
-    let site: Saved | undefined;
-    await part('secrets', 'Configuration and secrets', async () => {
-      site = await savedSite(options, scratch);
-      return sameSecrets(site, manifest);
-    });
-    await part('files', 'Files', () => restoreAll(options, volume));
-    if (site !== undefined)
-      for (const app of site.config.apps) await drillApp(options, site, app, volume, part);
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-    await engine.removeVolume(volume).catch(() => undefined);
-  }
+  await withTemporary(remove, () =>
+    withScratch(async (scratch) => {
+      let site: Saved | undefined;
+      await part('secrets', 'Configuration and secrets', async () => {
+        site = await savedSite(options, scratch);
+        return sameSecrets(site, manifest);
+      });
+      await part('files', 'Files', () => restoreAll(options, volume));
+      if (site !== undefined)
+        for (const app of site.config.apps) await drillApp(options, site, app, volume, part);
+    }),
+  );
   await writeRecord(folder, { ...(await readRecord(folder)), drill: { at: now().toISOString(), ok } });
   return ok;
 }

@@ -1,6 +1,5 @@
 /** Restores a site, or some of its apps, from a snapshot. */
-import { mkdir, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { tagOf } from '../apps/majors.ts';
@@ -42,6 +41,7 @@ import { revealAll } from '../secrets/secret.ts';
 import { Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 import type { ComposeFile } from '../stack/compose.ts';
+import { withScratch, withTemporary } from '../temporary.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { ensureImage } from './access.ts';
 import { uploadCopies, withCopies } from './buckets.ts';
@@ -210,8 +210,7 @@ interface Ready {
 async function makeReady(options: RestoreOptions): Promise<Ready> {
   const { folder, access, manifest, apps, progress } = options;
   const { engine } = access;
-  const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
-  try {
+  return withScratch(async (scratch) => {
     const saved = apps === undefined ? await savedSite(options, scratch) : await currentSite(folder);
     const { config, store } = saved;
     const lock = await usableLock(engine, saved.lock, progress);
@@ -225,9 +224,7 @@ async function makeReady(options: RestoreOptions): Promise<Ready> {
     for (const dump of dumps) await ensureImage(engine, imageOf(dump, lock, config), progress);
     if (!(await isUnfinished(folder))) await refuseForeignFiles(engine, manifest.site, chosen);
     return { config, store, lock, dumps };
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Refuses data directories that have files but no volume: a restore would delete files that may not belong to the site. Exit 3. */
@@ -417,15 +414,19 @@ async function restoreData(options: RestoreOptions, site: Opened, keys: readonly
   // Awaited in their turn; a rejection must not end the process before.
   const all = [files, ready, ...loads.map(({ load }) => load)];
   for (const one of all) one.catch(() => undefined);
-  try {
-    await withLine(progress, 'volumes', 'Volumes', () => files);
-    for (const { dump, load } of loads)
-      await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () => load);
-  } finally {
-    // Otherwise the volume is still in use.
-    await Promise.allSettled(all);
-    await engine.removeVolume(staging).catch(() => undefined);
-  }
+  await withTemporary(
+    () => engine.removeVolume(staging),
+    async () => {
+      try {
+        await withLine(progress, 'volumes', 'Volumes', () => files);
+        for (const { dump, load } of loads)
+          await withLine(progress, `load.${dump.file}`, dump.what.replace(/^t/, 'T'), () => load);
+      } finally {
+        // Otherwise the volume is still in use.
+        await Promise.allSettled(all);
+      }
+    },
+  );
 }
 
 async function restoreVolumes(

@@ -1,4 +1,5 @@
 /** Signals, closed pipes and lost terminals: ends the programs of the run, releases the lock, exits. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { EXIT, messageOf } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
@@ -24,6 +25,9 @@ export const CONTINUES = 'Completed steps are kept; run this again to finish.';
 export const sayNothingChanged = ({ note }: Ending, word = 'Cancelled. '): void =>
   void process.stderr.write(`\n${word}Nothing was changed.\n${note === undefined ? '' : `${note}\n`}`);
 
+/** How long a signal waits for Docker to remove what the run would leave. */
+const REMOVAL_MS = 30_000;
+
 /** Listens until the process ends. */
 export function onSignals(ending: Ending): void {
   const leave = async (signal: NodeJS.Signals, code: ExitCode): Promise<void> => {
@@ -32,6 +36,8 @@ export function onSignals(ending: Ending): void {
     const { refuseNewPrograms, stopChildren } = await import('../docker/run.ts');
     refuseNewPrograms();
     await stopChildren(signal);
+    const { removeTemporary } = await import('../temporary.ts');
+    await Promise.race([removeTemporary(), delay(REMOVAL_MS)]);
     if (ending.quiet) process.stderr.write('\n');
     else if (ending.release === undefined) sayNothingChanged(ending);
     else {

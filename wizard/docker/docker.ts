@@ -21,6 +21,7 @@ import type {
 } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
+import { removeAfterSignal } from '../temporary.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { run, runAttached, tookTooLong } from './run.ts';
 import type { RunOptions } from './run.ts';
@@ -682,12 +683,17 @@ export async function connect(): Promise<Engine> {
       const remove = (): Promise<void> =>
         engine.removeContainer(container, 'disposable').catch(() => undefined);
       signal?.addEventListener('abort', remove, { once: true });
+      // Docker's client ends at the third signal, whatever its container does.
+      const forget = removeAfterSignal(remove);
       const output = await cli(
         [
           'run',
           `--name=${container}`,
           '--rm',
           '--interactive',
+          // A shell that is the first process of a container ignores signals, and its programs get none.
+          '--init',
+          '--env=TINI_KILL_PROCESS_GROUP=1',
           '--pull=never',
           '--cap-drop=ALL',
           ...(shot.capabilities ?? []).map((name) => `--cap-add=${name}`),
@@ -706,8 +712,10 @@ export async function connect(): Promise<Engine> {
       ).catch(async (error: unknown) => {
         // Docker's client was killed, but not the container.
         await remove();
+        forget();
         throw error;
       });
+      forget();
       signal?.removeEventListener('abort', remove);
       if (signal?.aborted === true) await remove();
       signal?.throwIfAborted();

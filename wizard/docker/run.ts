@@ -54,7 +54,7 @@ export function shareWithPrograms(descriptor: number | undefined): void {
   sharedByAll = descriptor;
 }
 
-/** Starts no more programs: callers wait until this process exits. */
+/** Starts no more programs: callers wait until this process exits, and so do those of programs that end from now on. */
 export function refuseNewPrograms(): void {
   refusesPrograms = true;
 }
@@ -110,6 +110,7 @@ export function run(program: string, argv: readonly string[], options: RunOption
     child.on('close', (code, signal) => {
       running.delete(child);
       options.signal?.removeEventListener('abort', stop);
+      if (refusesPrograms) return;
       for (const one of lines) one.end();
       resolve({ code: exitCode(code, signal), stdout: kept.stdout.text, stderr: kept.stderr.text });
     });

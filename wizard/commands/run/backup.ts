@@ -249,6 +249,7 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
     );
     ok = (await drill({ folder, access, snapshot, ...contents, progress, now })) && ok;
   };
+  context.onInterrupted('The site was not changed. What the drill restored was removed.');
   await withRunLock(context, folder, async () => {
     for (const access of await accessesFor(context, site))
       try {

@@ -1,6 +1,5 @@
 /** `restore`: restores a site or an app, then applies and proves it. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolders } from '../../apply/files.ts';
 import { exists } from '../../atomic.ts';
@@ -32,6 +31,7 @@ import { withLine } from '../../progress.ts';
 import { BACKUP_PASSWORD, BACKUP_S3_SECRET } from '../../secrets/backup.ts';
 import { Secret } from '../../secrets/secret.ts';
 import { Store } from '../../secrets/store.ts';
+import { withScratch } from '../../temporary.ts';
 import { flagText } from '../answer-flag.ts';
 import { confirmed } from '../confirm.ts';
 import type { CommandContext, Run } from '../command.ts';
@@ -47,8 +47,7 @@ export const run: Run = async (context) => {
   const engine = await connect();
   await engine.info();
 
-  const scratch = await mkdtemp(join(tmpdir(), 'fedi-setup-'));
-  try {
+  await withScratch(async (scratch) => {
     const found = await newest(context, engine, folder, repositories, recovery, scratch);
     const { access, id, snapshot } = found;
     const { repository } = access;
@@ -97,9 +96,7 @@ export const run: Run = async (context) => {
       }
       await keepRepository(folder, repository.text, id, found.last, context.now());
     });
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
   // The answers are those of the backup, whatever the flags and the environment say.
   const restored = { ...context, sources: [] };
   return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
