@@ -1,5 +1,4 @@
 /** Signals, closed pipes and lost terminals: ends the programs of the run, releases the lock, exits. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { EXIT, messageOf } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
@@ -37,7 +36,8 @@ export function onSignals(ending: Ending): void {
     refuseNewPrograms();
     await stopChildren(signal);
     const { removeTemporary } = await import('../temporary.ts');
-    await Promise.race([removeTemporary(), delay(REMOVAL_MS)]);
+    const late = new Promise((resolve) => AbortSignal.timeout(REMOVAL_MS).addEventListener('abort', resolve));
+    await Promise.race([removeTemporary(), late]);
     if (ending.quiet) process.stderr.write('\n');
     else if (ending.release === undefined) sayNothingChanged(ending);
     else {
