@@ -168,6 +168,7 @@ const ALL = [
   'versions.ts',
   'progress.ts',
   'temporary.ts',
+  'time.ts',
   'visible.ts',
   'wrap.ts',
   'backup-record.ts',

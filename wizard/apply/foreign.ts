@@ -16,11 +16,15 @@ export const keepPlace = async (folder: string): Promise<void> =>
 const projectIn = async (folder: string): Promise<string | undefined> =>
   /^name: (\S+)$/m.exec(await readFile(join(folder, 'compose.yaml'), 'utf8').catch(() => ''))?.[1];
 
-/** Refuses a Compose project that belongs to another site directory: by its containers, or because this directory is a copy. */
+/**
+ * Refuses a Compose project that belongs to another site directory: by its containers, or because this directory is a copy.
+ * @param next what to do instead; absent: choose another name
+ */
 export async function refuseForeign(
   folder: string,
   project: string,
   containers: readonly Container[],
+  next?: (there: string) => string,
 ): Promise<void> {
   const here = await realpath(folder).catch(() => folder);
   const last = (await readFile(join(folder, PLACE), 'utf8').catch(() => '')).trim();
@@ -32,7 +36,9 @@ export async function refuseForeign(
     if (there === here || !(await exists(join(there, 'compose.yaml')))) continue;
     throw new Problem(EXIT.REFUSED, `The Compose project ${project} on this engine belongs to ${there}.`, {
       means: 'Two sites with the same name would share containers and volumes. Nothing was changed.',
-      next: 'Choose another --name for this site, or work in that directory with --dir. If this is a copy that you do not need, delete the directory.',
+      next:
+        next?.(there) ??
+        'Choose another --name for this site, or work in that directory with --dir. If this is a copy that you do not need, delete the directory.',
     });
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
+import { timeText } from '../time.ts';
 import { lockedBy } from './runlock.ts';
 import { isInterrupted, readUpgrading } from './upgrading.ts';
 
@@ -72,7 +73,7 @@ export async function refuseUpgrading(folder: string): Promise<void> {
   const { app, to, at, withData, phase } = upgrading;
   throw new Problem(
     EXIT.REFUSED,
-    `The upgrade of ${app} to ${to}, started at ${at.slice(0, 16).replace('T', ' ')} UTC, was interrupted.`,
+    `The upgrade of ${app} to ${to}, started at ${timeText(at)}, was interrupted.`,
     {
       means: withData ? 'The site is in maintenance mode.' : 'The site may run without some containers.',
       next:

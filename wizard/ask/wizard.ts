@@ -10,6 +10,7 @@ import type { RawAnswer, Resolved, Source } from '../answers/resolve.ts';
 import { Cancelled, EXIT, Problem, gather } from '../problem.ts';
 import { explain } from './explain.ts';
 import { Back, HOW, askChoice, askQuestion } from './prompts.ts';
+import { timeText } from '../time.ts';
 import type { Choice } from './prompts.ts';
 import { say, sayRow } from './say.ts';
 
@@ -243,7 +244,7 @@ async function agrees(conversation: Conversation, resolved: Resolved, typed: Sou
 const resumes = async (at: string): Promise<boolean> => {
   say();
   return (
-    (await askChoice(`Your answers of ${at.slice(0, 16).replace('T', ' ')} UTC were saved`, [
+    (await askChoice(`Your answers of ${timeText(at)} were saved`, [
       { value: 'on', name: 'Continue with them' },
       { value: 'new', name: 'Start over' },
     ])) === 'on'

@@ -42,6 +42,7 @@ import { Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 import type { ComposeFile } from '../stack/compose.ts';
 import { withScratch, withTemporary } from '../temporary.ts';
+import { timeText } from '../time.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { ensureImage } from './access.ts';
 import { uploadCopies, withCopies } from './buckets.ts';
@@ -85,7 +86,7 @@ export function chooseSnapshot(
       ...(all.length === 0
         ? {}
         : {
-            next: `Available: ${all.map((one) => `${one.id.slice(0, 8)} (${one.at.slice(0, 16)})`).join(', ')}.`,
+            next: `Available: ${all.map((one) => `${one.id.slice(0, 8)} (${timeText(one.at)})`).join(', ')}.`,
           }),
     },
   );
@@ -116,7 +117,13 @@ export async function refuseRestore({
   manifest,
   apps,
 }: Pick<RestoreOptions, 'folder' | 'access' | 'manifest' | 'apps'>): Promise<void> {
-  await refuseForeign(folder, manifest.site, await engine.containers(manifest.site));
+  await refuseForeign(
+    folder,
+    manifest.site,
+    await engine.containers(manifest.site),
+    (there) =>
+      `Restore over that site: --dir ${there}. Or remove it first: \`fedi-setup uninstall --data --dir ${there}\`.`,
+  );
   await refuseMoved(folder);
   const left = Object.keys(await readGoodbyes(folder));
   await refuseGoodbye(

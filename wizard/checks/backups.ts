@@ -1,5 +1,6 @@
 /** Checks whether the backups are there, recent and tested. */
 import { hoursSince, readRecord } from '../backup-record.ts';
+import { timeText } from '../time.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 const DRILL_DAYS = 90;
@@ -53,7 +54,7 @@ export async function checkBackups({
     const hours = hoursSince(last?.at, now());
     if (failed !== undefined)
       warn(
-        `The last backup to ${text} failed at ${failed.at.slice(0, 16)}: ${failed.why}`,
+        `The last backup to ${text} failed at ${timeText(failed.at)}: ${failed.why}`,
         last === undefined
           ? 'There is no complete backup there.'
           : `The newest one there is ${ago(hours)} old.`,
@@ -96,7 +97,7 @@ export async function checkBackups({
     const days = hoursSince(record.drill?.at, now()) / 24;
     if (record.drill?.ok === false)
       warn(
-        `The drill at ${record.drill.at.slice(0, 16)} could not restore the backup completely.`,
+        `The drill at ${timeText(record.drill.at)} could not restore the backup completely.`,
         'In an emergency, data may be missing.',
         'Run `fedi-setup backup`, then `fedi-setup backup drill`, and read what it reports.',
       );

@@ -21,6 +21,8 @@ export interface CheckContext {
   readonly images: Readonly<Record<string, string>>;
   /** Size of the swap file that this run will create; 0: none. */
   readonly swapGiB: number;
+  /** Why other commands refuse the site: an interrupted restore or upgrade, a move. */
+  readonly unfinished?: Problem | undefined;
   readonly now: () => Date;
 }
 

@@ -1,6 +1,7 @@
 /** Reports apps whose accounts are deleted on other servers. */
 import { appOf } from '../apps/index.ts';
 import { readGoodbyes } from '../goodbye-record.ts';
+import { timeText } from '../time.ts';
 import type { CheckContext, CheckResult } from './check.ts';
 
 /** Applies only to a site with such an app. */
@@ -17,7 +18,7 @@ export async function checkGoodbye({
       level: 'warning',
       what:
         complete === undefined
-          ? `Since ${at.slice(0, 16).replace('T', ' ')} UTC the accounts of ${appOf(id).name} are being deleted on other servers.`
+          ? `Since ${timeText(at)} the accounts of ${appOf(id).name} are being deleted on other servers.`
           : `The accounts of ${appOf(id).name} were deleted on other servers.`,
       means: 'This cannot be undone. It must not be used again with these data.',
       next:

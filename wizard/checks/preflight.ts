@@ -28,6 +28,7 @@ export interface PreflightOptions {
   readonly caddy?: string | undefined;
   readonly images?: CheckContext['images'];
   readonly swapGiB?: number;
+  readonly unfinished?: CheckContext['unfinished'];
   readonly accept?: Accept | undefined;
 }
 
@@ -41,13 +42,26 @@ function refuseUnknown(skip: readonly string[]): void {
 }
 
 async function contextOf(options: PreflightOptions): Promise<CheckContext> {
-  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0, now } = options;
+  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0, unfinished, now } = options;
   const info = await engine.info().catch((error: unknown) => {
     if (error instanceof Problem) return error;
     throw error;
   });
   const exists = !(info instanceof Problem) && (await engine.containers(config.name)).length > 0;
-  return { folder, config, engine, host: thisHost, info, exists, pulls, caddy, images, swapGiB, now };
+  return {
+    folder,
+    config,
+    engine,
+    host: thisHost,
+    info,
+    exists,
+    pulls,
+    caddy,
+    images,
+    swapGiB,
+    unfinished,
+    now,
+  };
 }
 
 /** A check that applies, with its result. */

@@ -11,6 +11,7 @@ import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
 import { checkPolicy } from './policy.ts';
 import { checkPorts, checkProxy } from './ports.ts';
 import { checkCertificates, checkContainers, checkData } from './site.ts';
+import { checkUnfinished } from './unfinished.ts';
 import { checkUploads } from './uploads.ts';
 
 // prettier-ignore
@@ -30,6 +31,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'ipv6', phase: 'inside', title: 'Container IPv6', about: 'the same over IPv6, if the host has it', run: checkIPv6 },
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; if not, their last log lines', run: checkContainers },
   { id: 'data', phase: 'site', title: 'Data', about: 'whether data volumes and secrets are still there', run: checkData },
+  { id: 'unfinished', phase: 'site', title: 'Interrupted work', about: 'whether a restore or an upgrade was interrupted, or the site was stopped to move it', run: checkUnfinished },
   { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
   { id: 'databases', phase: 'site', title: 'Databases', about: 'their major versions; volumes with the data of earlier ones', run: checkDatabases },

@@ -30,11 +30,7 @@ export async function removeSite(
   const elsewhere = data ? await dataElsewhere(folder, config) : [];
   const places = data ? [...(await dataOf(engine, config.name)).values()].flat() : [];
   const devices = places.flatMap(({ device }) => device ?? []);
-  const backups = data
-    ? Object.entries((await readRecord(folder)).repositories).flatMap(([text, { last }]) =>
-        last === undefined ? [] : [text],
-      )
-    : [];
+  const backups = data ? await placesWithBackups(folder) : [];
   const release = await takeLock(folder);
   context.onLocked(release);
   progress.start('down', `Removing ${what}`);
@@ -74,14 +70,18 @@ export async function removeSite(
   progress.emit({ event: 'left', directories: devices, servers: elsewhere });
 }
 
+/** Repositories with backups of the site. */
+export const placesWithBackups = async (folder: string): Promise<string[]> =>
+  Object.entries((await readRecord(folder)).repositories).flatMap(([text, { last }]) =>
+    last === undefined ? [] : [text],
+  );
+
 /**
  * Refuses to delete the only copy of the password of the site's backups. Exit 3.
  */
 export async function refuseUnreadableBackups(folder: string): Promise<void> {
-  const { repositories, sheet } = await readRecord(folder);
-  const places = Object.entries(repositories).flatMap(([text, { last }]) =>
-    last === undefined ? [] : [text],
-  );
+  const { sheet } = await readRecord(folder);
+  const places = await placesWithBackups(folder);
   if (places.length === 0 || sheet !== undefined) return;
   throw new Problem(
     EXIT.REFUSED,

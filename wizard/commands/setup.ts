@@ -168,7 +168,13 @@ const tuningOf = ({ apps }: Config): string | undefined => (apps.length > 1 ? to
 
 async function decideEdited(context: CommandContext, changes: readonly Change[]): Promise<Edited> {
   const { flags, progress, interactive } = context;
-  if (flags.edited !== undefined) return flags.edited;
+  if (flags.edited !== undefined) {
+    if (flags.edited !== 'abort')
+      progress.say(
+        `  Changed by hand, and ${flags.edited === 'keep' ? 'kept' : 'overwritten'}: ${changes.map(({ path }) => path).join(', ')}`,
+      );
+    return flags.edited;
+  }
   if (!interactive) return 'abort';
   for (const change of changes) progress.say(await patch(change));
   const { askChoice } = await import('../ask/prompts.ts');

@@ -26,6 +26,7 @@ import { lockedReference, readLock } from '../plan/lock.ts';
 import { served } from '../prove/tls.ts';
 import { releaseFor, upgradable } from '../upgrade/target.ts';
 import { askPeople, siteClient } from './people.ts';
+import { timeText } from '../time.ts';
 import { listServices, verdictOf } from './services.ts';
 import type { AppState, ListedService, Part, SiteState } from './state.ts';
 
@@ -197,7 +198,7 @@ async function notesOf(folder: string): Promise<string[]> {
   for (const [id, { at, by, complete }] of Object.entries(await readGoodbyes(folder)))
     notes.push(
       complete === undefined
-        ? `${appOf(id).name}: since ${at.slice(0, 16).replace('T', ' ')} UTC its accounts are being deleted on other servers. \`fedi-setup ${by}\` continues it.`
+        ? `${appOf(id).name}: since ${timeText(at)} its accounts are being deleted on other servers. \`fedi-setup ${by}\` continues it.`
         : `${appOf(id).name}: its accounts were deleted on other servers. It must not run with these data.`,
     );
   const upgrading = await readUpgrading(folder);

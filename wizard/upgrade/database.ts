@@ -32,6 +32,7 @@ import type { ComposeFile } from '../stack/compose.ts';
 import { printYaml } from '../yaml.ts';
 import { databaseSpace } from '../backup/space.ts';
 import type { Space } from '../backup/space.ts';
+import { timeText } from '../time.ts';
 import { copyVolume, servicesToStop } from './undo.ts';
 
 /** The Compose file with the new server, while compose.yaml is hidden. */
@@ -179,7 +180,7 @@ export async function describeDatabase(
     `  ${product} ${from} → ${to}, for ${appNames(servers)}`,
     `    Database       ${servers.map(({ service }) => service).join(', ')}: ${sizeText(space.used * 1024)}`,
     `    Space          ${sizeText(neededFor(space) * 1024)} for a dump and the old data; ${sizeText(space.free * 1024)} are free`,
-    `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes${newest === undefined ? '' : ` (the last one: ${newest.slice(0, 16).replace('T', ' ')} UTC)`}`,
+    `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes${newest === undefined ? '' : ` (the last one: ${timeText(newest)})`}`,
     `    Maintenance    ${servers.flatMap(({ app }) => namesOf(app)).join(', ')}: visitors see a page, other servers get 503 and try again later`,
     `    Stopped        ${stopped.join(', ')}${last === undefined ? '' : ` (last time: ${last.seconds} s)`}`,
     `    Moved          by a dump, into a new volume; rows of all tables, encoding and collations are compared`,

@@ -26,6 +26,7 @@ import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
 import { BACKUP_PASSWORD, BACKUP_SSH_KEY, publicLine } from '../../secrets/backup.ts';
 import { Store } from '../../secrets/store.ts';
+import { timeText } from '../../time.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
@@ -212,9 +213,7 @@ async function list(context: CommandContext, site: Site): Promise<ExitCode> {
     }
     for (const { id, at, bytes } of snapshots) {
       progress.emit({ event: 'snapshot', repository: text, id: id.slice(0, 8), at, bytes });
-      progress.print(
-        `  ${id.slice(0, 8)}  ${at.slice(0, 16).replace('T', ' ')} UTC  ${bytes === undefined ? '' : sizeText(bytes)}`,
-      );
+      progress.print(`  ${id.slice(0, 8)}  ${timeText(at)}  ${bytes === undefined ? '' : sizeText(bytes)}`);
     }
     if (snapshots.length === 0) progress.print('  no backups yet');
   }
@@ -245,7 +244,7 @@ async function runDrill(context: CommandContext, site: Site): Promise<ExitCode> 
     const snapshot = chooseSnapshot(access, (await openBackups(access)).snapshots, undefined);
     const contents = await readContents(access, snapshot);
     progress.say(
-      `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${contents.manifest.at.slice(0, 16).replace('T', ' ')} UTC`,
+      `Drill of ${snapshot.id.slice(0, 8)} in ${access.repository.text}, ${timeText(contents.manifest.at)}`,
     );
     ok = (await drill({ folder, access, snapshot, ...contents, progress, now })) && ok;
   };

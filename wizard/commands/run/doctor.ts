@@ -1,7 +1,8 @@
 import { withRunLock } from '../with-lock.ts';
+import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { doctor } from '../../checks/preflight.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
-import { EXIT } from '../../problem.ts';
+import { EXIT, Problem } from '../../problem.ts';
 import { checkOptions, runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -12,8 +13,18 @@ export const run: Run = async (context) => {
   const images = Object.fromEntries(
     Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
   );
+  const unfinished = await refuseUnfinished(folder).catch((error: unknown) => {
+    if (error instanceof Problem) return error;
+    throw error;
+  });
   const look = (fix: boolean): Promise<void> =>
-    doctor({ ...checkOptions(context, site), images, caddy: images['caddy'], fix });
+    doctor({
+      ...checkOptions(context, site),
+      images,
+      caddy: images['caddy'],
+      unfinished: unfinished ?? undefined,
+      fix,
+    });
   if (!flags.fix) {
     await look(false);
     return site.isInvalid ? EXIT.FAILED : EXIT.OK;

@@ -9,7 +9,7 @@ import { removeTimer } from '../../maintain/timer.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { STORE_FILE, Store } from '../../secrets/store.ts';
 import { confirmed } from '../confirm.ts';
-import { refuseUnreadableBackups, removeOurs, removeSite } from '../remove-site.ts';
+import { placesWithBackups, refuseUnreadableBackups, removeOurs, removeSite } from '../remove-site.ts';
 import { existingSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 
@@ -34,10 +34,11 @@ export const run: Run = async (context) => {
     });
   }
   const what = 'the containers, ALL DATA, the generated files and secrets; the answers stay';
+  const backups = await placesWithBackups(folder);
   await confirmed(
     context,
     site.config.name,
-    `removes ${what}: ${site.folder}`,
+    `removes ${what}: ${site.folder}${backups.length === 0 ? '' : `. The site gets other secrets, so its backups in ${backups.join(', ')} open only with the recovery sheet, and new ones need another place`}`,
     live === undefined ? '' : ' --data',
   );
   await removeTimer({ site: site.config.name, folder });

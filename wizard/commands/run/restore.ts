@@ -32,6 +32,7 @@ import { BACKUP_PASSWORD, BACKUP_S3_SECRET } from '../../secrets/backup.ts';
 import { Secret } from '../../secrets/secret.ts';
 import { Store } from '../../secrets/store.ts';
 import { withScratch } from '../../temporary.ts';
+import { timeText } from '../../time.ts';
 import { flagText } from '../answer-flag.ts';
 import { confirmed } from '../confirm.ts';
 import type { CommandContext, Run } from '../command.ts';
@@ -67,8 +68,8 @@ export const run: Run = async (context) => {
         context,
         manifest.site,
         apps === undefined
-          ? `overwrites ${overwritten} with the backup of ${atUtc(manifest)}: what was written since is lost`
-          : `overwrites the data of ${apps.join(', ')} with the backup of ${atUtc(manifest)}: what was written since is lost`,
+          ? `overwrites ${overwritten} with the backup of ${timeText(manifest.at)}: what was written since is lost`
+          : `overwrites the data of ${apps.join(', ')} with the backup of ${timeText(manifest.at)}: what was written since is lost`,
       );
     const keepsQueues = (flags.queues ?? (await askQueues(context, manifest))) !== 'drop';
     await mkdir(folder, { recursive: true });
@@ -231,8 +232,6 @@ function restoreImages({ sources }: CommandContext): Readonly<Record<string, str
   return named === undefined ? {} : { restic: named };
 }
 
-const atUtc = ({ at }: Manifest): string => `${at.slice(0, 16).replace('T', ' ')} UTC`;
-
 function describe(manifest: Manifest, id: string, only: readonly string[]): string[] {
   const rows = (app: string): number =>
     manifest.dumps
@@ -240,7 +239,7 @@ function describe(manifest: Manifest, id: string, only: readonly string[]): stri
       .flatMap((dump) => Object.values(dump.rows))
       .reduce((sum, n) => sum + n, 0);
   return [
-    `  Backup ${id.slice(0, 8)} of ${manifest.site}, ${atUtc(manifest)}`,
+    `  Backup ${id.slice(0, 8)} of ${manifest.site}, ${timeText(manifest.at)}`,
     ...manifest.apps
       .filter((app) => only.length === 0 || only.includes(app.id))
       .map(({ id: app, domain, image }) => {

@@ -6,6 +6,7 @@ import type { Answers } from '../../config/question.ts';
 import { EXIT, Problem, gather } from '../../problem.ts';
 import { ownFolder } from '../find-site.ts';
 import { agreesTo, planFor, setUp } from '../setup.ts';
+import { timeText } from '../../time.ts';
 import type { Answered } from '../setup.ts';
 import type { CommandContext, Run } from '../command.ts';
 
@@ -71,7 +72,7 @@ async function listGenerations(
     progress.emit({ event: 'generation', number, at: at.toISOString(), changed: differs });
     const what = differs.map((key) => `${key} ${now[key] === undefined ? 'unset' : String(now[key])}`);
     progress.print(
-      `${String(number).padStart(4)}  ${at.toISOString().slice(0, 16).replace('T', ' ')}  ${what.join(', ') || (i === 0 ? 'the first version' : 'the same answers')}`,
+      `${String(number).padStart(4)}  ${timeText(at)}  ${what.join(', ') || (i === 0 ? 'the first version' : 'the same answers')}`,
     );
   }
   progress.say(

@@ -38,6 +38,11 @@ export const run: Run = async (context) => {
   if (data) {
     const own = await readdir(site.folder).catch(() => []);
     if (own.length > 0) context.progress.say(`  Your own files stay in ${site.folder}: ${own.join(', ')}`);
+    const gone = Object.values(said).map(({ domain }) => domain);
+    if (gone.length > 0)
+      context.progress.say(
+        `  A new site must not use the same user names on ${gone.join(', ')}: servers that deleted an account refuse it for good.`,
+      );
     return EXIT.OK;
   }
   const places = [...(await dataOf(site.engine, site.config.name)).values()].flat();
