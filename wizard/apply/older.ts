@@ -1,8 +1,8 @@
-/** Keeps the major versions of databases, and refuses software that cannot use its data. */
+/** Keeps the versions of software that changes its data, and refuses software that cannot use its data. */
 import { appOf } from '../apps/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
-import { majorOf, tagOf, wantedOf } from '../apps/majors.ts';
+import { isOtherData, tagOf, wantedOf } from '../apps/majors.ts';
 import { wantedImages } from '../plan/lock.ts';
 import type { Lock, WantedImage } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -14,11 +14,11 @@ const numbersIn = (reference: string, parts: number): number[] | undefined =>
   numbersOf(tagOf(reference))?.slice(0, parts);
 
 /**
- * The images that a run uses: those of the answers, but a database server without a chosen image keeps the major version of its
- * data. Throws exit 3 if an image cannot use the data.
+ * The images that a run uses: those of the answers, but without a chosen image, software that changes its data keeps the version
+ * that ran on them. Throws exit 3 if an image cannot use the data.
  * @param lock of the site; generations, if there are any, know better what ran on the data
- * @param moved names of the servers whose data this run moves to another major version
- * @param keepsAll a chosen image does not change a major version either
+ * @param moved names of the images that get another version in this run, which can undo it
+ * @param keepsAll a chosen image does not change a version either
  */
 export async function imagesFor(
   folder: string,
@@ -29,16 +29,29 @@ export async function imagesFor(
   keepsAll = false,
 ): Promise<Record<string, WantedImage>> {
   const held: Record<string, { readonly tag: string }> = {};
-  for (const [name, { tag }] of Object.entries(await heldImages(folder, lock))) {
-    const isDifferent = isOtherMajor(config, name, tag);
+  for (const [name, { tag }] of Object.entries(
+    await withoutLostBuilds(engine, await heldImages(folder, lock)),
+  )) {
+    const isDifferent = isOther(config, name, tag);
     if (!moved.includes(name) && isDifferent && (await hasDataFor(config, name, engine)))
       held[name] = { tag };
   }
   const chosen = Object.entries(config.images).filter(([name]) => !keepsAll || held[name] === undefined);
   const wanted = wantedImages({ ...config, images: Object.fromEntries(chosen) }, held);
-  const checked = Object.fromEntries(Object.entries(wanted).filter(([name]) => !moved.includes(name)));
-  await refuseOlder(folder, config, engine, checked);
+  await refuseOlder(folder, config, engine, wanted, moved);
   return wanted;
+}
+
+/**
+ * A lock without the images that were built here and are gone: this version of fedi-setup may not be able to build them, so the
+ * data are used by what it builds, which is newer.
+ */
+export async function withoutLostBuilds(engine: Pick<Engine, 'image'>, lock: Lock): Promise<Lock> {
+  const there: [string, Lock[string]][] = [];
+  for (const [name, entry] of Object.entries(lock))
+    if (!('source' in entry && entry.source === 'built') || (await engine.image(entry.id)) !== undefined)
+      there.push([name, entry]);
+  return Object.fromEntries(there);
 }
 
 /** Image name → the image that last ran on its data. */
@@ -47,12 +60,11 @@ export async function heldImages(folder: string, lock: Lock): Promise<Lock> {
   return Object.assign({}, lock, ...locks) as Lock;
 }
 
-/** Whether an image has another major version than the one of the answers. */
-function isOtherMajor(config: Config, name: string, tag: string): boolean {
+/** Whether an image is another version than the one that the answers want, of software that changes its data. */
+function isOther(config: Config, name: string, tag: string): boolean {
   const wanted = wantedOf(config, name);
-  if (wanted === undefined) return false;
-  const [before, now] = [majorOf(tag, wanted.spec), majorOf(wanted.reference, wanted.spec)];
-  return before !== undefined && now !== undefined && before !== now;
+  if (wanted === undefined || typeof wanted.spec.reference !== 'string') return false;
+  return isOtherData(tag, wanted.reference, wanted.spec);
 }
 
 const hasDataFor = async (config: Config, name: string, engine: Engine): Promise<boolean> =>
@@ -66,13 +78,14 @@ const hasDataFor = async (config: Config, name: string, engine: Engine): Promise
 
 /**
  * Throws exit 3 if an image is older than one that this site ran on the same data, which it may have migrated, or if its major
- * version is another one. A tag without a number cannot be compared.
+ * version is another one, unless this run moves the data. A tag without a number cannot be compared.
  */
 async function refuseOlder(
   folder: string,
   config: Config,
   engine: Engine,
   wanted: Readonly<Record<string, WantedImage>>,
+  moved: readonly string[],
 ): Promise<void> {
   const running = await runningLock(folder);
   const changed = Object.keys(wanted).filter((name) => wanted[name]?.reference !== running[name]?.tag);
@@ -96,6 +109,7 @@ async function refuseOlder(
     if (ours === undefined || newest === undefined || !(await hasData(config, app, engine))) continue;
     const isOther =
       data.fixed !== undefined &&
+      !moved.includes(name) &&
       String(ours.slice(0, data.fixed)) !== String(newest.numbers.slice(0, data.fixed));
     const back = isOlder(ours, newest.numbers);
     if (!back && !isOther) continue;

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { APP_IDS, appOf } from '../apps/index.ts';
+import { olderImages } from '../apps/majors.ts';
 import { writeWhole } from '../atomic.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
@@ -35,9 +36,9 @@ import { leftovers, ownFilesHash, stale } from './containers.ts';
 import { compare, readManifest } from './files.ts';
 import { refuseForeign } from './foreign.ts';
 import { gitignore } from './gitignore.ts';
-import { runningAnswers } from './generations.ts';
+import { runningAnswers, runningLock } from './generations.ts';
 import { lockOf, referenceToPull } from './images.ts';
-import { heldImages, imagesFor } from './older.ts';
+import { heldImages, imagesFor, withoutLostBuilds } from './older.ts';
 import { readPictures } from './pictures.ts';
 import { lastReceipt } from './receipt.ts';
 import { renew } from './rotate.ts';
@@ -60,7 +61,7 @@ export interface PlanInput {
   readonly renew?: SecretSpec | undefined;
   /** This run is part of an upgrade, which refuses all others. */
   readonly upgrading?: true | undefined;
-  /** Names of the images of database servers whose data this upgrade moved to another major version. */
+  /** Names of the images that get another version in this upgrade. */
   readonly moved?: readonly string[] | undefined;
   /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
@@ -127,7 +128,6 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
       next: 'Give --backup-s3-secret-file FILE (or -) or FEDI_BACKUP_S3_SECRET.',
     });
   await refuseProblems(folder, resolved);
-  const notes = notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {});
   const wanted = await imagesFor(
     folder,
     config,
@@ -137,6 +137,10 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
     // Also while an upgrade is undone.
     input.upgrading,
   );
+  const notes = [
+    ...notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {}),
+    ...(input.upgrading === true ? [] : await notesOnImages(folder, config)),
+  ];
   const generate = await store.ensure(secretSpecs(config), now());
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
   const rotate = new Set([
@@ -203,6 +207,20 @@ function notesOn(config: Config, answers: Answers, running: Answers): string[] {
       (id) => `${appOf(id).name} will be removed. Its data stay until \`fedi-setup remove ${id} --data\`.`,
     ),
   ];
+}
+
+/** What a chosen image may do to the data, in sentences. */
+async function notesOnImages(folder: string, config: Config): Promise<string[]> {
+  const ran = Object.entries(await runningLock(folder)).map(([name, { tag }]): [string, string] => [
+    name,
+    tag,
+  ]);
+  return olderImages(config, Object.fromEntries(ran))
+    .filter(({ name, to }) => config.images[name] === to)
+    .map(
+      ({ name, from, to }) =>
+        `${name} changes from ${from} to ${to}, which may change its data: the old version cannot use them then. To install it after a backup, and undo it if it fails, set it in fedi.yaml and run \`fedi-setup upgrade --images\`.`,
+    );
 }
 
 async function render(
@@ -396,7 +414,8 @@ export async function isCaddyCurrent(engine: Engine, folder: string, site: Rende
 /** References of the images to pull, without a plan; none if the engine does not answer. */
 export async function pullsOf(folder: string, config: Config, engine: Engine): Promise<string[]> {
   const locked = await readLock(folder);
-  const wanted = wantedImages(config, await heldImages(folder, locked));
+  const held = await withoutLostBuilds(engine, await heldImages(folder, locked)).catch(() => ({}));
+  const wanted = wantedImages(config, held);
   const { missing } = await lockOf(engine, wanted, locked).catch((error: unknown) => {
     if (error instanceof Problem && !(error instanceof EngineGone)) throw error;
     return { missing: [] };

@@ -36,6 +36,10 @@ export interface Upgrading {
   readonly images?: {
     /** Services that run them. */
     readonly services: readonly string[];
+    /** Apps whose data may change; absent: none. */
+    readonly apps?: readonly string[];
+    /** Key of each volume whose data may change → name of the volume with its copy. */
+    readonly copies?: Readonly<Record<string, string>>;
   };
   /** A new major version of a database server; absent: a new version of the app. */
   readonly database?: {
@@ -49,7 +53,15 @@ export interface Upgrading {
 }
 
 /** What is upgraded, and the apps whose data change. */
-export const upgradedApps = ({ app, database }: Upgrading): readonly string[] => database?.apps ?? [app];
+export const upgradedApps = ({ app, database, images }: Upgrading): readonly string[] =>
+  database?.apps ?? images?.apps ?? [app];
+
+/** Volume key → name of the volume with the data from before. */
+export const copiesOf = ({ database, images }: Upgrading): Readonly<Record<string, string>> =>
+  database?.kept ?? images?.copies ?? {};
+
+/** Whether the databases and queues are saved as dumps. */
+export const hasDumps = ({ withData, images }: Upgrading): boolean => withData && images === undefined;
 
 export async function readUpgrading(folder: string): Promise<Upgrading | undefined> {
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
@@ -65,13 +77,15 @@ export const keepUpgrading = (folder: string, upgrading: Upgrading): Promise<voi
 /** Directory with the files of the previous version. */
 export const UNDO = join(OWN, 'undo');
 
-/** Volume with the dumps of the previous version. @param site name of the Compose project */
+/** Volume with the dumps of the previous version. Names of copies start with it too. @param site name of the Compose project */
 export const undoVolume = (site: string): string => `${site}_undo`;
 
 /** Removes what was saved of the previous version. */
 export async function removeSaved(folder: string, site: string, engine: Engine): Promise<void> {
   await rm(join(folder, UNDO), { recursive: true, force: true });
-  if ((await engine.volume(undoVolume(site))) !== undefined) await engine.removeVolume(undoVolume(site));
+  const undo = undoVolume(site);
+  for (const volume of await engine.volumes(site))
+    if (volume === undo || volume.startsWith(`${undo}_`)) await engine.removeVolume(volume);
 }
 
 /** Removes copies of old data: an upgrade that was undone needs none. */

@@ -34,9 +34,9 @@ export interface ImageSpec<Options extends AppOptions = AppOptions> {
   /** Whether these options need it; absent: always. */
   when?(options: Options): boolean;
   /**
-   * How many numbers of its version decide which data it can use: an older version is refused over existing data. `fixed`: how
-   * many of them are the major version, which only `upgrade --databases` changes. Absent: it has no data, or every version can
-   * use them.
+   * How many numbers of its version decide which data it can use: an older version is refused over existing data, and a newer
+   * default does not replace it without `upgrade`. `fixed`: how many of them are the major version, which only
+   * `upgrade --databases` changes. Absent: it has no data, or every version can use them.
    */
   readonly data?: { readonly parts: number; readonly fixed?: number };
 }

@@ -14,6 +14,22 @@ export const tagOf = (reference: string): string => /:([^:/@]*)(?:@.*)?$/.exec(r
 export const majorOf = (reference: string, { data }: Pick<ImageSpec, 'data'>): string | undefined =>
   data?.fixed === undefined ? undefined : numbersOf(tagOf(reference))?.slice(0, data.fixed).join('.');
 
+/** The numbers of a reference that decide which data it can use: `11.8` of `mariadb:11.8.2`; undefined: it names none. */
+export const dataVersionOf = (reference: string, { data }: Pick<ImageSpec, 'data'>): string | undefined =>
+  data === undefined ? undefined : numbersOf(tagOf(reference))?.slice(0, data.parts).join('.');
+
+/** Whether two references of an image use data of different versions, as far as their tags say. */
+export function isOtherData(one: string, other: string, spec: Pick<ImageSpec, 'data'>): boolean {
+  const [before, now] = [dataVersionOf(one, spec), dataVersionOf(other, spec)];
+  return before !== undefined && now !== undefined && before !== now;
+}
+
+/** Whether two references of a database server have different major versions, as far as their tags say. */
+export function isOtherMajor(one: string, other: string, spec: Pick<ImageSpec, 'data'>): boolean {
+  const [before, now] = [majorOf(one, spec), majorOf(other, spec)];
+  return before !== undefined && now !== undefined && before !== now;
+}
+
 /** An image of the apps by its name, with the reference that the answers want; undefined: no app of the site uses it. */
 export function wantedOf(
   { apps, images }: Pick<Config, 'apps' | 'images'>,
@@ -69,6 +85,34 @@ export function olderDatabases(
     return [{ image, product: server.majors.product, servers, from, to }];
   });
 }
+
+/** An image that runs, and that a newer default or a chosen image would replace by another version of the software. */
+export interface OlderImage {
+  /** Name of the image. */
+  readonly name: string;
+  /** References. */
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Images whose software may change its data when it changes to the version that the answers want, without those that only
+ * `upgrade --databases` changes.
+ * @param images the images that run, by name
+ */
+export const olderImages = (
+  config: Pick<Config, 'apps' | 'images'>,
+  images: Readonly<Record<string, string>>,
+): OlderImage[] =>
+  Object.entries(images).flatMap(([name, from]) => {
+    const wanted = wantedOf(config, name);
+    if (wanted === undefined || typeof wanted.spec.reference !== 'string') return [];
+    const { spec, reference: to } = wanted;
+    return isOtherData(from, to, spec) && !isOtherMajor(from, to, spec) ? [{ name, from, to }] : [];
+  });
+
+/** As a sentence. */
+export const olderText = ({ from, to }: OlderImage): string => `The site runs ${from}; ${to} is available.`;
 
 /** The names of the apps of some servers: "Mastodon, Pixelfed". */
 export const appNames = (servers: readonly DatabaseServer[]): string =>

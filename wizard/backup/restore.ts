@@ -13,6 +13,7 @@ import { keepPlace, refuseForeign } from '../apply/foreign.ts';
 import { makeDataFolders } from '../apply/folders.ts';
 import { refuseGoodbye } from '../apply/goodbye.ts';
 import { fetchImages, lockOf } from '../apply/images.ts';
+import { withoutLostBuilds } from '../apply/older.ts';
 import { writeMarkers } from '../apply/marker.ts';
 import { trustMounts } from '../apply/trust.ts';
 import {
@@ -221,7 +222,7 @@ async function makeReady(options: RestoreOptions): Promise<Ready> {
     const saved = apps === undefined ? await savedSite(options, scratch) : await currentSite(folder);
     const { config, store } = saved;
     const lock = await usableLock(engine, saved.lock, progress);
-    const wanted = wantedImages(config, saved.lock);
+    const wanted = wantedImages(config, await withoutLostBuilds(engine, saved.lock));
     const { missing } = await lockOf(engine, wanted, lock);
     await fetchImages(engine, wanted, lock, missing, progress);
     const chosen = config.apps.filter(({ id }) => apps?.includes(id) ?? true);

@@ -4,6 +4,7 @@ import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSyste
 import { checkBackups } from './backups.ts';
 import { checkGoodbye } from './goodbye.ts';
 import { checkDatabases } from './databases.ts';
+import { checkVersions } from './versions.ts';
 import { checkGit } from './git.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkCaa, checkDns } from './names.ts';
@@ -35,6 +36,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
   { id: 'databases', phase: 'site', title: 'Databases', about: 'their major versions; volumes with the data of earlier ones', run: checkDatabases },
+  { id: 'versions', phase: 'site', title: 'Versions', about: 'whether the software that changes its data has the version of this fedi-setup', run: async (context) => checkVersions(context) },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },
   { id: 'uploads', phase: 'site', title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },

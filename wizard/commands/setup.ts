@@ -14,7 +14,7 @@ import { prepare, problemsOf, pullsOf } from '../apply/prepare.ts';
 import type { PlanInput, Prepared } from '../apply/prepare.ts';
 import { refuseInside } from '../backup/backup.ts';
 import { tryRepositories } from '../backup/trial.ts';
-import { appNames, olderDatabases } from '../apps/majors.ts';
+import { appNames, olderDatabases, olderImages, olderText } from '../apps/majors.ts';
 import { checkGit } from '../checks/git.ts';
 import { thisHost } from '../checks/host.ts';
 import { together } from '../checks/machine.ts';
@@ -313,6 +313,8 @@ export async function setUp(
     name,
     tag,
   ]);
+  for (const older of olderImages(config, Object.fromEntries(images)))
+    progress.say(`\n  ! ${olderText(older)}\n    \`fedi-setup upgrade --images --check\``);
   for (const { product, from, to, servers } of olderDatabases(config, Object.fromEntries(images)))
     progress.say(
       `\n  ! ${appNames(servers)}: the database runs on ${product} ${from}; ${product} ${to} is available.\n    \`fedi-setup upgrade --databases --check\``,

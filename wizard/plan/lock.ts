@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { FixedImage } from '../apps/app.ts';
-import { majorOf } from '../apps/majors.ts';
+import { isOtherData, isOtherMajor } from '../apps/majors.ts';
 import type { Config } from '../config/config.ts';
 import { COMPONENTS } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
@@ -32,7 +32,7 @@ export interface WantedImage {
 
 /**
  * The images a site needs, by name.
- * @param held images whose major version the data have: a default of another major version does not replace them
+ * @param held images whose version the data have: a default of another one does not replace them
  * @param arch of this host
  */
 export function wantedImages(
@@ -44,18 +44,27 @@ export function wantedImages(
   if (config.backup !== undefined) specs['restic'] = SITE_IMAGES.restic;
   if (config.backup?.copiesBuckets === true) specs['rclone'] = SITE_IMAGES.rclone;
   for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
+  // An answer chooses the version of these.
+  const chosenBefore = new Set<string>();
   for (const { id, options } of config.apps) {
-    for (const [name, spec] of Object.entries(appOf(id).images))
-      if (spec.when?.(options) ?? true) specs[name] = { ...spec, reference: referenceOf(spec, options) };
+    for (const [name, spec] of Object.entries(appOf(id).images)) {
+      if (spec.when?.(options) === false) continue;
+      specs[name] = { ...spec, reference: referenceOf(spec, options) };
+      if (typeof spec.reference !== 'string') chosenBefore.add(name);
+    }
   }
   return Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => {
       const ours = spec.reference;
       const before = held[name]?.tag;
+      const chosen = config.images[name];
       const isHeld =
-        before !== undefined && ![undefined, majorOf(ours, spec)].includes(majorOf(before, spec));
-      const chosen = config.images[name] ?? ours;
-      const reference = isHeld && chosen === ours ? before : chosen;
+        before !== undefined &&
+        !chosenBefore.has(name) &&
+        (chosen === undefined
+          ? isOtherData(before, ours, spec)
+          : chosen === ours && isOtherMajor(before, ours, spec));
+      const reference = isHeld ? before : (chosen ?? ours);
       const known = spec.known?.[reference];
       // Only our own image is built here.
       return [

@@ -33,7 +33,8 @@ import { printYaml } from '../yaml.ts';
 import { databaseSpace } from '../backup/space.ts';
 import type { Space } from '../backup/space.ts';
 import { timeText } from '../time.ts';
-import { copyVolume, servicesToStop } from './undo.ts';
+import { keepVolumes, refuseFull, spaceNeeded } from './copies.ts';
+import { servicesToStop } from './undo.ts';
 
 /** The Compose file with the new server, while compose.yaml is hidden. */
 const NEW_COMPOSE = join(UNDO, 'compose-new.yaml');
@@ -88,11 +89,8 @@ export async function keptNames(
 const volumeOf = (compose: ComposeFile, { service }: DatabaseServer): string =>
   compose.volumes[service]?.name ?? '';
 
-/** A part of the needed space that does not depend on the size of the data. */
-const SPARE_KIB = 64 * 1024;
-
-/** What an upgrade needs on Docker's disk, in KiB: a copy of the old data and a dump, which is smaller than the data. */
-export const neededFor = ({ used }: Space): number => 2 * used + SPARE_KIB;
+/** What an upgrade needs on Docker's disk: a copy of the old data and a dump, which is smaller than the data. */
+const COPIES = 2;
 
 export const spaceFor = (site: BackupSite, { servers }: OlderDatabase, image: string): Promise<Space> =>
   databaseSpace(
@@ -147,16 +145,7 @@ export async function refuseDatabase(
       },
     );
   }
-  const [needed, free] = [neededFor(space), space.free];
-  if (free >= needed) return;
-  throw new Problem(
-    EXIT.PREFLIGHT,
-    `The upgrade of ${product} needs ${sizeText(needed * 1024)} for a dump and the old data; Docker’s disk has ${sizeText(free * 1024)} free.`,
-    {
-      means: 'Nothing was changed.',
-      next: 'Free some space (`docker system df` shows what uses it) and run this again.',
-    },
-  );
+  refuseFull(`The upgrade of ${product}`, space, COPIES, 'a dump and the old data');
 }
 
 /** The plan, in lines. */
@@ -179,7 +168,7 @@ export async function describeDatabase(
     '',
     `  ${product} ${from} → ${to}, for ${appNames(servers)}`,
     `    Database       ${servers.map(({ service }) => service).join(', ')}: ${sizeText(space.used * 1024)}`,
-    `    Space          ${sizeText(neededFor(space) * 1024)} for a dump and the old data; ${sizeText(space.free * 1024)} are free`,
+    `    Space          ${sizeText(spaceNeeded(space, COPIES) * 1024)} for a dump and the old data; ${sizeText(space.free * 1024)} are free`,
     `    Backup         to ${(config.backup?.repositories ?? []).map(({ text }) => text).join(', ')}, before anything changes${newest === undefined ? '' : ` (the last one: ${timeText(newest)})`}`,
     `    Maintenance    ${servers.flatMap(({ app }) => namesOf(app)).join(', ')}: visitors see a page, other servers get 503 and try again later`,
     `    Stopped        ${stopped.join(', ')}${last === undefined ? '' : ` (last time: ${last.seconds} s)`}`,
@@ -254,26 +243,16 @@ export async function keepDatabases(
   image: string,
   progress: Progress,
 ): Promise<Traits> {
-  const { folder, engine, config } = site;
+  const { folder } = site;
   const compose = await readCompose(folder);
   const traits = await traitsOf(site, await Store.open(folder), compose, servers, image);
-  const services = servers.map(({ service }) => service);
-  await withLine(progress, 'stop.database', `Stopped: ${services.join(', ')}`, async () => {
-    const { code, stderr } = await engine.compose(folder, ['stop', ...services]);
-    if (code !== 0)
-      throw new Problem(
-        EXIT.FAILED,
-        `The database could not be stopped: ${stderr.trim().split('\n').at(-1) ?? ''}`,
-        { next: 'Fix that and run this again.' },
-      );
-  });
-  for (const server of servers) {
-    const old = kept[server.service] ?? '';
-    await withLine(progress, `old.${server.service}`, `Old data copied to the volume ${old}`, async () => {
-      await engine.createVolume(old, config.name, old.slice(config.name.length + 1));
-      await copyVolume(engine, image, volumeOf(compose, server), old);
-    });
-  }
+  await keepVolumes(
+    site,
+    servers.map(({ service }) => service),
+    kept,
+    image,
+    progress,
+  );
   return traits;
 }
 

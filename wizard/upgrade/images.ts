@@ -1,13 +1,25 @@
 /** Newer builds of a site's images: under the same tag in their registry, or to be built here again. */
+import { appOf } from '../apps/index.ts';
+import { dataVersionOf, tagOf, wantedOf } from '../apps/majors.ts';
 import { assetPath } from '../assets.ts';
 import type { BackupSite } from '../backup/backup.ts';
 import { readCompose } from '../backup/set.ts';
 import { lockOf } from '../apply/images.ts';
+import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock, WantedImage } from '../plan/lock.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
+import { numbersOf } from '../versions.ts';
+
+/** What an upgrade of the images means for the data. */
+export interface DataChange {
+  /** Images whose software may change its data: undoing that needs the old data. */
+  readonly images: readonly NewImage[];
+  /** The apps that use them. */
+  readonly apps: readonly AppConfig[];
+}
 
 /** An image that can be renewed. */
 export interface NewImage {
@@ -40,6 +52,39 @@ export async function newImages(engine: Engine, wanted: Wanted, running: Lock): 
     }),
   );
   return found.flat();
+}
+
+/**
+ * Whether an image may be another version of software that changes its data. A build from packages, and a tag that does not name
+ * the version, may be any.
+ */
+export function changesData(config: Config, { name, reference, before, build }: NewImage): boolean {
+  const spec = wantedOf(config, name)?.spec;
+  if (spec?.data === undefined) return false;
+  const { parts } = spec.data;
+  const isFixed = (numbersOf(tagOf(reference))?.length ?? 0) >= parts;
+  if (build !== undefined || !isFixed) return true;
+  return before !== undefined && dataVersionOf(before, spec) !== dataVersionOf(reference, spec);
+}
+
+/**
+ * Whether an image is an app whose version an answer chooses, but not in this image: only the administrator knows what it
+ * migrates.
+ */
+export const isUnknown = (config: Config, image: NewImage): boolean =>
+  typeof wantedOf(config, image.name)?.spec.reference === 'function' && changesData(config, image);
+
+/** What installing some images means for the data. */
+export function dataChange(config: Config, images: readonly NewImage[]): DataChange {
+  const changing = images.filter((image) => changesData(config, image));
+  const uses = ({ id, options }: AppConfig, name: string): boolean => {
+    const spec = appOf(id).images[name];
+    return spec !== undefined && spec.when?.(options) !== false;
+  };
+  return {
+    images: changing,
+    apps: config.apps.filter((app) => changing.some(({ name }) => uses(app, name))),
+  };
 }
 
 /** One image in words. */
@@ -90,7 +135,10 @@ export async function pullImages(
   return Object.fromEntries(Object.entries(lock).filter(([name]) => !isBuilt(name)));
 }
 
-/** Builds those that are built here, from current packages. The old image loses its name; {@link restoreTags} returns it. */
+/** Name of a new build until the site uses it. */
+const nextOf = (reference: string): string => `${reference}-next`;
+
+/** Builds those that are built here, from current packages. They get their names by {@link nameBuilds}. */
 export async function buildImages(
   engine: Engine,
   images: readonly NewImage[],
@@ -99,8 +147,27 @@ export async function buildImages(
   for (const { name, reference, build } of images)
     if (build !== undefined)
       await withLine(progress, `image.${name}`, `Image ${reference}`, () =>
-        engine.build(reference, assetPath(`compose/${build}`), (line) => progress.update(line), 'fresh'),
+        engine.build(
+          nextOf(reference),
+          assetPath(`compose/${build}`),
+          (line) => progress.update(line),
+          'fresh',
+        ),
       );
+}
+
+/** Gives new builds their names. The old images lose them; {@link restoreTags} returns them. */
+export async function nameBuilds(engine: Engine, images: readonly NewImage[]): Promise<void> {
+  for (const { reference, build } of images) {
+    const built = build === undefined ? undefined : await engine.image(nextOf(reference));
+    if (built !== undefined) await engine.tag(built.id, reference);
+  }
+}
+
+/** Removes new builds that were not used. */
+export async function dropBuilds(engine: Engine, images: readonly NewImage[]): Promise<void> {
+  for (const { reference, build } of images)
+    if (build !== undefined) await engine.removeImage(nextOf(reference));
 }
 
 /** Gives locked images without a digest their names again, if another build has them. */

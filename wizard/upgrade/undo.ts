@@ -3,7 +3,7 @@ import { copyFile, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { readManifest, recover } from '../apply/files.ts';
-import { UNDO, removeSaved, undoVolume, upgradedApps } from '../apply/upgrading.ts';
+import { UNDO, copiesOf, hasDumps, removeSaved, undoVolume, upgradedApps } from '../apply/upgrading.ts';
 import type { Upgrading } from '../apply/upgrading.ts';
 import { HIDDEN_COMPOSE, hideCompose, showCompose } from '../apply/unfinished.ts';
 import { configOf } from '../answers/config.ts';
@@ -13,13 +13,10 @@ import { exists, writeWhole } from '../atomic.ts';
 import { dumpTo } from '../backup/backup.ts';
 import { checkSpace } from '../backup/space.ts';
 import type { BackupSite } from '../backup/backup.ts';
-import { shellProgram } from '../assets.ts';
 import { emptyVolumes, load } from '../backup/restore.ts';
 import { dumpsOf, readCompose } from '../backup/set.ts';
 import type { AppDump, Manifest } from '../backup/set.ts';
 import type { AppConfig } from '../config/config.ts';
-import { runOneShot } from '../docker/engine.ts';
-import type { Engine } from '../docker/engine.ts';
 import { OWN } from '../layout.ts';
 import { LOCK_FILE, lockedReference, readLock } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
@@ -28,6 +25,7 @@ import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
+import { copyVolume } from './copies.ts';
 import { restoreTags } from './images.ts';
 
 const MANIFEST_FILE = join(OWN, 'manifest.json');
@@ -83,34 +81,12 @@ export async function saveVersion(
   return done;
 }
 
-/** Copies the files of a volume that nothing uses into an empty one, and compares them. Throws a Problem. */
-export async function copyVolume(engine: Engine, image: string, from: string, to: string): Promise<void> {
-  const { code, stderr } = await runOneShot(engine, {
-    image,
-    argv: shellProgram('upgrade/programs/copy-volume.sh', ['/from', '/to']),
-    mounts: [`${from}:/from:ro`, `${to}:/to`],
-    user: '0:0',
-    capabilities: ['DAC_OVERRIDE', 'CHOWN', 'FOWNER', 'FSETID'],
-  });
-  if (code === 0) return;
-  throw new Problem(
-    EXIT.FAILED,
-    `The volume ${from} could not be copied to ${to}: ${stderr.trim().split('\n').at(-1) ?? ''}`,
-    {
-      means: `${from} was not changed.`,
-      next: /no space left/i.test(stderr)
-        ? 'Free some space on Docker’s disk and run this again.'
-        : 'Check the file system of Docker’s data, then run this again.',
-    },
-  );
-}
-
 /** Throws a Problem if what was saved is gone: without it, the data must not be touched. */
-async function refuseLost(
-  { folder, engine, config }: BackupSite,
-  { withData, database }: Upgrading,
-): Promise<void> {
-  const needed = [...(withData ? [undoVolume(config.name)] : []), ...Object.values(database?.kept ?? {})];
+async function refuseLost({ folder, engine, config }: BackupSite, upgrading: Upgrading): Promise<void> {
+  const needed = [
+    ...(hasDumps(upgrading) ? [undoVolume(config.name)] : []),
+    ...Object.values(copiesOf(upgrading)),
+  ];
   let isThere = await exists(join(folder, UNDO, MANIFEST_FILE));
   for (const volume of needed) isThere &&= (await engine.volume(volume)) !== undefined;
   if (isThere) return;
@@ -126,8 +102,11 @@ export async function restoreVersion(
   upgrading: Upgrading,
   progress: Progress,
 ): Promise<void> {
-  const { withData, database, images } = upgrading;
+  const { withData, images } = upgrading;
   const ids = upgradedApps(upgrading);
+  const changes = (service: string): boolean =>
+    images?.services.includes(service) === true ||
+    ((images === undefined || withData) && ids.some((app) => isOf(app, service)));
   const {
     folder,
     engine,
@@ -136,8 +115,7 @@ export async function restoreVersion(
   await refuseLost(site, upgrading);
   await withLine(progress, 'undo.stop', 'New version stopped', async () => {
     for (const { service, id } of await engine.containers(name))
-      if (images?.services.includes(service) ?? ids.some((app) => isOf(app, service)))
-        await engine.removeContainer(id);
+      if (changes(service)) await engine.removeContainer(id);
   });
   await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
     restoreFiles(folder),
@@ -151,8 +129,8 @@ export async function restoreVersion(
   const apps = config.apps.filter(({ id }) => ids.includes(id));
   const image = lockedReference(lock['caddy'] as (typeof lock)[string]);
   const opened = { config, store, lock, compose };
-  const kept = database?.kept ?? {};
-  const dumps = (withData ? dumpsFor(apps, store) : []).filter(
+  const kept = copiesOf(upgrading);
+  const dumps = (hasDumps(upgrading) ? dumpsFor(apps, store) : []).filter(
     ({ service }) => kept[service ?? ''] === undefined,
   );
   for (const [key, old] of Object.entries(kept)) {

@@ -118,6 +118,13 @@ const databases = (tag: string, volumes: readonly string[]): CheckContext =>
     },
   );
 
+/** A site with Mastodon whose Valkey has this tag. */
+const valkey = (tag: string): CheckContext =>
+  contextOf(
+    { ...THREE, apps: 'mastodon' },
+    { images: { valkey: `docker.io/valkey/valkey:${tag}@sha256:1` } },
+  );
+
 const TODAY = new Date(NOW * 1000).toISOString();
 const hoursAgo = (hours: number): string => new Date((NOW - hours * 3600) * 1000).toISOString();
 const LAST: RepositoryRecord = { id: 'a', last: { at: hoursAgo(3), snapshot: 'b', bytes: 1 } };
@@ -254,6 +261,8 @@ const ROWS: Row[] = [
   ['databases', 'all well', databases('17', []), '', /^mastodon_db: docker\.io\/library\/postgres:17$/],
   ['databases', 'an older major version', databases('15', []), 'warning', /^Mastodon: the database runs on PostgreSQL 15; PostgreSQL 17 is available\..*upgrade --databases --check/],
   ['databases', 'a version without a number', databases('mine', []), '', /postgres:mine$/],
+  ['versions', 'all well', valkey('8.1-trixie'), '', /^current$/],
+  ['versions', 'an older Valkey', valkey('7.2-trixie'), 'warning', /^The site runs docker\.io\/valkey\/valkey:7\.2-trixie; docker\.io\/valkey\/valkey:8\.1-trixie is available\..*upgrade --images/],
   ['databases', 'old data', databases('17', ['fedi_mastodon_db', 'fedi_mastodon_db_pg15_2026-11-30']), 'warning', /^The volume fedi_mastodon_db_pg15_2026-11-30 \(71 MB\) has the data of a database from before an upgrade\..*docker volume rm fedi_mastodon_db_pg15_2026-11-30/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],

@@ -64,7 +64,7 @@ export interface Job {
 export async function newLock(
   { progress, flags }: CommandContext,
   { folder, engine }: Site,
-  { changes, wanted }: Prepared,
+  { changes, wanted }: Pick<Prepared, 'changes' | 'wanted'>,
 ): Promise<Lock> {
   if (flags.edited === undefined && changes.some(({ edited }) => edited))
     throw new Problem(EXIT.REFUSED, 'You edited generated files.', {

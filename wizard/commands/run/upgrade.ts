@@ -33,7 +33,7 @@ import { answersFor, planFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { carryOut, endInterrupted, newLock } from './carry-out.ts';
 import { reportDatabases, upgradeDatabases } from './upgrade-database.ts';
-import { upgradeImages } from './upgrade-images.ts';
+import { reportImages, upgradeImages } from './upgrade-images.ts';
 
 export const run: Run = async (context) => {
   const site = await existingSite(context);
@@ -51,7 +51,9 @@ export const run: Run = async (context) => {
   const targets = targetsFor(context, site);
   for (const app of context.flags.app.length === 0 ? config.apps : [])
     if (!targets.some((target) => target.app.id === app.id))
-      context.progress.print(`${appOf(app.id).name}: its version comes with fedi-setup.`);
+      context.progress.print(
+        `${appOf(app.id).name}: its version comes with fedi-setup, and \`fedi-setup upgrade --images\` installs it.`,
+      );
   for (const target of targets) {
     const to = await versionFor(context, site, target);
     if (context.flags.check || to === undefined || to === target.from) report(context, target, to);
@@ -61,6 +63,7 @@ export const run: Run = async (context) => {
     }
   }
   await reportDatabases(context, site);
+  await reportImages(context, site);
   return EXIT.OK;
 };
 
@@ -81,7 +84,7 @@ function targetsFor({ flags }: CommandContext, site: Site): Target[] {
         next:
           app === undefined
             ? `It has: ${config.apps.map((one) => one.id).join(', ')}.`
-            : 'Update fedi-setup, then run `fedi-setup apply`.',
+            : 'Update fedi-setup, then run `fedi-setup upgrade --images`.',
       },
     );
   }
