@@ -89,11 +89,11 @@ export function dataChange(config: Config, images: readonly NewImage[]): DataCha
 
 /** One image in words. */
 export const imageText = ({ reference, before, build }: NewImage): string =>
-  build !== undefined
-    ? `${reference}, built here again with current packages`
-    : before === undefined
+  before !== undefined
+    ? `${before} → ${reference}`
+    : build === undefined
       ? `${reference}, a newer build`
-      : `${before} → ${reference}`;
+      : `${reference}, built here again with current packages`;
 
 /** The services that run some images. */
 export async function servicesOf(
@@ -120,8 +120,10 @@ export async function pullImages(
   progress: Progress,
 ): Promise<Lock> {
   const pulled = new Set<string>();
-  for (const { name, reference, build } of images) {
+  for (const { name, reference, before, build } of images) {
     if (build !== undefined) continue;
+    // One with another name was fetched before, unless it was loaded here.
+    if (before !== undefined) continue;
     await withLine(progress, `image.${name}`, `Image ${reference}`, () =>
       engine.pull(reference, (line) => progress.update(line)),
     );
