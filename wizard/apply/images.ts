@@ -63,8 +63,12 @@ export async function lockOf(
       return { name, spec, locked, image, digest };
     }),
   );
+  const foreign = await foreignIn(engine, lookedUp);
+  const refused = foreign.filter(({ name, image }) => pulled.has(name) || image.digests.length === 0);
+  if (refused.length > 0) throw wrongProcessor(refused);
   for (const { name, spec, locked, image, digest } of lookedUp) {
-    if (image === undefined) {
+    // One for another processor is pulled again: the registry may have the right one by now.
+    if (image === undefined || foreign.some((one) => one.name === name)) {
       missing.push(name);
       continue;
     }
@@ -87,6 +91,46 @@ export async function lockOf(
   }
   return { lock: found, missing };
 }
+
+interface LookedUp {
+  readonly name: string;
+  readonly spec: WantedImage;
+  readonly locked: LockEntry | undefined;
+  readonly image: Image | undefined;
+}
+
+interface ForeignImage {
+  readonly name: string;
+  readonly spec: WantedImage;
+  readonly image: Image;
+  /** Of the engine. */
+  readonly ours: string;
+}
+
+/** Images that this site does not run yet and that are for another processor. */
+async function foreignIn(engine: Engine, all: readonly LookedUp[]): Promise<ForeignImage[]> {
+  const added = all.filter(({ locked, image }) => locked === undefined && image?.architecture !== undefined);
+  if (added.length === 0) return [];
+  const { architecture: ours } = await engine.info();
+  return added.flatMap(({ name, spec, image }) =>
+    image === undefined || image.architecture === ours ? [] : [{ name, spec, image, ours }],
+  );
+}
+
+const wrongProcessor = (images: readonly ForeignImage[]): Problem =>
+  new Problem(
+    EXIT.REFUSED,
+    images
+      .map(
+        ({ spec, image, ours }) =>
+          `${spec.reference} is for ${image.architecture ?? ''}, but this machine is ${ours}.`,
+      )
+      .join('\n'),
+    {
+      means: 'It cannot run here. Nothing was changed.',
+      next: `Publish, pull or load it for ${images[0]?.ours ?? ''} under this name, or choose another image with --images-NAME, and run this again.`,
+    },
+  );
 
 /** How to use the images on the host instead of the locked ones. */
 export const toMove = (names: readonly string[]): string =>

@@ -385,6 +385,7 @@ export async function connect(): Promise<Engine> {
           id: image.Id,
           digests: image.RepoDigests ?? [],
           bytes: image.Size,
+          ...(image.Architecture === '' ? {} : { architecture: image.Architecture }),
           ...(identity === undefined ? {} : { pulled: (identity.Pull ?? []).length > 0 }),
         };
       } catch (error) {

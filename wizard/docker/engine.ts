@@ -37,6 +37,8 @@ export interface Image {
   readonly digests: readonly string[];
   /** Whether the engine knows that it came from a registry; undefined: unknown (before Docker 29). */
   readonly pulled?: boolean;
+  /** `amd64`, `arm64`, …; undefined: it does not say. */
+  readonly architecture?: string;
   /** Bytes of its layers, which it may share with other images. */
   readonly bytes?: number;
 }
