@@ -17,7 +17,7 @@ interface Fields {
   finding: {
     id: string;
     seen: string;
-    level: 'warning' | 'blocker';
+    level: 'advice' | 'warning' | 'blocker';
     what: string;
     means: string;
     next: string;
@@ -162,7 +162,7 @@ export const EVENTS: {
     fields: {
       id: 'id of the check, as for `--skip-check`',
       seen: 'what the check observed',
-      level: '`blocker` ends a run; `warning` does not',
+      level: '`blocker` ends a run; `warning` does not; `advice`: all is well, and could be better',
       what: 'the cause',
       means: 'what follows from it',
       next: 'what to do',

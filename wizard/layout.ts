@@ -9,6 +9,13 @@ export const OWN = '.fedi';
  */
 export const IGNORED = ['/secrets.json', '/env/', `/${OWN}/`, '*recovery*.json', '*recovery*.yaml'] as const;
 
+/** Paths with secrets, and the widest mode that they may have. */
+export const CLOSED = [
+  ['secrets.json', 0o600],
+  ['env', 0o700],
+  [OWN, 0o700],
+] as const;
+
 /** Prefix of a directory where a rendered set is tested before it replaces anything. */
 export const TRIAL = 'trial-';
 

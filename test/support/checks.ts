@@ -22,6 +22,7 @@ export const HOST: Host = {
   caaRecords: async () => [],
   dateAt: async () => new Date(0),
   git: async () => undefined,
+  sysctl: async () => undefined,
   isSynchronized: async () => undefined,
 };
 

@@ -5,12 +5,11 @@
 import { createHash } from 'node:crypto';
 import { chmod, readFile, readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { OWN, TRIAL, PICTURES } from '../layout.ts';
+import { CLOSED, OWN, TRIAL, PICTURES } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
 import { aboutBytes } from '../config/picture.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
-import { STORE_FILE } from '../secrets/store.ts';
 import {
   NEW,
   cannotRead,
@@ -110,11 +109,7 @@ export async function makeFolders(folder: string): Promise<void> {
 /** Removes other users' access to files with secrets. Returns the names of those that had it. */
 export async function closeSecrets(folder: string): Promise<string[]> {
   const opened: string[] = [];
-  for (const [name, mode] of [
-    [STORE_FILE, 0o600],
-    ['env', 0o700],
-    [OWN, 0o700],
-  ] as const)
+  for (const [name, mode] of CLOSED)
     if (await closeToOthers(join(folder, name), mode)) opened.push(name);
   return opened;
 }

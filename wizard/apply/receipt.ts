@@ -29,12 +29,12 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   const { generation } = await readManifest(folder);
   const live = await everProven(folder);
   const subjects = config.apps.map((app) => {
-    const { name, adminSecret, webSockets = false, proofs } = appOf(app.id);
+    const { name, adminSecret, webSockets, proofs } = appOf(app.id);
     return {
       app,
       name,
       names: namesOf(app),
-      live: webSockets,
+      live: webSockets !== undefined,
       // An app that lost its data gets a new account, whose password was not shown yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),
       proofs: (context: ProofContext) => proofs(context, app),

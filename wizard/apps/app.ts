@@ -263,6 +263,18 @@ export interface GoodbyeLeft {
   readonly lost?: number;
 }
 
+/** A process that takes background jobs. */
+export interface Worker {
+  /** Of the process: several may be one, as the supervisors of a Horizon. */
+  readonly process: string;
+  /** Host name, which is that of its container. */
+  readonly host: string;
+  /** Queues that it takes jobs from. */
+  readonly queues: readonly string[];
+  /** It takes no new jobs. */
+  readonly isPaused: boolean;
+}
+
 /** The background jobs of an app at one time. Times are in milliseconds since 1970. */
 export interface JobFigures {
   /** Jobs that no worker has taken yet. */
@@ -273,8 +285,14 @@ export interface JobFigures {
   readonly later: number;
   /** Jobs that failed for good, as far as the app keeps them. */
   readonly failed: number;
+  /** When the newest of them failed, and the hundredth newest; undefined: there is none, or the app does not record it. */
+  readonly failedAt: { readonly newest: number | undefined; readonly hundredth: number | undefined };
   /** Queue → waiting jobs; queues without jobs may be missing. */
   readonly queues: Readonly<Record<string, number>>;
+  /** Queue → the same as `oldest`; those without may be missing. */
+  readonly oldestIn: Readonly<Record<string, number>>;
+  /** Undefined: the app has no workers apart from itself, or they are unknown. */
+  readonly workers: readonly Worker[] | undefined;
 }
 
 /** How the background jobs of an app are counted. */
@@ -285,6 +303,14 @@ export interface Jobs {
   readonly look: Command;
   /** Throws if it is not the output of `look`. */
   readonly parse: (stdout: string, now: Date) => JobFigures;
+  /** Queues that need a worker even while they are empty. */
+  readonly always: readonly string[];
+  /** A queue that only one process may serve, and what follows from a second one; absent: there is none. */
+  readonly sole?: { readonly queue: string; readonly means: string };
+  /** Services that must not have a second container, and what follows from one. */
+  readonly single: Readonly<Record<string, string>>;
+  /** Path of the page with the failed jobs, for the owner; absent: the app has none. */
+  readonly failedPage?: string;
 }
 
 export interface App<Options extends AppOptions = AppOptions> {
@@ -374,8 +400,11 @@ export interface App<Options extends AppOptions = AppOptions> {
   goodbye(app: AppConfig<Options>): Goodbye;
   /** Its accounts, for `fedi-setup user`. */
   people(options: Options): People;
-  /** It has live updates over WebSockets, which a reverse proxy in front must forward. */
-  readonly webSockets?: true;
+  /**
+   * It has live updates over WebSockets, which a reverse proxy in front must forward: the service, the path of its WebSocket, which
+   * refuses one without a log-in (401), and the path where the service answers OK.
+   */
+  readonly webSockets?: { readonly service: string; readonly path: string; readonly health: string };
   /** `fedi-setup NAME …` runs this in a container of the app. */
   readonly cli: {
     readonly name: string;

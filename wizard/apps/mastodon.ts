@@ -352,7 +352,11 @@ export const mastodon: App<MastodonOptions> = {
   upgrades: mastodonUpgrades,
   goodbye: mastodonGoodbye,
   people: mastodonPeople,
-  webSockets: true,
+  webSockets: {
+    service: 'mastodon_streaming',
+    path: '/api/v1/streaming',
+    health: '/api/v1/streaming/health',
+  },
 
   cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },
 };

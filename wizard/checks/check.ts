@@ -24,11 +24,22 @@ export interface CheckContext {
   /** Why other commands refuse the site: an interrupted restore or upgrade, a move. */
   readonly unfinished?: Problem | undefined;
   readonly now: () => Date;
+  /** What a run would change on the site, in sentences; throws a Problem if no run is possible. Absent: it was not asked for. */
+  readonly differences?: (() => Promise<readonly Difference[]>) | undefined;
+}
+
+/** A difference between the answers, the files and what runs. */
+export interface Difference {
+  readonly what: string;
+  readonly means: string;
 }
 
 export interface Finding {
-  /** A blocker would make the run fail later; a warning would not. */
-  readonly level: 'warning' | 'blocker';
+  /**
+   * A blocker would make the run fail later, or shows that a part of the site does not work; a warning would not. Advice: all is
+   * well, and could be better; only `doctor` shows it.
+   */
+  readonly level: 'advice' | 'warning' | 'blocker';
   /** The cause, as a sentence. */
   readonly what: string;
   readonly means: string;
@@ -57,6 +68,8 @@ export interface Check {
   readonly about: string;
   /** before: before anything is written. inside: from inside a container, once there are images. site: on an existing site. */
   readonly phase: 'before' | 'inside' | 'site';
+  /** It may take longer than a minute. */
+  readonly slow?: true;
   /** Undefined: it does not apply to this site. */
   readonly run: (context: CheckContext) => Promise<CheckResult | undefined>;
 }
@@ -71,3 +84,9 @@ export const sizeText = (bytes: number): string =>
 
 export const gib = (bytes: number): string =>
   bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(1)} GB` : `${Math.floor(bytes / 1024 ** 2)} MB`;
+
+/** The result of a check that could not be made. */
+export const notMade = (what: string, next: string): CheckResult => ({
+  seen: 'not checked',
+  found: [{ level: 'warning', what, means: 'What this check looks at is unknown.', next }],
+});

@@ -41,6 +41,8 @@ export interface Host {
   dateAt(url: string): Promise<Date>;
   /** Lines that `git` prints in a directory; undefined: it is not installed, or refuses the directory. */
   git(folder: string, argv: readonly string[]): Promise<string[] | undefined>;
+  /** A setting of the kernel that is a number, such as `vm.overcommit_memory`; undefined: it has none. */
+  sysctl(name: string): Promise<number | undefined>;
   /** Whether NTP synchronizes the clock; undefined: unknown. */
   isSynchronized(): Promise<boolean | undefined>;
 }
@@ -106,6 +108,10 @@ export const thisHost: Host = {
     } catch {
       return undefined;
     }
+  },
+  async sysctl(name) {
+    const text = await readFile(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').catch(() => '');
+    return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
   },
   async isSynchronized() {
     try {

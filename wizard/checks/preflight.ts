@@ -1,9 +1,10 @@
 /** Runs the checks: before a run writes anything, once the images are there, and for `doctor`. */
+import { EngineGone } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { Cancelled, EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import type { Progress } from '../progress.ts';
-import { gib } from './check.ts';
+import { gib, notMade } from './check.ts';
 import type { Check, CheckContext, Finding, CheckResult } from './check.ts';
 import { thisHost } from './host.ts';
 import { outsideOf } from './outside.ts';
@@ -30,6 +31,7 @@ export interface PreflightOptions {
   readonly swapGiB?: number;
   readonly unfinished?: CheckContext['unfinished'];
   readonly accept?: Accept | undefined;
+  readonly differences?: CheckContext['differences'];
 }
 
 function refuseUnknown(skip: readonly string[]): void {
@@ -42,7 +44,8 @@ function refuseUnknown(skip: readonly string[]): void {
 }
 
 async function contextOf(options: PreflightOptions): Promise<CheckContext> {
-  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0, unfinished, now } = options;
+  const { folder, config, engine, pulls = [], caddy, images = {}, swapGiB = 0 } = options;
+  const { unfinished, now, differences } = options;
   const info = await engine.info().catch((error: unknown) => {
     if (error instanceof Problem) return error;
     throw error;
@@ -61,11 +64,33 @@ async function contextOf(options: PreflightOptions): Promise<CheckContext> {
     swapGiB,
     unfinished,
     now,
+    differences,
   };
 }
 
 /** A check that applies, with its result. */
 type Result = Check & CheckResult;
+
+/** Limit of a check that is not slow. */
+const LIMIT_MS = 60_000;
+
+/** Runs a check. One of an existing site that cannot be made is a finding, so that the others are shown. */
+async function make({ id, title, phase, slow, run }: Check, context: CheckContext): Promise<CheckResult | undefined> {
+  if (phase !== 'site') return run(context);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<CheckResult>((resolve) => {
+    const result = notMade(
+      `The check “${title}” took longer than ${LIMIT_MS / 1000} s.`,
+      `Run \`fedi-setup doctor\` again; \`--skip-check ${id}\` leaves it out.`,
+    );
+    if (slow !== true) timer = setTimeout(() => resolve(result), LIMIT_MS);
+  });
+  const made = run(context).catch((error: unknown) => {
+    if (!(error instanceof Problem) || error instanceof EngineGone) throw error;
+    return notMade(error.message, error.next ?? '');
+  });
+  return Promise.race([made, late]).finally(() => clearTimeout(timer));
+}
 
 /** Runs all checks concurrently and reports them in table order. */
 async function look(
@@ -75,7 +100,7 @@ async function look(
   report: (check: Check, result: Promise<CheckResult | undefined>) => Promise<CheckResult | undefined>,
 ): Promise<Result[]> {
   const checks = CHECKS.filter(({ id, phase }) => phases.includes(phase) && !skip.includes(id));
-  const running = checks.map((check) => check.run(context));
+  const running = checks.map((check) => make(check, context));
   for (const one of running) one.catch(() => undefined);
   const results: Result[] = [];
   for (const [i, check] of checks.entries()) {
@@ -122,8 +147,8 @@ function notReady(blockers: readonly Found[]): Problem {
 
 /** @param evidence the line of each check is not on the screen, so its observation is added */
 function sayWarnings(progress: Progress, warnings: readonly Found[], evidence: boolean): void {
-  for (const { what, means, next, title, seen, log } of warnings) {
-    progress.say(`  ! ${what}\n    ${means}\n    ${next}${evidence ? `\n    (${title}: ${seen})` : ''}`);
+  for (const { level, what, means, next, title, seen, log } of warnings) {
+    progress.say(`  ${level === 'advice' ? '·' : '!'} ${what}\n    ${means}\n    ${next}${evidence ? `\n    (${title}: ${seen})` : ''}`);
     if (log !== undefined) progress.say(log.replaceAll(/^/gm, '    | '));
   }
 }
@@ -226,7 +251,7 @@ async function repair(
       for (const fix of fixes) done.add(await fix());
       const looked = (await result.run(context)) ?? { seen: '', found: [] };
       const note = [...done].join('; ');
-      if (looked.found.length === 0) progress.done(note);
+      if (looked.found.every(({ level }) => level === 'advice')) progress.done(note);
       else progress.fail(note);
       emit(progress, result, looked);
       after.push({ ...result, ...looked });
@@ -252,7 +277,8 @@ export async function doctor(options: PreflightOptions & { readonly fix: boolean
     progress.start(`check.${id}`, title);
     if (result.found.some(({ level }) => level === 'blocker')) progress.fail(result.seen);
     else progress.done(result.seen);
-    sayWarnings(progress, foundIn([{ ...result, id, title } as Result], 'warning'), false);
+    const one = [{ ...result, id, title } as Result];
+    sayWarnings(progress, [...foundIn(one, 'warning'), ...foundIn(one, 'advice')], false);
     return result;
   });
   if (options.fix) {

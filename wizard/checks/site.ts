@@ -12,8 +12,8 @@ import { Problem, messageOf } from '../problem.ts';
 import { isAboutTime } from '../prove/date.ts';
 import { client } from '../prove/http.ts';
 import type { Client } from '../prove/http.ts';
-import { served } from '../prove/tls.ts';
-import type { Served } from '../prove/tls.ts';
+import { attemptsIn, explain, served } from '../prove/tls.ts';
+import type { Attempt, Served } from '../prove/tls.ts';
 import { parseYaml } from '../yaml.ts';
 import type { CheckContext, Finding, CheckResult } from './check.ts';
 
@@ -154,8 +154,11 @@ export async function checkData({ folder, engine, info }: CheckContext): Promise
 
 const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
 
-/** Remaining share of the lifetime. Caddy renews at a third. */
-const LATE = 0.2;
+/** Remaining share of the lifetime: Caddy renews at a third, or when the CA says so, and that takes a while if the CA is busy. */
+const DUE = 1 / 3;
+const LATE = 0.3;
+/** Lines of Caddy's log that are searched for its attempts. */
+const CADDY_LINES = 5000;
 
 const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';
 
@@ -181,20 +184,30 @@ async function isOurs(
   return reply?.status === 200 && arrivedIn(reply.text()) !== undefined;
 }
 
-/** Returns the finding about one certificate; undefined if it is fine. */
+/** Caddy's failed attempts to get a certificate, by name; none if its log cannot be read. */
+async function failedAttempts({ engine, config }: CheckContext): Promise<ReadonlyMap<string, Attempt>> {
+  const log = await runtimeOf(engine, config.name)
+    .logs('caddy', CADDY_LINES)
+    .catch(() => '');
+  return new Map([...attemptsIn(log)].filter(([, { failed }]) => failed));
+}
+
+/** Returns the finding about one certificate; undefined if it is fine. @param failed Caddy's last attempt to renew it, if it failed */
 export function wrongWith(
   name: string,
   where: string,
   { issuer, names, from, to, trouble }: Served,
   now: number,
+  failed?: Attempt,
 ): Finding | undefined {
   const remaining = to.getTime() - now;
+  const why = failed === undefined ? LOOK : explain(failed);
   if (remaining <= 0)
     return {
       level: 'blocker',
       what: `The certificate of ${name} expired on ${day(to)}.`,
       means: 'Browsers and other servers refuse to connect.',
-      next: LOOK,
+      next: why,
     };
   if (from.getTime() > now)
     return {
@@ -218,12 +231,13 @@ export function wrongWith(
       means: 'Browsers show a warning, and other servers refuse to connect.',
       next: `Does a program other than this site’s Caddy listen on ${where}? ${LOOK}`,
     };
-  if (remaining < LATE * (to.getTime() - from.getTime()))
+  const lifetime = to.getTime() - from.getTime();
+  if (remaining < (failed === undefined ? LATE : DUE) * lifetime)
     return {
       level: 'warning',
       what: `The certificate of ${name} expires on ${day(to)}, and Caddy has not renewed it.`,
       means: 'After that, browsers and other servers refuse to connect.',
-      next: LOOK,
+      next: why,
     };
   return undefined;
 }
@@ -236,13 +250,14 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
   const where = `${address.includes(':') ? `[${address}]` : address}:${port}`;
   const ca = await rootsOf(folder, config);
   const http = client(address, ca);
+  const failed = await failedAttempts(context);
   const found: Finding[] = [];
   const seen: string[] = [];
   for (const name of allNamesOf(config)) {
     try {
       const one = await served({ address, port, ca }, name);
       seen.push(`${name} until ${day(one.to)}, issued by ${one.issuer || 'an unnamed CA'}`);
-      const wrong = wrongWith(name, where, one, now().getTime());
+      const wrong = wrongWith(name, where, one, now().getTime(), failed.get(name));
       if (wrong !== undefined) found.push(wrong);
       if (wrong?.level === 'blocker' || one.trouble !== undefined) continue;
       if ((await isOurs(context, `https://${name}:${port}`, http)) === false)
@@ -258,7 +273,7 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
         level: 'blocker',
         what: `No certificate is served for ${name} on ${where}.`,
         means: 'HTTPS does not work.',
-        next: LOOK,
+        next: failed.has(name) ? explain(failed.get(name) as Attempt) : LOOK,
       });
     }
   }

@@ -2,17 +2,26 @@
 import type { Check } from './check.ts';
 import { checkClock, checkCores, checkDisk, checkDocker, checkMemory, checkSystem } from './machine.ts';
 import { checkBackups } from './backups.ts';
+import { checkBuckets } from './buckets.ts';
+import { checkDifferences } from './differences.ts';
+import { checkFiles } from './files.ts';
 import { checkGoodbye } from './goodbye.ts';
 import { checkDatabases } from './databases.ts';
 import { checkVersions } from './versions.ts';
 import { checkGit } from './git.ts';
+import { checkJobs } from './jobs.ts';
+import { checkKernel } from './kernel.ts';
+import { checkMail } from './mail.ts';
 import { checkMetadata } from './metadata.ts';
+import { checkMigrations } from './migrations.ts';
 import { checkCaa, checkDns } from './names.ts';
 import { checkIPv6, checkOutside, checkRegistry } from './outside.ts';
 import { checkPolicy } from './policy.ts';
 import { checkPorts, checkProxy } from './ports.ts';
 import { checkCertificates, checkContainers, checkData } from './site.ts';
 import { checkUnfinished } from './unfinished.ts';
+import { checkRetention } from './retention.ts';
+import { checkStreaming } from './streaming.ts';
 import { checkUploads } from './uploads.ts';
 
 // prettier-ignore
@@ -33,13 +42,22 @@ export const CHECKS: readonly Check[] = [
   { id: 'containers', phase: 'site', title: 'Containers', about: 'whether they run and are healthy; if not, their last log lines', run: checkContainers },
   { id: 'data', phase: 'site', title: 'Data', about: 'whether data volumes and secrets are still there', run: checkData },
   { id: 'unfinished', phase: 'site', title: 'Interrupted work', about: 'whether a restore or an upgrade was interrupted, or the site was stopped to move it', run: checkUnfinished },
+  { id: 'migrations', phase: 'site', title: 'Migrations', about: 'whether the databases have those of the installed versions', run: checkMigrations },
+  { id: 'jobs', phase: 'site', title: 'Background jobs', about: 'whether workers take the jobs of every queue, in time; a second scheduler; jobs that failed for good', run: checkJobs },
+  { id: 'streaming', phase: 'site', title: 'Live updates', about: 'whether a WebSocket on the public name reaches the server of live updates', run: checkStreaming },
+  { id: 'mail', phase: 'site', title: 'Outgoing mail', about: 'whether the apps’ containers reach the mail server and may log in; no mail is sent', run: checkMail },
+  { id: 'bucket', phase: 'site', title: 'Buckets with media', about: 'a small object, written, read anonymously and deleted', run: checkBuckets },
   { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
-  { id: 'databases', phase: 'site', title: 'Databases', about: 'their major versions; volumes with the data of earlier ones', run: checkDatabases },
+  { id: 'retention', phase: 'site', title: 'Retention', about: 'whether copies of remote media are removed, and backups on this host will fit', run: checkRetention },
+  { id: 'databases', phase: 'site', slow: true, title: 'Databases', about: 'their major versions; volumes with the data of earlier ones', run: checkDatabases },
   { id: 'versions', phase: 'site', title: 'Versions', about: 'whether the software that changes its data has the version of this fedi-setup', run: async (context) => checkVersions(context) },
+  { id: 'differences', phase: 'site', title: 'Answers, files, containers', about: 'files that were changed by hand; containers, images and Caddy’s configuration that are not those of the files', run: checkDifferences },
   { id: 'policy', phase: 'site', title: 'Container policy', about: 'users, capabilities, file systems and limits of the running containers', run: checkPolicy },
   { id: 'git', phase: 'site', title: 'Git', about: 'whether a Git repository contains files with secrets', run: checkGit },
-  { id: 'uploads', phase: 'site', title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },
+  { id: 'files', phase: 'site', title: 'Site directory', about: 'who may read the secrets, and whether all files have one owner', run: checkFiles },
+  { id: 'uploads', phase: 'site', slow: true, title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },
   { id: 'metadata', phase: 'site', title: 'Cloud metadata', about: 'whether containers can read the cloud’s metadata service, often with credentials', run: checkMetadata },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
+  { id: 'kernel', phase: 'site', title: 'Kernel', about: 'settings that Valkey and HTTP/3 recommend; advice only', run: checkKernel },
 ];

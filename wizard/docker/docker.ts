@@ -586,6 +586,7 @@ export async function connect(): Promise<Engine> {
           restarts: container.RestartCount,
           labels: container.Config.Labels,
           rights: rightsOf(container),
+          image: container.Image,
           anonymous: container.Mounts.flatMap(({ Type, Name = '' }) =>
             Type === 'volume' && /^[0-9a-f]{64}$/.test(Name) ? [Name] : [],
           ),

@@ -87,6 +87,8 @@ export interface Container {
   readonly restarts: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly rights: Rights;
+  /** Id of its image. */
+  readonly image?: string;
   /** Anonymous volumes, which the image declares. */
   readonly anonymous?: readonly string[];
 }

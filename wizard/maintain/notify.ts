@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { readProgram } from '../assets.ts';
+import { curlSettings } from '../checks/mail.ts';
 import type { Config } from '../config/config.ts';
-import type { SmtpServer } from '../config/mail.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
@@ -94,7 +94,10 @@ export async function notify(
     {
       image,
       argv: ['sh', '-c', readProgram('maintain/programs/send-mail.sh')],
-      stdin: curlSettings(server, sender, to, password),
+      stdin: curlSettings(server, password, [
+        ['mail-from', sender],
+        ['mail-rcpt', to],
+      ]),
       env: { MAIL: mailText(sender, to, mail, now) },
       network: catcher === undefined ? 'bridge' : `container:${catcher.id}`,
       user: '0:0',
@@ -129,24 +132,4 @@ function mailText(
     ...text.split('\n'),
     '',
   ].join('\r\n');
-}
-
-/** A configuration file of curl. The password is in no argument. */
-export function curlSettings(
-  { host, port, security, user, auth }: SmtpServer,
-  from: string,
-  to: string,
-  password: Secret | undefined,
-): string {
-  const quoted = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
-  const place = host.includes(':') ? `[${host}]` : host;
-  return [
-    `url = ${quoted(`${security === 'tls' ? 'smtps' : 'smtp'}://${place}:${port}`)}`,
-    `mail-from = ${quoted(from)}`,
-    `mail-rcpt = ${quoted(to)}`,
-    ...(security === 'starttls' ? ['ssl-reqd'] : []),
-    ...(user === undefined ? [] : [`user = ${quoted(`${user}:${password?.reveal() ?? ''}`)}`]),
-    ...(user !== undefined && auth === 'login' ? ['login-options = "AUTH=LOGIN"'] : []),
-    '',
-  ].join('\n');
 }

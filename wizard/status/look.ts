@@ -9,10 +9,13 @@ import { isMoved, isUnfinished } from '../apply/unfinished.ts';
 import { isInterrupted, readUpgrading } from '../apply/upgrading.ts';
 import { readRecord } from '../backup-record.ts';
 import type { BackupRecord } from '../backup-record.ts';
-import { ago, checkBackups } from '../checks/backups.ts';
+import { checkBackups } from '../checks/backups.ts';
 import type { Finding } from '../checks/check.ts';
+import { checkFiles } from '../checks/files.ts';
 import { thisHost } from '../checks/host.ts';
+import { jobsIn, wrongJobs } from '../checks/jobs.ts';
 import { checkDisk } from '../checks/machine.ts';
+import { checkRetention } from '../checks/retention.ts';
 import { rootsOf, servicesOf, wrongWith } from '../checks/site.ts';
 import { ingressAddress } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
@@ -45,10 +48,8 @@ export interface LookOptions {
 const LIMIT_MS = 1000;
 /** Docker 20.10 measures memory only once a second: limit of that, compared with the others. */
 const MEMORY_TIMES = 1.5;
-/** Jobs that wait longer are a finding. */
-const SLOW_JOBS_SECONDS = 300;
 /** Checks whose findings are current, so those of `maintain` are not shown. */
-const CURRENT = ['containers', 'disk', 'certificates', 'backups'];
+const CURRENT = ['containers', 'disk', 'certificates', 'backups', 'files', 'retention'];
 
 /** The result; undefined: it failed, or there was none in time. The work itself may continue. */
 async function inTime<T>(work: Promise<T>, ms: number): Promise<T | undefined> {
@@ -104,7 +105,7 @@ export async function look({
     .toSorted((a, b) => a.at.localeCompare(b.at))
     .at(-1);
   const apps = config.apps.map((app, i): AppState =>
-    appState(app, { config, services, people: people[i], record, last, jobs: jobs[i] ?? null }),
+    appState(app, { config, services, people: people[i], record, last, jobs: jobs[i]?.state ?? null }),
   );
   const context = {
     folder,
@@ -124,14 +125,20 @@ export async function look({
     inTime(checkDisk(context), limitMs),
     inTime(freeOf([...Object.keys(readings.at(-1)?.free ?? {}), info.dataRoot, folder]), limitMs),
   ]);
-  const backups = await checkBackups({ folder, config, now });
+  const kept = await Promise.all([
+    checkBackups({ folder, config, now }),
+    checkRetention({ folder, config, now }),
+    checkFiles({ folder, host: thisHost }),
+  ]);
   const soonest = forecast(readings, at);
   const advice = [
     ...certificates.flatMap(({ wrong }) => wrong ?? []),
     ...(disk?.found ?? []),
-    ...apps.flatMap(slowJobs),
-    ...(backups?.found ?? []),
-  ].toSorted((a, b) => Number(b.level === 'blocker') - Number(a.level === 'blocker'));
+    ...jobs.flatMap((one) => one?.wrong ?? []),
+    ...kept.flatMap((one) => one?.found ?? []),
+  ]
+    .filter(({ level }) => level !== 'advice')
+    .toSorted((a, b) => Number(b.level === 'blocker') - Number(a.level === 'blocker'));
   return {
     site: config.name,
     folder,
@@ -178,7 +185,7 @@ export async function look({
     maintained: orNull(record.maintained),
     advice: [
       ...advice.map(({ what, next }) => ({ what, next, at: null })),
-      ...earlier(last.problems, CURRENT),
+      ...earlier(last.problems, [...CURRENT, ...(jobs.every((one) => one !== null) ? ['jobs'] : [])]),
     ],
   };
 }
@@ -243,16 +250,15 @@ async function certificatesOf(
   );
 }
 
-/** Null: unknown, or the app has none. */
+/** The jobs of an app, and what is wrong with them. Null: unknown, or the app has none. */
 async function jobsOf(
   engine: Engine,
-  { id, options }: AppConfig,
+  app: AppConfig,
   containers: readonly Container[],
   now: Date,
   ms: number,
-): Promise<AppState['jobs']> {
-  const app: App = appOf(id);
-  const jobs = app.jobs?.(options);
+): Promise<{ readonly state: AppState['jobs']; readonly wrong: readonly Finding[] } | null> {
+  const jobs = jobsIn(app);
   if (jobs === undefined) return null;
   const container = containers.find(({ service, state }) => service === jobs.service && state === 'running');
   if (container === undefined) return null;
@@ -263,7 +269,7 @@ async function jobsOf(
     ms,
   );
   if (seen === undefined) return null;
-  return {
+  const state = {
     waiting: seen.waiting,
     oldestSeconds:
       seen.oldest === undefined ? null : Math.max(0, Math.round((now.getTime() - seen.oldest) / 1000)),
@@ -271,6 +277,7 @@ async function jobsOf(
     failed: seen.failed,
     queues: Object.fromEntries(Object.entries(seen.queues).filter(([, count]) => count > 0)),
   };
+  return { state, wrong: wrongJobs(app, jobs, seen, containers, now) };
 }
 
 function appState(
@@ -315,22 +322,6 @@ function appState(
     jobs,
   };
 }
-
-function slowJobs({ id, name, jobs }: AppState): Finding[] {
-  if (jobs === null || (jobs.oldestSeconds ?? 0) <= SLOW_JOBS_SECONDS) return [];
-  return [
-    {
-      level: 'warning',
-      what: `A job of ${name} has waited for ${waited(jobs.oldestSeconds ?? 0)}.`,
-      means: 'Posts are delivered late.',
-      next: `Look at \`fedi-setup logs ${id}\`; choose a larger size if that lasts.`,
-    },
-  ];
-}
-
-/** A time for people: `12 s`, `5 min`, `3 hours`, `2 days`. */
-export const waited = (seconds: number): string =>
-  seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : ago(seconds / 3600);
 
 /** Sum of the running containers; null: no figure. */
 async function memoryOf(

@@ -2,7 +2,8 @@
 import { ago } from '../checks/backups.ts';
 import { sizeText } from '../checks/check.ts';
 import { wrap } from '../wrap.ts';
-import { OTHER, waited } from './look.ts';
+import { waited } from '../checks/jobs.ts';
+import { OTHER } from './look.ts';
 import type { AppState, SiteState } from './state.ts';
 
 /** Column where the values begin. */

@@ -1,6 +1,7 @@
 /** When a mail about a problem is sent, and with which settings curl runs. */
 import { expect, test } from 'vitest';
-import { curlSettings, mailFor } from '../../../wizard/maintain/notify.ts';
+import { curlSettings } from '../../../wizard/checks/mail.ts';
+import { mailFor } from '../../../wizard/maintain/notify.ts';
 import { Secret } from '../../../wizard/secrets/secret.ts';
 
 const at = (day: number): Date => new Date(Date.UTC(2026, 0, day));
@@ -52,7 +53,10 @@ const SERVER = {
 } as const;
 
 test('curl gets the security and the log-in of the site', () => {
-  const settings = curlSettings(SERVER, 'a@example.org', 'b@example.org', new Secret('a"b\\c'));
+  const settings = curlSettings(SERVER, new Secret('a"b\\c'), [
+    ['mail-from', 'a@example.org'],
+    ['mail-rcpt', 'b@example.org'],
+  ]);
   expect(settings.split('\n')).toEqual([
     'url = "smtp://smtp.example.org:587"',
     'mail-from = "a@example.org"',
@@ -64,13 +68,11 @@ test('curl gets the security and the log-in of the site', () => {
   ]);
   const plain = curlSettings(
     { ...SERVER, host: '2001:db8::1', port: 25, security: 'none', user: undefined },
-    'a@b.c',
-    'd@e.f',
     undefined,
   );
   expect(plain).toContain('url = "smtp://[2001:db8::1]:25"\n');
   expect(plain).not.toMatch(/ssl-reqd|user|login/);
-  expect(curlSettings({ ...SERVER, security: 'tls', port: 465 }, 'a@b.c', 'd@e.f', undefined)).toContain(
+  expect(curlSettings({ ...SERVER, security: 'tls', port: 465 }, undefined)).toContain(
     'smtps://',
   );
 });

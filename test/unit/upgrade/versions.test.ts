@@ -6,7 +6,7 @@ import type { AppConfig } from '../../../wizard/config/config.ts';
 import { pullProblem } from '../../../wizard/docker/docker.ts';
 import type { Engine } from '../../../wizard/docker/engine.ts';
 import type { Runtime } from '../../../wizard/docker/runtime.ts';
-import { pendingMigrations } from '../../../wizard/upgrade/migrations.ts';
+import { pendingMigrations } from '../../../wizard/apps/migrations.ts';
 import { newestPatch, refuseVersion } from '../../../wizard/upgrade/versions.ts';
 import { problemFrom } from '../../support/problem.ts';
 

@@ -1,5 +1,5 @@
-/** Horizon's queues. */
-import type { Jobs } from '../app.ts';
+/** Horizon's queues and supervisors. */
+import type { Jobs, Worker } from '../app.ts';
 import { inValkey, redisJobs, timeIn } from '../shared/jobs.ts';
 import { HORIZON_PREFIX, PIXELFED_VALKEY, REDIS_PREFIX } from './data.ts';
 import type { PixelfedOptions } from './options.ts';
@@ -26,6 +26,24 @@ const QUEUES = [
 
 const keyOf = (name: string): string => `${REDIS_PREFIX}queues:${name}`;
 
+const supervisor = `${HORIZON_PREFIX}supervisor:*`;
+
+/** A supervisor as Horizon describes it every second; half a minute later it is gone. */
+function workerIn([master = '', status, processes = '']: readonly string[]): Worker | undefined {
+  if (processes === '') return undefined;
+  // `{"redis:high,default":2}`: a connection, its queues, and the number of their workers; `[]`: none.
+  const pools = Object.entries(JSON.parse(processes) as Record<string, number>);
+  return {
+    process: master,
+    // Its host, and four random characters.
+    host: master.replace(/-[^-]+$/, ''),
+    queues: pools.flatMap(([name, count]) =>
+      count === 0 ? [] : name.slice(name.indexOf(':') + 1).split(','),
+    ),
+    isPaused: status !== 'running',
+  };
+}
+
 export const pixelfedJobs = ({ hasValkey }: PixelfedOptions): Jobs =>
   redisJobs(
     hasValkey ? inValkey(PIXELFED_VALKEY) : { service: 'pixelfed_web', argv: client('ask-redis.php') },
@@ -36,6 +54,27 @@ export const pixelfedJobs = ({ hasValkey }: PixelfedOptions): Jobs =>
       // Horizon's, then Laravel's (12 and later); both in seconds.
       added: (job) => timeIn(job['pushedAt']) ?? timeIn(job['createdAt']),
       later: QUEUES.map((name) => `${keyOf(name)}:delayed`),
-      failed: [`${HORIZON_PREFIX}failed_jobs`],
+      failed: {
+        key: `${HORIZON_PREFIX}failed_jobs`,
+        // By the time, as a negative number.
+        nth: (n) =>
+          `sort ${HORIZON_PREFIX}failed_jobs by nosort limit ${n} 1 get ${HORIZON_PREFIX}*->failed_at`,
+        at: timeIn,
+      },
+      workers: {
+        command: `sort ${HORIZON_PREFIX}supervisors by nosort get ${['master', 'status', 'processes'].map((field) => `${supervisor}->${field}`).join(' get ')}`,
+        lines: 3,
+        parse: workerIn,
+      },
+    },
+    {
+      always: ['default'],
+      sole: {
+        queue: 'default',
+        means:
+          'Jobs of this server may run on the other one, with its files and settings. If that is a copy of this site, both deliver the same posts.',
+      },
+      single: { pixelfed_scheduler: 'Each periodic task runs twice.' },
+      failedPage: '/horizon/failed',
     },
   );

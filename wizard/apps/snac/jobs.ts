@@ -15,13 +15,20 @@ export const snacJobs: Jobs = {
         return Number(seconds) * 1000;
       });
     const waiting = due.filter((time) => time <= now.getTime());
+    const oldest = waiting.length === 0 ? undefined : waiting.reduce((a, b) => Math.min(a, b));
     return {
       waiting: waiting.length,
-      oldest: waiting.length === 0 ? undefined : waiting.reduce((a, b) => Math.min(a, b)),
+      oldest,
       later: due.length - waiting.length,
       // It drops a job that failed too often.
       failed: 0,
+      failedAt: { newest: undefined, hundredth: undefined },
       queues: {},
+      oldestIn: {},
+      // Its threads are in the same process.
+      workers: undefined,
     };
   },
+  always: [],
+  single: { snac: 'Both would write the same files.' },
 };

@@ -1,3 +1,4 @@
+import { differencesOf } from '../differences.ts';
 import { withRunLock } from '../with-lock.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { doctor } from '../../checks/preflight.ts';
@@ -23,6 +24,7 @@ export const run: Run = async (context) => {
       images,
       caddy: images['caddy'],
       unfinished: unfinished ?? undefined,
+      differences: () => differencesOf(site, context.now),
       fix,
     });
   if (!flags.fix) {

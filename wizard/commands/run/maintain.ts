@@ -37,7 +37,20 @@ import { upgrade } from './upgrade.ts';
 const SLACK_HOURS = 0.5;
 const VERIFY_HOURS = 30 * 24;
 /** Checks whose findings are mailed. */
-const CHECKED = ['containers', 'data', 'disk', 'certificates', 'backups'];
+const CHECKED = [
+  'containers',
+  'data',
+  'disk',
+  'certificates',
+  'backups',
+  'migrations',
+  'jobs',
+  'streaming',
+  'mail',
+  'bucket',
+  'retention',
+  'files',
+];
 const PING_MS = 20_000;
 /** Limit of an app's answer. */
 const ANSWER_MS = 20_000;
@@ -131,11 +144,17 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
     await task('sizes', async () => addReading(folder, await measure(site, context.now())));
   await writeRecord(folder, { ...(await readRecord(folder)), maintained: context.now().toISOString() });
   await task('checks', async () => {
-    for (const [id, found] of await findingsOf(checkOptions(context, site), CHECKED))
-      notices.push({
-        key: `check ${id}`,
-        text: found.map(({ what, next }) => `${what} ${next}`).join('\n  '),
-      });
+    const images = Object.fromEntries(
+      Object.entries(await readLock(folder)).map(([name, entry]) => [name, lockedReference(entry)]),
+    );
+    for (const [id, all] of await findingsOf({ ...checkOptions(context, site), images }, CHECKED)) {
+      const found = all.filter(({ level }) => level !== 'advice');
+      if (found.length > 0)
+        notices.push({
+          key: `check ${id}`,
+          text: found.map(({ what, next }) => `${what} ${next}`).join('\n  '),
+        });
+    }
     for (const { text } of notices) context.progress.say(`  ! ${text}`);
   });
   notices.push(...(await releases(context, site, task)));

@@ -13,7 +13,7 @@ import { lockedReference } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { Store } from '../../secrets/store.ts';
-import { pendingMigrations } from '../../upgrade/migrations.ts';
+import { pendingMigrations } from '../../apps/migrations.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
 import {
   imageOf,

@@ -1,5 +1,5 @@
 /** Which migrations an upgrade runs. */
-import type { Migrations, Upgrades } from '../apps/app.ts';
+import type { Migrations, Upgrades } from './app.ts';
 import type { AppConfig } from '../config/config.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';

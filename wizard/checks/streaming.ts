@@ -1,0 +1,68 @@
+/** Checks live updates as a browser gets them: a WebSocket on the public name, without a log-in. */
+import type { App } from '../apps/app.ts';
+import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
+import { ingressAddress } from '../config/config.ts';
+import { Problem, messageOf } from '../problem.ts';
+import { LIMITS, client } from '../prove/http.ts';
+import type { Client } from '../prove/http.ts';
+import type { CheckContext, CheckResult, Finding } from './check.ts';
+import { rootsOf } from './site.ts';
+
+const LIMIT_MS = 10_000;
+
+/** What is wrong, as a sentence; undefined: its server answers and refuses a WebSocket without a log-in. */
+async function wrong(
+  http: Client,
+  host: string,
+  { path, health }: NonNullable<App['webSockets']>,
+): Promise<string | undefined> {
+  const url = `https://${host}${health}`;
+  const reply = await http(url, { most: 4096 }).catch((error: unknown) => messageOf(error));
+  if (typeof reply === 'string') return `${url} does not answer: ${reply}.`;
+  if (reply.status !== 200 || reply.text().trim() !== 'OK') return `${url} answered ${reply.status}.`;
+  try {
+    const { socket } = await http.socket(`wss://${host}${path}`, {});
+    socket.destroy();
+    return undefined;
+  } catch (error) {
+    const words = messageOf(error);
+    return /answered 401\b/.test(words) ? undefined : `wss://${host}${path}: ${words}.`;
+  }
+}
+
+/** Applies to apps with live updates. */
+export async function checkStreaming({
+  config,
+  folder,
+  info,
+  exists,
+}: CheckContext): Promise<CheckResult | undefined> {
+  if (info instanceof Problem || !exists) return undefined;
+  const { proxy, isLab } = config.tls;
+  // By the DNS, as a browser finds it; a trial's names need not be there.
+  const http = client(isLab ? ingressAddress(config) : undefined, await rootsOf(folder, config), allNamesOf(config), {
+    ...LIMITS,
+    idleMs: LIMIT_MS,
+    wholeMs: LIMIT_MS,
+  });
+  const seen: string[] = [];
+  const found: Finding[] = [];
+  for (const app of config.apps) {
+    const { name, webSockets } = appOf(app.id);
+    if (webSockets === undefined) continue;
+    const host = namesOf(app).at(-1) ?? app.domain;
+    const what = await wrong(http, host, webSockets);
+    seen.push(what ?? `wss://${host}${webSockets.path} is reached`);
+    if (what !== undefined)
+      found.push({
+        level: 'blocker',
+        what: `Live updates of ${name} are not reached: ${what}`,
+        means: 'Timelines change only when a page is loaded again, and apps ask again and again.',
+        next:
+          proxy === undefined
+            ? `\`fedi-setup logs ${webSockets.service} caddy\` shows why.`
+            : 'Your proxy must forward the headers Upgrade and Connection; front/nginx.conf in the site directory is an example.',
+      });
+  }
+  return seen.length === 0 ? undefined : { seen: seen.join('; '), found };
+}
