@@ -401,10 +401,10 @@ export interface App<Options extends AppOptions = AppOptions> {
   /** Its accounts, for `fedi-setup user`. */
   people(options: Options): People;
   /**
-   * It has live updates over WebSockets, which a reverse proxy in front must forward: the service, the path of its WebSocket, which
-   * refuses one without a log-in (401), and the path where the service answers OK.
+   * It has live updates over WebSockets, which a reverse proxy in front must forward. The service refuses a WebSocket on that path
+   * without a log-in (401), and answers other requests there with another error.
    */
-  readonly webSockets?: { readonly service: string; readonly path: string; readonly health: string };
+  readonly webSockets?: { readonly service: string; readonly path: string };
   /** `fedi-setup NAME …` runs this in a container of the app. */
   readonly cli: {
     readonly name: string;

@@ -352,11 +352,7 @@ export const mastodon: App<MastodonOptions> = {
   upgrades: mastodonUpgrades,
   goodbye: mastodonGoodbye,
   people: mastodonPeople,
-  webSockets: {
-    service: 'mastodon_streaming',
-    path: '/api/v1/streaming',
-    health: '/api/v1/streaming/health',
-  },
+  webSockets: { service: 'mastodon_streaming', path: '/api/v1/streaming' },
 
   cli: { name: 'tootctl', service: 'mastodon_web', argv: (words) => ['tootctl', ...words] },
 };

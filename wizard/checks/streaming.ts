@@ -1,5 +1,4 @@
 /** Checks live updates as a browser gets them: a WebSocket on the public name, without a log-in. */
-import type { App } from '../apps/app.ts';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import { ingressAddress } from '../config/config.ts';
 import { Problem, messageOf } from '../problem.ts';
@@ -8,26 +7,24 @@ import type { Client } from '../prove/http.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 import { rootsOf } from './site.ts';
 
-const LIMIT_MS = 10_000;
+/** Caddy waits 10 s for a service that is down. */
+const LIMIT_MS = 15_000;
 
-/** What is wrong, as a sentence; undefined: its server answers and refuses a WebSocket without a log-in. */
-async function wrong(
-  http: Client,
-  host: string,
-  { path, health }: NonNullable<App['webSockets']>,
-): Promise<string | undefined> {
-  const url = `https://${host}${health}`;
-  const reply = await http(url, { most: 4096 }).catch((error: unknown) => messageOf(error));
-  if (typeof reply === 'string') return `${url} does not answer: ${reply}.`;
-  if (reply.status !== 200 || reply.text().trim() !== 'OK') return `${url} answered ${reply.status}.`;
-  try {
-    const { socket } = await http.socket(`wss://${host}${path}`, {});
-    socket.destroy();
-    return undefined;
-  } catch (error) {
-    const words = messageOf(error);
-    return /answered 401\b/.test(words) ? undefined : `wss://${host}${path}: ${words}.`;
-  }
+/** What is wrong, as a sentence; undefined: the server of live updates refuses a WebSocket without a log-in. */
+async function wrong(http: Client, host: string, path: string): Promise<string | undefined> {
+  const answer = await http.socket(`wss://${host}${path}`, {}).then(
+    ({ socket }) => {
+      socket.destroy();
+      return 'opened a WebSocket without a log-in';
+    },
+    (error: unknown) => messageOf(error),
+  );
+  if (!/\banswered 401\b/.test(answer)) return `wss://${host}${path}: ${answer}.`;
+  // A proxy in front that requires a log-in refuses every request.
+  const plain = await http(`https://${host}${path}`).catch(() => undefined);
+  return plain?.status === 401
+    ? `a server in front of it requires a log-in for https://${host}${path}.`
+    : undefined;
 }
 
 /** Applies to apps with live updates. */
@@ -51,7 +48,7 @@ export async function checkStreaming({
     const { name, webSockets } = appOf(app.id);
     if (webSockets === undefined) continue;
     const host = namesOf(app).at(-1) ?? app.domain;
-    const what = await wrong(http, host, webSockets);
+    const what = await wrong(http, host, webSockets.path);
     seen.push(what ?? `wss://${host}${webSockets.path} is reached`);
     if (what !== undefined)
       found.push({
