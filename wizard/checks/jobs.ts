@@ -120,7 +120,7 @@ function soleFindings(
   // Several containers of one service are another finding.
   if (new Set(places).size === 1 && typeof places[0] === 'string' && places[0] in single) return [];
   const words = places.map((place) =>
-    typeof place === 'string' ? place : `${place.process}, which is no container of this site`,
+    typeof place === 'string' ? place : `${place.process}, which no service of this site runs`,
   );
   return [
     {

@@ -42,7 +42,7 @@ export function mailError({ stdout }: Pick<Output, 'stdout'>, user: string | und
   // curl goes on without a log-in where the server offers none.
   return user === undefined || answers.some((line) => line.startsWith('235'))
     ? undefined
-    : 'Authentication is not offered before encryption, or not at all';
+    : 'it offers no log-in on this connection';
 }
 
 /** Applies to sites with a mail server. */
