@@ -135,13 +135,18 @@ server sees it.
 
 ## Checks
 
-A check finds nothing, a warning or a blocker. Before a change, blockers end the run with exit 4: all are listed, each with
-what was observed and what to do. Warnings are shown; on a terminal you are asked once whether to continue. The review of the
-wizard can run the checks too. \`--skip-check ID,ID\` skips checks.
+A check finds nothing, a warning or a blocker, and may give advice. Before a change, blockers end the run with exit 4: all are
+listed, each with what was observed and what to do. Warnings are shown; on a terminal you are asked once whether to continue. The
+review of the wizard can run the checks too. \`--skip-check ID,ID\` skips checks.
 
-\`fedi-setup doctor\` runs all of them at any time, and exits 1 if it finds a blocker (4 if the engine cannot be used). \`doctor
---fix\` gives uploads of another owner back to the app (in your own data directory only files of root), makes them readable for
-everybody and restores missing default pictures.
+\`fedi-setup doctor\` runs all of them at any time, and exits 1 if it finds a blocker (4 if the engine cannot be used). It
+shows warnings with \`!\` and advice with \`·\`; advice is about a site that works and could work better. Of an existing site,
+a blocker is also a part that does not work, such as jobs without a worker. A check that takes longer than a minute is given up,
+unless it reads all uploads or measures volumes.
+
+\`doctor --fix\` repairs what has a safe repair: it gives uploads of another owner back to the app (in your own data directory
+only files of root), makes them readable for everybody, restores missing default pictures, closes secrets that others can read, runs
+missing migrations, and leaves one container of a service that must have only one.
 
 Checks contact only servers that the site needs. For \`internal\` certificates no name is looked up and nothing is fetched.
 

@@ -44,7 +44,7 @@ Every error says what happened, what it means for the site, and what to do next.
 follow. \`--debug\` adds a stack trace.
 
 - \`plan\` and \`--dry-run\` exit 0 if something would change; \`plan --check\` exits 1.
-- \`doctor\` exits 0 with warnings, 1 with a blocker, 4 if the engine cannot be used.
+- \`doctor\` exits 0 with warnings and advice, 1 with a blocker, 4 if the engine cannot be used.
 - \`status\` exits 0 if the site runs or is starting, 1 if not, 4 if the engine cannot be used.
 - \`prove\` exits 5 if a proof fails.
 - Choosing to quit in the wizard exits 0.

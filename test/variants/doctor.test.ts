@@ -116,7 +116,9 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
         found: [
           expect.stringMatching(/^jobs warning: Jobs of snac have waited for too long: 1\d min\.$/),
           'jobs blocker: No process takes the background jobs of Mastodon; 1 wait.',
-          expect.stringMatching(/^jobs warning: Jobs of Mastodon have waited for too long: 1\d min in push\.$/),
+          expect.stringMatching(
+            /^jobs warning: Jobs of Mastodon have waited for too long: 1\d min in push\.$/,
+          ),
           'jobs blocker: No process takes the background jobs of Pixelfed; 1 wait.',
           'jobs warning: Jobs of Pixelfed have waited for too long: 2 hours in feed.',
         ],
@@ -209,9 +211,7 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
     chmodSync(file('env/snac.env'), 0o604);
     expect(await find(['files'])).toEqual({
       code: 0,
-      found: [
-        'files warning: Other users of this host can read secrets: secrets.json, env/snac.env.',
-      ],
+      found: ['files warning: Other users of this host can read secrets: secrets.json, env/snac.env.'],
     });
     expect((await find(['files'], '--fix')).code).toBe(0);
     expect(await find(['files'])).toEqual(nothing);
@@ -224,7 +224,9 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
       edit('fedi.yaml', (text) => text.replace(/( {2}pixelfed:\n)/, '$1    title: Other pictures\n')),
     ];
     expect((await find(['differences'])).found).toEqual([
-      expect.stringMatching(/^differences warning: Changed by hand: .*(?=.*env\/snac\.env)(?=.*caddy\/Caddyfile)/),
+      expect.stringMatching(
+        /^differences warning: Changed by hand: .*(?=.*env\/snac\.env)(?=.*caddy\/Caddyfile)/,
+      ),
       expect.stringContaining('differences warning: Not as fedi.yaml and this version of fedi-setup say: env/pixelfed.env'), // prettier-ignore
     ]);
     for (const undo of restore) undo();
@@ -313,7 +315,10 @@ globalThis.Date = class extends Date {
     const { config } = contextOf({ name: site.name, 'tls.mode': 'internal', bind: site.bind });
     const context = contextOf({}, { folder, exists: true, engine: await connect() });
     const result = await runCheck(id, { ...context, config: { ...config, ...change(config) } });
-    return { seen: result?.seen, found: result?.found.map(({ level, what }: Finding) => `${level}: ${what}`) };
+    return {
+      seen: result?.seen,
+      found: result?.found.map(({ level, what }: Finding) => `${level}: ${what}`),
+    };
   }
 
   test('a mail server that refuses the log-in, or has another kind of encryption', async () => {

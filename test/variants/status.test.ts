@@ -89,7 +89,7 @@ describe.sequential('status', { timeout: PATIENCE_MS }, () => {
 
   test('an external Redis is asked in the same words, by a client in the app’s container', async () => {
     const jobsWith = (hasValkey: boolean): Jobs =>
-      (appOf('mastodon') as App).jobs?.({ app: 'mastodon', hasValkey } as never) as Jobs;
+      (appOf('mastodon') as App).jobs?.({ app: 'mastodon', hasValkey, sidekiq: 'one' } as never) as Jobs;
     const engine = await connect();
     const seen = await Promise.all(
       [true, false].map(async (hasValkey) => {

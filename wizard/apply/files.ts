@@ -109,8 +109,7 @@ export async function makeFolders(folder: string): Promise<void> {
 /** Removes other users' access to files with secrets. Returns the names of those that had it. */
 export async function closeSecrets(folder: string): Promise<string[]> {
   const opened: string[] = [];
-  for (const [name, mode] of CLOSED)
-    if (await closeToOthers(join(folder, name), mode)) opened.push(name);
+  for (const [name, mode] of CLOSED) if (await closeToOthers(join(folder, name), mode)) opened.push(name);
   return opened;
 }
 

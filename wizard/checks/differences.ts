@@ -10,7 +10,10 @@ export async function checkDifferences({
   if (info instanceof Problem || !exists || differences === undefined) return undefined;
   const found = await differences();
   return {
-    seen: found.length === 0 ? 'files and containers are as the answers say' : `${found.length === 1 ? 'a difference' : `${found.length} differences`}`,
+    seen:
+      found.length === 0
+        ? 'files and containers are as the answers say'
+        : `${found.length === 1 ? 'a difference' : `${found.length} differences`}`,
     found: found.map(({ what, means }) => ({
       level: 'warning',
       what,

@@ -41,7 +41,16 @@ async function openSecrets(folder: string): Promise<{ path: string; mode: number
 async function foreignFiles(folder: string, owner: number): Promise<ReadonlyMap<number, string[]>> {
   const found = new Map<number, string[]>();
   const names = await readdir(folder).catch(() => [] as string[]);
-  const places = ['fedi.yaml', 'images.lock.yaml', 'compose.yaml', 'secrets.json', 'env', 'caddy', 'trust', OWN];
+  const places = [
+    'fedi.yaml',
+    'images.lock.yaml',
+    'compose.yaml',
+    'secrets.json',
+    'env',
+    'caddy',
+    'trust',
+    OWN,
+  ];
   const paths = names.filter((name) => places.includes(name));
   for (const path of [...paths, ...(await Promise.all(paths.map((one) => pathsIn(folder, one)))).flat()]) {
     const { uid } = (await lstat(join(folder, path)).catch(() => undefined)) ?? {};
@@ -67,7 +76,8 @@ export async function checkFiles({
       next: '`fedi-setup doctor --fix` closes them. If others may have read them, also rotate them (`fedi-setup secrets`).',
       fix: async () => {
         const closed: string[] = [];
-        for (const { path, mode } of open) if (await closeToOthers(join(folder, path), mode)) closed.push(path);
+        for (const { path, mode } of open)
+          if (await closeToOthers(join(folder, path), mode)) closed.push(path);
         return `closed: ${list(closed)}`;
       },
     });
@@ -87,7 +97,9 @@ export async function checkFiles({
                 // A link is left alone: it may point anywhere.
                 if (entry?.uid === uid && !entry.isSymbolicLink())
                   await chown(join(folder, path), there.uid, there.gid).catch((error: unknown) => {
-                    throw new Problem(EXIT.FAILED, `The owner of ${path} cannot be changed.`, { cause: error });
+                    throw new Problem(EXIT.FAILED, `The owner of ${path} cannot be changed.`, {
+                      cause: error,
+                    });
                   });
               }
               return `${paths.length} files given to user ${there.uid}`;

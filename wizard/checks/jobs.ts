@@ -3,7 +3,7 @@ import { appOf, namesOf } from '../apps/index.ts';
 import type { App, JobFigures, Jobs, Worker } from '../apps/app.ts';
 import type { AppConfig } from '../config/config.ts';
 import type { Container } from '../docker/engine.ts';
-import { Problem } from '../problem.ts';
+import { Problem, messageOf } from '../problem.ts';
 import { ago } from './backups.ts';
 import { notMade } from './check.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
@@ -157,13 +157,14 @@ function failedFindings(
   { failed, failedAt: { newest, hundredth } }: JobFigures,
   now: Date,
 ): Finding[] {
-  const isToday = (time: number | undefined): boolean =>
-    time !== undefined && now.getTime() - time < DAY_MS;
+  const isToday = (time: number | undefined): boolean => time !== undefined && now.getTime() - time < DAY_MS;
   if (newest === undefined || !isToday(newest)) return [];
   const { name } = appOf(app.id);
   const when = `the last one ${waited(secondsSince(newest, now))} ago; ${failed} are kept`;
   const page =
-    failedPage === undefined ? '' : `, and https://${namesOf(app).at(-1) ?? app.domain}${failedPage} lists them for the owner`;
+    failedPage === undefined
+      ? ''
+      : `, and https://${namesOf(app).at(-1) ?? app.domain}${failedPage} lists them for the owner`;
   return [
     {
       level: isToday(hundredth) ? 'warning' : 'advice',
@@ -228,7 +229,7 @@ export async function checkJobs(context: CheckContext): Promise<CheckResult | un
         };
       } catch (error) {
         const { seen, found } = notMade(
-          `The background jobs of ${name} could not be counted: ${error instanceof Error ? error.message : String(error)}`,
+          `The background jobs of ${name} could not be counted: ${messageOf(error)}.`,
           `Look at \`fedi-setup logs ${jobs.service}\`.`,
         );
         return { seen: `${name}: ${seen}`, found: [...several, ...found] };

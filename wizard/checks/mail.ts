@@ -84,15 +84,13 @@ export async function checkMail({
   const wrong = [...new Set(results.flatMap((one) => one.wrong ?? []))];
   return {
     seen: results.map(({ seen }) => seen).join('; '),
-    found: wrong.map(
-      (what): Finding => ({
-        level: 'blocker',
-        what: `Mail cannot be sent: ${what}.`,
-        means: 'Nobody gets mails about new accounts, lost passwords and notifications.',
-        next: server.isCatcher
-          ? '`fedi-setup start mail` starts the mail catcher.'
-          : '`fedi-setup apply` with other --mail options changes it; `fedi-setup prove` then sends a test mail.',
-      }),
-    ),
+    found: wrong.map((what): Finding => ({
+      level: 'blocker',
+      what: `Mail cannot be sent: ${what}.`,
+      means: 'Nobody gets mails about new accounts, lost passwords and notifications.',
+      next: server.isCatcher
+        ? '`fedi-setup start mail` starts the mail catcher.'
+        : '`fedi-setup apply` with other --mail options changes it; `fedi-setup prove` then sends a test mail.',
+    })),
   };
 }

@@ -75,7 +75,10 @@ type Result = Check & CheckResult;
 const LIMIT_MS = 60_000;
 
 /** Runs a check. One of an existing site that cannot be made is a finding, so that the others are shown. */
-async function make({ id, title, phase, slow, run }: Check, context: CheckContext): Promise<CheckResult | undefined> {
+async function make(
+  { id, title, phase, slow, run }: Check,
+  context: CheckContext,
+): Promise<CheckResult | undefined> {
   if (phase !== 'site') return run(context);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<CheckResult>((resolve) => {
@@ -148,7 +151,9 @@ function notReady(blockers: readonly Found[]): Problem {
 /** @param evidence the line of each check is not on the screen, so its observation is added */
 function sayWarnings(progress: Progress, warnings: readonly Found[], evidence: boolean): void {
   for (const { level, what, means, next, title, seen, log } of warnings) {
-    progress.say(`  ${level === 'advice' ? '·' : '!'} ${what}\n    ${means}\n    ${next}${evidence ? `\n    (${title}: ${seen})` : ''}`);
+    progress.say(
+      `  ${level === 'advice' ? '·' : '!'} ${what}\n    ${means}\n    ${next}${evidence ? `\n    (${title}: ${seen})` : ''}`,
+    );
     if (log !== undefined) progress.say(log.replaceAll(/^/gm, '    | '));
   }
 }

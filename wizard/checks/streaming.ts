@@ -37,11 +37,16 @@ export async function checkStreaming({
   if (info instanceof Problem || !exists) return undefined;
   const { proxy, isLab } = config.tls;
   // By the DNS, as a browser finds it; a trial's names need not be there.
-  const http = client(isLab ? ingressAddress(config) : undefined, await rootsOf(folder, config), allNamesOf(config), {
-    ...LIMITS,
-    idleMs: LIMIT_MS,
-    wholeMs: LIMIT_MS,
-  });
+  const http = client(
+    isLab ? ingressAddress(config) : undefined,
+    await rootsOf(folder, config),
+    allNamesOf(config),
+    {
+      ...LIMITS,
+      idleMs: LIMIT_MS,
+      wholeMs: LIMIT_MS,
+    },
+  );
   const seen: string[] = [];
   const found: Finding[] = [];
   for (const app of config.apps) {

@@ -1,4 +1,4 @@
-/** Checks ownership and permissions of uploaded files. The only check with a fix. */
+/** Checks ownership and permissions of uploaded files. */
 import { appOf } from '../apps/index.ts';
 import type { Uploads } from '../apps/app.ts';
 import { readProgram } from '../assets.ts';

@@ -41,7 +41,13 @@ async function otherImages(
  * @param images services that run another image than the lock names
  */
 export function differencesIn(
-  { files, ownFiles, containers, reload, images: missing }: Pick<Plan, 'files' | 'ownFiles' | 'containers' | 'reload' | 'images'>,
+  {
+    files,
+    ownFiles,
+    containers,
+    reload,
+    images: missing,
+  }: Pick<Plan, 'files' | 'ownFiles' | 'containers' | 'reload' | 'images'>,
   running: readonly Pick<Container, 'service' | 'labels'>[],
   labels: Readonly<Record<string, string | undefined>>,
   images: readonly string[],
@@ -68,7 +74,8 @@ export function differencesIn(
       means: 'Containers that started before run without the change.',
     });
   const other = running.filter(
-    ({ service, labels: own }) => containers.recreate.includes(service) && own[CONFIG_LABEL] !== labels[service],
+    ({ service, labels: own }) =>
+      containers.recreate.includes(service) && own[CONFIG_LABEL] !== labels[service],
   );
   add(
     other.map(({ service }) => service),
@@ -80,7 +87,11 @@ export function differencesIn(
     (names) => `Running another image than images.lock.yaml names: ${names}.`,
     'The image was replaced on this host after they started.',
   );
-  if (reload && paths(true).every((path) => !path.startsWith('caddy/')) && running.some(({ service }) => service === 'caddy'))
+  if (
+    reload &&
+    paths(true).every((path) => !path.startsWith('caddy/')) &&
+    running.some(({ service }) => service === 'caddy')
+  )
     found.push({
       what: 'Caddy runs another configuration than that in caddy/Caddyfile.',
       means: 'The last reload failed, or the file was replaced.',
@@ -115,5 +126,10 @@ export async function differencesOf(
   const labels = Object.fromEntries(
     Object.entries(site.compose.services).map(([name, one]) => [name, one.labels?.[CONFIG_LABEL]]),
   );
-  return differencesIn(plan, running, labels, await otherImages(engine, running, { compose: site.compose, lock }));
+  return differencesIn(
+    plan,
+    running,
+    labels,
+    await otherImages(engine, running, { compose: site.compose, lock }),
+  );
 }

@@ -115,8 +115,8 @@ describe('certificates', () => {
 
   test.each([
     [1, [], /^$/],
-    [18, [], /^$/],
-    [20, ['warning'], /expires on 20.*has not renewed it/],
+    [16, [], /^$/],
+    [17, ['warning'], /expires on 20.*has not renewed it/],
     [25, ['blocker'], /expired on 20/],
     [-2, ['blocker'], /is not valid before 20/],
   ])('valid for one day, after %i hours', async (hours, levels, words) => {

@@ -283,7 +283,8 @@ describe('the checks', () => {
   });
 
   test('each fails at least once, here or in another test file', () => {
-    const elsewhere = ['dns', 'caa', 'containers', 'policy', 'certificates'];
+    const running = ['migrations', 'jobs', 'streaming', 'mail', 'bucket', 'retention'];
+    const elsewhere = ['dns', 'caa', 'containers', ...running, 'differences', 'policy', 'files', 'certificates', 'kernel']; // prettier-ignore
     const broken = new Set(ROWS.filter(([, , , level]) => level !== '').map(([id]) => id));
     expect(CHECKS.map(({ id }) => id).filter((id) => !broken.has(id))).toEqual(elsewhere);
   });

@@ -72,7 +72,5 @@ test('curl gets the security and the log-in of the site', () => {
   );
   expect(plain).toContain('url = "smtp://[2001:db8::1]:25"\n');
   expect(plain).not.toMatch(/ssl-reqd|user|login/);
-  expect(curlSettings({ ...SERVER, security: 'tls', port: 465 }, undefined)).toContain(
-    'smtps://',
-  );
+  expect(curlSettings({ ...SERVER, security: 'tls', port: 465 }, undefined)).toContain('smtps://');
 });

@@ -301,7 +301,9 @@ describe('jobs', () => {
       failed: 0,
       queues: { pull: 1 },
     });
-    expect(advice.map(({ what }) => what)).toContain('A job of Mastodon has waited for 7 min.');
+    expect(advice.map(({ what }) => what)).toContain(
+      'Jobs of Mastodon have waited for too long: 7 min in pull.',
+    );
   });
 
   test('in an external Redis: the same commands, by a client in a container of the app', () => {
@@ -309,7 +311,8 @@ describe('jobs', () => {
       ['mastodon', 'mastodon_web'],
       ['pixelfed', 'pixelfed_web'],
     ]) {
-      const jobs = (hasValkey: boolean) => (appOf(id ?? '') as App).jobs?.({ app: id, hasValkey } as never);
+      const jobs = (hasValkey: boolean) =>
+        (appOf(id ?? '') as App).jobs?.({ app: id, hasValkey, sidekiq: 'one' } as never);
       expect(jobs(false)).toMatchObject({ service, look: { stdin: jobs(true)?.look.stdin } });
       expect(jobs(false)?.look.argv.join(' ')).toContain('connect_redis');
     }

@@ -45,7 +45,8 @@ export const mastodonJobs = ({ hasValkey, sidekiq }: MastodonOptions): Jobs =>
       always: Object.keys(QUEUES).filter((name) => name !== MAYBE),
       sole: { queue: 'scheduler', means: 'Each periodic job runs twice.' },
       single: {
-        [`mastodon_sidekiq${SCHEDULER in SIDEKIQ[sidekiq] ? SCHEDULER : ''}`]: 'Each periodic job runs twice.',
+        [`mastodon_sidekiq${SCHEDULER in SIDEKIQ[sidekiq] ? SCHEDULER : ''}`]:
+          'Each periodic job runs twice.',
       },
       failedPage: '/sidekiq/morgue',
     },
