@@ -31,6 +31,9 @@ export const DRAFT = 'conversation.json';
 /** The swap file that a run creates on request, and the file that enables it after a restart. */
 export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;
 
+/** Directory of the status page, the only one that Caddy serves it from. */
+export const STATUS_PAGE = '.fedi/status-page';
+
 /** How long services took to become healthy, for the next plan. */
 export const STARTS = 'starts.json';
 
