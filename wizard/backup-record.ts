@@ -29,8 +29,8 @@ export interface BackupRecord {
   readonly repositories: Readonly<Record<string, RepositoryRecord>>;
   /** When the recovery sheet was last written. */
   readonly sheet?: string;
-  /** How `maintain` is started, by which version. */
-  readonly timer?: { readonly by: string; readonly version: string };
+  /** How `maintain` is started, by which version. `checks`: and `maintain check` every few minutes. */
+  readonly timer?: { readonly by: string; readonly version: string; readonly checks?: true };
   /** When `maintain` ran last. */
   readonly maintained?: string;
   /** The last upgrade of each app, and for how many seconds visitors had to wait. */

@@ -34,6 +34,9 @@ export const SWAP = { file: '/swapfile', fstab: '/etc/fstab' } as const;
 /** Directory of the status page, the only one that Caddy serves it from. */
 export const STATUS_PAGE = '.fedi/status-page';
 
+/** Its path in URLs, on each name of the site (caddy/status-page.caddy). No app uses paths with such a first part. */
+export const STATUS_PATH = '/.fedi-setup/status';
+
 /** How long services took to become healthy, for the next plan. */
 export const STARTS = 'starts.json';
 

@@ -93,6 +93,7 @@ const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['Mail', /^mail\./],
   ['Backups', /^backup\./],
   ['Maintenance', /^(cleanup\.|upgrades$)/],
+  ['Status page', /^status\./],
   ['Certificates', /^tls\./],
   ['Images', /^images\./],
 ];

@@ -176,6 +176,7 @@ const ALL = [
   'goodbye-record.ts',
   'last-reading.ts',
   'live-screen.ts',
+  'uptime-record.ts',
 ];
 
 const crossings = (): string[] =>

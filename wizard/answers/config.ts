@@ -23,6 +23,13 @@ export function configOf(answers: Answers): Config {
     mail: mailOf(answers),
     backup: backupOf(answers),
     upgrades: (answers['upgrades'] ?? 'notify') as Config['upgrades'],
+    ...(answers['status.page'] === 'on'
+      ? {
+          statusPage: {
+            notice: answers['status.notice'] === undefined ? undefined : textOf(answers, 'status.notice'),
+          },
+        }
+      : {}),
     cleanUpDays: Number(answers['cleanup.every'] ?? 7),
     bind: textOf(answers, 'bind'),
     images,

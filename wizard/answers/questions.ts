@@ -3,6 +3,7 @@ import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf, appsIn, shareOf } from '../apps/index.ts';
 import { folderKey, referenceOf } from '../apps/app.ts';
 import type { FixedImage } from '../apps/app.ts';
+import { STATUS_PATH } from '../layout.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import * as parse from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
@@ -329,6 +330,31 @@ const CLEANUP_QUESTION: Question = {
   initial: () => 7,
 };
 
+const STATUS_QUESTIONS: readonly Question[] = [
+  {
+    key: 'status.page',
+    topic: 'more',
+    message: 'Public status page',
+    help: `Default \`off\`. \`on\`: ${STATUS_PATH} on each domain shows everybody whether the apps work and worked in the last 90 days, even while they are down.`,
+    more: 'One page for all apps of the site. `fedi-setup maintain install` also starts the check every 5 minutes that keeps it up to date.',
+    ...parse.oneOf([
+      { value: 'off', name: 'No' },
+      { value: 'on', name: 'Yes' },
+    ]),
+    initial: () => 'off',
+  },
+  {
+    key: 'status.notice',
+    topic: 'more',
+    message: 'Announcement on the status page',
+    help: 'One line, such as the time of planned maintenance. Default: none.',
+    more: 'The next check takes it from fedi.yaml: a change needs no `fedi-setup apply`.',
+    parse: parse.parseLine,
+    optional: true,
+    when: (answers) => answers['status.page'] === 'on',
+  },
+];
+
 const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.mode',
@@ -475,6 +501,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...BACKUP_QUESTIONS,
     CLEANUP_QUESTION,
     UPGRADES_QUESTION,
+    ...STATUS_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     ...imageQuestions(apps),

@@ -23,9 +23,9 @@ import type { Receipt } from '../prove/proof.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { verifySite } from '../render/verify.ts';
 import type { Store } from '../secrets/store.ts';
-import { writeWhole } from '../atomic.ts';
+import { makeFolder, writeWhole } from '../atomic.ts';
 import { AddressesTaken, bringUp, leftovers, removeUnused, stale, tryNetworks } from './containers.ts';
-import { OWN, STARTS, SWAP } from '../layout.ts';
+import { OWN, STARTS, STATUS_PAGE, SWAP } from '../layout.ts';
 import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
 import { lastReceipt, proveSite } from './receipt.ts';
@@ -355,10 +355,12 @@ async function decideEdited(options: ApplyOptions, changes: readonly Change[]): 
 
 async function writeFiles(
   { progress }: ApplyOptions,
-  { input: { folder }, plan, changes }: Prepared,
+  { config, input: { folder }, plan, changes }: Prepared,
   keep: ReadonlySet<string>,
 ): Promise<void> {
   const lines = fileLines(plan.files);
+  // Otherwise Docker would create it for the mount, and it would belong to root.
+  if (config.statusPage !== undefined) await makeFolder(join(folder, STATUS_PAGE), 0o755);
   progress.start('write', 'Files written');
   if (lines.length === 0) {
     progress.already();

@@ -1,8 +1,8 @@
 /** An upgrade in progress, and its maintenance mode. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '../atomic.ts';
-import { OWN } from '../layout.ts';
+import { exists, writeWhole } from '../atomic.ts';
+import { OWN, STATUS_PATH } from '../layout.ts';
 import type { Engine } from '../docker/engine.ts';
 import { isAlive } from './runlock.ts';
 import type { Owner } from './runlock.ts';
@@ -100,12 +100,16 @@ export async function endUpgrading(folder: string, site: string, engine: Engine)
   await rm(join(folder, FILE), { force: true });
 }
 
-/** Writes the rule by which Caddy answers 503 to all other clients. Takes effect when Caddy is reloaded. */
+/**
+ * Writes the rule by which Caddy answers 503 to all other clients. Takes effect when Caddy is reloaded.
+ * @param hasPage the site has a status page, which everybody may see
+ */
 export async function writeMaintenance(
   folder: string,
   app: string,
   token: string,
   names: readonly string[],
+  hasPage: boolean,
 ): Promise<void> {
   await mkdir(join(folder, RULES), { recursive: true, mode: 0o755 });
   await writeWhole(
@@ -114,12 +118,16 @@ export async function writeMaintenance(
 @maintenance_${app} {
 	host ${names.join(' ')}
 	not header ${MAINTENANCE_HEADER} ${token}
-}
+${hasPage ? `	not path ${STATUS_PATH}\n` : ''}}
 invoke @maintenance_${app} maintenance
 `,
     0o644,
   );
 }
+
+/** Whether an app is in maintenance mode. */
+export const isInMaintenance = (folder: string, app: string): Promise<boolean> =>
+  exists(join(folder, RULES, `${app}.caddy`));
 
 export const removeMaintenance = (folder: string): Promise<void> =>
   rm(join(folder, RULES), { recursive: true, force: true });

@@ -43,6 +43,7 @@ import type { CommandContext } from './command.ts';
 import { confirmed } from './confirm.ts';
 import { showPassword } from './show-password.ts';
 import { checkOptions } from './find-site.ts';
+import { updatePage } from './status-page.ts';
 
 export interface Answered {
   readonly resolved: Resolved;
@@ -290,6 +291,9 @@ export async function setUp(
     const untried = (backup?.repositories ?? []).filter(({ text }) => repositories[text]?.last === undefined);
     await tryRepositories({ folder, config, engine }, untried, progress, context.now());
   }
+  const pageLines = applied.changed
+    ? await updatePage({ folder, config, engine }, progress, context.now())
+    : [];
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
   if (receipt !== undefined) sayFailed(progress, receipt, config);
   if (!applied.changed) return applied.exit;
@@ -308,6 +312,7 @@ export async function setUp(
     );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
   for (const line of await backupLines(folder, config, where)) progress.say(line);
+  for (const line of pageLines) progress.say(line);
   progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
   const images = Object.entries(await readLock(folder)).map(([name, { tag }]): [string, string] => [
     name,

@@ -44,6 +44,11 @@ export interface Config {
   readonly backup: Backup | undefined;
   /** What `maintain` does with new patch releases of the apps. */
   readonly upgrades: 'notify' | 'patch' | 'off';
+  /** The public status page; absent: there is none. */
+  readonly statusPage?: {
+    /** Announcement; undefined: none. */
+    readonly notice: string | undefined;
+  };
   /** Days from one clean-up to the next; 0: never. */
   readonly cleanUpDays: number;
   /** Address of this host that Caddy listens on. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
+import { STATUS_PAGE, STATUS_PATH } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
@@ -200,6 +201,8 @@ async function renderCompose(
     (service(joined, 'caddy').volumes ??= []).push(...mounts);
   }
   for (const { shape } of components) shape?.(joined, config);
+  if (config.statusPage !== undefined)
+    (service(joined, 'caddy').volumes ??= []).push(`./${STATUS_PAGE}:/srv/status-page:ro`);
   if (config.tls.proxy !== undefined)
     service(joined, 'caddy').ports = [`${variables['BIND'] ?? ''}:${config.tls.proxy.port}:80`];
   if (config.bind.includes(':')) openIPv6(joined, config);
@@ -217,13 +220,32 @@ async function renderCompose(
   return joined;
 }
 
+/** The Caddyfile of a site with a status page: it serves the page, and the error page has a link to it. */
+function withStatusPage(caddyfile: string): string {
+  const insert = (text: string, before: string, more: string): string => {
+    const [head, tail, ...others] = text.split(before);
+    if (tail === undefined || others.length > 0) throw new Error(`caddy/Caddyfile has not one ${before}`);
+    return `${head ?? ''}${more}${before}${tail}`;
+  };
+  const link = `<p><a href="${STATUS_PATH}">Status of this server</a></p>`;
+  return [
+    ['import tls/known.caddy\n', 'import status-page.caddy\n'],
+    ['import maintenance/*.caddy\n', 'import status_page\n\t'],
+    ['`\n\t\t}\n\t\trespond "{err.status_code}', link],
+  ].reduce((text, [before = '', more = '']) => insert(text, before, more), caddyfile);
+}
+
 async function renderCaddy(
   config: Config,
   variables: Record<string, string>,
   customCaddy: string,
 ): Promise<{ files: Record<string, string>; id: string }> {
+  const caddyfile = await readAsset('caddy/Caddyfile');
   const sources: Record<string, string> = {
-    'caddy/Caddyfile': await readAsset('caddy/Caddyfile'),
+    'caddy/Caddyfile': config.statusPage === undefined ? caddyfile : withStatusPage(caddyfile),
+    ...(config.statusPage === undefined
+      ? {}
+      : { 'caddy/status-page.caddy': await readAsset('caddy/status-page.caddy') }),
     'caddy/tls/known.caddy': await readAsset('caddy/tls/known.caddy'),
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),

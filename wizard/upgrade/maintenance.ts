@@ -32,7 +32,14 @@ export async function beginUpgrade(
       'maintenance',
       'Maintenance mode: visitors see a page, other servers get 503 and try again later',
       async () => {
-        for (const app of apps) await writeMaintenance(folder, app.id, upgrading.token, namesOf(app));
+        for (const app of apps)
+          await writeMaintenance(
+            folder,
+            app.id,
+            upgrading.token,
+            namesOf(app),
+            config.statusPage !== undefined,
+          );
         await reload(site);
       },
     );

@@ -552,6 +552,9 @@ export const ROWS: readonly Row[] = [
   ...bad('backup.dumps', 'Backups cannot be stored in', '/', '/etc'),
   ...good('cleanup.every', ['0', 0], ['30', 30]),
   ...bad('cleanup.every', 'a whole number from 0 to 365', '-1', '366', 'weekly'),
+  ...good('status.page', 'on', 'off'),
+  ...bad('status.page', 'Choose one of', 'yes', 'true'),
+  ...good('status.notice', 'On Sunday: a new disk'),
   ...good('backup.limit', ['500', 500]),
   ...bad('backup.limit', 'a whole number from', '1', '5 MB'),
 ];

@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { cronLine, unitTexts } from '../../../wizard/maintain/timer.ts';
+import { cronLines, unitTexts } from '../../../wizard/maintain/timer.ts';
 import type { Job } from '../../../wizard/maintain/timer.ts';
 import { tempFolder } from '../../support/temp.ts';
+
+const cronLine = (one: Job): string => cronLines(one)[0] ?? '';
 
 const job = (folder: string, more: Partial<Job> = {}): Job => ({
   site: 'fedi',

@@ -28,6 +28,7 @@ import type { CommandContext } from '../command.ts';
 import type { Site } from '../find-site.ts';
 import { answersFor, optionsFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
+import { announceMaintenance, refreshPage } from '../status-page.ts';
 import { withRunLock } from '../with-lock.ts';
 import { backUpSite, refuseFailed } from './backup.ts';
 
@@ -106,7 +107,12 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   };
   try {
     context.onInterrupted(INTERRUPTED);
-    await withRunLock(context, folder, () => beginUpgrade(site, apps, upgrading, progress, save));
+    await withRunLock(context, folder, () =>
+      beginUpgrade(site, apps, upgrading, progress, async () => {
+        await announceMaintenance(site, now());
+        await save();
+      }),
+    );
   } catch (error) {
     // Another run was first: it is not undone here.
     const there = await readUpgrading(folder);
@@ -121,7 +127,7 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
     return undo(context, site, name, upgrading, error);
   }
   await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await withRunLock(context, folder, () => finishUpgrade(site));
+  await finish(context, site);
   context.onInterrupted();
   const seconds = Math.round((Date.now() - startedAt) / 1000);
   const record = await readRecord(folder);
@@ -135,6 +141,12 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   );
   done?.();
   return EXIT.OK;
+}
+
+/** Ends the maintenance mode. */
+async function finish(context: CommandContext, site: Site): Promise<void> {
+  await withRunLock(context, site.folder, () => finishUpgrade(site));
+  await refreshPage(site, context.now());
 }
 
 /** What runs, in words: "Mastodon v4.6.5", "The site with the previous images". */
@@ -210,7 +222,7 @@ async function restoreAndProve(context: CommandContext, site: Site): Promise<voi
     });
   // From now on people may write: nothing must be restored again.
   if (upgrading !== undefined) await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await withRunLock(context, folder, () => finishUpgrade(site));
+  await finish(context, site);
   context.onInterrupted();
 }
 
@@ -228,7 +240,7 @@ export async function endInterrupted(
   const name = images === undefined ? (database?.product ?? appOf(app).name) : 'The site';
   const { progress } = context;
   if (phase === 'proven') {
-    await withRunLock(context, site.folder, () => finishUpgrade(site));
+    await finish(context, site);
     progress.say(`  ${name} works. The upgrade that was interrupted at its end is complete.`);
     return EXIT.OK;
   }

@@ -1,6 +1,7 @@
 /** `maintain`: what a timer runs: backups, their verification, checks, and mails about problems. */
 import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runningConfig } from '../../apply/generations.ts';
 import { refuseForeign } from '../../apply/foreign.ts';
 import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { refuseMoved, refuseUnfinished } from '../../apply/unfinished.ts';
@@ -15,19 +16,20 @@ import type { People } from '../../last-reading.ts';
 import { measure } from '../../maintain/clean-up.ts';
 import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
-import { installTimer, jobFor, removeTimer } from '../../maintain/timer.ts';
+import { removeTimer } from '../../maintain/timer.ts';
 import { lockedReference, readLock } from '../../plan/lock.ts';
 import { newestOf, releaseFor, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
+import { CHECK_MINUTES } from '../../uptime-record.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
-import { withLine } from '../../progress.ts';
 import { askPeople, siteClient } from '../../status/people.ts';
+import { checkAndPublish } from '../../status/publish.ts';
 import { Store } from '../../secrets/store.ts';
 import type { CommandContext, Run } from '../command.ts';
-import { checkOptions, existingSite } from '../find-site.ts';
+import { checkOptions, existingSite, runningSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
-import { version } from '../version.ts';
+import { installTimers, refreshPage } from '../status-page.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
 import { UpgradeUndone, endInterrupted } from './carry-out.ts';
@@ -56,35 +58,35 @@ const PING_MS = 20_000;
 const ANSWER_MS = 20_000;
 
 export const run: Run = async (context) => {
-  const site = await existingSite(context);
   const [action = 'run'] = context.words;
+  if (action === 'check') return check(context, await runningSite(context));
+  const site = await existingSite(context);
   if (action === 'install') return install(context, site);
   if (action === 'remove') return remove(context, site);
   if (action === 'run') return maintain(context, site);
   throw new Problem(EXIT.USAGE, `There is no \`maintain ${action}\`.`, {
-    next: 'Use run, install or remove.',
+    next: 'Use run, check, install or remove.',
   });
 };
 
-async function install({ progress }: CommandContext, { folder, config, engine }: Site): Promise<ExitCode> {
-  const { chosenBy, socket } = await engine.info();
+async function install({ progress }: CommandContext, site: Site): Promise<ExitCode> {
+  const { folder, config, engine } = site;
   await refuseMoved(folder);
   await refuseForeign(folder, config.name, await engine.containers(config.name));
-  const job = jobFor(config.name, folder, chosenBy === undefined ? undefined : socket);
-  const by = await withLine(progress, 'timer', 'Timer for `fedi-setup maintain`', () => installTimer(job));
-  const record = await readRecord(folder);
-  const { timer: _, ...rest } = record;
-  await writeRecord(folder, by === 'none' ? rest : { ...record, timer: { by, version } });
+  const { by, job } = await installTimers(site, progress);
   if (by === 'none') {
-    const { cronLine } = await import('../../maintain/timer.ts');
+    const { cronLines } = await import('../../maintain/timer.ts');
+    const lines = cronLines(job);
     throw new Problem(EXIT.FAILED, 'This host has no systemd that you can use, and no cron.', {
       means: 'Nothing starts `fedi-setup maintain` on a schedule.',
-      next: `${process.getuid?.() === 0 ? 'Install cron' : 'Run this as root, install cron'}, or have another scheduler run this line every hour:\n${cronLine(job)}`,
+      next: `${process.getuid?.() === 0 ? 'Install cron' : 'Run this as root, install cron'}, or have another scheduler run ${lines.length > 1 ? 'these lines' : 'this line every hour'}:\n${lines.join('\n')}`,
     });
   }
   progress.say(
     `  ${by} runs it every hour as ${job.user}, with a copy of this version in ${folder}/${OWN}/tool.`,
   );
+  if (job.checks === true)
+    progress.say(`  It runs \`maintain check\` every ${CHECK_MINUTES} minutes, for the status page.`);
   if (config.backup === undefined)
     progress.say('  ! It makes no backups: none are configured. `fedi-setup apply --backup-to PLACE`');
   if (config.mail.server === undefined)
@@ -103,6 +105,29 @@ async function remove({ progress }: CommandContext, { folder, config }: Site): P
       ? 'There was no timer.'
       : 'The timer was removed. Backups are made only by `fedi-setup backup` from now on.',
   );
+  return EXIT.OK;
+}
+
+/** Checks the apps and writes the status page. It takes no lock, so it also runs during backups and upgrades. */
+async function check({ progress, now }: CommandContext, { folder, config, engine }: Site): Promise<ExitCode> {
+  // The apps that were set up, and the newest announcement.
+  const running = (await runningConfig(folder)) ?? config;
+  if (running.statusPage === undefined) {
+    progress.say('This site has no status page. `fedi-setup apply --status-page on` adds one.');
+    return EXIT.OK;
+  }
+  const site = {
+    folder,
+    engine,
+    config: { ...running, statusPage: config.statusPage ?? running.statusPage },
+  };
+  const { found, changed } = await checkAndPublish(site, now());
+  for (const [id, { state, why }] of Object.entries(found)) {
+    const text = `${id}: ${state}${why === undefined ? '' : ` (${why})`}`;
+    progress.say(`  ${text}`);
+    // The page has all results; the log has 1000 lines.
+    if (changed.includes(id)) await log(folder, now(), `check ${text}`);
+  }
   return EXIT.OK;
 }
 
@@ -159,6 +184,7 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   });
   notices.push(...(await releases(context, site, task)));
   await keepReading(context, site, notices);
+  if (site.config.statusPage !== undefined) await task('status page', () => refreshPage(site, context.now()));
   const ping = site.config.backup?.ping;
   if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
   await task('mail', () => mail(context, site, notices));
