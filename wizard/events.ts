@@ -68,6 +68,7 @@ interface Fields {
     | 'mail'
     | 'backup'
     | 'receipt'
+    | 'page'
     | 'advice'
   >;
   mail: { from: string; to: string; subject: string; at: string; text: string };
@@ -250,6 +251,7 @@ export const EVENTS: {
       backup:
         '`isConfigured`; `last`: `at` and `bytes` of the newest (null: none); `drill`: `at` and `ok` (null: none); `sheet`: when the recovery sheet was written (null: never)',
       receipt: '`at`, `proven`, `isCurrent` (not changed since), `failed`: titles of proofs; null: none',
+      page: 'the public status page: `url`, `checked` (null: not yet); null: there is none',
       maintained: 'when `maintain` ran last; null: never',
       advice:
         'one object per finding: `what`, `next` (empty: `what` says it), `at` (when `maintain` found it; null: now)',

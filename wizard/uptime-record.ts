@@ -9,6 +9,8 @@ const DAY_MS = 24 * 3_600_000;
 /** Minutes from one check to the next. */
 export const CHECK_MINUTES = 5;
 const EVERY_MS = CHECK_MINUTES * 60_000;
+/** After this time without a check, the results are old. */
+export const OLD_MINUTES = 4 * CHECK_MINUTES;
 /** Older days are dropped. */
 export const KEPT_DAYS = 90;
 /** So many checks in a row may be missing: the host restarts, or is busy. */
@@ -79,7 +81,8 @@ export function withCheck(before: Uptime, seen: Readonly<Record<string, Seen>>, 
     const old = before.apps[id];
     let days: readonly Day[] = old?.days ?? [];
     if (old !== undefined) for (const day of missed) days = counted(days, day, 'unchecked');
-    if (isCounted || old === undefined) days = counted(days, dayOf(time), state);
+    // A new state counts even if a check by hand found it.
+    if (isCounted || old?.state !== state) days = counted(days, dayOf(time), state);
     const known = version ?? old?.version;
     return [
       id,

@@ -248,6 +248,10 @@ const ROWS: readonly Row[] = [
     name: 'snac-custom-caddy',
     custom: 'www.example.org {\n\tredir https://social.example.org{uri}\n}\n',
   }),
+  row('acme', 'none', 'all', true, {
+    name: 'snac-status-page',
+    answers: { ...SNAC, 'mail.mode': 'none', 'status.page': 'on', 'status.notice': 'On Sunday: a new disk' },
+  }),
   ...MASTODON_ROWS,
   ...PIXELFED_ROWS,
 ];

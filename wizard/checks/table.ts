@@ -22,6 +22,7 @@ import { checkCertificates, checkContainers, checkData } from './site.ts';
 import { checkUnfinished } from './unfinished.ts';
 import { checkRetention } from './retention.ts';
 import { checkStreaming } from './streaming.ts';
+import { checkStatusPage } from './status-page.ts';
 import { checkUploads } from './uploads.ts';
 
 // prettier-ignore
@@ -58,6 +59,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'files', phase: 'site', title: 'Site directory', about: 'who may read the secrets, and whether all files have one owner', run: checkFiles },
   { id: 'uploads', phase: 'site', slow: true, title: 'Uploads', about: 'their owner and permissions; missing default images', run: checkUploads },
   { id: 'metadata', phase: 'site', title: 'Cloud metadata', about: 'whether containers can read the cloud’s metadata service, often with credentials', run: checkMetadata },
+  { id: 'statuspage', phase: 'site', title: 'Status page', about: 'whether it is served and kept up to date, if there is one', run: checkStatusPage },
   { id: 'certificates', phase: 'site', title: 'Certificates', about: 'whether they are served and renewed in time', run: (context) => checkCertificates(context) },
   { id: 'kernel', phase: 'site', title: 'Kernel', about: 'settings that Valkey and HTTP/3 recommend; advice only', run: checkKernel },
 ];

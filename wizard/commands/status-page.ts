@@ -1,14 +1,11 @@
 /** The status page after a change of the site, and the timers that keep it up to date. */
-import { namesOf } from '../apps/index.ts';
 import { readRecord, writeRecord } from '../backup-record.ts';
-import type { Config } from '../config/config.ts';
-import { STATUS_PATH } from '../layout.ts';
 import { installTimer, jobFor } from '../maintain/timer.ts';
 import type { Job, Scheduler } from '../maintain/timer.ts';
 import { Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
-import { checkAndPublish, publish } from '../status/publish.ts';
+import { checkAndPublish, pageUrl, publish } from '../status/publish.ts';
 import { CHECK_MINUTES } from '../uptime-record.ts';
 import type { Site } from './find-site.ts';
 import { version } from './version.ts';
@@ -44,12 +41,6 @@ export async function refreshPage(site: Where, now: Date): Promise<void> {
 export async function announceMaintenance(site: Where, now: Date): Promise<void> {
   if (site.config.statusPage !== undefined) await publish(site, now);
 }
-
-/** URL of the page. */
-export const pageUrl = ({ apps }: Config): string => {
-  const [app] = apps;
-  return app === undefined ? '' : `https://${namesOf(app).at(-1) ?? app.domain}${STATUS_PATH}`;
-};
 
 /** After a change of the site: writes the page or removes it, and installs or removes its timer. @returns lines for the user */
 export async function updatePage(site: Where, progress: Progress, now: Date): Promise<string[]> {

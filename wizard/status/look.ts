@@ -27,9 +27,11 @@ import { readLast } from '../last-reading.ts';
 import type { LastReading, People } from '../last-reading.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
 import { served } from '../prove/tls.ts';
+import { readUptime } from '../uptime-record.ts';
 import { releaseFor, upgradable } from '../upgrade/target.ts';
 import { askPeople, siteClient } from './people.ts';
 import { timeText } from '../time.ts';
+import { pageUrl } from './publish.ts';
 import { listServices, verdictOf } from './services.ts';
 import type { AppState, ListedService, Part, SiteState } from './state.ts';
 
@@ -83,11 +85,12 @@ export async function look({
     return { jobs, memory, images };
   });
   withContainers.catch(() => undefined);
-  const [readings, receipts, record, last, certificates, people] = await Promise.all([
+  const [readings, receipts, record, last, uptime, certificates, people] = await Promise.all([
     readReadings(folder),
     allReceipts(folder),
     readRecord(folder),
     readLast(folder),
+    readUptime(folder),
     certificatesOf(folder, config, at, limitMs),
     peopleOf(folder, config, limitMs),
   ]);
@@ -182,6 +185,7 @@ export async function look({
             isCurrent: receipt.generation === generation,
             failed: failedProofs(receipt, config),
           },
+    page: config.statusPage === undefined ? null : { url: pageUrl(config), checked: orNull(uptime.at) },
     maintained: orNull(record.maintained),
     advice: [
       ...advice.map(({ what, next }) => ({ what, next, at: null })),

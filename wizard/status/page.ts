@@ -1,6 +1,6 @@
 /** The public status page: HTML without scripts and without other files. It contains nothing that visitors cannot see anyway. */
 import { createHash } from 'node:crypto';
-import { KEPT_DAYS, CHECK_MINUTES, dayOf, levelOf, shareOf } from '../uptime-record.ts';
+import { CHECK_MINUTES, KEPT_DAYS, OLD_MINUTES, dayOf, levelOf, shareOf } from '../uptime-record.ts';
 import type { Condition, Day } from '../uptime-record.ts';
 
 export interface PageApp {
@@ -27,7 +27,7 @@ export interface Page {
 }
 
 /** A page this old says that its results are old. */
-const OLD_SECONDS = 4 * CHECK_MINUTES * 60;
+const OLD_SECONDS = OLD_MINUTES * 60;
 const DAY_MS = 24 * 3_600_000;
 const MONTHS = 'January February March April May June July August September October November December'.split(
   ' ',
@@ -132,12 +132,12 @@ function history({ name, days }: PageApp, now: Date): string {
   const first = days[0]?.day;
   const since =
     first === undefined || first <= (dates[0] ?? '')
-      ? `the last ${KEPT_DAYS} days`
-      : `the days since ${date(first)}`;
+      ? `in the last ${KEPT_DAYS} days`
+      : `since ${date(first)}`;
   const summary =
     share === undefined
       ? 'There are no results yet.'
-      : `${name} answered ${percent(share)}% of the checks in ${since}.`;
+      : `${name} answered ${percent(share)}% of the checks ${since}.`;
   const eventful = days.filter((day) => dayWords(day) !== 'no failure').toReversed();
   return `<svg class="bars" viewBox="0 0 ${KEPT_DAYS * 9 - 3} 40" preserveAspectRatio="none" role="img" aria-label="${escaped(`One bar for each of the last ${KEPT_DAYS} days. ${summary}`)}">${bars.join('')}</svg>
 <p class="axis soft"><span>${date(dates[0] ?? '')}</span><span>${date(dates.at(-1) ?? '')}</span></p>

@@ -7,7 +7,7 @@ import { readAsset } from '../assets.ts';
 import { makeFolder, writeWhole } from '../atomic.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
-import { STATUS_PAGE } from '../layout.ts';
+import { STATUS_PAGE, STATUS_PATH } from '../layout.ts';
 import { forgetUptime, keepUptime, readUptime, withCheck } from '../uptime-record.ts';
 import { statusPage } from './page.ts';
 import type { PageApp } from './page.ts';
@@ -18,6 +18,10 @@ interface Site {
   readonly folder: string;
   readonly config: Config;
 }
+
+/** URL of the page. */
+export const pageUrl = ({ apps: [app] }: Config): string =>
+  app === undefined ? '' : `https://${namesOf(app).at(-1) ?? app.domain}${STATUS_PATH}`;
 
 /** Checks and publishes. @returns what was found, by app, and which of it is new */
 export async function checkAndPublish(

@@ -93,6 +93,15 @@ export function screen(
   lines.push(...row('Mail', mailText(state)));
   lines.push(...row('Backup', backupText(state)));
   lines.push(...row('Receipt', receiptText(state)));
+  if (state.page !== null) {
+    const { url, checked } = state.page;
+    lines.push(
+      ...row(
+        'Status page',
+        `${url}, ${checked === null ? 'not checked yet' : `checked ${since(checked, at)}`}`,
+      ),
+    );
+  }
 
   if (all && services.length > 0) {
     const longest = Math.max(...services.map(({ service }) => service.length));

@@ -111,6 +111,8 @@ export interface SiteState {
     /** Titles of failed proofs. */
     readonly failed: readonly string[];
   } | null;
+  /** The public status page; null: there is none. `checked` null: not yet. */
+  readonly page: { readonly url: string; readonly checked: string | null } | null;
   /** When `maintain` ran last; null: never. */
   readonly maintained: string | null;
   /** What to do, the most important first. `at`: when it was found; null: now. */

@@ -59,7 +59,7 @@ test('another engine is passed on', () => {
 
 test('systemd accepts the units', () => {
   const folder = tempFolder();
-  const texts = unitTexts(job('/srv/a "b" 50% $x', { user: 'root' }));
+  const texts = unitTexts(job('/srv/a "b" 50% $x', { user: 'root', checks: true }));
   expect(texts['fedi-setup-fedi.service']).toContain('"/srv/a \\"b\\" 50%% $$x"');
   const paths = Object.entries(texts).map(([name, text]) => {
     writeFileSync(join(folder, name), text);
@@ -68,4 +68,24 @@ test('systemd accepts the units', () => {
   const { status, stderr } = spawnSync('systemd-analyze', ['verify', ...paths], { encoding: 'utf8' });
   if (status === null) return; // not installed
   expect(stderr).not.toMatch(/fedi-setup-fedi.*(?:Unknown|Failed|Invalid|missing)/i);
+});
+
+test('with a status page: a second line every 5 minutes, which the shell runs, and a second pair of units', () => {
+  const folder = join(tempFolder(), 'a b');
+  const lines = cronLines(job(folder, { checks: true }));
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toBe(cronLine(job(folder)));
+  expect(lines[1]).toMatch(
+    /^[0-4]-59\/5 \* \* \* \* PATH=\S+ '.*' 'maintain' 'check' '--dir' '.*\/a b' .* # fedi-setup fedi .*a b$/,
+  );
+  const texts = unitTexts(job('/srv/fedi', { checks: true }));
+  expect(Object.keys(texts)).toEqual([
+    'fedi-setup-fedi.service',
+    'fedi-setup-fedi.timer',
+    'fedi-setup-fedi.check.service',
+    'fedi-setup-fedi.check.timer',
+  ]);
+  expect(texts['fedi-setup-fedi.check.service']).toContain('"maintain" "check" "--dir" "/srv/fedi"\n');
+  expect(texts['fedi-setup-fedi.check.timer']).toContain('\nOnCalendar=*:0/5\n');
+  expect(texts['fedi-setup-fedi.timer']).toContain('\nOnCalendar=hourly\n');
 });

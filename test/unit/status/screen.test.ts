@@ -75,6 +75,7 @@ const site = (more: Partial<SiteState> = {}): SiteState => ({
     sheet: hoursAgo(12 * 24),
   },
   receipt: { at: hoursAgo(72), proven: true, isCurrent: true, failed: [] },
+  page: null,
   maintained: hoursAgo(0.5),
   advice: [],
   ...more,

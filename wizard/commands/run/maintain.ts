@@ -52,6 +52,7 @@ const CHECKED = [
   'bucket',
   'retention',
   'files',
+  'statuspage',
 ];
 const PING_MS = 20_000;
 /** Limit of an app's answer. */
