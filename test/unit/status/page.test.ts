@@ -145,7 +145,7 @@ describe('accessibility', () => {
 
   /** Relative luminance (WCAG 2.2). */
   const luminance = (hex: string): number => {
-    const full = hex.length === 4 ? [...hex.slice(1)].map((c) => c + c).join('') : hex.slice(1);
+    const full = hex.length === 4 ? hex.slice(1).replaceAll(/./g, '$&$&') : hex.slice(1);
     const [r = 0, g = 0, b = 0] = [0, 2, 4].map((i) => {
       const part = Number.parseInt(full.slice(i, i + 2), 16) / 255;
       return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
@@ -179,9 +179,9 @@ describe('accessibility', () => {
 });
 
 test('an app whose pages open works partly while one of its containers is at fault', () => {
-  const fault = (app: string | null): ListedService => ({
+  const fault = (of: string | null): ListedService => ({
     service: 'mastodon_sidekiq',
-    app,
+    app: of,
     container: null,
     seen: '',
     fault: 'has stopped',
