@@ -118,6 +118,49 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   return { answers, secrets, provided, cleared, problems, wrong };
 }
 
+/** What begins the origin of an answer that is a flag. */
+const FLAG = '--';
+
+/**
+ * Flags that set nothing, each as a sentence with the reason: its question does not apply to these answers. Variables and keys of files
+ * may be there for another site.
+ */
+export function surplusFlags(sources: readonly Source[], answers: Answers): string[] {
+  const apps = String(answers['apps'] ?? '')
+    .split(',')
+    .filter((id) => APP_IDS.includes(id));
+  const rows = questionsFor(apps);
+  const [app = ''] = apps;
+  return sources.flatMap((source) =>
+    [...source].flatMap(([key, { from }]) => {
+      if (!from.startsWith(FLAG)) return [];
+      const long = apps.length === 1 ? longKey(key, app) : key;
+      const question = ALL_QUESTIONS.find((one) => one.key === long);
+      if (question === undefined) return [];
+      if (!rows.some((one) => one.key === long)) return [`${from}: this site has no ${appIn(long)}.`];
+      if (question.when?.(answers) ?? true) return [];
+      return [`${from} does not apply to this site: ${reasonFor(question, answers, rows)}.`];
+    }),
+  );
+}
+
+/** When a question would apply, in words. */
+function reasonFor({ applies, when }: Question, answers: Answers, rows: readonly Question[]): string {
+  if (applies !== undefined) return `it applies ${applies}`;
+  for (const { key, choices = [] } of rows) {
+    const values = choices.map(({ value }) => value).filter((value) => when?.({ ...answers, [key]: value }));
+    if (values.length > 0)
+      return `it applies only if \`${key}\` is ${values.join(' or ')}, and that is ${answers[key] ?? 'not set'}`;
+  }
+  const missing = rows.find(
+    ({ key, choices }) =>
+      choices === undefined && answers[key] === undefined && when?.({ ...answers, [key]: 'x' }) === true,
+  );
+  return missing === undefined
+    ? 'it depends on several other answers'
+    : `it applies only if \`${missing.key}\` is given`;
+}
+
 interface ServedName {
   readonly app: string;
   readonly domain: string;

@@ -20,6 +20,8 @@ import type { Clock } from './containers.ts';
 const LOOK_MS = 5000;
 /** How long nothing may be left: queues report work that has just been taken late. */
 const SETTLED_MS = 15_000;
+/** It says again what it waits for. */
+const SILENT_MS = 10 * 60_000;
 /** Failed looks in a row. */
 const LOOKS = 10;
 
@@ -76,13 +78,20 @@ export function judge({ accounts, deliveries, failed = {} }: GoodbyeLeft, attemp
 
 const many = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`;
 
-/** What is left, in words. */
-export function leftText(left: GoodbyeLeft): string {
-  const failed = Object.keys(left.failed ?? {}).length;
+/** Servers that are named; of more, only their number. */
+const NAMED = 3;
+
+/** What is left, in words: a server that does not answer with its attempts so far. */
+export function leftText(left: GoodbyeLeft, attempts: number): string {
+  const failed = Object.entries(left.failed ?? {}).toSorted(([a], [b]) => a.localeCompare(b));
+  const named = failed.slice(0, NAMED).map(([name, count]) => `${name} (attempt ${count} of ${attempts})`);
+  const rest = failed.length - named.length;
   return [
     `${many(left.accounts, 'account')} left`,
     `${left.deliveries} ${left.deliveries === 1 ? 'delivery' : 'deliveries'} waiting`,
-    ...(failed === 0 ? [] : [`${many(failed, 'server')} did not answer yet`]),
+    ...(failed.length === 0
+      ? []
+      : [`no answer yet from ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`]),
   ].join(', ');
 }
 
@@ -179,6 +188,7 @@ async function wait(
   const { config, engine, progress, attempts, clock = REAL } = options;
   const runtime = runtimeOf(engine, config.name);
   let said = '';
+  let saidAt = clock.now();
   let stopped = '';
   let settledAt: number | undefined;
   for (let misses = 0; ;) {
@@ -195,8 +205,14 @@ async function wait(
     }
     if (left !== undefined) {
       const verdict = judge(left, attempts);
-      const text = leftText(left);
-      if (text !== said) progress.say(`  ${name}: ${text}`);
+      const text = leftText(left, attempts);
+      const isSilent = clock.now() - saidAt >= SILENT_MS;
+      if (text !== said || (isSilent && !verdict.isComplete)) {
+        const again =
+          text === said ? '. The app tries these servers again; it waits longer after each failure' : '';
+        progress.say(`  ${name}: ${text}${again}`);
+        saidAt = clock.now();
+      }
       said = text;
       progress.emit({
         event: 'goodbye',

@@ -29,6 +29,8 @@ async function isDone(context: StepContext, step: AppStep): Promise<boolean> {
 export async function runSteps(context: StepContext, steps: readonly AppStep[]): Promise<void> {
   const { progress } = context;
   for (const step of due(steps, context.store)) {
+    // Another step has captured its secret: there is nothing to report.
+    if (step.check === undefined && step.sets === undefined && (await isDone(context, step))) continue;
     progress.start(step.id, step.title);
     try {
       if (await isDone(context, step)) {

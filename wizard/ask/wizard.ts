@@ -345,7 +345,7 @@ const quote = (text: string): string =>
 
 /** The command for the same run without prompts. Secrets appear as flags without their values. */
 export function unattendedTwin(resolved: Resolved, directory: string): string {
-  const words = ['npx fedi-setup apply', `--dir ${quote(directory)}`];
+  const words = ['fedi-setup apply', `--dir ${quote(directory)}`];
   const notes: string[] = [];
   for (const question of rows(resolved)) {
     if (question.secret) {

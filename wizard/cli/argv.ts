@@ -25,9 +25,14 @@ export const flagsOf = (commands: readonly Command[]): ReadonlyMap<string, Flag>
 const byShort = (all: ReadonlyMap<string, Flag>, letter: string): Flag | undefined =>
   [...all.values()].find(({ short }) => short?.includes(letter));
 
-/** A usage error. */
-export const misused = (what: string): Problem =>
-  new Problem(EXIT.USAGE, what, { next: '`fedi-setup --help` lists commands and flags.' });
+/** A usage error. @param command whose help has the flags; absent: it is not known */
+export const misused = (what: string, command?: string): Problem =>
+  new Problem(EXIT.USAGE, what, {
+    next:
+      command === undefined
+        ? '`fedi-setup --help` lists commands and flags.'
+        : `\`fedi-setup ${command} --help\` explains its flags.`,
+  });
 
 /** Where the first word is that is neither a flag nor the value of one; undefined: there is none. */
 export function firstWord(argv: readonly string[], all: ReadonlyMap<string, Flag>): number | undefined {
@@ -49,10 +54,11 @@ function mistake({ name, choices, form }: Flag, value: string): string | undefin
   return form === undefined || form.pattern.test(value) ? undefined : `--${name} must be ${form.is}.`;
 }
 
-/** Splits the command line. */
+/** Splits the command line. @param command name of its command; absent: it has none, or an unknown one */
 export async function readArgv(
   argv: readonly string[],
   all: ReadonlyMap<string, Flag>,
+  command?: string,
 ): Promise<CommandLine> {
   const options: ParseArgsConfig['options'] = {};
   for (const { name, value, short = [] } of all.values())
@@ -82,14 +88,14 @@ export async function readArgv(
     const flag = isLong ? all.get(token.name) : byShort(all, token.rawName.slice(1));
     if (flag === undefined && !isLong) throw misused(`There is no ${token.rawName}.`);
     if (flag !== undefined && flag.value === undefined) {
-      if (token.value !== undefined) throw misused(`--${flag.name} takes no value.`);
+      if (token.value !== undefined) throw misused(`--${flag.name} takes no value.`, command);
       values.set(flag.name, []);
       continue;
     }
     let { value } = token;
     // parseArgs takes `--json` as the value in `--dir --json`.
     if (token.inlineValue === false && /^-./.test(value ?? ''))
-      throw misused(`--${token.name} takes a value.`);
+      throw misused(`--${token.name} takes a value.`, command);
     const next = argv[token.index + 1];
     if (value === undefined && next !== undefined && (next === '-' || !next.startsWith('-'))) {
       value = next;
@@ -101,13 +107,13 @@ export async function readArgv(
         const found = keyOfFlag(token.name, [...all.keys()]);
         if ('problem' in found) throw misused(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       }
-      throw misused(`--${token.name} takes a value.`);
+      throw misused(`--${token.name} takes a value.`, command);
     }
     if (flag === undefined) answers[token.name] = value;
     else if (flag.multiple) values.set(flag.name, [...(values.get(flag.name) ?? []), ...value.split(',')]);
     else {
       const wrong = mistake(flag, value);
-      if (wrong !== undefined) throw misused(wrong);
+      if (wrong !== undefined) throw misused(wrong, command);
       values.set(flag.name, [value]);
     }
   }

@@ -47,7 +47,11 @@ async function prepare(argv: readonly string[], ending: Ending): Promise<[Comman
   const isKnown = at === undefined || named(COMMANDS, argv[at]) !== undefined;
   const tools = isKnown ? [] : await (await import('../commands/tool.ts')).toolCommands();
   const tool = isKnown ? undefined : named(tools, argv[at]);
-  const line = await readArgv(tool === undefined ? argv : argv.slice(0, at), all);
+  const line = await readArgv(
+    tool === undefined ? argv : argv.slice(0, at),
+    all,
+    isKnown && at !== undefined ? argv[at] : undefined,
+  );
   const { flags } = line;
   const [name = '', ...rest] = tool === undefined ? line.words : [tool.name, ...argv.slice((at ?? 0) + 1)];
   let [command, words] = [tool ?? named(COMMANDS, name), rest];

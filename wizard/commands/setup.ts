@@ -21,7 +21,7 @@ import { together } from '../checks/machine.ts';
 import { inspect, preflight } from '../checks/preflight.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
-import { resolve } from '../answers/resolve.ts';
+import { resolve, surplusFlags } from '../answers/resolve.ts';
 import type { Resolved, Source } from '../answers/resolve.ts';
 import { savedSource } from '../answers/sources.ts';
 import type { Answers } from '../config/question.ts';
@@ -87,6 +87,24 @@ export async function answersFor(
     );
   }
   return { resolved, savedText: saved?.text, reload: () => answersFor(context, folder, weakest, false) };
+}
+
+/** The same without questions. Refuses flags that set nothing. Exit 2. */
+export async function answersOnly(
+  context: CommandContext,
+  folder: string,
+  weakest: readonly Source[] = [],
+): Promise<Answered> {
+  const answered = await answersFor(context, folder, weakest, false);
+  const surplus = surplusFlags(context.sources, answered.resolved.answers);
+  if (surplus.length > 0)
+    throw gather(
+      EXIT.USAGE,
+      surplus.length === 1 ? 'This flag would have no effect:' : 'These flags would have no effect:',
+      surplus,
+      `Leave ${surplus.length === 1 ? 'it' : 'them'} out, or change the answer that ${surplus.length === 1 ? 'it depends' : 'they depend'} on. Nothing was changed.`,
+    );
+  return answered;
 }
 
 /** Runs the wizard. Saves every answer, so that an interrupted session can continue. */
@@ -310,10 +328,10 @@ export async function setUp(
     progress.say(
       `  Names   if the DNS does not have ${outside.map(({ domain }) => domain).join(', ')}: add ${outside.length > 1 ? 'them' : 'it'} to /etc/hosts of the computer with your browser`,
     );
-  progress.say(`  Change  edit ${where}/fedi.yaml, then \`npx fedi-setup apply --dir ${where}\``);
+  progress.say(`  Change  edit ${where}/fedi.yaml, then \`fedi-setup apply --dir ${where}\``);
   for (const line of await backupLines(folder, config, where)) progress.say(line);
   for (const line of pageLines) progress.say(line);
-  progress.say(`  Remove  \`npx fedi-setup uninstall --dir ${where}\``);
+  progress.say(`  Remove  \`fedi-setup uninstall --dir ${where}\``);
   const images = Object.entries(await readLock(folder)).map(([name, { tag }]): [string, string] => [
     name,
     tag,
@@ -339,7 +357,7 @@ async function backupLines(folder: string, { backup }: Config, where: string): P
   ];
   return steps.length === 0
     ? []
-    : [`  Backup  next, in ${where}: ${steps.map((step) => `\`npx fedi-setup ${step}\``).join(', ')}`];
+    : [`  Backup  next, in ${where}: ${steps.map((step) => `\`fedi-setup ${step}\``).join(', ')}`];
 }
 
 /** Names the proofs that failed, and what to do. */

@@ -13,7 +13,7 @@ import { listServices } from './services.ts';
 import type { ListedService } from './state.ts';
 
 /** Limit of each reply. */
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 20_000;
 /** An app that does not answer is tried again: it may just be restarting. */
 const PATIENCE_MS = 8000;
 const AGAIN_MS = 4000;

@@ -54,10 +54,11 @@ describe('it is complete', () => {
 });
 
 test.each<[GoodbyeLeft, string]>([
-  [{ accounts: 1, deliveries: 1, failed: { a: 1 } }, '1 account left, 1 delivery waiting, 1 server did not answer yet'],
-  [{ accounts: 12, deliveries: 340, failed: { a: 1, b: 1 } }, '12 accounts left, 340 deliveries waiting, 2 servers did not answer yet'],
+  [{ accounts: 1, deliveries: 1, failed: { a: 1 } }, '1 account left, 1 delivery waiting, no answer yet from a (attempt 1 of 8)'],
+  [{ accounts: 12, deliveries: 340, failed: { b: 3, a: 1 } }, '12 accounts left, 340 deliveries waiting, no answer yet from a (attempt 1 of 8), b (attempt 3 of 8)'],
+  [{ ...NOTHING, failed: { a: 1, b: 1, c: 1, d: 9, e: 1 } }, '0 accounts left, 0 deliveries waiting, no answer yet from a (attempt 1 of 8), b (attempt 1 of 8), c (attempt 1 of 8) and 2 more'],
   [NOTHING, '0 accounts left, 0 deliveries waiting'],
-])('says what is left: %o', (left, text) => expect(leftText(left)).toBe(text)); // prettier-ignore
+])('says what is left: %o', (left, text) => expect(leftText(left, 8)).toBe(text)); // prettier-ignore
 
 /** A site whose app prints `looks`, one after the other; the last one again and again. */
 function siteWith(

@@ -3,7 +3,7 @@ import { LAB_MODE } from '../../ingress/tls.ts';
 import { APP_IDS } from '../../apps/index.ts';
 import type { RawAnswer, Source } from '../../answers/resolve.ts';
 import { ownFolder } from '../find-site.ts';
-import { answersFor, setUp } from '../setup.ts';
+import { answersOnly, setUp } from '../setup.ts';
 import type { Run } from '../command.ts';
 
 /** Default answers of the lab: everything stays on this host. */
@@ -30,6 +30,6 @@ export const run: Run = async (context) => {
   return setUp(
     context,
     folder,
-    await answersFor(context, folder, [labSource(chosen ?? (APP_IDS[0] as string))], false),
+    await answersOnly(context, folder, [labSource(chosen ?? (APP_IDS[0] as string))]),
   );
 };

@@ -2,13 +2,13 @@ import { relative } from 'node:path';
 import type { Applied } from '../../apply/apply.ts';
 import { dropDraft, hasDraft } from '../../apply/draft.ts';
 import { ownFolder } from '../find-site.ts';
-import { KEPT, answersFor, setUp } from '../setup.ts';
+import { KEPT, answersFor, answersOnly, setUp } from '../setup.ts';
 import type { Run } from '../command.ts';
 
 export const run: Run = async (context) => {
   const folder = await ownFolder(context.flags, 'fedi');
   const talks = context.interactive && !context.flags.yes;
-  const answered = await answersFor(context, folder, [], talks);
+  const answered = talks ? await answersFor(context, folder, [], true) : await answersOnly(context, folder);
   let exit: Applied['exit'];
   try {
     exit = await setUp(context, folder, answered);
