@@ -89,7 +89,7 @@ function optionText(question: Question): string {
 
 /** Options of the site, by the first part of their key. */
 const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
-  ['The site', /^(apps|name|bind)$/],
+  ['The site', /^(apps|name|bind|cache)$/],
   ['Mail', /^mail\./],
   ['Backups', /^backup\./],
   ['Maintenance', /^(cleanup\.|upgrades$)/],

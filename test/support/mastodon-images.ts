@@ -13,7 +13,7 @@ export const isOfficial =
   ['mastodon', 'mastodon-streaming'].every((name) => isLoaded(`ghcr.io/mastodon/${name}:${VERSION}`));
 
 // Its databases are always Debian's.
-needImages('postgres', 'valkey', ...(isOfficial ? [] : ['mastodon', 'mastodon-streaming']));
+needImages('nginx-cache', 'postgres', 'valkey', ...(isOfficial ? [] : ['mastodon', 'mastodon-streaming']));
 
 /** Answers with these images; prints which they are. */
 export function mastodonImages(): NodeJS.ProcessEnv {
@@ -21,6 +21,7 @@ export function mastodonImages(): NodeJS.ProcessEnv {
     isOfficial ? `Mastodon: the official images, ${VERSION}\n` : 'Mastodon: stand-ins, not the original\n',
   );
   return {
+    FEDI_IMAGES_NGINX: 'fedi-setup/nginx-cache:trixie',
     FEDI_IMAGES_POSTGRES: 'fedi-setup/postgres:trixie',
     FEDI_IMAGES_VALKEY: 'fedi-setup/valkey:trixie',
     FEDI_MASTODON_RELEASE: VERSION,

@@ -13,7 +13,7 @@ export const isOfficial =
 export const PIXELFED_IMAGE = isOfficial ? OFFICIAL : 'fedi-setup/pixelfed:trixie';
 
 // Its databases are always Debian's.
-needImages('mariadb', 'postgres', 'valkey', ...(isOfficial ? [] : ['pixelfed']));
+needImages('mariadb', 'nginx-cache', 'postgres', 'valkey', ...(isOfficial ? [] : ['pixelfed']));
 
 /** Answers with this image; prints which it is. */
 export function pixelfedImages(): NodeJS.ProcessEnv {
@@ -22,6 +22,7 @@ export function pixelfedImages(): NodeJS.ProcessEnv {
   );
   return {
     FEDI_IMAGES_MARIADB: 'fedi-setup/mariadb:trixie',
+    FEDI_IMAGES_NGINX: 'fedi-setup/nginx-cache:trixie',
     FEDI_IMAGES_POSTGRES: 'fedi-setup/postgres:trixie',
     FEDI_IMAGES_VALKEY: 'fedi-setup/valkey:trixie',
     FEDI_PIXELFED_RELEASE: VERSION,

@@ -31,6 +31,7 @@ export function configOf(answers: Answers): Config {
         }
       : {}),
     cleanUpDays: Number(answers['cleanup.every'] ?? 7),
+    hasCache: answers['cache'] !== 'off',
     bind: textOf(answers, 'bind'),
     images,
   };

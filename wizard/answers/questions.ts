@@ -355,6 +355,21 @@ const STATUS_QUESTIONS: readonly Question[] = [
   },
 ];
 
+const CACHE_QUESTION: Question = {
+  key: 'cache',
+  topic: 'more',
+  message: 'Cache for public pages',
+  help: 'Default `on`: copies of what an app marks as public answer visitors and other servers who are not logged in. `off`: the app answers every request.',
+  more: 'The app says how long a copy may be shown: seconds for pages, minutes for posts. What a log-in changes is never kept.',
+  ...parse.oneOf([
+    { value: 'on', name: 'On' },
+    { value: 'off', name: 'Off' },
+  ]),
+  initial: () => 'on',
+  when: (answers) => appsIn(answers).some(({ id }) => appOf(id).nginx !== undefined),
+  applies: 'only with Mastodon or Pixelfed; snac marks nothing as public',
+};
+
 const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.mode',
@@ -500,6 +515,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...MAIL_QUESTIONS,
     ...BACKUP_QUESTIONS,
     CLEANUP_QUESTION,
+  CACHE_QUESTION,
     UPGRADES_QUESTION,
     ...STATUS_QUESTIONS,
     ...TLS_QUESTIONS,

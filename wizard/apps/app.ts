@@ -165,6 +165,16 @@ export interface Uploads {
   };
 }
 
+/** An app's nginx, its service `ID_uploads`: serves uploads, and keeps copies of answers that the app marks as public. */
+export interface Nginx {
+  /** Directory of the uploads in the container. */
+  readonly uploads: string;
+  /** `service:port` of the app. */
+  readonly app: string;
+  /** Answers differ by the whole address, or the app ignores the query there. A variable of nginx/cache.conf. */
+  readonly key: '$request_uri' | '$path';
+}
+
 /** A picture of the administrator that Caddy serves in place of the app's: `caddy/pictures/APP-NAME.TYPE`. */
 export interface AppPicture {
   /** Last part of the answer's key. */
@@ -350,6 +360,7 @@ export interface App<Options extends AppOptions = AppOptions> {
   trials?(options: Options): readonly Trial[];
   readonly folders?: readonly DataFolder<Options>[];
   readonly uploads?: Uploads;
+  readonly nginx?: Nginx;
   readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */
   env(

@@ -18,6 +18,7 @@ import {
   query,
   streamingDataEnv,
 } from './mastodon/data.ts';
+import { NGINX } from './shared/nginx.ts';
 import { POSTGRES, literal } from './shared/postgres.ts';
 import { SERVER_OWNER, serverEnv } from './shared/server.ts';
 import { VALKEY } from './shared/valkey.ts';
@@ -114,6 +115,7 @@ export const mastodon: App<MastodonOptions> = {
     },
     postgres: { ...POSTGRES, when: ({ hasDatabase }) => hasDatabase },
     valkey: { ...VALKEY, when: ({ hasValkey }) => hasValkey },
+    nginx: NGINX,
   },
   secrets: [
     {
@@ -170,7 +172,7 @@ export const mastodon: App<MastodonOptions> = {
       database: (port) => ({ DB_HOST: '127.0.0.1', DB_PORT: port, DB_SSLMODE: 'disable' }),
     },
   }),
-  derived: ['mastodon_assets', 'mastodon_cache', 'mastodon_tmp'],
+  derived: ['mastodon_assets', 'mastodon_cache', 'mastodon_pages', 'mastodon_tmp'],
   markers: mastodonMarkers,
   trials: mastodonTrials,
   folders: [
@@ -191,6 +193,7 @@ export const mastodon: App<MastodonOptions> = {
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
   uploads: { volume: 'mastodon_system', shown: '.', cached: 'cache', owner: MASTODON, image: 'mastodon' },
+  nginx: { uploads: '/srv', app: 'mastodon_web:3000', key: '$request_uri' },
 
   env: (config, app, secret) => {
     const { options } = app;

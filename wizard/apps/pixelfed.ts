@@ -36,6 +36,7 @@ import { laravel } from './pixelfed/php.ts';
 import { pixelfedUpgrades } from './pixelfed/upgrades.ts';
 import { PASSWORD, pixelfedCleanUps, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { pixelfedS3 } from './pixelfed/s3.ts';
+import { NGINX } from './shared/nginx.ts';
 import { s3Problems } from './shared/s3.ts';
 import { serverEnv } from './shared/server.ts';
 import { makeVapid, vapidPublic } from './shared/vapid.ts';
@@ -194,6 +195,7 @@ export const pixelfed: App<PixelfedOptions> = {
       data: { parts: 3 },
     },
     ...dataImages,
+    nginx: NGINX,
   },
   secrets: [
     {
@@ -254,7 +256,7 @@ export const pixelfed: App<PixelfedOptions> = {
       }),
     },
   }),
-  derived: ['pixelfed_tmp'],
+  derived: ['pixelfed_pages', 'pixelfed_tmp'],
   markers: pixelfedMarkers,
   trials: dataTrials,
   folders: [
@@ -262,6 +264,7 @@ export const pixelfed: App<PixelfedOptions> = {
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
   uploads: pixelfedUploads(WWW_DATA),
+  nginx: { uploads: '/srv/app/public', app: 'pixelfed_web:8080', key: '$path' },
   pictures: pixelfedPictures,
 
   env: (config, app, secret, previous) => {

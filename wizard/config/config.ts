@@ -51,6 +51,8 @@ export interface Config {
   };
   /** Days from one clean-up to the next; 0: never. */
   readonly cleanUpDays: number;
+  /** Copies of what the apps mark as public answer for them. */
+  readonly hasCache: boolean;
   /** Address of this host that Caddy listens on. */
   readonly bind: string;
   /** Image name → reference: the chosen image, or the default. Absent: the default. */

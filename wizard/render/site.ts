@@ -1,5 +1,6 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
 import { STATUS_PAGE, STATUS_PATH } from '../layout.ts';
@@ -46,6 +47,9 @@ export interface RootFiles {
 
 /** Label with a hash of the settings that a container runs with. */
 export const CONFIG_LABEL = 'org.fedi-setup.config';
+
+/** Label with the image of the app whose answers a service keeps. */
+const CACHE_LABEL = 'org.fedi-setup.cache-of';
 
 export interface RenderedSite {
   readonly files: readonly PlannedFile[];
@@ -208,11 +212,11 @@ async function renderCompose(
   if (config.bind.includes(':')) openIPv6(joined, config);
   for (const [name, entry] of Object.entries(lock)) {
     for (const [serviceName, one] of Object.entries(joined.services)) {
-      if (one.image === lockedReference(entry) && !('digest' in entry)) {
-        service(joined, serviceName)['pull_policy'] = 'never';
-        // The tag can be moved to another image on the host; the id in the label detects that.
-        one.labels = { ...one.labels, [`org.fedi-setup.image.${name}`]: entry.id };
-      }
+      const reference = lockedReference(entry);
+      if ('digest' in entry || ![one.image, one.labels?.[CACHE_LABEL]].includes(reference)) continue;
+      if (one.image === reference) service(joined, serviceName)['pull_policy'] = 'never';
+      // The tag can be moved to another image on the host; the id in the label detects that.
+      one.labels = { ...one.labels, [`org.fedi-setup.image.${name}`]: entry.id };
     }
   }
   if (noProxy !== undefined) bypassProxy(joined, noProxy);
@@ -235,6 +239,19 @@ function withStatusPage(caddyfile: string): string {
   ].reduce((text, [before = '', more = '']) => insert(text, before, more), caddyfile);
 }
 
+/** Path → text of the files of each app's nginx. */
+async function renderNginx(config: Config): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const { id } of config.apps) {
+    const { nginx } = appOf(id);
+    if (nginx === undefined) continue;
+    const variables = { UPLOADS: nginx.uploads, APP: nginx.app, KEY: nginx.key };
+    for (const name of config.hasCache ? ['nginx.conf', 'cache.conf'] : ['nginx.conf'])
+      files[`nginx/${id}/${name}`] = fillCaddy(await readAsset(`nginx/${name}`), variables);
+  }
+  return files;
+}
+
 async function renderCaddy(
   config: Config,
   variables: Record<string, string>,
@@ -254,6 +271,8 @@ async function renderCaddy(
     for (const name of appOf(app.id).snippets?.(app) ?? [app.id]) {
       sources[`caddy/sites/${name}.caddy`] = await readAsset(`caddy/${name}.caddy`);
     }
+    if (config.hasCache && appOf(app.id).nginx !== undefined)
+      sources[`caddy/cache/${app.id}.caddy`] = await readAsset(`caddy/cache/${app.id}.caddy`);
   }
   const fill = (configId: string): Record<string, string> =>
     Object.fromEntries(
@@ -298,6 +317,7 @@ export async function renderSite({
     ),
   );
   const caddy = await renderCaddy(config, variables, customCaddy);
+  const nginx = await renderNginx(config);
 
   const env: Record<string, EnvGroup> = {};
   for (const app of config.apps)
@@ -323,6 +343,8 @@ export async function renderSite({
       .filter(({ id }) => isOf(id, name))
       .map(({ id }) => store.identityFingerprint(appOf(id).secrets));
     const networks = Object.keys(one.networks ?? {}).map((network) => compose.networks[network]);
+    for (const [path, text] of Object.entries(nginx))
+      if (one.volumes?.some((mount) => mount.startsWith(`./${dirname(path)}:`))) used.push(text);
     one.labels = {
       ...one.labels,
       [CONFIG_LABEL]: store.keyedHash(JSON.stringify([name, one, networks, used, markers])),
@@ -349,7 +371,7 @@ export async function renderSite({
     plain('.fedi/fedi.schema.json', schemaText()),
     plain('compose.yaml', printCompose(compose)),
     ...Object.entries(envTexts).map(([path, text]) => secret(path, text)),
-    ...Object.entries(caddy.files).map(([path, text]) => plain(path, text)),
+    ...Object.entries({ ...caddy.files, ...nginx }).map(([path, text]) => plain(path, text)),
     ...Object.entries(pictures).map(([path, bytes]) => ({
       ...plain(path, aboutBytes(bytes)),
       bytes,
