@@ -33,6 +33,8 @@ export default defineConfig({
       layer('pixelfed', { seconds: 900, workers: 3, packed: true, after: 1 }),
       // By name: the contract of the stand-ins, and variants of sites.
       layer('contract', { seconds: 900, workers: 2, after: 1 }),
+      // By name, from scripts/bench.
+      layer('bench', { seconds: 600, workers: 1, after: 4 }),
       layer('variants', { seconds: 900, workers: 3, packed: true, after: 1 }),
       // These need every address of the host or of a lab, or look at everything on the engine.
       layer('exclusive', { seconds: 900, workers: 1, packed: true, after: 2 }),

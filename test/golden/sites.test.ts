@@ -90,6 +90,7 @@ const MASTODON_ROWS: readonly Row[] = [
   ...['2gb', '8gb', '16gb'].map((size) => mastodon(`size-${size}`, { 'apps.mastodon.size': size })),
   mastodon('split-sidekiq', { 'apps.mastodon.sidekiq': 'split' }, true),
   mastodon('one-sidekiq-16gb', { 'apps.mastodon.size': '16gb', 'apps.mastodon.sidekiq': 'one' }),
+  mastodon('without-cache', { cache: 'off' }),
   mastodon('web-domain', { 'apps.mastodon.web-domain': 'web.example.org' }, true),
   mastodon(
     'data-elsewhere',
@@ -336,6 +337,11 @@ test('Caddy accepts all of them, without a network', () => {
     parent,
     'chmod -R a+rwX .; for site in *; do rm -rf /etc/caddy /data/fedi-setup; ln -s "/work/$site/caddy" /etc/caddy; ln -s "/work/$site/root" /data/fedi-setup; caddy validate --config /etc/caddy/Caddyfile --adapter caddyfile >/tmp/printed 2>&1 || { echo "$site"; cat /tmp/printed; }; done\n',
   );
+  expect(printed).toBe('');
+});
+
+test('nginx accepts all of them, without a network', () => {
+  const printed = execFileSync('docker', ['run', '--rm', '--interactive', '--network=none', `--volume=${parent}:/work:ro`, 'fedi-setup/nginx-cache:trixie', 'sh', '-s'], { encoding: 'utf8', input: 'mkdir /etc/fedi; for app in /work/*/nginx/*; do ln -sfn "$app" /etc/fedi/nginx; nginx -t -q -c /etc/fedi/nginx/nginx.conf 2>&1 || echo "$app"; done\n' }); // prettier-ignore
   expect(printed).toBe('');
 });
 

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { parseYaml } from '../../wizard/yaml.ts';
 import { STORE_FILE } from '../../wizard/secrets/store.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
@@ -13,6 +14,10 @@ import { tempFolder } from '../support/temp.ts';
 const FIXTURES = resolve('test/fixtures');
 const APPS = ['snac', 'mastodon', 'pixelfed'];
 const ADDRESS = 105;
+
+interface Yaml {
+  readonly images?: object;
+}
 
 const unpack = (tarball: string): string => {
   const folder = tempFolder();
@@ -30,12 +35,19 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
     afterAll(() => site.remove());
     const { FEDI_APPS: _mastodon, ...mastodon } = mastodonAnswers('social.taken.test');
     const { FEDI_APPS: _pixelfed, ...pixelfed } = pixelfedAnswers('pix.taken.test');
-    // The earlier version knows no backups.
-    const { FEDI_IMAGES_RESTIC: _restic, ...known } = site.env;
-    const env = {
-      ...known,
+    // The earlier version knows no backups and no nginx.
+    const {
+      FEDI_IMAGES_RESTIC: _restic,
+      FEDI_IMAGES_NGINX: nginx,
+      ...known
+    } = {
+      ...site.env,
       ...mastodon,
       ...pixelfed,
+    } as NodeJS.ProcessEnv;
+    const images = ['--images-nginx', String(nginx)];
+    const env = {
+      ...known,
       FEDI_APPS: APPS.join(','),
       FEDI_MAIL_MODE: 'catcher',
     };
@@ -58,7 +70,7 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       const all = JSON.parse(docker('volume', 'inspect', ...names)) as { Name: string; Mountpoint: string }[];
       return Object.fromEntries(all.map(({ Name, Mountpoint }) => [Name, statSync(Mountpoint).birthtimeMs]));
     };
-    let before: { secrets: Record<string, unknown>; volumes: Record<string, number>; yaml: string };
+    let before: { secrets: Record<string, unknown>; volumes: Record<string, number>; yaml: Yaml };
     let services: string[];
 
     test('is set up by that version', async () => {
@@ -66,19 +78,19 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       expect(run.stderr).toBe('');
       expect(run.code).toBe(0);
       expect(run.events.filter(({ event }) => event === 'admin').map(({ app }) => app)).toEqual(APPS);
-      before = { secrets: secrets(), volumes: volumes(), yaml: site.read('fedi.yaml') };
+      before = { secrets: secrets(), volumes: volumes(), yaml: parseYaml(site.read('fedi.yaml')) as Yaml };
       services = Object.keys(site.containers());
     });
 
     test('the plan recreates containers and keeps every secret', async () => {
-      const plan = (await now('plan')).events.find(({ event }) => event === 'plan');
+      const plan = (await now('plan', ...images)).events.find(({ event }) => event === 'plan');
       expect(plan).toMatchObject({ secrets: { rotate: [] }, passwords: [], containers: { remove: [] } });
       const { containers } = plan as unknown as { containers: { recreate: string[] } };
       expect(services).toEqual(expect.arrayContaining(containers.recreate));
     });
 
     test('one `apply` takes it over', async () => {
-      const run = await now('apply');
+      const run = await now('apply', ...images);
       expect(run.stderr).toBe('');
       expect(run.code).toBe(0);
       const proofs = run.events.filter(({ event }) => event === 'proof');
@@ -88,7 +100,10 @@ describe.sequential.each(readdirSync(FIXTURES).filter((name) => name.endsWith('.
       expect(run.events.filter(({ event }) => event === 'admin')).toEqual([]);
       expect(secrets()).toMatchObject(before.secrets);
       expect(volumes()).toMatchObject(before.volumes);
-      expect(site.read('fedi.yaml')).toBe(before.yaml);
+      expect(parseYaml(site.read('fedi.yaml'))).toEqual({
+        ...before.yaml,
+        images: { ...before.yaml.images, nginx },
+      });
     });
 
     test('the next run has nothing to do', async () => {

@@ -515,7 +515,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     ...MAIL_QUESTIONS,
     ...BACKUP_QUESTIONS,
     CLEANUP_QUESTION,
-  CACHE_QUESTION,
+    CACHE_QUESTION,
     UPGRADES_QUESTION,
     ...STATUS_QUESTIONS,
     ...TLS_QUESTIONS,
