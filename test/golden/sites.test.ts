@@ -341,7 +341,20 @@ test('Caddy accepts all of them, without a network', () => {
 });
 
 test('nginx accepts all of them, without a network', () => {
-  const printed = execFileSync('docker', ['run', '--rm', '--interactive', '--network=none', `--volume=${parent}:/work:ro`, 'fedi-setup/nginx-cache:trixie', 'sh', '-s'], { encoding: 'utf8', input: 'mkdir /etc/fedi; for app in /work/*/nginx/*; do ln -sfn "$app" /etc/fedi/nginx; nginx -t -q -c /etc/fedi/nginx/nginx.conf 2>&1 || echo "$app"; done\n' }); // prettier-ignore
+  const folder = tempFolder();
+  const seen = new Set<string>();
+  for (const [one, site] of sites)
+    for (const { app, text } of ['mastodon', 'pixelfed'].map((id) => ({
+      app: id,
+      text: Object.entries(filesOf(site, one)).filter(([path]) => path.startsWith(`nginx/${id}/`)),
+    }))) {
+      const key = JSON.stringify(text);
+      if (text.length === 0 || seen.has(key)) continue;
+      seen.add(key);
+      writeTree(join(folder, String(seen.size)), Object.fromEntries(text.map(([path, content]) => [path.slice(`nginx/${app}/`.length), content]))); // prettier-ignore
+    }
+  expect(seen.size).toBe(3);
+  const printed = execFileSync('docker', ['run', '--rm', '--interactive', '--network=none', `--volume=${folder}:/work:ro`, 'fedi-setup/nginx-cache:trixie', 'sh', '-s'], { encoding: 'utf8', input: 'mkdir /etc/fedi; for one in /work/*; do ln -sfn "$one" /etc/fedi/nginx; nginx -t -q -c /etc/fedi/nginx/nginx.conf 2>&1 || echo "$one"; done\n' }); // prettier-ignore
   expect(printed).toBe('');
 });
 

@@ -1,5 +1,6 @@
 /** The rendered Caddy and caches of a site, as containers, in front of a server that answers as a test says (origin.mjs). */
 import { execFileSync } from 'node:child_process';
+import http from 'node:http';
 import https from 'node:https';
 import type { IncomingHttpHeaders } from 'node:http';
 import { fileURLToPath } from 'node:url';
@@ -59,6 +60,21 @@ export interface CachedSite {
   readonly folder: string;
   remove(): void;
 }
+
+/** Uses a new connection: a kept one could be closed while the test waits for a program. */
+const control = (url: string, body?: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const sent = http.request(
+      url,
+      { method: body === undefined ? 'GET' : 'PUT', agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve(text)).on('error', reject);
+      },
+    );
+    sent.on('error', reject).end(body);
+  });
 
 /** Starts it. @param more answers besides those of a usual site with Mastodon and Pixelfed */
 export async function cachedSite(
@@ -149,12 +165,11 @@ export async function cachedSite(
     addressOf,
     health: (service) => (kept(service)['healthcheck'] as { test: string[] }).test.at(-1) ?? '',
     answer: async (path, answer) => {
-      for (const origin of origins())
-        await fetch(origin, { method: 'PUT', body: JSON.stringify([{ path, ...answer }]) });
+      for (const origin of origins()) await control(origin, JSON.stringify([{ path, ...answer }]));
     },
     received: async (path) => {
       const all = await Promise.all(
-        origins().map(async (origin) => (await fetch(`${origin}?${path}`)).json() as Promise<Received[]>),
+        origins().map(async (origin) => JSON.parse(await control(`${origin}?${path}`)) as Received[]),
       );
       return all.flat();
     },

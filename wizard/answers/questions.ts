@@ -367,7 +367,10 @@ const CACHE_QUESTION: Question = {
   ]),
   initial: () => 'on',
   when: (answers) => appsIn(answers).some(({ id }) => appOf(id).nginx !== undefined),
-  applies: 'only with Mastodon or Pixelfed; snac marks nothing as public',
+  applies: `only with ${APP_IDS.map(appOf)
+    .filter(({ nginx }) => nginx !== undefined)
+    .map(({ name }) => name)
+    .join(' or ')}`,
 };
 
 const TLS_QUESTIONS: readonly Question[] = [
