@@ -275,7 +275,7 @@ export const EVENTS: {
     },
   },
   exported: {
-    when: '`secrets export` or `backup sheet` has written its file.',
+    when: '`secrets export`, `backup sheet` or `doctor bundle` has written its file.',
     fields: { path: 'absolute path of the file' },
   },
   backup: {

@@ -111,6 +111,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
     'status',
+    'support',
     'maintain',
     'upgrade',
     'backup',
@@ -129,6 +130,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'ingress',
   ],
   status: ['upgrade', 'apply', 'checks', 'plan', 'apps', 'prove', 'config', 'docker'],
+  support: ['apply', 'checks', 'plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],

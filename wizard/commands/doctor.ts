@@ -2,10 +2,20 @@ import { lazily } from './command.ts';
 import type { Command } from './command.ts';
 import { SKIP_CHECK } from './flags.ts';
 
+const ACTIONS = ['check', 'bundle'];
+
 export const doctor: Command = {
   name: 'doctor',
   summary: 'Check this host and the running site.',
-  details: ['It exits 1 if it finds a blocker.'],
+  details: [
+    'It exits 1 if it finds a blocker.',
+    '`bundle` writes a support file for people who help you: versions, findings, states, settings and the last log lines, as plain text without secrets, people and public addresses. Read it before you send it.',
+  ],
+  args: [
+    { name: 'ACTION', optional: true, about: 'What to do (default: check).', choices: async () => ACTIONS },
+    { name: 'FILE', optional: true, about: 'The support file; - is standard output.' },
+  ],
+  usage: '[check | bundle [FILE]]',
   flags: [
     SKIP_CHECK,
     {
@@ -16,6 +26,7 @@ export const doctor: Command = {
   examples: [
     { line: 'fedi-setup doctor --skip-check dns,caa', does: 'Leave out two checks.' },
     { line: 'fedi-setup doctor --fix', does: 'Check, then fix what can be fixed.' },
+    { line: 'fedi-setup doctor bundle support.txt', does: 'Write a support file.' },
   ],
   run: lazily(async () => (await import('./run/index.ts')).doctor),
 };

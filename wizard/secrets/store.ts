@@ -186,6 +186,18 @@ export class Store {
     }));
   }
 
+  /** Every value in the file: current, earlier and pending ones. */
+  everyValue(): { name: string; value: Secret }[] {
+    return Object.entries(this.#file.secrets).flatMap(([name, { value, coming, superseded = [] }]) =>
+      [value, ...(coming === undefined ? [] : [coming]), ...superseded.map((one) => one.value)].map(
+        (text) => ({
+          name,
+          value: new Secret(text),
+        }),
+      ),
+    );
+  }
+
   /** Generates missing secrets where possible. In memory: {@link save} writes. */
   async ensure(specs: readonly SecretSpec[], now: Date): Promise<string[]> {
     const made: string[] = [];

@@ -6,9 +6,17 @@ import { lockedReference, readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { checkOptions, runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
+import { writeBundle } from './bundle.ts';
 
 export const run: Run = async (context) => {
   const { flags } = context;
+  const [action = 'check', file] = context.words;
+  if (action !== 'check' && action !== 'bundle')
+    throw new Problem(EXIT.USAGE, `There is no \`doctor ${action}\`.`, {
+      next: 'Use check or bundle [FILE].',
+    });
+  if (action === 'bundle' && flags.fix)
+    throw new Problem(EXIT.USAGE, '`doctor bundle` does not take --fix.', { means: 'Nothing was changed.' });
   const site = await runningSite(context);
   const { folder } = site;
   const images = Object.fromEntries(
@@ -18,15 +26,15 @@ export const run: Run = async (context) => {
     if (error instanceof Problem) return error;
     throw error;
   });
-  const look = (fix: boolean): Promise<void> =>
-    doctor({
-      ...checkOptions(context, site),
-      images,
-      caddy: images['caddy'],
-      unfinished: unfinished ?? undefined,
-      differences: () => differencesOf(site, context.now),
-      fix,
-    });
+  const checks = {
+    ...checkOptions(context, site),
+    images,
+    caddy: images['caddy'],
+    unfinished: unfinished ?? undefined,
+    differences: () => differencesOf(site, context.now),
+  };
+  if (action === 'bundle') return writeBundle(context, site, checks, file);
+  const look = (fix: boolean): Promise<void> => doctor({ ...checks, fix });
   if (!flags.fix) {
     await look(false);
     return site.isInvalid ? EXIT.FAILED : EXIT.OK;
