@@ -22,6 +22,9 @@ export const TRIAL = 'trial-';
 /** Directory of pictures that Caddy serves in place of an app's own, inside its mount. */
 export const PICTURES = 'caddy/pictures';
 
+/** Volume of the access logs. */
+export const ACCESS_LOGS = 'caddy_logs';
+
 /** Directory of the administrator's CA certificates for external servers. */
 export const CUSTOM_TRUST = 'trust/custom';
 

@@ -47,6 +47,7 @@ function appConfigOf(id: string, answers: Answers): AppConfig {
   const app = appOf(id);
   const size = answers[`apps.${id}.size`];
   const bucket = bucketIn(answers, id);
+  const accessLog = answers[`apps.${id}.access-log`];
   /** The given paths, by the last part of their keys. */
   const paths = (keys: readonly (readonly [name: string, key: string])[]): Record<string, string> =>
     Object.fromEntries(
@@ -58,6 +59,7 @@ function appConfigOf(id: string, answers: Answers): AppConfig {
     admin: textOf(answers, `apps.${id}.admin`),
     email: textOf(answers, `apps.${id}.email`),
     ...(size === undefined ? {} : { size: String(size) }),
+    ...(accessLog === 'short' || accessLog === 'full' ? { accessLog } : {}),
     ...(bucket === undefined ? {} : { bucket }),
     folders: paths((app.folders ?? []).map((folder) => [folder.name, folderKey(id, folder)])),
     pictures: paths((app.pictures ?? []).map((picture) => [picture.name, pictureKey(id, picture)])),

@@ -93,6 +93,25 @@ function appQuestions(id: string): Question[] {
         ? question
         : { ...question, initial: (answers: Answers) => byHost(shareOf(id, appsIn(answers))) };
     }),
+    {
+      key: key('access-log'),
+      topic: 'more',
+      message: `Access log of ${app.name}`,
+      help: 'Default `off`. `short`: Caddy logs requests to a file, with shortened addresses of visitors. `full`: with whole addresses, which fail2ban and CrowdSec need.',
+      more: 'At most 60 MB and 7 days, in the volume caddy_logs. It has no headers and no query strings. docs/guides/access-log.md has filters. Whole addresses are personal data: your privacy policy should name them.',
+      ...parse.oneOf([
+        { value: 'off', name: 'None' },
+        { value: 'short', name: 'With shortened addresses' },
+        { value: 'full', name: 'With whole addresses' },
+      ]),
+      initial: () => 'off',
+      onChange: (before, after) =>
+        before === undefined || before === 'off' || after === before || after === 'full'
+          ? undefined
+          : {
+              leaves: `What was logged before stays in the volume caddy_logs; \`docker compose exec caddy sh -c 'rm /var/log/caddy/${id}*'\` removes it.`,
+            },
+    },
     ...(app.folders ?? []).map((folder): Question => ({
       key: folderKey(id, folder),
       topic: 'more',

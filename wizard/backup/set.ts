@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import type { Dump } from '../apps/shared/server.ts';
 import type { AppConfig, Config } from '../config/config.ts';
+import { ACCESS_LOGS } from '../layout.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -81,7 +82,7 @@ export async function readCompose(folder: string, name = 'compose.yaml'): Promis
   };
 }
 
-/** Volumes whose files are in a backup: all but those of servers, which are dumped, and those with derived content. */
+/** Volumes whose files are in a backup: all but those of servers, which are dumped, those with derived content, and access logs. */
 export function volumesOf(
   compose: ComposeFile,
   { apps }: Pick<Config, 'apps'>,
@@ -90,7 +91,10 @@ export function volumesOf(
   const servers = dumps.flatMap(({ service }) => service ?? []);
   const derived = apps.flatMap(({ id }) => appOf(id).derived ?? []);
   return Object.entries(compose.volumes)
-    .filter(([key]) => !servers.includes(key) && !derived.includes(key) && key !== 'caddy_config')
+    .filter(
+      ([key]) =>
+        !servers.includes(key) && !derived.includes(key) && !['caddy_config', ACCESS_LOGS].includes(key),
+    )
     .map(([key, { name }]) => ({ key, name }));
 }
 

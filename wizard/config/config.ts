@@ -25,6 +25,8 @@ export interface AppOptions {
 export interface AppConfig<Options extends AppOptions = AppOptions> extends AppIdentity {
   /** Preset by memory; absent: the app has none. */
   readonly size?: string;
+  /** Which part of the visitors' addresses its access log has; absent: there is no access log. */
+  readonly accessLog?: 'short' | 'full';
   /** Bucket for its media; absent: they are on this host. */
   readonly bucket?: Bucket;
   /** Paths of data directories by `DataFolder.name`; the other data are in Docker volumes. */

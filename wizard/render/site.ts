@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
-import { STATUS_PAGE, STATUS_PATH } from '../layout.ts';
+import { ACCESS_LOGS, STATUS_PAGE, STATUS_PATH } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
@@ -22,6 +22,7 @@ import type { Network } from '../docker/engine.ts';
 import { fillCaddy } from './caddy.ts';
 import {
   assertComplete,
+  dropVolume,
   isOf,
   join,
   joinNetwork,
@@ -174,7 +175,9 @@ async function renderCompose(
   const load = async (name: string): Promise<ComposeFile> =>
     parseCompose(await readAsset(`compose/${name}.yaml`), variables);
   const components = COMPONENTS.filter(({ isWanted }) => isWanted(config));
-  const parts = [await load('caddy')];
+  const ingress = await load('caddy');
+  if (config.apps.every(({ accessLog }) => accessLog === undefined)) dropVolume(ingress, ACCESS_LOGS);
+  const parts = [ingress];
   for (const { id } of components) parts.push(await load(id));
   for (const app of config.apps) {
     const file = await load(app.id);
@@ -267,6 +270,16 @@ async function renderCaddy(
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
+  const logs: Record<string, string> = {};
+  for (const { id, accessLog } of config.apps) {
+    if (accessLog === undefined) continue;
+    const [ipv4, ipv6] = accessLog === 'full' ? ['32', '128'] : ['24', '64'];
+    logs[`caddy/access/${id}.caddy`] = fillCaddy(await readAsset('caddy/access.caddy'), {
+      ACCESS_LOG_APP: id,
+      ACCESS_LOG_IPV4: ipv4,
+      ACCESS_LOG_IPV6: ipv6,
+    });
+  }
   for (const app of config.apps) {
     for (const name of appOf(app.id).snippets?.(app) ?? [app.id]) {
       sources[`caddy/sites/${name}.caddy`] = await readAsset(`caddy/${name}.caddy`);
@@ -274,13 +287,15 @@ async function renderCaddy(
     if (config.hasCache && appOf(app.id).nginx !== undefined)
       sources[`caddy/cache/${app.id}.caddy`] = await readAsset(`caddy/cache/${app.id}.caddy`);
   }
-  const fill = (configId: string): Record<string, string> =>
-    Object.fromEntries(
+  const fill = (configId: string): Record<string, string> => ({
+    ...Object.fromEntries(
       Object.entries(sources).map(([path, text]) => [
         path,
         fillCaddy(text, { ...variables, CONFIG_ID: configId }),
       ]),
-    );
+    ),
+    ...logs,
+  });
   const id = createHash('sha256')
     .update(JSON.stringify([fill('none'), customCaddy]))
     .digest('hex')

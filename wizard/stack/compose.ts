@@ -91,6 +91,13 @@ export function dropService(file: ComposeFile, name: string, instead?: string): 
   }
 }
 
+/** Removes a volume from all services. */
+export function dropVolume(file: ComposeFile, key: string): void {
+  delete file.volumes[key];
+  for (const one of Object.values(file.services))
+    if (one.volumes) one.volumes = one.volumes.filter((mount) => mount.split(':')[0] !== key);
+}
+
 /** Connects a service to a network, with aliases if given. */
 export function joinNetwork(
   file: ComposeFile,

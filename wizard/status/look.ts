@@ -25,6 +25,7 @@ import type { Container, Engine, EngineInfo } from '../docker/engine.ts';
 import { readGoodbyes } from '../goodbye-record.ts';
 import { readLast } from '../last-reading.ts';
 import type { LastReading, People } from '../last-reading.ts';
+import { ACCESS_LOGS } from '../layout.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
 import { served } from '../prove/tls.ts';
 import { readUptime } from '../uptime-record.ts';
@@ -377,14 +378,15 @@ export function partsOf({ apps }: Pick<Config, 'apps'>, reading: Reading | undef
       cached: cached === undefined ? (before?.cached ?? null) : (before?.cached ?? 0) + cached,
     });
   };
-  const names = new Map(
-    apps.flatMap(({ id, options }) =>
-      ((appOf(id) as App).folders ?? []).map(({ volume, what }) => [
+  const names = new Map<string, string>([
+    [ACCESS_LOGS, 'access logs'],
+    ...apps.flatMap(({ id, options }) =>
+      ((appOf(id) as App).folders ?? []).map(({ volume, what }): [string, string] => [
         typeof volume === 'string' ? volume : volume(options),
         what.replace(/^the /, ''),
       ]),
     ),
-  );
+  ]);
   const keptName = (key: string): string | undefined => {
     const name = names.get(keptFrom(key) ?? '');
     return name === undefined ? undefined : `kept ${name}`;

@@ -47,7 +47,7 @@ const PLAIN_VARIABLES = new Set(
 /** Also of those, only numbers and single words. */
 const PLAIN_VALUE = /^[\w.-]{0,20}$/;
 /** Files of the site that have no secrets, as they were rendered. */
-const RENDERED = /^(?:compose\.yaml|caddy\/(?:Caddyfile|(?:sites|tls)\/[\w-]+\.caddy))$/;
+const RENDERED = /^(?:compose\.yaml|caddy\/(?:Caddyfile|(?:access|sites|tls)\/[\w-]+\.caddy))$/;
 
 export interface BundleOptions {
   readonly folder: string;

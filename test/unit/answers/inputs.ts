@@ -552,6 +552,8 @@ export const ROWS: readonly Row[] = [
   ...bad('backup.dumps', 'Backups cannot be stored in', '/', '/etc'),
   ...good('cache', 'on', ['OFF', 'off']),
   ...bad('cache', 'on or off', 'yes', '1'),
+  ...good('apps.snac.access-log', 'off', 'short', 'full'),
+  ...bad('apps.snac.access-log', 'off', 'on', 'yes'),
   ...good('cleanup.every', ['0', 0], ['30', 30]),
   ...bad('cleanup.every', 'a whole number from 0 to 365', '-1', '366', 'weekly'),
   ...good('status.page', 'on', 'off'),
