@@ -94,6 +94,7 @@ const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['Backups', /^backup\./],
   ['Maintenance', /^(cleanup\.|upgrades$)/],
   ['Status page', /^status\./],
+  ['Monitoring', /^monitoring\./],
   ['Certificates', /^tls\./],
   ['Images', /^images\./],
 ];

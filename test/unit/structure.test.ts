@@ -66,6 +66,8 @@ test.each([
   ['openssl-wrapper', 'secrets/openssl.ts'],
   ['diff', 'plan/patch.ts'],
   ['tldts', 'config/suffix.ts'],
+  // Types only.
+  ['@grafana/schema', 'components/monitoring/boards.ts'],
 ])('%s is imported only by %s', (name, path) => {
   expect(
     MODULES.filter(({ imports }) =>
@@ -85,6 +87,7 @@ test('no other package is imported', () => {
     'openssl-wrapper',
     'diff',
     'tldts',
+    '@grafana/schema',
   ];
   expect(
     MODULES.flatMap(({ path, imports }) =>
@@ -133,7 +136,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   support: ['apply', 'checks', 'plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
-  backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'stack', 'config', 'secrets', 'docker'],
+  backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'components', 'stack', 'config', 'secrets', 'docker'],
   apply: [
     'checks',
     'render',
@@ -152,7 +155,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   render: ['plan', 'answers', 'apps', 'components', 'stack', 'config', 'secrets', 'docker', 'ingress'],
   plan: ['answers', 'apps', 'components', 'config', 'docker'],
   answers: ['apps', 'components', 'config', 'secrets', 'ingress'],
-  components: ['apps', 'stack', 'config'],
+  components: ['apps', 'stack', 'config', 'secrets', 'docker'],
   apps: ['stack', 'prove', 'config', 'secrets', 'docker'],
   prove: ['config', 'secrets', 'docker'],
   stack: ['secrets'],

@@ -2,6 +2,7 @@
 import type { AppConfig, Config } from '../config/config.ts';
 import { backupOf } from '../config/backup.ts';
 import { mailOf } from '../config/mail.ts';
+import { monitoringOf } from '../config/monitoring.ts';
 import type { Answers } from '../config/question.ts';
 import { tlsOf } from '../ingress/tls.ts';
 import { folderKey, pictureKey } from '../apps/app.ts';
@@ -21,6 +22,7 @@ export function configOf(answers: Answers): Config {
       .map((id) => appConfigOf(id, answers)),
     tls: tlsOf(answers),
     mail: mailOf(answers),
+    monitoring: monitoringOf(answers),
     backup: backupOf(answers),
     upgrades: (answers['upgrades'] ?? 'notify') as Config['upgrades'],
     ...(answers['status.page'] === 'on'

@@ -12,6 +12,7 @@ import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress
 import { COMPONENTS } from '../components/index.ts';
 import * as backup from '../config/backup.ts';
 import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn } from '../config/mail.ts';
+import { GRAFANA_PORT, MONITORING_MODES, isFullyMonitored, monitoringOf } from '../config/monitoring.ts';
 import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
 
@@ -392,6 +393,31 @@ const CACHE_QUESTION: Question = {
     .join(' or ')}`,
 };
 
+const MONITORING_QUESTIONS: readonly Question[] = [
+  {
+    key: 'monitoring.mode',
+    topic: 'more',
+    message: 'Monitoring',
+    help: 'Default `off`. `exporters`: figures for a Prometheus that you have; about 150 MB of memory. `full`: Prometheus, alerts by mail and Grafana too; about 600 MB.',
+    more: 'Nothing of it is reachable from outside: Grafana listens on the loopback address of this host, and exporters only on a network of Docker. Without it, `fedi-setup status` and the mails of `fedi-setup maintain` still say what is wrong.',
+    ...parse.oneOf(MONITORING_MODES),
+    initial: () => MONITORING_MODES[0].value,
+    notes: (answers) =>
+      isFullyMonitored(answers) && mailIn(answers)?.server === undefined
+        ? ['There is no outgoing mail, so alerts are shown in Grafana only.']
+        : [],
+  },
+  {
+    key: 'monitoring.port',
+    topic: 'more',
+    message: 'Port of Grafana',
+    help: `Default ${GRAFANA_PORT}, on the loopback address of this host. From another computer, open it over SSH.`,
+    parse: parse.parsePort,
+    initial: () => GRAFANA_PORT,
+    when: isFullyMonitored,
+  },
+];
+
 const TLS_QUESTIONS: readonly Question[] = [
   {
     key: 'tls.mode',
@@ -471,7 +497,7 @@ export const SITE_IMAGES: Readonly<Record<string, FixedImage>> & {
   caddy: { reference: 'docker.io/library/caddy:2.11.4' },
   restic: { reference: 'docker.io/restic/restic:0.18.0' },
   rclone: { reference: 'docker.io/rclone/rclone:1.73.2' },
-  ...Object.fromEntries(COMPONENTS.map(({ id, image }) => [id, image])),
+  ...(Object.assign({}, ...COMPONENTS.map(({ images }) => images)) as Record<string, FixedImage>),
 };
 
 function imageQuestion(
@@ -517,14 +543,16 @@ const MORE_QUESTIONS: readonly Question[] = [
     () => SITE_IMAGES.rclone.reference,
     (answers) => answers['backup.buckets'] === 'copy',
   ),
-  ...COMPONENTS.map(({ id, image, isWanted }) =>
-    imageQuestion(
-      id,
-      () => image.reference,
-      (answers) => {
-        const mail = mailIn(answers);
-        return mail !== undefined && isWanted({ mail });
-      },
+  ...COMPONENTS.flatMap(({ images, isWanted }) =>
+    Object.entries(images).map(([name, { reference }]) =>
+      imageQuestion(
+        name,
+        () => reference,
+        (answers) => {
+          const mail = mailIn(answers);
+          return mail !== undefined && isWanted({ mail, monitoring: monitoringOf(answers) });
+        },
+      ),
     ),
   ),
 ];
@@ -540,6 +568,7 @@ export function questionsFor(apps: readonly string[]): Question[] {
     CACHE_QUESTION,
     UPGRADES_QUESTION,
     ...STATUS_QUESTIONS,
+    ...MONITORING_QUESTIONS,
     ...TLS_QUESTIONS,
     ...MORE_QUESTIONS,
     ...imageQuestions(apps),

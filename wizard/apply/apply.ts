@@ -4,6 +4,7 @@ import { APP_IDS, appOf } from '../apps/index.ts';
 import { preflight, preflightInside } from '../checks/preflight.ts';
 import type { PreflightOptions } from '../checks/preflight.ts';
 import { configOf } from '../answers/config.ts';
+import { componentsOf } from '../components/index.ts';
 import type { Config } from '../config/config.ts';
 import type { Resolved } from '../answers/resolve.ts';
 import { reloadCaddy } from '../docker/caddy.ts';
@@ -302,6 +303,10 @@ async function runAppSteps(
     if (config.apps.length > 1) progress.say(appOf(app.id).name);
     const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
     await runSteps(context, appOf(app.id).steps(app));
+  }
+  for (const { steps } of componentsOf(config)) {
+    const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
+    await runSteps(context, steps?.(config, (name) => store.get(name)) ?? []);
   }
 }
 

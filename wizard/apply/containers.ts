@@ -83,7 +83,8 @@ export const leftovers = (containers: readonly Container[], site: RenderedSite):
 
 /** Whether fedi-setup creates this service or network; others are the user's own. */
 const isOurs = (name: string): boolean =>
-  ['caddy', 'edge', 'edge6', ...COMPONENTS.map(({ id }) => id)].includes(name) ||
+  ['caddy', 'edge', 'edge6'].includes(name) ||
+  COMPONENTS.some(({ owns }) => owns(name)) ||
   APP_IDS.some((id) => isOf(id, name));
 
 /** Removes networks and anonymous volumes of earlier settings. */

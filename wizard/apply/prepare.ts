@@ -8,6 +8,7 @@ import { writeWhole } from '../atomic.ts';
 import { configOf } from '../answers/config.ts';
 import type { Config } from '../config/config.ts';
 import { changed } from '../config/on-change.ts';
+import { componentsOf } from '../components/index.ts';
 import type { Answers } from '../config/question.ts';
 import { questionsFor } from '../answers/questions.ts';
 import type { Resolved } from '../answers/resolve.ts';
@@ -97,6 +98,7 @@ export function secretSpecs(config: Config): SecretSpec[] {
   }
   if (config.backup !== undefined) specs.push(...BACKUP_SECRETS);
   for (const { id } of config.apps) specs.push(...appOf(id).secrets);
+  for (const { secrets } of componentsOf(config)) specs.push(...(secrets?.(config) ?? []));
   return specs;
 }
 
@@ -297,12 +299,17 @@ async function planOf(
       generation > 0 &&
       !behind.includes('caddy') &&
       (files.some(({ path }) => path.startsWith('caddy/')) || !(await isCaddyCurrent(engine, folder, site))),
-    steps: config.apps.flatMap((app) =>
-      due(appOf(app.id).steps(app), store).map(({ id, title }) => ({
-        id,
-        title: several ? `${appOf(app.id).name}: ${title}` : title,
-      })),
-    ),
+    steps: [
+      ...config.apps.flatMap((app) =>
+        due(appOf(app.id).steps(app), store).map(({ id, title }) => ({
+          id,
+          title: several ? `${appOf(app.id).name}: ${title}` : title,
+        })),
+      ),
+      ...componentsOf(config).flatMap(({ steps }) =>
+        (steps?.(config, (name) => store.get(name)) ?? []).map(({ id, title }) => ({ id, title })),
+      ),
+    ],
     passwords: config.apps.filter(({ id }) => !store.wasShown(appOf(id).adminSecret)).map(({ id }) => id),
     prove: files.length > 0 || receipt?.proven !== true || receipt.generation !== generation,
   };

@@ -2,6 +2,7 @@
 import { appOf } from '../apps/index.ts';
 import type { Rotation } from '../apps/shared/server.ts';
 import { serverRotations } from '../apps/shared/server.ts';
+import { componentsOf } from '../components/index.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
@@ -17,7 +18,11 @@ const rotationsOf = (config: Config): Readonly<Record<string, Rotation>> =>
 
 /** Secrets that fedi-setup can rotate without losing data. */
 export const rotatable = (config: Config): SecretSpec[] =>
-  [...SITE_SECRETS, ...config.apps.flatMap(({ id }) => appOf(id).secrets)].filter(
+  [
+    ...SITE_SECRETS,
+    ...config.apps.flatMap(({ id }) => appOf(id).secrets),
+    ...componentsOf(config).flatMap(({ secrets }) => secrets?.(config) ?? []),
+  ].filter(
     (spec) => spec.class !== 'forever' && spec.make !== undefined,
   );
 

@@ -9,6 +9,7 @@ import type { ComposeFile } from '../stack/compose.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { SecretSpec } from '../secrets/store.ts';
+import type { AppMonitoring } from './monitoring.ts';
 import type { People } from './people.ts';
 import type { ContainerServer, DataMarker, Dump, Secrets } from './shared/server.ts';
 
@@ -405,6 +406,7 @@ export interface App<Options extends AppOptions = AppOptions> {
   remoteMedia?(options: Options): { readonly service: string; readonly check: Command };
   /** Absent: it has none. */
   jobs?(options: Options): Jobs;
+  monitoring(app: AppConfig<Options>): AppMonitoring;
   /** @param days how long it keeps copies of remote media; undefined: forever */
   cleanUps(app: AppConfig<Options>, days: number | undefined): readonly CleanUp[];
   /** Called before it is removed, if the administrator wants that. */

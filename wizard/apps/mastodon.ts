@@ -30,6 +30,7 @@ import { NEW_PASSWORD, mastodonPeople, setPassword } from './mastodon/people.ts'
 import { mastodonUpgrades } from './mastodon/upgrades.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
+import { mastodonMonitoring, shapeMonitoring } from './mastodon/monitoring.ts';
 import { mastodonOptions } from './mastodon/options.ts';
 import type { MastodonOptions } from './mastodon/options.ts';
 import { mastodonQuestions } from './mastodon/questions.ts';
@@ -261,6 +262,7 @@ export const mastodon: App<MastodonOptions> = {
   shape: (compose, config, { options }) => {
     if (!options.hasDatabase) dropService(compose, 'mastodon_db');
     if (!options.hasValkey) dropService(compose, 'mastodon_valkey');
+    shapeMonitoring(compose, config.monitoring !== undefined);
     const trusting = ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate'];
     if (options.databaseCa !== undefined) trusting.push('mastodon_streaming');
     for (const name of trusting) {
@@ -275,7 +277,7 @@ export const mastodon: App<MastodonOptions> = {
         ...structuredClone(whole),
         'x-about': `Background jobs: ${queues.join(', ')}.`,
         command: ['bundle', 'exec', 'sidekiq', ...words],
-        ...(suffix === SCHEDULER ? { environment: { SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } } : {}),
+        ...(suffix === SCHEDULER ? { environment: { ...whole.environment, SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } } : {}),
       };
     }
   },
@@ -351,6 +353,7 @@ export const mastodon: App<MastodonOptions> = {
   proofs: mastodonProofs,
   remoteMedia: (options) => query(options, REMOTE_MEDIA),
   jobs: mastodonJobs,
+  monitoring: (app) => mastodonMonitoring(webDomain(app)),
   cleanUps: mastodonCleanUps,
   upgrades: mastodonUpgrades,
   goodbye: mastodonGoodbye,

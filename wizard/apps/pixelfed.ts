@@ -333,6 +333,10 @@ export const pixelfed: App<PixelfedOptions> = {
 
   proofs: pixelfedProofs,
   jobs: pixelfedJobs,
+  // The second one needs the database.
+  monitoring: ({ domain }) => ({
+    probes: [`https://${domain}/api/service/health-check`, `https://${domain}/api/v1/instance`],
+  }),
   cleanUps: () => pixelfedCleanUps,
   upgrades: pixelfedUpgrades,
   goodbye: pixelfedGoodbye,

@@ -164,6 +164,7 @@ export const snac: App = {
     },
   ],
   jobs: () => snacJobs,
+  monitoring: ({ domain }) => ({ probes: [`https://${domain}/.well-known/nodeinfo`] }),
   goodbye: snacGoodbye,
   people: snacPeople,
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import type { Dump } from '../apps/shared/server.ts';
+import { componentsOf } from '../components/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { ACCESS_LOGS } from '../layout.ts';
 import { lockedReference } from '../plan/lock.ts';
@@ -85,11 +86,14 @@ export async function readCompose(folder: string, name = 'compose.yaml'): Promis
 /** Volumes whose files are in a backup: all but those of servers, which are dumped, those with derived content, and access logs. */
 export function volumesOf(
   compose: ComposeFile,
-  { apps }: Pick<Config, 'apps'>,
+  config: Config,
   dumps: readonly AppDump[],
 ): { readonly key: string; readonly name: string }[] {
   const servers = dumps.flatMap(({ service }) => service ?? []);
-  const derived = apps.flatMap(({ id }) => appOf(id).derived ?? []);
+  const derived = [
+    ...config.apps.flatMap(({ id }) => appOf(id).derived ?? []),
+    ...componentsOf(config).flatMap((one) => one.derived ?? []),
+  ];
   return Object.entries(compose.volumes)
     .filter(
       ([key]) =>

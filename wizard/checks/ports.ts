@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { PRIVATE_RANGES } from '../ingress/tls.ts';
+import { grafanaAddress } from '../config/monitoring.ts';
 import { Problem } from '../problem.ts';
 import { isPublic } from '../config/addresses.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
@@ -12,13 +13,24 @@ export function collides(bind: string, address: string): boolean {
   return (bind === '0.0.0.0' || address === '0.0.0.0') && isIP(bind) === isIP(address);
 }
 
-/** Host ports that Caddy needs. */
-export function neededPorts({ tls }: Config): { protocol: 'tcp' | 'udp'; port: number }[] {
-  if (tls.proxy !== undefined) return [{ protocol: 'tcp', port: tls.proxy.port }];
+interface NeededPort {
+  readonly address: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly port: number;
+}
+
+/** Host ports that the site needs: Caddy's, and Grafana's. */
+export function neededPorts({ tls, bind, monitoring }: Config): NeededPort[] {
+  const caddy = (port: number, protocol: 'tcp' | 'udp' = 'tcp'): NeededPort => ({
+    address: bind,
+    protocol,
+    port,
+  });
   return [
-    { protocol: 'tcp', port: 80 },
-    { protocol: 'tcp', port: 443 },
-    { protocol: 'udp', port: 443 },
+    ...(tls.proxy === undefined ? [caddy(80), caddy(443), caddy(443, 'udp')] : [caddy(tls.proxy.port)]),
+    ...(monitoring?.isFull === true
+      ? [{ address: grafanaAddress(bind), protocol: 'tcp' as const, port: monitoring.port }]
+      : []),
   ];
 }
 
@@ -34,15 +46,15 @@ export async function checkPorts({
   const taken: string[] = [];
   const seen: string[] = [];
   const all = await host.listeners();
-  for (const { protocol, port } of neededPorts(config)) {
+  for (const { address, protocol, port } of neededPorts(config)) {
     const container = containers.find((one) =>
       one.ports.some(
         (other) =>
-          other.port === port && other.protocol === protocol && collides(config.bind, other.ip || '0.0.0.0'),
+          other.port === port && other.protocol === protocol && collides(address, other.ip || '0.0.0.0'),
       ),
     );
     const listener = all.find(
-      (one) => one.protocol === protocol && one.port === port && collides(config.bind, one.address),
+      (one) => one.protocol === protocol && one.port === port && collides(address, one.address),
     );
     let by: string | undefined;
     if (container !== undefined && container.project !== config.name)
@@ -60,12 +72,13 @@ export async function checkPorts({
       means: 'Docker cannot listen on it.',
       next: 'Leave out --bind to listen on all addresses. Behind NAT, the public address belongs to the router.',
     });
+  const isGrafana = taken.some((line) => line.startsWith(`tcp ${config.monitoring?.port}:`));
   if (taken.length > 0)
     found.push({
       level: 'blocker',
       what: `In use on ${config.bind}: ${taken.join('; ')}.`,
-      means: 'Caddy needs these ports to serve the site.',
-      next: `Stop what uses them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind.`,
+      means: 'The site needs these ports.',
+      next: `Stop what uses them${taken.some((line) => line.endsWith('another user')) ? ' (`sudo ss -lntup` names it)' : ''}, or listen on another address with --bind${isGrafana ? `, and Grafana on another port with --monitoring-port` : ''}.`,
     });
   return { seen: `on ${config.bind}: ${seen.join(', ')}`, found };
 }

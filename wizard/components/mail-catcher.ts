@@ -6,8 +6,9 @@ const ID = 'mail';
 
 export const MAIL_CATCHER: Component = {
   id: ID,
-  image: { reference: 'docker.io/axllent/mailpit:v1.30.5' },
+  images: { [ID]: { reference: 'docker.io/axllent/mailpit:v1.30.5' } },
   isWanted: ({ mail }) => mail.server?.isCatcher === true,
+  owns: (name) => name === ID,
   clients: ({ mailClients }) => mailClients,
 
   /** Each app gets a separate network to it: on a shared one the apps could reach each other. */

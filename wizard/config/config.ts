@@ -3,6 +3,7 @@ import type { Tls } from '../ingress/tls.ts';
 import type { Backup } from './backup.ts';
 import type { Bucket } from './bucket.ts';
 import type { Mail } from './mail.ts';
+import type { Monitoring } from './monitoring.ts';
 
 /** What every app has. */
 export interface AppIdentity {
@@ -42,6 +43,8 @@ export interface Config {
   readonly apps: readonly AppConfig[];
   readonly tls: Tls;
   readonly mail: Mail;
+  /** Undefined: it is not monitored. */
+  readonly monitoring: Monitoring | undefined;
   /** Undefined: no backups are configured. */
   readonly backup: Backup | undefined;
   /** What `maintain` does with new patch releases of the apps. */

@@ -6,7 +6,7 @@ import { referenceOf } from '../apps/app.ts';
 import type { FixedImage } from '../apps/app.ts';
 import { isOtherData, isOtherMajor } from '../apps/majors.ts';
 import type { Config } from '../config/config.ts';
-import { COMPONENTS } from '../components/index.ts';
+import { componentsOf } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
 import type { Image } from '../docker/engine.ts';
 import { cannotRead } from '../atomic.ts';
@@ -43,7 +43,8 @@ export function wantedImages(
   const specs: Record<string, FixedImage> = { caddy: SITE_IMAGES.caddy };
   if (config.backup !== undefined) specs['restic'] = SITE_IMAGES.restic;
   if (config.backup?.copiesBuckets === true) specs['rclone'] = SITE_IMAGES.rclone;
-  for (const { id, image, isWanted } of COMPONENTS) if (isWanted(config)) specs[id] = image;
+  for (const { images } of componentsOf(config))
+    for (const [name, spec] of Object.entries(images)) if (spec.isNeeded?.(config) ?? true) specs[name] = spec;
   // An answer chooses the version of these.
   const chosenBefore = new Set<string>();
   for (const { id, options } of config.apps) {

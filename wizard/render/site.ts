@@ -7,7 +7,7 @@ import { ACCESS_LOGS, STATUS_PAGE, STATUS_PATH } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
-import { COMPONENTS } from '../components/index.ts';
+import { componentsOf } from '../components/index.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../answers/schema.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
@@ -31,7 +31,7 @@ import {
   replaceNetwork,
   service,
 } from '../stack/compose.ts';
-import type { ComposeFile } from '../stack/compose.ts';
+import type { ComposeFile, Service } from '../stack/compose.ts';
 import { printEnv } from '../stack/env.ts';
 import { labSubnet } from './lab-network.ts';
 
@@ -51,6 +51,8 @@ export const CONFIG_LABEL = 'org.fedi-setup.config';
 
 /** Label with the image of the app whose answers a service keeps. */
 const CACHE_LABEL = 'org.fedi-setup.cache-of';
+/** Label with a hash of the files that a container reads when it starts. */
+const FILES_LABEL = 'org.fedi-setup.files';
 
 export interface RenderedSite {
   readonly files: readonly PlannedFile[];
@@ -99,6 +101,10 @@ function siteVariables(config: Config, lock: Lock): Record<string, string> {
     ca?.root === undefined ? '/etc/ssl/certs/ca-certificates.crt' : `/etc/caddy/custom/${ca.root}`;
   variables['TRUSTED_PROXIES'] = proxy?.trusted ?? PRIVATE_RANGES;
   for (const app of config.apps) Object.assign(variables, appOf(app.id).variables(app));
+  for (const { images, variables: own } of componentsOf(config)) {
+    for (const name of Object.keys(images)) variables[image(name)] ??= '';
+    Object.assign(variables, own?.(config));
+  }
   // The scheme of a site's address decides whether Caddy gets certificates for it.
   for (const [name, value] of Object.entries(variables)) {
     if (name.endsWith('_DOMAIN')) {
@@ -174,7 +180,7 @@ async function renderCompose(
 ): Promise<ComposeFile> {
   const load = async (name: string): Promise<ComposeFile> =>
     parseCompose(await readAsset(`compose/${name}.yaml`), variables);
-  const components = COMPONENTS.filter(({ isWanted }) => isWanted(config));
+  const components = componentsOf(config);
   const ingress = await load('caddy');
   if (config.apps.every(({ accessLog }) => accessLog === undefined)) dropVolume(ingress, ACCESS_LOGS);
   const parts = [ingress];
@@ -182,7 +188,7 @@ async function renderCompose(
   for (const app of config.apps) {
     const file = await load(app.id);
     for (const { id, clients } of components)
-      for (const name of clients(appOf(app.id))) joinNetwork(file, name, id);
+      for (const name of clients?.(appOf(app.id)) ?? []) joinNetwork(file, name, id);
     appOf(app.id).shape(file, config, app);
     for (const [volume, { device }] of Object.entries(dataFoldersOf(app))) {
       const one = file.volumes[volume];
@@ -261,7 +267,7 @@ async function renderCaddy(
   customCaddy: string,
 ): Promise<{ files: Record<string, string>; id: string }> {
   const caddyfile = await readAsset('caddy/Caddyfile');
-  const sources: Record<string, string> = {
+  let sources: Record<string, string> = {
     'caddy/Caddyfile': config.statusPage === undefined ? caddyfile : withStatusPage(caddyfile),
     ...(config.statusPage === undefined
       ? {}
@@ -287,6 +293,7 @@ async function renderCaddy(
     if (config.hasCache && appOf(app.id).nginx !== undefined)
       sources[`caddy/cache/${app.id}.caddy`] = await readAsset(`caddy/cache/${app.id}.caddy`);
   }
+  for (const { caddy } of componentsOf(config)) sources = (await caddy?.(sources, config)) ?? sources;
   const fill = (configId: string): Record<string, string> => ({
     ...Object.fromEntries(
       Object.entries(sources).map(([path, text]) => [
@@ -302,6 +309,17 @@ async function renderCaddy(
     .slice(0, 24);
   return { files: fill(id), id };
 }
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 24);
+
+/** Files of the site directory in the directories that a service mounts. */
+const filesUnder = (
+  { volumes = [] }: Service,
+  files: Readonly<Record<string, string>>,
+): readonly (readonly [path: string, text: string])[] =>
+  Object.entries(files).filter(([path]) =>
+    volumes.some((mount) => mount.startsWith('./') && path.startsWith(`${mount.slice(2).split(':')[0]}/`)),
+  );
 
 function rootFiles(secret: Secret): RootFiles {
   const root = splitRoot(secret.reveal());
@@ -345,11 +363,18 @@ export async function renderSite({
         (name) => store.previous(name),
       ),
     );
+  for (const component of componentsOf(config))
+    Object.assign(env, component.env?.(config, (name) => store.get(name)));
   const envTexts = Object.fromEntries(
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
   );
 
+  const ownFiles: Record<string, string> = {};
+  for (const component of componentsOf(config)) Object.assign(ownFiles, await component.files?.(config));
   for (const [name, one] of Object.entries(compose.services)) {
+    const read = filesUnder(one, ownFiles);
+    // Containers read them when they start.
+    if (read.length > 0) one.labels = { ...one.labels, [FILES_LABEL]: hashOf(JSON.stringify(read)) };
     const used = (one.env_file ?? []).map(
       (file) => envTexts[typeof file === 'string' ? file : file.path] ?? '',
     );
@@ -386,7 +411,7 @@ export async function renderSite({
     plain('.fedi/fedi.schema.json', schemaText()),
     plain('compose.yaml', printCompose(compose)),
     ...Object.entries(envTexts).map(([path, text]) => secret(path, text)),
-    ...Object.entries({ ...caddy.files, ...nginx }).map(([path, text]) => plain(path, text)),
+    ...Object.entries({ ...caddy.files, ...nginx, ...ownFiles }).map(([path, text]) => plain(path, text)),
     ...Object.entries(pictures).map(([path, bytes]) => ({
       ...plain(path, aboutBytes(bytes)),
       bytes,

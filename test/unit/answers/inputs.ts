@@ -559,6 +559,10 @@ export const ROWS: readonly Row[] = [
   ...good('status.page', 'on', 'off'),
   ...bad('status.page', 'Choose one of', 'yes', 'true'),
   ...good('status.notice', 'On Sunday: a new disk'),
+  ...good('monitoring.mode', 'off', 'exporters', 'full'),
+  ...bad('monitoring.mode', 'full', 'on', 'grafana'),
+  ...good('monitoring.port', ['3001', 3001]),
+  ...bad('monitoring.port', '', '0', '65536'),
   ...good('backup.limit', ['500', 500]),
   ...bad('backup.limit', 'a whole number from', '1', '5 MB'),
 ];

@@ -28,7 +28,7 @@ import { valkey } from '../shared/valkey.ts';
 import { redisMarkerAt, sqlFromInput, sqlIn, tryRedis } from './clients.ts';
 import type { MastodonOptions } from './options.ts';
 import { rails } from './runner.ts';
-import { connectionsOf } from './size.ts';
+import { QUEUES, connectionsOf } from './size.ts';
 import { MINIMUM } from './version.ts';
 
 const APP = 'mastodon';
@@ -145,10 +145,17 @@ const clientEnv =
 
 const PSQL = ['psql', '-v', 'ON_ERROR_STOP=1', '-qtA'];
 
+/** Sidekiq's queue in its Redis. */
+export const queueKey = (name: string): string => `queue:${name}`;
+/** Sorted sets of Sidekiq's jobs that are due later, and the one of those that failed for good. */
+export const LATER = ['retry', 'schedule'];
+export const FAILED = 'dead';
+const jobKeys = [...Object.keys(QUEUES).map(queueKey), ...LATER, ...FAILED];
+
 /** PostgreSQL and Valkey in containers. */
 export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): ContainerServer[] => [
   ...(hasDatabase ? [postgres(APP, DB)] : []),
-  ...(hasValkey ? [valkey(APP, MASTODON_VALKEY)] : []),
+  ...(hasValkey ? [valkey(APP, MASTODON_VALKEY, jobKeys)] : []),
 ];
 
 export const mastodonDumps = (options: MastodonOptions): Dump[] =>

@@ -2,7 +2,7 @@
 import type { Jobs, Worker } from '../app.ts';
 import { inValkey, redisJobs, timeIn } from '../shared/jobs.ts';
 import { askRedis } from './clients.ts';
-import { MASTODON_VALKEY } from './data.ts';
+import { FAILED, LATER, MASTODON_VALKEY, queueKey } from './data.ts';
 import type { MastodonOptions } from './options.ts';
 import { QUEUES, SCHEDULER, SIDEKIQ } from './size.ts';
 
@@ -20,14 +20,14 @@ export const mastodonJobs = ({ hasValkey, sidekiq }: MastodonOptions): Jobs =>
   redisJobs(
     hasValkey ? inValkey(MASTODON_VALKEY) : { service: 'mastodon_web', argv: askRedis() },
     {
-      lists: Object.fromEntries(Object.keys(QUEUES).map((name) => [name, `queue:${name}`])),
+      lists: Object.fromEntries(Object.keys(QUEUES).map((name) => [name, queueKey(name)])),
       // New jobs are added at the front.
       oldest: -1,
       // Seconds, and from Sidekiq 8 on milliseconds.
       added: (job) => timeIn(job['enqueued_at']),
-      later: ['retry', 'schedule'],
+      later: LATER,
       failed: {
-        key: 'dead',
+        key: FAILED,
         // By the time of death.
         nth: (n) => `zrange dead -${n + 1} -${n + 1}`,
         at: (line) => {

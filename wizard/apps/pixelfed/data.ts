@@ -106,11 +106,36 @@ export function shapeData(compose: ComposeFile, { database, hasValkey }: Pixelfe
   if (!hasValkey) dropService(compose, PIXELFED_VALKEY);
 }
 
+/** Queues of all versions; those that one does not have are empty. */
+export const QUEUES = [
+  'high',
+  'default',
+  'follow',
+  'shared',
+  'inbox',
+  'feed',
+  'low',
+  'story',
+  'delete',
+  'mmo',
+  'intbg',
+  'groups',
+  'adelete',
+  'move',
+  'pushnotify',
+];
+
+/** A queue in its Redis, its jobs that are due later, and those that failed. */
+export const queueKey = (name: string): string => `${REDIS_PREFIX}queues:${name}`;
+export const delayedKey = (name: string): string => `${queueKey(name)}:delayed`;
+export const FAILED = `${HORIZON_PREFIX}failed_jobs`;
+const jobKeys = [...QUEUES.flatMap((name) => [queueKey(name), delayedKey(name)]), ...FAILED];
+
 /** The database and Valkey in containers. */
 export const pixelfedServers = ({ database, hasValkey }: PixelfedOptions): ContainerServer[] => [
   ...(database === 'mariadb' ? [mariadb(APP, SERVICES.mariadb)] : []),
   ...(database === 'postgresql' ? [postgres(APP, SERVICES.postgresql)] : []),
-  ...(hasValkey ? [valkey(APP, PIXELFED_VALKEY)] : []),
+  ...(hasValkey ? [valkey(APP, PIXELFED_VALKEY, jobKeys)] : []),
 ];
 
 /** Variables by which Laravel finds database and Redis. */

@@ -1,5 +1,6 @@
 /** MariaDB in a container of an app: its user and its database have the app's name. */
 import { readProgram, shellProgram } from '../../assets.ts';
+import { mariadbExporter } from './exporters.ts';
 import type { Rotation } from './server.ts';
 import { volumeMarker } from './server.ts';
 import type { ContainerServer, Dump, ServerImage } from './server.ts';
@@ -57,6 +58,7 @@ export function mariadb(app: string, service: string): ContainerServer {
       traits: () => program('traits-mariadb.sh'),
       besides: () => program('besides-mariadb.sh'),
     },
+    exporter: mariadbExporter(service),
     dump: {
       ...mariadbDump,
       file: `${service}.sql`,

@@ -1,5 +1,6 @@
 /** PostgreSQL in a container of an app: its role and its database have the app's name. */
 import { readProgram, shellProgram } from '../../assets.ts';
+import { MONITOR, postgresExporter } from './exporters.ts';
 import { volumeMarker } from './server.ts';
 import type { ContainerServer, Dump, ServerImage } from './server.ts';
 
@@ -46,7 +47,7 @@ order by 1;`;
 /** What a dump does not have. */
 const BESIDES = `
 select 'the database ' || datname from pg_database where datname not in ('postgres', 'template0', 'template1', current_database())
-union all select 'the role ' || rolname from pg_roles where rolname !~ '^pg_' and rolname <> current_user
+union all select 'the role ' || rolname from pg_roles where rolname !~ '^pg_' and rolname not in (current_user, '${MONITOR}')
 union all select 'settings by ALTER DATABASE or ALTER ROLE' where exists (select from pg_db_role_setting)
 union all select 'the setting ' || name || ' by ALTER SYSTEM' from pg_file_settings where sourcefile like '%/postgresql.auto.conf';`;
 
@@ -82,6 +83,7 @@ export const postgres = (app: string, service: string): ContainerServer => ({
     traits: () => program('query-postgres.sh', TRAITS),
     besides: () => program('query-postgres.sh', BESIDES),
   },
+  exporter: postgresExporter(app, service),
   dump: {
     ...postgresDump,
     file: `${service}.pgdump`,

@@ -1,5 +1,6 @@
 /** Servers that keep the data of an app: in a container of the site, or external. */
 import type { Command } from '../../docker/engine.ts';
+import type { ComposeFile } from '../../stack/compose.ts';
 import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
 
@@ -102,6 +103,25 @@ export interface Majors {
   readonly besides: () => readonly string[];
 }
 
+/** How Prometheus gets the figures of a server. Its Compose service is a copy of `template`. */
+export interface Exporter {
+  /** Service of compose/monitoring.yaml. */
+  readonly template: string;
+  /** Name of its image. */
+  readonly image: string;
+  readonly port: number;
+  /** Metric that is 1 while it reaches the server. */
+  readonly up: string;
+  /** Its arguments; absent: those of the template. */
+  readonly command?: readonly string[];
+  /** Its variables, with the password of its account. */
+  readonly env: (password: Secret) => EnvGroup;
+  /** Finds out whether the account has that password, and creates it; both run in the server's container. Absent: see `prepare`. */
+  readonly account?: (password: Secret) => { readonly check: Command; readonly act: Command };
+  /** Edits the Compose file so that the server creates the account. @param env path of the exporter's env file */
+  readonly prepare?: (file: ComposeFile, env: string) => void;
+}
+
 /** A server in a container. Its volume has the name of its Compose service, its env file too, with dashes. */
 export interface ContainerServer {
   readonly service: string;
@@ -116,6 +136,7 @@ export interface ContainerServer {
   readonly dump: Dump;
   /** Absent: newer versions read the data of older ones. */
   readonly majors?: Majors;
+  readonly exporter: Exporter;
 }
 
 /** What every use of a server's image has in common; see `ImageSpec`. */

@@ -1,5 +1,6 @@
 /** Valkey in a container of an app, for queues and caches. */
 import { shellProgram } from '../../assets.ts';
+import { valkeyExporter } from './exporters.ts';
 import type { ContainerServer, ServerImage } from './server.ts';
 
 export const VALKEY: ServerImage = {
@@ -10,11 +11,12 @@ export const VALKEY: ServerImage = {
 const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv);
 
-/** Its password is the secret `APP.valkey`. */
-export const valkey = (app: string, service: string): ContainerServer => ({
+/** Its password is the secret `APP.valkey`. @param jobs keys of lists and sorted sets with jobs */
+export const valkey = (app: string, service: string, jobs: readonly string[]): ContainerServer => ({
   service,
   image: 'valkey',
   env: (secret) => ({ VALKEY_PASSWORD: secret(`${app}.valkey`) }),
+  exporter: valkeyExporter(service, jobs),
   dump: {
     file: `${service}.rdb`,
     what: `the queues of ${app}`,
