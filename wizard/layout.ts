@@ -28,6 +28,9 @@ export const ACCESS_LOGS = 'caddy_logs';
 /** Directory of the administrator's CA certificates for external servers. */
 export const CUSTOM_TRUST = 'trust/custom';
 
+/** What `maintain` knows, as metrics: the exporter of the host reads all files of that directory. */
+export const MAINTAIN_METRICS = 'monitoring/textfile/maintain.prom';
+
 /** Answers of an interrupted conversation. */
 export const DRAFT = 'conversation.json';
 

@@ -132,6 +132,21 @@ const MASTODON_ROWS: readonly Row[] = [
   }),
   mastodon('proxy', { 'tls.mode': 'proxy', 'apps.mastodon.web-domain': 'web.example.org' }, true),
   mastodon('ipv6', { bind: '::1' }),
+  mastodon('monitored', { 'monitoring.mode': 'full', 'backup.to': '/mnt/backup', ...smtp('587', 'starttls') }, true),
+  mastodon('monitored-internal', {
+    'monitoring.mode': 'full',
+    'tls.mode': 'internal',
+    'apps.mastodon.sidekiq': 'split',
+    bind: '127.0.0.1',
+    ...MAIL['catcher'],
+  }),
+  mastodon('monitored-proxy', { 'monitoring.mode': 'full', 'tls.mode': 'proxy' }),
+  mastodon('monitored-directory', {
+    'monitoring.mode': 'exporters',
+    'tls.mode': 'directory',
+    'tls.directory': 'https://ca.example.org/acme/directory',
+    'tls.directory-root': 'root.pem',
+  }),
   // Split, S3, mail and a separate web domain together: conditions that edit the same services.
   mastodon('all-at-once', {
     ...S3,
@@ -163,6 +178,8 @@ const pixelfed = (name: string, answers: Answers, kept = false): Row => ({
 const PIXELFED_ROWS: readonly Row[] = [
   // Local media, real certificates, no mail: what everything else is a change of.
   pixelfed('local', {}, true),
+  pixelfed('monitored', { 'monitoring.mode': 'exporters' }, true),
+  pixelfed('monitored-postgresql', { 'monitoring.mode': 'full', 'apps.pixelfed.database': 'postgresql' }),
   ...['2gb', '8gb', '16gb'].map((size) => pixelfed(`size-${size}`, { 'apps.pixelfed.size': size })),
   pixelfed(
     'open-smtp',

@@ -7,7 +7,7 @@ import { removeVariables } from '../apply/goodbye.ts';
 import { takeLock } from '../apply/runlock.ts';
 import { readRecord } from '../backup-record.ts';
 import type { Config } from '../config/config.ts';
-import { OWN, PICTURES } from '../layout.ts';
+import { MAINTAIN_METRICS, OWN, PICTURES } from '../layout.ts';
 import { LOCK_FILE } from '../plan/lock.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -111,18 +111,20 @@ export async function removeOurs(folder: string, stay: readonly string[] = []): 
       await rm(target);
     await rm(join(folder, path), { recursive: true, force: true });
   };
-  for (const path of [...Object.keys(files), CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
+  for (const path of [...Object.keys(files), MAINTAIN_METRICS, CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
   // Deepest first; a directory with files of the user is not empty and stays.
   for (const inner of [
     'caddy/sites',
     'caddy/tls',
     'caddy/pki',
+    'caddy/monitoring',
     PICTURES,
     'caddy',
     'monitoring/grafana/boards',
     'monitoring/grafana/dashboards',
     'monitoring/grafana/datasources',
     'monitoring/grafana',
+    'monitoring/scripts',
     'monitoring/textfile',
     'monitoring',
     'env',

@@ -13,9 +13,13 @@ import { CUSTOM_CA, monitoringFiles } from './monitoring/files.ts';
 import { endpointsOf, relayPath, serversOf } from './monitoring/targets.ts';
 
 const ID = 'monitoring';
+const BLACKBOX = 'monitoring_blackbox';
 const PROMETHEUS = 'monitoring_prometheus';
 const ALERTMANAGER = 'monitoring_alertmanager';
 const GRAFANA = 'monitoring_grafana';
+/** Networks: with Internet access, and to the catcher. */
+const OUT = 'monitoring_out';
+const MAIL = 'monitoring_mail';
 const GRAFANA_SECRET = 'monitoring.grafana';
 
 const isFull = ({ monitoring }: Config): boolean => monitoring?.isFull === true;
@@ -73,23 +77,22 @@ function shapeExporters(file: ComposeFile, config: Config): void {
 
 /** The pages are requested from Caddy, as the apps do it; behind another proxy, which has the certificates, from that one. */
 function shapeProbe(file: ComposeFile, config: Config): void {
-  const names = config.tls.proxy === undefined ? allNamesOf(config) : [];
-  joinNetwork(file, 'caddy', 'monitoring_probe', names);
-  const volumes = (service(file, 'monitoring_blackbox').volumes ??= []);
+  const isDirect = config.tls.proxy === undefined;
+  joinNetwork(file, 'caddy', ID, isDirect ? allNamesOf(config) : []);
+  if (!isDirect) joinNetwork(file, BLACKBOX, OUT);
+  const volumes = (service(file, BLACKBOX).volumes ??= []);
   if (config.tls.isLab) volumes.push(`./trust:${TRUST_FOLDER}:ro`);
   if (config.tls.ca?.root !== undefined) volumes.push(`./caddy/custom:${CUSTOM_CA}:ro`);
 }
 
 function shapeAlerts(file: ComposeFile, config: Config): void {
-  if (!mailsAlerts(config)) {
-    dropService(file, ALERTMANAGER);
-    delete file.networks['monitoring_out'];
-  } else if (config.mail.server?.isCatcher === true) {
-    delete file.networks['monitoring_out'];
-    delete service(file, ALERTMANAGER).networks?.['monitoring_out'];
-    file.networks['monitoring_mail'] = { internal: true };
-    joinNetwork(file, ALERTMANAGER, 'monitoring_mail');
-    joinNetwork(file, 'mail', 'monitoring_mail');
+  if (!mailsAlerts(config)) dropService(file, ALERTMANAGER);
+  else if (config.mail.server?.isCatcher === true) {
+    const one = service(file, ALERTMANAGER);
+    delete one.networks?.[OUT];
+    file.networks[MAIL] = { internal: true };
+    joinNetwork(file, ALERTMANAGER, MAIL);
+    joinNetwork(file, config.mail.server.host, MAIL);
   }
 }
 
@@ -97,12 +100,11 @@ function shape(file: ComposeFile, config: Config): void {
   shapeExporters(file, config);
   shapeProbe(file, config);
   shapeAlerts(file, config);
-  joinNetwork(file, 'caddy', ID);
   for (const one of endpointsOf(config)) if (one.isExporter) joinNetwork(file, one.service, ID);
   if (isFull(config)) return;
   dropService(file, PROMETHEUS);
   dropService(file, GRAFANA);
-  delete file.networks['monitoring_grafana'];
+  if (config.tls.proxy === undefined) delete file.networks[OUT];
 }
 
 /** Counts requests, and passes on the metrics of services that share no network with Prometheus. */

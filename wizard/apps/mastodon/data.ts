@@ -150,7 +150,7 @@ export const queueKey = (name: string): string => `queue:${name}`;
 /** Sorted sets of Sidekiq's jobs that are due later, and the one of those that failed for good. */
 export const LATER = ['retry', 'schedule'];
 export const FAILED = 'dead';
-const jobKeys = [...Object.keys(QUEUES).map(queueKey), ...LATER, ...FAILED];
+const jobKeys = { lists: Object.keys(QUEUES).map(queueKey), sets: [...LATER, FAILED] };
 
 /** PostgreSQL and Valkey in containers. */
 export const mastodonServers = ({ hasDatabase, hasValkey }: MastodonOptions): ContainerServer[] => [

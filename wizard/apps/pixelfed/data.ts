@@ -129,7 +129,7 @@ export const QUEUES = [
 export const queueKey = (name: string): string => `${REDIS_PREFIX}queues:${name}`;
 export const delayedKey = (name: string): string => `${queueKey(name)}:delayed`;
 export const FAILED = `${HORIZON_PREFIX}failed_jobs`;
-const jobKeys = [...QUEUES.flatMap((name) => [queueKey(name), delayedKey(name)]), ...FAILED];
+const jobKeys = { lists: QUEUES.map(queueKey), sets: [...QUEUES.map(delayedKey), FAILED] };
 
 /** The database and Valkey in containers. */
 export const pixelfedServers = ({ database, hasValkey }: PixelfedOptions): ContainerServer[] => [

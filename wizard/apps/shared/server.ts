@@ -114,6 +114,8 @@ export interface Exporter {
   readonly up: string;
   /** Its arguments; absent: those of the template. */
   readonly command?: readonly string[];
+  /** Files that it reads, by path below monitoring/. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Its variables, with the password of its account. */
   readonly env: (password: Secret) => EnvGroup;
   /** Finds out whether the account has that password, and creates it; both run in the server's container. Absent: see `prepare`. */

@@ -1,6 +1,7 @@
 /** Valkey in a container of an app, for queues and caches. */
 import { shellProgram } from '../../assets.ts';
 import { valkeyExporter } from './exporters.ts';
+import type { JobKeys } from './exporters.ts';
 import type { ContainerServer, ServerImage } from './server.ts';
 
 export const VALKEY: ServerImage = {
@@ -11,8 +12,8 @@ export const VALKEY: ServerImage = {
 const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv);
 
-/** Its password is the secret `APP.valkey`. @param jobs keys of lists and sorted sets with jobs */
-export const valkey = (app: string, service: string, jobs: readonly string[]): ContainerServer => ({
+/** Its password is the secret `APP.valkey`. */
+export const valkey = (app: string, service: string, jobs: JobKeys): ContainerServer => ({
   service,
   image: 'valkey',
   env: (secret) => ({ VALKEY_PASSWORD: secret(`${app}.valkey`) }),

@@ -14,6 +14,7 @@ import { addReading, readReadings } from '../../disk-record.ts';
 import { keepLast } from '../../last-reading.ts';
 import type { People } from '../../last-reading.ts';
 import { measure } from '../../maintain/clean-up.ts';
+import { metricsText, writeMetrics } from '../../maintain/textfile.ts';
 import { NEWS, notify } from '../../maintain/notify.ts';
 import type { Notice } from '../../maintain/notify.ts';
 import { removeTimer } from '../../maintain/timer.ts';
@@ -186,11 +187,30 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   notices.push(...(await releases(context, site, task)));
   await keepReading(context, site, notices);
   if (site.config.statusPage !== undefined) await task('status page', () => refreshPage(site, context.now()));
+  if (site.config.monitoring !== undefined) await task('metrics', () => exportMetrics(context, site, notices));
   const ping = site.config.backup?.ping;
   if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
   await task('mail', () => mail(context, site, notices));
   if (failed !== undefined) throw failed;
   return EXIT.OK;
+}
+
+/** Tells Prometheus about backups and disks, and that `maintain` runs. */
+async function exportMetrics(
+  { now }: CommandContext,
+  { folder, config }: Site,
+  notices: readonly Notice[],
+): Promise<void> {
+  const wanted = (config.backup?.repositories ?? []).map(({ text }) => text);
+  const problems = notices.filter(({ isNews }) => isNews !== true).length;
+  const text = metricsText(
+    await readRecord(folder),
+    wanted,
+    (await readReadings(folder)).at(-1),
+    problems,
+    now(),
+  );
+  await writeMetrics(folder, text);
 }
 
 /** Records for `status` what is slow to know, or gone while the site is down. */

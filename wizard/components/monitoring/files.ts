@@ -5,7 +5,7 @@ import type { Config } from '../../config/config.ts';
 import { senderOf } from '../../config/parse.ts';
 import { printYaml } from '../../yaml.ts';
 import { boardsOf } from './boards.ts';
-import { scrapeConfigs } from './targets.ts';
+import { scrapeConfigs, serversOf } from './targets.ts';
 
 /** Directory in the site directory, and where containers mount it. */
 export const FOLDER = 'monitoring';
@@ -149,6 +149,7 @@ export async function monitoringFiles(config: Config): Promise<Record<string, st
     'rules.yaml': await readAsset('monitoring/rules.yaml'),
     'blackbox.yaml': yaml(blackbox(config)),
     'textfile/site.prom': aboutSite(config),
+    ...(Object.assign({}, ...serversOf(config).map(({ exporter }) => exporter.files)) as Record<string, string>),
     ...(isFull ? { 'prometheus.yaml': yaml(prometheus(config)), ...grafana(config) } : {}),
     ...(isFull && config.mail.server !== undefined ? { 'alertmanager.yaml': yaml(alertmanager(config)) } : {}),
   };

@@ -45,7 +45,7 @@ export const PANELS: readonly SitePanel[] = [
     '{{code}}': `sum by (code) (${rate('caddy_http_request_duration_seconds_count')})`,
   }),
   panel('overview', 'Jobs that wait', 'short', 'In all queues. They should fall to few within minutes.', {
-    '{{app}}': 'sum by (app) (redis_key_size{queue!=""})',
+    '{{app}}': 'sum by (app) (fedi_jobs{queue!=""})',
   }, VALKEY),
   panel('overview', 'Targets', 'short', 'Exporters and services that Prometheus reaches, of all that it knows.', {
     reached: 'sum(up)',
@@ -73,10 +73,10 @@ export const PANELS: readonly SitePanel[] = [
   }),
 
   panel('queues', 'Waiting jobs', 'short', 'By queue. A queue that only grows has no worker, or too few.', {
-    '{{app}} {{queue}}': 'sum by (app, queue) (redis_key_size{queue!=""})',
+    '{{app}} {{queue}}': 'sum by (app, queue) (fedi_jobs{queue!=""})',
   }, VALKEY),
   panel('queues', 'Jobs that are due later, or failed', 'short', 'Mostly deliveries to servers that do not answer.', {
-    '{{app}} {{key}}': 'sum by (app, key) (redis_key_size{queue=""}) > 0 or sum by (app) (redis_key_size{queue=""}) * 0',
+    '{{app}} {{key}}': 'sum by (app, key) (fedi_jobs{queue=""}) > 0 or sum by (app) (fedi_jobs{queue=""}) * 0',
   }, VALKEY),
   panel('queues', 'Memory of Valkey', 'percentunit', 'Share of what it may use. When it is full, it rejects new jobs.', {
     '{{server}}': 'redis_memory_used_bytes / (redis_memory_max_bytes > 0)',

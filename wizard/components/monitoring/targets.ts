@@ -69,7 +69,9 @@ export function scrapeConfigs(config: Config): Job[] {
     ...job('valkey', of('monitoring_valkey'), {
       metric_relabel_configs: [
         { source_labels: ['__name__'], regex: '(redis_|process_).*', action: 'keep' },
-        // The name of a queue, from the key of its list.
+        // Jobs by key, and the name of the queue if it is the list of one.
+        { source_labels: ['__name__'], regex: 'redis_script_values', target_label: '__name__', replacement: 'fedi_jobs' },
+        { regex: 'filename', action: 'labeldrop' },
         { source_labels: ['key'], regex: '(?:.*[:-])?queues?:([^:]+)', target_label: 'queue' },
       ],
     }),
