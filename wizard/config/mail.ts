@@ -39,6 +39,21 @@ export type SmtpSettings = Omit<SmtpServer, 'isCatcher'> & Pick<Mail, 'from'>;
 export const MAIL_AUTHS = ['plain', 'login'] as const;
 export type MailAuth = (typeof MAIL_AUTHS)[number];
 
+/** The same as names of SMTP, with CRAM-MD5, which some apps prefer. */
+export type AuthMethod = 'PLAIN' | 'LOGIN' | 'CRAM-MD5';
+
+/** How an app's mail library uses a server. */
+export interface Mailer {
+  /** Address that its mails come from. */
+  readonly sender: string;
+  /** It has no other sender. */
+  readonly isFixed?: true;
+  /** Names of methods of SMTP AUTH that it knows, the one it prefers first. */
+  readonly methods: readonly string[];
+  /** After a rejected log-in it tries the next method. */
+  readonly triesAll?: true;
+}
+
 /** Compose service of the catcher, and its port. */
 const CATCHER = { host: 'mail', port: 1025 } as const;
 

@@ -16,14 +16,16 @@ import type {
   Image,
   ListedContainer,
   Network,
+  OneShot,
   Output,
+  Pipe,
   Published,
 } from './engine.ts';
 import type { Rights } from './policy.ts';
 import { Kept } from './kept.ts';
 import { removeAfterSignal } from '../temporary.ts';
 import { isOlder, numbersOf } from '../versions.ts';
-import { run, runAttached, tookTooLong } from './run.ts';
+import { run, runAttached, runPiped, tookTooLong } from './run.ts';
 import type { RunOptions } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
@@ -678,7 +680,6 @@ export async function connect(): Promise<Engine> {
     },
 
     async run(shot, { timeoutMs, signal, onLine } = {}): Promise<Output> {
-      const [program = '', ...rest] = shot.argv;
       const container = shot.name ?? `fedi-setup-${randomUUID()}`;
       signal?.throwIfAborted();
       // Its process may ignore the signal that Docker's client forwards.
@@ -688,28 +689,7 @@ export async function connect(): Promise<Engine> {
       // Docker's client ends at the third signal, whatever its container does.
       const forget = removeAfterSignal(remove);
       const output = await cli(
-        [
-          'run',
-          `--name=${container}`,
-          '--rm',
-          '--interactive',
-          // A shell that is the first process of a container ignores signals, and its programs get none.
-          '--init',
-          '--env=TINI_KILL_PROCESS_GROUP=1',
-          '--pull=never',
-          '--cap-drop=ALL',
-          ...(shot.capabilities ?? []).map((name) => `--cap-add=${name}`),
-          '--security-opt=no-new-privileges',
-          '--pids-limit=512',
-          `--network=${shot.network ?? 'none'}`,
-          ...(shot.hostname === undefined ? [] : [`--hostname=${shot.hostname}`]),
-          ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
-          ...Object.keys(shot.env ?? {}).map((name) => `--env=${name}`),
-          ...(shot.mounts ?? []).map((mount) => `--volume=${mount}`),
-          `--entrypoint=${program}`,
-          shot.image,
-          ...rest,
-        ],
+        oneShotArgv(shot, container),
         { stdin: shot.stdin ?? '', env: shot.env, wholeMs: timeoutMs, signal, onLine },
       ).catch(async (error: unknown) => {
         // Docker's client was killed, but not the container.
@@ -722,6 +702,16 @@ export async function connect(): Promise<Engine> {
       if (signal?.aborted === true) await remove();
       signal?.throwIfAborted();
       return output;
+    },
+
+    async pipe(shot): Promise<Pipe> {
+      const container = shot.name ?? `fedi-setup-${randomUUID()}`;
+      const stream = runPiped('docker', oneShotArgv(shot, container), { env: { ...environment, ...shot.env } });
+      const close = (): Promise<void> => {
+        stream.destroy();
+        return engine.removeContainer(container, 'disposable');
+      };
+      return { stream, close };
     },
 
     async removeContainer(id, disposable): Promise<void> {
@@ -746,6 +736,33 @@ export async function connect(): Promise<Engine> {
     },
   };
   return watched(engine, end.host);
+}
+
+/** Arguments of `docker` for a one-shot container. */
+function oneShotArgv(shot: OneShot, container: string): string[] {
+  const [program = '', ...rest] = shot.argv;
+  return [
+    'run',
+    `--name=${container}`,
+    '--rm',
+    '--interactive',
+    // A shell that is the first process of a container ignores signals, and its programs get none.
+    '--init',
+    '--env=TINI_KILL_PROCESS_GROUP=1',
+    '--pull=never',
+    '--cap-drop=ALL',
+    ...(shot.capabilities ?? []).map((name) => `--cap-add=${name}`),
+    '--security-opt=no-new-privileges',
+    '--pids-limit=512',
+    `--network=${shot.network ?? 'none'}`,
+    ...(shot.hostname === undefined ? [] : [`--hostname=${shot.hostname}`]),
+    ...(shot.user === undefined ? [] : [`--user=${shot.user}`]),
+    ...Object.keys(shot.env ?? {}).map((name) => `--env=${name}`),
+    ...(shot.mounts ?? []).map((mount) => `--volume=${mount}`),
+    `--entrypoint=${program}`,
+    shot.image,
+    ...rest,
+  ];
 }
 
 /** Memory in use as `docker stats` computes it: cgroup v2 and v1 name the page cache differently. */

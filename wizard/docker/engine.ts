@@ -1,4 +1,5 @@
 /** The interface of the Docker engine for the rest of the wizard. */
+import type { Duplex } from 'node:stream';
 import { EXIT, Problem } from '../problem.ts';
 import type { Rights } from './policy.ts';
 
@@ -140,6 +141,13 @@ export interface OneShot {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** A one-shot container whose standard input and output are a stream. */
+export interface Pipe {
+  readonly stream: Duplex;
+  /** Removes the container. */
+  close(): Promise<void>;
+}
+
 /** From this exit code of `docker run` on, Docker could not start the program. */
 const NOT_STARTED = 125;
 
@@ -227,6 +235,8 @@ export interface Engine {
   exec(id: string, command: Command, call?: Call): Promise<Output>;
   /** Time limit if none is given: four hours. After it, and after a signal, the container is removed. */
   run(shot: OneShot, call?: Call): Promise<Output>;
+  /** Starts a one-shot container. A failed start ends the stream. */
+  pipe(shot: OneShot): Promise<Pipe>;
   /**
    * Stops and removes a container. Its volumes stay, the anonymous ones too unless they are disposable, as those of a one-shot.
    * Accepts a container that is gone or being removed.

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, ChildProcessWithoutNullStreams, SpawnOptions } from 'node:child_process';
 import { constants } from 'node:os';
+import { Duplex } from 'node:stream';
 import { EXIT, Problem } from '../problem.ts';
 import type { Output } from './engine.ts';
 import { Kept, Lines } from './kept.ts';
@@ -65,7 +66,7 @@ function start(
   program: string,
   argv: readonly string[],
   options: RunOptions,
-  stdio: readonly ('pipe' | 'inherit')[],
+  stdio: readonly ('pipe' | 'inherit' | 'ignore')[],
 ): ChildProcess {
   const shared = options.shared ?? sharedByAll;
   const how: SpawnOptions = {
@@ -118,6 +119,21 @@ export function run(program: string, argv: readonly string[], options: RunOption
     child.stdin.on('error', () => undefined);
     child.stdin.end(options.stdin ?? '');
   });
+}
+
+/** Runs a program whose standard input and output are a stream. Its standard error is not read. */
+export function runPiped(program: string, argv: readonly string[], options: RunOptions = {}): Duplex {
+  const child = start(program, argv, options, ['pipe', 'pipe', 'ignore']);
+  child.on('close', () => running.delete(child));
+  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
+  child.on('error', (error) => {
+    running.delete(child);
+    stream.destroy(error);
+  });
+  // The program may end before it reads everything.
+  stream.on('error', () => undefined);
+  stream.once('close', () => child.kill('SIGTERM'));
+  return stream;
 }
 
 /** The program gets our own standard streams; resolves to its exit code, 128 + n for a signal. */
