@@ -20,6 +20,7 @@ export const HOST: Host = {
   firstFreePort: async () => 1024,
   addressRecords: async (_, type) => (type === 'A' ? ['192.0.2.7'] : ['2001:db8::7']),
   caaRecords: async () => [],
+  textRecords: async () => [],
   dateAt: async () => new Date(0),
   git: async () => undefined,
   sysctl: async () => undefined,

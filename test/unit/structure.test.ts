@@ -113,6 +113,7 @@ test('only docker/run.ts starts programs', () => {
 const MAY: Readonly<Record<string, readonly string[]>> = {
   cli: ['commands', 'answers', 'config', 'docker'],
   commands: [
+    'mail',
     'status',
     'support',
     'maintain',
@@ -138,6 +139,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: ['apply', 'checks', 'render', 'plan', 'answers', 'apps', 'components', 'stack', 'config', 'secrets', 'docker'],
   apply: [
+    'mail',
     'checks',
     'render',
     'plan',
@@ -151,7 +153,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'docker',
   ],
   ask: ['answers', 'apps', 'config'],
-  checks: ['apps', 'prove', 'config', 'secrets', 'docker', 'ingress'],
+  mail: ['apps', 'config', 'secrets', 'docker'],
+  checks: ['mail', 'apps', 'prove', 'config', 'secrets', 'docker', 'ingress'],
   render: ['plan', 'answers', 'apps', 'components', 'stack', 'config', 'secrets', 'docker', 'ingress'],
   plan: ['answers', 'apps', 'components', 'config', 'docker'],
   answers: ['apps', 'components', 'config', 'secrets', 'ingress'],

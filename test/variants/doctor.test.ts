@@ -327,7 +327,8 @@ globalThis.Date = class extends Date {
     const look = (more: Partial<SmtpServer>, password = MAIL_PASSWORD) =>
       withConfig(
         'mail',
-        () => ({ mail: { mode: 'smtp', from: '', fromName: undefined, server: { ...smtp, ...more } } }),
+        () => ({ mail: { mode: 'smtp', from: '', fromName: undefined,
+      provider: undefined, server: { ...smtp, ...more } } }),
         { 'mail.password': { value: password, class: 'free' } },
       );
     const submission = { port: 587, security: 'starttls', user: MAIL_USER } as const;

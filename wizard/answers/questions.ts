@@ -11,7 +11,8 @@ import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
 import * as backup from '../config/backup.ts';
-import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn } from '../config/mail.ts';
+import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn, providerIn } from '../config/mail.ts';
+import { MAIL_PROVIDERS, OTHER_PROVIDER } from '../config/mail-providers.ts';
 import { GRAFANA_PORT, MONITORING_MODES, isFullyMonitored, monitoringOf } from '../config/monitoring.ts';
 import { immutableDomain } from '../config/on-change.ts';
 import type { Answers, Question } from '../config/question.ts';
@@ -136,20 +137,39 @@ const MAIL_QUESTIONS: readonly Question[] = [
     initial: () => MAIL_MODES[0]?.id,
   },
   {
+    key: 'mail.provider',
+    topic: 'mail',
+    message: 'Mail provider',
+    help: 'Sets the defaults of server, port and encryption. `other`: a server that you name.',
+    ...parse.oneOf([
+      ...MAIL_PROVIDERS.map(({ id, name }) => ({ value: id, name })),
+      { value: OTHER_PROVIDER, name: 'Another one' },
+    ]),
+    initial: () => OTHER_PROVIDER,
+    when: hasServer,
+    isShown: (answers) => providerIn(answers) !== undefined,
+    notes: (answers) => [providerIn(answers)?.hint ?? []].flat(),
+  },
+  {
     key: 'mail.host',
     topic: 'mail',
     message: 'Mail server',
-    help: 'Host name of the provider’s SMTP server.',
+    help: 'Host name of the provider’s SMTP server. Default: that of `mail.provider`.',
     parse: parse.parseOuterHost,
+    derivedFrom: ['mail.provider'],
+    initial: (answers) => providerIn(answers)?.host,
+    isKnown: (answers) => providerIn(answers)?.hostVaries === undefined && providerIn(answers) !== undefined,
     when: hasServer,
   },
   {
     key: 'mail.port',
     topic: 'mail',
     message: 'Port',
-    help: 'Default 465, which uses TLS; 587 uses STARTTLS.',
+    help: 'Default: that of `mail.provider`, or 465. 465 uses TLS, 587 STARTTLS.',
     parse: parse.parsePort,
-    initial: () => 465,
+    derivedFrom: ['mail.provider'],
+    initial: (answers) => providerIn(answers)?.port ?? 465,
+    isKnown: (answers) => providerIn(answers) !== undefined,
     when: hasServer,
   },
   {
@@ -162,9 +182,10 @@ const MAIL_QUESTIONS: readonly Question[] = [
       { value: 'starttls', name: 'STARTTLS (required)' },
       { value: 'none', name: 'None' },
     ]),
-    derivedFrom: 'mail.port',
+    derivedFrom: ['mail.port', 'mail.provider'],
     initial: (answers) =>
       answers['mail.port'] === 465 ? 'tls' : answers['mail.port'] === 25 ? 'none' : 'starttls',
+    isKnown: (answers) => providerIn(answers) !== undefined,
     when: hasServer,
   },
   {
@@ -172,6 +193,9 @@ const MAIL_QUESTIONS: readonly Question[] = [
     topic: 'mail',
     message: 'User name for the mail server',
     help: 'Leave empty if the server needs no login.',
+    derivedFrom: ['mail.provider'],
+    initial: (answers) => providerIn(answers)?.user,
+    isKnown: (answers) => providerIn(answers)?.user !== undefined,
     parse: parse.parseLine,
     optional: true,
     when: hasServer,

@@ -41,14 +41,17 @@ export interface Resolved {
 /** Finds the answer to a question by its key or, if the site has a single app, by its short key. */
 function lookUp(question: Question, sources: readonly Source[], single: boolean): RawAnswer | undefined {
   const short = single ? shortKeyOf(question) : undefined;
-  // The first answer found to the question that this default is derived from.
-  let basis: RawAnswer | undefined;
+  // The first answers found to the questions that this default is derived from.
+  const bases = new Map<string, string>();
   for (const source of sources) {
     const answer = source.get(question.key) ?? (short === undefined ? undefined : source.get(short));
-    const base = question.derivedFrom === undefined ? undefined : source.get(question.derivedFrom);
-    if (basis !== undefined && base !== undefined && base.text !== basis.text) return undefined;
+    const here = (question.derivedFrom ?? []).flatMap((key) => {
+      const base = source.get(key);
+      return base === undefined ? [] : [[key, base.text] as const];
+    });
+    if (here.some(([key, text]) => (bases.get(key) ?? text) !== text)) return undefined;
     if (answer !== undefined) return answer;
-    basis ??= base;
+    for (const [key, text] of here) if (!bases.has(key)) bases.set(key, text);
   }
   return undefined;
 }

@@ -54,6 +54,7 @@ import {
 import type { PlanInput, Prepared } from './prepare.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap } from './swap.ts';
+import { tryMail } from './mail.ts';
 import { runTrials, tryBuckets } from './trials.ts';
 import { trustMounts } from './trust.ts';
 
@@ -120,7 +121,7 @@ export async function apply(options: ApplyOptions): Promise<Applied> {
 async function execute(options: ApplyOptions, engine: Engine, planned: Prepared): Promise<Applied> {
   const prepared = await getImages(options, engine, planned);
   const { config, store, site } = prepared;
-  const unmarked = await checkData(options, engine, prepared);
+  const { unmarked, untested } = await checkData(options, engine, prepared);
   const keep = await decideEdited(options, prepared.changes);
   await verifyFiles(options, engine, prepared);
 
@@ -131,7 +132,7 @@ async function execute(options: ApplyOptions, engine: Engine, planned: Prepared)
   await startContainers(options, engine, site, prepared.input.folder);
   await runAppSteps(options, engine, prepared);
 
-  const receipt = await proveChange(options, engine, prepared);
+  const receipt = await proveChange(options, engine, prepared, untested);
   await options.onSetUp(config, store);
   return { exit: receipt.proven ? EXIT.OK : EXIT.UNPROVEN, config, receipt, changed: true };
 }
@@ -224,8 +225,15 @@ async function getImages({ progress }: ApplyOptions, engine: Engine, planned: Pr
 
 const imageOf = ({ lock }: Prepared, name: string): string => lockedReference(lock[name] as Lock[string]);
 
-/** Verifies who owns existing data, and tests external servers. Returns places without an ownership marker. */
-async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<Unmarked[]> {
+interface Checked {
+  /** Places without an ownership marker. */
+  readonly unmarked: Unmarked[];
+  /** Trials that were skipped on request. */
+  readonly untested: readonly string[];
+}
+
+/** Verifies who owns existing data, and tests external servers. */
+async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepared): Promise<Checked> {
   const { progress } = options;
   const { config, store, lock, site, input } = prepared;
   const caddy = imageOf(prepared, 'caddy');
@@ -237,8 +245,22 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};
   await tryBuckets(config, store, running, input.resolved.secrets, progress);
+  const { resolved } = input;
+  const isSkipped = options.skipChecks.includes('mail');
+  const untested = (await tryMail({
+    engine,
+    config,
+    store,
+    image: caddy,
+    before: running,
+    resolved,
+    isSkipped,
+    progress,
+  }))
+    ? ['mail']
+    : [];
   const places = await placesBefore(input.folder);
-  return checkMarkers(
+  const unmarked = await checkMarkers(
     engine,
     config,
     store,
@@ -247,6 +269,7 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
     mounts,
     site.dataFolders,
   );
+  return { unmarked, untested };
 }
 
 const verifyFiles = (
@@ -315,9 +338,10 @@ async function proveChange(
   { progress }: ApplyOptions,
   engine: Engine,
   { config, store, input }: Prepared,
+  untested: readonly string[],
 ): Promise<Receipt> {
   const { folder, now } = input;
-  const receipt = await proveSite({ folder, config, store, engine, progress, now });
+  const receipt = await proveSite({ folder, config, store, engine, progress, now, untested });
   if (receipt.proven) {
     // Of all apps: a removed one may come back.
     const kept = APP_IDS.flatMap((id) => appOf(id).secrets).filter(({ keepsPrevious }) => keepsPrevious);

@@ -22,10 +22,12 @@ export interface ProveOptions {
   readonly now: () => Date;
   /** Send a mail even if one was accepted with these settings before. */
   readonly mail?: boolean;
+  /** Trials of this run that --skip-check left out. */
+  readonly untested?: readonly string[];
 }
 
 export async function proveSite(options: ProveOptions): Promise<Receipt> {
-  const { folder, config, store, now } = options;
+  const { folder, config, store, now, untested = [] } = options;
   const { generation } = await readManifest(folder);
   const live = await everProven(folder);
   const subjects = config.apps.map((app) => {
@@ -52,6 +54,7 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
     generation,
     proven: proofs.every(({ ok }) => ok),
     ...(mailProven(proofs) ? { mail: mailKey(config, store) } : {}),
+    ...(untested.length > 0 ? { untested } : {}),
     proofs,
   };
   await keepReceipt(folder, receipt);

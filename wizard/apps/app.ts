@@ -1,5 +1,6 @@
 /** The description of an app: one object. All other code treats all apps alike. */
 import type { AppConfig, AppOptions, Config } from '../config/config.ts';
+import type { Mail, Mailer } from '../config/mail.ts';
 import type { Parsed } from '../config/parse.ts';
 import type { Picture } from '../config/picture.ts';
 import type { Answers, Question, Share } from '../config/question.ts';
@@ -394,6 +395,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly publicOnly?: boolean;
   /** Name → text of further files in `trust/`, for software that needs one to find the CA certificate. */
   readonly trustFiles?: Readonly<Record<string, string>>;
+  /** How its mail library uses a server. */
+  mailer(app: AppConfig<Options>, mail: Mail): Mailer;
   /** Compose services that send mail. */
   readonly mailClients: readonly string[];
   /** Edits the parsed Compose file according to the options. */

@@ -257,6 +257,11 @@ export const mastodon: App<MastodonOptions> = {
 
   problems: (_config, app) => s3Problems(app),
 
+  // Ruby's net-smtp tries the method that it is told, and no other.
+  mailer: (app, { server, from }) => ({
+    sender: from || `notifications@${app.domain}`,
+    methods: [(server?.auth ?? 'plain').toUpperCase()],
+  }),
   mailClients: ['mastodon_sidekiq'],
 
   shape: (compose, config, { options }) => {

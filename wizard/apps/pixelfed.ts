@@ -315,6 +315,12 @@ export const pixelfed: App<PixelfedOptions> = {
       : []),
   ],
 
+  // The order of Symfony's mailer.
+  mailer: (app, { from }) => ({
+    sender: from || `notifications@${app.domain}`,
+    methods: ['CRAM-MD5', 'LOGIN', 'PLAIN'],
+    triesAll: true,
+  }),
   mailClients: ['pixelfed_web', 'pixelfed_horizon'],
 
   shape: (compose, config, { options }) => {

@@ -10,6 +10,7 @@ import type { App, AppStep } from './app.ts';
 import { passwordQuestion } from './shared/questions.ts';
 import { snacJobs } from './snac/jobs.ts';
 import { snacGoodbye } from './snac/goodbye.ts';
+import { sender } from './snac/mail.ts';
 import { NEW_PASSWORD, addUser, setEmail, setPassword, snacPeople } from './snac/people.ts';
 import { snacProofs } from './snac/proofs.ts';
 
@@ -100,6 +101,12 @@ export const snac: App = {
         ]
       : [],
 
+  // The order of libcurl; after a rejected log-in it tries no other.
+  mailer: (app) => ({
+    sender: sender(app),
+    isFixed: true,
+    methods: ['DIGEST-MD5', 'CRAM-MD5', 'PLAIN', 'LOGIN'],
+  }),
   mailClients: ['snac'],
 
   shape: (compose, config) => {

@@ -129,7 +129,8 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
       for (const note of question.notes?.({ ...answers, [question.key]: parsed.value }) ?? []) say(note, 2);
     return text;
   };
-  const isOpen = (question: Question, initial: Value | undefined): boolean => {
+  const isOpen = (question: Question, answers: Answers, initial: Value | undefined): boolean => {
+    if (question.isKnown?.(answers)) return false;
     // A single choice is no question.
     if (isAdvanced(question) || known.has(question.key) || question.choices?.length === 1) return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
@@ -144,7 +145,7 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
         if (again !== undefined) await put(again.question, again.answers, again.initial, back);
         again = undefined;
         return await resolve([typed, ...sources], async (question, answers, initial) =>
-          isOpen(question, initial) ? put(question, answers, initial, back) : undefined,
+          isOpen(question, answers, initial) ? put(question, answers, initial, back) : undefined,
         );
       } catch (error) {
         const last = error instanceof Back ? turns.pop() : undefined;

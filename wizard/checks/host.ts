@@ -37,6 +37,8 @@ export interface Host {
   /** Empty if there are no records. Rejects with a code (`ESERVFAIL`, `ETIMEOUT`, …) if the DNS does not answer. */
   addressRecords(name: string, type: 'A' | 'AAAA'): Promise<string[]>;
   caaRecords(name: string): Promise<CaaRecord[]>;
+  /** Texts of the TXT records. */
+  textRecords(name: string): Promise<string[]>;
   /** The `Date` header of a reply. Certificates are not verified: with a wrong clock none is valid. */
   dateAt(url: string): Promise<Date>;
   /** Lines that `git` prints in a directory; undefined: it is not installed, or refuses the directory. */
@@ -53,7 +55,7 @@ const TIMEOUT_MS = 5000;
 const OF_DOCKER = /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*)$/;
 
 /** @param servers `address:port`; default: the DNS servers of this host */
-export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords'> {
+export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords' | 'textRecords'> {
   const recordsOf = async <T>(ask: (resolver: Resolver) => Promise<T[]>): Promise<T[]> => {
     const resolver = new Resolver({ timeout: 2000, tries: 2 });
     if (servers !== undefined) resolver.setServers(servers);
@@ -68,6 +70,8 @@ export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' 
     addressRecords: (name, type) =>
       recordsOf((resolver) => (type === 'A' ? resolver.resolve4(name) : resolver.resolve6(name))),
     caaRecords: (name) => recordsOf((resolver) => resolver.resolveCaa(name)),
+    textRecords: (name) =>
+      recordsOf(async (resolver) => (await resolver.resolveTxt(name)).map((parts) => parts.join(''))),
   };
 }
 

@@ -314,6 +314,8 @@ export async function setUp(
     : [];
   progress.emit({ event: 'end', exit: applied.exit, proven: receipt?.proven ?? false });
   if (receipt !== undefined) sayFailed(progress, receipt, config);
+  if (applied.changed && receipt?.untested !== undefined)
+    progress.say(`\n  Not tried before it was written (--skip-check): ${receipt.untested.join(', ')}.`);
   if (!applied.changed) return applied.exit;
   for (const { what, next } of (await checkGit({ folder, host: thisHost }))?.found ?? [])
     progress.say(`\n  ! ${what}\n    ${next}`);

@@ -1,4 +1,6 @@
 /** Where outgoing mail goes. Only this file knows the modes by name. */
+import { MAIL_PROVIDERS } from './mail-providers.ts';
+import type { MailProvider } from './mail-providers.ts';
 import { senderParts } from './parse.ts';
 import type { Answers, Value } from './question.ts';
 
@@ -26,6 +28,8 @@ export interface Mail {
   readonly mode: MailModeId;
   /** Undefined: no mail is sent. */
   readonly server: SmtpServer | undefined;
+  /** Id of the provider; undefined: another server. */
+  readonly provider: string | undefined;
   /** Sender's address; empty: each app has its own. */
   readonly from: string;
   /** Display name of the sender; undefined: none, or that of the app. */
@@ -89,6 +93,10 @@ export const LAB_MAIL = 'catcher' satisfies MailModeId;
 
 export const MAIL_MODES: readonly { readonly id: MailModeId; readonly title: string }[] = MODES;
 
+/** The provider that was chosen; undefined: another server, or none. */
+export const providerIn = (answers: Answers): MailProvider | undefined =>
+  hasServer(answers) ? MAIL_PROVIDERS.find(({ id }) => id === answers['mail.provider']) : undefined;
+
 /** Whether the person names a server. */
 export const hasServer = (answers: Answers): boolean => answers['mail.mode'] === 'smtp';
 
@@ -103,6 +111,7 @@ export function mailOf(answers: Answers): Mail {
   return {
     mode: mode.id as MailModeId,
     server: mode.server?.(answers),
+    provider: providerIn(answers)?.id,
     from: address,
     fromName: name,
   };

@@ -40,8 +40,10 @@ export interface Question {
   readonly several?: true;
   /** The default, computed from earlier answers; undefined: none, so an answer is required. */
   readonly initial?: (answers: Answers) => Value | undefined;
-  /** Key of the question that the default derives from. A new answer to it from a stronger source discards the answer here. */
-  readonly derivedFrom?: string;
+  /** Keys of the questions that the default derives from. A new answer to one from a stronger source discards the answer here. */
+  readonly derivedFrom?: readonly string[];
+  /** Whether its default is certain for these answers, so that the wizard does not ask. */
+  readonly isKnown?: (answers: Answers) => boolean;
   /** The default, computed from the app's share of the host. */
   readonly byHost?: (share: Share) => Value;
   /** Whether it applies; absent: always. */

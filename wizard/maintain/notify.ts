@@ -5,6 +5,7 @@ import { writeWhole } from '../atomic.ts';
 import { readProgram } from '../assets.ts';
 import { curlSettings } from '../checks/mail.ts';
 import type { Config } from '../config/config.ts';
+import { messageText } from '../config/mail-text.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
@@ -98,7 +99,7 @@ export async function notify(
         ['mail-from', sender],
         ['mail-rcpt', to],
       ]),
-      env: { MAIL: mailText(sender, to, mail, now) },
+      env: { MAIL: messageText({ from: sender, to, ...mail, now }) },
       network: catcher === undefined ? 'bridge' : `container:${catcher.id}`,
       user: '0:0',
     },
@@ -110,26 +111,4 @@ export async function notify(
     });
   await writeWhole(path, `${JSON.stringify(next)}\n`, 0o600);
   return mail.subject;
-}
-
-/** RFC 5322, in UTF-8. */
-function mailText(
-  from: string,
-  to: string,
-  { subject, text }: { readonly subject: string; readonly text: string },
-  now: Date,
-): string {
-  return [
-    `From: ${from}`,
-    `To: ${to}`,
-    `Subject: ${subject}`,
-    `Date: ${now.toUTCString().replace('GMT', '+0000')}`,
-    'Auto-Submitted: auto-generated',
-    'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    ...text.split('\n'),
-    '',
-  ].join('\r\n');
 }

@@ -64,6 +64,8 @@ export interface Receipt {
   readonly proven: boolean;
   /** Keyed hash of the mail settings that are proven to work. */
   readonly mail?: string;
+  /** Ids of trials that --skip-check left out of the run: what they test was written untested. */
+  readonly untested?: readonly string[];
   readonly proofs: readonly ProofResult[];
 }
 

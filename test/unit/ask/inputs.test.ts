@@ -65,7 +65,7 @@ test.for(questions.map((question) => ({ question, key: question.key })))(
       if (confirm) await run.answer(`${message}, again`, text);
       // Questions that depend on it have a default.
       const now = await run.next();
-      if (ALL_QUESTIONS.some((one) => one.derivedFrom === key && one.message === now.message))
+      if (ALL_QUESTIONS.some((one) => one.derivedFrom?.includes(key) && one.message === now.message))
         await now.enter('');
       await run.asked('What now?');
       const shown = run.written().slice(run.written().lastIndexOf('Your answers:'));

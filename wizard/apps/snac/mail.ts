@@ -1,6 +1,7 @@
 /** Sends one mail from snac's container with snac's settings. snac has no command for that; it uses libcurl. */
 import { readProgram } from '../../assets.ts';
 import type { AppIdentity } from '../../config/config.ts';
+import { messageText } from '../../config/mail-text.ts';
 import type { Command, Output } from '../../docker/engine.ts';
 import { mailText } from '../../prove/mail.ts';
 import type { MailOutcome } from '../../prove/mail.ts';
@@ -10,16 +11,7 @@ export const sender = ({ domain }: AppIdentity): string => `snac-daemon@${domain
 
 export function snacMail(app: AppIdentity, now: Date): Command {
   const { subject, text } = mailText(app.domain);
-  const message = [
-    `From: ${sender(app)}`,
-    `To: ${app.email}`,
-    `Subject: ${subject}`,
-    `Date: ${now.toUTCString().replace('GMT', '+0000')}`,
-    'MIME-Version: 1.0',
-    'Content-Type: text/plain; charset=utf-8',
-    '',
-    ...text.trim().split('\n'),
-  ].join('\r\n');
+  const message = messageText({ from: sender(app), to: app.email, subject, text: text.trim(), now });
   const program = readProgram('apps/snac/programs/send-mail.sh');
   return { argv: ['sh', '-c', program, 'sh', message, sender(app), app.email] };
 }

@@ -1,7 +1,9 @@
 import { lockedReference, readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { existingSite } from '../find-site.ts';
-import type { Run } from '../command.ts';
+import type { Site } from '../find-site.ts';
+import type { CommandContext, Run } from '../command.ts';
+import { testMail } from './mail-test.ts';
 
 interface CaughtMail {
   readonly ID: string;
@@ -11,10 +13,17 @@ interface CaughtMail {
   readonly Created: string;
 }
 
-/** Shows the mails in the catcher, oldest first. It has no published port, so it is asked from its own network. */
 export const run: Run = async (context) => {
-  const { folder, config, engine } = await existingSite(context);
-  await engine.info();
+  const [action, address] = context.words;
+  const site = await existingSite(context);
+  await site.engine.info();
+  if (action === undefined) return showMails(context, site);
+  if (action === 'test') return testMail(context, site, address);
+  throw new Problem(EXIT.USAGE, `There is no \`mail ${action}\`.`, { next: 'Use `mail` or `mail test [ADDRESS]`.' });
+};
+
+/** Shows the mails in the catcher, oldest first. It has no published port, so it is asked from its own network. */
+async function showMails(context: CommandContext, { folder, config, engine }: Site): Promise<number> {
   if (config.mail.server?.isCatcher !== true) {
     throw new Problem(EXIT.USAGE, `This site has no mail catcher: mail.mode is ${config.mail.mode}.`, {
       next: 'To get one, set mail.mode to catcher in fedi.yaml and run `fedi-setup apply`.',
@@ -55,4 +64,4 @@ export const run: Run = async (context) => {
   }
   if (messages.length === 0) context.progress.say('No mail yet.');
   return EXIT.OK;
-};
+}
