@@ -17,7 +17,7 @@ interface Rules {
   }[];
 }
 
-const TEXT = readFileSync(new URL('../../monitoring/rules.yaml', import.meta.url), 'utf8');
+const TEXT = readFileSync(new URL('../../compose/monitoring/rules.yaml', import.meta.url), 'utf8');
 const RULES = (parseYaml(TEXT) as unknown as Rules).groups.flatMap(({ rules }) => rules);
 
 type Series = Readonly<Record<string, string>>;

@@ -25,8 +25,9 @@ test('contains the tool, the files of a site and the documentation, nothing else
     /^(LICENSE|README\.md|env\.example|package\.json)$/,
     /^compose\/[a-z]+\.yaml$/,
     /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
-    /^caddy\/(Caddyfile|[a-z-]+\.caddy|cache\/[a-z]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
-    /^nginx\/(cache|nginx)\.conf$/,
+    /^caddy\/(Caddyfile|[a-z-]+\.caddy|[a-z-]+\.css|cache\/[a-z]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^compose\/nginx\/(cache|nginx)\.conf$/,
+    /^compose\/monitoring\/rules\.yaml$/,
     /^wizard\/([a-z]+\/)+programs\/[a-z-]+\.(php|rb|sh)$/,
     /^dist\/(fedi-setup\.js|cli\.js|THIRD-PARTY\.txt|suffixes\.br|[a-zA-Z-]+-[A-Z0-9]{8}\.js)$/,
   ];

@@ -173,7 +173,7 @@ export interface Nginx {
   readonly uploads: string;
   /** `service:port` of the app. */
   readonly app: string;
-  /** Answers differ by the whole address, or the app ignores the query there. A variable of nginx/cache.conf. */
+  /** Answers differ by the whole address, or the app ignores the query there. A variable of compose/nginx/cache.conf. */
   readonly key: '$request_uri' | '$path';
 }
 

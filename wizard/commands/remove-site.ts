@@ -1,6 +1,6 @@
 /** `reset` and `uninstall`: removes containers, data and files. */
 import { readdir, realpath, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { dataOf, dataStay, placesBefore } from '../apply/data.ts';
 import { readManifest } from '../apply/files.ts';
 import { removeVariables } from '../apply/goodbye.ts';
@@ -100,6 +100,9 @@ async function dataElsewhere(folder: string, config: Config): Promise<string[]> 
   return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
 }
 
+/** Directories that may be left without a file. */
+const MAY_BE_EMPTY = [PICTURES];
+
 /** Removes generated files, secrets last, and empty directories. Keeps `stay` and the user's own files. */
 export async function removeOurs(folder: string, stay: readonly string[] = []): Promise<void> {
   const { files } = await readManifest(folder);
@@ -111,27 +114,13 @@ export async function removeOurs(folder: string, stay: readonly string[] = []): 
       await rm(target);
     await rm(join(folder, path), { recursive: true, force: true });
   };
-  for (const path of [...Object.keys(files), MAINTAIN_METRICS, CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE]) await remove(path);
+  const ours = [...Object.keys(files), MAINTAIN_METRICS, CONFIG_FILE, LOCK_FILE, OWN, STORE_FILE];
+  for (const path of ours) await remove(path);
+  const folders = new Set(MAY_BE_EMPTY);
+  for (const path of ours)
+    for (let inner = dirname(path); inner !== '.'; inner = dirname(inner)) folders.add(inner);
   // Deepest first; a directory with files of the user is not empty and stays.
-  for (const inner of [
-    'caddy/sites',
-    'caddy/tls',
-    'caddy/pki',
-    'caddy/monitoring',
-    PICTURES,
-    'caddy',
-    'monitoring/grafana/boards',
-    'monitoring/grafana/dashboards',
-    'monitoring/grafana/datasources',
-    'monitoring/grafana',
-    'monitoring/scripts',
-    'monitoring/textfile',
-    'monitoring',
-    'env',
-    'front',
-    'trust',
-    '.',
-  ]) {
+  for (const inner of [...[...folders].toSorted((a, b) => b.length - a.length), '.']) {
     const path = join(folder, inner);
     const left = await readdir(path).catch(() => ['?']);
     if (left.length === 0) await rm(path, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
 import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
-import { ACCESS_LOGS, STATUS_PAGE, STATUS_PATH } from '../layout.ts';
+import { ACCESS_LOGS, STATUS_PAGE } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
@@ -233,21 +233,6 @@ async function renderCompose(
   return joined;
 }
 
-/** The Caddyfile of a site with a status page: it serves the page, and the error page has a link to it. */
-function withStatusPage(caddyfile: string): string {
-  const insert = (text: string, before: string, more: string): string => {
-    const [head, tail, ...others] = text.split(before);
-    if (tail === undefined || others.length > 0) throw new Error(`caddy/Caddyfile has not one ${before}`);
-    return `${head ?? ''}${more}${before}${tail}`;
-  };
-  const link = `<p><a href="${STATUS_PATH}">Status of this server</a></p>`;
-  return [
-    ['import tls/known.caddy\n', 'import status-page.caddy\n'],
-    ['import maintenance/*.caddy\n', 'import status_page\n\t'],
-    ['`\n\t\t}\n\t\trespond "{err.status_code}', link],
-  ].reduce((text, [before = '', more = '']) => insert(text, before, more), caddyfile);
-}
-
 /** Path → text of the files of each app's nginx. */
 async function renderNginx(config: Config): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
@@ -256,7 +241,7 @@ async function renderNginx(config: Config): Promise<Record<string, string>> {
     if (nginx === undefined) continue;
     const variables = { UPLOADS: nginx.uploads, APP: nginx.app, KEY: nginx.key };
     for (const name of config.hasCache ? ['nginx.conf', 'cache.conf'] : ['nginx.conf'])
-      files[`nginx/${id}/${name}`] = fillCaddy(await readAsset(`nginx/${name}`), variables);
+      files[`nginx/${id}/${name}`] = fillCaddy(await readAsset(`compose/nginx/${name}`), variables);
   }
   return files;
 }
@@ -266,16 +251,14 @@ async function renderCaddy(
   variables: Record<string, string>,
   customCaddy: string,
 ): Promise<{ files: Record<string, string>; id: string }> {
-  const caddyfile = await readAsset('caddy/Caddyfile');
   let sources: Record<string, string> = {
-    'caddy/Caddyfile': config.statusPage === undefined ? caddyfile : withStatusPage(caddyfile),
-    ...(config.statusPage === undefined
-      ? {}
-      : { 'caddy/status-page.caddy': await readAsset('caddy/status-page.caddy') }),
+    'caddy/Caddyfile': await readAsset('caddy/Caddyfile'),
     'caddy/tls/known.caddy': await readAsset('caddy/tls/known.caddy'),
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
+  if (config.statusPage !== undefined)
+    sources['caddy/pages/status.caddy'] = await readAsset('caddy/status-page.caddy');
   const logs: Record<string, string> = {};
   for (const { id, accessLog } of config.apps) {
     if (accessLog === undefined) continue;

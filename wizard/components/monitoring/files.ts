@@ -146,7 +146,7 @@ export async function monitoringFiles(config: Config): Promise<Record<string, st
   const yaml = (value: object): string => `${OURS}\n${printYaml(value)}`;
   const files: Record<string, string> = {
     'scrape.yaml': yaml({ scrape_configs: scrapeConfigs(config) }),
-    'rules.yaml': await readAsset('monitoring/rules.yaml'),
+    'rules.yaml': await readAsset('compose/monitoring/rules.yaml'),
     'blackbox.yaml': yaml(blackbox(config)),
     'textfile/site.prom': aboutSite(config),
     ...(Object.assign({}, ...serversOf(config).map(({ exporter }) => exporter.files)) as Record<string, string>),
