@@ -585,7 +585,11 @@ async function fill(
           capabilities: ['DAC_OVERRIDE', 'CHOWN'],
         }),
   });
-  if (code !== 0) throw notRestored(what, stderr.trim().split('\n').at(-1) ?? '');
+  if (code !== 0) {
+    const lines = stderr.trim().split('\n');
+    // The first error is the cause: parallel jobs of pg_restore end with others, and it prints the command after it.
+    throw notRestored(what, lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? '');
+  }
   if (service !== undefined && volumeAt === undefined)
     await writeMarkers(engine, config, store, (name) => lockedReference(lock[name] as Lock[string]), service);
 }
