@@ -575,5 +575,9 @@ describe.sequential('without a cache', { timeout: 120_000 }, () => {
     const other = await site.get(page(), HTML);
     expect([502, 503]).toContain(other.status);
     expect(other.text).toContain('One moment');
+    // Afterwards the app is asked again.
+    site.compose('start', 'mastodon_web');
+    await vi.waitFor(async () => expect((await site.get(path, HTML)).text).toContain('"number":1'), { timeout: 60_000, interval: 500 }); // prettier-ignore
+    expect((await site.get(path, HTML)).headers['x-cached']).not.toBe('STALE');
   });
 });
