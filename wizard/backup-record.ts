@@ -37,9 +37,16 @@ export interface BackupRecord {
   readonly upgraded?: Readonly<
     Record<string, { readonly at: string; readonly to: string; readonly seconds: number }>
   >;
-  /** When the registries were last asked for new versions, and the newest patch release of each app. */
-  readonly releases?: { readonly at: string; readonly newest: Readonly<Record<string, string>> };
-  /** App → the version whose upgrade by `maintain` failed: it is not tried again. */
+  /**
+   * When the registries were last asked for new versions, the newest patch release of each app, and the digests of newer builds
+   * under the tags of the site, by the name of the image.
+   */
+  readonly releases?: {
+    readonly at: string;
+    readonly newest: Readonly<Record<string, string>>;
+    readonly builds?: Readonly<Record<string, string>>;
+  };
+  /** App, or `images` → the version, or builds, whose upgrade by `maintain` failed: it is not tried again. */
   readonly refused?: Readonly<Record<string, string>>;
   /** When `cleanup` ran last. */
   readonly cleaned?: string;

@@ -141,7 +141,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   );
   const notes = [
     ...notesOn(config, resolved.answers, (await runningAnswers(folder)) ?? {}),
-    ...(input.upgrading === true ? [] : await notesOnImages(folder, config)),
+    ...(input.upgrading === true ? [] : await notesOnImages(folder, config, wanted)),
   ];
   const generate = await store.ensure(secretSpecs(config), now());
   if (input.renew !== undefined) await renew(config, store, input.renew, now());
@@ -212,13 +212,17 @@ function notesOn(config: Config, answers: Answers, running: Answers): string[] {
 }
 
 /** What a chosen image may do to the data, in sentences. */
-async function notesOnImages(folder: string, config: Config): Promise<string[]> {
+async function notesOnImages(
+  folder: string,
+  config: Config,
+  wanted: Readonly<Record<string, WantedImage>>,
+): Promise<string[]> {
   const ran = Object.entries(await runningLock(folder)).map(([name, { tag }]): [string, string] => [
     name,
     tag,
   ]);
   return olderImages(config, Object.fromEntries(ran))
-    .filter(({ name, to }) => config.images[name] === to)
+    .filter(({ name, to }) => wanted[name]?.reference === to)
     .map(
       ({ name, from, to }) =>
         `${name} changes from ${from} to ${to}, which may change its data: the old version cannot use them then. To install it after a backup, and undo it if it fails, set it in fedi.yaml and run \`fedi-setup upgrade --images\`.`,

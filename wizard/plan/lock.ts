@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
 import type { FixedImage } from '../apps/app.ts';
-import { isOtherData, isOtherMajor } from '../apps/majors.ts';
+import { isOtherData } from '../apps/majors.ts';
 import type { Config } from '../config/config.ts';
 import { componentsOf } from '../components/index.ts';
 import { SITE_IMAGES } from '../answers/questions.ts';
@@ -58,14 +58,9 @@ export function wantedImages(
     Object.entries(specs).map(([name, spec]) => {
       const ours = spec.reference;
       const before = held[name]?.tag;
-      const chosen = config.images[name];
-      const isHeld =
-        before !== undefined &&
-        !chosenBefore.has(name) &&
-        (chosen === undefined
-          ? isOtherData(before, ours, spec)
-          : chosen === ours && isOtherMajor(before, ours, spec));
-      const reference = isHeld ? before : (chosen ?? ours);
+      const isHeld = before !== undefined && !chosenBefore.has(name) && isOtherData(before, ours, spec);
+      const chosen = config.images[name] ?? ours;
+      const reference = isHeld && chosen === ours ? before : chosen;
       const known = spec.known?.[reference];
       // Only our own image is built here.
       return [

@@ -27,8 +27,10 @@ import { readLast } from '../last-reading.ts';
 import type { LastReading, People } from '../last-reading.ts';
 import { ACCESS_LOGS } from '../layout.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
+import type { Lock } from '../plan/lock.ts';
 import { served } from '../prove/tls.ts';
 import { readUptime } from '../uptime-record.ts';
+import { openBuilds } from '../upgrade/images.ts';
 import { releaseFor, upgradable } from '../upgrade/target.ts';
 import { askPeople, siteClient } from './people.ts';
 import { timeText } from '../time.ts';
@@ -138,6 +140,7 @@ export async function look({
   const advice = [
     ...certificates.flatMap(({ wrong }) => wrong ?? []),
     ...(disk?.found ?? []),
+    ...buildsIn(record, await readLock(folder).catch(() => ({}))),
     ...jobs.flatMap((one) => one?.wrong ?? []),
     ...kept.flatMap((one) => one?.found ?? []),
   ]
@@ -326,6 +329,20 @@ function appState(
           },
     jobs,
   };
+}
+
+/** Newer builds of images that `maintain` found. */
+function buildsIn({ releases }: BackupRecord, running: Lock): Finding[] {
+  const names = openBuilds(releases?.builds, running);
+  if (names.length === 0) return [];
+  return [
+    {
+      level: 'warning',
+      what: `The registry has newer builds of ${names.join(', ')}.`,
+      means: 'They may have security updates.',
+      next: '`fedi-setup upgrade --images`',
+    },
+  ];
 }
 
 /** Sum of the running containers; null: no figure. */

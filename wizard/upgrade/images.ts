@@ -7,7 +7,7 @@ import { readCompose } from '../backup/set.ts';
 import { lockOf } from '../apply/images.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
-import { lockedReference } from '../plan/lock.ts';
+import { lockedReference, wantedImages } from '../plan/lock.ts';
 import type { Lock, WantedImage } from '../plan/lock.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
@@ -28,6 +28,8 @@ export interface NewImage {
   readonly reference: string;
   /** The reference that the site runs, if fedi-setup now wants another one. */
   readonly before?: string;
+  /** Digest of a newer build in the registry; absent: it has another reference, is built here, or the registry requires a log-in. */
+  readonly digest?: string;
   /** Directory with its Dockerfile; absent: it is pulled. */
   readonly build?: string;
 }
@@ -48,11 +50,34 @@ export async function newImages(engine: Engine, wanted: Wanted, running: Lock): 
       if (image.before !== undefined) return [image];
       if (!('digest' in entry) || digest !== undefined) return [];
       const published = await engine.findInRegistry(reference);
-      return published === undefined || published.digest === entry.digest ? [] : [image];
+      return published === undefined || published.digest === entry.digest
+        ? []
+        : [{ ...image, digest: published.digest }];
     }),
   );
   return found.flat();
 }
+
+/** Image name → digest of the newer build that its registry has under the same tag. Throws a Problem if a registry does not answer. */
+export async function newerBuilds(
+  engine: Engine,
+  config: Config,
+  running: Lock,
+): Promise<Record<string, string>> {
+  const images = await newImages(engine, wantedImages(config, running), running);
+  return Object.fromEntries(
+    images.flatMap((image) =>
+      image.digest === undefined || isUnknown(config, image) ? [] : [[image.name, image.digest]],
+    ),
+  );
+}
+
+/** Names of the images whose newer build, found earlier, is not installed yet. */
+export const openBuilds = (builds: Readonly<Record<string, string>> = {}, running: Lock): string[] =>
+  Object.keys(builds).filter((name) => {
+    const entry = running[name];
+    return entry !== undefined && 'digest' in entry && entry.digest !== builds[name];
+  });
 
 /**
  * Whether an image may be another version of software that changes its data. A build from packages, and a tag that does not name

@@ -95,3 +95,31 @@ describe('lock entries', () => {
     ],
   ])('%s', async (_, made, expected) => expect(await made()).toEqual(expected));
 });
+
+describe('an image for another processor', () => {
+  const look = (digests: string[], pulled: string[] = [], lock: Parameters<typeof lockOf>[2] = {}) => {
+    const fake = {
+      image: async (): Promise<Image> => ({ id: 'sha256:0', digests, architecture: 'arm64' }),
+      info: async () => ({ architecture: 'amd64' }),
+      findInRegistry: async () => undefined,
+    } as unknown as Engine;
+    return lockOf(fake, { one: { reference: 'a/b:1' } }, lock, new Set(pulled));
+  };
+
+  test('loaded, or just pulled: refused', async () => {
+    for (const [digests, pulled] of [
+      [[], []],
+      [['a/b@sha256:1'], ['one']],
+    ] as const) {
+      const problem = await problemFrom(() => look([...digests], [...pulled]));
+      expect([problem.exit, problem.message]).toEqual([3, 'a/b:1 is for arm64, but this machine is amd64.']);
+    }
+  });
+  test('pulled before: pulled again', async () => {
+    expect((await look(['a/b@sha256:1'])).missing).toEqual(['one']);
+  });
+  test('one that the site runs stays, by emulation', async () => {
+    const lock = { one: { tag: 'a/b:1', id: 'sha256:0', source: 'loaded' as const } };
+    expect((await look([], [], lock)).lock).toEqual(lock);
+  });
+});

@@ -159,6 +159,49 @@ describe('a database keeps the major version of its data', () => {
   });
 });
 
+describe('software that changes its data keeps its version until `upgrade --images`', () => {
+  const SNAC: Lock = { snac: { tag: 'fedi-setup/snac:2.94-1', id: 'sha256:s', source: 'built' } };
+  const wanted = async (
+    lock: Lock,
+    name: string,
+    images: Readonly<Record<string, string>>,
+    here: boolean,
+    moved: readonly string[] = [],
+    volumes: 'there' | 'gone' = 'there',
+  ): Promise<unknown> => {
+    folder = tempFolder();
+    const both = { ...engine(volumes), image: async () => (here ? { id: 'sha256:s', digests: [] } : undefined) };
+    return (await imagesFor(folder, await site(images, name === 'snac' ? 'snac' : 'mastodon'), both, lock, moved))[
+      name
+    ];
+  };
+
+  test('a newer default: not silently', async () => {
+    expect(await wanted(SNAC, 'snac', {}, true)).toEqual({ reference: 'fedi-setup/snac:2.94-1' });
+    const valkey: Lock = { valkey: { tag: 'docker.io/valkey/valkey:7.2', digest: 'sha256:1' } };
+    expect(await wanted(valkey, 'valkey', {}, true)).toEqual({ reference: 'docker.io/valkey/valkey:7.2' });
+  });
+  test('a new build of the same version, and without data: the default', async () => {
+    const same: Lock = { snac: { tag: 'fedi-setup/snac:2.96-0', id: 'sha256:s', source: 'built' } };
+    expect(await wanted(same, 'snac', {}, true)).toMatchObject({ reference: 'fedi-setup/snac:2.96-1' });
+    expect(await wanted(SNAC, 'snac', {}, true, [], 'gone')).toMatchObject({ build: 'snac' });
+  });
+  test('an upgrade moves it', async () => {
+    expect(await wanted(SNAC, 'snac', {}, true, ['snac'])).toMatchObject({ build: 'snac' });
+  });
+  test('an image that you chose', async () => {
+    const tag = 'mine/snac:2.97';
+    expect(await wanted(SNAC, 'snac', { snac: tag }, true)).toEqual({ reference: tag });
+  });
+  test('one that was built here and is gone cannot be built again', async () => {
+    expect(await wanted(SNAC, 'snac', {}, false)).toMatchObject({ build: 'snac' });
+  });
+  test('an answer chooses the version of an app', async () => {
+    const lock: Lock = { mastodon: { tag: 'ghcr.io/mastodon/mastodon:v4.6.1', digest: 'sha256:1' } };
+    expect(await wanted(lock, 'mastodon', {}, true)).not.toMatchObject({ reference: expect.stringContaining('4.6.1') });
+  });
+});
+
 describe('fine', () => {
   test.each([
     ['the same', {}],

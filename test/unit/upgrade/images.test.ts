@@ -1,9 +1,13 @@
 /** Which images have a newer build, and names that return to the old image. */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../wizard/docker/engine.ts';
 import type { Lock, WantedImage } from '../../../wizard/plan/lock.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
-import { imageText, newImages, restoreTags } from '../../../wizard/upgrade/images.ts';
+import { copiesFor } from '../../../wizard/upgrade/copies.ts';
+import { changesData, imageText, isUnknown, newImages, restoreTags } from '../../../wizard/upgrade/images.ts';
+import type { ComposeFile } from '../../../wizard/stack/compose.ts';
+import { configOf } from '../../../wizard/answers/config.ts';
+import { resolve } from '../../../wizard/answers/resolve.ts';
 
 const registry = (digests: Readonly<Record<string, string>>): Engine =>
   ({
@@ -70,4 +74,52 @@ test('a tag returns to the locked image, if that is still there', async () => {
   } as unknown as Engine;
   await restoreTags(engine, { ...RUNNING, gone: { tag: 'gone:1', id: 'sha256:g', source: 'built' } });
   expect(calls).toEqual(['sha256:s snac:1']);
+});
+
+describe('what a new image means for the data', () => {
+  const site = async () => {
+    const texts = Object.entries({
+      apps: 'snac,mastodon,pixelfed',
+      ...Object.fromEntries(
+        ['snac', 'mastodon', 'pixelfed'].flatMap((id) => [
+          [`apps.${id}.domain`, `${id}.example.org`],
+          [`apps.${id}.admin`, 'anna'],
+          [`apps.${id}.email`, 'anna@example.org'],
+        ]),
+      ),
+    });
+    const from = 'the test';
+    return configOf((await resolve([new Map(texts.map(([key, text]) => [key, { text, from }]))])).answers);
+  };
+
+  test.each([
+    ['a build of packages', { name: 'snac', reference: 'fedi-setup/snac:2.96-1', build: 'snac' }, true],
+    ['a newer Valkey', { name: 'valkey', reference: 'a/valkey:9', before: 'a/valkey:8.1' }, true],
+    ['a newer build of Valkey 8', { name: 'valkey', reference: 'a/valkey:8.1' }, false],
+    ['another minor version of Valkey 8', { name: 'valkey', reference: 'a/valkey:8.2', before: 'a/valkey:8.1' }, false],
+    ['a tag without a number', { name: 'valkey', reference: 'a/valkey:latest' }, true],
+    ['a newer MariaDB', { name: 'mariadb', reference: 'a/mariadb:11.9', before: 'a/mariadb:11.8' }, true],
+    ['a newer build of PostgreSQL', { name: 'postgres', reference: 'a/postgres:17-trixie' }, false],
+    ['Caddy', { name: 'caddy', reference: 'a/caddy:3', before: 'a/caddy:2' }, false],
+    ['a newer build of an app', { name: 'mastodon', reference: 'a/mastodon:v4.7.6' }, false],
+  ])('%s', async (_what, image, changes) => {
+    expect(changesData(await site(), image)).toBe(changes);
+    expect(isUnknown(await site(), image)).toBe(false);
+  });
+
+  test('an app whose tag does not name its version', async () => {
+    expect(isUnknown(await site(), { name: 'mastodon', reference: 'mine/mastodon:nightly' })).toBe(true);
+  });
+
+  test('volumes that the services write to', () => {
+    const compose = {
+      name: 'fedi',
+      services: {
+        web: { volumes: ['data:/data', './trust:/trust:ro', 'shared:/shared:ro'] },
+        other: { volumes: ['other:/data'] },
+      },
+      volumes: { data: { name: 'fedi_data' }, shared: { name: 'fedi_shared' }, other: { name: 'fedi_other' } },
+    } as unknown as ComposeFile;
+    expect(copiesFor(compose, ['web', 'none'])).toEqual({ data: 'fedi_undo_data' });
+  });
 });

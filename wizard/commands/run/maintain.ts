@@ -22,6 +22,7 @@ import { lockedReference, readLock } from '../../plan/lock.ts';
 import { newestOf, releaseFor, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
 import { CHECK_MINUTES } from '../../uptime-record.ts';
+import { newerBuilds, openBuilds } from '../../upgrade/images.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { askPeople, siteClient } from '../../status/people.ts';
@@ -34,6 +35,7 @@ import { installTimers, refreshPage } from '../status-page.ts';
 import { cleanUpSite } from './cleanup.ts';
 import { backUpSite, refuseFailed, verifyAll } from './backup.ts';
 import { UpgradeUndone, endInterrupted } from './carry-out.ts';
+import { upgradeImages } from './upgrade-images.ts';
 import { upgrade } from './upgrade.ts';
 
 /** An hourly timer may start a little early. */
@@ -245,7 +247,7 @@ const backUp = async (context: CommandContext, site: Site): Promise<void> =>
 /** Registries are asked once a day. */
 const RELEASES_HOURS = 24;
 
-/** Looks for new patch releases, and installs them if that is wanted. @returns news about them */
+/** Looks for new patch releases and builds, and installs them if that is wanted. @returns news about them */
 async function releases(
   context: CommandContext,
   site: Site,
@@ -255,6 +257,7 @@ async function releases(
   if (config.upgrades === 'off') return [];
   const { releases: last } = await readRecord(folder);
   const newest: Record<string, string> = { ...last?.newest };
+  let builds = last?.builds ?? {};
   if (hoursSince(last?.at, context.now()) >= RELEASES_HOURS - SLACK_HOURS) {
     for (const target of upgradable(site)) {
       const { id } = target.app;
@@ -268,8 +271,14 @@ async function releases(
         await log(folder, context.now(), `releases of ${id}: ${error.message}`);
       }
     }
+    try {
+      builds = await newerBuilds(engine, config, await readLock(folder));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      await log(folder, context.now(), `newer builds of images: ${error.message}`);
+    }
     const record = await readRecord(folder);
-    await writeRecord(folder, { ...record, releases: { at: context.now().toISOString(), newest } });
+    await writeRecord(folder, { ...record, releases: { at: context.now().toISOString(), newest, builds } });
   }
   const notices: Notice[] = [];
   for (const target of upgradable(site)) {
@@ -285,7 +294,39 @@ async function releases(
         isNews: true,
       });
   }
-  return notices;
+  // After a patch release, which may have replaced some.
+  return [...notices, ...(await newBuilds(context, site, builds, task))];
+}
+
+/** Newer builds of images: news about them, or a notice about those that could not be installed. */
+async function newBuilds(
+  context: CommandContext,
+  site: Site,
+  builds: Readonly<Record<string, string>>,
+  task: (id: string, work: () => Promise<void>) => Promise<boolean>,
+): Promise<Notice[]> {
+  const { folder, config } = site;
+  const names = openBuilds(builds, await readLock(folder));
+  if (names.length === 0) return [];
+  const shown = names.join(', ');
+  const id = names.map((name) => `${name} ${(builds[name] ?? '').slice(7, 19)}`).join(', ');
+  if (config.upgrades !== 'patch')
+    return [
+      {
+        key: `${NEWS}images: ${id}`,
+        text: `The registry has newer builds of ${shown}, under the tags that this site uses. They may have security updates.\n  Install them with \`fedi-setup upgrade --images\`.`,
+        isNews: true,
+      },
+    ];
+  return installOnce(
+    folder,
+    'images',
+    id,
+    `newer builds of ${shown}`,
+    'upgrade --images',
+    task,
+    async () => void (await upgradeImages({ ...context, interactive: false }, site, names)),
+  );
 }
 
 /** Installs a patch release. One that failed is not tried again: each time the site would be in maintenance mode. @returns a notice about that */
@@ -296,20 +337,38 @@ async function installPatch(
   release: string,
   task: (id: string, work: () => Promise<void>) => Promise<boolean>,
 ): Promise<Notice[]> {
-  const { folder } = site;
-  const { id } = target.app;
-  const key = `upgrade of ${id} to ${release}`;
-  if ((await readRecord(folder)).refused?.[id] === release)
-    return [
-      { key, text: `${target.name} ${release} could not be installed. Try it with \`fedi-setup upgrade\`.` },
-    ];
+  const what = `${target.name} ${release}`;
+  return installOnce(
+    site.folder,
+    target.app.id,
+    release,
+    what,
+    'upgrade',
+    task,
+    async () => void (await upgrade({ ...context, interactive: false }, site, target, release)),
+  );
+}
+
+/** Installs something, unless that failed before. @param id key in the record. @param version what failed, if it fails */
+async function installOnce(
+  folder: string,
+  id: string,
+  version: string,
+  what: string,
+  command: string,
+  task: (id: string, work: () => Promise<void>) => Promise<boolean>,
+  work: () => Promise<void>,
+): Promise<Notice[]> {
+  const key = `upgrade of ${id} to ${version}`;
+  if ((await readRecord(folder)).refused?.[id] === version)
+    return [{ key, text: `${what} could not be installed. Try it with \`fedi-setup ${command}\`.` }];
   await task(key, async () => {
     try {
-      await upgrade({ ...context, interactive: false }, site, target, release);
+      await work();
     } catch (error) {
       if (error instanceof UpgradeUndone) {
         const record = await readRecord(folder);
-        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: release } });
+        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
       }
       throw error;
     }

@@ -34,7 +34,12 @@ import { answersFor, planFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { carryOut, newLock } from './carry-out.ts';
 
-export async function upgradeImages(context: CommandContext, site: Site): Promise<ExitCode> {
+/** @param only install newer builds of these images only; absent: all builds and versions */
+export async function upgradeImages(
+  context: CommandContext,
+  site: Site,
+  only?: readonly string[],
+): Promise<ExitCode> {
   const { flags, progress } = context;
   const { folder, config, engine } = site;
   if (flags.to.length > 0 || flags.app.length > 0)
@@ -45,12 +50,16 @@ export async function upgradeImages(context: CommandContext, site: Site): Promis
   const answered = {
     ...(await answersFor({ ...context, sources: [] }, folder, [], false)),
     upgrading: true as const,
-    moved: (await newVersions(site)).map(({ name }) => name),
+    moved: only === undefined ? (await newVersions(site)).map(({ name }) => name) : [],
   };
   const prepared = await planFor(context, folder, answered, engine);
   const running = await readLock(folder);
   const found = await newImages(engine, prepared.wanted, running);
-  const images = found.filter((image) => !isUnknown(config, image));
+  const images = found.filter(
+    (image) =>
+      !isUnknown(config, image) &&
+      (only === undefined || (image.digest !== undefined && only.includes(image.name))),
+  );
   for (const { name, reference } of found.filter((image) => isUnknown(config, image)))
     progress.print(
       `${name}: ${reference} has a newer build, which is not installed: you set this image, and its tag does not name its version. Remove ${name} from images.lock.yaml and run \`fedi-setup apply\`, after a backup.`,
