@@ -43,6 +43,7 @@ test.each([
   [['apply', '--domian', 'x'], 2, 'Did you mean --domain?'],
   [['apply', '--domian=x'], 2, 'Did you mean --domain?'],
   [['apply', '--domain'], 2, '--domain takes a value'],
+  [['upgrade', '--database'], 2, 'Did you mean --databases?'],
   [['apply', '--password-file', '/nonexistent'], 2, '--password-file /nonexistent cannot be read'],
   [['apply', '--password', '/nonexistent'], 2, 'There is no --password. Did you mean --password-file?'],
   [['apply', '--edited', 'maybe'], 2, '--edited must be'],

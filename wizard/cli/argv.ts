@@ -95,7 +95,7 @@ export async function readArgv(
     let { value } = token;
     // parseArgs takes `--json` as the value in `--dir --json`.
     if (token.inlineValue === false && /^-./.test(value ?? ''))
-      throw misused(`--${token.name} takes a value.`, command);
+      throw misused(valueMissing(token.name, all), command);
     const next = argv[token.index + 1];
     if (value === undefined && next !== undefined && (next === '-' || !next.startsWith('-'))) {
       value = next;
@@ -107,7 +107,7 @@ export async function readArgv(
         const found = keyOfFlag(token.name, [...all.keys()]);
         if ('problem' in found) throw misused(found.problem.replace(/(no|mean) (\S)/g, '$1 --$2'));
       }
-      throw misused(`--${token.name} takes a value.`, command);
+      throw misused(valueMissing(token.name, all), command);
     }
     if (flag === undefined) answers[token.name] = value;
     else if (flag.multiple) values.set(flag.name, [...(values.get(flag.name) ?? []), ...value.split(',')]);
@@ -161,6 +161,10 @@ export async function readArgv(
     },
   };
 }
+
+/** `--database` of `upgrade`, for example, is an answer, and `--databases` a flag. */
+const valueMissing = (name: string, all: ReadonlyMap<string, Flag>): string =>
+  `--${name} takes a value.${all.has(`${name}s`) ? ` Did you mean --${name}s?` : ''}`;
 
 const takes = ({ flags, answers }: Command, name: string): boolean =>
   [...COMMON, ...flags].some((flag) => flag.name === name) || (answers === true && name === ANSWERS.name);

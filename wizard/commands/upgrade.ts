@@ -9,7 +9,7 @@ export const upgrade: Command = {
     'Without --to it installs the newest patch release of the minor version that the site runs. It shows what will happen, pulls the images, makes a backup, upgrades, and proves the site.',
     'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
     '--databases moves the data of PostgreSQL or MariaDB to a new major version: by a dump into a new volume, where rows, encoding and collations are compared. The old data stay in another volume until you remove them.',
-    '--images pulls newer builds of the images under the tags that the site uses, and builds those again that are built here. They bring security updates of the packages in them. The containers that use them restart.',
+    '--images pulls newer builds of the images under the tags that the site uses, and builds those again that are built here. They bring security updates of the packages in them. It also installs the versions of snac, Valkey and the others that this fedi-setup has. The containers that use them restart. If the software may change its data, the site is in maintenance mode, the data are copied before, and restored if it cannot be proven.',
     'If it was interrupted, run it again: it completes the upgrade if the new version was proven, and restores the old one otherwise.',
   ],
   flags: [
@@ -19,7 +19,7 @@ export const upgrade: Command = {
     {
       name: 'images',
       about:
-        'Install newer builds of all images (Caddy, Valkey, restic, …), without a new version of an app.',
+        'Install newer builds of all images, and the versions of this fedi-setup (Caddy, Valkey, restic, …).',
     },
     { name: 'check', about: 'Show which versions are available; change nothing.' },
     EDITED,

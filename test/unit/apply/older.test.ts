@@ -170,10 +170,13 @@ describe('software that changes its data keeps its version until `upgrade --imag
     volumes: 'there' | 'gone' = 'there',
   ): Promise<unknown> => {
     folder = tempFolder();
-    const both = { ...engine(volumes), image: async () => (here ? { id: 'sha256:s', digests: [] } : undefined) };
-    return (await imagesFor(folder, await site(images, name === 'snac' ? 'snac' : 'mastodon'), both, lock, moved))[
-      name
-    ];
+    const both = {
+      ...engine(volumes),
+      image: async () => (here ? { id: 'sha256:s', digests: [] } : undefined),
+    };
+    return (
+      await imagesFor(folder, await site(images, name === 'snac' ? 'snac' : 'mastodon'), both, lock, moved)
+    )[name];
   };
 
   test('a newer default: not silently', async () => {
@@ -198,7 +201,9 @@ describe('software that changes its data keeps its version until `upgrade --imag
   });
   test('an answer chooses the version of an app', async () => {
     const lock: Lock = { mastodon: { tag: 'ghcr.io/mastodon/mastodon:v4.6.1', digest: 'sha256:1' } };
-    expect(await wanted(lock, 'mastodon', {}, true)).not.toMatchObject({ reference: expect.stringContaining('4.6.1') });
+    expect(await wanted(lock, 'mastodon', {}, true)).not.toMatchObject({
+      reference: expect.stringContaining('4.6.1'),
+    });
   });
 });
 

@@ -96,7 +96,11 @@ describe('what a new image means for the data', () => {
     ['a build of packages', { name: 'snac', reference: 'fedi-setup/snac:2.96-1', build: 'snac' }, true],
     ['a newer Valkey', { name: 'valkey', reference: 'a/valkey:9', before: 'a/valkey:8.1' }, true],
     ['a newer build of Valkey 8', { name: 'valkey', reference: 'a/valkey:8.1' }, false],
-    ['another minor version of Valkey 8', { name: 'valkey', reference: 'a/valkey:8.2', before: 'a/valkey:8.1' }, false],
+    [
+      'another minor version of Valkey 8',
+      { name: 'valkey', reference: 'a/valkey:8.2', before: 'a/valkey:8.1' },
+      false,
+    ],
     ['a tag without a number', { name: 'valkey', reference: 'a/valkey:latest' }, true],
     ['a newer MariaDB', { name: 'mariadb', reference: 'a/mariadb:11.9', before: 'a/mariadb:11.8' }, true],
     ['a newer build of PostgreSQL', { name: 'postgres', reference: 'a/postgres:17-trixie' }, false],
@@ -118,7 +122,11 @@ describe('what a new image means for the data', () => {
         web: { volumes: ['data:/data', './trust:/trust:ro', 'shared:/shared:ro'] },
         other: { volumes: ['other:/data'] },
       },
-      volumes: { data: { name: 'fedi_data' }, shared: { name: 'fedi_shared' }, other: { name: 'fedi_other' } },
+      volumes: {
+        data: { name: 'fedi_data' },
+        shared: { name: 'fedi_shared' },
+        other: { name: 'fedi_other' },
+      },
     } as unknown as ComposeFile;
     expect(copiesFor(compose, ['web', 'none'])).toEqual({ data: 'fedi_undo_data' });
   });

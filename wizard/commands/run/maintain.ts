@@ -349,18 +349,18 @@ async function installPatch(
   );
 }
 
-/** Installs something, unless that failed before. @param id key in the record. @param version what failed, if it fails */
+/** Installs something, unless that failed before. @param id key in the record. @param to what is not tried again if it fails */
 async function installOnce(
   folder: string,
   id: string,
-  version: string,
+  to: string,
   what: string,
   command: string,
   task: (id: string, work: () => Promise<void>) => Promise<boolean>,
   work: () => Promise<void>,
 ): Promise<Notice[]> {
-  const key = `upgrade of ${id} to ${version}`;
-  if ((await readRecord(folder)).refused?.[id] === version)
+  const key = `upgrade of ${id} to ${to}`;
+  if ((await readRecord(folder)).refused?.[id] === to)
     return [{ key, text: `${what} could not be installed. Try it with \`fedi-setup ${command}\`.` }];
   await task(key, async () => {
     try {
@@ -368,7 +368,7 @@ async function installOnce(
     } catch (error) {
       if (error instanceof UpgradeUndone) {
         const record = await readRecord(folder);
-        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: version } });
+        await writeRecord(folder, { ...record, refused: { ...record.refused, [id]: to } });
       }
       throw error;
     }

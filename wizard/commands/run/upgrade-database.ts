@@ -1,5 +1,6 @@
 /** `upgrade --databases`: moves databases to a new major version of their server. */
-import { appNames } from '../../apps/majors.ts';
+import { appOf } from '../../apps/index.ts';
+import { appNames, databaseServers } from '../../apps/majors.ts';
 import type { OlderDatabase } from '../../apps/majors.ts';
 import { sizeText } from '../../checks/check.ts';
 import { lockedReference } from '../../plan/lock.ts';
@@ -38,7 +39,7 @@ export async function upgradeDatabases(context: CommandContext, site: Site): Pro
   const targets = (await databaseTargets(site)).filter(
     ({ servers }) => flags.app.length === 0 || servers.some(({ app }) => flags.app.includes(app.id)),
   );
-  if (targets.length === 0) progress.print('No database has a newer major version to upgrade to.');
+  if (targets.length === 0) progress.print(noTarget(site));
   for (const target of targets) {
     if (flags.check) await check(context, site, target);
     else {
@@ -47,6 +48,15 @@ export async function upgradeDatabases(context: CommandContext, site: Site): Pro
     }
   }
   return EXIT.OK;
+}
+
+/** Why there is nothing to upgrade. */
+function noTarget({ config }: Site): string {
+  if (databaseServers(config).length > 0) return 'No database has a newer major version to upgrade to.';
+  const names = config.apps.map(({ id }) => appOf(id).name).join(' and ');
+  return config.apps.some(({ id }) => appOf(id).servers !== undefined)
+    ? `No database of ${names} is in a container of the site: yours are upgraded on their server.`
+    : `${names} has no database. \`fedi-setup upgrade --images\` installs new versions.`;
 }
 
 /** Names databases that can be upgraded. */
