@@ -353,8 +353,8 @@ const BACKUP_QUESTIONS: readonly Question[] = [
 const UPGRADES_QUESTION: Question = {
   key: 'upgrades',
   topic: 'more',
-  message: 'New patch releases of the apps, and newer builds of images',
-  help: 'Default `notify`: `fedi-setup maintain` mails once about each release and each newer build of an image under its tag. `patch`: it installs them, with a backup before and an undo if that fails. `off`: neither.',
+  message: 'New patch releases, and newer builds of images',
+  help: 'Default `notify`: `fedi-setup maintain` mails once about each. `patch`: it installs them, with a backup before and an undo if that fails. `off`: neither.',
   ...parse.oneOf([
     { value: 'notify', name: 'Mail about them' },
     { value: 'patch', name: 'Install them' },
