@@ -8,7 +8,7 @@ import { docker, environment, testSite, tool } from '../support/site.ts';
 import type { Run, RunOptions } from '../support/site.ts';
 
 const PATIENCE_MS = 20 * 60_000;
-const IMAGE = 'fedi.test/mov-snac';
+const IMAGE = 'fedi.test/upgrade-data';
 /** Puts a shell program before the start of snac. */
 const before = (script: string): string =>
   `RUN mv /usr/local/bin/snac-entrypoint /usr/local/bin/snac-entrypoint.real && printf '%s\\n' '#!/bin/sh' '${script}' 'exec snac-entrypoint.real "$@"' >/usr/local/bin/snac-entrypoint && chmod 0755 /usr/local/bin/snac-entrypoint`;
@@ -21,7 +21,7 @@ const VERSIONS = {
 };
 
 needImages('restic');
-const site = testSite('mov-data', 166);
+const site = testSite('upgrade-data', 115);
 const run = (argv: readonly string[], options: RunOptions = {}): Promise<Run> =>
   tool([...argv, '--dir', site.folder], { env: environment(), ...options });
 /** Chooses an image of snac in fedi.yaml. */

@@ -4,7 +4,15 @@ import type { Engine } from '../../../wizard/docker/engine.ts';
 import type { Lock, WantedImage } from '../../../wizard/plan/lock.ts';
 import { EXIT, Problem } from '../../../wizard/problem.ts';
 import { copiesFor } from '../../../wizard/upgrade/copies.ts';
-import { changesData, imageText, isUnknown, newImages, restoreTags } from '../../../wizard/upgrade/images.ts';
+import {
+  changesData,
+  imageText,
+  isUnknown,
+  newImages,
+  newerBuilds,
+  openBuilds,
+  restoreTags,
+} from '../../../wizard/upgrade/images.ts';
 import type { ComposeFile } from '../../../wizard/stack/compose.ts';
 import { configOf } from '../../../wizard/answers/config.ts';
 import { resolve } from '../../../wizard/answers/resolve.ts';
@@ -113,6 +121,27 @@ describe('what a new image means for the data', () => {
 
   test('an app whose tag does not name its version', async () => {
     expect(isUnknown(await site(), { name: 'mastodon', reference: 'mine/mastodon:nightly' })).toBe(true);
+  });
+
+  test('newer builds that `maintain` reports: without new versions, builds of packages and unknown versions', async () => {
+    const config = await site();
+    const running: Lock = {
+      caddy: { tag: config.images['caddy'] ?? '', digest: 'sha256:a' },
+      valkey: { tag: config.images['valkey'] ?? '', digest: 'sha256:v' },
+      postgres: { tag: 'docker.io/library/postgres:16', digest: 'sha256:p' },
+      snac: { tag: 'fedi-setup/snac:2.96-1', id: 'sha256:s', source: 'built' },
+    };
+    const published = {
+      [config.images['caddy'] ?? '']: 'sha256:b',
+      [config.images['valkey'] ?? '']: 'sha256:v',
+      'docker.io/library/postgres:16': 'sha256:q',
+    };
+    const builds = await newerBuilds(registry(published), config, running);
+    expect(builds).toEqual({ caddy: 'sha256:b', postgres: 'sha256:q' });
+    expect(openBuilds(builds, running)).toEqual(['caddy', 'postgres']);
+    const installed: Lock = { ...running, caddy: { tag: 'caddy:2', digest: 'sha256:b' } };
+    expect(openBuilds(builds, installed)).toEqual(['postgres']);
+    expect(openBuilds(undefined, running)).toEqual([]);
   });
 
   test('volumes that the services write to', () => {
