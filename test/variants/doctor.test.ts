@@ -192,14 +192,13 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
     await gone('streaming');
   });
 
-  test('migrations that the databases lack; --fix runs them', async () => {
+  // The stand-in of Pixelfed has no files of migrations.
+  test('migrations that the database lacks; --fix runs them', async () => {
     docker('exec', container('mastodon_db'), 'psql', '-h', '127.0.0.1', '-U', 'mastodon', '-d', 'mastodon', '-c', "delete from schema_migrations where version = '20260611150900'"); // prettier-ignore
-    docker('exec', container('pixelfed_db'), 'sh', '-c', 'MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb -h 127.0.0.1 -u "$MARIADB_USER" "$MARIADB_DATABASE" -e "$0"', "alter table users drop column last_active_at; delete from migrations where migration = '2020_12_30_070905_add_last_active_at_to_users_table'"); // prettier-ignore
     expect(await find(['migrations'])).toEqual({
       code: 1,
       found: [
         'migrations blocker: The database of Mastodon lacks a migration of the installed version: 20260611150900.',
-        'migrations blocker: The database of Pixelfed lacks a migration of the installed version: 2020_12_30_070905_add_last_active_at_to_users_table.',
       ],
     });
     expect((await find(['migrations'], '--fix')).code).toBe(0);

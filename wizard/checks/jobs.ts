@@ -14,7 +14,7 @@ const SLOW_SECONDS = 300;
 const DAY_MS = 24 * 3_600_000;
 /** A container that runs for less time may not have started its workers yet. */
 const YOUNG_MS = 60_000;
-const LOOK_MS = 10_000;
+const LOOK_MS = 30_000;
 
 /** A time for people: `12 s`, `5 min`, `3 hours`, `2 days`. */
 export const waited = (seconds: number): string =>
@@ -229,7 +229,7 @@ export async function checkJobs(context: CheckContext): Promise<CheckResult | un
         };
       } catch (error) {
         const { seen, found } = notMade(
-          `The background jobs of ${name} could not be counted: ${messageOf(error)}.`,
+          `The background jobs of ${name} could not be counted: ${error instanceof Problem ? 'no answer in time' : messageOf(error)}.`,
           `Look at \`fedi-setup logs ${jobs.service}\`.`,
         );
         return { seen: `${name}: ${seen}`, found: [...several, ...found] };
