@@ -61,8 +61,11 @@ function workerFindings(
 ): Finding[] {
   const { name } = appOf(id);
   const isYoung = containers.some(
-    ({ service, state, startedAt }) =>
-      isOf(service, id) && state === 'running' && now.getTime() - Date.parse(startedAt) < YOUNG_MS,
+    ({ service, state, startedAt, restarts }) =>
+      isOf(service, id) &&
+      state === 'running' &&
+      restarts === 0 &&
+      now.getTime() - Date.parse(startedAt) < YOUNG_MS,
   );
   if (workers === undefined || isYoung) return [];
   const next = `\`fedi-setup start ${id}\` starts what is stopped; \`fedi-setup logs ${id}\` shows why a worker does not work.`;
@@ -221,6 +224,8 @@ export async function checkJobs(context: CheckContext): Promise<CheckResult | un
       const several = severalFindings(context, app, jobs, containers);
       try {
         const { code, stdout, stderr } = await engine.exec(container.id, jobs.look, { timeoutMs: LOOK_MS });
+        // The exit code of timeout, which limits the look.
+        if (code === 124) throw new Error('no answer in time');
         if (code !== 0) throw new Error(stderr.trim().split('\n').at(-1) || `exit code ${code}`);
         const figures = jobs.parse(stdout, now());
         return {
