@@ -73,10 +73,14 @@ export function differencesIn(
       what: 'A file of yours was changed since the last run: compose.override.yaml, env/….local.env or a file that you kept.',
       means: 'Containers that started before run without the change.',
     });
-  const other = running.filter(
-    ({ service, labels: own }) =>
-      containers.recreate.includes(service) && own[CONFIG_LABEL] !== labels[service],
-  );
+  // Where files are not as the answers say, that is the cause.
+  const other =
+    paths(false).length > 0
+      ? []
+      : running.filter(
+          ({ service, labels: own }) =>
+            containers.recreate.includes(service) && own[CONFIG_LABEL] !== labels[service],
+        );
   add(
     other.map(({ service }) => service),
     (names) => `Running with other settings than those of the site: ${names}.`,

@@ -259,6 +259,7 @@ describe('answers, files and containers', () => {
     ['other settings, for which the image counts too', [{ ...SAME, containers: { ...SAME.containers, recreate: ['snac'] } }, running, { ...labels, snac: 'b' }, ['snac']], ['Running with other settings than those of the site: snac.']],
     ['another image', [SAME, running, labels, ['snac']], ['Running another image than images.lock.yaml names: snac.']],
     ['files', [{ ...SAME, files: [{ path: 'compose.yaml', kind: 'update', edited: true }, { path: 'env/snac.env', kind: 'update', edited: false }] }, running, labels, []], ['Changed by hand: compose.yaml.', 'Not as fedi.yaml and this version of fedi-setup say: env/snac.env.']],
+    ['answers that were not applied: containers follow from that', [{ ...SAME, files: [{ path: 'env/snac.env', kind: 'update', edited: false }], containers: { ...SAME.containers, recreate: ['snac'] } }, running, { ...labels, snac: 'b' }, []], ['Not as fedi.yaml and this version of fedi-setup say: env/snac.env.']],
     ['an override', [{ ...SAME, ownFiles: true }, running, labels, []], ['A file of yours was changed since the last run: compose.override.yaml, env/….local.env or a file that you kept.']],
     ['a reload that failed', [{ ...SAME, reload: true }, running, labels, []], ['Caddy runs another configuration than that in caddy/Caddyfile.']],
     ['no Caddy', [{ ...SAME, reload: true }, [], labels, []], []],
