@@ -1016,6 +1016,20 @@ puts "token " + Doorkeeper::AccessToken.create!(application: app, resource_owner
       () => expectEnd(on.exec('mastodon_sidekiq', ['test', '-e', READY]), { code: 0 }),
     ],
     [
+      'describes its process and the queues of it in Redis',
+      () => {
+        const { stdout } = on.exec('mastodon_valkey', [
+          'sh',
+          '-c',
+          'REDISCLI_AUTH="$VALKEY_PASSWORD" exec valkey-cli sort processes by nosort get "*->info"',
+        ]);
+        expect(JSON.parse(stdout)).toMatchObject({
+          hostname: on.exec('mastodon_sidekiq', ['hostname']).stdout.trim(),
+          queues: expect.arrayContaining(['default', 'push', 'scheduler']) as string[],
+        });
+      },
+    ],
+    [
       'has sent the mail to confirm an address',
       () => mailed(`carla@${MAIL_DOMAIN}`, /Confirmation instructions/),
     ],

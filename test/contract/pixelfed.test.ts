@@ -779,6 +779,22 @@ echo json_encode(['token' => $model::where('username', 'alice')->firstOrFail()->
     artisan('horizon:status', { code: 0, prints: /running/ }),
     artisan('horizon:status', { code: 0, prints: /running/ }, 'pixelfed_horizon'),
     [
+      'its supervisors describe in Redis which queues they serve',
+      () => {
+        const { stdout } = on.exec('pixelfed_valkey', [
+          'sh',
+          '-c',
+          'REDISCLI_AUTH="$VALKEY_PASSWORD" exec valkey-cli sort pixelfed-horizon:supervisors by nosort get "pixelfed-horizon:supervisor:*->processes"',
+        ]);
+        const queues = stdout
+          .split('\n')
+          .filter(Boolean)
+          .flatMap((line) => Object.keys(JSON.parse(line) as object))
+          .flatMap((pool) => pool.replace(/^\w+:/, '').split(','));
+        expect(queues).toEqual(expect.arrayContaining(['default', 'feed', 'delete']));
+      },
+    ],
+    [
       'it can be stopped only in its own container',
       async () => {
         on.exec('pixelfed_web', ['php', 'artisan', 'horizon:terminate']);

@@ -402,12 +402,12 @@ final class Kernel implements \Illuminate\Contracts\Console\Kernel
     /** By process id, so only of this host's masters. */
     private function signal(int $signal): int
     {
-        $here = array_filter(masters(), fn ($one) => $one->host === gethostname());
+        $here = array_filter(masters(), fn ($one) => str_starts_with($one->name, gethostname().'-'));
         if (! $here) {
             echo "\n   INFO  No processes to terminate.\n\n";
         }
         foreach ($here as $one) {
-            posix_kill($one->pid, $signal);
+            posix_kill((int) $one->pid, $signal);
         }
 
         return 0;

@@ -84,11 +84,11 @@ function horizon(): int
     pcntl_signal(SIGCONT, function () use (&$paused) {
         $paused = false;
     });
-    $name = 'master:'.gethostname().'-'.bin2hex(random_bytes(2));
+    $master = gethostname().'-'.bin2hex(random_bytes(2));
     // Workers are set up for some environments only.
     $queues = in_array(env('APP_ENV', 'production'), ['production', 'local'], true) ? array_map(fn ($queue) => "queues:$queue", QUEUES) : [];
     while (! $stop) {
-        redis('horizon')->setEx($name, 15, json_encode(['pid' => getmypid(), 'host' => gethostname(), 'status' => $paused ? 'paused' : 'running']));
+        sayHello($master, (bool) $queues, $paused);
         if ($paused || ! $queues) {
             sleep(1);
 
@@ -109,22 +109,44 @@ function horizon(): int
                 redis()->rPush("queues:$queue", json_encode($job));
             } else {
                 db()->insert('failed_jobs', ['queue' => $queue, 'payload' => json_encode($job), 'exception' => $e->getMessage(), 'failed_at' => now()]);
+                $id = bin2hex(random_bytes(16));
+                redis('horizon')->hMSet($id, ['id' => $id, 'queue' => $queue, 'name' => $job->job, 'status' => 'failed', 'failed_at' => (string) microtime(true)]);
+                redis('horizon')->zAdd('failed_jobs', -microtime(true), $id);
             }
             echo '  ', now(), " App\\Jobs\\$job->job FAIL ", $e->getMessage(), "\n";
         }
     }
-    redis('horizon')->del($name);
+    redis('horizon')->del("master:$master", "supervisor:$master:supervisor-1");
+    redis('horizon')->zRem('masters', $master);
+    redis('horizon')->zRem('supervisors', "$master:supervisor-1");
 
     return 0;
+}
+
+/** Keys and fields as in the original, which has several supervisors. */
+function sayHello(string $master, bool $works, bool $paused): void
+{
+    $status = $paused ? 'paused' : 'running';
+    $name = "$master:supervisor-1";
+    $horizon = redis('horizon');
+    $horizon->hMSet("master:$master", ['name' => $master, 'environment' => env('APP_ENV', 'production'), 'pid' => getmypid(), 'status' => $status, 'supervisors' => json_encode($works ? [$name] : [])]);
+    $horizon->zAdd('masters', time(), $master);
+    $horizon->expire("master:$master", 15);
+    if (! $works) {
+        return;
+    }
+    $horizon->hMSet("supervisor:$name", ['name' => $name, 'master' => $master, 'pid' => getmypid(), 'status' => $status, 'processes' => json_encode(['redis:'.implode(',', QUEUES) => 1]), 'options' => '{}']);
+    $horizon->zAdd('supervisors', time(), $name);
+    $horizon->expire("supervisor:$name", 30);
 }
 
 /** Masters that are there. */
 function masters(): array
 {
-    $prefix = redis('horizon')->getOption(\Redis::OPT_PREFIX);
-    $names = redis('horizon')->keys('master:*');
+    $names = redis('horizon')->zRangeByScore('masters', (string) (time() - 14), '+inf');
+    $masters = array_map(fn ($name) => (object) redis('horizon')->hGetAll("master:$name"), $names);
 
-    return array_map(fn ($name) => json_decode(redis('horizon')->get(substr($name, strlen($prefix)))), $names);
+    return array_filter($masters, fn ($one) => isset($one->pid));
 }
 
 /** The tasks: [when it is due, name]. Minutes of the hour, and hours of the day where there are any. */
