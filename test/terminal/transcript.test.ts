@@ -74,7 +74,7 @@ describe('the shortest run', () => {
   test('ends with the command for the same run without prompts', () => {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
     expect(twin.replace(/\s*\\\n\s*/g, ' ').trim()).toBe(
-      'npx fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
+      'fedi-setup apply --dir fedi --apps snac --snac-domain social.example.org --snac-admin anna ' +
         '--snac-email anna@example.org --mail-mode none --tls-mode internal ' +
         `--name ${site.name} --bind ${site.bind} --images-caddy ${site.env['FEDI_IMAGES_CADDY']} ` +
         `--images-restic ${site.env['FEDI_IMAGES_RESTIC']} --images-mail ${site.env['FEDI_IMAGES_MAIL']} --images-snac ${site.env['FEDI_IMAGES_SNAC']}`,
