@@ -39,57 +39,160 @@ const DISK = '{mountpoint="/disk"}';
 const REPOSITORY = '{repository="/mnt"}';
 
 const CASES: readonly Case[] = [
-  { alert: 'SiteDown', broken: { 'probe_success{instance="x"}': '0x60' }, healthy: { 'probe_success{instance="x"}': '0 1 0 0 1x60' } },
-  { alert: 'CertificateNotRenewed', broken: { [PAGE]: '90000x60', [LESS]: '864000x60' }, healthy: { [PAGE]: '900000x60', [LESS]: '864000x60' } },
-  { alert: 'ManyErrors', broken: { [CODE('200')]: '0+60x60', [CODE('502')]: '0+6x60' }, healthy: { [CODE('200')]: '0+600x60', [CODE('502')]: '0+6x60' } },
+  {
+    alert: 'SiteDown',
+    broken: { 'probe_success{instance="x"}': '0x60' },
+    healthy: { 'probe_success{instance="x"}': '0 1 0 0 1x60' },
+  },
+  {
+    alert: 'CertificateNotRenewed',
+    broken: { [PAGE]: '90000x60', [LESS]: '864000x60' },
+    healthy: { [PAGE]: '900000x60', [LESS]: '864000x60' },
+  },
+  {
+    alert: 'ManyErrors',
+    broken: { [CODE('200')]: '0+60x60', [CODE('502')]: '0+6x60' },
+    healthy: { [CODE('200')]: '0+600x60', [CODE('502')]: '0+6x60' },
+  },
   // Some jobs always wait, but the number falls now and then.
-  { alert: 'QueueStuck', broken: { [QUEUE]: '5 5 6 7 7+1x60' }, healthy: { [QUEUE]: '5 9 8 9 12 11 10 11 13 9 12 9 14 8 9 10 7 8 9 5 9 8 9 12 11 10 11 13 9 12 9 14 8 9' } },
+  {
+    alert: 'QueueStuck',
+    broken: { [QUEUE]: '5 5 6 7 7+1x60' },
+    healthy: {
+      [QUEUE]: '5 9 8 9 12 11 10 11 13 9 12 9 14 8 9 10 7 8 9 5 9 8 9 12 11 10 11 13 9 12 9 14 8 9',
+    },
+  },
   // A queue that is empty in between, and one that Prometheus saw only at times.
-  { alert: 'QueueStuck', broken: { [QUEUE]: '1x60' }, healthy: { [QUEUE]: '1 0 1 1 1 1 1 0 1 1 1 1 0 1 1 1 1 1 0 1 1 1 1 1 1 0 1 1 1 1 1 0 1 1 1' } },
-  { alert: 'QueueStuck', broken: { [QUEUE]: '2x60' }, healthy: { [QUEUE]: '1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1' } },
-  { alert: 'QueueSlow', broken: { [SLOW]: '400x60' }, healthy: { [SLOW]: '200x60', [SLOW.replace('default', 'pull')]: '9000x60' } },
+  {
+    alert: 'QueueStuck',
+    broken: { [QUEUE]: '1x60' },
+    healthy: { [QUEUE]: '1 0 1 1 1 1 1 0 1 1 1 1 0 1 1 1 1 1 0 1 1 1 1 1 1 0 1 1 1 1 1 0 1 1 1' },
+  },
+  {
+    alert: 'QueueStuck',
+    broken: { [QUEUE]: '2x60' },
+    healthy: { [QUEUE]: '1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1 _ _ 1' },
+  },
+  {
+    alert: 'QueueSlow',
+    broken: { [SLOW]: '400x60' },
+    healthy: { [SLOW]: '200x60', [SLOW.replace('default', 'pull')]: '9000x60' },
+  },
   {
     alert: 'NoWorker',
     broken: { 'up{job="ruby",app="a"}': '1x60', 'ruby_sidekiq_process_concurrency{app="a"}': '5x3 stale' },
     healthy: { 'up{job="ruby",app="a"}': '1x60', 'ruby_sidekiq_process_concurrency{app="a"}': '5x60' },
   },
-  { alert: 'DatabaseDown', broken: { 'pg_up{server="d"}': '0x60' }, healthy: { 'pg_up{server="d"}': '1x60', 'mysql_up{server="e"}': '1x60' } },
-  { alert: 'DatabaseDown', broken: { 'mysql_up{server="d"}': '0x60' }, healthy: { 'mysql_up{server="d"}': '0 1x60' } },
   {
-    alert: 'ConnectionsUsedUp',
-    broken: { 'pg_stat_database_numbackends{server="d",datname="a"}': '95x60', 'pg_settings_max_connections{server="d"}': '100x60' },
-    healthy: { 'pg_stat_database_numbackends{server="d",datname="a"}': '50x60', 'pg_settings_max_connections{server="d"}': '100x60' },
+    alert: 'DatabaseDown',
+    broken: { 'pg_up{server="d"}': '0x60' },
+    healthy: { 'pg_up{server="d"}': '1x60', 'mysql_up{server="e"}': '1x60' },
+  },
+  {
+    alert: 'DatabaseDown',
+    broken: { 'mysql_up{server="d"}': '0x60' },
+    healthy: { 'mysql_up{server="d"}': '0 1x60' },
   },
   {
     alert: 'ConnectionsUsedUp',
-    broken: { 'mysql_global_status_threads_connected{server="d"}': '95x60', 'mysql_global_variables_max_connections{server="d"}': '100x60' },
-    healthy: { 'mysql_global_status_threads_connected{server="d"}': '5x60', 'mysql_global_variables_max_connections{server="d"}': '100x60' },
+    broken: {
+      'pg_stat_database_numbackends{server="d",datname="a"}': '95x60',
+      'pg_settings_max_connections{server="d"}': '100x60',
+    },
+    healthy: {
+      'pg_stat_database_numbackends{server="d",datname="a"}': '50x60',
+      'pg_settings_max_connections{server="d"}': '100x60',
+    },
   },
-  { alert: 'ValkeyDown', broken: { 'redis_up{server="v"}': '0x60' }, healthy: { 'redis_up{server="v"}': '1x60' } },
+  {
+    alert: 'ConnectionsUsedUp',
+    broken: {
+      'mysql_global_status_threads_connected{server="d"}': '95x60',
+      'mysql_global_variables_max_connections{server="d"}': '100x60',
+    },
+    healthy: {
+      'mysql_global_status_threads_connected{server="d"}': '5x60',
+      'mysql_global_variables_max_connections{server="d"}': '100x60',
+    },
+  },
+  {
+    alert: 'ValkeyDown',
+    broken: { 'redis_up{server="v"}': '0x60' },
+    healthy: { 'redis_up{server="v"}': '1x60' },
+  },
   {
     alert: 'ValkeyFull',
-    broken: { 'redis_memory_used_bytes{server="v"}': '95x60', 'redis_memory_max_bytes{server="v"}': '100x60' },
+    broken: {
+      'redis_memory_used_bytes{server="v"}': '95x60',
+      'redis_memory_max_bytes{server="v"}': '100x60',
+    },
     // Without a limit the exporter says 0.
-    healthy: { 'redis_memory_used_bytes{server="v"}': '95x60', 'redis_memory_max_bytes{server="v"}': '0x60', 'redis_evicted_keys_total{server="v"}': '0x60' },
+    healthy: {
+      'redis_memory_used_bytes{server="v"}': '95x60',
+      'redis_memory_max_bytes{server="v"}': '0x60',
+      'redis_evicted_keys_total{server="v"}': '0x60',
+    },
   },
-  { alert: 'ValkeyFull', broken: { 'redis_evicted_keys_total{server="v"}': '0+5x60' }, healthy: { 'redis_evicted_keys_total{server="v"}': '5x60' } },
-  { alert: 'DiskAlmostFull', broken: { [`node_filesystem_avail_bytes${DISK}`]: '9x60', [`node_filesystem_size_bytes${DISK}`]: '100x60' }, healthy: { [`node_filesystem_avail_bytes${DISK}`]: '11x60', [`node_filesystem_size_bytes${DISK}`]: '100x60' } },
+  {
+    alert: 'ValkeyFull',
+    broken: { 'redis_evicted_keys_total{server="v"}': '0+5x60' },
+    healthy: { 'redis_evicted_keys_total{server="v"}': '5x60' },
+  },
+  {
+    alert: 'DiskAlmostFull',
+    broken: {
+      [`node_filesystem_avail_bytes${DISK}`]: '9x60',
+      [`node_filesystem_size_bytes${DISK}`]: '100x60',
+    },
+    healthy: {
+      [`node_filesystem_avail_bytes${DISK}`]: '11x60',
+      [`node_filesystem_size_bytes${DISK}`]: '100x60',
+    },
+  },
   {
     alert: 'DiskFullSoon',
     at: '10h',
-    broken: { [`node_filesystem_avail_bytes${DISK}`]: '400000-100x600', [`node_filesystem_size_bytes${DISK}`]: '1000000x600' },
+    broken: {
+      [`node_filesystem_avail_bytes${DISK}`]: '400000-100x600',
+      [`node_filesystem_size_bytes${DISK}`]: '1000000x600',
+    },
     // As fast, but two thirds are free: often a copy that ends.
-    healthy: { [`node_filesystem_avail_bytes${DISK}`]: '700000-20x600', [`node_filesystem_size_bytes${DISK}`]: '1000000x600' },
+    healthy: {
+      [`node_filesystem_avail_bytes${DISK}`]: '700000-20x600',
+      [`node_filesystem_size_bytes${DISK}`]: '1000000x600',
+    },
   },
-  { alert: 'OtherDiskAlmostFull', broken: { 'fedi_disk_free_bytes{path="/b"}': '1000000x60' }, healthy: { 'fedi_disk_free_bytes{path="/b"}': '9000000000x60' } },
-  { alert: 'MemoryLow', broken: { node_memory_MemAvailable_bytes: '5x60', node_memory_MemTotal_bytes: '100x60' }, healthy: { node_memory_MemAvailable_bytes: '20x60', node_memory_MemTotal_bytes: '100x60' } },
-  { alert: 'OutOfMemory', broken: { node_vmstat_oom_kill: '0x20 1x10' }, healthy: { node_vmstat_oom_kill: '7x60' } },
-  { alert: 'BackupFailed', broken: { [`fedi_backup_failed${REPOSITORY}`]: '1x60' }, healthy: { [`fedi_backup_failed${REPOSITORY}`]: '0x60' } },
+  {
+    alert: 'OtherDiskAlmostFull',
+    broken: { 'fedi_disk_free_bytes{path="/b"}': '1000000x60' },
+    healthy: { 'fedi_disk_free_bytes{path="/b"}': '9000000000x60' },
+  },
+  {
+    alert: 'MemoryLow',
+    broken: { node_memory_MemAvailable_bytes: '5x60', node_memory_MemTotal_bytes: '100x60' },
+    healthy: { node_memory_MemAvailable_bytes: '20x60', node_memory_MemTotal_bytes: '100x60' },
+  },
+  {
+    alert: 'OutOfMemory',
+    broken: { node_vmstat_oom_kill: '0x20 1x10' },
+    healthy: { node_vmstat_oom_kill: '7x60' },
+  },
+  {
+    alert: 'BackupFailed',
+    broken: { [`fedi_backup_failed${REPOSITORY}`]: '1x60' },
+    healthy: { [`fedi_backup_failed${REPOSITORY}`]: '0x60' },
+  },
   {
     alert: 'BackupLate',
     at: '3h',
-    broken: { [`fedi_backup_last_timestamp_seconds${REPOSITORY}`]: '0x300', fedi_backup_every_seconds: '3600x300' },
-    healthy: { [`fedi_backup_last_timestamp_seconds${REPOSITORY}`]: '0x300', fedi_backup_every_seconds: '86400x300' },
+    broken: {
+      [`fedi_backup_last_timestamp_seconds${REPOSITORY}`]: '0x300',
+      fedi_backup_every_seconds: '3600x300',
+    },
+    healthy: {
+      [`fedi_backup_last_timestamp_seconds${REPOSITORY}`]: '0x300',
+      fedi_backup_every_seconds: '86400x300',
+    },
   },
   {
     alert: 'MaintenanceMissing',
@@ -98,9 +201,25 @@ const CASES: readonly Case[] = [
     healthy: { fedi_backup_every_seconds: '3600x600', fedi_maintain_timestamp_seconds: '0+60x600' },
   },
   // The timer was never installed; no backups are configured.
-  { alert: 'MaintenanceMissing', at: '8h', broken: { fedi_backup_every_seconds: '3600x600' }, healthy: { 'up{job="node"}': '1x600' } },
-  { alert: 'ExporterDown', broken: { 'up{job="node",instance="n"}': '0x60' }, healthy: { 'up{job="node",instance="n"}': '0 0 0 1x60' } },
-  { alert: 'AlertsNotSent', broken: { alertmanager_notifications_failed_total: '0+1x60' }, healthy: { alertmanager_notifications_failed_total: '3x60', prometheus_rule_evaluation_failures_total: '0x60' } },
+  {
+    alert: 'MaintenanceMissing',
+    at: '8h',
+    broken: { fedi_backup_every_seconds: '3600x600' },
+    healthy: { 'up{job="node"}': '1x600' },
+  },
+  {
+    alert: 'ExporterDown',
+    broken: { 'up{job="node",instance="n"}': '0x60' },
+    healthy: { 'up{job="node",instance="n"}': '0 0 0 1x60' },
+  },
+  {
+    alert: 'AlertsNotSent',
+    broken: { alertmanager_notifications_failed_total: '0+1x60' },
+    healthy: {
+      alertmanager_notifications_failed_total: '3x60',
+      prometheus_rule_evaluation_failures_total: '0x60',
+    },
+  },
 ];
 
 const IMAGE = { prometheus: 'fedi-setup/prometheus:trixie', alertmanager: 'fedi-setup/alertmanager:trixie' };
@@ -109,7 +228,18 @@ function inImage(image: string, folder: string, ...argv: readonly string[]): str
   const [entry = '', ...rest] = argv;
   return execFileSync(
     'docker',
-    ['run', '--rm', '--pull=never', '--network=none', '--user=0:0', `--volume=${folder}:/work:ro`, '--workdir=/work', `--entrypoint=${entry}`, image, ...rest],
+    [
+      'run',
+      '--rm',
+      '--pull=never',
+      '--network=none',
+      '--user=0:0',
+      `--volume=${folder}:/work:ro`,
+      '--workdir=/work',
+      `--entrypoint=${entry}`,
+      image,
+      ...rest,
+    ],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
   );
 }
@@ -140,15 +270,28 @@ describe('alert rules', () => {
   });
 
   test('fire when something is broken, and only then', () => {
-    const tests = CASES.flatMap((one) => [expected(one, one.broken, true), expected(one, one.healthy, false)]);
-    writeTree(folder, { 'tests.yaml': printYaml({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests }) });
+    const tests = CASES.flatMap((one) => [
+      expected(one, one.broken, true),
+      expected(one, one.healthy, false),
+    ]);
+    writeTree(folder, {
+      'tests.yaml': printYaml({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests }),
+    });
     expect(inImage(IMAGE.prometheus, folder, 'promtool', 'test', 'rules', 'tests.yaml')).toContain('SUCCESS');
   });
 
   test('a rule that never fires is found', () => {
     const [one] = CASES as [Case];
-    writeTree(folder, { 'wrong.yaml': printYaml({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests: [expected(one, one.healthy, true)] }) });
-    expect(() => inImage(IMAGE.prometheus, folder, 'promtool', 'test', 'rules', 'wrong.yaml')).toThrow(/FAILED/);
+    writeTree(folder, {
+      'wrong.yaml': printYaml({
+        rule_files: ['rules.yaml'],
+        evaluation_interval: '1m',
+        tests: [expected(one, one.healthy, true)],
+      }),
+    });
+    expect(() => inImage(IMAGE.prometheus, folder, 'promtool', 'test', 'rules', 'wrong.yaml')).toThrow(
+      /FAILED/,
+    );
   });
 
   test('the text of an alert has the figures', () => {
@@ -177,15 +320,36 @@ describe('alert rules', () => {
     expect(inImage(IMAGE.prometheus, folder, 'promtool', 'test', 'rules', 'text.yaml')).toContain('SUCCESS');
   });
 
-  test.each(RULES.map((rule) => [rule.alert, rule] as const))('%s says what to do, by a command', (_, { annotations }) => {
-    expect(Object.keys(annotations).toSorted()).toEqual(['means', 'next', 'what']);
-    expect(annotations['next']).toMatch(/`fedi-setup [a-z]+[^`]*`/);
-  });
+  test.each(RULES.map((rule) => [rule.alert, rule] as const))(
+    '%s says what to do, by a command',
+    (_, { annotations }) => {
+      expect(Object.keys(annotations).toSorted()).toEqual(['means', 'next', 'what']);
+      expect(annotations['next']).toMatch(/`fedi-setup [a-z]+[^`]*`/);
+    },
+  );
 });
 
 describe.each([
-  ['port 465', { 'mail.mode': 'smtp', 'mail.host': 'smtp.example.org', 'mail.port': '465', 'mail.user': 'anna', 'tls.mode': 'acme' }],
-  ['STARTTLS, a name in quotes', { 'mail.mode': 'smtp', 'mail.host': 'smtp.example.org', 'mail.port': '587', 'mail.from': 'Ann, A <a@example.org>', 'tls.mode': 'acme' }],
+  [
+    'port 465',
+    {
+      'mail.mode': 'smtp',
+      'mail.host': 'smtp.example.org',
+      'mail.port': '465',
+      'mail.user': 'anna',
+      'tls.mode': 'acme',
+    },
+  ],
+  [
+    'STARTTLS, a name in quotes',
+    {
+      'mail.mode': 'smtp',
+      'mail.host': 'smtp.example.org',
+      'mail.port': '587',
+      'mail.from': 'Ann, A <a@example.org>',
+      'tls.mode': 'acme',
+    },
+  ],
   ['the catcher', { 'mail.mode': 'catcher', 'tls.mode': 'internal' }],
 ])('the configuration with %s', (_, answers) => {
   let site = '';
@@ -208,9 +372,13 @@ describe.each([
   });
 
   test('is accepted by Prometheus', () => {
-    expect(inImage(IMAGE.prometheus, join(site, 'monitoring'), 'promtool', 'check', 'config', 'prometheus.yaml')).toContain('SUCCESS');
+    expect(
+      inImage(IMAGE.prometheus, join(site, 'monitoring'), 'promtool', 'check', 'config', 'prometheus.yaml'),
+    ).toContain('SUCCESS');
   });
   test('is accepted by Alertmanager', () => {
-    expect(inImage(IMAGE.alertmanager, join(site, 'monitoring'), 'amtool', 'check-config', 'alertmanager.yaml')).toContain('SUCCESS');
+    expect(
+      inImage(IMAGE.alertmanager, join(site, 'monitoring'), 'amtool', 'check-config', 'alertmanager.yaml'),
+    ).toContain('SUCCESS');
   });
 });

@@ -132,7 +132,11 @@ const MASTODON_ROWS: readonly Row[] = [
   }),
   mastodon('proxy', { 'tls.mode': 'proxy', 'apps.mastodon.web-domain': 'web.example.org' }, true),
   mastodon('ipv6', { bind: '::1' }),
-  mastodon('monitored', { 'monitoring.mode': 'full', 'backup.to': '/mnt/backup', ...smtp('587', 'starttls') }, true),
+  mastodon(
+    'monitored',
+    { 'monitoring.mode': 'full', 'backup.to': '/mnt/backup', ...smtp('587', 'starttls') },
+    true,
+  ),
   mastodon('monitored-internal', {
     'monitoring.mode': 'full',
     'tls.mode': 'internal',

@@ -16,6 +16,9 @@ const NAMES = [
 export function monitoringImages(): NodeJS.ProcessEnv {
   needImages(...NAMES);
   return Object.fromEntries(
-    NAMES.map((name) => [`FEDI_IMAGES_${name.toUpperCase().replaceAll('-', '_')}`, `fedi-setup/${name}:trixie`]),
+    NAMES.map((name) => [
+      `FEDI_IMAGES_${name.toUpperCase().replaceAll('-', '_')}`,
+      `fedi-setup/${name}:trixie`,
+    ]),
   );
 }

@@ -57,7 +57,8 @@ function api<T>(path: string): T {
   return (JSON.parse(text) as { data: T }).data;
 }
 const query = (promql: string): readonly Sample[] =>
-  api<{ result: readonly Sample[] }>(`query?query=${encodeURIComponent(promql).replaceAll("'", '%27')}`).result;
+  api<{ result: readonly Sample[] }>(`query?query=${encodeURIComponent(promql).replaceAll("'", '%27')}`)
+    .result;
 
 const secrets = (): Readonly<Record<string, { readonly value: string }>> =>
   (JSON.parse(site.read('secrets.json')) as { secrets: Record<string, { value: string }> }).secrets;
@@ -92,10 +93,13 @@ function hurry(change: (rule: Rule) => Rule): void {
 }
 
 /** Mails about an alert that arrived in the catcher. */
-async function mails(about: string): Promise<readonly { readonly subject: string; readonly text: string; readonly to: string }[]> {
+async function mails(
+  about: string,
+): Promise<readonly { readonly subject: string; readonly text: string; readonly to: string }[]> {
   const { events } = await run('mail', '--json');
   return (events as unknown as { event: string; subject: string; text: string; to: string }[]).filter(
-    ({ event, subject, text }) => event === 'mail' && subject.startsWith(`${site.name}: `) && `${subject}${text}`.includes(about),
+    ({ event, subject, text }) =>
+      event === 'mail' && subject.startsWith(`${site.name}: `) && `${subject}${text}`.includes(about),
   );
 }
 const arrives = (about: string): Promise<unknown> =>
@@ -121,7 +125,10 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
     );
     await expect.poll(() => query('probe_success == 1').length, SOON).toBe(3);
     for (const up of ['pg_up', 'mysql_up', 'redis_up'])
-      expect(query(up).map(({ value }) => value[1]), up).not.toContain('0');
+      expect(
+        query(up).map(({ value }) => value[1]),
+        up,
+      ).not.toContain('0');
   });
 
   test('every query of every board returns data', async () => {
@@ -138,7 +145,9 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
   });
 
   test('every rule is evaluated without an error, and nothing fires', async () => {
-    const { groups } = api<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>('rules');
+    const { groups } = api<{ groups: { rules: { name: string; health: string; lastError?: string }[] }[] }>(
+      'rules',
+    );
     const rules = groups.flatMap((group) => group.rules);
     expect(rules.length).toBeGreaterThan(15);
     expect(rules.filter(({ health, lastError }) => health !== 'ok' || lastError !== undefined)).toEqual([]);
@@ -159,7 +168,9 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
     const login = `admin:${secrets()['monitoring.grafana']?.value ?? ''}`;
     expect((await get('/api/search')).status).toBe(401);
     const { text } = await get('/api/search', login);
-    expect((JSON.parse(text) as { uid: string }[]).map(({ uid }) => uid).toSorted()).toEqual(BOARDS.toSorted());
+    expect((JSON.parse(text) as { uid: string }[]).map(({ uid }) => uid).toSorted()).toEqual(
+      BOARDS.toSorted(),
+    );
     const proxied = await get('/api/datasources/proxy/uid/prometheus/api/v1/query?query=up', login);
     expect(proxied.text).toContain('monitoring_node');
     expect(docker('port', id('monitoring_grafana'))).toBe(`3000/tcp -> ${site.bind}:3010`);
@@ -196,14 +207,25 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
     const valkey = (command: string): string =>
       sh('mastodon_valkey', `REDISCLI_AUTH=${password('mastodon-valkey')} valkey-cli --user fedi_monitor ${command}`).text; // prettier-ignore
     expect(valkey('llen queue:default')).toMatch(/^\d+$/m);
-    for (const command of ['lrange queue:default 0 1', 'config get requirepass', 'keys *', 'get x', 'llen other', 'flushall'])
+    for (const command of [
+      'lrange queue:default 0 1',
+      'config get requirepass',
+      'keys *',
+      'get x',
+      'llen other',
+      'flushall',
+    ])
       expect(valkey(command), command).toContain('NOPERM');
   });
 
   test('apps do not reach Prometheus, and Caddy’s administration stays closed', () => {
     for (const name of ['mastodon_web', 'pixelfed_web'])
-      expect(sh(name, 'curl -sS -m 5 http://monitoring_prometheus:9090/').text).toContain('Could not resolve host');
-    expect(sh('monitoring_prometheus', 'wget -q -O - -T 5 http://caddy:2024/metrics').text).toContain('caddy_http');
+      expect(sh(name, 'curl -sS -m 5 http://monitoring_prometheus:9090/').text).toContain(
+        'Could not resolve host',
+      );
+    expect(sh('monitoring_prometheus', 'wget -q -O - -T 5 http://caddy:2024/metrics').text).toContain(
+      'caddy_http',
+    );
     expect(sh('monitoring_prometheus', 'wget -q -O - -T 5 http://caddy:2019/config/').code).not.toBe(0);
     expect(sh('monitoring_prometheus', 'wget -q -O - -T 5 http://caddy:2024/').code).not.toBe(0);
   });
@@ -213,7 +235,13 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
       rule.alert === 'QueueStuck'
         ? { ...rule, expr: rule.expr.replaceAll('[10m]', '[3m]').replace('>= 8', '>= 3') }
         : rule.alert === 'CertificateNotRenewed'
-          ? { ...rule, expr: rule.expr.replace('fedi_certificate_least_seconds', '(fedi_certificate_least_seconds * 100)') }
+          ? {
+              ...rule,
+              expr: rule.expr.replace(
+                'fedi_certificate_least_seconds',
+                '(fedi_certificate_least_seconds * 100)',
+              ),
+            }
           : rule.alert === 'DiskAlmostFull'
             ? { ...rule, expr: rule.expr.replace('< 0.1', '< 1.01') }
             : rule,
@@ -234,9 +262,14 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
 
   test('they are solved, and that is mailed too', async () => {
     docker('start', id('mastodon_sidekiq'), id('pixelfed_web'));
-    await expect.poll(() => query('ALERTS{alertstate="firing",alertname=~"SiteDown|NoWorker|QueueStuck"}').length, SOON).toBe(0);
     await expect
-      .poll(async () => (await mails('does not answer.')).some(({ subject }) => subject.includes('solved: ')), { ...SOON, timeout: 8 * 60_000 })
+      .poll(() => query('ALERTS{alertstate="firing",alertname=~"SiteDown|NoWorker|QueueStuck"}').length, SOON)
+      .toBe(0);
+    await expect
+      .poll(
+        async () => (await mails('does not answer.')).some(({ subject }) => subject.includes('solved: ')),
+        { ...SOON, timeout: 8 * 60_000 },
+      )
       .toBe(true);
   });
 
@@ -244,9 +277,18 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
     docker('stop', id('monitoring_mastodon_valkey'));
     await arrives('Prometheus gets no figures from monitoring_mastodon_valkey:9121');
     docker('start', id('monitoring_mastodon_valkey'));
-    sh('mastodon_db', 'psql -U mastodon -d mastodon -c "revoke pg_monitor from fedi_monitor; drop role fedi_monitor"');
+    sh(
+      'mastodon_db',
+      'psql -U mastodon -d mastodon -c "revoke pg_monitor from fedi_monitor; drop role fedi_monitor"',
+    );
     await expect.poll(() => query('pg_up == 0').length, SOON).toBe(1);
-    const rotated = await run('secrets', 'rotate', 'monitoring.mastodon-db', '--confirm', 'monitoring.mastodon-db');
+    const rotated = await run(
+      'secrets',
+      'rotate',
+      'monitoring.mastodon-db',
+      '--confirm',
+      'monitoring.mastodon-db',
+    );
     expect(rotated.code, rotated.stderr).toBe(0);
     await expect.poll(() => query('pg_up == 1').length, SOON).toBe(1);
   });

@@ -420,7 +420,7 @@ const MONITORING_QUESTIONS: readonly Question[] = [
     key: 'monitoring.mode',
     topic: 'more',
     message: 'Monitoring',
-    help: 'Default `off`. `exporters`: figures for a Prometheus that you have; about 150 MB of memory. `full`: Prometheus, alerts by mail and Grafana too; about 600 MB.',
+    help: 'Default `off`. `exporters`: figures for a Prometheus that you have; about 100 MB of memory. `full`: Prometheus, alerts by mail and Grafana too; up to 600 MB.',
     more: 'Nothing of it is reachable from outside: Grafana listens on the loopback address of this host, and exporters only on a network of Docker. Without it, `fedi-setup status` and the mails of `fedi-setup maintain` still say what is wrong.',
     ...parse.oneOf(MONITORING_MODES),
     initial: () => MONITORING_MODES[0].value,

@@ -322,14 +322,13 @@ async function runAppSteps(
   engine: Engine,
   { config, store, input }: Prepared,
 ): Promise<void> {
+  const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
+  // First those of components: the accounts of exporters, which report a fault until they can log in.
+  for (const { steps } of componentsOf(config))
+    await runSteps(context, steps?.(config, (name) => store.get(name)) ?? []);
   for (const app of config.apps) {
     if (config.apps.length > 1) progress.say(appOf(app.id).name);
-    const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
     await runSteps(context, appOf(app.id).steps(app));
-  }
-  for (const { steps } of componentsOf(config)) {
-    const context = { runtime: runtimeOf(engine, config.name), store, progress, now: input.now };
-    await runSteps(context, steps?.(config, (name) => store.get(name)) ?? []);
   }
 }
 

@@ -304,14 +304,14 @@ async function planOf(
       !behind.includes('caddy') &&
       (files.some(({ path }) => path.startsWith('caddy/')) || !(await isCaddyCurrent(engine, folder, site))),
     steps: [
+      ...componentsOf(config).flatMap(({ steps }) =>
+        (steps?.(config, (name) => store.get(name)) ?? []).map(({ id, title }) => ({ id, title })),
+      ),
       ...config.apps.flatMap((app) =>
         due(appOf(app.id).steps(app), store).map(({ id, title }) => ({
           id,
           title: several ? `${appOf(app.id).name}: ${title}` : title,
         })),
-      ),
-      ...componentsOf(config).flatMap(({ steps }) =>
-        (steps?.(config, (name) => store.get(name)) ?? []).map(({ id, title }) => ({ id, title })),
       ),
     ],
     passwords: config.apps.filter(({ id }) => !store.wasShown(appOf(id).adminSecret)).map(({ id }) => id),

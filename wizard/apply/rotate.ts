@@ -22,9 +22,7 @@ export const rotatable = (config: Config): SecretSpec[] =>
     ...SITE_SECRETS,
     ...config.apps.flatMap(({ id }) => appOf(id).secrets),
     ...componentsOf(config).flatMap(({ secrets }) => secrets?.(config) ?? []),
-  ].filter(
-    (spec) => spec.class !== 'forever' && spec.make !== undefined,
-  );
+  ].filter((spec) => spec.class !== 'forever' && spec.make !== undefined);
 
 /** Generates a new value in the store, which still has to be saved. */
 export async function renew(config: Config, store: Store, spec: SecretSpec, now: Date): Promise<void> {

@@ -282,7 +282,9 @@ export const mastodon: App<MastodonOptions> = {
         ...structuredClone(whole),
         'x-about': `Background jobs: ${queues.join(', ')}.`,
         command: ['bundle', 'exec', 'sidekiq', ...words],
-        ...(suffix === SCHEDULER ? { environment: { ...whole.environment, SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } } : {}),
+        ...(suffix === SCHEDULER
+          ? { environment: { ...whole.environment, SIDEKIQ_CONCURRENCY: String(SCHEDULER_THREADS) } }
+          : {}),
       };
     }
   },

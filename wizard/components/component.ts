@@ -32,8 +32,11 @@ export interface Component {
   /** Path in the site directory → text. No secrets: every user of the host may read them. */
   readonly files?: (config: Config) => Promise<Readonly<Record<string, string>>>;
   /** Caddy's files, by path, before values are filled in → with those of the component. */
-  readonly caddy?: (files: Readonly<Record<string, string>>, config: Config) => Promise<Record<string, string>>;
-  /** Steps after those of the apps. */
+  readonly caddy?: (
+    files: Readonly<Record<string, string>>,
+    config: Config,
+  ) => Promise<Record<string, string>>;
+  /** Steps before those of the apps, when all containers are healthy. */
   readonly steps?: (config: Config, secret: Secrets) => readonly AppStep[];
   /** Volume keys of its Compose file that are not part of a backup. */
   readonly derived?: readonly string[];

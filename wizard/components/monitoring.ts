@@ -167,7 +167,9 @@ export const MONITORING: Component = {
         exporter.env(secret(secretOf(server))),
       ]),
     ),
-    ...(isFull(config) ? { 'monitoring-grafana': { GF_SECURITY_ADMIN_PASSWORD: secret(GRAFANA_SECRET) } } : {}),
+    ...(isFull(config)
+      ? { 'monitoring-grafana': { GF_SECURITY_ADMIN_PASSWORD: secret(GRAFANA_SECRET) } }
+      : {}),
     ...(mailsAlerts(config)
       ? {
           'monitoring-alertmanager': {

@@ -38,7 +38,9 @@ export function metricsText(
 ): string {
   const known = wanted.map((repository) => ({ labels: { repository }, record: repositories[repository] }));
   return [
-    gauge('fedi_maintain_timestamp_seconds', 'When maintain ran last.', [{ value: seconds(now.toISOString()) }]),
+    gauge('fedi_maintain_timestamp_seconds', 'When maintain ran last.', [
+      { value: seconds(now.toISOString()) },
+    ]),
     gauge('fedi_problems', 'Problems that maintain found.', [{ value: problems }]),
     gauge(
       'fedi_backup_last_timestamp_seconds',

@@ -44,7 +44,8 @@ export function wantedImages(
   if (config.backup !== undefined) specs['restic'] = SITE_IMAGES.restic;
   if (config.backup?.copiesBuckets === true) specs['rclone'] = SITE_IMAGES.rclone;
   for (const { images } of componentsOf(config))
-    for (const [name, spec] of Object.entries(images)) if (spec.isNeeded?.(config) ?? true) specs[name] = spec;
+    for (const [name, spec] of Object.entries(images))
+      if (spec.isNeeded?.(config) ?? true) specs[name] = spec;
   // An answer chooses the version of these.
   const chosenBefore = new Set<string>();
   for (const { id, options } of config.apps) {

@@ -347,7 +347,10 @@ export async function renderSite({
       ),
     );
   for (const component of componentsOf(config))
-    Object.assign(env, component.env?.(config, (name) => store.get(name)));
+    Object.assign(
+      env,
+      component.env?.(config, (name) => store.get(name)),
+    );
   const envTexts = Object.fromEntries(
     Object.entries(env).map(([name, group]) => [`env/${name}.env`, printEnv(group)]),
   );

@@ -17,7 +17,12 @@ const values = (text: string): Record<string, number> =>
 
 test('backups, disks, problems and the time', () => {
   const text = metricsText(
-    { repositories: { '/mnt/a': { id: '1', last: LAST }, '/mnt/b': { id: '2', last: LAST, failed: { at: LAST.at, why: 'full' } } } },
+    {
+      repositories: {
+        '/mnt/a': { id: '1', last: LAST },
+        '/mnt/b': { id: '2', last: LAST, failed: { at: LAST.at, why: 'full' } },
+      },
+    },
     ['/mnt/a', '/mnt/b'],
     { at: LAST.at, free: { '/srv': 5_000_000_000 }, volumes: {} },
     2,
@@ -35,7 +40,9 @@ test('backups, disks, problems and the time', () => {
 });
 
 test('a repository that the site no longer has is left out, one without a backup has no time', () => {
-  const found = values(metricsText({ repositories: { '/old': { id: '1', last: LAST } } }, ['/new'], undefined, 0, NOW));
+  const found = values(
+    metricsText({ repositories: { '/old': { id: '1', last: LAST } } }, ['/new'], undefined, 0, NOW),
+  );
   expect(Object.keys(found)).toEqual([
     'fedi_maintain_timestamp_seconds',
     'fedi_problems',

@@ -38,7 +38,9 @@ export const mastodonMonitoring = (domain: string): AppMonitoring => ({
       title: 'Mastodon: requests to Rails',
       about: 'By status. 5xx are errors of Mastodon: look at `fedi-setup logs mastodon_web`.',
       unit: 'reqps',
-      queries: [{ expr: 'sum by (status) (rate(ruby_http_requests_total[$__rate_interval]))', legend: '{{status}}' }],
+      queries: [
+        { expr: 'sum by (status) (rate(ruby_http_requests_total[$__rate_interval]))', legend: '{{status}}' },
+      ],
     },
     {
       board: 'web',
@@ -88,7 +90,8 @@ export const mastodonMonitoring = (domain: string): AppMonitoring => ({
     {
       board: 'queues',
       title: 'Mastodon: latency of Sidekiq’s queues',
-      about: 'How long the oldest job of a queue has waited. Minutes in `pull` are harmless, in `default` posts are late.',
+      about:
+        'How long the oldest job of a queue has waited. Minutes in `pull` are harmless, in `default` posts are late.',
       unit: 's',
       queries: [{ expr: 'max by (queue) (ruby_sidekiq_queue_latency_seconds)', legend: '{{queue}}' }],
     },
@@ -109,7 +112,10 @@ export const mastodonMonitoring = (domain: string): AppMonitoring => ({
       unit: 'ops',
       queries: [
         { expr: 'sum(rate(ruby_sidekiq_jobs_total[$__rate_interval]))', legend: 'all' },
-        { expr: 'sum(rate(ruby_sidekiq_failed_jobs_total[$__rate_interval])) or vector(0)', legend: 'failed' },
+        {
+          expr: 'sum(rate(ruby_sidekiq_failed_jobs_total[$__rate_interval])) or vector(0)',
+          legend: 'failed',
+        },
       ],
     },
     {

@@ -67,7 +67,11 @@ export const valkeyExporter = (server: string, jobs: JobKeys): Exporter => ({
   image: 'redis-exporter',
   port: 9121,
   up: 'redis_up',
-  command: ['--config-command=-', '--set-client-name=false', `--script=/etc/monitoring/scripts/${server}.lua`],
+  command: [
+    '--config-command=-',
+    '--set-client-name=false',
+    `--script=/etc/monitoring/scripts/${server}.lua`,
+  ],
   files: { [`scripts/${server}.lua`]: countScript(jobs) },
   env: (password) => ({
     REDIS_ADDR: `redis://${server}:6379`,

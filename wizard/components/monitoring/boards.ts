@@ -23,7 +23,12 @@ const SIZES = { number: { w: 4, h: 4 }, diagram: { w: 12, h: 8 } } as const;
 
 const sourceOf = { type: 'prometheus', uid: 'prometheus' } as const;
 
-function panelOf({ title, about, unit, queries, isNumber }: Panel, id: number, x: number, y: number): GrafanaPanel {
+function panelOf(
+  { title, about, unit, queries, isNumber }: Panel,
+  id: number,
+  x: number,
+  y: number,
+): GrafanaPanel {
   return {
     id,
     type: isNumber === true ? 'stat' : 'timeseries',
@@ -84,7 +89,19 @@ export function boardsOf(config: Config): Dashboard[] {
       timezone: 'browser',
       time: { from: 'now-6h', to: 'now' },
       refresh: '1m',
-      links: [{ type: 'dashboards', tags: ['fedi-setup'], title: 'Boards', asDropdown: false, icon: '', includeVars: false, keepTime: true, targetBlank: false, tooltip: '' }],
+      links: [
+        {
+          type: 'dashboards',
+          tags: ['fedi-setup'],
+          title: 'Boards',
+          asDropdown: false,
+          icon: '',
+          includeVars: false,
+          keepTime: true,
+          targetBlank: false,
+          tooltip: '',
+        },
+      ],
       panels: arrange(own),
     }));
 }

@@ -26,10 +26,20 @@ function aboutSite(config: Config): string {
   const gauge = (name: string, help: string, value: number): string =>
     `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`;
   return [
-    gauge('fedi_certificate_least_seconds', 'A certificate that is valid for less was not renewed.', leastSeconds(config)),
+    gauge(
+      'fedi_certificate_least_seconds',
+      'A certificate that is valid for less was not renewed.',
+      leastSeconds(config),
+    ),
     ...(config.backup === undefined
       ? []
-      : [gauge('fedi_backup_every_seconds', 'Time from one backup to the next.', config.backup.everyHours * HOUR)]),
+      : [
+          gauge(
+            'fedi_backup_every_seconds',
+            'Time from one backup to the next.',
+            config.backup.everyHours * HOUR,
+          ),
+        ]),
   ].join('');
 }
 
@@ -131,12 +141,20 @@ const grafana = (config: Config): Record<string, string> => ({
   'grafana/dashboards/boards.yaml': printYaml({
     apiVersion: 1,
     providers: [
-      { name: 'fedi-setup', type: 'file', disableDeletion: true, options: { path: `${MOUNT}/grafana/boards` } },
+      {
+        name: 'fedi-setup',
+        type: 'file',
+        disableDeletion: true,
+        options: { path: `${MOUNT}/grafana/boards` },
+      },
       { name: 'Your own', type: 'file', disableDeletion: true, options: { path: `${MOUNT}/custom/boards` } },
     ],
   }),
   ...Object.fromEntries(
-    boardsOf(config).map((board) => [`grafana/boards/${board.uid}.json`, `${JSON.stringify(board, null, 1)}\n`]),
+    boardsOf(config).map((board) => [
+      `grafana/boards/${board.uid}.json`,
+      `${JSON.stringify(board, null, 1)}\n`,
+    ]),
   ),
 });
 
@@ -149,9 +167,14 @@ export async function monitoringFiles(config: Config): Promise<Record<string, st
     'rules.yaml': await readAsset('compose/monitoring/rules.yaml'),
     'blackbox.yaml': yaml(blackbox(config)),
     'textfile/site.prom': aboutSite(config),
-    ...(Object.assign({}, ...serversOf(config).map(({ exporter }) => exporter.files)) as Record<string, string>),
+    ...(Object.assign({}, ...serversOf(config).map(({ exporter }) => exporter.files)) as Record<
+      string,
+      string
+    >),
     ...(isFull ? { 'prometheus.yaml': yaml(prometheus(config)), ...grafana(config) } : {}),
-    ...(isFull && config.mail.server !== undefined ? { 'alertmanager.yaml': yaml(alertmanager(config)) } : {}),
+    ...(isFull && config.mail.server !== undefined
+      ? { 'alertmanager.yaml': yaml(alertmanager(config)) }
+      : {}),
   };
   return Object.fromEntries(Object.entries(files).map(([name, text]) => [`${FOLDER}/${name}`, text]));
 }

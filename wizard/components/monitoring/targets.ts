@@ -65,12 +65,23 @@ export function scrapeConfigs(config: Config): Job[] {
     ...job('node', [at('monitoring_node', 9100)]),
     ...job('caddy', [at('caddy', CADDY_PORT)], keep('(caddy_|process_|go_memstats_sys).*')),
     ...job('postgres', of('monitoring_postgres'), keep('(pg_|process_).*')),
-    ...job('mariadb', of('monitoring_mariadb'), keep('(mysql_(up|exporter|global_status|global_variables_(max_connections|innodb_buffer_pool_size|version)|version)|process_).*')),
+    ...job(
+      'mariadb',
+      of('monitoring_mariadb'),
+      keep(
+        '(mysql_(up|exporter|global_status|global_variables_(max_connections|innodb_buffer_pool_size|version)|version)|process_).*',
+      ),
+    ),
     ...job('valkey', of('monitoring_valkey'), {
       metric_relabel_configs: [
         { source_labels: ['__name__'], regex: '(redis_|process_).*', action: 'keep' },
         // Jobs by key, and the name of the queue if it is the list of one.
-        { source_labels: ['__name__'], regex: 'redis_script_values', target_label: '__name__', replacement: 'fedi_jobs' },
+        {
+          source_labels: ['__name__'],
+          regex: 'redis_script_values',
+          target_label: '__name__',
+          replacement: 'fedi_jobs',
+        },
         { regex: 'filename', action: 'labeldrop' },
         { source_labels: ['key'], regex: '(?:.*[:-])?queues?:([^:]+)', target_label: 'queue' },
       ],
@@ -96,7 +107,9 @@ export function scrapeConfigs(config: Config): Job[] {
     ...(config.monitoring?.isFull === true
       ? [
           ...job('prometheus', [at('localhost', 9090)]),
-          ...(config.mail.server === undefined ? [] : job('alertmanager', [at('monitoring_alertmanager', 9093)])),
+          ...(config.mail.server === undefined
+            ? []
+            : job('alertmanager', [at('monitoring_alertmanager', 9093)])),
         ]
       : []),
   ];
