@@ -42,6 +42,7 @@ export const LONG: readonly Turn[] = [
     ],
   },
   { question: 'Outgoing mail', entry: 'Through a mail provider' },
+  { question: 'Mail provider', entry: 'Another one' },
   { question: 'Mail server', text: 'smtp.example.org', wrong: [['smtp example', 'Not a domain name.']] },
   { question: 'Port', text: '587', wrong: [['65536', 'A port is a whole number from 1 to 65535.']] },
   { question: 'Encryption', entry: 'STARTTLS' },

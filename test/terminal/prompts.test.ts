@@ -153,6 +153,7 @@ describe('the review', () => {
     await run.until(/Domain of snac +other\.example\.org/);
     await run.choose('What now?', 'Change: Outgoing mail');
     await run.choose('Outgoing mail', 'Through a mail provider');
+    await run.choose('Mail provider', 'Another one');
     await run.answer('Mail server', 'smtp.example.org');
     await run.answer('Port', '465');
     // Not the other one, which ends with the same text.

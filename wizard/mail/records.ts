@@ -123,10 +123,10 @@ const dmarc: Read = async (domain, _provider, texts) => {
   }
   return {
     isFine: false,
-    seen: `neither ${domain} nor its registered domain has a DMARC record`.replace(
-      /neither (.*) nor its registered domain has a/,
-      registered === domain ? '$1 has no' : '$&',
-    ),
+    seen:
+      registered === domain
+        ? `${domain} has no DMARC record`
+        : `neither ${domain} nor ${registered} has a DMARC record`,
     next: `${record(`_dmarc.${registered}`, 'v=DMARC1; p=none')}. Receivers such as Gmail expect one.`,
   };
 };

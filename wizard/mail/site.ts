@@ -38,9 +38,8 @@ export async function climbFor({
   if (server === undefined) return undefined;
   const services = config.apps.flatMap(({ id }) => appOf(id).mailClients);
   const runtime = runtimeOf(engine, config.name);
-  const client = (await runtime.containers()).find(
-    ({ service, state }) => services.includes(service) && state === 'running',
-  );
+  const running = (await runtime.containers()).filter(({ state }) => state === 'running');
+  const [client] = services.flatMap((service) => running.find((one) => one.service === service) ?? []);
   const root = config.tls.isLab ? splitRoot(secret('tls.root')?.reveal() ?? '') : undefined;
   return {
     server,
