@@ -397,6 +397,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly trustFiles?: Readonly<Record<string, string>>;
   /** How its mail library uses a server. */
   mailer(app: AppConfig<Options>, mail: Mail): Mailer;
+  /** What does not work while the site sends no mail; a sentence. */
+  readonly withoutMail: string;
   /** Compose services that send mail. */
   readonly mailClients: readonly string[];
   /** Edits the parsed Compose file according to the options. */

@@ -255,13 +255,21 @@ export const mastodon: App<MastodonOptions> = {
     };
   },
 
-  problems: (_config, app) => s3Problems(app),
+  problems: ({ mail }, app) => [
+    ...s3Problems(app),
+    ...(mail.server === undefined && app.options.registrations !== 'none'
+      ? [
+          'Mastodon confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up (`apps.mastodon.registrations`; it counts in the first run only).',
+        ]
+      : []),
+  ],
 
   // Ruby's net-smtp tries the method that it is told, and no other.
   mailer: (app, { server, from }) => ({
     sender: from || `notifications@${app.domain}`,
     methods: [(server?.auth ?? 'plain').toUpperCase()],
   }),
+  withoutMail: 'Nobody can reset a forgotten password or sign up.',
   mailClients: ['mastodon_sidekiq'],
 
   shape: (compose, config, { options }) => {

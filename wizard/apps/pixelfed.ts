@@ -321,6 +321,7 @@ export const pixelfed: App<PixelfedOptions> = {
     methods: ['CRAM-MD5', 'LOGIN', 'PLAIN'],
     triesAll: true,
   }),
+  withoutMail: 'Nobody can reset a forgotten password or sign up.',
   mailClients: ['pixelfed_web', 'pixelfed_horizon'],
 
   shape: (compose, config, { options }) => {

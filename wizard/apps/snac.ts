@@ -107,6 +107,7 @@ export const snac: App = {
     isFixed: true,
     methods: ['DIGEST-MD5', 'CRAM-MD5', 'PLAIN', 'LOGIN'],
   }),
+  withoutMail: 'Nobody gets notifications by mail.',
   mailClients: ['snac'],
 
   shape: (compose, config) => {

@@ -331,6 +331,7 @@ export async function setUp(
       `  Names   if the DNS does not have ${outside.map(({ domain }) => domain).join(', ')}: add ${outside.length > 1 ? 'them' : 'it'} to /etc/hosts of the computer with your browser`,
     );
   progress.say(`  Change  edit ${where}/fedi.yaml, then \`fedi-setup apply --dir ${where}\``);
+  for (const line of mailLines(config)) progress.say(line);
   for (const line of await backupLines(folder, config, where)) progress.say(line);
   for (const line of pageLines) progress.say(line);
   progress.say(`  Remove  \`fedi-setup uninstall --dir ${where}\``);
@@ -345,6 +346,16 @@ export async function setUp(
       `\n  ! ${appNames(servers)}: the database runs on ${product} ${from}; ${product} ${to} is available.\n    \`fedi-setup upgrade --databases --check\``,
     );
   return applied.exit;
+}
+
+/** What does not work without mail. */
+function mailLines({ apps, mail }: Config): string[] {
+  if (mail.server !== undefined) return [];
+  const several = apps.length > 1;
+  return apps.map(({ id }, i) => {
+    const { name, withoutMail } = appOf(id);
+    return `  ${i === 0 ? 'Mail    none. ' : '        '}${several ? `${name}: ` : ''}${withoutMail}`;
+  });
 }
 
 /** What is left to do for the first backup. */
