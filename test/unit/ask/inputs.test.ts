@@ -20,6 +20,7 @@ const ANSWERED = {
   FEDI_ADMIN: 'rest',
   FEDI_EMAIL: 'rest@example.org',
   FEDI_MAIL_MODE: 'smtp',
+  FEDI_MAIL_PROVIDER: 'other',
   FEDI_MAIL_HOST: 'mail.example.org',
   FEDI_MAIL_PORT: '465',
   FEDI_MAIL_SECURITY: 'tls',
