@@ -1,6 +1,8 @@
 /** The events of --json. Programs depend on them: names, fields and codes do not change; new ones may be added. */
 
 import type { SiteState } from './status/state.ts';
+import type { Proposal } from './tune/decide.ts';
+import type { Figures } from './tune/figures.ts';
 
 /** The fields of each event besides `event`. */
 interface Fields {
@@ -112,6 +114,7 @@ interface Fields {
   };
   snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
+  tune: Figures & { proposal: Proposal | null };
   help: { text: string };
   completion: { shell: string; script: string };
   version: { version: string };
@@ -332,6 +335,18 @@ export const EVENTS: {
     fields: {
       directories: 'your own directories with data',
       servers: 'external databases, Redis servers and buckets with data of the site',
+    },
+  },
+  tune: {
+    when: '`doctor --tune`. Sizes are in bytes; what is absent could not be seen.',
+    fields: {
+      memory: 'of the host',
+      available: 'of it, free',
+      cores: 'of the host',
+      pressure: 'share of the last minute in which some process waited for a core, 0 to 1',
+      apps: 'one object per app: `id`, `name`, `size`, `larger` and `largerMiB` (the next size), `waiting` and `oldest` (jobs, seconds), `containers`, `databases`, `valkeys`',
+      unseen: 'sentences about what could not be seen',
+      proposal: '`change`, `because`, `command` (empty: none); null: nothing needs a change',
     },
   },
   help: { when: '`help` and `--help`.', fields: { text: 'the help' } },

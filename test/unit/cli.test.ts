@@ -106,7 +106,7 @@ const flagsIn = (text: string): string[] =>
 describe('help', () => {
   test('of a command shows its flags only', async () => {
     expect(await exits('doctor', '--help')).toBe(0);
-    expect(flagsIn(said)).toEqual(['skip-check', 'fix', ...COMMON.map(({ name }) => name)]);
+    expect(flagsIn(said)).toEqual(['skip-check', 'fix', 'tune', ...COMMON.map(({ name }) => name)]);
     said = '';
     await exits('plan', '--help');
     const flags = flagsIn(said);

@@ -116,6 +116,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'mail',
     'status',
     'support',
+    'tune',
     'maintain',
     'upgrade',
     'backup',
@@ -134,6 +135,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'ingress',
   ],
   status: ['upgrade', 'apply', 'checks', 'plan', 'apps', 'prove', 'config', 'docker'],
+  tune: ['checks', 'answers', 'apps', 'stack', 'config', 'docker'],
   support: ['apply', 'checks', 'plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
@@ -349,6 +351,8 @@ test('code waits for conditions, not for a time', () => {
     'prove/websocket.ts',
     // A limit for what may not answer.
     'status/look.ts',
+    // Samples of the load, a second apart.
+    'tune/read.ts',
   ]);
 });
 

@@ -19,7 +19,7 @@ interface Line {
   readonly status: number;
 }
 
-const logText = (): string => docker('exec', id('caddy'), 'cat', '/var/log/caddy/snac.log');
+const logText = (): string => docker('exec', id('caddy'), 'cat', '/logs/snac.log');
 const lines = (): Line[] =>
   logText()
     .split('\n')
@@ -144,7 +144,7 @@ describe.sequential('the access log', { timeout: PATIENCE_MS }, () => {
     docker('restart', id('caddy'));
     await expect.poll(() => visit('/up').catch(() => 0), { timeout: 60_000 }).toBeGreaterThan(0);
     const long = `/${'a'.repeat(6000)}`;
-    const files = (): string[] => docker('exec', id('caddy'), 'ls', '/var/log/caddy').split('\n');
+    const files = (): string[] => docker('exec', id('caddy'), 'ls', '/logs').split('\n');
     // Six megabytes: without a limit there would be six files.
     for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 50 }, () => visit(long)));
     await expect
@@ -156,6 +156,7 @@ describe.sequential('the access log', { timeout: PATIENCE_MS }, () => {
 
   test('the volume: not in a backup; doctor accepts the containers; uninstall --data removes it', async () => {
     docker('restart', id('caddy'));
+    await expect.poll(() => visit('/up').catch(() => 0), { timeout: 60_000 }).toBeGreaterThan(0);
     const run = await tool(['doctor', '--dir', site.folder], { env: environment() });
     expect(run.code, run.stderr).toBe(0);
     expect(run.stderr).not.toContain('violates the policy');

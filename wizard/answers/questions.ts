@@ -111,7 +111,7 @@ function appQuestions(id: string): Question[] {
         before === undefined || before === 'off' || after === before || after === 'full'
           ? undefined
           : {
-              leaves: `What was logged before stays in the volume caddy_logs; \`docker compose exec caddy sh -c 'rm /var/log/caddy/${id}*'\` removes it.`,
+              leaves: `What was logged before stays in the volume caddy_logs; \`docker compose exec caddy sh -c 'rm /logs/${id}*'\` removes it.`,
             },
     },
     ...(app.folders ?? []).map((folder): Question => ({

@@ -142,6 +142,7 @@ export async function readArgv(
       mail: is('mail'),
       role: text('role'),
       fix: is('fix'),
+      tune: is('tune'),
       follow: is('follow'),
       watch: is('watch'),
       all: is('all'),

@@ -99,6 +99,8 @@ export interface GlobalFlags {
   readonly mail: boolean;
   readonly role: string | undefined;
   readonly fix: boolean;
+  /** Looks at the load of the site and proposes one change. */
+  readonly tune: boolean;
   readonly follow: boolean;
   /** Draws a screen again and again. */
   readonly watch: boolean;

@@ -9,6 +9,7 @@ export const doctor: Command = {
   summary: 'Check this host and the running site.',
   details: [
     'It exits 1 if it finds a blocker.',
+    '--tune reads memory, cores, connections, caches and queues of the containers instead, for about ten seconds. It names the one change that the site needs most, with its reason, and changes nothing. Run it while the site is slow.',
     '`bundle` writes a support file for people who help you: versions, findings, states, settings and the last log lines, as plain text without secrets, people and public addresses. Read it before you send it.',
   ],
   args: [
@@ -22,10 +23,11 @@ export const doctor: Command = {
       name: 'fix',
       about: 'Fix what has a safe repair: owners and permissions, missing pictures and migrations.',
     },
+    { name: 'tune', about: 'Look at the load for some seconds and propose one change.' },
   ],
   examples: [
-    { line: 'fedi-setup doctor --skip-check dns,caa', does: 'Leave out two checks.' },
     { line: 'fedi-setup doctor --fix', does: 'Check, then fix what can be fixed.' },
+    { line: 'fedi-setup doctor --tune', does: 'See whether the site needs another size.' },
     { line: 'fedi-setup doctor bundle support.txt', does: 'Write a support file.' },
   ],
   run: lazily(async () => (await import('./run/index.ts')).doctor),

@@ -100,6 +100,7 @@ const contextOf = (sources: readonly Source[], dir: string): CommandContext => (
     mail: false,
     role: undefined,
     fix: false,
+    tune: false,
     follow: false,
     watch: false,
     all: false,

@@ -7,6 +7,7 @@ import { EXIT, Problem } from '../../problem.ts';
 import { checkOptions, runningSite } from '../find-site.ts';
 import type { Run } from '../command.ts';
 import { writeBundle } from './bundle.ts';
+import { tune } from './tune.ts';
 
 export const run: Run = async (context) => {
   const { flags } = context;
@@ -15,8 +16,10 @@ export const run: Run = async (context) => {
     throw new Problem(EXIT.USAGE, `There is no \`doctor ${action}\`.`, {
       next: 'Use check or bundle [FILE].',
     });
-  if (action === 'bundle' && flags.fix)
-    throw new Problem(EXIT.USAGE, '`doctor bundle` does not take --fix.', { means: 'Nothing was changed.' });
+  if ((action === 'bundle' || flags.tune) && flags.fix)
+    throw new Problem(EXIT.USAGE, '--fix goes with neither bundle nor --tune.', {
+      means: 'Nothing was changed.',
+    });
   const site = await runningSite(context);
   const { folder } = site;
   const images = Object.fromEntries(
@@ -34,6 +37,7 @@ export const run: Run = async (context) => {
     differences: () => differencesOf(site, context.now),
   };
   if (action === 'bundle') return writeBundle(context, site, checks, file);
+  if (flags.tune) return tune(context, site);
   const look = (fix: boolean): Promise<void> => doctor({ ...checks, fix });
   if (!flags.fix) {
     await look(false);
