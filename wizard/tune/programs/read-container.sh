@@ -33,6 +33,8 @@ done
 for process in /proc/[0-9]*; do
   title=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null)
   case $title in
+    # This program itself, and health checks.
+    sh\ * | */sh\ *) ;;
     sidekiq*busy*) echo "title $title" ;;
     'puma: cluster worker'*) echo "title puma" ;;
     *horizon:work*) echo "title horizon" ;;
