@@ -107,6 +107,11 @@ const MASTODON_ROWS: readonly Row[] = [
     'apps.mastodon.media-dir': '/srv/big/media',
   }),
   mastodon('single-user', { 'apps.mastodon.single-user': 'yes', 'apps.mastodon.locale': 'de' }),
+  mastodon(
+    'access-log',
+    { 'apps.mastodon.web-domain': 'web.example.org', 'apps.mastodon.access-log': 'short' },
+    true,
+  ),
   mastodon('older-release', { 'apps.mastodon.release': '4.6.5' }),
   mastodon('smtp-tls', smtp('465', 'tls'), true),
   mastodon('smtp-starttls', smtp('587', 'starttls')),
