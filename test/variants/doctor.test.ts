@@ -305,8 +305,15 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
     const look = (more: Partial<SmtpServer>, password = MAIL_PASSWORD) =>
       withConfig(
         'mail',
-        () => ({ mail: { mode: 'smtp', from: '', fromName: undefined,
-      provider: undefined, server: { ...smtp, ...more } } }),
+        () => ({
+          mail: {
+            mode: 'smtp',
+            from: '',
+            fromName: undefined,
+            provider: undefined,
+            server: { ...smtp, ...more },
+          },
+        }),
         { 'mail.password': { value: password, class: 'free' } },
       );
     const submission = { port: 587, security: 'starttls', user: MAIL_USER } as const;

@@ -67,10 +67,26 @@ describe.sequential('snac', { timeout: PATIENCE_MS }, () => {
   test.each<[string, NodeJS.ProcessEnv, string]>([
     ['a wrong password', { FEDI_MAIL_PASSWORD: 'wrong' }, `it rejected the log-in of ${MAIL_USER} (535`],
     ['TLS on 587', { FEDI_MAIL_SECURITY: 'tls' }, 'port 587 starts unencrypted'],
-    ['a closed port', { FEDI_MAIL_PORT: '2525', FEDI_MAIL_SECURITY: 'tls' }, 'no connection to port 2525 (Connection refused); containers here reach 465, 587 and 25 of it'],
-    ['someone else’s certificate', { FEDI_MAIL_HOST: OTHER_HOST }, `it belongs to ${MAIL_HOST}, not to ${OTHER_HOST}`],
-    ['a log-in on 25', { FEDI_MAIL_PORT: '25', FEDI_MAIL_SECURITY: 'none' }, 'it offers no log-in on port 25 without encryption'],
-    ['a recipient elsewhere', { FEDI_SNAC_EMAIL: 'anna@elsewhere.test' }, 'it rejected mail from snac to anna@elsewhere.test'],
+    [
+      'a closed port',
+      { FEDI_MAIL_PORT: '2525', FEDI_MAIL_SECURITY: 'tls' },
+      'no connection to port 2525 (Connection refused); containers here reach 465, 587 and 25 of it',
+    ],
+    [
+      'someone else’s certificate',
+      { FEDI_MAIL_HOST: OTHER_HOST },
+      `it belongs to ${MAIL_HOST}, not to ${OTHER_HOST}`,
+    ],
+    [
+      'a log-in on 25',
+      { FEDI_MAIL_PORT: '25', FEDI_MAIL_SECURITY: 'none' },
+      'it offers no log-in on port 25 without encryption',
+    ],
+    [
+      'a recipient elsewhere',
+      { FEDI_SNAC_EMAIL: 'anna@elsewhere.test' },
+      'it rejected mail from snac to anna@elsewhere.test',
+    ],
   ])('%s: refused before anything is written', async (_, more, words) => {
     const [before, containers] = [site.read('fedi.yaml'), site.containers()];
     const run = await site.apply([], { env: smtp(more) });
@@ -91,7 +107,12 @@ describe.sequential('snac', { timeout: PATIENCE_MS }, () => {
 
   test('a run that changes something else does not try it again', async () => {
     const run = await site.apply([], {
-      env: smtp({ FEDI_MAIL_PORT: '465', FEDI_MAIL_SECURITY: 'tls', FEDI_CLEANUP_EVERY: '9', FEDI_MAIL_PASSWORD: undefined }),
+      env: smtp({
+        FEDI_MAIL_PORT: '465',
+        FEDI_MAIL_SECURITY: 'tls',
+        FEDI_CLEANUP_EVERY: '9',
+        FEDI_MAIL_PASSWORD: undefined,
+      }),
     });
     expect([run.code, steps(run, 'trial.mail')]).toEqual([0, []]);
   });

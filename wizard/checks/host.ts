@@ -55,7 +55,9 @@ const TIMEOUT_MS = 5000;
 const OF_DOCKER = /^(docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*)$/;
 
 /** @param servers `address:port`; default: the DNS servers of this host */
-export function dnsAt(servers?: readonly string[]): Pick<Host, 'addressRecords' | 'caaRecords' | 'textRecords'> {
+export function dnsAt(
+  servers?: readonly string[],
+): Pick<Host, 'addressRecords' | 'caaRecords' | 'textRecords'> {
   const recordsOf = async <T>(ask: (resolver: Resolver) => Promise<T[]>): Promise<T[]> => {
     const resolver = new Resolver({ timeout: 2000, tries: 2 });
     if (servers !== undefined) resolver.setServers(servers);

@@ -688,10 +688,13 @@ export async function connect(): Promise<Engine> {
       signal?.addEventListener('abort', remove, { once: true });
       // Docker's client ends at the third signal, whatever its container does.
       const forget = removeAfterSignal(remove);
-      const output = await cli(
-        oneShotArgv(shot, container),
-        { stdin: shot.stdin ?? '', env: shot.env, wholeMs: timeoutMs, signal, onLine },
-      ).catch(async (error: unknown) => {
+      const output = await cli(oneShotArgv(shot, container), {
+        stdin: shot.stdin ?? '',
+        env: shot.env,
+        wholeMs: timeoutMs,
+        signal,
+        onLine,
+      }).catch(async (error: unknown) => {
         // Docker's client was killed, but not the container.
         await remove();
         forget();
@@ -706,7 +709,9 @@ export async function connect(): Promise<Engine> {
 
     async pipe(shot): Promise<Pipe> {
       const container = shot.name ?? `fedi-setup-${randomUUID()}`;
-      const stream = runPiped('docker', oneShotArgv(shot, container), { env: { ...environment, ...shot.env } });
+      const stream = runPiped('docker', oneShotArgv(shot, container), {
+        env: { ...environment, ...shot.env },
+      });
       const close = (): Promise<void> => {
         stream.destroy();
         return engine.removeContainer(container, 'disposable');

@@ -81,7 +81,11 @@ async function unknownName(host: string, way: Way): Promise<Stopped> {
       'Set DNS servers for containers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, and restart Docker.',
     );
   return aaaa.length > 0
-    ? fail('resolve', `${host} has only an IPv6 address (${aaaa.join(', ')}), and containers here have none`, ONLY_IPV6)
+    ? fail(
+        'resolve',
+        `${host} has only an IPv6 address (${aaaa.join(', ')}), and containers here have none`,
+        ONLY_IPV6,
+      )
     : fail(
         'resolve',
         `${host} does not exist in the DNS`,
@@ -104,7 +108,11 @@ async function unreachable(
 ): Promise<Stopped> {
   const why = reached?.cause || 'no answer';
   if (addresses.length > 0 && addresses.every((address) => isIP(address) === 6))
-    return fail('connect', `${host} has only IPv6 addresses, and containers here do not reach them (${why})`, ONLY_IPV6);
+    return fail(
+      'connect',
+      `${host} has only IPv6 addresses, and containers here do not reach them (${why})`,
+      ONLY_IPV6,
+    );
   const others = MAIL_PORTS.filter((one) => one !== port);
   const { ports } = await way.reach(host, others);
   const open = others.filter((one) => ports.some((tried) => tried.port === one && tried.isOpen));

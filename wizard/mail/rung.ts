@@ -80,7 +80,8 @@ const FAULTS: Readonly<Record<Fault, readonly [string, string]>> = {
 /** The Stopped for anything thrown by an SMTP client. */
 export function broken(id: RungId, error: unknown): Stopped {
   if (error instanceof Stopped) return error;
-  if (!(error instanceof Broken)) return fail(id, `the connection broke: ${quoted(messageOf(error))}`, FAULTS.closed[1]);
+  if (!(error instanceof Broken))
+    return fail(id, `the connection broke: ${quoted(messageOf(error))}`, FAULTS.closed[1]);
   const [seen, next] = FAULTS[error.fault];
   return fail(id, error.seen === '' ? seen : `${seen}: “${error.seen}”`, next);
 }

@@ -2,8 +2,8 @@
 import type { Duplex } from 'node:stream';
 import type { AuthMethod, Mailer, SmtpServer } from '../config/mail.ts';
 import { messageOf } from '../problem.ts';
-import { Stopped, broken, fail, refused } from './rung.ts';
-import type { RungId, Verdict } from './rung.ts';
+import { broken, fail, refused } from './rung.ts';
+import type { RungId, Verdict, Stopped } from './rung.ts';
 import { Broken, Smtp, logIn, quoted, replyText, secure } from './smtp.ts';
 import type { Reply, Secured } from './smtp.ts';
 import type { Connection } from './way.ts';
@@ -66,7 +66,8 @@ export async function openSession(
       'Use --mail-port 465 --mail-security tls. A relay in your own network may need --mail-security none.',
     );
   const ready = await ask(first, 'tls', 'STARTTLS');
-  if (ready.code !== 220) throw refused('tls', ready, 'it did not start TLS', 'Use --mail-port 465 --mail-security tls.');
+  if (ready.code !== 220)
+    throw refused('tls', ready, 'it did not start TLS', 'Use --mail-port 465 --mail-security tls.');
   const smtp = new Smtp(await encrypt(input, released(first), add), replyMs);
   return { smtp, offers: await greet(smtp, name, add) };
 }
@@ -268,7 +269,8 @@ export async function logInWith(
 
 /** Whether a refusal is about the log-in, not about an address. */
 const needsLogIn = ({ code }: Reply, text: string): boolean =>
-  code === 530 || /authentication (is )?required|relay|client host rejected|must issue a STARTTLS/i.test(text);
+  code === 530 ||
+  /authentication (is )?required|relay|client host rejected|must issue a STARTTLS/i.test(text);
 
 /** Names sender and recipient as an app does, and sends a mail if there is one; else the transaction is reset. */
 export async function addressMail(

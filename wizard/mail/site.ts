@@ -46,11 +46,6 @@ export async function climbFor({
     password: secret('mail.password')?.reveal(),
     users: mailUsers(config),
     roots: root !== undefined && 'certificate' in root ? [root.certificate] : [],
-    way: wayInside(
-      engine,
-      image,
-      client === undefined ? 'bridge' : `container:${client.id}`,
-      addressRecords,
-    ),
+    way: wayInside(engine, image, client === undefined ? 'bridge' : `container:${client.id}`, addressRecords),
   };
 }

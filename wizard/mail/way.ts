@@ -50,10 +50,14 @@ export function wayInside(
         { timeoutMs: PROBE_MS },
       );
       if (code !== 0)
-        throw new Problem(EXIT.FAILED, `A container could not try the mail server: ${stderr.trim() || `exit code ${code}`}`, {
-          means: 'It runs in Caddy’s image, which needs curl, getent, and nc or bash. Nothing was changed.',
-          next: 'Use the official image of Caddy, or --skip-check mail.',
-        });
+        throw new Problem(
+          EXIT.FAILED,
+          `A container could not try the mail server: ${stderr.trim() || `exit code ${code}`}`,
+          {
+            means: 'It runs in Caddy’s image, which needs curl, getent, and nc or bash. Nothing was changed.',
+            next: 'Use the official image of Caddy, or --skip-check mail.',
+          },
+        );
       return reachedIn(stdout);
     },
     async open(address, port) {

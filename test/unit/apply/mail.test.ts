@@ -98,13 +98,17 @@ test('a refusal is a problem of the answers, with every cause and how to skip it
   const sender = (await trial({ answers: { 'MAIL FROM': '550 5.7.1 not yours' } }).catch(
     (error: unknown) => error,
   )) as Problem;
-  expect(sender.message).toContain('Sender: it rejected snac-daemon@social.example.org as the sender of snac');
+  expect(sender.message).toContain(
+    'Sender: it rejected snac-daemon@social.example.org as the sender of snac',
+  );
 });
 
 test('greylisting is shown and refuses nothing', async () => {
   const { lines } = await trial({ answers: { 'RCPT TO': '451 4.7.1 Greylisting' } });
   expect(lines[0]).toContain('✔ The mail server');
-  expect(lines[1]).toContain('! Recipient: it rejected mail from snac to anna@example.org (451 4.7.1 Greylisting)');
+  expect(lines[1]).toContain(
+    '! Recipient: it rejected mail from snac to anna@example.org (451 4.7.1 Greylisting)',
+  );
 });
 
 test('the same settings are not tried again; a new password or another sender is', async () => {
@@ -127,19 +131,43 @@ test('--skip-check mail', async () => {
 });
 
 test.each<[string, Record<string, string>[], (string | number | undefined)[]]>([
-  ['a provider gives server, port and encryption', [{ 'mail.provider': 'fastmail' }], ['smtp.fastmail.com', 465, 'tls', undefined]],
-  ['and a fixed user name', [{ 'mail.provider': 'sendgrid' }], ['smtp.sendgrid.net', 587, 'starttls', 'apikey']],
-  ['an answer is stronger', [{ 'mail.provider': 'ses', 'mail.host': 'email-smtp.us-east-1.amazonaws.com' }], ['email-smtp.us-east-1.amazonaws.com', 465, 'tls', undefined]],
+  [
+    'a provider gives server, port and encryption',
+    [{ 'mail.provider': 'fastmail' }],
+    ['smtp.fastmail.com', 465, 'tls', undefined],
+  ],
+  [
+    'and a fixed user name',
+    [{ 'mail.provider': 'sendgrid' }],
+    ['smtp.sendgrid.net', 587, 'starttls', 'apikey'],
+  ],
+  [
+    'an answer is stronger',
+    [{ 'mail.provider': 'ses', 'mail.host': 'email-smtp.us-east-1.amazonaws.com' }],
+    ['email-smtp.us-east-1.amazonaws.com', 465, 'tls', undefined],
+  ],
   [
     'another provider discards what was saved with the first',
     [
       { 'mail.provider': 'sendgrid' },
-      { 'mail.provider': 'fastmail', 'mail.host': 'smtp.fastmail.com', 'mail.port': '465', 'mail.security': 'tls', 'mail.user': 'anna' },
+      {
+        'mail.provider': 'fastmail',
+        'mail.host': 'smtp.fastmail.com',
+        'mail.port': '465',
+        'mail.security': 'tls',
+        'mail.user': 'anna',
+      },
     ],
     ['smtp.sendgrid.net', 587, 'starttls', 'apikey'],
   ],
 ])('%s', async (_, sources, expected) => {
-  const { 'mail.host': _host, 'mail.port': _port, 'mail.security': _security, 'mail.user': _user, ...rest } = ANSWERS;
+  const {
+    'mail.host': _host,
+    'mail.port': _port,
+    'mail.security': _security,
+    'mail.user': _user,
+    ...rest
+  } = ANSWERS;
   const { answers } = await resolve(
     [...sources, rest].map(
       (source) => new Map(Object.entries(source).map(([key, text]) => [key, { text, from: key }])),

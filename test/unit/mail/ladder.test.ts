@@ -24,11 +24,19 @@ interface Case extends Omit<Partial<Climb>, 'server'> {
   readonly host?: string;
 }
 
-async function run(behaviour: Behaviour, { security = 'starttls', host, ...more }: Case = {}): Promise<Rung[]> {
+async function run(
+  behaviour: Behaviour,
+  { security = 'starttls', host, ...more }: Case = {},
+): Promise<Rung[]> {
   server = await smtpServer({ certificate: GOOD, ...behaviour });
   const { port } = server;
   return climb({
-    server: settings({ port, security, ...(host === undefined ? {} : { host }), ...('user' in more ? { user: undefined } : {}) }),
+    server: settings({
+      port,
+      security,
+      ...(host === undefined ? {} : { host }),
+      ...('user' in more ? { user: undefined } : {}),
+    }),
     password: 'secret',
     users: [mailUser()],
     way: directly,
@@ -112,7 +120,11 @@ describe('a good server', () => {
 
   test.each([
     ['CRAM-MD5', {}, 'CRAM-MD5'],
-    ['the next one, if an app tries it', { 'AUTH CRAM-MD5': '535 5.7.8 not with this password store' }, 'PLAIN'],
+    [
+      'the next one, if an app tries it',
+      { 'AUTH CRAM-MD5': '535 5.7.8 not with this password store' },
+      'PLAIN',
+    ],
   ])('log-in by %s', async (_, answers, method) => {
     const users = [mailUser({ methods: ['CRAM-MD5', 'PLAIN'], triesAll: true })];
     const rungs = await run({ offers: ['STARTTLS', 'AUTH CRAM-MD5 PLAIN'], answers }, { users });
@@ -139,39 +151,183 @@ describe('a bad server', () => {
   };
 
   test.each<[string, Behaviour, Case, string]>([
-    ['no greeting', { greeting: () => undefined }, QUICK, 'greeting failed: the server sent no whole answer in time. It may be overloaded'],
-    ['half a greeting', { greeting: (socket) => void socket.write('220-slow') }, QUICK, 'greeting failed: the server sent no whole answer in time: “220-slow”.'],
-    ['closes at once', { greeting: (socket) => void socket.end() }, {}, 'greeting failed: the server ended the connection.'],
-    ['garbage', { greeting: 'SSH-2.0-OpenSSH_10.0' }, {}, 'greeting failed: what answers does not speak SMTP: “SSH-2.0-OpenSSH_10.0”. Compare --mail-host'],
+    [
+      'no greeting',
+      { greeting: () => undefined },
+      QUICK,
+      'greeting failed: the server sent no whole answer in time. It may be overloaded',
+    ],
+    [
+      'half a greeting',
+      { greeting: (socket) => void socket.write('220-slow') },
+      QUICK,
+      'greeting failed: the server sent no whole answer in time: “220-slow”.',
+    ],
+    [
+      'closes at once',
+      { greeting: (socket) => void socket.end() },
+      {},
+      'greeting failed: the server ended the connection.',
+    ],
+    [
+      'garbage',
+      { greeting: 'SSH-2.0-OpenSSH_10.0' },
+      {},
+      'greeting failed: what answers does not speak SMTP: “SSH-2.0-OpenSSH_10.0”. Compare --mail-host',
+    ],
     ['escape codes', { greeting: '220 \u001b[2J\u001b]0;owned\u0007 \u202etxt' }, {}, 'recipient passed'],
-    ['endless line', { greeting: endless('x'.repeat(1000)) }, {}, 'greeting failed: the answer of the server has no end'],
-    ['endless lines', { greeting: endless('220-more\r\n') }, {}, 'greeting failed: the answer of the server has no end'],
-    ['refuses everybody', { greeting: '554 5.7.1 blocked by list' }, {}, 'greeting failed: the server accepts no mail from here (554 5.7.1 blocked by list). It may'],
-    ['busy', { greeting: '421 4.3.2 too many connections' }, {}, 'greeting later: the server accepts no mail from here (421 4.3.2 too many connections). The server refuses it for now only'],
+    [
+      'endless line',
+      { greeting: endless('x'.repeat(1000)) },
+      {},
+      'greeting failed: the answer of the server has no end',
+    ],
+    [
+      'endless lines',
+      { greeting: endless('220-more\r\n') },
+      {},
+      'greeting failed: the answer of the server has no end',
+    ],
+    [
+      'refuses everybody',
+      { greeting: '554 5.7.1 blocked by list' },
+      {},
+      'greeting failed: the server accepts no mail from here (554 5.7.1 blocked by list). It may',
+    ],
+    [
+      'busy',
+      { greeting: '421 4.3.2 too many connections' },
+      {},
+      'greeting later: the server accepts no mail from here (421 4.3.2 too many connections). The server refuses it for now only',
+    ],
     ['TLS on a plain port', {}, { security: 'tls' }, 'starts unencrypted. Set --mail-security starttls'],
-    ['plain on a TLS port', { tls: true }, QUICK, 'expects TLS from the first byte. Set --mail-security tls.'],
+    [
+      'plain on a TLS port',
+      { tls: true },
+      QUICK,
+      'expects TLS from the first byte. Set --mail-security tls.',
+    ],
     ['no STARTTLS', { offers: ['AUTH PLAIN'] }, {}, 'tls failed: it offers no STARTTLS on port'],
-    ['STARTTLS refused', { answers: { STARTTLS: '454 4.7.0 TLS not available' } }, {}, 'tls later: it did not start TLS (454 4.7.0 TLS not available)'],
-    ['commands injected into STARTTLS', { answers: { STARTTLS: '220 go\r\n250 injected' } }, {}, 'tls failed: what answers does not speak SMTP: “250 injected”'],
-    ['another certificate', { certificate: OTHER }, {}, 'certificate failed: it belongs to other.fedi.test, not to mail.fedi.test. Use the name'],
-    ['an expired certificate', { certificate: OLD }, {}, 'certificate failed: it expired: it was valid until '],
-    ['an unknown CA', {}, { roots: [] }, 'certificate failed: its issuer, mail.fedi.test, is not a CA that the apps trust (DEPTH_ZERO_SELF_SIGNED_CERT)'],
-    ['EHLO refused', { answers: { EHLO: '550 5.7.1 who are you' } }, {}, 'extensions failed: it does not accept social.fedi.test as the name of a client (550'],
+    [
+      'STARTTLS refused',
+      { answers: { STARTTLS: '454 4.7.0 TLS not available' } },
+      {},
+      'tls later: it did not start TLS (454 4.7.0 TLS not available)',
+    ],
+    [
+      'commands injected into STARTTLS',
+      { answers: { STARTTLS: '220 go\r\n250 injected' } },
+      {},
+      'tls failed: what answers does not speak SMTP: “250 injected”',
+    ],
+    [
+      'another certificate',
+      { certificate: OTHER },
+      {},
+      'certificate failed: it belongs to other.fedi.test, not to mail.fedi.test. Use the name',
+    ],
+    [
+      'an expired certificate',
+      { certificate: OLD },
+      {},
+      'certificate failed: it expired: it was valid until ',
+    ],
+    [
+      'an unknown CA',
+      {},
+      { roots: [] },
+      'certificate failed: its issuer, mail.fedi.test, is not a CA that the apps trust (DEPTH_ZERO_SELF_SIGNED_CERT)',
+    ],
+    [
+      'EHLO refused',
+      { answers: { EHLO: '550 5.7.1 who are you' } },
+      {},
+      'extensions failed: it does not accept social.fedi.test as the name of a client (550',
+    ],
     ['no log-in', { offers: ['STARTTLS'] }, {}, 'login failed: it offers no log-in on port'],
-    ['only LOGIN', { offers: ['STARTTLS', 'AUTH LOGIN'] }, {}, 'login failed: it offers LOGIN, and Mastodon logs in by PLAIN only. The password was not tried. Use --mail-auth login.'],
-    ['only tokens', { offers: ['STARTTLS', 'AUTH XOAUTH2 OAUTHBEARER'] }, {}, 'login failed: it accepts no passwords, only tokens (OAuth): XOAUTH2, OAUTHBEARER. Ask'],
+    [
+      'only LOGIN',
+      { offers: ['STARTTLS', 'AUTH LOGIN'] },
+      {},
+      'login failed: it offers LOGIN, and Mastodon logs in by PLAIN only. The password was not tried. Use --mail-auth login.',
+    ],
+    [
+      'only tokens',
+      { offers: ['STARTTLS', 'AUTH XOAUTH2 OAUTHBEARER'] },
+      {},
+      'login failed: it accepts no passwords, only tokens (OAuth): XOAUTH2, OAUTHBEARER. Ask',
+    ],
     ['AUTH= as old servers write it', { offers: ['STARTTLS', 'AUTH=LOGIN PLAIN'] }, {}, 'recipient passed'],
-    ['wrong password', {}, { password: 'wrong' }, 'login failed: it rejected the log-in of anna@fedi.test (535 5.7.8 authentication failed). Check --mail-user'],
-    ['log-in disabled', { answers: { 'AUTH PLAIN': '535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled' } }, {}, 'log-in over SMTP is disabled for this account'],
-    ['log-in not possible now', { answers: { 'AUTH PLAIN': '454 4.7.0 Temporary authentication failure' } }, {}, 'login later: it rejected the log-in'],
-    ['sender refused', { answers: { 'MAIL FROM': '553 5.7.1 not owned by you' } }, {}, 'sender failed: it rejected notifications@fedi.test as the sender of Mastodon (553 5.7.1 not owned by you). Set --mail-from'],
-    ['sender refused with the recipient', { answers: { 'RCPT TO': '554 5.7.1 <notifications@fedi.test>: Sender address rejected' } }, {}, 'sender failed: it rejected notifications@fedi.test as the sender'],
-    ['recipient refused', { answers: { 'RCPT TO': '550 5.1.1 no such user' } }, {}, 'recipient failed: it rejected mail from Mastodon to anna@example.org (550 5.1.1 no such user)'],
-    ['greylisting', { answers: { 'RCPT TO': '451 4.7.1 Greylisting in action' } }, {}, 'recipient later: it rejected mail from Mastodon to anna@example.org (451 4.7.1 Greylisting in action). The server refuses it for now only'],
-    ['a log-in is needed', { answers: { 'MAIL FROM': '530 5.7.0 Authentication required' } }, { user: undefined }, 'sender failed: it requires a log-in (530 5.7.0 Authentication required). Give --mail-user'],
-    ['encryption is needed', { answers: { 'MAIL FROM': '530 5.7.0 Must issue a STARTTLS command first' } }, { security: 'none', user: undefined }, 'sender failed: it requires encryption (530'],
-    ['mail refused', { answers: { '.': '554 5.6.0 looks like spam' } }, { message: () => 'x' }, 'mail failed: it accepted the addresses of Mastodon, but not the mail (554 5.6.0 looks like spam)'],
-    ['unknown name', {}, { host: 'nowhere.invalid' }, 'resolve failed: nowhere.invalid does not exist in the DNS. Compare'],
+    [
+      'wrong password',
+      {},
+      { password: 'wrong' },
+      'login failed: it rejected the log-in of anna@fedi.test (535 5.7.8 authentication failed). Check --mail-user',
+    ],
+    [
+      'log-in disabled',
+      {
+        answers: {
+          'AUTH PLAIN': '535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled',
+        },
+      },
+      {},
+      'log-in over SMTP is disabled for this account',
+    ],
+    [
+      'log-in not possible now',
+      { answers: { 'AUTH PLAIN': '454 4.7.0 Temporary authentication failure' } },
+      {},
+      'login later: it rejected the log-in',
+    ],
+    [
+      'sender refused',
+      { answers: { 'MAIL FROM': '553 5.7.1 not owned by you' } },
+      {},
+      'sender failed: it rejected notifications@fedi.test as the sender of Mastodon (553 5.7.1 not owned by you). Set --mail-from',
+    ],
+    [
+      'sender refused with the recipient',
+      { answers: { 'RCPT TO': '554 5.7.1 <notifications@fedi.test>: Sender address rejected' } },
+      {},
+      'sender failed: it rejected notifications@fedi.test as the sender',
+    ],
+    [
+      'recipient refused',
+      { answers: { 'RCPT TO': '550 5.1.1 no such user' } },
+      {},
+      'recipient failed: it rejected mail from Mastodon to anna@example.org (550 5.1.1 no such user)',
+    ],
+    [
+      'greylisting',
+      { answers: { 'RCPT TO': '451 4.7.1 Greylisting in action' } },
+      {},
+      'recipient later: it rejected mail from Mastodon to anna@example.org (451 4.7.1 Greylisting in action). The server refuses it for now only',
+    ],
+    [
+      'a log-in is needed',
+      { answers: { 'MAIL FROM': '530 5.7.0 Authentication required' } },
+      { user: undefined },
+      'sender failed: it requires a log-in (530 5.7.0 Authentication required). Give --mail-user',
+    ],
+    [
+      'encryption is needed',
+      { answers: { 'MAIL FROM': '530 5.7.0 Must issue a STARTTLS command first' } },
+      { security: 'none', user: undefined },
+      'sender failed: it requires encryption (530',
+    ],
+    [
+      'mail refused',
+      { answers: { '.': '554 5.6.0 looks like spam' } },
+      { message: () => 'x' },
+      'mail failed: it accepted the addresses of Mastodon, but not the mail (554 5.6.0 looks like spam)',
+    ],
+    [
+      'unknown name',
+      {},
+      { host: 'nowhere.invalid' },
+      'resolve failed: nowhere.invalid does not exist in the DNS. Compare',
+    ],
   ])('%s', async (_, behaviour, more, words) => {
     const rungs = await run(behaviour, more);
     expect(last(rungs)).toContain(words);
@@ -190,7 +346,12 @@ describe('a bad server', () => {
         ...directly,
         reach: async (_host, ports) => ({
           addresses: ['192.0.2.1'],
-          ports: ports.map((port) => ({ port, isOpen: port === 2525, address: '192.0.2.1', cause: port === 587 ? '' : 'Connection refused' })),
+          ports: ports.map((port) => ({
+            port,
+            isOpen: port === 2525,
+            address: '192.0.2.1',
+            cause: port === 587 ? '' : 'Connection refused',
+          })),
         }),
       },
     });
@@ -205,23 +366,55 @@ describe('a bad server', () => {
       password: undefined,
       users: [mailUser()],
       roots: [],
-      way: { ...directly, reach: async (_host, ports) => ({ addresses: ['192.0.2.1'], ports: ports.map((port) => ({ port, isOpen: false, address: '', cause: '' })) }) },
+      way: {
+        ...directly,
+        reach: async (_host, ports) => ({
+          addresses: ['192.0.2.1'],
+          ports: ports.map((port) => ({ port, isOpen: false, address: '', cause: '' })),
+        }),
+      },
     });
-    expect(last(rungs)).toContain('no connection to port 25 (no answer), nor to 465, 587 and 2525. Many hosting providers block');
+    expect(last(rungs)).toContain(
+      'no connection to port 25 (no answer), nor to 465, 587 and 2525. Many hosting providers block',
+    );
   });
 
   test.each([
-    ['only IPv6', { a: [], aaaa: ['2001:db8::1'] }, 'has only an IPv6 address (2001:db8::1), and containers here have none'],
-    ['DNS of containers', { a: ['192.0.2.1'], aaaa: [] }, 'this host finds six.invalid, but its containers do not'],
+    [
+      'only IPv6',
+      { a: [], aaaa: ['2001:db8::1'] },
+      'has only an IPv6 address (2001:db8::1), and containers here have none',
+    ],
+    [
+      'DNS of containers',
+      { a: ['192.0.2.1'], aaaa: [] },
+      'this host finds six.invalid, but its containers do not',
+    ],
   ])('%s', async (_, found, words) => {
     const rungs = await run({}, { host: 'six.invalid', way: { ...directly, lookUp: async () => found } });
     expect(last(rungs)).toContain(words);
   });
 
   test('IPv6 addresses that containers do not reach', async () => {
-    const rungs = await run({}, {
-      way: { ...directly, reach: async (_host, ports) => ({ addresses: ['2001:db8::1'], ports: ports.map((port) => ({ port, isOpen: false, address: '', cause: 'Network is unreachable' })) }) },
-    });
-    expect(last(rungs)).toContain('has only IPv6 addresses, and containers here do not reach them (Network is unreachable)');
+    const rungs = await run(
+      {},
+      {
+        way: {
+          ...directly,
+          reach: async (_host, ports) => ({
+            addresses: ['2001:db8::1'],
+            ports: ports.map((port) => ({
+              port,
+              isOpen: false,
+              address: '',
+              cause: 'Network is unreachable',
+            })),
+          }),
+        },
+      },
+    );
+    expect(last(rungs)).toContain(
+      'has only IPv6 addresses, and containers here do not reach them (Network is unreachable)',
+    );
   });
 });

@@ -32,7 +32,10 @@ export const mastodonQuestions: readonly Question[] = [
     onChange: neverOlder,
   },
   titleQuestion(ID),
-  registrationsQuestion(ID, 'Used in the first run only; later, change it in the web interface. The last two need outgoing mail.'),
+  registrationsQuestion(
+    ID,
+    'Used in the first run only; later, change it in the web interface. The last two need outgoing mail.',
+  ),
   {
     key: key('media-days'),
     topic: 'more',

@@ -36,8 +36,7 @@ export const pixelfedJobs = ({ hasValkey }: PixelfedOptions): Jobs =>
       failed: {
         key: FAILED,
         // By the time, as a negative number.
-        nth: (n) =>
-          `sort ${FAILED} by nosort limit ${n} 1 get ${HORIZON_PREFIX}*->failed_at`,
+        nth: (n) => `sort ${FAILED} by nosort limit ${n} 1 get ${HORIZON_PREFIX}*->failed_at`,
         at: timeIn,
       },
       workers: {

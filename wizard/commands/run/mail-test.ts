@@ -57,10 +57,14 @@ export async function testMail(
   const open = rungs.filter(({ state }) => state !== 'passed');
   const sent = rungs.filter(({ id, state }) => id === 'mail' && state === 'passed').length;
   if (open.some(({ state }) => state === 'failed') || (to !== undefined && sent < users.length))
-    throw new Problem(EXIT.FAILED, `The mail test did not pass: ${open.map(({ title }) => title).join(', ')}.`, {
-      means: 'Mail of this site does not reach its recipients like this. Nothing was changed.',
-      next: [...new Set(open.map(({ next }) => next))].join('\n'),
-    });
+    throw new Problem(
+      EXIT.FAILED,
+      `The mail test did not pass: ${open.map(({ title }) => title).join(', ')}.`,
+      {
+        means: 'Mail of this site does not reach its recipients like this. Nothing was changed.',
+        next: [...new Set(open.map(({ next }) => next))].join('\n'),
+      },
+    );
   if (to === undefined) progress.say('  No mail was sent. To send one: `fedi-setup mail test ADDRESS`.');
   return EXIT.OK;
 }

@@ -19,7 +19,9 @@ export const run: Run = async (context) => {
   await site.engine.info();
   if (action === undefined) return showMails(context, site);
   if (action === 'test') return testMail(context, site, address);
-  throw new Problem(EXIT.USAGE, `There is no \`mail ${action}\`.`, { next: 'Use `mail` or `mail test [ADDRESS]`.' });
+  throw new Problem(EXIT.USAGE, `There is no \`mail ${action}\`.`, {
+    next: 'Use `mail` or `mail test [ADDRESS]`.',
+  });
 };
 
 /** Shows the mails in the catcher, oldest first. It has no published port, so it is asked from its own network. */

@@ -189,7 +189,8 @@ async function maintain(context: CommandContext, site: Site): Promise<ExitCode> 
   notices.push(...(await releases(context, site, task)));
   await keepReading(context, site, notices);
   if (site.config.statusPage !== undefined) await task('status page', () => refreshPage(site, context.now()));
-  if (site.config.monitoring !== undefined) await task('metrics', () => exportMetrics(context, site, notices));
+  if (site.config.monitoring !== undefined)
+    await task('metrics', () => exportMetrics(context, site, notices));
   const ping = site.config.backup?.ping;
   if (isBackedUp && ping !== undefined) await task('ping', () => request(ping));
   await task('mail', () => mail(context, site, notices));
