@@ -154,7 +154,6 @@ const MASTODON_ROWS: readonly Row[] = [
     'monitoring.mode': 'exporters',
     'tls.mode': 'directory',
     'tls.directory': 'https://ca.example.org/acme/directory',
-    'tls.directory-root': 'root.pem',
   }),
   // Split, S3, mail and a separate web domain together: conditions that edit the same services.
   mastodon('all-at-once', {

@@ -146,7 +146,9 @@ describe.each(COMMANDS.map((command) => [command.name || 'fedi-setup', command] 
     test('its help fits 80 columns', async () => {
       // `fedi-setup` alone has no name: its flags are those of `apply`, and the overview is its help.
       expect(await exits('help', ...(command.name === '' ? [] : [command.name]))).toBe(0);
-      expect(said.split('\n').filter((line) => line.length > 80)).toEqual([]);
+      // The name of an image is one word, however long.
+      const long = said.split('\n').filter((line) => line.length > 80);
+      expect(long.filter((line) => /\s/.test(line.trim()))).toEqual([]);
       expect(command.summary).toMatch(/^[A-Z].{5,70}\.$/);
       expect(command.examples.length).toBeGreaterThan(0);
       expect(command.examples.length).toBeLessThan(4);

@@ -113,9 +113,6 @@ async function caddy(
   config: Config,
 ): Promise<Record<string, string>> {
   const global = files['caddy/tls/global.caddy'] ?? '';
-  const counting = /^servers \{$/m.test(global)
-    ? global.replace(/^servers \{$/m, 'servers {\n\tmetrics')
-    : `${global}servers {\n\tmetrics\n}\n`;
   const relays = endpointsOf(config)
     .filter(({ isExporter }) => !isExporter)
     .map(
@@ -124,7 +121,7 @@ async function caddy(
     );
   return {
     ...files,
-    'caddy/tls/global.caddy': counting,
+    'caddy/tls/global.caddy': `${global}metrics\n`,
     'caddy/sites/monitoring.caddy': await readAsset('caddy/monitoring.caddy'),
     ...(relays.length === 0 ? {} : { 'caddy/monitoring/relays.caddy': relays.join('') }),
   };

@@ -550,8 +550,6 @@ export const ROWS: readonly Row[] = [
   ...bad('backup.every', 'a whole number from 1 to 168', '0', '169', '1.5', 'daily'),
   ...good('backup.dumps', '/srv/dumps', ['/srv/dumps/', '/srv/dumps']),
   ...bad('backup.dumps', 'Backups cannot be stored in', '/', '/etc'),
-  ...good('cache', 'on', ['OFF', 'off']),
-  ...bad('cache', 'on or off', 'yes', '1'),
   ...good('apps.snac.access-log', 'off', 'short', 'full'),
   ...bad('apps.snac.access-log', 'off', 'on', 'yes'),
   ...good('cleanup.every', ['0', 0], ['30', 30]),

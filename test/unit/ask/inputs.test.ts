@@ -31,6 +31,8 @@ const ANSWERED = {
   FEDI_BACKUP_S3_KEY: 'AK',
   FEDI_BACKUP_S3_SECRET: 'correct+horse',
   FEDI_TLS_MODE: 'internal',
+  FEDI_STATUS_PAGE: 'on',
+  FEDI_MONITORING_MODE: 'full',
 };
 
 /** Text that can be typed: a line break ends the line, and empty input selects the default. */

@@ -37,6 +37,8 @@ const REST = environmentSource({
   FEDI_BACKUP_TO: '/mnt/backup',
   FEDI_BACKUP_S3_KEY: 'AK',
   FEDI_TLS_MODE: 'acme',
+  FEDI_STATUS_PAGE: 'on',
+  FEDI_MONITORING_MODE: 'full',
 });
 
 /** A value as dotenv reads it back; undefined if the format cannot represent it. */
