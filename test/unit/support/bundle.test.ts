@@ -109,6 +109,7 @@ const log = (): string =>
 
 const engine = {
   info: () => Promise.resolve(INFO),
+  noProxy: () => Promise.resolve(undefined),
   listed: () => Promise.resolve([]),
   networks: () => Promise.resolve([]),
   volume: () => Promise.resolve(undefined),
