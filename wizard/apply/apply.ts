@@ -23,7 +23,7 @@ import type { Progress } from '../progress.ts';
 import type { Receipt } from '../prove/proof.ts';
 import type { RenderedSite } from '../render/site.ts';
 import { verifySite } from '../render/verify.ts';
-import type { Store } from '../secrets/store.ts';
+import { Store } from '../secrets/store.ts';
 import { makeFolder, writeWhole } from '../atomic.ts';
 import { AddressesTaken, bringUp, leftovers, removeUnused, stale, tryNetworks } from './containers.ts';
 import { OWN, STARTS, STATUS_PAGE, SWAP } from '../layout.ts';
@@ -245,7 +245,6 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};
   await tryBuckets(config, store, running, input.resolved.secrets, progress);
-  const { resolved } = input;
   const isSkipped = options.skipChecks.includes('mail');
   const untested = (await tryMail({
     engine,
@@ -253,7 +252,8 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
     store,
     image: caddy,
     before: running,
-    resolved,
+    passwordBefore: (await Store.open(input.folder)).find('mail.password'),
+    answers: input.resolved.answers,
     isSkipped,
     progress,
   }))

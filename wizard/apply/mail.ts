@@ -3,12 +3,12 @@ import { thisHost } from '../checks/host.ts';
 import type { Config } from '../config/config.ts';
 import { mailIn } from '../config/mail.ts';
 import type { Answers } from '../config/question.ts';
-import type { Resolved } from '../answers/resolve.ts';
 import type { Engine } from '../docker/engine.ts';
 import { climb } from '../mail/ladder.ts';
 import { climbFor } from '../mail/site.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
+import type { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
 /** What the ladder depends on. */
@@ -24,9 +24,10 @@ export interface MailTrial {
   readonly store: Store;
   /** Reference of Caddy's image. */
   readonly image: string;
-  /** The answers of the running site. */
+  /** The answers of the running site, and its password for the mail server. */
   readonly before: Answers;
-  readonly resolved: Resolved;
+  readonly passwordBefore: Secret | undefined;
+  readonly answers: Answers;
   /** By --skip-check. */
   readonly isSkipped: boolean;
   readonly progress: Progress;
@@ -34,12 +35,14 @@ export interface MailTrial {
 
 /** Throws a Problem if the server will not take the apps' mail. Resolves to whether the trial was left out on request. */
 export async function tryMail(trial: MailTrial): Promise<boolean> {
-  const { engine, config, store, image, before, resolved, isSkipped, progress } = trial;
+  const { engine, config, store, image, before, passwordBefore, answers, isSkipped, progress } = trial;
   const { server } = config.mail;
   // The site's own catcher starts with the site.
   if (server === undefined || server.isCatcher) return false;
-  const isSame = settingsOf(before) === settingsOf(resolved.answers);
-  if (isSame && resolved.secrets['mail.password'] === undefined) return false;
+  const isSame =
+    settingsOf(before) === settingsOf(answers) &&
+    passwordBefore?.reveal() === store.find('mail.password')?.reveal();
+  if (isSame) return false;
   const title = `The mail server ${server.host}:${server.port}`;
   progress.start('trial.mail', title);
   if (isSkipped) {

@@ -62,7 +62,8 @@ async function trial(
     } as unknown as Store,
     image: 'caddy:2',
     before: more.before ?? {},
-    resolved,
+    passwordBefore: new Secret('secret'),
+    answers: resolved.answers,
     isSkipped: more.isSkipped ?? false,
     progress: {
       start: (_id, text) => void (title = text),
@@ -118,7 +119,8 @@ test('the same settings are not tried again; a new password or another sender is
   expect(runs).toEqual([]);
   await trial({}, { before: { ...answers, 'apps.snac.domain': 'other.example.org' }, runs });
   await trial({}, { before: { ...answers, 'mail.port': 465 }, runs });
-  expect(runs).toHaveLength(2);
+  await trial({ password: 'new' }, { before: answers, password: 'new', runs });
+  expect(runs).toHaveLength(3);
 });
 
 test('--skip-check mail', async () => {
