@@ -74,14 +74,6 @@ export interface Check {
   readonly run: (context: CheckContext) => Promise<CheckResult | undefined>;
 }
 
-/** A trial of something outside of the site, before it is written. It has an id only to be skipped. */
-export const TRIALS = [
-  {
-    id: 'mail',
-    about: 'whether the mail server takes the mail of the apps, when its settings are new or changed',
-  },
-] as const;
-
 /** A size for people, in the unit that fits. */
 export const sizeText = (bytes: number): string =>
   bytes >= 1024 ** 3

@@ -4,7 +4,7 @@ import type { Engine } from '../docker/engine.ts';
 import { Cancelled, EXIT, Problem } from '../problem.ts';
 import type { ExitCode } from '../problem.ts';
 import type { Progress } from '../progress.ts';
-import { TRIALS, gib, notMade } from './check.ts';
+import { gib, notMade } from './check.ts';
 import type { Check, CheckContext, Finding, CheckResult } from './check.ts';
 import { thisHost } from './host.ts';
 import { outsideOf } from './outside.ts';
@@ -35,11 +35,10 @@ export interface PreflightOptions {
 }
 
 function refuseUnknown(skip: readonly string[]): void {
-  const known = [...CHECKS, ...TRIALS];
-  const unknown = skip.find((id) => !known.some((check) => check.id === id));
+  const unknown = skip.find((id) => !CHECKS.some((check) => check.id === id));
   if (unknown !== undefined) {
     throw new Problem(EXIT.USAGE, `There is no check ${unknown}.`, {
-      next: `The checks are:\n${known.map(({ id, about }) => `${id.padEnd(13)}${about}`).join('\n')}`,
+      next: `The checks are:\n${CHECKS.map(({ id, about }) => `${id.padEnd(13)}${about}`).join('\n')}`,
     });
   }
 }

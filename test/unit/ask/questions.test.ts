@@ -185,6 +185,19 @@ test('a conflict found at Go is shown directly above the menu', async () => {
   expect(after).not.toContain('Your answers:');
 });
 
+test('a known mail provider: server, port and encryption are not asked, and shown', async () => {
+  const run = open();
+  const i = LONG.findIndex(({ question }) => question === 'Mail provider');
+  await run.turns([...LONG.slice(0, i), { question: 'Mail provider', entry: 'Fastmail' }]);
+  await run.asked('User name for the mail server');
+  expect(run.words()).toContain('create an app password for mail');
+  const known = ['Mail server', 'Port', 'Encryption'];
+  await run.turns(LONG.slice(i + 1).filter(({ question }) => ![...known, 'What now?'].includes(question)));
+  await run.asked('What now?');
+  expect(known.map((question) => run.times(question))).toEqual([0, 0, 0]);
+  expect(run.written()).toMatch(/Mail server +smtp\.fastmail\.com .*\n +Port +465 .*\n +Encryption +tls/);
+});
+
 test('a question with a single choice is not asked', async () => {
   const run = open(['--apps', 'pixelfed', '--media', 's3']);
   await run.turns([
