@@ -32,7 +32,7 @@ const steps = ({ events }: Run, start: string): string[] =>
       ? [`${String(id)} ${String(state)}: ${String(note)}`]
       : [],
   );
-const error = ({ events }: Run): string => JSON.stringify(events.find(({ event }) => event === 'error'));
+const error = ({ events }: Run): string => JSON.stringify(events.find(({ event }) => event === 'problem'));
 const mail = (...argv: string[]): Promise<Run> =>
   tool(['mail', ...argv, '--dir', site.folder, '--json'], { env: site.env });
 async function arrived(count: number): Promise<string> {

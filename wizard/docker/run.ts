@@ -121,18 +121,33 @@ export function run(program: string, argv: readonly string[], options: RunOption
   });
 }
 
-/** Runs a program whose standard input and output are a stream. Its standard error is not read. */
+/**
+ * Runs a program whose standard input and output are a stream. It ends without an error, whatever the program does: TLS on
+ * such a stream throws errors of the stream where nobody can catch them. Standard error is not read.
+ */
 export function runPiped(program: string, argv: readonly string[], options: RunOptions = {}): Duplex {
-  const child = start(program, argv, options, ['pipe', 'pipe', 'ignore']);
-  child.on('close', () => running.delete(child));
-  const stream = Duplex.from({ readable: child.stdout, writable: child.stdin });
-  child.on('error', (error) => {
-    running.delete(child);
-    stream.destroy(error);
+  const child = start(program, argv, options, ['pipe', 'pipe', 'ignore']) as ChildProcessWithoutNullStreams;
+  const { stdin, stdout } = child;
+  const stream = new Duplex({
+    read: () => void stdout.resume(),
+    // The program may end before it reads everything.
+    write: (chunk: Buffer, encoding, done) => void stdin.write(chunk, encoding, () => done()),
+    final: (done) => void stdin.end(() => done()),
+    destroy: (_error, done) => {
+      child.kill('SIGTERM');
+      done(null);
+    },
   });
-  // The program may end before it reads everything.
-  stream.on('error', () => undefined);
-  stream.once('close', () => child.kill('SIGTERM'));
+  stdin.on('error', () => undefined);
+  stdout.on('data', (chunk: Buffer) => {
+    if (!stream.push(chunk)) stdout.pause();
+  });
+  stdout.on('end', () => stream.push(null));
+  child.on('close', () => running.delete(child));
+  child.on('error', () => {
+    running.delete(child);
+    stream.destroy();
+  });
   return stream;
 }
 

@@ -5,6 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
 import { reachedIn } from '../../../wizard/mail/way.ts';
 import { shellProgram } from '../../../wizard/assets.ts';
+import { runPiped } from '../../../wizard/docker/run.ts';
+import { climb } from '../../../wizard/mail/ladder.ts';
+import { certificate } from '../../support/certificate.ts';
+import { directly, mailUser, settings, smtpServer } from '../../support/smtp.ts';
 
 test('reads addresses and ports', () => {
   const stdout =
@@ -18,6 +22,32 @@ test('reads addresses and ports', () => {
       { port: 2525, isOpen: true, address: '192.0.2.1', cause: '' },
     ],
   });
+});
+
+const GOOD = certificate('mail.fedi.test');
+
+/** A plain connection works as usual; a failed handshake on it must not end the process. */
+test.each([
+  ['starttls', 'recipient passed'],
+  ['tls', 'tls failed'],
+] as const)('the program that pipes, with %s', async (security, last) => {
+  const server = await smtpServer({ certificate: GOOD });
+  const rungs = await climb({
+    server: settings({ port: server.port, security }),
+    password: 'secret',
+    users: [mailUser()],
+    roots: [GOOD.cert],
+    way: {
+      ...directly,
+      open: async (address, port) => {
+        const [program = '', ...argv] = shellProgram('mail/programs/pipe.sh', [address, String(port)]);
+        const stream = runPiped(program, argv);
+        return { stream, close: async () => void stream.destroy() };
+      },
+    },
+  });
+  server.close();
+  expect(`${rungs.at(-1)?.id} ${rungs.at(-1)?.state}`).toBe(last);
 });
 
 test('the program finds an open and a closed port', async () => {
