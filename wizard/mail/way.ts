@@ -84,10 +84,8 @@ export function reachedIn(stdout: string): {
   return {
     addresses: [...new Set(lines.flatMap((line) => /^address (\S+)$/.exec(line)?.[1] ?? []))],
     ports: lines.flatMap((line) => {
-      const [, port, code, address = '', connects, cause = ''] =
-        /^port (\d+) (\d+) (\S*) (\d+) (.*)$/.exec(line) ?? [];
-      // Telnet waits for more after a connection, so its time may be over with one.
-      const isOpen = code === '0' || (code === '28' && connects !== '0');
+      const [, port, seconds, address = '', cause = ''] = /^port (\d+) ([\d.]+) (\S*) (.*)$/.exec(line) ?? [];
+      const isOpen = Number(seconds) > 0;
       return port === undefined ? [] : [{ port: Number(port), isOpen, address, cause: cause.trim() }];
     }),
   };

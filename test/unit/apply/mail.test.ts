@@ -49,7 +49,7 @@ async function trial(
       containers: async () => [],
       run: async ({ network = '' }: { network?: string }) => {
         more.runs?.push(network);
-        return { code: 0, stdout: 'port 587 0 127.0.0.1 1 \n', stderr: '' };
+        return { code: 0, stdout: 'port 587 0.000310 127.0.0.1 \n', stderr: '' };
       },
       pipe: async () => {
         const stream = connect(port, '127.0.0.1');
