@@ -176,7 +176,7 @@ describe.sequential('all apps', { timeout: PATIENCE_MS }, () => {
   test('each logs in as its library does', async () => {
     const run = await site.apply([], { env: apps() });
     expect(steps(run, 'trial.mail')).toEqual([
-      `trial.mail done: log-in as ${MAIL_USER}, by AUTH PLAIN (Mastodon, snac) and AUTH LOGIN (Pixelfed)`,
+      `trial.mail done: log-in as ${MAIL_USER}, by AUTH PLAIN (snac, Mastodon) and AUTH LOGIN (Pixelfed)`,
     ]);
   });
 });
