@@ -1,6 +1,7 @@
 /**
- * What is known about mail providers. Sources: their documentation and nodemailer's list of well-known services (October 2025
- * to July 2026). None was reached from a test.
+ * What is known about mail providers. Host, port and encryption are from nodemailer's list of well-known services and from the
+ * documentation of some providers (2025 and 2026); the values for SPF and DKIM were not compared with it. None was reached
+ * from a test.
  */
 export interface MailProvider {
   readonly id: string;
