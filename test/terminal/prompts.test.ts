@@ -249,7 +249,11 @@ describe('the last screen', () => {
   /** The arguments that a shell parses from the unattended command. */
   function words(run: Terminal): string[] {
     const twin = run.screen().split('The same without questions:\n')[1] ?? '';
-    return execFileSync('sh', ['-c', `npx() { printf '%s\\n' "$@"; }\n${twin}`], { encoding: 'utf8' })
+    return execFileSync(
+      'sh',
+      ['-c', `print() { printf '%s\\n' fedi-setup "$@"; }\n${twin.replace(/^(\s*)fedi-setup/, '$1print')}`],
+      { encoding: 'utf8' },
+    )
       .trim()
       .split('\n');
   }

@@ -79,11 +79,8 @@ describe.sequential('a second run', () => {
   test('the unattended command does the same', () => {
     const bin = join(site.cwd, 'bin');
     mkdirSync(bin);
-    writeFileSync(
-      join(bin, 'npx'),
-      `#!/bin/sh\n[ "$1" = fedi-setup ] && shift && exec ${inject('tool')} "$@"\n`,
-    );
-    chmodSync(join(bin, 'npx'), 0o755);
+    writeFileSync(join(bin, 'fedi-setup'), `#!/bin/sh\nexec ${inject('tool')} "$@"\n`);
+    chmodSync(join(bin, 'fedi-setup'), 0o755);
     const run = spawnSync('sh', ['-c', twin], {
       cwd: site.cwd,
       env: { ...env, PATH: `${bin}:${String(env['PATH'])}` },
