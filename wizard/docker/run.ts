@@ -166,6 +166,8 @@ export function runAttached(
     });
     child.on('close', (code, signal) => {
       running.delete(child);
+      // Its exit code would become ours, in place of the signal's.
+      if (refusesPrograms) return;
       resolve(exitCode(code, signal));
     });
   });
