@@ -49,7 +49,7 @@ export interface CachedSite {
   answer(path: string, answer: Answer): Promise<void>;
   /** Requests for that path that reached the app. */
   received(path: string): Promise<Received[]>;
-  /** Through Caddy, in a connection of its own. */
+  /** Through Caddy, in a separate connection. */
   get(path: string, headers?: Readonly<Record<string, string>>, how?: { host?: string; method?: string; body?: string | undefined }): Promise<Reply>; // prettier-ignore
   /** `docker compose` in its directory. */
   compose(...argv: string[]): string;

@@ -18,7 +18,7 @@ export interface Component {
   /** By the name in `${IMAGE_…}` of the Compose file. */
   readonly images: Readonly<Record<string, ComponentImage>>;
   readonly isWanted: (config: Pick<Config, 'mail' | 'monitoring'>) => boolean;
-  /** Whether a service or a network with that name is one of its own. */
+  /** Whether a service or a network with that name belongs to it. */
   readonly owns: (name: string) => boolean;
   /** Services of an app that use it: they join its network. Absent: none. */
   readonly clients?: (app: App) => readonly string[];
