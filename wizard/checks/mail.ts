@@ -1,96 +1,57 @@
-/** Checks the outgoing mail: each app's container connects to the mail server and logs in. No mail is sent. */
+/** Tries the outgoing mail from each app's network, up to the log-in. No mail is sent. */
 import { appOf } from '../apps/index.ts';
-import { shellProgram } from '../assets.ts';
-import type { SmtpServer } from '../config/mail.ts';
-import type { Output } from '../docker/engine.ts';
+import { climb } from '../mail/ladder.ts';
+import type { Rung } from '../mail/rung.ts';
+import { climbFor } from '../mail/site.ts';
 import { Problem } from '../problem.ts';
-import { mailTrouble } from '../prove/mail.ts';
-import type { Secret } from '../secrets/secret.ts';
 import { Store } from '../secrets/store.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
-
-const LIMIT_MS = 30_000;
-
-/** A configuration file of curl. The password is in no argument. @param more further settings */
-export function curlSettings(
-  { host, port, security, user, auth }: SmtpServer,
-  password: Secret | undefined,
-  more: readonly (readonly [string, string])[] = [],
-): string {
-  const quoted = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
-  const place = host.includes(':') ? `[${host}]` : host;
-  return [
-    `url = ${quoted(`${security === 'tls' ? 'smtps' : 'smtp'}://${place}:${port}`)}`,
-    ...more.map(([name, value]) => `${name} = ${quoted(value)}`),
-    ...(security === 'starttls' ? ['ssl-reqd'] : []),
-    ...(user === undefined ? [] : [`user = ${quoted(`${user}:${password?.reveal() ?? ''}`)}`]),
-    ...(user !== undefined && auth === 'login' ? ['login-options = "AUTH=LOGIN"'] : []),
-    '',
-  ].join('\n');
-}
-
-/** The error in what try-mail.sh printed; undefined: it connected and, with a user, logged in. */
-export function mailError({ stdout }: Pick<Output, 'stdout'>, user: string | undefined): string | undefined {
-  const lines = stdout.split(/\r?\n/);
-  const error = lines.findLast((line) => line.startsWith('curl: '));
-  const answers = lines.flatMap((line) => (line.startsWith('< ') ? [line.slice(2)] : []));
-  if (error !== undefined) {
-    const refused = answers.filter((line) => /^[45]\d\d/.test(line)).join(' ');
-    return refused === '' ? error : `${refused} (${error})`;
-  }
-  if (answers.length === 0) return 'curl printed nothing';
-  // curl goes on without a log-in where the server offers none.
-  return user === undefined || answers.some((line) => line.startsWith('235'))
-    ? undefined
-    : 'it offers no log-in on this connection';
-}
 
 /** Applies to sites with a mail server. */
 export async function checkMail({
   config,
   engine,
   folder,
+  host,
   info,
+  caddy,
   exists,
 }: CheckContext): Promise<CheckResult | undefined> {
-  const { server, from } = config.mail;
-  if (info instanceof Problem || !exists || server === undefined) return undefined;
+  const { server } = config.mail;
+  if (info instanceof Problem || !exists || caddy === undefined || server === undefined) return undefined;
   const containers = await engine.containers(config.name);
-  const password = (await Store.open(folder)).find('mail.password');
-  const looks = config.apps.map(async ({ id }): Promise<{ seen: string; wrong?: string }> => {
-    const { name, mailClients } = appOf(id);
-    const container = containers.find(
-      ({ service, state }) => mailClients.includes(service) && state === 'running',
-    );
-    if (container === undefined)
+  const store = await Store.open(folder);
+  const tries = config.apps.map(async (app): Promise<{ seen: string; short?: Rung }> => {
+    const { name, mailClients } = appOf(app.id);
+    if (!containers.some(({ service, state }) => mailClients.includes(service) && state === 'running'))
       return { seen: `${name}: not checked, since ${mailClients.join(' or ')} is not running` };
-    const output = await engine.exec(
-      container.id,
-      {
-        argv: shellProgram('checks/programs/try-mail.sh'),
-        stdin: curlSettings(server, password),
-      },
-      { timeoutMs: LIMIT_MS },
-    );
-    const error = output.code >= 125 ? undefined : mailError(output, server.user);
-    if (output.code >= 125) return { seen: `${name}: not checked` };
-    if (error === undefined)
-      return {
-        seen: `${name}: ${server.host}:${server.port} ${server.user === undefined ? 'answers' : `accepts the log-in of ${server.user}`}`,
-      };
-    return { seen: `${name}: ${error}`, wrong: mailTrouble({ ...server, from }, '', error) };
+    const input = await climbFor({
+      config: { ...config, apps: [app] },
+      engine,
+      secret: (key) => store.find(key),
+      image: caddy,
+      addressRecords: host.addressRecords,
+    });
+    const rungs = input === undefined ? [] : await climb({ ...input, untilLogIn: true });
+    const short = rungs.find(({ state }) => state !== 'passed');
+    if (short !== undefined) return { seen: `${name}: ${short.seen}`, short };
+    return {
+      seen: `${name}: ${server.host}:${server.port} ${server.user === undefined ? 'answers' : `accepts the log-in of ${server.user}`}`,
+    };
   });
-  const results = await Promise.all(looks);
-  const wrong = [...new Set(results.flatMap((one) => one.wrong ?? []))];
+  const results = await Promise.all(tries);
+  const short = new Map(
+    results.flatMap(({ short: rung }) => (rung === undefined ? [] : [[rung.seen, rung]])),
+  );
   return {
     seen: results.map(({ seen }) => seen).join('; '),
-    found: wrong.map((what): Finding => ({
-      level: 'blocker',
-      what: `Mail cannot be sent: ${what}.`,
+    found: [...short.values()].map(({ title, state, seen, next }): Finding => ({
+      level: state === 'failed' ? 'blocker' : 'warning',
+      what: `Mail cannot be sent. ${title}: ${seen}.`,
       means: 'Nobody gets mails about new accounts, lost passwords and notifications.',
       next: server.isCatcher
         ? '`fedi-setup start mail` starts the mail catcher.'
-        : '`fedi-setup apply` with other --mail options changes it; `fedi-setup prove` then sends a test mail.',
+        : `${next}\n\`fedi-setup mail test\` tries it again.`,
     })),
   };
 }

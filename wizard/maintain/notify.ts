@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { readProgram } from '../assets.ts';
-import { curlSettings } from '../checks/mail.ts';
 import type { Config } from '../config/config.ts';
+import type { SmtpServer } from '../config/mail.ts';
 import { messageText } from '../config/mail-text.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -70,6 +70,24 @@ export function mailFor(
     },
     mailed: next,
   };
+}
+
+/** A configuration file of curl. The password is in no argument. @param more further settings */
+export function curlSettings(
+  { host, port, security, user, auth }: SmtpServer,
+  password: Secret | undefined,
+  more: readonly (readonly [string, string])[] = [],
+): string {
+  const quoted = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+  const place = host.includes(':') ? `[${host}]` : host;
+  return [
+    `url = ${quoted(`${security === 'tls' ? 'smtps' : 'smtp'}://${place}:${port}`)}`,
+    ...more.map(([name, value]) => `${name} = ${quoted(value)}`),
+    ...(security === 'starttls' ? ['ssl-reqd'] : []),
+    ...(user === undefined ? [] : [`user = ${quoted(`${user}:${password?.reveal() ?? ''}`)}`]),
+    ...(user !== undefined && auth === 'login' ? ['login-options = "AUTH=LOGIN"'] : []),
+    '',
+  ].join('\n');
 }
 
 /** Sends what is due. @returns what was sent; undefined: nothing. Throws a Problem if the mail server refuses it. */

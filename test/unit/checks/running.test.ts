@@ -1,5 +1,6 @@
 /** The checks of what a running site does: jobs, mail, migrations, what it keeps, and its files. The engine is a small model. */
 import { chmodSync, chownSync, statSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { App, JobFigures, Jobs } from '../../../wizard/apps/app.ts';
@@ -9,13 +10,14 @@ import type { Answers } from '../../../wizard/config/question.ts';
 import { differencesIn } from '../../../wizard/commands/differences.ts';
 import type { CheckContext } from '../../../wizard/checks/check.ts';
 import { wrongJobs } from '../../../wizard/checks/jobs.ts';
-import { mailError } from '../../../wizard/checks/mail.ts';
 import { backupsWillNeed, growthOf } from '../../../wizard/checks/retention.ts';
 import type { Reading } from '../../../wizard/disk-record.ts';
 import type { Engine, Output } from '../../../wizard/docker/engine.ts';
 import { CONFIG_LABEL } from '../../../wizard/render/site.ts';
 import { contextOf, runCheck } from '../../support/checks.ts';
 import { OK, fakeContainer } from '../../support/fake-engine.ts';
+import { smtpServer } from '../../support/smtp.ts';
+import type { Behaviour } from '../../support/smtp.ts';
 import { modeOf, tempFolder, writeTree } from '../../support/temp.ts';
 
 const NOW = new Date('2026-06-15T12:00:00Z');
@@ -159,14 +161,73 @@ describe('migrations', () => {
 });
 
 describe('mail', () => {
-  test.each([
-    ['a greeting', '< 220 mail\n< 250 OK\n', undefined, undefined],
-    ['a log-in', '< 220 mail\n< 235 2.7.0 OK\n< 250 OK\n', 'anna', undefined],
-    ['no log-in offered', '< 220 mail\n< 250 OK\n', 'anna', 'it offers no log-in on this connection'],
-    ['refused', '< 220 mail\n< 535 5.7.8 no\ncurl: (67) Login denied\n', 'anna', '535 5.7.8 no (curl: (67) Login denied)'],
-    ['away', 'curl: (7) Failed to connect\n', undefined, 'curl: (7) Failed to connect'],
-    ['nothing', '', undefined, 'curl printed nothing'],
-  ])('%s', (_, stdout, user, expected) => expect(mailError({ stdout }, user)).toBe(expected)); // prettier-ignore
+  /** Containers reach a scripted server at 127.0.0.1. */
+  const run = async (behaviour: Behaviour, more: Partial<Engine> = {}) => {
+    const server = await smtpServer(behaviour);
+    const folder = tempFolder();
+    writeTree(folder, {
+      'secrets.json': JSON.stringify({
+        version: 1,
+        secrets: { 'mail.password': { class: 'free', value: 'secret' } },
+      }),
+    });
+    try {
+      return await runCheck(
+        'mail',
+        contextOf(
+          {
+            'mail.mode': 'smtp',
+            'mail.host': '127.0.0.1',
+            'mail.port': String(server.port),
+            'mail.security': 'none',
+            'mail.auth': 'plain',
+            ...(behaviour.password === undefined ? {} : { 'mail.user': 'anna@fedi.test' }),
+          },
+          {
+            folder,
+            exists: true,
+            caddy: 'caddy:test',
+            engine: {
+              containers: async () => [fakeContainer('snac')],
+              run: async () => ({
+                ...OK,
+                stdout: `address 127.0.0.1\nport ${server.port} 0.01 127.0.0.1 \n`,
+              }),
+              pipe: async () => {
+                const stream = connect(server.port, '127.0.0.1');
+                return { stream, close: async () => void stream.destroy() };
+              },
+              ...more,
+            },
+          },
+        ),
+      );
+    } finally {
+      server.close();
+    }
+  };
+  const PLAIN = { offers: ['AUTH PLAIN LOGIN'] };
+  test('a server that accepts the log-in, and one without', async () => {
+    const withUser = await run({ ...PLAIN, password: 'secret' });
+    expect(withUser?.seen).toMatch(/^snac: 127\.0\.0\.1:\d+ accepts the log-in of anna@fedi\.test$/);
+    expect(withUser?.found).toEqual([]);
+    expect((await run({ offers: [] }))?.seen).toMatch(/ answers$/);
+  });
+  test('a wrong password, a refusal for now, no connection', async () => {
+    const wrong = await run({ ...PLAIN, password: 'other' });
+    expect(wrong?.found).toMatchObject([{ level: 'blocker', what: expect.stringMatching(/^Mail cannot be sent\. Log-in: .*535/), next: expect.stringMatching(/`fedi-setup mail test`/) }]); // prettier-ignore
+    const later = await run({ greeting: '421 busy' });
+    expect(later?.found).toMatchObject([{ level: 'warning', what: expect.stringMatching(/421 busy/) }]);
+    const away = await run(
+      {},
+      { run: async () => ({ ...OK, stdout: 'address 127.0.0.1\nport 1 0  refused\n' }) },
+    );
+    expect(away?.found).toMatchObject([{ level: 'blocker', what: expect.stringMatching(/Connection: no connection/) }]); // prettier-ignore
+  });
+  test('an app that does not run is not tried', async () => {
+    const none = await run({}, { containers: async () => [] });
+    expect(none).toEqual({ seen: 'snac: not checked, since snac is not running', found: [] });
+  });
 });
 
 describe('what is kept', () => {

@@ -1,7 +1,6 @@
 /** When a mail about a problem is sent, and with which settings curl runs. */
 import { expect, test } from 'vitest';
-import { curlSettings } from '../../../wizard/checks/mail.ts';
-import { mailFor } from '../../../wizard/maintain/notify.ts';
+import { curlSettings, mailFor } from '../../../wizard/maintain/notify.ts';
 import { Secret } from '../../../wizard/secrets/secret.ts';
 
 const at = (day: number): Date => new Date(Date.UTC(2026, 0, day));
