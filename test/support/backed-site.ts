@@ -21,7 +21,7 @@ export interface BackedSite {
   /** The texts of all notes. */
   notes(): string;
   note(text: string): void;
-  /** Hash, owner and mode of every file in a volume. */
+  /** Hash, owner and mode of every file in a volume, without the logs and the queue of snac, which change while it runs. */
   filesIn(volume: string): string;
   /** The volumes of the site. */
   volumes(): string[];
@@ -63,7 +63,7 @@ export function backedSite(name: string, address: number): BackedSite {
         ...`run --rm --network none --volume ${site.name}_${volume}:/v:ro --entrypoint sh ${image} -c`.split(
           ' ',
         ),
-        'cd /v && find . -type f ! -path "*/log/*" -exec sha256sum {} + -exec stat -c "%n %u:%g %a" {} + | sort',
+        'cd /v && find . -type f ! -path "*/log/*" ! -path "*/queue/*" -exec sha256sum {} + -exec stat -c "%n %u:%g %a" {} + | sort',
       ),
     volumes: () =>
       docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`)

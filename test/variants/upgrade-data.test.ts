@@ -36,12 +36,14 @@ const volumes = (): string =>
   docker('volume', 'ls', '--quiet', '--filter', `label=com.docker.compose.project=${site.name}`);
 /** What an upgrade that fails must leave as it was. The proofs write and delete posts. */
 const state = (): unknown[] => [
-  inSnac('cat /data/kept; ls /data /data/user/anna; jq .host /data/server.json'),
+  inSnac('cat /data/kept; ls /data; jq .host /data/server.json; jq .uid /data/user/anna/user.json'),
   docker('inspect', '--format', '{{.Config.Image}}', site.containers()['snac'] ?? ''),
   volumes(),
   site.read('compose.yaml'),
   site.read('images.lock.yaml'),
 ];
+/** The image of snac in fedi.yaml. */
+const chosen = (file = 'fedi.yaml'): string | undefined => / snac: (\S+:\S+)/.exec(site.read(file))?.[1];
 
 beforeAll(async () => {
   for (const [version, line] of Object.entries(VERSIONS)) {
@@ -76,7 +78,7 @@ describe.sequential('a new version that changes the data', { timeout: PATIENCE_M
       0,
       expect.stringContaining(`${IMAGE}:2.96 → ${IMAGE}:2.98`),
     ]);
-    expect((await run(['plan'])).stdout).toMatch(/may change its data.*`fedi-setup upgrade --images`/);
+    expect((await run(['plan'])).stdout).toMatch(/may change its data[\s\S]*`fedi-setup upgrade --images`/);
   });
 
   test('one that destroys the data and does not start: undone', async () => {
@@ -88,6 +90,9 @@ describe.sequential('a new version that changes the data', { timeout: PATIENCE_M
       'The site with the previous images runs again, with the data from before',
     );
     expect(state()).toEqual(was);
+    // `apply` must not install it again.
+    expect([chosen(), chosen('.fedi/fedi.yaml.edited')]).toEqual([`${IMAGE}:2.96`, `${IMAGE}:2.97`]);
+    expect((await run(['plan'])).stdout).toContain('Nothing to change.');
   });
 
   test.each([

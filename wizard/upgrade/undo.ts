@@ -1,8 +1,10 @@
 /** Saves the previous version before an upgrade, and restores it: files of the site, databases and queues. */
 import { copyFile, mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { appOf } from '../apps/index.ts';
 import { readManifest, recover } from '../apply/files.ts';
+import { answersOf, readGenerations } from '../apply/generations.ts';
 import { UNDO, copiesOf, hasDumps, removeSaved, undoVolume, upgradedApps } from '../apply/upgrading.ts';
 import type { Upgrading } from '../apply/upgrading.ts';
 import { HIDDEN_COMPOSE, hideCompose, showCompose } from '../apply/unfinished.ts';
@@ -29,6 +31,8 @@ import { copyVolume } from './copies.ts';
 import { restoreTags } from './images.ts';
 
 const MANIFEST_FILE = join(OWN, 'manifest.json');
+/** fedi.yaml with the answers that an upgrade would have applied. */
+const EDITED_FILE = 'fedi.yaml.edited';
 /** Files that the manifest does not list. */
 const OTHERS = [CONFIG_FILE, LOCK_FILE, STORE_FILE, MANIFEST_FILE];
 
@@ -150,6 +154,24 @@ export async function restoreVersion(
       load({ folder, engine, keepsQueues: true }, opened, undoVolume(name), dump),
     );
   await showCompose(folder);
+}
+
+/**
+ * Restores the answers of the running site. In fedi.yaml the administrator may have chosen the new version, which the next run
+ * would install again; that file is kept.
+ */
+export async function restoreAnswers(folder: string, progress: Progress): Promise<void> {
+  const running = (await readGenerations(folder)).at(-1);
+  const path = join(folder, CONFIG_FILE);
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (running === undefined || text === undefined) return;
+  const [now, before] = [await answersOf({ text }), await answersOf(running)];
+  if (isDeepStrictEqual(now, before)) return;
+  await writeWhole(join(folder, OWN, EDITED_FILE), text, 0o600);
+  await writeWhole(path, running.text, (await stat(path)).mode & 0o777);
+  progress.say(
+    `  ${CONFIG_FILE} has the answers from before the upgrade again. Yours are in ${join(OWN, EDITED_FILE)}.`,
+  );
 }
 
 async function restoreFiles(folder: string): Promise<void> {

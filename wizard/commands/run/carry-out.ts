@@ -23,7 +23,7 @@ import type { ExitCode } from '../../problem.ts';
 import type { Progress } from '../../progress.ts';
 import { randomToken, Store } from '../../secrets/store.ts';
 import { beginUpgrade, finishUpgrade } from '../../upgrade/maintenance.ts';
-import { restoreVersion } from '../../upgrade/undo.ts';
+import { restoreAnswers, restoreVersion } from '../../upgrade/undo.ts';
 import type { CommandContext } from '../command.ts';
 import type { Site } from '../find-site.ts';
 import { answersFor, optionsFor } from '../setup.ts';
@@ -200,6 +200,7 @@ async function restoreAndProve(context: CommandContext, site: Site): Promise<voi
   if (upgrading !== undefined)
     await withRunLock(context, folder, async () => {
       if (upgrading.phase === 'saved') await restoreVersion(site, upgrading, context.progress);
+      await restoreAnswers(folder, context.progress);
       if (upgrading.database === undefined) return;
       // From now on there is nothing to restore, so the copies may go.
       await keepUpgrading(folder, { ...upgrading, phase: 'started' });
