@@ -94,7 +94,6 @@ beforeAll(async () => {
   docker('run', '--detach', '--name', `${NAME}-echo`, label, '--network', NAME, ...aliases.map((alias) => `--network-alias=${alias}`), '--entrypoint', 'node', 'fedi-setup/mastodon-streaming:trixie', '-e', ECHO); // prettier-ignore
   const assets = [
     'packs/account-DSmD8tE6.js',
-    'packs/account-DSmD8tE6.js.map',
     'packs/sw.js',
     'packs/.vite/manifest.json',
   ];
@@ -271,11 +270,18 @@ describe('response headers', () => {
 
   test.each([
     ['account-DSmD8tE6.js', /immutable/],
-    ['account-DSmD8tE6.js.map', /must-revalidate/],
     ['sw.js', /must-revalidate/],
     ['.vite/manifest.json', /must-revalidate/],
   ])('/packs/%s is cached as long as its name allows', async (name, words) => {
     expect((await ask(WEB, `/packs/${name}`)).headers['cache-control']).toMatch(words);
+  });
+
+  test('a file that is missing is 404 and not cached; Rails is asked for source maps only', async () => {
+    for (const path of ['/packs/account-XXXXXXXX.js', '/packs/x.js', '/packs/', '/emoji/x.svg']) {
+      const { status, headers } = await ask(WEB, path);
+      expect([path, status, headers['cache-control']]).toEqual([path, 404, undefined]);
+    }
+    expect((await ask(WEB, '/packs/account-DSmD8tE6.js.map')).status).toBe(200);
   });
 });
 
