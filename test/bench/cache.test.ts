@@ -1,5 +1,5 @@
 /**
- * What the cache is worth: anonymous pages and uploads through the rendered Caddy and nginx, beside an nginx of the kind that
+ * What the cache is worth: anonymous pages, uploads and scripts through the rendered Caddy and nginx, beside an nginx of the kind that
  * Mastodon's own configuration describes, and the second Caddy that served uploads before. Ratios of medians of rounds that
  * alternate; h2load runs in Caddy's network, so that no port mapping is measured. `scripts/bench cache`
  */
@@ -14,6 +14,7 @@ const NAME = 'bench-cache';
 const ROUNDS = 5;
 const REQUESTS = 2000;
 const CONNECTIONS = 16;
+const SCRIPT = '/packs/account-DSmD8tE6.js';
 const MAY_BE_KEPT: [string, string] = ['Cache-Control', 'public, max-age=600'];
 
 /** One hop with TLS, a cache and the uploads, by the rules of upstream's sample. */
@@ -25,7 +26,7 @@ http {
   access_log off;
   sendfile on;
   resolver 127.0.0.11;
-  gzip on; gzip_proxied any; gzip_types application/json application/activity+json;
+  gzip on; gzip_proxied any; gzip_comp_level 6; gzip_types application/json application/activity+json;
   server {
     listen 443 ssl;
     listen 8443 ssl;
@@ -33,6 +34,7 @@ http {
     ssl_certificate /etc/own/cert.pem;
     ssl_certificate_key /etc/own/key.pem;
     location /system/ { root /srv; }
+    location /packs/ { root /srv/assets; gzip_static on; }
     location / {
       set $app mastodon_web:3000;
       proxy_pass http://$app;
@@ -45,6 +47,10 @@ http {
   }
 }
 `;
+
+/** Text that compresses to about half. */
+const bodyOf = (lines: number): string =>
+  Array.from({ length: lines }, (_, i) => `<p>a line of a page ${((i * 2_654_435_761) % 4_294_967_296).toString(36)}</p>\n`).join(''); // prettier-ignore
 
 let site: CachedSite;
 const started: string[] = [];
@@ -59,15 +65,21 @@ beforeAll(async () => {
     started.push(`${NAME}-${name}`);
     docker('run', '--detach', '--name', `${NAME}-${name}`, '--label', `com.docker.compose.project=${NAME}`, '--network', `${NAME}_mastodon_front`, '--volume', `${NAME}_mastodon_system:/srv/system:ro`, ...argv); // prettier-ignore
   };
-  run('upstream', '--volume', `${own}:/etc/own:ro`, 'fedi-setup/nginx-cache:trixie', 'nginx', '-c', '/etc/own/nginx.conf', '-g', 'daemon off;'); // prettier-ignore
+  run('upstream', '--volume', `${own}:/etc/own:ro`, '--volume', `${NAME}_mastodon_assets:/srv/assets:ro`, 'fedi-setup/nginx-cache:trixie', 'nginx', '-c', '/etc/own/nginx.conf', '-g', 'daemon off;'); // prettier-ignore
   // The second Caddy, as it was, and a Caddy in front of it.
   run('second', '--network-alias', 'second', 'fedi-setup/caddy:trixie', 'caddy', 'file-server', '--root', '/srv', '--listen', ':8080', '--no-compress'); // prettier-ignore
   writeTree(own, { Caddyfile: `{\n\tlocal_certs\n\tskip_install_trust\n}\nhttps://${WEB} {\n\treverse_proxy second:8080\n}\n` }); // prettier-ignore
   execFileSync('chmod', ['-R', 'a+rX', own]);
   run('before', '--volume', `${own}:/etc/caddy:ro`, 'fedi-setup/caddy:trixie', 'caddy', 'run', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'); // prettier-ignore
+  // A script as Mastodon has them, with its compressed copy, and a Caddy that does nothing else.
+  docker('run', '--rm', '--volume', `${NAME}_mastodon_assets:/v`, 'fedi-setup/nginx-cache:trixie', 'sh', '-c', `mkdir -p /v/packs && head -c 12000 /dev/urandom | base64 >/v${SCRIPT} && gzip --keep --force /v${SCRIPT} && chmod -R a+rX /v`); // prettier-ignore
+  const files = tempFolder();
+  writeTree(files, { Caddyfile: `{\n\tlocal_certs\n\tskip_install_trust\n}\nhttps://${WEB} {\n\troot * /srv/assets\n\tfile_server {\n\t\tprecompressed gzip\n\t}\n}\n` }); // prettier-ignore
+  execFileSync('chmod', ['-R', 'a+rX', files]);
+  run('files', '--volume', `${NAME}_mastodon_assets:/srv/assets:ro`, '--volume', `${files}:/etc/caddy:ro`, 'fedi-setup/caddy:trixie', 'caddy', 'run', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'); // prettier-ignore
   // A page as large as Mastodon's, which takes about as long.
   for (const path of ['/', '/nodeinfo/2.0'])
-    await site.answer(path, { headers: [MAY_BE_KEPT, ['Content-Type', path === '/' ? 'text/html; charset=utf-8' : 'application/json']], body: '<p>a line of a page</p>\n'.repeat(path === '/' ? 1800 : 40), delay: 20 }); // prettier-ignore
+    await site.answer(path, { headers: [MAY_BE_KEPT, ['Content-Type', path === '/' ? 'text/html; charset=utf-8' : 'application/json']], body: bodyOf(path === '/' ? 1200 : 40), delay: 20 }); // prettier-ignore
 }, 300_000);
 afterAll(() => {
   for (const name of started) docker('rm', '--force', '--volumes', name);
@@ -87,7 +99,7 @@ const addressOf = (name: string): string => docker('inspect', '--format', '{{ran
 
 test('ratios', { timeout: 600_000 }, () => {
   const ours = site.addressOf('caddy');
-  const [upstream, before] = [addressOf('upstream'), addressOf('before')];
+  const [upstream, before, files] = [addressOf('upstream'), addressOf('before'), addressOf('files')];
   const ways: Record<string, Record<string, () => number>> = {
     '/': {
       ours: () => load(ours, '/'),
@@ -103,6 +115,11 @@ test('ratios', { timeout: 600_000 }, () => {
       ours: () => load(ours, '/system/picture.jpg'),
       'two Caddies': () => load(before, '/system/picture.jpg'),
       'upstream’s nginx': () => load(upstream, '/system/picture.jpg'),
+    },
+    'a script of 16 kB': {
+      ours: () => load(ours, SCRIPT),
+      'a bare Caddy': () => load(files, SCRIPT),
+      'upstream’s nginx': () => load(upstream, SCRIPT),
     },
   };
   const lines = [`requests a second: median (lowest to highest) of ${ROUNDS} rounds; ours / theirs`];

@@ -92,11 +92,7 @@ beforeAll(async () => {
   docker('network', 'create', label, NAME);
   const aliases = ['snac', 'mastodon_web', 'mastodon_streaming', 'mastodon_uploads', 'pixelfed_web', 'pixelfed_uploads']; // prettier-ignore
   docker('run', '--detach', '--name', `${NAME}-echo`, label, '--network', NAME, ...aliases.map((alias) => `--network-alias=${alias}`), '--entrypoint', 'node', 'fedi-setup/mastodon-streaming:trixie', '-e', ECHO); // prettier-ignore
-  const assets = [
-    'packs/account-DSmD8tE6.js',
-    'packs/sw.js',
-    'packs/.vite/manifest.json',
-  ];
+  const assets = ['packs/account-DSmD8tE6.js', 'packs/sw.js', 'packs/.vite/manifest.json'];
   writeTree(folder, Object.fromEntries(assets.map((path) => [`assets/${path}`, 'x'])));
   execFileSync('chmod', ['-R', 'a+rX', folder]);
   docker('run', '--detach', '--name', `${NAME}-caddy`, label, '--network', NAME, ...['80', '443', '443/udp'].map((port) => `--publish=${ADDRESS}:${port.split('/')[0]}:${port}`), '--volume', `${folder}:/etc/caddy:ro`, '--volume', `${folder}/assets:/srv/mastodon/assets:ro`, IMAGES.FEDI_IMAGES_CADDY, 'caddy', 'run', '--config', '/etc/caddy/Caddyfile', '--adapter', 'caddyfile'); // prettier-ignore
