@@ -11,6 +11,14 @@ import { partsOf } from '../config/suffix.ts';
 import { PRIVATE_RANGES, TLS_MODES, appliesTls, isBehindProxy } from '../ingress/tls.ts';
 import { COMPONENTS } from '../components/index.ts';
 import * as backup from '../config/backup.ts';
+import {
+  ownersIn,
+  parseKeys,
+  parseKeysOf,
+  parseSecrets,
+  secretLines,
+  secretName,
+} from '../config/backup-keys.ts';
 import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn, providerIn } from '../config/mail.ts';
 import { MAIL_PROVIDERS, OTHER_PROVIDER } from '../config/mail-providers.ts';
 import { GRAFANA_PORT, MONITORING_MODES, isFullyMonitored, monitoringOf } from '../config/monitoring.ts';
@@ -239,6 +247,10 @@ const MAIL_QUESTIONS: readonly Question[] = [
 
 const { hasBackup, hasRepository } = backup;
 
+/** Names of the buckets for backups. */
+const bucketsOf = (answers: Answers): string[] =>
+  backup.bucketsIn(backup.backupOf(answers)?.repositories ?? []);
+
 const BACKUP_QUESTIONS: readonly Question[] = [
   {
     key: 'backup.to',
@@ -254,7 +266,19 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     topic: 'backup',
     message: 'Access key of the bucket for backups',
     help: 'It may read, write, list and delete in that bucket.',
-    parse: parse.parseLine,
+    more: 'Buckets with different keys: HOST/BUCKET=KEY for each, separated by commas, with the address of the bucket in `backup.to` without s3:https://. One KEY alone is for all others.',
+    parse: parseKeys,
+    given: (answers) => {
+      const buckets = bucketsOf(answers);
+      return {
+        parse: (text) => parseKeysOf(text, buckets),
+        ...(buckets.length < 2
+          ? {}
+          : {
+              help: `It may read, write, list and delete in its bucket. One key for all buckets, or one for each: ${buckets.map((name) => `${name}=KEY`).join(',')}`,
+            }),
+      };
+    },
     when: (answers) => hasRepository(answers, 's3'),
     applies: 'only if `backup.to` has a bucket',
   },
@@ -263,7 +287,24 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     topic: 'backup',
     message: 'Secret key of the bucket for backups',
     help: 'Stored in secrets.json, which only you can read.',
+    more: 'Buckets with their own keys have a line each: HOST/BUCKET=SECRET. A line with a SECRET alone is for all others.',
     parse: parse.parsePassword,
+    given: (answers) => {
+      const keys = backup.keysIn(String(answers['backup.s3-key'] ?? ''));
+      if (ownersIn(keys).length === 0) return {};
+      return {
+        help: 'Stored in secrets.json, which only you can read. Leave it empty if it is there already.',
+        parse: (text) => {
+          const parsed = parseSecrets(text, keys);
+          return 'problem' in parsed ? parsed : { value: secretLines(parsed.value) };
+        },
+        parts: Object.keys(keys).map((name) => ({
+          message: `Secret key of ${name || 'all other buckets'}`,
+          name: secretName(name),
+          prefix: name === '' ? '' : `${name}=`,
+        })),
+      };
+    },
     secret: true,
     // A stored one need not be given again; a missing one is reported before anything is written.
     optional: true,

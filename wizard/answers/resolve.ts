@@ -1,7 +1,7 @@
 /** Merges answers by precedence: flag > environment > answers file > saved > default. */
 import { APP_IDS } from '../apps/index.ts';
 import { nearest, parseSiteDomain } from '../config/parse.ts';
-import { flagOf, shortKeyOf, variableOf } from '../config/question.ts';
+import { flagOf, inContext, shortKeyOf, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from './questions.ts';
 
@@ -65,8 +65,9 @@ export async function resolve(sources: readonly Source[], ask?: Ask): Promise<Re
   const problems: string[] = [];
   const wrong: string[] = [];
 
-  const settle = async (question: Question, single: boolean): Promise<void> => {
-    if (question.when && !question.when(answers)) return;
+  const settle = async (row: Question, single: boolean): Promise<void> => {
+    if (row.when && !row.when(answers)) return;
+    const question = inContext(row, answers);
     const found = lookUp(question, sources, single);
     let text = found?.text;
     if (text === undefined) {
@@ -183,9 +184,9 @@ const collides = (one: ServedName, other: ServedName): boolean =>
 /** `apps.snac.domain` → `snac`. */
 const appIn = (key: string): string => key.split('.')[1] ?? '';
 
-/** The question; that of a domain also refuses the domains of other apps in `answers`. */
+/** The question in the context of `answers`; that of a domain also refuses the domains of other apps in `answers`. */
 export function besides(question: Question, answers: Answers): Question {
-  if (question.parse !== parseSiteDomain) return question;
+  if (question.parse !== parseSiteDomain) return inContext(question, answers);
   const apps = String(answers['apps'] ?? '').split(',');
   const names = servedNames(apps, answers);
   return {

@@ -30,7 +30,9 @@ import type { RenderedSite } from '../render/site.ts';
 import { customFiles } from '../render/verify.ts';
 import { makeRoot } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
-import { BACKUP_S3_SECRET, BACKUP_SECRETS } from '../secrets/backup.ts';
+import { BACKUP_SECRETS } from '../secrets/backup.ts';
+import { bucketsIn } from '../config/backup.ts';
+import { S3_SECRET, bucketOf, parseSecrets, secretFor, secretName } from '../config/backup-keys.ts';
 import { SITE_SECRETS, STORE_FILE, Store } from '../secrets/store.ts';
 import type { SecretSpec } from '../secrets/store.ts';
 import { leftovers, ownFilesHash, stale } from './containers.ts';
@@ -102,6 +104,27 @@ export function secretSpecs(config: Config): SecretSpec[] {
   return specs;
 }
 
+/** Secrets among the answers, by their names in secrets.json. */
+function givenSecrets({ secrets }: Resolved, { backup }: Config): (readonly [string, string])[] {
+  return Object.entries(secrets).flatMap(([name, value]) => {
+    const parsed = name === S3_SECRET ? parseSecrets(value, backup?.s3Keys ?? {}) : undefined;
+    return parsed !== undefined && 'value' in parsed
+      ? Object.entries(parsed.value).map(([bucket, secret]) => [secretName(bucket), secret] as const)
+      : [[name, value] as const];
+  });
+}
+
+/** Refuses buckets for backups whose secret is neither given nor stored. */
+function refuseKeysAlone({ backup }: Config, store: Store): void {
+  if (backup === undefined) return;
+  const missing = bucketsIn(backup.repositories).find((name) => !store.has(secretFor(backup.s3Keys, name)));
+  if (missing === undefined) return;
+  throw new Problem(EXIT.USAGE, `The bucket for backups ${missing} has an access key, but no secret key.`, {
+    means: 'Nothing was changed.',
+    next: `Give --backup-s3-secret-file FILE (or -) or FEDI_BACKUP_S3_SECRET${backup.s3Keys[missing] === undefined ? '' : `, with a line ${missing}=SECRET`}.`,
+  });
+}
+
 /** Builds the plan. Changes nothing on the disk or in the engine. */
 export async function prepare(input: PlanInput, engine: Engine): Promise<Prepared> {
   const { folder, resolved, now } = input;
@@ -113,22 +136,22 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   running.catch(() => undefined);
   const store = await Store.open(folder);
   const classes = new Map(secretSpecs(config).map((spec) => [spec.name, spec.class]));
-  // It is in no rendered file, so nothing else would show that it changed.
-  const before = store.find(BACKUP_S3_SECRET)?.reveal();
-  for (const [name, value] of Object.entries(resolved.secrets))
-    store.put(name, classes.get(name) ?? 'free', value, now());
+  const given = givenSecrets(resolved, config);
+  // In no rendered file, so nothing else would show that they changed.
+  const replaced = given
+    .filter(
+      ([name, value]) =>
+        bucketOf(name) !== undefined && ![undefined, value].includes(store.find(name)?.reveal()),
+    )
+    .map(([name]) => name);
+  for (const [name, value] of given) store.put(name, classes.get(name) ?? 'free', value, now());
   if (config.mail.server?.user !== undefined && !store.has('mail.password')) {
     throw new Problem(EXIT.USAGE, 'Outgoing mail has a user name but no password.', {
       means: 'Nothing was changed.',
       next: 'Give --mail-password-file FILE (or -) or FEDI_MAIL_PASSWORD, or remove the user name.',
     });
   }
-  const given = store.find(BACKUP_S3_SECRET)?.reveal();
-  if (given === undefined && config.backup?.repositories.some(({ kind }) => kind === 's3') === true)
-    throw new Problem(EXIT.USAGE, 'The bucket for backups has an access key, but no secret key.', {
-      means: 'Nothing was changed.',
-      next: 'Give --backup-s3-secret-file FILE (or -) or FEDI_BACKUP_S3_SECRET.',
-    });
+  refuseKeysAlone(config, store);
   await refuseProblems(folder, resolved);
   const wanted = await imagesFor(
     folder,
@@ -148,7 +171,7 @@ export async function prepare(input: PlanInput, engine: Engine): Promise<Prepare
   const rotate = new Set([
     ...store.coming(),
     ...(input.renew === undefined ? [] : [input.renew.name]),
-    ...(before !== undefined && before !== given ? [BACKUP_S3_SECRET] : []),
+    ...replaced,
   ]);
   await refuseForeign(folder, config.name, await running);
   await refuseOtherCompose(folder);

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { Separator, checkbox, input, password, select } from '@inquirer/prompts';
 import { problemOf } from '../config/parse.ts';
-import type { Question, Value } from '../config/question.ts';
+import type { Parsed } from '../config/parse.ts';
+import type { Part, Question, Value } from '../config/question.ts';
 import { Cancelled, EXIT, messageOf } from '../problem.ts';
 import { say } from './say.ts';
 
@@ -57,7 +58,9 @@ export interface Asked {
 }
 
 /** Asks one question and returns valid text, or an empty text if it is optional. Throws {@link Back}. */
-export async function askQuestion(question: Question, { initial, back, explained }: Asked): Promise<string> {
+export async function askQuestion(question: Question, asked: Asked): Promise<string> {
+  if (question.parts !== undefined) return askParts(question, question.parts, asked);
+  const { initial, back, explained } = asked;
   say();
   say(question.help, 2);
   for (;;) {
@@ -67,6 +70,26 @@ export async function askQuestion(question: Question, { initial, back, explained
     say();
     for (const paragraph of explained) say(paragraph, 2);
   }
+}
+
+/** Asks for each part in turn. Back leads to the part before. Returns a line for each that was given. */
+async function askParts(question: Question, parts: readonly Part[], asked: Asked): Promise<string> {
+  const { parts: _, ...whole } = question;
+  const lines: string[] = [];
+  while (lines.length < parts.length) {
+    const { message, prefix } = parts[lines.length] as Part;
+    const parse = (text: string): Parsed<Value> => question.parse(`${prefix}${text}`);
+    try {
+      const text = await askQuestion(
+        { ...whole, message, parse },
+        { ...asked, back: asked.back || lines.length > 0 },
+      );
+      lines.push(text === '' ? '' : `${prefix}${text}`);
+    } catch (error) {
+      if (!(error instanceof Back) || lines.pop() === undefined) throw error;
+    }
+  }
+  return lines.filter((line) => line !== '').join('\n');
 }
 
 async function askOnce(question: Question, initial: Value | undefined, back: boolean): Promise<string> {

@@ -2,7 +2,7 @@
 import { domainToUnicode } from 'node:url';
 import { APP_IDS, appOf } from '../apps/index.ts';
 import { changed } from '../config/on-change.ts';
-import { flagOf, variableOf } from '../config/question.ts';
+import { flagOf, inContext, storedAs, variableOf } from '../config/question.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import { ALL_QUESTIONS, questionsFor } from '../answers/questions.ts';
 import { besides, resolve } from '../answers/resolve.ts';
@@ -26,10 +26,14 @@ function rows(resolved: Resolved): Question[] {
   );
 }
 
+/** Whether the site has this secret. */
+const isKnown = (question: Question, answers: Answers, known: ReadonlySet<string>): boolean =>
+  storedAs(inContext(question, answers)).every((name) => known.has(name));
+
 function shown(question: Question, resolved: Resolved, known: ReadonlySet<string>): string {
   if (question.secret) {
     if (resolved.secrets[question.key] !== undefined) return '[hidden]';
-    if (known.has(question.key)) return '[hidden], unchanged';
+    if (isKnown(question, resolved.answers, known)) return '[hidden], unchanged';
     return question.file || question.confirm ? '(generated)' : '(none)';
   }
   const value = resolved.answers[question.key];
@@ -132,7 +136,8 @@ export async function converse(conversation: Conversation): Promise<{ resolved: 
   const isOpen = (question: Question, answers: Answers, initial: Value | undefined): boolean => {
     if (question.isKnown?.(answers)) return false;
     // A single choice is no question.
-    if (isAdvanced(question) || known.has(question.key) || question.choices?.length === 1) return false;
+    if (isAdvanced(question) || isKnown(question, answers, known) || question.choices?.length === 1)
+      return false;
     if (isNew || (initial === undefined && !question.optional)) return true;
     // After a change, ask all questions of its topic, as in a first run.
     return questionsOf(question.topic).some(({ key }) => typed.has(key));

@@ -1,13 +1,15 @@
 /** Opens repositories with the secrets of a site. */
 import { SITE_IMAGES } from '../answers/questions.ts';
 import type { Config } from '../config/config.ts';
-import type { Repository } from '../config/backup.ts';
+import { forBucket } from '../config/backup.ts';
+import type { ByBucket, Repository } from '../config/backup.ts';
+import { secretFor } from '../config/backup-keys.ts';
 import type { Engine } from '../docker/engine.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
-import { BACKUP_PASSWORD, BACKUP_S3_SECRET, BACKUP_SSH_KEY } from '../secrets/backup.ts';
+import { BACKUP_PASSWORD, BACKUP_SSH_KEY } from '../secrets/backup.ts';
 import type { Store } from '../secrets/store.ts';
 import { sshFolder } from './restic.ts';
 import type { Access } from './restic.ts';
@@ -38,6 +40,15 @@ async function cacheVolume(engine: Engine, site: string): Promise<string> {
   return name;
 }
 
+function keyOf(bucket: string, keys: ByBucket, store: Store): NonNullable<Access['s3']> {
+  const [key, secret] = [forBucket(keys, bucket), store.find(secretFor(keys, bucket))];
+  if (key !== undefined && secret !== undefined) return { key, secret };
+  throw new Problem(EXIT.USAGE, `The key of the bucket ${bucket} is missing.`, {
+    means: 'Nothing was changed.',
+    next: 'Give --backup-s3-key and --backup-s3-secret-file to `fedi-setup apply`.',
+  });
+}
+
 /** Access to a repository of a site. Throws a Problem if a secret is missing. */
 export async function accessOf(
   site: { readonly folder: string; readonly config: Config; readonly engine: Engine },
@@ -47,18 +58,12 @@ export async function accessOf(
 ): Promise<Access> {
   const { folder, config, engine } = site;
   const { backup } = config;
-  const secret = store.find(BACKUP_S3_SECRET);
-  if (repository.kind === 's3' && (backup?.s3Key === undefined || secret === undefined))
-    throw new Problem(EXIT.USAGE, `The key of the bucket for backups is missing.`, {
-      means: 'Nothing was changed.',
-      next: 'Give --backup-s3-key and --backup-s3-secret-file to `fedi-setup apply`.',
-    });
   return {
     engine,
     image,
     repository,
     password: store.get(BACKUP_PASSWORD),
-    s3: repository.kind === 's3' && secret !== undefined ? { key: backup?.s3Key ?? '', secret } : undefined,
+    s3: repository.kind === 's3' ? keyOf(repository.name, backup?.s3Keys ?? {}, store) : undefined,
     sshKey: store.find(BACKUP_SSH_KEY),
     ssh: sshFolder(folder),
     cache: await cacheVolume(engine, config.name),

@@ -3,21 +3,28 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readRecord } from '../backup-record.ts';
 import type { Config } from '../config/config.ts';
-import { parseRepository } from '../config/backup.ts';
+import { bucketsIn, parseRepository } from '../config/backup.ts';
 import type { Repository } from '../config/backup.ts';
+import { bucketOf, secretFor } from '../config/backup-keys.ts';
 import { EXIT, Problem } from '../problem.ts';
-import { BACKUP_PASSWORD, BACKUP_S3_SECRET, BACKUP_SSH_KEY } from '../secrets/backup.ts';
+import { BACKUP_PASSWORD, BACKUP_SSH_KEY } from '../secrets/backup.ts';
 import { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 import { parseYaml, printYaml } from '../yaml.ts';
 import { sshFolder } from './restic.ts';
 
+/** An access key and its secret, as far as they are known. */
+export interface BucketKey {
+  readonly key?: string | undefined;
+  readonly secret?: Secret | undefined;
+}
+
 /** What a sheet, a secrets export or a plain password says. */
 export interface Recovery {
   readonly password: Secret;
   readonly repositories: readonly Repository[];
-  readonly s3Key?: string | undefined;
-  readonly s3Secret?: Secret | undefined;
+  /** By the name of the bucket; that of the empty name is for all others. */
+  readonly s3: Readonly<Record<string, BucketKey>>;
   readonly sshKey?: Secret | undefined;
   readonly knownHosts?: string | undefined;
 }
@@ -33,6 +40,11 @@ export async function sheetText(folder: string, config: Config, store: Store, to
   ];
   const repositories = all.filter(({ text }, i) => all.findIndex((one) => one.text === text) === i);
   const kinds = repositories.map(({ kind }) => kind);
+  const keys = config.backup?.s3Keys ?? {};
+  const secretOf = (bucket: string): string => store.find(secretFor(keys, bucket))?.reveal() ?? '';
+  const own = bucketsIn(repositories).flatMap((name) =>
+    keys[name] === undefined ? [] : [[name, { key: keys[name], secret: secretOf(name) }] as const],
+  );
   const knownHosts = await readFile(join(sshFolder(folder), 'known_hosts'), 'utf8').catch(() => undefined);
   return [
     `# Recovery sheet of the fedi-setup site ${config.name} (${config.apps.map(({ domain }) => domain).join(', ')}).`,
@@ -45,9 +57,10 @@ export async function sheetText(folder: string, config: Config, store: Store, to
       site: config.name,
       repositories: repositories.map(({ text }) => text),
       password: store.get(BACKUP_PASSWORD).reveal(),
-      ...(kinds.includes('s3')
-        ? { 's3-key': config.backup?.s3Key ?? '', 's3-secret': store.find(BACKUP_S3_SECRET)?.reveal() ?? '' }
+      ...(kinds.includes('s3') && (own.length === 0 || keys[''] !== undefined)
+        ? { 's3-key': keys[''] ?? '', 's3-secret': secretOf('') }
         : {}),
+      ...(own.length === 0 ? {} : { 's3-keys': Object.fromEntries(own) }),
       ...(kinds.includes('sftp')
         ? {
             'ssh-key': store.find(BACKUP_SSH_KEY)?.reveal() ?? '',
@@ -67,7 +80,7 @@ export function parseRecovery(text: string, name: string): Recovery {
   const lines = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('#'));
   const [only = ''] = lines;
   if (lines.length === 1 && !/[\s{:]/.test(only.trim()))
-    return { password: new Secret(only.trim()), repositories: [] };
+    return { password: new Secret(only.trim()), repositories: [], s3: {} };
   let file: unknown;
   try {
     file = parseYaml(text); // JSON is YAML
@@ -76,8 +89,8 @@ export function parseRecovery(text: string, name: string): Recovery {
   }
   if (typeof file !== 'object' || file === null || Array.isArray(file)) throw wrong;
   const { secrets, ...sheet } = file as Record<string, unknown>;
-  const exported = (secret: string): unknown =>
-    (secrets as Record<string, { value?: unknown } | undefined> | undefined)?.[secret]?.value;
+  const stored = (secrets ?? {}) as Record<string, { value?: unknown } | undefined>;
+  const exported = (secret: string): unknown => stored[secret]?.value;
   const value = (found: unknown): string | undefined =>
     typeof found === 'string' && found !== '' ? found : undefined;
   const hidden = (found: unknown): Secret | undefined => {
@@ -93,8 +106,22 @@ export function parseRecovery(text: string, name: string): Recovery {
       const parsed = parseRepository(String(place));
       return 'problem' in parsed ? [] : [parsed.value];
     }),
-    s3Key: value(sheet['s3-key']),
-    s3Secret: hidden(sheet['s3-secret'] ?? exported(BACKUP_S3_SECRET)),
+    s3: {
+      ...Object.fromEntries(
+        Object.keys(stored).flatMap((name) => {
+          const bucket = bucketOf(name);
+          return bucket === undefined ? [] : [[bucket, { secret: hidden(exported(name)) }]];
+        }),
+      ),
+      ...(sheet['s3-key'] === undefined
+        ? {}
+        : { '': { key: value(sheet['s3-key']), secret: hidden(sheet['s3-secret']) } }),
+      ...Object.fromEntries(
+        Object.entries(
+          (sheet['s3-keys'] ?? {}) as Record<string, { key?: unknown; secret?: unknown } | null>,
+        ).map(([name, one]) => [name, { key: value(one?.key), secret: hidden(one?.secret) }]),
+      ),
+    },
     sshKey: hidden(sheet['ssh-key'] ?? exported(BACKUP_SSH_KEY)),
     knownHosts: value(sheet['known-hosts']),
   };

@@ -17,7 +17,16 @@ export type Repository =
       /** Absolute, or relative to the home directory. */
       readonly path: string;
     }
-  | { readonly kind: 's3'; readonly text: string; readonly url: string };
+  | {
+      readonly kind: 's3';
+      readonly text: string;
+      readonly url: string;
+      /** `host/bucket/path`: how keys name it. */
+      readonly name: string;
+    };
+
+/** A text for each bucket, by its name; that of the empty name is for all others. */
+export type ByBucket = Readonly<Record<string, string>>;
 
 /** How many backups are kept: the last of each of the last days, weeks and months. */
 export interface Retention {
@@ -33,8 +42,8 @@ export interface Backup {
   readonly everyHours: number;
   /** Limit of the upload in KiB/s; absent: none. */
   readonly limitKiB?: number;
-  /** Access key of the buckets; its secret is `backup.s3-secret`. */
-  readonly s3Key?: string;
+  /** Access keys; the secrets are in secrets.json. */
+  readonly s3Keys: ByBucket;
   /** Commands of the host, for its shell: before the dumps, and after the last repository. */
   readonly before?: string;
   readonly after?: string;
@@ -94,7 +103,7 @@ function parseS3(text: string): Parsed<Repository> {
   if (!/^\/[a-z0-9][a-z0-9.-]+(\/[\w.+-]+)*$/.test(path))
     return no('The address must name a bucket after the host.');
   const clean = `${url.protocol}//${url.host}${path}`;
-  return { value: { kind: 's3', text: `s3:${clean}`, url: clean } };
+  return { value: { kind: 's3', text: `s3:${clean}`, url: clean, name: `${url.host}${path}` } };
 }
 
 /** A directory for backups. */
@@ -157,6 +166,23 @@ export const hasMediaBucket = (answers: Answers): boolean =>
 export const hasRepository = (answers: Answers, kind: Repository['kind']): boolean =>
   backupOf(answers)?.repositories.some((one) => one.kind === kind) ?? false;
 
+/** The answer `backup.s3-key`, as it was parsed. */
+export const keysIn = (text: string): ByBucket =>
+  Object.fromEntries(
+    text.split(',').map((word) => {
+      const [key = '', bucket = ''] = word.split('=').toReversed();
+      return [bucket, key];
+    }),
+  );
+
+/** What is for a bucket: its own, or that of all others. */
+export const forBucket = <T>(all: Readonly<Record<string, T>>, bucket: string): T | undefined =>
+  all[bucket] ?? all[''];
+
+/** Names of the repositories in buckets. */
+export const bucketsIn = (repositories: readonly Repository[]): string[] =>
+  repositories.flatMap((one) => (one.kind === 's3' ? one.name : []));
+
 /** @returns undefined: no backups are configured */
 export function backupOf(answers: Answers): Backup | undefined {
   if (!hasBackup(answers)) return undefined;
@@ -165,7 +191,7 @@ export function backupOf(answers: Answers): Backup | undefined {
     .map(Number);
   const text = (key: string): string | undefined =>
     answers[key] === undefined ? undefined : String(answers[key]);
-  const [limit, s3Key, ping] = [answers['backup.limit'], text('backup.s3-key'), text('backup.ping')];
+  const [limit, keys, ping] = [answers['backup.limit'], text('backup.s3-key'), text('backup.ping')];
   const [before, after, dumps] = [text('backup.before'), text('backup.after'), text('backup.dumps')];
   return {
     repositories: wordsOf(String(answers['backup.to'])).flatMap((word) => {
@@ -174,9 +200,9 @@ export function backupOf(answers: Answers): Backup | undefined {
     }),
     keep: { daily, weekly, monthly },
     everyHours: Number(answers['backup.every'] ?? 24),
+    s3Keys: keys === undefined ? {} : keysIn(keys),
     copiesBuckets: answers['backup.buckets'] === 'copy',
     ...(limit === undefined ? {} : { limitKiB: Number(limit) }),
-    ...(s3Key === undefined ? {} : { s3Key }),
     ...(before === undefined ? {} : { before }),
     ...(after === undefined ? {} : { after }),
     ...(dumps === undefined ? {} : { dumps }),

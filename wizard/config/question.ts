@@ -64,7 +64,29 @@ export interface Question {
   readonly confirm?: true;
   /** Stored in secrets.json, never in fedi.yaml, and never passed as a plain flag. */
   readonly secret?: true;
+  /** The prompt asks for each of these instead; the answer has a line for each that was given. */
+  readonly parts?: readonly Part[];
+  /** What is different about the question after these earlier answers. */
+  readonly given?: (answers: Answers) => Partial<Pick<Question, 'help' | 'parse' | 'parts'>>;
 }
+
+/** A part of a secret. */
+export interface Part {
+  readonly message: string;
+  /** Name in secrets.json. */
+  readonly name: string;
+  /** What its line begins with. */
+  readonly prefix: string;
+}
+
+/** The question as it is after these earlier answers. */
+export const inContext = (question: Question, answers: Answers): Question => ({
+  ...question,
+  ...question.given?.(answers),
+});
+
+/** Names in secrets.json of a secret. */
+export const storedAs = ({ key, parts }: Question): string[] => parts?.map(({ name }) => name) ?? [key];
 
 /** `apps.snac.domain` → `snac-domain`; the flag of a secret takes a file. */
 export function flagOf(question: Question): string {

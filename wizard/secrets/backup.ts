@@ -6,8 +6,6 @@ import type { SecretSpec } from './store.ts';
 
 export const BACKUP_PASSWORD = 'backup.password';
 export const BACKUP_SSH_KEY = 'backup.ssh-key';
-/** Given as an answer. */
-export const BACKUP_S3_SECRET = 'backup.s3-secret';
 
 export const BACKUP_SECRETS: readonly SecretSpec[] = [
   {

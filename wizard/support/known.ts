@@ -8,6 +8,7 @@ import { resolve } from '../answers/resolve.ts';
 import { savedSource } from '../answers/sources.ts';
 import { runningAnswers } from '../apply/generations.ts';
 import { APP_IDS } from '../apps/index.ts';
+import { keysIn } from '../config/backup.ts';
 import { partsOf } from '../config/suffix.ts';
 import type { Answers, Question, Value } from '../config/question.ts';
 import type { Store } from '../secrets/store.ts';
@@ -78,6 +79,9 @@ function ofAnswers(answers: Answers): Known[] {
     if (isDefault(question, value) || APP_IDS.includes(text)) return [];
     const { registered } = partsOf(text);
     return [
+      ...(question.key === 'backup.s3-key'
+        ? Object.values(keysIn(text)).map((one) => word(one, question.key))
+        : []),
       ...withParts(text, question.key),
       ...(registered === undefined ? [] : [word(registered, question.key)]),
     ];
@@ -107,7 +111,8 @@ export async function knownOf(folder: string, store: Store): Promise<Known[]> {
   const { running, saved } = await answersIn(folder);
   const home = homedir();
   return [
-    ...store.everyValue().flatMap(({ name, value }) => withParts(value.reveal(), name)),
+    // Without the bucket that some names end with.
+    ...store.everyValue().flatMap(({ name, value }) => withParts(value.reveal(), name.replace(/:.*/, ''))),
     ...ofAnswers(running),
     ...ofAnswers(saved),
     ...(await ofVariables(folder)),

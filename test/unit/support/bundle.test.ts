@@ -52,8 +52,9 @@ const ANSWERS: Readonly<Record<string, string>> = {
   'mail.from': 'canary-d3@canary-a4.net',
   'tls.mode': 'acme',
   'tls.email': 'canary-d4@canary-a4.net',
-  'backup.to': 'sftp://canaryd5@canary-d6.com/srv/backup,s3:https://canary-d7.com/canary-d8',
-  'backup.s3-key': 'AKIACANARYD9',
+  'backup.to':
+    'sftp://canaryd5@canary-d6.com/srv/backup,s3:https://canary-d7.com/canary-d8,s3:https://canary-d7.com/canary-e3',
+  'backup.s3-key': 'AKIACANARYD9,canary-d7.com/canary-e3=AKIACANARYE4',
   'backup.ping': 'https://hc.canary-e1.com/canary-e2',
   bind: '127.0.0.178',
 };
@@ -72,6 +73,7 @@ const SECRETS: Readonly<Record<string, string>> = {
   'backup.ssh-key': PEM('CANARYP2'),
   'backup.password': 'CANARY-backup-P3',
   'backup.s3-secret': 'CANARY-s3-P4',
+  'backup.s3-secret:canary-d7.com/canary-e3': 'CANARY-s3-P8',
   'snac.admin': 'CANARY-admin-P5',
   'mastodon.admin': 'CANARY-admin-P6',
   'pixelfed.admin': 'CANARY-admin-P7',
@@ -103,6 +105,7 @@ let folder = '';
 let text = '';
 const log = (): string =>
   [...Object.values(SECRETS), ...Object.values(ANSWERS).filter((one) => /canary/i.test(one))]
+    .concat('AKIACANARYD9', 'AKIACANARYE4')
     .flatMap((secret) => FORMS.map((form) => `printed ${form(secret)}`))
     .concat(STRANGERS, 'the last line')
     .join('\n');

@@ -21,14 +21,16 @@ import { readContents } from '../../backup/saved.ts';
 import type { Manifest } from '../../backup/set.ts';
 import { parseRecovery, sheetText } from '../../backup/sheet.ts';
 import type { Recovery } from '../../backup/sheet.ts';
-import { parseRepository } from '../../config/backup.ts';
-import type { Repository } from '../../config/backup.ts';
+import { bucketsIn, forBucket, keysIn, parseRepository } from '../../config/backup.ts';
+import type { ByBucket, Repository } from '../../config/backup.ts';
+import { ownersIn, parseKeys, parseSecrets, secretFor } from '../../config/backup-keys.ts';
+import type { Parsed } from '../../config/parse.ts';
 import { connect } from '../../docker/docker.ts';
 import type { Engine } from '../../docker/engine.ts';
 import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
-import { BACKUP_PASSWORD, BACKUP_S3_SECRET } from '../../secrets/backup.ts';
+import { BACKUP_PASSWORD } from '../../secrets/backup.ts';
 import { Secret } from '../../secrets/secret.ts';
 import { Store } from '../../secrets/store.ts';
 import { withScratch } from '../../temporary.ts';
@@ -45,11 +47,12 @@ export const run: Run = async (context) => {
   const folder = await ownFolder(flags, 'fedi');
   const recovery = await recoveryFor(context, folder);
   const repositories = repositoriesFor(context, recovery);
+  const given = givenKeys(context, repositories, recovery);
   const engine = await connect();
   await engine.info();
 
   await withScratch(async (scratch) => {
-    const found = await newest(context, engine, folder, repositories, recovery, scratch);
+    const found = await newest(context, engine, folder, repositories, recovery, given, scratch);
     const { access, id, snapshot } = found;
     const { repository } = access;
     const contents = await readContents(access, snapshot);
@@ -89,12 +92,7 @@ export const run: Run = async (context) => {
         await mkdir(sshFolder(folder), { recursive: true, mode: 0o700 });
         await writeFile(join(sshFolder(folder), 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
       }
-      if (access.s3 !== undefined) {
-        // It may be newer than the one in the backup.
-        const store = await Store.open(folder);
-        store.put(BACKUP_S3_SECRET, 'free', access.s3.secret.reveal(), context.now());
-        await store.save();
-      }
+      await keepSecrets(folder, access, recovery, context.now());
       await keepRepository(folder, repository.text, id, found.last, context.now());
     });
   });
@@ -102,6 +100,26 @@ export const run: Run = async (context) => {
   const restored = { ...context, sources: [] };
   return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
 };
+
+/** Stores the secrets of the site's buckets: they may be newer than those in the backup. */
+async function keepSecrets(
+  folder: string,
+  { repository, s3 }: Access,
+  recovery: Recovery,
+  now: Date,
+): Promise<void> {
+  const { repositories, s3Keys } = (await runningConfig(folder))?.backup ?? { repositories: [], s3Keys: {} };
+  const store = await Store.open(folder);
+  for (const name of bucketsIn(repositories)) {
+    const { key, secret } =
+      repository.kind === 's3' && repository.name === name && s3 !== undefined
+        ? s3
+        : (forBucket(recovery.s3, name) ?? {});
+    if (secret !== undefined && key === forBucket(s3Keys, name))
+      store.put(secretFor(s3Keys, name), 'free', secret.reveal(), now);
+  }
+  await store.save();
+}
 
 /** What opens the backups: the file of --password-file, or the secrets of the existing site. */
 async function recoveryFor(context: CommandContext, folder: string): Promise<Recovery> {
@@ -156,6 +174,7 @@ async function newest(
   folder: string,
   repositories: readonly Repository[],
   recovery: Recovery,
+  given: GivenKeys,
   scratch: string,
 ): Promise<Found> {
   const { progress } = context;
@@ -170,7 +189,7 @@ async function newest(
           `repository.${repository.text}`,
           `Repository ${repository.text}`,
           async () => {
-            const access = await open(context, engine, folder, repository, recovery, scratch);
+            const access = await open(context, engine, folder, repository, recovery, given, scratch);
             const { id, snapshots } = await openBackups(access);
             const snapshot = chooseSnapshot(access, snapshots, context.flags.at);
             return { access, id, snapshot, last: chooseSnapshot(access, snapshots, undefined) };
@@ -200,18 +219,11 @@ async function open(
   folder: string,
   repository: Repository,
   recovery: Recovery,
+  given: GivenKeys,
   scratch: string,
 ): Promise<Access> {
   const image = resticImage(await readLock(folder).catch(() => ({})), restoreImages(context));
   await ensureImage(engine, image, context.progress);
-  const key = flagText(context, 'backup.s3-key') ?? recovery.s3Key;
-  const given = flagText(context, 'backup.s3-secret');
-  const secret = given === undefined ? recovery.s3Secret : new Secret(given);
-  if (repository.kind === 's3' && (key === undefined || secret === undefined))
-    throw new Problem(EXIT.USAGE, 'The key of the bucket is missing.', {
-      means: 'Nothing was changed.',
-      next: 'Give the recovery sheet, or --backup-s3-key and --backup-s3-secret-file.',
-    });
   if (recovery.knownHosts !== undefined)
     await writeFile(join(scratch, 'known_hosts'), recovery.knownHosts, { mode: 0o600 });
   return {
@@ -220,10 +232,62 @@ async function open(
     repository,
     ...(flagText(context, 'password') === undefined ? {} : { isRecovery: true as const }),
     password: recovery.password,
-    s3: key === undefined || secret === undefined ? undefined : { key, secret },
+    s3: repository.kind === 's3' ? keyOf(repository.name, given, recovery) : undefined,
     sshKey: recovery.sshKey,
     ssh: scratch,
   };
+}
+
+/** Keys and secrets of the flags, by the name of the bucket. */
+interface GivenKeys {
+  readonly keys: ByBucket;
+  readonly secrets: ByBucket;
+}
+
+/** Those of the flags. Throws a Problem if one is for a bucket that is not among the repositories. */
+function givenKeys(
+  context: CommandContext,
+  repositories: readonly Repository[],
+  recovery: Recovery,
+): GivenKeys {
+  const [keyText, secretText] = [flagText(context, 'backup.s3-key'), flagText(context, 'backup.s3-secret')];
+  const keys = keyText === undefined ? {} : keysIn(taken('--backup-s3-key', parseKeys(keyText)));
+  const buckets = bucketsIn(repositories);
+  const unknown = ownersIn(keys).find((name) => !buckets.includes(name));
+  if (unknown !== undefined)
+    throw refusal(
+      `--backup-s3-key: ${unknown} is not among the repositories: ${repositories.map(({ text }) => text).join(', ')}.`,
+    );
+  const owners = [...ownersIn(keys), ...ownersIn(recovery.s3)];
+  const secrets =
+    secretText === undefined
+      ? {}
+      : taken(
+          '--backup-s3-secret-file',
+          parseSecrets(secretText, Object.fromEntries(['', ...owners].map((name) => [name, '']))),
+        );
+  return { keys, secrets };
+}
+
+const refusal = (message: string): Problem =>
+  new Problem(EXIT.USAGE, message, { means: 'Nothing was changed.' });
+
+function taken<T>(flag: string, parsed: Parsed<T>): T {
+  if ('value' in parsed) return parsed.value;
+  throw refusal(`${flag}: ${parsed.problem}`);
+}
+
+/** The key of a bucket: that of the flags, else that of the recovery sheet. */
+function keyOf(bucket: string, { keys, secrets }: GivenKeys, { s3 }: Recovery): NonNullable<Access['s3']> {
+  const known = forBucket(s3, bucket);
+  const given = forBucket(secrets, bucket);
+  const key = forBucket(keys, bucket) ?? known?.key;
+  const secret = given === undefined ? known?.secret : new Secret(given);
+  if (key !== undefined && secret !== undefined) return { key, secret };
+  throw new Problem(EXIT.USAGE, `The key of the bucket ${bucket} is missing.`, {
+    means: 'Nothing was changed.',
+    next: 'Give the recovery sheet, or --backup-s3-key and --backup-s3-secret-file.',
+  });
 }
 
 /** On an empty host the image of restic can be given as an answer. */
