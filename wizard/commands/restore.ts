@@ -20,13 +20,14 @@ export const restore: Command = {
     {
       name: 'backup-s3-key',
       value: 'KEY',
-      about: 'Access key of the bucket, if the recovery sheet has none.',
+      about:
+        'Access key of the bucket, in place of that in the recovery sheet; for one of several: HOST/BUCKET=KEY.',
     },
     {
       name: 'backup-s3-secret-file',
       value: 'FILE',
       path: 'file',
-      about: 'Its secret, if the recovery sheet has none.',
+      about: 'Its secret; for one of several: HOST/BUCKET=SECRET.',
     },
     {
       name: 'images-restic',
