@@ -59,6 +59,25 @@ function wipe(project: string): void {
   }
 }
 
+/** Removes what containers made in the working directory. */
+const remove = (...names: string[]): string =>
+  docker(
+    ...'run --rm --entrypoint rm'.split(' '),
+    `--volume=${work}:/work`,
+    'fedi-setup/restic:trixie',
+    '-rf',
+    ...names.map((name) => `/work/${name}`),
+  );
+const removeVolume = (name: string): string => docker('volume', 'rm', '--force', `${NAME}${name}`);
+
+const query = (sql: string): string =>
+  docker(
+    ...`exec ${NAME}-mastodon_db-1 psql --username=mastodon --dbname=mastodon --quiet --no-align --tuples-only --command`.split(
+      ' ',
+    ),
+    sql,
+  );
+
 /** What the bare commands share. */
 const BARE = `
 IMAGE=fedi-setup/restic:trixie
@@ -136,23 +155,12 @@ function restore(): Promise<{ readonly data: number; readonly site: number }> {
 
 const removeBare = (): void => {
   wipe(`${NAME}-bare`);
-  docker(
-    'run',
-    '--rm',
-    '--volume',
-    `${work}:/work`,
-    '--entrypoint',
-    'rm',
-    'fedi-setup/restic:trixie',
-    '-rf',
-    '/work/restored',
-  );
+  remove('restored');
 };
 
 try {
   ours('apply', '--backup-to', repository, '--yes');
-  docker(
-    ...`exec ${NAME}-mastodon_db-1 psql --username=mastodon --dbname=mastodon --quiet --command`.split(' '),
+  query(
     `insert into statuses (id, account_id, text, uri, created_at, updated_at)
      select n, (select min(id) from accounts), repeat(md5(n::text) || ' ', 9), 'https://bench.fedi.test/' || md5(n::text), now(), now()
      from generate_series(1, ${POSTS}) n`,
@@ -163,12 +171,7 @@ try {
     ),
     `mkdir /media/cache; head -c ${FILES * FILE_BYTES} /dev/urandom | split -b ${FILE_BYTES} -a 4 -d - /media/cache/f; chown -R 991:991 /media/cache`,
   );
-  const size = docker(
-    ...`exec ${NAME}-mastodon_db-1 psql --username=mastodon --dbname=mastodon --no-align --tuples-only --command`.split(
-      ' ',
-    ),
-    'select pg_database_size(current_database())',
-  );
+  const size = query('select pg_database_size(current_database())');
   single('size of the database', `${Math.round(Number(size) / 1e6)} MB`, '');
 
   await pair(
@@ -176,35 +179,14 @@ try {
     '≤ 1.11',
     RUNS,
     () => {
-      execFileSync('docker', [
-        'run',
-        '--rm',
-        '--volume',
-        `${work}:/work`,
-        '--entrypoint',
-        'rm',
-        'fedi-setup/restic:trixie',
-        '-rf',
-        '/work/repository',
-      ]);
+      remove('repository');
       rmSync(join(site, '.fedi/backups.json'), { force: true });
-      docker('volume', 'rm', '--force', `${NAME}_backup_cache`);
+      removeVolume('_backup_cache');
       return ours('backup');
     },
     () => {
-      execFileSync('docker', [
-        'run',
-        '--rm',
-        '--volume',
-        `${work}:/work`,
-        '--entrypoint',
-        'rm',
-        'fedi-setup/restic:trixie',
-        '-rf',
-        '/work/bare',
-        '/work/stage',
-      ]);
-      docker('volume', 'rm', '--force', `${NAME}-bare-cache`);
+      remove('bare', 'stage');
+      removeVolume('-bare-cache');
       return bare(bareBackup('init'));
     },
   );
@@ -238,21 +220,8 @@ try {
   if (process.env['BENCH_KEEP'] === undefined) {
     wipe(NAME);
     removeBare();
-    docker('volume', 'rm', '--force', `${NAME}-bare-cache`);
-    docker(
-      'run',
-      '--rm',
-      '--volume',
-      `${work}:/work`,
-      '--entrypoint',
-      'rm',
-      'fedi-setup/restic:trixie',
-      '-rf',
-      '/work/site',
-      '/work/repository',
-      '/work/bare',
-      '/work/stage',
-    );
+    removeVolume('-bare-cache');
+    remove('site', 'repository', 'bare', 'stage');
     rmSync(work, { recursive: true, force: true });
   } else console.error(work, readFileSync(sheet, 'utf8').length);
 }
