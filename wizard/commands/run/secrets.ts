@@ -7,7 +7,9 @@ import { secretSpecs } from '../../apply/prepare.ts';
 import { rotatable } from '../../apply/rotate.ts';
 import { withRunLock } from '../with-lock.ts';
 import type { Config } from '../../config/config.ts';
+import { ALL_QUESTIONS } from '../../answers/questions.ts';
 import { readNamed } from '../../answers/sources.ts';
+import type { Question } from '../../config/question.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { Store } from '../../secrets/store.ts';
@@ -40,12 +42,16 @@ export const run: Run = async (context) => {
   return EXIT.OK;
 };
 
+/** The question whose answer is a secret. That of a bucket for backups ends with the name of the bucket. */
+const questionOf = (name: string): Question | undefined =>
+  ALL_QUESTIONS.find(({ key, secret }) => secret === true && key === name.replace(/:.*/, ''));
+
 function listSecrets({ progress }: CommandContext, store: Store, config: Config): void {
   const able = new Set(rotatable(config).map(({ name }) => name));
   const about = new Map(secretSpecs(config).map((spec) => [spec.name, spec.about]));
   const list = store.list().map((one) => ({
     ...one,
-    about: about.get(one.name),
+    about: about.get(one.name) ?? questionOf(one.name)?.message,
     rotates: able.has(one.name),
   }));
   progress.emit({ event: 'secrets', secrets: list });
@@ -85,7 +91,7 @@ async function rotateSecret(
         ? '`secrets rotate` needs the name of a secret.'
         : isAccount
           ? `${name} is the password of an account, which the app stores.`
-          : known === undefined
+          : known === undefined && questionOf(name) === undefined
             ? `There is no secret ${name}.`
             : `${name} cannot be rotated.`,
       {
