@@ -45,7 +45,7 @@ function keyOf(bucket: string, keys: ByBucket, store: Store): NonNullable<Access
   if (key !== undefined && secret !== undefined) return { key, secret };
   throw new Problem(EXIT.USAGE, `The key of the bucket ${bucket} is missing.`, {
     means: 'Nothing was changed.',
-    next: 'Give --backup-s3-key and --backup-s3-secret-file to `fedi-setup apply`.',
+    next: 'Give it to `fedi-setup apply`: --backup-s3-key and --backup-s3-secret-file. A key without HOST/BUCKET= is for every bucket that has no other.',
   });
 }
 

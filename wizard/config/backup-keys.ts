@@ -35,7 +35,10 @@ function parseBucket(text: string): Parsed<string> {
   const parsed = parseRepository(`s3:${/^https?:\/\//.test(address) ? address : `https://${address}`}`);
   return 'value' in parsed && parsed.value.kind === 's3'
     ? { value: parsed.value.name }
-    : no(`“${text}” is not a bucket. Write HOST/BUCKET=KEY, with the address of the bucket in backup.to.`);
+    : // It may contain a password.
+      no(
+        `${text.includes('@') ? 'That' : `“${text}”`} is not a bucket. Write HOST/BUCKET=KEY, with the address of the bucket in backup.to.`,
+      );
 }
 
 /** `KEY`, or `HOST/BUCKET=KEY` for each bucket, separated by commas; one KEY alone is that of all others. */

@@ -68,7 +68,7 @@ describe('keys', () => {
     ['sftp://anna@c.example/srv=AK', 'is an SFTP server'],
     ['AK=x', '“AK” is not a bucket.'],
     ['=AK', 'is not a bucket.'],
-    ['https://user:pw@h.example/b=AK', 'is not a bucket.'],
+    ['https://user:pw@h.example/b=AK', 'That is not a bucket.'],
     [`${A}=AK 1,${B}=AK2`, `The key of ${A} has a space or = in it.`],
     [`${A}=AK1=,${B}=AK2`, `The key of ${A} has a space or = in it.`],
     [',', 'A value is required.'],
