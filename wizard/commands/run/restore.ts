@@ -7,6 +7,8 @@ import { readRecord } from '../../backup-record.ts';
 import { runningConfig } from '../../apply/generations.ts';
 import { withRunLock } from '../with-lock.ts';
 import { ensureImage, resticImage } from '../../backup/access.ts';
+import { givenKeys, keepSecrets, keyOf } from '../../backup/bucket-keys.ts';
+import type { GivenKeys } from '../../backup/bucket-keys.ts';
 import { hasCopies } from '../../backup/buckets.ts';
 import { openBackups, sshFolder } from '../../backup/restic.ts';
 import type { Access, Snapshot } from '../../backup/restic.ts';
@@ -21,17 +23,14 @@ import { readContents } from '../../backup/saved.ts';
 import type { Manifest } from '../../backup/set.ts';
 import { parseRecovery, sheetText } from '../../backup/sheet.ts';
 import type { Recovery } from '../../backup/sheet.ts';
-import { bucketsIn, forBucket, keysIn, parseRepository } from '../../config/backup.ts';
-import type { ByBucket, Repository } from '../../config/backup.ts';
-import { ownersIn, parseKeys, parseSecrets, secretFor } from '../../config/backup-keys.ts';
-import type { Parsed } from '../../config/parse.ts';
+import { parseRepository } from '../../config/backup.ts';
+import type { Repository } from '../../config/backup.ts';
 import { connect } from '../../docker/docker.ts';
 import type { Engine } from '../../docker/engine.ts';
 import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
 import { BACKUP_PASSWORD } from '../../secrets/backup.ts';
-import { Secret } from '../../secrets/secret.ts';
 import { Store } from '../../secrets/store.ts';
 import { withScratch } from '../../temporary.ts';
 import { timeText } from '../../time.ts';
@@ -47,7 +46,11 @@ export const run: Run = async (context) => {
   const folder = await ownFolder(flags, 'fedi');
   const recovery = await recoveryFor(context, folder);
   const repositories = repositoriesFor(context, recovery);
-  const given = givenKeys(context, repositories, recovery);
+  const given = givenKeys(
+    { keys: flagText(context, 'backup.s3-key'), secrets: flagText(context, 'backup.s3-secret') },
+    repositories,
+    recovery,
+  );
   const engine = await connect();
   await engine.info();
 
@@ -100,26 +103,6 @@ export const run: Run = async (context) => {
   const restored = { ...context, sources: [] };
   return setUp(restored, folder, await answersFor(restored, folder, [], false), true);
 };
-
-/** Stores the secrets of the site's buckets: they may be newer than those in the backup. */
-async function keepSecrets(
-  folder: string,
-  { repository, s3 }: Access,
-  recovery: Recovery,
-  now: Date,
-): Promise<void> {
-  const { repositories, s3Keys } = (await runningConfig(folder))?.backup ?? { repositories: [], s3Keys: {} };
-  const store = await Store.open(folder);
-  for (const name of bucketsIn(repositories)) {
-    const { key, secret } =
-      repository.kind === 's3' && repository.name === name && s3 !== undefined
-        ? s3
-        : (forBucket(recovery.s3, name) ?? {});
-    if (secret !== undefined && key === forBucket(s3Keys, name))
-      store.put(secretFor(s3Keys, name), 'free', secret.reveal(), now);
-  }
-  await store.save();
-}
 
 /** What opens the backups: the file of --password-file, or the secrets of the existing site. */
 async function recoveryFor(context: CommandContext, folder: string): Promise<Recovery> {
@@ -236,58 +219,6 @@ async function open(
     sshKey: recovery.sshKey,
     ssh: scratch,
   };
-}
-
-/** Keys and secrets of the flags, by the name of the bucket. */
-interface GivenKeys {
-  readonly keys: ByBucket;
-  readonly secrets: ByBucket;
-}
-
-/** Those of the flags. Throws a Problem if one is for a bucket that is not among the repositories. */
-function givenKeys(
-  context: CommandContext,
-  repositories: readonly Repository[],
-  recovery: Recovery,
-): GivenKeys {
-  const [keyText, secretText] = [flagText(context, 'backup.s3-key'), flagText(context, 'backup.s3-secret')];
-  const keys = keyText === undefined ? {} : keysIn(taken('--backup-s3-key', parseKeys(keyText)));
-  const buckets = bucketsIn(repositories);
-  const unknown = ownersIn(keys).find((name) => !buckets.includes(name));
-  if (unknown !== undefined)
-    throw refusal(
-      `--backup-s3-key: ${unknown} is not among the repositories: ${repositories.map(({ text }) => text).join(', ')}.`,
-    );
-  const owners = [...ownersIn(keys), ...ownersIn(recovery.s3)];
-  const secrets =
-    secretText === undefined
-      ? {}
-      : taken(
-          '--backup-s3-secret-file',
-          parseSecrets(secretText, Object.fromEntries(['', ...owners].map((name) => [name, '']))),
-        );
-  return { keys, secrets };
-}
-
-const refusal = (message: string): Problem =>
-  new Problem(EXIT.USAGE, message, { means: 'Nothing was changed.' });
-
-function taken<T>(flag: string, parsed: Parsed<T>): T {
-  if ('value' in parsed) return parsed.value;
-  throw refusal(`${flag}: ${parsed.problem}`);
-}
-
-/** The key of a bucket: that of the flags, else that of the recovery sheet. */
-function keyOf(bucket: string, { keys, secrets }: GivenKeys, { s3 }: Recovery): NonNullable<Access['s3']> {
-  const known = forBucket(s3, bucket);
-  const given = forBucket(secrets, bucket);
-  const key = forBucket(keys, bucket) ?? known?.key;
-  const secret = given === undefined ? known?.secret : new Secret(given);
-  if (key !== undefined && secret !== undefined) return { key, secret };
-  throw new Problem(EXIT.USAGE, `The key of the bucket ${bucket} is missing.`, {
-    means: 'Nothing was changed.',
-    next: 'Give the recovery sheet, or --backup-s3-key and --backup-s3-secret-file.',
-  });
 }
 
 /** On an empty host the image of restic can be given as an answer. */
