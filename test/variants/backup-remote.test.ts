@@ -219,6 +219,17 @@ describe.sequential('SFTP', () => {
   });
 });
 
+/** Checksum of the account's key. */
+const account = (): string =>
+  docker(
+    'run',
+    '--rm',
+    `--volume=${site.name}_snac_data:/data:ro`,
+    '--entrypoint=sha256sum',
+    'fedi-setup/restic:trixie',
+    '/data/user/anna/key.json',
+  );
+
 describe.sequential('S3', () => {
   const to = s3('backups');
   const sheet = join(parent, 'recovery.yaml');
@@ -305,15 +316,6 @@ describe.sequential('S3', () => {
     expect(last.code, last.stderr).toBe(0);
     const written = await run(['backup', 'sheet', sheet]);
     expect(written.code, written.stderr).toBe(0);
-    const account = (): string =>
-      docker(
-        'run',
-        '--rm',
-        `--volume=${site.name}_snac_data:/data:ro`,
-        '--entrypoint=sha256sum',
-        'fedi-setup/restic:trixie',
-        '/data/user/anna/key.json',
-      );
     const before = [account(), site.read('secrets.json'), site.read('fedi.yaml')];
     wipe(site.name);
     rmSync(site.folder, { recursive: true });
@@ -336,6 +338,110 @@ describe.sequential('S3', () => {
     expect(next.code, next.stderr).toBe(0);
     const [made] = next.events.filter(({ event }) => event === 'backup');
     expect(await snapshots(to)).toContain(made?.['snapshot']);
+  });
+
+  describe('two buckets, each with its own key', () => {
+    const [SECOND, OTHER] = ['AKIDSECOND', 'second/Secret+of=tests'];
+    const other = s3('second');
+    const [name, otherName] = [to, other].map((text) => text.replace('s3:http://', '')) as [string, string];
+    const keys = `${name}=${KEY},${otherName}=${SECOND}`;
+    const bothFile = file('both', `${name}=${SECRET}\n${otherName}=${OTHER}\n`);
+
+    test('a missing key, or a missing secret: refused, with the name of the bucket', async () => {
+      const before = [site.read('fedi.yaml'), site.read('secrets.json')];
+      const apply = ['apply', '--backup-to', `${to},${other}`];
+      const noKey = await failing([...apply, '--backup-s3-key', `${name}=${KEY}`], 2);
+      expect(noKey).toContain(`${otherName} has no key.`);
+      const noSecret = await failing(
+        [...apply, '--backup-s3-key', keys, '--backup-s3-secret-file', file('first', `${name}=${SECRET}\n`)],
+        2,
+      );
+      expect(noSecret).toContain(`The bucket for backups ${otherName} has an access key, but no secret key.`);
+      expect([site.read('fedi.yaml'), site.read('secrets.json')]).toEqual(before);
+    });
+
+    test('a backup in each; no key opens the other bucket', async () => {
+      const user = [
+        '--uid=second',
+        '--display-name=second',
+        `--access-key=${SECOND}`,
+        `--secret-key=${OTHER}`,
+      ];
+      inServer('s3', 'radosgw-admin', 'user', 'create', ...user);
+      await set(
+        '--backup-to',
+        `${to},${other}`,
+        '--backup-s3-key',
+        keys,
+        '--backup-s3-secret-file',
+        bothFile,
+      );
+      const made = await run(['backup', '--json']);
+      expect(made.code, made.stderr).toBe(0);
+      const owners = ['backups', 'second'].map(
+        (bucket) =>
+          (
+            JSON.parse(inServer('s3', 'radosgw-admin', 'bucket', 'stats', `--bucket=${bucket}`)) as {
+              owner: string;
+            }
+          ).owner,
+      );
+      expect(new Set(owners).size).toBe(2);
+      expect(owners[1]).toBe('second');
+      for (const text of [to, other]) expect((await snapshots(text)).length).toBeGreaterThan(0);
+
+      const stored = `backup.s3-secret:${otherName}`;
+      expect((await run(['secrets'])).stdout).toMatch(
+        new RegExp(`${stored.replaceAll('.', '[.]')} +free .*\\n +Secret key of the bucket for backups`),
+      );
+      expect(await failing(['secrets', 'rotate', stored], 2)).toContain(`${stored} cannot be rotated.`);
+
+      const swapped = file('swapped', `${name}=${OTHER}\n${otherName}=${SECRET}\n`);
+      await set(
+        '--backup-s3-key',
+        `${name}=${SECOND},${otherName}=${KEY}`,
+        '--backup-s3-secret-file',
+        swapped,
+      );
+      const denied = await run(['backup', '--json']);
+      expect(denied.code).toBe(1);
+      expect(denied.events.filter(({ event }) => event === 'backup')).toMatchObject(
+        [to, other].map((repository) => ({
+          repository,
+          ok: false,
+          why: expect.stringMatching(/Access Denied/),
+        })),
+      );
+    });
+
+    test('a new secret of one leaves that of the other', async () => {
+      await set('--backup-s3-key', keys, '--backup-s3-secret-file', bothFile);
+      await set('--backup-s3-secret-file', file('wrong', `${otherName}=wrong\n`));
+      const partly = await run(['backup', '--json']);
+      expect(partly.code).toBe(1);
+      expect(partly.events.filter(({ event }) => event === 'backup')).toMatchObject([
+        { repository: other, ok: false, why: expect.stringMatching(/signature .* does not match/) },
+        { repository: to, ok: true },
+      ]);
+      await set('--backup-s3-secret-file', file('right', `${otherName}=${OTHER}\n`));
+      const next = await run(['backup']);
+      expect(next.code, next.stderr).toBe(0);
+    });
+
+    test('an empty host is restored from each with the recovery sheet', async () => {
+      const written = await run(['backup', 'sheet', sheet]);
+      expect(written.code, written.stderr).toBe(0);
+      const before = [account(), site.read('secrets.json'), site.read('fedi.yaml')];
+      for (const from of [other, to]) {
+        wipe(site.name);
+        rmSync(site.folder, { recursive: true });
+        const restored = await run(['restore', '--from', from, '--password-file', sheet]);
+        expect(restored.code, restored.stderr).toBe(0);
+        expect([account(), site.read('secrets.json'), site.read('fedi.yaml')]).toEqual(before);
+      }
+      const next = await run(['backup']);
+      expect(next.code, next.stderr).toBe(0);
+    });
   });
 
   test('no run printed a secret', () => {
