@@ -297,7 +297,7 @@ export async function bringUp(
       });
       if (hasStarted && waiting.length === 0) return healthyAt;
       await patience.look(engine, containers, waiting, workingIn(site, containers));
-      if (patience.isOver) throw await late(engine, containers, waiting, result);
+      if (patience.isOver) throw await late(engine, containers, waiting, workingIn(site, containers), result);
 
       if (result === undefined) {
         await Promise.race([attempt.end, clock.delay(4 * LOOK_MS)]);
@@ -421,6 +421,7 @@ async function late(
   engine: Engine,
   containers: readonly Container[],
   waiting: readonly string[],
+  working: readonly Container[],
   result: Output | undefined,
 ): Promise<Problem> {
   // A service from compose.override.yaml counts too: `up` may wait for it.
@@ -428,6 +429,18 @@ async function late(
   const container = unhealthy ?? containers.find(isUnhealthy);
   if (container !== undefined) return containerProblem(engine, container, 'is still unhealthy');
   if (result !== undefined && result.code !== 0) return upProblem(result.stderr.trim());
+  const job = working.find(({ service }) => waiting.includes(service));
+  if (job !== undefined)
+    return new Problem(
+      EXIT.FAILED,
+      `The job ${job.service} is still not ready, and has hardly used the processor for ten minutes.`,
+      {
+        means:
+          'If it waits for its database, another session may hold a lock there. Completed steps are kept.',
+        next: 'End that session, a dump or a query for example, and run this again.',
+        log: await engine.logs(job.id, LOG_LINES).catch(() => ''),
+      },
+    );
   const first = containers.find(({ service }) => waiting.includes(service));
   if (first !== undefined) return containerProblem(engine, first, 'is still not ready');
   return new Problem(EXIT.FAILED, `The containers are still not ready: ${waiting.join(', ')}.`, {

@@ -145,7 +145,10 @@ describe('unhealthy', () => {
 
     test('and uses no processor, whatever other services do: an error after ten minutes', async () => {
       const [at, error] = await waits(180 * MINUTE, (id, now) => (id === 'web' ? now : now / 100));
-      expect((error as Error).message).toBe('The container setup is still not ready.');
+      expect(error).toMatchObject({
+        message: 'The job setup is still not ready, and has hardly used the processor for ten minutes.',
+        means: expect.stringContaining('another session may hold a lock'),
+      });
       expect(at).toBeLessThan(12 * MINUTE);
     });
   });
