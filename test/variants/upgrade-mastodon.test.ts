@@ -60,6 +60,40 @@ const upgrade = (to: string, options: RunOptions = {}): Promise<Run> =>
 const http = () => client(site.bind, site.read('trust/root.crt'));
 const status = async (path = '/nodeinfo/2.0'): Promise<number> =>
   (await http()(`https://${site.domain}${path}`)).status;
+/** How many requests a visitor sends at least. */
+const REQUESTS = 300;
+/** Sends a request every tenth of a second while something runs. Prints how many were answered how, and the longest pause. */
+async function visited<T>(
+  what: string,
+  work: Promise<T>,
+): Promise<{ readonly result: T; readonly codes: Record<number, number> }> {
+  let isDone = false;
+  void work.finally(() => (isDone = true)).catch(() => undefined);
+  const codes: Record<number, number> = {};
+  const sent: Promise<void>[] = [];
+  let [last, longest, slowest] = [Date.now(), 0, 0];
+  for (let n = 0; n < REQUESTS || !isDone; n++) {
+    const since = Date.now();
+    sent.push(
+      status()
+        .catch(() => 0)
+        .then((code) => {
+          codes[code] = (codes[code] ?? 0) + 1;
+          if (code !== 200) return;
+          slowest = Math.max(slowest, Date.now() - since);
+          longest = Math.max(longest, since - last);
+          last = Math.max(last, since);
+        }),
+    );
+    await delay(100);
+  }
+  await Promise.all(sent);
+  const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+  process.stderr.write(
+    `${what}: ${JSON.stringify(codes)}, away for ${seconds(longest)} s, slowest answer ${seconds(slowest)} s\n`,
+  );
+  return { result: await work, codes };
+}
 const version = async (): Promise<string> =>
   (await http()(`https://${site.domain}/nodeinfo/2.0`)).json<{ software: { version: string } }>().software
     .version;
@@ -97,20 +131,10 @@ afterAll(() => {
 
 describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
   test('a patch without migrations: no request is lost', async () => {
-    let isDone = false;
-    const codes: Record<number, number> = {};
-    const visitor = (async () => {
-      while (!isDone) {
-        const code = await status().catch(() => 0);
-        codes[code] = (codes[code] ?? 0) + 1;
-        await delay(20);
-      }
-    })();
-    const done = await upgrade('4.7.91');
-    isDone = true;
-    await visitor;
+    const { result: done, codes } = await visited('a patch release', upgrade('4.7.91'));
     // Caddy tries again while the web server restarts.
     expect(codes).toEqual({ 200: expect.any(Number) });
+    expect(codes[200]).toBeGreaterThanOrEqual(REQUESTS);
     expect([done.code, done.stderr]).toEqual([0, '']);
     expect(states(done)).toEqual(['upgraded']);
     expect(await version()).toBe('4.7.91');
@@ -180,11 +204,14 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
       const reply = await http()(`https://${site.domain}/nodeinfo/2.0`);
       return [reply.status, reply.headers['retry-after']];
     };
-    const done = await upgrade('4.7.95', {
+    const running = upgrade('4.7.95', {
       onEvent: ({ id, state }) => {
         if (state === 'done' && ['maintenance', 'stop', 'up'].includes(String(id))) seen.push(look());
       },
     });
+    const { result: done, codes } = await visited('two migrations', running);
+    // Neither a closed connection nor an error of the app.
+    expect(Object.keys(codes)).toEqual(['200', '503']);
     expect([done.code, done.stderr]).toEqual([0, '']);
     expect(await Promise.all(seen)).toEqual(Array.from({ length: 3 }, () => [503, '30']));
     expect(columns()).toBe('mood');
