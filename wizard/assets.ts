@@ -26,6 +26,9 @@ export function readProgram(name: string): string {
   return text.slice(text.indexOf('\n\n') + 2);
 }
 
+/** A word of a shell command. */
+export const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
 /** A shell program as a command, with its arguments. @param name see {@link readProgram} */
 export const shellProgram = (
   name: string,

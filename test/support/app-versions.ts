@@ -49,6 +49,16 @@ const BASES = {
 export const railsMigration = (name: string, body: string): string =>
   `class ${name} < ActiveRecord::Migration[7.2]\n  def up\n    ${body}\n  end\nend\n`;
 
+/** Adds migrations to Pixelfed's stand-in, one for each statement, and lists all of them as the original does. */
+export function laravelMigrations(...statements: readonly string[]): Version {
+  const rows = statements
+    .map((sql, i) => `\\n    '2026_07_0${i + 1}_000000_upgrade' => ['${sql}'],`)
+    .join('');
+  return {
+    line: `RUN sed -i "s/^const MIGRATIONS = \\[/&${rows}/" standin/schema.php && mkdir -p database/migrations && for name in $(grep -o "'20[0-9]*_[0-9_a-z]*' =>" standin/schema.php | tr -d "'=> "); do touch "database/migrations/$name.php"; done`,
+  };
+}
+
 /** Builds the images of the versions. @returns removes them */
 export function appVersions(
   app: keyof typeof BASES,

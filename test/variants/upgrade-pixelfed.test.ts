@@ -2,21 +2,20 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
-import { appVersions } from '../support/app-versions.ts';
+import { appVersions, laravelMigrations } from '../support/app-versions.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { docker, environment, testSite, tool } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
 
-/** Adds a migration, and lists all of them as the original does. */
-const withMigration = (sql: string): { line: string } => ({
-  line: `RUN sed -i "s/^const MIGRATIONS = \\[/const MIGRATIONS = [\\n    '2026_07_01_000000_upgrade' => ['${sql}'],/" standin/schema.php && mkdir -p database/migrations && for name in $(grep -o "'20[0-9]*_[0-9_a-z]*' =>" standin/schema.php | tr -d "'=> "); do touch "database/migrations/$name.php"; done`,
-});
+/** Its job ends with 0 and runs nothing. */
+const SKIPPED = laravelMigrations('alter table statuses add mood int');
 const VERSIONS = {
   '0.14.90': {},
-  '0.14.91': withMigration('alter table nowhere add mood int'),
-  '0.14.92': withMigration('alter table statuses add mood int'),
+  '0.14.91': laravelMigrations('alter table nowhere add mood int'),
+  '0.14.93': { line: `${SKIPPED.line} && sed -i 's/if (! $pending)/if (true)/' standin/commands.php` },
+  '0.14.92': laravelMigrations('alter table statuses add mood int'),
 };
 
 const site = testSite('upgrade-pf', 117);
@@ -71,6 +70,20 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
     ]);
     expect([sql('select count(*) from users'), schema(), site.read('compose.yaml')]).toEqual(before);
     expect([await version(), site.containers()['snac']]).toEqual(['0.14.90', snac]);
+  });
+
+  test('a job that ends with 0 without its migrations: undone', async () => {
+    const before = [sql('select count(*) from users'), site.read('compose.yaml'), site.read('fedi.yaml')];
+    const failed = await upgrade('0.14.93');
+    expect([failed.code, states(failed), failed.stderr]).toEqual([
+      1,
+      ['undone'],
+      expect.stringContaining('1 migration of Pixelfed v0.14.93 did not run: 2026_07_01_000000_upgrade'),
+    ]);
+    expect([sql('select count(*) from users'), site.read('compose.yaml'), site.read('fedi.yaml')]).toEqual(
+      before,
+    );
+    expect([await version(), schema()]).toEqual(['0.14.90', '0']);
   });
 
   test('a version that works', async () => {

@@ -70,7 +70,7 @@ export async function refuseUpgrading(folder: string): Promise<void> {
   const upgrading = await readUpgrading(folder);
   if (upgrading === undefined) return;
   if (!(await isInterrupted(upgrading))) throw lockedBy(upgrading.owner);
-  const { app, to, at, withData, phase } = upgrading;
+  const { app, to, at, withData, phase, external } = upgrading;
   throw new Problem(
     EXIT.REFUSED,
     `The upgrade of ${app} to ${to}, started at ${timeText(at)}, was interrupted.`,
@@ -79,7 +79,9 @@ export async function refuseUpgrading(folder: string): Promise<void> {
       next:
         phase === 'proven'
           ? '`fedi-setup upgrade` completes it.'
-          : '`fedi-setup upgrade` restores the previous version.',
+          : external
+            ? '`fedi-setup upgrade` restores the previous version, or says how to go on if the external database was changed.'
+            : '`fedi-setup upgrade` restores the previous version.',
     },
   );
 }

@@ -236,6 +236,8 @@ export interface Upgrades<Options extends AppOptions = AppOptions> {
   readonly image: string;
   readonly list: readonly string[];
   readonly parse: (stdout: string) => Migrations;
+  /** Table with the migrations that the database has. */
+  readonly table: string;
   /** Prints the names of the migrations that the database has, one a line. */
   done(options: Options): { readonly service: string; readonly check: Command };
 }

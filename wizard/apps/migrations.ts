@@ -33,3 +33,20 @@ export async function pendingMigrations(
   const isOpen = (name: string): boolean => !there.has(name);
   return { before: files.before.filter(isOpen), after: files.after.filter(isOpen) };
 }
+
+/**
+ * Refuses a new version whose migrations did not all run: Pixelfed's job can end with 0 although one was skipped.
+ * @param name of the version: "Pixelfed v0.14.4"
+ */
+export function refuseUnmigrated(name: string, left: Migrations | undefined): void {
+  const open = [...(left?.before ?? []), ...(left?.after ?? [])];
+  if (open.length === 0) return;
+  throw new Problem(
+    EXIT.FAILED,
+    `${open.length} ${open.length === 1 ? 'migration' : 'migrations'} of ${name} did not run: ${open.slice(0, 3).join(', ')}${open.length > 3 ? ', …' : ''}`,
+    {
+      means: 'The job that runs them reported no error, but the database does not list them.',
+      next: 'Look at the release notes of that version, then run this again.',
+    },
+  );
+}

@@ -1,6 +1,6 @@
 import { lazily } from './command.ts';
 import type { Command } from './command.ts';
-import { EDITED, SKIP_CHECK } from './flags.ts';
+import { CONFIRM, EDITED, SKIP_CHECK } from './flags.ts';
 
 export const upgrade: Command = {
   name: 'upgrade',
@@ -10,6 +10,7 @@ export const upgrade: Command = {
     'If the new version changes the database, the site is in maintenance mode while it is installed: visitors see a page, other servers get status 503 and try again later. Nobody can write anything before the new version is proven. If it cannot be proven, images, files, databases and queues are restored as they were.',
     '--databases moves the data of PostgreSQL or MariaDB to a new major version: by a dump into a new volume, where rows, encoding and collations are compared. The old data stay in another volume until you remove them.',
     '--images pulls newer builds of the images under the tags that the site uses, and builds those again that are built here. They bring security updates of the packages in them. It also installs the versions of software with data, Valkey for example, that this fedi-setup has. The containers that use them restart. If the software may change its data, the site is in maintenance mode, the data are copied before, and restored if it cannot be proven.',
+    'A migration in an external database is the point of no return: fedi-setup cannot restore that database, so it asks you to confirm with the name of the app that you have a snapshot or a backup on that server. If the new version fails later, the site stays in maintenance mode, and the message says how to go back, and how to go on.',
     'If it was interrupted, run it again: it completes the upgrade if the new version was proven, and restores the old one otherwise.',
   ],
   flags: [
@@ -24,6 +25,7 @@ export const upgrade: Command = {
     { name: 'check', about: 'Show which versions are available; change nothing.' },
     EDITED,
     SKIP_CHECK,
+    CONFIRM,
   ],
   examples: [
     { line: 'fedi-setup upgrade', does: 'Install the newest patch releases.' },

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import { assetPath } from '../assets.ts';
+import { assetPath, shellQuoted } from '../assets.ts';
 import { cannotWrite, exists } from '../atomic.ts';
 import { run } from '../docker/run.ts';
 import { OWN } from '../layout.ts';
@@ -120,8 +120,6 @@ WantedBy=timers.target
 `,
   };
 }
-
-const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** The end of our line in a crontab. */
 const markOf = ({ site, folder }: Pick<Job, 'site' | 'folder'>): string => ` # fedi-setup ${site} ${folder}`;

@@ -15,6 +15,8 @@ export async function describeUpgrade(
   { app, name, upgrades, from }: Target,
   to: string,
   migrations: Migrations | undefined,
+  /** The external database that it changes, in words. */
+  external: string | undefined,
 ): Promise<string[]> {
   const { upgraded } = await readRecord(folder);
   const last = upgraded?.[app.id];
@@ -49,8 +51,16 @@ export async function describeUpgrade(
           `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (last time: ${last.seconds} s)`}`,
         ]
       : [`    Restarted      ${services.join(', ')}`]),
-    `    If it fails    images, configuration${changesData ? ', database and queues' : ''} are restored as they were`,
-    `    No return      once the new version is proven${changesData ? ' and the maintenance mode ends' : ''}: then the only way back is to restore the backup`,
+    ...(external === undefined
+      ? [
+          `    If it fails    images, configuration${changesData ? ', database and queues' : ''} are restored as they were`,
+        ]
+      : [
+          '    If it fails    before the first migration: images, configuration and queues are restored as they were',
+          `                   after it: ${name} stays in maintenance mode until you decide. fedi-setup cannot restore ${external}`,
+          '    You need       a snapshot or a backup on that database server. A dump is kept here too',
+        ]),
+    `    No return      ${external === undefined ? '' : 'the first migration; and '}once the new version is proven${changesData ? ' and the maintenance mode ends' : ''}: then the only way back is to restore the backup`,
     '',
   ];
 }

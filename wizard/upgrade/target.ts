@@ -1,13 +1,11 @@
 /** What an upgrade is about: an app whose version is an answer. */
 import { appOf } from '../apps/index.ts';
 import { referenceOf } from '../apps/app.ts';
-import type { App, Migrations, Upgrades } from '../apps/app.ts';
+import type { App, Upgrades } from '../apps/app.ts';
 import type { BackupSite } from '../backup/backup.ts';
-import { dumpsOf } from '../backup/set.ts';
 import type { AppConfig } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
 import { EXIT, Problem } from '../problem.ts';
-import type { Store } from '../secrets/store.ts';
 import { isOlder, numbersOf } from '../versions.ts';
 import { newestPatch } from './versions.ts';
 
@@ -70,20 +68,5 @@ export function refuseUnsaved({ config }: Pick<BackupSite, 'config'>): void {
   throw new Problem(EXIT.REFUSED, 'No backups are configured for this site.', {
     means: 'After an upgrade, the only way back is to restore a backup. Nothing was changed.',
     next: '`fedi-setup apply --backup-to PLACE`, then run this again.',
-  });
-}
-
-/** An external database cannot be emptied and loaded from here. */
-export function refuseExternal(
-  { app, name, from }: Target,
-  migrations: Migrations | undefined,
-  store: Store,
-): void {
-  const isExternal = dumpsOf([app], store).some(({ service }) => service === undefined);
-  if (!isExternal || (migrations !== undefined && migrations.before.length + migrations.after.length === 0))
-    return;
-  throw new Problem(EXIT.REFUSED, `This version of ${name} changes your external database.`, {
-    means: `An upgrade that fails could not be undone from here: ${from} cannot use a changed database. Nothing was changed.`,
-    next: 'Make a backup on your database server, then use `fedi-setup apply` with the new version.',
   });
 }

@@ -28,6 +28,7 @@ import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 import { copyVolume } from './copies.ts';
+import { keepState, refuseChanged } from './external.ts';
 import { restoreTags } from './images.ts';
 
 const MANIFEST_FILE = join(OWN, 'manifest.json');
@@ -42,7 +43,8 @@ export function servicesToStop({ id, options }: AppConfig, services: readonly st
   return services.filter((service) => isOf(id, service) && !servers.includes(service));
 }
 
-const dumpsFor = (apps: readonly AppConfig[], store: Store): AppDump[] =>
+/** What an undo loads. It cannot restore an external database. */
+const dumpsToLoad = (apps: readonly AppConfig[], store: Store): AppDump[] =>
   dumpsOf(apps, store).filter(({ service }) => service !== undefined);
 
 /**
@@ -66,7 +68,7 @@ export async function saveVersion(
     await readCompose(folder),
   ];
   const volume = undoVolume(config.name);
-  const dumps = withData ? dumpsFor(apps, store) : [];
+  const dumps = withData ? dumpsOf(apps, store) : [];
   const done: Manifest['dumps'][number][] = [];
   if (withData) await engine.createVolume(volume, config.name, 'undo');
   await checkSpace(site, dumps, lockedReference(lock['caddy'] as (typeof lock)[string]));
@@ -76,6 +78,7 @@ export async function saveVersion(
         dumpTo(site, store, lock, compose, volume, dump),
       ),
     );
+  if (withData) await keepState(site, apps, store);
   const { files } = await readManifest(folder);
   for (const path of [...Object.keys(files), ...OTHERS]) {
     if (!(await exists(join(folder, path)))) continue;
@@ -100,7 +103,10 @@ async function refuseLost({ folder, engine, config }: BackupSite, upgrading: Upg
   });
 }
 
-/** Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards. */
+/**
+ * Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards.
+ * Throws DatabaseChanged if an external database was changed.
+ */
 export async function restoreVersion(
   site: BackupSite,
   upgrading: Upgrading,
@@ -121,6 +127,7 @@ export async function restoreVersion(
     for (const { service, id } of await engine.containers(name))
       if (changes(service)) await engine.removeContainer(id);
   });
+  await refuseChanged(site, upgrading);
   await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
     restoreFiles(folder),
   );
@@ -134,7 +141,7 @@ export async function restoreVersion(
   const image = lockedReference(lock['caddy'] as (typeof lock)[string]);
   const opened = { config, store, lock, compose };
   const kept = copiesOf(upgrading);
-  const dumps = (hasDumps(upgrading) ? dumpsFor(apps, store) : []).filter(
+  const dumps = (hasDumps(upgrading) ? dumpsToLoad(apps, store) : []).filter(
     ({ service }) => kept[service ?? ''] === undefined,
   );
   for (const [key, old] of Object.entries(kept)) {

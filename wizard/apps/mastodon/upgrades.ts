@@ -20,6 +20,7 @@ export const mastodonUpgrades: Upgrades<MastodonOptions> = {
   image: 'mastodon',
   list: ['ls', 'db/migrate', 'db/post_migrate'],
   parse,
+  table: 'schema_migrations',
   done: (options) =>
     query(options, "select coalesce(string_agg(version, e'\\n'), '') from schema_migrations"),
 };

@@ -18,5 +18,6 @@ export const pixelfedUpgrades: Upgrades<PixelfedOptions> = {
     before: [...stdout.matchAll(/^(\d{4}_\w+)\.php$/gm)].map(([, name = '']) => name),
     after: [],
   }),
+  table: 'migrations',
   done: () => ({ service: 'pixelfed_web', check: laravel('list-migrations.php') }),
 };

@@ -1,5 +1,5 @@
 /** MariaDB in a container of an app: its user and its database have the app's name. */
-import { readProgram, shellProgram } from '../../assets.ts';
+import { readProgram, shellProgram, shellQuoted } from '../../assets.ts';
 import { mariadbExporter } from './exporters.ts';
 import type { Rotation } from './server.ts';
 import { volumeMarker } from './server.ts';
@@ -16,10 +16,15 @@ const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv, 'bash');
 
 /** What the dumps of all MariaDB and MySQL servers have in common. */
-export const mariadbDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {
+export const mariadbDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'state' | 'byHand' | 'drill'> = {
   dump: (path) => program('dump-mariadb.sh', path),
   restore: (path) => program('restore-mariadb.sh', path),
   count: () => program('count-mariadb.sh'),
+  state: (table) => program('state-mariadb.sh', table),
+  byHand: ({ DUMP_DATABASE: name }, file) => [
+    `mariadb -e ${shellQuoted(`drop database ${String(name)}; create database ${String(name)} character set utf8mb4 collate utf8mb4_unicode_ci`)}`,
+    `mariadb ${shellQuoted(String(name))} <${file}`,
+  ],
   drill: { start: (folder, path) => program('drill-mariadb.sh', folder, path), port: 3306 },
 };
 

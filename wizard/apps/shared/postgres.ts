@@ -1,5 +1,5 @@
 /** PostgreSQL in a container of an app: its role and its database have the app's name. */
-import { readProgram, shellProgram } from '../../assets.ts';
+import { readProgram, shellProgram, shellQuoted } from '../../assets.ts';
 import { MONITOR, postgresExporter } from './exporters.ts';
 import { volumeMarker } from './server.ts';
 import type { ContainerServer, Dump, ServerImage } from './server.ts';
@@ -24,10 +24,16 @@ const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv);
 
 /** What the dumps of all PostgreSQL servers have in common. */
-export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'drill'> = {
+export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'state' | 'byHand' | 'drill'> = {
   dump: (path) => program('dump-postgres.sh', path, ROWS),
   restore: (path) => program('restore-postgres.sh', path),
   count: () => program('count-postgres.sh', ROWS),
+  state: (table) => program('state-postgres.sh', table),
+  byHand: ({ PGDATABASE: name, PGUSER: user }, file) => [
+    `dropdb --force ${shellQuoted(String(name))}`,
+    `createdb --owner=${shellQuoted(String(user))} --encoding=UTF8 --template=template0 ${shellQuoted(String(name))}`,
+    `pg_restore --no-owner --role=${shellQuoted(String(user))} --exit-on-error --dbname=${shellQuoted(String(name))} ${file}`,
+  ],
   drill: { start: (folder, path) => program('drill-postgres.sh', folder, path, ROWS), port: 5432 },
 };
 

@@ -79,6 +79,10 @@ export interface Dump {
   readonly volumeAt?: string;
   /** Prints table → rows as JSON; absent: it has no tables. */
   readonly count?: () => readonly string[];
+  /** Prints a checksum of the schema and of the rows of one table; absent: it has no tables. */
+  readonly state?: (table: string) => readonly string[];
+  /** Commands that load a file into a new database on an external server, for its administrator. */
+  readonly byHand?: (env: EnvGroup, file: string) => readonly string[];
   /** Starts a server without a network in an empty directory, loads a file, writes what `count` prints to `ready` in it, and waits. */
   readonly drill?: {
     readonly start: (folder: string, path: string) => readonly string[];

@@ -14,17 +14,22 @@ import {
 } from '../../apply/upgrading.ts';
 import type { Upgrading } from '../../apply/upgrading.ts';
 import { appOf } from '../../apps/index.ts';
+import { pendingMigrations, refuseUnmigrated } from '../../apps/migrations.ts';
 import { readRecord, writeRecord } from '../../backup-record.ts';
 import type { AppConfig } from '../../config/config.ts';
-import { readLock } from '../../plan/lock.ts';
+import { runtimeOf } from '../../docker/runtime.ts';
+import { lockedReference, readLock } from '../../plan/lock.ts';
 import type { Lock } from '../../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import type { Progress } from '../../progress.ts';
 import { randomToken, Store } from '../../secrets/store.ts';
 import { beginUpgrade, finishUpgrade } from '../../upgrade/maintenance.ts';
+import { DatabaseChanged } from '../../upgrade/external.ts';
+import { upgradable } from '../../upgrade/target.ts';
 import { restoreAnswers, restoreVersion } from '../../upgrade/undo.ts';
 import type { CommandContext } from '../command.ts';
+import { confirmed } from '../confirm.ts';
 import type { Site } from '../find-site.ts';
 import { answersFor, optionsFor } from '../setup.ts';
 import type { Answered } from '../setup.ts';
@@ -47,6 +52,8 @@ export interface Job {
   readonly to: string;
   /** It changes the data: the site is in maintenance mode meanwhile. */
   readonly withData: boolean;
+  /** The external database that it changes, in words. */
+  readonly external?: string | undefined;
   readonly database?: Upgrading['database'];
   readonly images?: Upgrading['images'];
   /** The answers with the new version. */
@@ -81,10 +88,16 @@ export async function newLock(
 export async function carryOut(context: CommandContext, site: Site, job: Job): Promise<ExitCode> {
   const { progress, now } = context;
   const { folder, config } = site;
-  const { name, key, apps, from, to, withData, database, images } = job;
+  const { name, key, apps, from, to, withData, external, database, images } = job;
   const { answered, plan, save, move, done } = job;
   for (const line of await plan()) progress.say(line);
-  if (!(await agrees(context))) {
+  if (external !== undefined)
+    await confirmed(
+      context,
+      apps[0]?.id ?? '',
+      `changes ${external}. If it fails after the first migration, only you can restore that database, from a snapshot or a backup on its server`,
+    );
+  else if (!(await agrees(context))) {
     progress.say('Nothing was changed.');
     return EXIT.OK;
   }
@@ -92,7 +105,6 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
   const backups = await backUpSite(context, site, config.backup?.repositories ?? []);
   refuseFailed(backups);
 
-  const startedAt = Date.now();
   const upgrading: Upgrading = {
     app: apps[0]?.id ?? '',
     from,
@@ -102,6 +114,7 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
     withData,
     token: randomToken(),
     phase: 'started',
+    ...(external === undefined ? {} : { external: true }),
     ...(database === undefined ? {} : { database }),
     ...(images === undefined ? {} : { images }),
   };
@@ -123,24 +136,63 @@ export async function carryOut(context: CommandContext, site: Site, job: Job): P
     if (move !== undefined) await withRunLock(context, folder, move);
     const applied = await apply(optionsFor(context, folder, answered));
     if (applied.exit !== EXIT.OK) throw unproven(versionText(name, upgrading, to), applied);
+    await checkMigrations(site, name, upgrading);
   } catch (error) {
     return undo(context, site, name, upgrading, error);
   }
-  await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
-  await finish(context, site);
-  context.onInterrupted();
-  const seconds = Math.round((Date.now() - startedAt) / 1000);
-  const record = await readRecord(folder);
-  await writeRecord(folder, {
-    ...record,
-    upgraded: { ...record.upgraded, [key]: { at: upgrading.at, to, seconds: withData ? seconds : 0 } },
-  });
-  emitAll(progress, upgrading, 'upgraded', withData ? seconds : undefined);
-  progress.say(
-    `\n  ${versionText(name, upgrading, to)} is proven${withData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  \`fedi-setup restore --from ${backups[0]?.repository.text ?? ''} --at ${backups[0]?.snapshot ?? ''}\``,
+  const [backup] = backups;
+  await complete(
+    context,
+    site,
+    name,
+    key,
+    upgrading,
+    `\`fedi-setup restore --from ${backup?.repository.text ?? ''} --at ${backup?.snapshot ?? ''}\``,
   );
   done?.();
   return EXIT.OK;
+}
+
+/** Throws a Problem if the database of a new version lacks migrations. */
+async function checkMigrations(
+  site: Site,
+  name: string,
+  { app, to, withData, database, images }: Upgrading,
+): Promise<void> {
+  const target = upgradable(site).find((one) => one.app.id === app);
+  if (!withData || database !== undefined || images !== undefined || target === undefined) return;
+  const { folder, config, engine } = site;
+  const { upgrades } = target;
+  const image = lockedReference((await readLock(folder))[upgrades.image] as Lock[string]);
+  const runtime = runtimeOf(engine, config.name);
+  refuseUnmigrated(`${name} ${to}`, await pendingMigrations(engine, runtime, upgrades, target.app, image));
+}
+
+/** Ends an upgrade whose new version is proven. @param way the command that restores the backup */
+async function complete(
+  context: CommandContext,
+  site: Site,
+  name: string,
+  key: string,
+  upgrading: Upgrading,
+  way: string,
+): Promise<void> {
+  const { progress, now } = context;
+  const { folder } = site;
+  const { at, to, withData } = upgrading;
+  await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
+  await finish(context, site);
+  context.onInterrupted();
+  const seconds = Math.round((now().getTime() - Date.parse(at)) / 1000);
+  const record = await readRecord(folder);
+  await writeRecord(folder, {
+    ...record,
+    upgraded: { ...record.upgraded, [key]: { at, to, seconds: withData ? seconds : 0 } },
+  });
+  emitAll(progress, upgrading, 'upgraded', withData ? seconds : undefined);
+  progress.say(
+    `\n  ${versionText(name, upgrading, to)} is proven${withData ? `; the site was in maintenance mode for ${seconds} s` : ''}. To go back, restore the backup made before the upgrade; everything written since is lost:\n  ${way}`,
+  );
 }
 
 /** Ends the maintenance mode. */
@@ -170,6 +222,7 @@ async function undo(
   progress.say(`\n  The upgrade${what} failed: ${messageOf(reason)}\n  Restoring ${from}.`);
   await restoreAndProve(context, site).catch((error: unknown) => {
     if (!(error instanceof Problem)) throw error;
+    if (error instanceof DatabaseChanged) throw withReason(error, `The upgrade${what} to ${to}`, reason);
     throw new Problem(
       error.exit,
       `${versionText(name, upgrading, from)} could not be restored: ${error.message}`,
@@ -193,6 +246,18 @@ async function undo(
   });
 }
 
+/** A changed database, and why the upgrade failed. */
+function withReason(changed: DatabaseChanged, upgrade: string, reason: unknown): Problem {
+  const { message, means = '', next = '' } = changed;
+  const log = reason instanceof Problem ? reason.log : undefined;
+  return new DatabaseChanged(changed.exit, `${upgrade} failed: ${messageOf(reason)}`, {
+    means: `${message} ${means}`,
+    next,
+    ...(log === undefined ? {} : { log }),
+    cause: reason,
+  });
+}
+
 /** Restores the previous version, proves it, and ends the maintenance mode. */
 async function restoreAndProve(context: CommandContext, site: Site): Promise<void> {
   const { folder } = site;
@@ -206,16 +271,7 @@ async function restoreAndProve(context: CommandContext, site: Site): Promise<voi
       await keepUpgrading(folder, { ...upgrading, phase: 'started' });
       await removeKept(upgrading, site.engine);
     });
-  const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
-  const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
-  const receipt = applied.changed
-    ? applied.receipt
-    : await proveSite({
-        ...site,
-        store: await Store.open(folder),
-        progress: context.progress,
-        now: context.now,
-      });
+  const receipt = await applySaved(context, site);
   if (receipt?.proven !== true)
     throw new Problem(EXIT.UNPROVEN, 'The previous version was restored, but it could not be proven.', {
       means: 'Its data are those from before the upgrade. If it was in maintenance mode, it still is.',
@@ -225,6 +281,48 @@ async function restoreAndProve(context: CommandContext, site: Site): Promise<voi
   if (upgrading !== undefined) await keepUpgrading(folder, { ...upgrading, phase: 'proven' });
   await finish(context, site);
   context.onInterrupted();
+}
+
+/** Applies the site as it is saved, and proves it. */
+async function applySaved(context: CommandContext, site: Site): Promise<Applied['receipt']> {
+  const { folder } = site;
+  const answered = await answersFor({ ...context, sources: [] }, folder, [], false);
+  const applied = await apply(optionsFor(context, folder, { ...answered, upgrading: true }));
+  return applied.changed
+    ? applied.receipt
+    : proveSite({
+        ...site,
+        store: await Store.open(folder),
+        progress: context.progress,
+        now: context.now,
+      });
+}
+
+/** Starts the new version again, on an external database that it has changed before. */
+async function goOn(
+  context: CommandContext,
+  site: Site,
+  name: string,
+  upgrading: Upgrading,
+): Promise<ExitCode> {
+  const { app, to } = upgrading;
+  context.progress.say(`  The database was changed, and you confirmed it: starting ${to} again.`);
+  try {
+    const receipt = await applySaved(context, site);
+    if (receipt?.proven !== true) throw unproven(`${name} ${to}`, { receipt });
+    await checkMigrations(site, name, upgrading);
+  } catch (error) {
+    return undo(context, site, name, upgrading, error);
+  }
+  await complete(
+    context,
+    site,
+    name,
+    app,
+    upgrading,
+    '`fedi-setup backup list` shows it, `fedi-setup restore --at ID` restores it',
+  );
+  return EXIT.OK;
 }
 
 /** Completes or undoes an upgrade that was interrupted. Throws exit 6 if it still runs. */
@@ -247,7 +345,14 @@ export async function endInterrupted(
   }
   const what = images === undefined ? `of ${name} to` : 'to';
   progress.say(`  The upgrade ${what} ${to} was interrupted. Restoring ${from}.`);
-  await restoreAndProve(context, site);
+  try {
+    await restoreAndProve(context, site);
+  } catch (error) {
+    const isInstalled = upgradable(site).some((one) => one.app.id === app && one.from === to);
+    if (error instanceof DatabaseChanged && isInstalled && context.flags.confirm === app)
+      return goOn(context, site, name, upgrading);
+    throw error;
+  }
   emitAll(progress, upgrading, 'undone', undefined);
   progress.say(
     `\n  ${versionText(name, upgrading, from)} runs again${upgrading.withData ? ', with the data from before' : '; its data were not changed'}. Run this again to upgrade.`,
@@ -255,7 +360,7 @@ export async function endInterrupted(
   return EXIT.OK;
 }
 
-const unproven = (what: string, { receipt }: Applied): Problem =>
+const unproven = (what: string, { receipt }: Pick<Applied, 'receipt'>): Problem =>
   new Problem(
     EXIT.UNPROVEN,
     `${what} runs, but is not proven: ${(receipt?.proofs ?? [])

@@ -14,15 +14,9 @@ import { EXIT, Problem } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { Store } from '../../secrets/store.ts';
 import { pendingMigrations } from '../../apps/migrations.ts';
+import { externalDump, placeOf } from '../../upgrade/external.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
-import {
-  imageOf,
-  newestOf,
-  refuseExternal,
-  refuseOwnImage,
-  refuseUnsaved,
-  upgradable,
-} from '../../upgrade/target.ts';
+import { imageOf, newestOf, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
 import { saveVersion } from '../../upgrade/undo.ts';
 import { refuseVersion } from '../../upgrade/versions.ts';
@@ -56,8 +50,14 @@ export const run: Run = async (context) => {
       );
   for (const target of targets) {
     const to = await versionFor(context, site, target);
-    if (context.flags.check || to === undefined || to === target.from) report(context, target, to);
-    else {
+    if (context.flags.check || to === undefined || to === target.from) {
+      report(context, target, to);
+      const isNewer = to !== undefined && to !== target.from;
+      if (isNewer && externalDump(target.app, await Store.open(folder)) !== undefined)
+        context.progress.print(
+          `  If it has migrations, the first one is the point of no return: fedi-setup cannot restore ${await placeOf(folder, target.app)}. Make a snapshot or a backup there, and add --confirm ${target.app.id}.`,
+        );
+    } else {
       const code = await upgrade(context, site, target, to);
       if (code !== EXIT.OK) return code;
     }
@@ -175,8 +175,11 @@ export async function upgrade(
     app,
     image,
   );
-  refuseExternal(target, migrations, await Store.open(folder));
   const changesData = migrations === undefined || migrations.before.length + migrations.after.length > 0;
+  const external =
+    changesData && externalDump(app, await Store.open(folder)) !== undefined
+      ? await placeOf(folder, app)
+      : undefined;
   return carryOut(context, site, {
     name,
     key: app.id,
@@ -184,8 +187,9 @@ export async function upgrade(
     from,
     to,
     withData: changesData,
+    external,
     answered,
-    plan: () => describeUpgrade(site, target, to, migrations),
+    plan: () => describeUpgrade(site, target, to, migrations, external),
     save: async () => void (await saveVersion(site, [app], progress, changesData)),
   });
 }
