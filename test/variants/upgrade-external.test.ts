@@ -174,6 +174,23 @@ describe.sequential.each(APPS)('$id', { timeout: PATIENCE_MS }, (app) => {
     rmSync(work, { recursive: true });
   });
 
+  test.runIf(id === 'mastodon')(
+    'a later migration fails: undone, since the account owns everything in that database',
+    async () => {
+      const before = [rows(), site.read('compose.yaml'), site.read('fedi.yaml')];
+      const failed = await upgrade(app.changes);
+      expect([failed.code, states(failed), failed.stderr]).toEqual([
+        1,
+        ['undone'],
+        expect.stringContaining(`v${first} runs again, with the data from before`),
+      ]);
+      expect([rows(), site.read('compose.yaml'), site.read('fedi.yaml')]).toEqual(before);
+      expect([await version(), isChanged(), await status()]).toEqual([first, '0', 200]);
+      // From now on it does not.
+      admin(server.sql('create extension pg_trgm'));
+    },
+  );
+
   test('without a confirmation nothing changes', async () => {
     const before = [site.containers(), site.read('compose.yaml'), isChanged()];
     const refused = await tool(['upgrade', '--to', app.changes, '--dir', site.folder], {

@@ -7,7 +7,7 @@ import { client } from '../../wizard/prove/http.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { openProofs, sqlIn } from '../support/mastodon-site.ts';
 import { appVersions, railsMigration as migration } from '../support/app-versions.ts';
-import { environment, testSite, tool } from '../support/site.ts';
+import { docker, environment, testSite, tool } from '../support/site.ts';
 import type { Run, RunOptions } from '../support/site.ts';
 
 const PATIENCE_MS = 30 * 60_000;
@@ -194,6 +194,24 @@ describe.sequential('upgrade', { timeout: PATIENCE_MS }, () => {
     const again = await run(['upgrade', '--json']);
     expect([again.code, again.stderr]).toEqual([0, '']);
     expect(states(again)).toEqual(['undone']);
+    expect([rows(), columns(), site.read('fedi.yaml')]).toEqual(before);
+    expect([await version(), await status()]).toEqual(['4.7.91', 200]);
+  });
+
+  test('a migration that waits for a lock of another session: undone after ten minutes', async () => {
+    const before = [rows(), columns(), site.read('fedi.yaml')];
+    docker(
+      ...`exec --detach ${site.containers()['mastodon_db'] ?? ''} psql -h 127.0.0.1 -U mastodon -d mastodon -c`.split(
+        ' ',
+      ),
+      'begin; select count(*) from accounts; select pg_sleep(7200)',
+    );
+    const failed = await upgrade('4.7.95');
+    expect([failed.code, states(failed), failed.stderr]).toEqual([
+      1,
+      ['undone'],
+      expect.stringContaining('The job mastodon_gate is still not ready, and has hardly used the processor'),
+    ]);
     expect([rows(), columns(), site.read('fedi.yaml')]).toEqual(before);
     expect([await version(), await status()]).toEqual(['4.7.91', 200]);
   });

@@ -6,6 +6,7 @@ import type { BackupSite } from '../backup/backup.ts';
 import { sizeText } from '../checks/check.ts';
 import { lockedReference, readLock } from '../plan/lock.ts';
 import { databaseSpace } from '../backup/space.ts';
+import type { External } from './external.ts';
 import type { Target } from './target.ts';
 import { servicesToStop } from './undo.ts';
 
@@ -15,8 +16,7 @@ export async function describeUpgrade(
   { app, name, upgrades, from }: Target,
   to: string,
   migrations: Migrations | undefined,
-  /** The external database that it changes, in words. */
-  external: string | undefined,
+  external: External | undefined,
 ): Promise<string[]> {
   const { upgraded } = await readRecord(folder);
   const last = upgraded?.[app.id];
@@ -34,6 +34,7 @@ export async function describeUpgrade(
     changesData && servers.length > 0 && caddy !== undefined
       ? await databaseSpace({ folder, config, engine }, servers, lockedReference(caddy))
       : undefined;
+  const canRestore = external === undefined || external.obstacles.length === 0;
   return [
     '',
     `  ${name} ${from} → ${to}`,
@@ -51,16 +52,20 @@ export async function describeUpgrade(
           `    Stopped        ${services.join(', ')}${last === undefined || last.seconds === 0 ? '' : ` (last time: ${last.seconds} s)`}`,
         ]
       : [`    Restarted      ${services.join(', ')}`]),
-    ...(external === undefined
+    ...(canRestore
       ? [
           `    If it fails    images, configuration${changesData ? ', database and queues' : ''} are restored as they were`,
+          ...(external === undefined
+            ? []
+            : [`                   ${external.place} is loaded from a dump, in one transaction`]),
         ]
       : [
           '    If it fails    before the first migration: images, configuration and queues are restored as they were',
-          `                   after it: ${name} stays in maintenance mode until you decide. fedi-setup cannot restore ${external}`,
+          `                   after it: ${name} stays in maintenance mode until you decide. fedi-setup cannot restore`,
+          `                   ${external.place}: ${external.obstacles.join(', ')}`,
           '    You need       a snapshot or a backup on that database server. A dump is kept here too',
         ]),
-    `    No return      ${external === undefined ? '' : 'the first migration; and '}once the new version is proven${changesData ? ' and the maintenance mode ends' : ''}: then the only way back is to restore the backup`,
+    `    No return      ${canRestore ? '' : 'the first migration; and '}once the new version is proven${changesData ? ' and the maintenance mode ends' : ''}: then the only way back is to restore the backup`,
     '',
   ];
 }

@@ -28,7 +28,7 @@ import type { Progress } from '../progress.ts';
 import { STORE_FILE, Store } from '../secrets/store.ts';
 import { isOf } from '../stack/compose.ts';
 import { copyVolume } from './copies.ts';
-import { keepState, refuseChanged } from './external.ts';
+import { keepState, restoreExternal } from './external.ts';
 import { restoreTags } from './images.ts';
 
 const MANIFEST_FILE = join(OWN, 'manifest.json');
@@ -43,7 +43,7 @@ export function servicesToStop({ id, options }: AppConfig, services: readonly st
   return services.filter((service) => isOf(id, service) && !servers.includes(service));
 }
 
-/** What an undo loads. It cannot restore an external database. */
+/** What an undo loads into containers. */
 const dumpsToLoad = (apps: readonly AppConfig[], store: Store): AppDump[] =>
   dumpsOf(apps, store).filter(({ service }) => service !== undefined);
 
@@ -105,7 +105,7 @@ async function refuseLost({ folder, engine, config }: BackupSite, upgrading: Upg
 
 /**
  * Restores files and data as they were saved. Can be repeated after it was interrupted. The caller applies the site afterwards.
- * Throws DatabaseChanged if an external database was changed.
+ * Throws DatabaseChanged if an external database was changed and cannot be restored.
  */
 export async function restoreVersion(
   site: BackupSite,
@@ -127,7 +127,7 @@ export async function restoreVersion(
     for (const { service, id } of await engine.containers(name))
       if (changes(service)) await engine.removeContainer(id);
   });
-  await refuseChanged(site, upgrading);
+  await restoreExternal(site, upgrading, progress);
   await withLine(progress, 'undo.files', 'Configuration files of the previous version', () =>
     restoreFiles(folder),
   );

@@ -7,8 +7,8 @@ import { resolve } from '../../../wizard/answers/resolve.ts';
 import type { BackupSite } from '../../../wizard/backup/backup.ts';
 import type { OneShot } from '../../../wizard/docker/engine.ts';
 import { Store } from '../../../wizard/secrets/store.ts';
-import { DatabaseChanged, keepState, refuseChanged } from '../../../wizard/upgrade/external.ts';
-import { failed } from '../../support/fake-engine.ts';
+import { DatabaseChanged, externalOf, keepState, restoreExternal } from '../../../wizard/upgrade/external.ts';
+import { failed, fakeProgress } from '../../support/fake-engine.ts';
 import { problemFrom } from '../../support/problem.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
 
@@ -46,7 +46,7 @@ async function siteWith(
   return { site: { folder, config: configOf(answers), engine: engine as never }, store, shots };
 }
 
-const UPGRADE = { app: '', from: 'v1.0.0', to: 'v1.1.0' };
+const UPGRADE = { app: '', from: 'v1.0.0', to: 'v1.1.0', external: true as const };
 const MASTODON = 'postgresql://me:p@db.example.org:1234/fedi';
 const PIXELFED = 'mysql://me:p@db.example.org:1234/fedi';
 
@@ -69,7 +69,7 @@ describe.each([
   test('one that is as before is no problem', async () => {
     const { site, store, shots } = await siteWith(id, url, 'same\n', 'same\n');
     await keepState(site, site.config.apps, store);
-    await refuseChanged(site, upgrade);
+    await restoreExternal(site, upgrade, fakeProgress());
     expect(shots.map(({ argv, network }) => [argv.at(-1), network])).toEqual([
       [table, 'bridge'],
       [table, 'bridge'],
@@ -79,7 +79,7 @@ describe.each([
   test('one that was changed: how to go back, and how to go on', async () => {
     const { site, store } = await siteWith(id, url, 'before', 'after');
     await keepState(site, site.config.apps, store);
-    const problem = await problemFrom(() => refuseChanged(site, upgrade));
+    const problem = await problemFrom(() => restoreExternal(site, upgrade, fakeProgress()));
     expect(problem).toBeInstanceOf(DatabaseChanged);
     expect(problem.message).toBe(`v1.1.0 has changed ${PLACE}, and v1.0.0 cannot use it now.`);
     const shown = [...(problem.next ?? '').matchAll(/^ {2}`(.+)`$/gm)].map(([, command]) => command);
@@ -92,7 +92,7 @@ describe.each([
   test('one that cannot be asked counts neither as changed nor as restored', async () => {
     const { site, store } = await siteWith(id, url, 'before');
     await keepState(site, site.config.apps, store);
-    const problem = await problemFrom(() => refuseChanged(site, upgrade));
+    const problem = await problemFrom(() => restoreExternal(site, upgrade, fakeProgress()));
     expect(problem).not.toBeInstanceOf(DatabaseChanged);
     expect(problem.message).toContain('no route to host');
   });
@@ -100,7 +100,45 @@ describe.each([
   test('one in a container is not asked', async () => {
     const { site, store, shots } = await siteWith(id, undefined);
     await keepState(site, site.config.apps, store);
-    await refuseChanged(site, upgrade);
+    await restoreExternal(site, upgrade, fakeProgress());
     expect(shots).toEqual([]);
+  });
+});
+
+describe('PostgreSQL whose objects all belong to the account', () => {
+  const { external: _, ...upgrade } = { ...UPGRADE, app: 'mastodon' };
+
+  test('is restored from the dump', async () => {
+    const { site, store, shots } = await siteWith('mastodon', MASTODON, 'before', 'after', '', 'before');
+    await keepState(site, site.config.apps, store);
+    await restoreExternal(site, upgrade, fakeProgress());
+    expect(shots[2]).toMatchObject({ mounts: ['fedi_undo:/stage:ro'] });
+    expect(shots[2]?.argv.at(-1)).toBe('/stage/mastodon_db.pgdump');
+  });
+
+  test.each([
+    ['that cannot be loaded', ['before', 'after'], 'no route to host'],
+    [
+      'that is not as before then',
+      ['before', 'after', '', 'other'],
+      'its schema differs from the one before',
+    ],
+  ])('one %s: the administrator decides', async (_what, states, why) => {
+    const { site, store } = await siteWith('mastodon', MASTODON, ...states);
+    await keepState(site, site.config.apps, store);
+    const problem = await problemFrom(() => restoreExternal(site, upgrade, fakeProgress()));
+    expect(problem).toBeInstanceOf(DatabaseChanged);
+    expect(problem.message).toContain(`It could not be restored: ${why}`);
+    expect(problem.next).toMatch(/^Fix that and run `fedi-setup upgrade` again\. Or restore it yourself:/);
+  });
+
+  test.each([
+    [MASTODON, '', []],
+    [MASTODON, 'the extension x\nobjects of y\n', ['the extension x', 'objects of y']],
+    [PIXELFED, undefined, ['its server cannot undo changes of the schema']],
+  ])('%s, besides: %j', async (url, printed, obstacles) => {
+    const id = url === MASTODON ? 'mastodon' : 'pixelfed';
+    const { site } = await siteWith(id, url, printed);
+    expect(await externalOf(site, site.config.apps[0] as never)).toEqual({ place: PLACE, obstacles });
   });
 });

@@ -23,12 +23,34 @@ const ROWS =
 const program = (name: string, ...argv: readonly string[]): readonly string[] =>
   shellProgram(`apps/shared/programs/${name}`, argv);
 
+/** What an account cannot drop and create again in one transaction, or what a dump does not have. */
+const OTHERS = `
+select 'the schema ' || nspname from pg_namespace where nspname !~ '^(pg_|information_schema$|public$)'
+union all select 'the extension ' || extname from pg_extension where extname <> 'plpgsql'
+union all select distinct 'objects of ' || pg_get_userbyid(owner) from (
+  select relowner, relnamespace from pg_class where relkind not in ('i', 'I') union all select proowner, pronamespace from pg_proc union all select typowner, typnamespace from pg_type) as all_of (owner, schema)
+  where schema = 'public'::regnamespace and owner <> current_user::regrole
+union all select 'foreign tables, operators, collations or text search' where 'public'::regnamespace in (
+  select relnamespace from pg_class where relkind = 'f' union all select oprnamespace from pg_operator union all select collnamespace from pg_collation union all select opcnamespace from pg_opclass
+  union all select cfgnamespace from pg_ts_config union all select dictnamespace from pg_ts_dict)
+union all select 'the publication ' || pubname from pg_publication
+union all select 'default privileges' where exists (select from pg_default_acl)
+union all select 'large objects' where exists (select from pg_largeobject_metadata)
+union all select 'the schema public, where it may create nothing' where not has_schema_privilege('public', 'create');`;
+
 /** What the dumps of all PostgreSQL servers have in common. */
-export const postgresDump: Pick<Dump, 'dump' | 'restore' | 'count' | 'state' | 'byHand' | 'drill'> = {
+export const postgresDump: Pick<
+  Dump,
+  'dump' | 'restore' | 'count' | 'state' | 'reload' | 'byHand' | 'drill'
+> = {
   dump: (path) => program('dump-postgres.sh', path, ROWS),
   restore: (path) => program('restore-postgres.sh', path),
   count: () => program('count-postgres.sh', ROWS),
   state: (table) => program('state-postgres.sh', table),
+  reload: {
+    load: (path) => shellProgram('apps/shared/programs/reload-postgres.sh', [path], 'bash'),
+    besides: () => program('query-postgres.sh', OTHERS),
+  },
   byHand: ({ PGDATABASE: name, PGUSER: user }, file) => [
     `dropdb --force ${shellQuoted(String(name))}`,
     `createdb --owner=${shellQuoted(String(user))} --encoding=UTF8 --template=template0 ${shellQuoted(String(name))}`,

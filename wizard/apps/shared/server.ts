@@ -81,6 +81,12 @@ export interface Dump {
   readonly count?: () => readonly string[];
   /** Prints a checksum of the schema and of the rows of one table; absent: it has no tables. */
   readonly state?: (table: string) => readonly string[];
+  /** Replaces what is in an external database by a file, or changes nothing; absent: its server cannot do that. */
+  readonly reload?: {
+    readonly load: (path: string) => readonly string[];
+    /** Prints what it could not replace, one thing a line: "the extension x". */
+    readonly besides: () => readonly string[];
+  };
   /** Commands that load a file into a new database on an external server, for its administrator. */
   readonly byHand?: (env: EnvGroup, file: string) => readonly string[];
   /** Starts a server without a network in an empty directory, loads a file, writes what `count` prints to `ready` in it, and waits. */

@@ -52,7 +52,7 @@ export interface Job {
   readonly to: string;
   /** It changes the data: the site is in maintenance mode meanwhile. */
   readonly withData: boolean;
-  /** The external database that it changes, in words. */
+  /** The external database that it changes and that cannot be restored, in words. */
   readonly external?: string | undefined;
   readonly database?: Upgrading['database'];
   readonly images?: Upgrading['images'];

@@ -12,9 +12,8 @@ import { runtimeOf } from '../../docker/runtime.ts';
 import { lockedReference } from '../../plan/lock.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
-import { Store } from '../../secrets/store.ts';
 import { pendingMigrations } from '../../apps/migrations.ts';
-import { externalDump, placeOf } from '../../upgrade/external.ts';
+import { externalOf } from '../../upgrade/external.ts';
 import { describeUpgrade } from '../../upgrade/plan.ts';
 import { imageOf, newestOf, refuseOwnImage, refuseUnsaved, upgradable } from '../../upgrade/target.ts';
 import type { Target } from '../../upgrade/target.ts';
@@ -52,10 +51,11 @@ export const run: Run = async (context) => {
     const to = await versionFor(context, site, target);
     if (context.flags.check || to === undefined || to === target.from) {
       report(context, target, to);
-      const isNewer = to !== undefined && to !== target.from;
-      if (isNewer && externalDump(target.app, await Store.open(folder)) !== undefined)
+      const external =
+        to === undefined || to === target.from ? undefined : await externalOf(site, target.app);
+      if (external !== undefined && external.obstacles.length > 0)
         context.progress.print(
-          `  If it has migrations, the first one is the point of no return: fedi-setup cannot restore ${await placeOf(folder, target.app)}. Make a snapshot or a backup there, and add --confirm ${target.app.id}.`,
+          `  If it has migrations, the first one is the point of no return: fedi-setup cannot restore ${external.place} (${external.obstacles.join(', ')}). Make a snapshot or a backup there, and add --confirm ${target.app.id}.`,
         );
     } else {
       const code = await upgrade(context, site, target, to);
@@ -176,10 +176,7 @@ export async function upgrade(
     image,
   );
   const changesData = migrations === undefined || migrations.before.length + migrations.after.length > 0;
-  const external =
-    changesData && externalDump(app, await Store.open(folder)) !== undefined
-      ? await placeOf(folder, app)
-      : undefined;
+  const external = changesData ? await externalOf(site, app) : undefined;
   return carryOut(context, site, {
     name,
     key: app.id,
@@ -187,7 +184,7 @@ export async function upgrade(
     from,
     to,
     withData: changesData,
-    external,
+    external: external?.obstacles.length === 0 ? undefined : external?.place,
     answered,
     plan: () => describeUpgrade(site, target, to, migrations, external),
     save: async () => void (await saveVersion(site, [app], progress, changesData)),

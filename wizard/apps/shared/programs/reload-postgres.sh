@@ -1,0 +1,33 @@
+#!/bin/bash
+# Replaces everything in the schema public of a PostgreSQL database by the dump $1, in one transaction: it is complete, or nothing
+# changes. The variables of libpq name the database.
+
+set -euo pipefail
+PATH="/usr/lib/postgresql/${PG_MAJOR:-17}/bin:$PATH"
+list=$(mktemp)
+# The schema itself stays, with its rights.
+pg_restore --list "$1" | grep -vE ' (SCHEMA|(ACL|COMMENT) - SCHEMA) ' >"$list"
+statements() {
+  cat <<'SQL'
+begin;
+set lock_timeout = '60s';
+set client_min_messages = warning;
+do $$
+declare it text;
+begin
+  for it in
+    select format('drop %s if exists %s cascade', case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, oid::regclass)
+      from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S', 'c')
+    union all select format('drop routine if exists %s cascade', oid::regprocedure) from pg_proc where pronamespace = 'public'::regnamespace
+    union all select format('drop type if exists %s cascade', oid::regtype) from pg_type
+      where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r')
+  loop execute it; end loop;
+end $$;
+SQL
+  # Servers before version 17 do not know that limit. Without `commit`, everything is undone.
+  pg_restore --no-owner --use-list="$list" --file=- "$1" | sed '1,30{/^SET transaction_timeout = 0;$/d}' &&
+    printf '%s\n' 'commit;' '\echo complete'
+}
+done=$(statements "$1" | psql -XqAt -v ON_ERROR_STOP=1 | tail -n 1)
+[ "$done" = complete ]
+psql -Xq -v ON_ERROR_STOP=1 -c analyze
