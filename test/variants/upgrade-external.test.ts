@@ -196,7 +196,7 @@ describe.sequential.each(APPS)('$id', { timeout: PATIENCE_MS }, (app) => {
     const refused = await tool(['upgrade', '--to', app.changes, '--dir', site.folder], {
       env: environment(),
     });
-    expect(refused.stdout).toContain('No return      the first migration;');
+    expect(refused.stderr).toContain('No return      the first migration;');
     expect([refused.code, refused.stderr]).toEqual([
       3,
       expect.stringContaining(`Confirm with --confirm ${id}`),
