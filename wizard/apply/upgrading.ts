@@ -32,7 +32,7 @@ export interface Upgrading {
    * data. `proven`: the running version works, and users may write.
    */
   readonly phase: 'started' | 'saved' | 'proven';
-  /** It changes an external database, which cannot be restored. */
+  /** It changes an external database that cannot be restored. */
   readonly external?: true;
   /** Newer builds of images, of several apps; absent: a new version. */
   readonly images?: {

@@ -7,6 +7,7 @@ import { UNDO, undoVolume } from '../apply/upgrading.ts';
 import type { Upgrading } from '../apply/upgrading.ts';
 import { appOf } from '../apps/index.ts';
 import { writeWhole } from '../atomic.ts';
+import { ensureImage } from '../backup/access.ts';
 import type { BackupSite } from '../backup/backup.ts';
 import { dumpsOf, imageOf, networkOf, readCompose } from '../backup/set.ts';
 import type { AppDump } from '../backup/set.ts';
@@ -36,11 +37,16 @@ export interface External {
 }
 
 /** The external database of an app; undefined: it is in a container. Throws a Problem if it cannot be asked. */
-export async function externalOf(site: BackupSite, app: AppConfig): Promise<External | undefined> {
-  const { folder } = site;
+export async function externalOf(
+  site: BackupSite,
+  app: AppConfig,
+  progress: Progress,
+): Promise<External | undefined> {
+  const { folder, engine, config } = site;
   const store = await Store.open(folder);
   const dump = externalDump(app, store);
   if (dump === undefined) return undefined;
+  await ensureImage(engine, imageOf(dump, await readLock(folder), config), progress);
   const found =
     dump.reload === undefined
       ? 'its server cannot undo changes of the schema'

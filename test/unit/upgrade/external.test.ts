@@ -37,6 +37,7 @@ async function siteWith(
   const shots: OneShot[] = [];
   const left = [...states];
   const engine = {
+    image: async () => ({ id: 'here' }),
     run: async (shot: OneShot) => {
       shots.push(shot);
       const stdout = left.shift();
@@ -139,6 +140,9 @@ describe('PostgreSQL whose objects all belong to the account', () => {
   ])('%s, besides: %j', async (url, printed, obstacles) => {
     const id = url === MASTODON ? 'mastodon' : 'pixelfed';
     const { site } = await siteWith(id, url, printed);
-    expect(await externalOf(site, site.config.apps[0] as never)).toEqual({ place: PLACE, obstacles });
+    expect(await externalOf(site, site.config.apps[0] as never, fakeProgress())).toEqual({
+      place: PLACE,
+      obstacles,
+    });
   });
 });

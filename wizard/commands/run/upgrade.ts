@@ -52,7 +52,9 @@ export const run: Run = async (context) => {
     if (context.flags.check || to === undefined || to === target.from) {
       report(context, target, to);
       const external =
-        to === undefined || to === target.from ? undefined : await externalOf(site, target.app);
+        to === undefined || to === target.from
+          ? undefined
+          : await externalOf(site, target.app, context.progress);
       if (external !== undefined && external.obstacles.length > 0)
         context.progress.print(
           `  If it has migrations, the first one is the point of no return: fedi-setup cannot restore ${external.place} (${external.obstacles.join(', ')}). Make a snapshot or a backup there, and add --confirm ${target.app.id}.`,
@@ -176,7 +178,7 @@ export async function upgrade(
     image,
   );
   const changesData = migrations === undefined || migrations.before.length + migrations.after.length > 0;
-  const external = changesData ? await externalOf(site, app) : undefined;
+  const external = changesData ? await externalOf(site, app, progress) : undefined;
   return carryOut(context, site, {
     name,
     key: app.id,
