@@ -28,12 +28,14 @@ const OTHERS = `
 select 'the schema ' || nspname from pg_namespace where nspname !~ '^(pg_|information_schema$|public$)'
 union all select 'the extension ' || extname from pg_extension where extname <> 'plpgsql'
 union all select distinct 'objects of ' || pg_get_userbyid(owner) from (
-  select relowner, relnamespace from pg_class where relkind not in ('i', 'I') union all select proowner, pronamespace from pg_proc union all select typowner, typnamespace from pg_type) as all_of (owner, schema)
+  select relowner, relnamespace from pg_class where relkind not in ('i', 'I') union all select proowner, pronamespace from pg_proc
+    where not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = pg_proc.oid and deptype = 'i') union all select typowner, typnamespace from pg_type) as all_of (owner, schema)
   where schema = 'public'::regnamespace and owner <> current_user::regrole
 union all select 'foreign tables, operators, collations or text search' where 'public'::regnamespace in (
   select relnamespace from pg_class where relkind = 'f' union all select oprnamespace from pg_operator union all select collnamespace from pg_collation union all select opcnamespace from pg_opclass
   union all select cfgnamespace from pg_ts_config union all select dictnamespace from pg_ts_dict)
 union all select 'the publication ' || pubname from pg_publication
+union all select 'the event trigger ' || evtname from pg_event_trigger
 union all select 'default privileges' where exists (select from pg_default_acl)
 union all select 'large objects' where exists (select from pg_largeobject_metadata)
 union all select 'the schema public, where it may create nothing' where not has_schema_privilege('public', 'create');`;

@@ -15,12 +15,16 @@ set client_min_messages = warning;
 do $$
 declare it text;
 begin
-  for it in
-    select format('drop %s if exists %s cascade', case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, oid::regclass)
-      from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S', 'c')
-    union all select format('drop routine if exists %s cascade', oid::regprocedure) from pg_proc where pronamespace = 'public'::regnamespace
-    union all select format('drop type if exists %s cascade', oid::regtype) from pg_type
-      where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r')
+  -- Sequences last: a table may require its own. All names at once, as they are before the first drop.
+  foreach it in array array(
+    select statement from (
+      select relkind = 'S' as is_last, format('drop %s if exists %s cascade', case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' when 'c' then 'type' else 'table' end, oid::regclass) as statement
+        from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S', 'c')
+      union all select false, format('drop routine if exists %s cascade', oid::regprocedure) from pg_proc
+        where pronamespace = 'public'::regnamespace and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = pg_proc.oid and deptype = 'i')
+      union all select false, format('drop type if exists %s cascade', oid::regtype) from pg_type
+        where typnamespace = 'public'::regnamespace and typtype in ('e', 'd', 'r')
+    ) as objects order by is_last)
   loop execute it; end loop;
 end $$;
 SQL
@@ -30,4 +34,4 @@ SQL
 }
 done=$(statements "$1" | psql -XqAt -v ON_ERROR_STOP=1 | tail -n 1)
 [ "$done" = complete ]
-psql -Xq -v ON_ERROR_STOP=1 -c analyze
+psql -Xq -c analyze || true
