@@ -25,7 +25,15 @@ import type { RenderedSite } from '../render/site.ts';
 import { verifySite } from '../render/verify.ts';
 import { Store } from '../secrets/store.ts';
 import { makeFolder, writeWhole } from '../atomic.ts';
-import { AddressesTaken, bringUp, leftovers, removeUnused, stale, tryNetworks } from './containers.ts';
+import {
+  AddressesTaken,
+  bringUp,
+  leftovers,
+  removeUnused,
+  replaceAfterJobs,
+  stale,
+  tryNetworks,
+} from './containers.ts';
 import { OWN, STARTS, STATUS_PAGE, SWAP } from '../layout.ts';
 import { placesBefore } from './data.ts';
 import { dropDraft } from './draft.ts';
@@ -129,7 +137,7 @@ async function execute(options: ApplyOptions, engine: Engine, planned: Prepared)
   await saveSecrets(options, engine, prepared);
   await prepareData(options, engine, prepared, unmarked);
   await writeFiles(options, prepared, keep);
-  await startContainers(options, engine, site, prepared.input.folder);
+  await startContainers(options, engine, site, prepared.input);
   await runAppSteps(options, engine, prepared);
 
   const receipt = await proveChange(options, engine, prepared, untested);
@@ -422,7 +430,7 @@ async function startContainers(
   { progress }: ApplyOptions,
   engine: Engine,
   site: RenderedSite,
-  folder: string,
+  { folder, jobsFirst }: PlanInput,
 ): Promise<void> {
   const ownChanged = await ownFilesChanged(folder);
   progress.start('up', 'Containers');
@@ -433,6 +441,7 @@ async function startContainers(
     else {
       progress.update(before.join(', '));
       const since = Date.now();
+      if (jobsFirst === true) await replaceAfterJobs(engine, folder, site, before, progress);
       const healthyAt = await bringUp(engine, folder, site, progress);
       await removeUnused(engine, site, containers);
       await keepStarts(folder, before, healthyAt, since);

@@ -330,6 +330,39 @@ export async function bringUp(
   }
 }
 
+/**
+ * Runs the one-shots of a new version while the old one still serves, then replaces the other containers. `docker compose up` would
+ * stop the old ones before it starts the one-shots. Replaces nothing if one of them fails: {@link bringUp} reports that.
+ * @param names services whose containers are stale
+ */
+export async function replaceAfterJobs(
+  engine: Engine,
+  folder: string,
+  site: RenderedSite,
+  names: readonly string[],
+  progress: Progress,
+  clock: Clock = REAL,
+): Promise<void> {
+  const jobs = names.filter((name) => isOneShot(site, name));
+  const others = names.filter((name) => !jobs.includes(name));
+  const needed = jobs.flatMap((name) => Object.keys(site.compose.services[name]?.depends_on ?? {}));
+  if (jobs.length === 0 || others.some((name) => needed.includes(name))) return;
+  const replace = async (services: readonly string[]): Promise<boolean> => {
+    const argv = ['up', '--detach', '--no-deps', '--pull=never', ...services];
+    return (await engine.compose(folder, argv, (line) => progress.update(line))).code === 0;
+  };
+  if (!(await replace(jobs))) return;
+  const end = clock.now() + PATIENCE_MS;
+  for (;;) {
+    const run = (await engine.containers(site.compose.name)).filter(({ service }) => jobs.includes(service));
+    if (run.length === jobs.length && run.every(isCompleted)) break;
+    if (run.some(({ state, exitCode }) => state === 'exited' && exitCode !== 0) || clock.now() > end) return;
+    progress.update(jobs.join(', '));
+    await clock.delay(LOOK_MS);
+  }
+  if (others.length > 0) await replace(others);
+}
+
 const isUnhealthy = ({ state, health }: Container): boolean => state === 'running' && health === 'unhealthy';
 
 const nameOf = (service: string, containers: readonly Container[]): string =>

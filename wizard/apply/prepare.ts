@@ -66,6 +66,8 @@ export interface PlanInput {
   readonly upgrading?: true | undefined;
   /** Names of the images that get another version in this upgrade. */
   readonly moved?: readonly string[] | undefined;
+  /** The old containers serve until the one-shots of the new version are complete: it changes no data. */
+  readonly jobsFirst?: boolean | undefined;
   /** Size of the swap file to create if there is none; 0: none. */
   readonly swapGiB: number;
   /** Replace edited files, also those that were kept before. */

@@ -56,6 +56,8 @@ export interface Answered {
   readonly upgrading?: true;
   /** Names of the images of database servers whose data the upgrade moves. */
   readonly moved?: readonly string[];
+  /** The old containers serve until the one-shots of the new version are complete. */
+  readonly jobsFirst?: boolean;
   /** Reads the answers again, after fedi.yaml has changed. */
   readonly reload: () => Promise<{ resolved: Resolved; savedText: string | undefined }>;
   /** The plan that the user accepted. */
@@ -219,7 +221,7 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 const inputOf = (
   { flags, now }: CommandContext,
   folder: string,
-  { resolved, savedText, lock, renew, upgrading, moved }: Omit<Answered, 'reload' | 'accepted'>,
+  { resolved, savedText, lock, renew, upgrading, moved, jobsFirst }: Omit<Answered, 'reload' | 'accepted'>,
 ): PlanInput => ({
   folder,
   resolved,
@@ -228,6 +230,7 @@ const inputOf = (
   renew,
   upgrading,
   moved,
+  jobsFirst,
   swapGiB: flags.swapGiB,
   discardKept: flags.edited === 'replace',
   now,

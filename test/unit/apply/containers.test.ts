@@ -1,7 +1,7 @@
 /** The start of the containers: when it waits, repeats `up`, or ends with an error. */
 import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { bringUp, leftovers, stale } from '../../../wizard/apply/containers.ts';
+import { bringUp, leftovers, replaceAfterJobs, stale } from '../../../wizard/apply/containers.ts';
 import type { Container } from '../../../wizard/docker/engine.ts';
 import type { RenderedSite } from '../../../wizard/render/site.ts';
 import {
@@ -55,6 +55,34 @@ test('all healthy at once: one `up`, and the time of each service', async () => 
   expect(Object.keys(await one.start())).toEqual(['web', 'mail']);
   expect(ups(one)).toBe(1);
   expect(seconds(one)).toBe(0);
+});
+
+describe('one-shots before the old containers are replaced', () => {
+  const depending = {
+    compose: {
+      name: 'fedi',
+      services: { web: {}, database: {}, setup: { restart: 'no', depends_on: { database: {} } } },
+    },
+  } as unknown as RenderedSite;
+  const replace = async (job: Partial<Container>, ...names: string[]): Promise<string[]> => {
+    const clock = new FakeClock();
+    const engine = fakeEngine({
+      clock,
+      containers: (at) => [web, at < 30 ? like(setup, { state: 'running' }) : like(setup, job)],
+    });
+    await replaceAfterJobs(engine, '/srv/fedi', depending, names, fakeProgress(), clock);
+    return engine.calls.filter((call) => call.includes('up')).map((call) => `${call} at ${Math.round(clock.now() / 1000)}`); // prettier-ignore
+  };
+  test('first the job, then what serves', async () => {
+    expect(await replace({}, 'web', 'setup')).toHaveLength(2);
+  });
+  test('a job that fails replaces nothing', async () => {
+    expect(await replace({ exitCode: 1 }, 'web', 'setup')).toHaveLength(1);
+  });
+  test('not without a job, nor if its server is replaced too', async () => {
+    expect(await replace({}, 'web')).toEqual([]);
+    expect(await replace({}, 'web', 'setup', 'database')).toEqual([]);
+  });
 });
 
 test('leftovers are our services that the site no longer has, never the administrator’s', () => {

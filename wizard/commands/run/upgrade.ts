@@ -187,7 +187,7 @@ export async function upgrade(
     to,
     withData: changesData,
     external: external?.obstacles.length === 0 ? undefined : external?.place,
-    answered,
+    answered: { ...answered, jobsFirst: !changesData },
     plan: () => describeUpgrade(site, target, to, migrations, external),
     save: async () => void (await saveVersion(site, [app], progress, changesData)),
   });
