@@ -106,7 +106,7 @@ describe.sequential.each(APPS)('$id', { timeout: PATIENCE_MS }, (app) => {
   const { id, first } = app;
   const server = SERVERS[id];
   const site = testSite(`upgrade-ext-${id}`, app.address);
-  const work = mkdtempSync(join(tmpdir(), 'fedi-dump-'));
+  let work = '';
   let removeVersions = (): void => undefined;
 
   const run = (argv: readonly string[], options: RunOptions = {}): Promise<Run> =>
@@ -132,6 +132,7 @@ describe.sequential.each(APPS)('$id', { timeout: PATIENCE_MS }, (app) => {
   };
 
   beforeAll(async () => {
+    work = mkdtempSync(join(tmpdir(), 'fedi-dump-'));
     removeServer();
     removeVersions = appVersions(id, app.versions);
     const [variable, image, port] = server.run;
