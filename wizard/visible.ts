@@ -23,6 +23,12 @@ const spell = (found: string): string => {
 /** Line breaks and tabs stay; ESC becomes `\x1b`, U+202E becomes `\u{202e}`. */
 export const visible = (text: string): string => text.replaceAll(EACH, spell);
 
+/** Text of a server as one short line, with control characters escaped. */
+export const quoted = (text: string, most = 160): string => {
+  const line = visible(text).trim().replaceAll(/\s+/g, ' ');
+  return line.length <= most ? line : `${line.slice(0, most)}…`;
+};
+
 /** JSON in one line, with every character of these ranges escaped, not only C0 controls. */
 export const visibleJson = (value: unknown): string =>
   JSON.stringify(value).replaceAll(EACH, (found) =>

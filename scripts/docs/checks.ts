@@ -159,9 +159,9 @@ On a host with little memory, \`--swap GB\` (as root) creates a swap file, \`/sw
 terminal it is offered. It stays when the site is removed.
 
 Before the first write, a run also tests what you run elsewhere: [external databases](../guides/external-databases.md) from
-inside a container, [buckets](../guides/s3.md) from the host, and the [mail server](../guides/mail.md#the-test) from inside a container
-if its settings are new or changed. A failure ends it with exit 2. \`--skip-check mail\` skips the test of the mail server; the receipt
-then says so.
+inside a container, [buckets](../guides/s3.md#the-test) from the host, and the [mail server](../guides/mail.md#the-test) from inside a
+container, the last two if their settings are new or changed. A failure ends it with exit 2. \`--skip-check bucket\` and
+\`--skip-check mail\` skip these tests; the receipt then says so.
 
 ## Proofs
 

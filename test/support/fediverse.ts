@@ -151,11 +151,27 @@ function world(app: string, live: Broken['live']): { routes: Routes; inside: Ins
     [`GET ${base}/storage/avatars/default.jpg`]: () => reply(200, PICTURE, IMAGE),
     'PUT *.txt': ({ url, options }) => {
       left.uploads.set(url.pathname, Buffer.from(options.body ?? ''));
-      return reply(200);
+      return reply(200, '', { etag: '"1"' });
     },
+    'HEAD *.txt': ({ url }) =>
+      reply(200, '', { 'content-length': String(left.uploads.get(url.pathname)?.length) }),
     'GET *.txt': ({ url }) =>
-      reply(200, left.uploads.get(url.pathname), { 'access-control-allow-origin': '*' }),
+      reply(200, left.uploads.get(url.pathname), {
+        'access-control-allow-origin': '*',
+        'content-type': 'text/plain',
+      }),
     'DELETE *.txt': () => reply(204),
+    'POST *.bin': ({ url }) =>
+      reply(200, url.searchParams.has('uploads') ? '<UploadId>7</UploadId>' : '<ETag>"3"</ETag>'),
+    'PUT *.bin': ({ url, options }) => {
+      const parts = [left.uploads.get(url.pathname) ?? '', options.body ?? ''].map((part) =>
+        Buffer.from(part),
+      );
+      left.uploads.set(url.pathname, Buffer.concat(parts));
+      return reply(200, '', { etag: '"2"' });
+    },
+    'GET *.bin': ({ url }) => reply(200, left.uploads.get(url.pathname)),
+    'DELETE *.bin': () => reply(204),
     'GET https://s3.x.org/media/': () => reply(403),
   };
   const token = `h.${Buffer.from('{"jti":"1"}').toString('base64url')}.s`;

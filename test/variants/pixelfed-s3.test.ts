@@ -27,7 +27,6 @@ const CONFIG: S3Config = {
     // Each object has a public ACL; checksums of newer SDKs are refused, as by older servers.
     media: { cors: '*', checksums: false },
     policy: { cors: '*', acl: false, public: true },
-    quiet: {},
   },
 };
 const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
@@ -43,11 +42,10 @@ const bucket = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
 const BROKEN: [string, NodeJS.ProcessEnv, RegExp][] = [
   ['another secret key', { FEDI_PIXELFED_S3_SECRET_KEY: 'not-the-secret' }, /the secret key does not belong to this access key/],
   ['an unknown key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIANONE' }, /there is no access key AKIANONE/],
-  ['a read-only key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this\. It needs the rights/],
+  ['a read-only key', { FEDI_PIXELFED_S3_ACCESS_KEY: 'AKIAREAD' }, /the key may not do this \(AccessDenied\)\.[^]*It needs the rights/],
   ['no bucket', { FEDI_PIXELFED_S3_BUCKET: 'elsewhere' }, /there is no bucket elsewhere/],
   ['a bucket in another region', { FEDI_PIXELFED_S3_REGION: 'eu-test-2' }, /It is in eu-test-1/],
-  ['a bucket without ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the bucket accepts no ACLs/],
-  ['a bucket without CORS', { FEDI_PIXELFED_S3_BUCKET: 'quiet' }, /no header Access-Control-Allow-Origin/],
+  ['a bucket without ACLs', { FEDI_PIXELFED_S3_BUCKET: 'policy' }, /the ACL public-read is refused[^]*This app sets an ACL on each object/],
 ]; // prettier-ignore
 
 const proofs = (run: Run): unknown[] =>

@@ -25,6 +25,7 @@ import type { RenderedSite } from '../render/site.ts';
 import { verifySite } from '../render/verify.ts';
 import { Store } from '../secrets/store.ts';
 import { makeFolder, writeWhole } from '../atomic.ts';
+import { tryBuckets } from './buckets.ts';
 import {
   AddressesTaken,
   bringUp,
@@ -63,7 +64,7 @@ import type { PlanInput, Prepared } from './prepare.ts';
 import { runSteps } from './steps.ts';
 import { makeSwap } from './swap.ts';
 import { tryMail } from './mail.ts';
-import { runTrials, tryBuckets } from './trials.ts';
+import { runTrials } from './trials.ts';
 import { trustMounts } from './trust.ts';
 
 /** What to do with generated files that were changed by hand. */
@@ -252,21 +253,28 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   const mounts = await trustMounts(input.folder);
   await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};
-  await tryBuckets(config, store, running, input.resolved.secrets, progress);
-  const isSkipped = options.skipChecks.includes('mail');
-  const untested = (await tryMail({
+  const { answers, secrets } = input.resolved;
+  const isSkipped = (id: string): boolean => options.skipChecks.includes(id);
+  const isBucketUntested = await tryBuckets({
+    config,
+    store,
+    before: running,
+    secrets,
+    isSkipped: isSkipped('bucket'),
+    progress,
+  });
+  const isMailUntested = await tryMail({
     engine,
     config,
     store,
     image: caddy,
     before: running,
     passwordBefore: (await Store.open(input.folder)).find('mail.password'),
-    answers: input.resolved.answers,
-    isSkipped,
+    answers,
+    isSkipped: isSkipped('mail'),
     progress,
-  }))
-    ? ['mail']
-    : [];
+  });
+  const untested = [...(isBucketUntested ? ['bucket'] : []), ...(isMailUntested ? ['mail'] : [])];
   const places = await placesBefore(input.folder);
   const unmarked = await checkMarkers(
     engine,

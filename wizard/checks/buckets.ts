@@ -1,11 +1,11 @@
 /** Checks the buckets with media: writes, reads and deletes one small object, with the app's settings. */
-import { allNamesOf } from '../apps/index.ts';
-import { secretKeyOf } from '../apps/shared/s3.ts';
+import { allNamesOf, appOf } from '../apps/index.ts';
+import { needsAcl, secretKeyOf } from '../apps/shared/s3.ts';
 import { bucketHost } from '../config/bucket.ts';
 import { ingressAddress } from '../config/config.ts';
-import { Problem, messageOf } from '../problem.ts';
+import { Problem } from '../problem.ts';
 import { LIMITS, client } from '../prove/http.ts';
-import { proveBucket } from '../prove/s3.ts';
+import { evidenceOf, tryBucket } from '../prove/s3.ts';
 import { Store } from '../secrets/store.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 import { rootsOf } from './site.ts';
@@ -34,26 +34,35 @@ export async function checkBuckets({
     if (bucket === undefined) continue;
     const secretKey = store.find(secretKeyOf(id));
     const place = `${bucket.name} at ${bucketHost(bucket)}`;
-    try {
-      const evidence = await proveBucket({ http, bucket, secretKey, origin: `https://${domain}` });
-      const [good = '', warning] = evidence.split('; WARNING: ');
-      seen.push(`${place}: ${good}`);
-      if (warning !== undefined)
-        found.push({
-          level: 'warning',
-          what: `Everybody can list the files in the bucket ${place}.`,
-          means: 'Files of private posts have names that nobody should be able to find.',
-          next: `Change the bucket at your provider: ${warning}.`,
-        });
-    } catch (error) {
-      seen.push(`${place}: failed`);
+    const rungs = await tryBucket({
+      http,
+      bucket,
+      secretKey,
+      origin: `https://${domain}`,
+      needsAcl: needsAcl(appOf(id).questions, id),
+      withParts: false,
+      isEarly: false,
+      wholeMs: 3 * LIMIT_MS,
+    });
+    const failed = rungs.find(({ state }) => state === 'failed');
+    seen.push(`${place}: ${failed === undefined ? evidenceOf(bucket, rungs) : 'failed'}`);
+    if (failed !== undefined)
       found.push({
         level: 'blocker',
-        what: `The bucket ${place} cannot be used: ${messageOf(error)}.`,
+        what: `The bucket ${place} cannot be used: ${failed.title}: ${failed.seen}.`,
         means: 'Uploads fail, or nobody sees them.',
-        next: `Correct it at your provider, or the options --${id}-s3-…; \`fedi-setup prove\` tests it with the app.`,
+        next: `${failed.next ?? ''} Correct it at your provider, or the options --${id}-s3-…; \`fedi-setup prove\` tests it with the app.`,
       });
-    }
+    for (const rung of rungs.filter(({ state }) => state === 'warning'))
+      found.push({
+        level: 'warning',
+        what: `The bucket ${place}: ${rung.title}: ${rung.seen}.`,
+        means:
+          rung.id === 'list'
+            ? 'Everybody can find the files of private posts.'
+            : 'Uploads work, but browsers do not show all media.',
+        next: rung.next ?? '',
+      });
   }
   return { seen: seen.join('; '), found };
 }

@@ -34,3 +34,6 @@ export const objectUrl = (bucket: Bucket, key: string): string =>
 /** Public URL of an object, as the app uses it in its pages. */
 export const publicUrl = (bucket: Bucket, key: string): string =>
   bucket.alias === undefined ? objectUrl(bucket, key) : `https://${bucket.alias}/${key}`;
+
+/** Whether files may be uploaded in parts. Google's accept no ACL then, so apps get a higher limit for uploads in one request. */
+export const takesParts = (bucket: Bucket): boolean => bucketHost(bucket) !== 'storage.googleapis.com';

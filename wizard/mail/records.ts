@@ -3,7 +3,7 @@ import { isReserved } from '../config/addresses.ts';
 import type { MailProvider } from '../config/mail-providers.ts';
 import { partsOf } from '../config/suffix.ts';
 import { codeOf, messageOf } from '../problem.ts';
-import { quoted } from './smtp.ts';
+import { quoted } from '../visible.ts';
 
 /** What is known about one kind of record. */
 export interface RecordAdvice {

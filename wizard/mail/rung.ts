@@ -1,6 +1,7 @@
 /** What a step of the ladder found. */
 import { messageOf } from '../problem.ts';
-import { Broken, quoted, replyText } from './smtp.ts';
+import { quoted } from '../visible.ts';
+import { Broken, replyText } from './smtp.ts';
 import type { Fault, Reply } from './smtp.ts';
 
 const TITLES = {

@@ -2,9 +2,10 @@
 import type { Duplex } from 'node:stream';
 import type { AuthMethod, Mailer, SmtpServer } from '../config/mail.ts';
 import { messageOf } from '../problem.ts';
+import { quoted } from '../visible.ts';
 import { broken, fail, refused } from './rung.ts';
 import type { RungId, Verdict, Stopped } from './rung.ts';
-import { Broken, Smtp, logIn, quoted, replyText, secure } from './smtp.ts';
+import { Broken, Smtp, logIn, replyText, secure } from './smtp.ts';
 import type { Reply, Secured } from './smtp.ts';
 import type { Connection } from './way.ts';
 

@@ -6,7 +6,7 @@ import { connect as connectTls, rootCertificates } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
 import type { AuthMethod } from '../config/mail.ts';
 import { messageOf } from '../problem.ts';
-import { visible } from '../visible.ts';
+import { quoted } from '../visible.ts';
 
 /** An answer of the server; `lines` without the code. */
 export interface Reply {
@@ -31,12 +31,6 @@ export class Broken extends Error {
     this.seen = seen;
   }
 }
-
-/** Text of a server as one short line, with control characters escaped. */
-export const quoted = (text: string, most = 160): string => {
-  const line = visible(text).trim().replaceAll(/\s+/g, ' ');
-  return line.length <= most ? line : `${line.slice(0, most)}…`;
-};
 
 /** `550 5.7.1 Sender rejected`. */
 export const replyText = ({ code, lines }: Reply): string => quoted(`${code} ${lines.join(' ')}`);

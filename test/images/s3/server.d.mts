@@ -41,6 +41,12 @@ export function s3(
   options?: { readonly now?: () => Date; readonly log?: (line: S3Line) => void },
 ): Server & {
   readonly buckets: Readonly<
-    Record<string, { readonly objects: Map<string, { readonly data: Buffer; public: boolean }> }>
+    Record<
+      string,
+      {
+        readonly objects: Map<string, { readonly data: Buffer; public: boolean }>;
+        readonly uploads: ReadonlyMap<string, unknown>;
+      }
+    >
   >;
 };

@@ -1,5 +1,5 @@
 /** Mastodon's media in a bucket. */
-import { bucketHost, bucketRoot } from '../../config/bucket.ts';
+import { bucketHost, bucketRoot, takesParts } from '../../config/bucket.ts';
 import type { AppConfig } from '../../config/config.ts';
 import type { EnvGroup } from '../../stack/env.ts';
 import type { Secret } from '../../secrets/secret.ts';
@@ -34,7 +34,7 @@ export function mastodonS3({ bucket }: AppConfig, secret: (name: string) => Secr
     S3_OPEN_TIMEOUT: 10,
     S3_READ_TIMEOUT: 20,
     S3_RETRY_LIMIT: 2,
-    // Google's multipart uploads accept no ACL; with this limit most files are sent in one request.
-    S3_MULTIPART_THRESHOLD: bucketHost(bucket) === 'storage.googleapis.com' ? 52_428_800 : undefined,
+    // With this limit most files are sent in one request.
+    S3_MULTIPART_THRESHOLD: takesParts(bucket) ? undefined : 52_428_800,
   };
 }

@@ -191,7 +191,7 @@ export function pixelfedProofs(context: ProofContext, app: AppConfig<PixelfedOpt
             title: `A file in the bucket ${bucket.name}, read anonymously, and deleted`,
             run: async () => {
               const secretKey = context.secret(secretKeyOf('pixelfed'));
-              const evidence = await proveBucket({ http, bucket, secretKey, origin: base });
+              const evidence = await proveBucket({ http, bucket, secretKey, origin: base, needsAcl: true });
               stored = true;
               return evidence;
             },

@@ -225,6 +225,11 @@ export function s3Questions(
   ];
 }
 
+/** Whether an app sets an ACL on each object, whatever its answers are. */
+export const needsAcl = (questions: readonly Question[], app: string): boolean =>
+  questions.find(({ key }) => key === keyOf(app, 'acl'))?.choices?.every(({ value }) => value !== 'none') ===
+  true;
+
 /** The bucket of an app in validated answers; undefined: its media is on this host. */
 export function bucketIn(answers: Answers, app: string): Bucket | undefined {
   if (answers[`apps.${app}.media`] !== 's3') return undefined;
@@ -251,6 +256,10 @@ export function s3Problems({ id, bucket }: AppConfig): string[] {
   if (host.startsWith(`${bucket.name}.`))
     problems.push(
       `The address of the S3 interface contains the bucket. Use https://${host.slice(bucket.name.length + 1)}.`,
+    );
+  if (bucket.style === 'virtual' && isIP(host.replace(/:\d+$/, '').replace(/^\[|\]$/g, '')) !== 0)
+    problems.push(
+      `An address cannot have the bucket’s name before it. Use --${id}-s3-style path, or a host name.`,
     );
   if (isPlain(bucket) && bucket.alias === undefined)
     problems.push(
