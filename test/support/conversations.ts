@@ -91,6 +91,7 @@ export const BUCKET: readonly Turn[] = [
   },
   { question: 'Your e-mail address', text: 'anna@example.org' },
   { question: 'Where to store pictures and videos', entry: 'In an S3 bucket' },
+  { question: 'Provider of the bucket', entry: 'Another one, by its address' },
   {
     question: 'Address of the S3 interface',
     text: 'https://s3.example.org',
@@ -125,6 +126,25 @@ export const BUCKET: readonly Turn[] = [
     text: '10.0.0.0/8',
     wrong: [['10.0.0.0/33', 'Not an IP address or network']],
   },
+  { question: 'What now?' },
+];
+
+/** A known provider: its address and ACL are not asked. */
+export const KNOWN_BUCKET: readonly Turn[] = [
+  ...BUCKET.slice(0, 5),
+  { question: 'Provider of the bucket', entry: 'Cloudflare R2' },
+  {
+    question: 'Account ID at the provider',
+    text: '0123456789abcdef0123456789abcdef',
+    wrong: [['anna@example.org', 'Not an account ID']],
+  },
+  { question: 'Name of the bucket', text: 'media-1' },
+  { question: 'Access key of the bucket', text: 'AK1' },
+  { question: 'Secret key of the bucket', text: 'correct+horse' },
+  { question: 'Public host of the bucket', text: 'media.example.org' },
+  { question: 'Outgoing mail', entry: 'No mail yet' },
+  { question: 'Back up to', text: '' },
+  { question: 'Certificates', entry: 'Self-signed' },
   { question: 'What now?' },
 ];
 

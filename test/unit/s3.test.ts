@@ -1,4 +1,5 @@
 /** Media in a bucket: the answers, Mastodon's variables, and the proof with a server that checks signatures. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -6,6 +7,8 @@ import { bucketIn, parseAlias, parseBucket, parseEndpoint, s3Problems } from '..
 import { mastodonS3 } from '../../wizard/apps/mastodon/s3.ts';
 import { pixelfedS3 } from '../../wizard/apps/pixelfed/s3.ts';
 import { configOf } from '../../wizard/answers/config.ts';
+import { resolve } from '../../wizard/answers/resolve.ts';
+import type { Resolved } from '../../wizard/answers/resolve.ts';
 import { appConfig } from '../../wizard/config/config.ts';
 import type { AppConfig, Config } from '../../wizard/config/config.ts';
 import type { Answers } from '../../wizard/config/question.ts';
@@ -13,6 +16,7 @@ import { client } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
 import { publicUrl } from '../../wizard/config/bucket.ts';
 import type { Bucket } from '../../wizard/config/bucket.ts';
+import { BUCKET_PROVIDERS } from '../../wizard/config/bucket-providers.ts';
 import { expectShown, proveBucket } from '../../wizard/prove/s3.ts';
 import { printEnv } from '../../wizard/stack/env.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
@@ -225,6 +229,150 @@ describe('Mastodon’s variables', () => {
     expect(publicUrl({ ...bucket, alias: 'cdn.example.org/file/x' }, 'a')).toBe(
       'https://cdn.example.org/file/x/a',
     );
+  });
+});
+
+describe('providers', () => {
+  const known = (provider: string, more: Answers = {}, app = 'mastodon'): Promise<Resolved> =>
+    resolve([
+      new Map(
+        Object.entries({
+          apps: app,
+          [`apps.${app}.domain`]: 'social.example.org',
+          [`apps.${app}.admin`]: 'anna',
+          [`apps.${app}.email`]: 'anna@example.org',
+          [`apps.${app}.media`]: 's3',
+          [`apps.${app}.s3.provider`]: provider,
+          [`apps.${app}.s3.bucket`]: 'my-media',
+          [`apps.${app}.s3.access-key`]: 'AK',
+          'mail.mode': 'none',
+          'tls.mode': 'acme',
+          ...more,
+        }).map(([key, text]) => [key, { text: String(text), from: key }]),
+      ),
+    ]);
+  const bucketOf = async (provider: string, more: Answers = {}, app = 'mastodon'): Promise<unknown> => {
+    const { answers, problems } = await known(provider, more, app);
+    expect(problems).toEqual([]);
+    const { endpoint, region, acl, style } = bucketIn(answers, app) as Bucket;
+    return [endpoint, region, acl, style];
+  };
+  const ACCOUNT = '0123456789abcdef0123456789abcdef';
+
+  test.each<[string, Answers, unknown[]]>([
+    ['aws', {}, [undefined, 'us-east-1', 'none', 'path']],
+    ['b2', {}, ['https://s3.us-west-004.backblazeb2.com', 'us-west-004', 'none', 'path']],
+    ['spaces', {}, ['https://nyc3.digitaloceanspaces.com', 'nyc3', 'public-read', 'path']],
+    ['hetzner', {}, ['https://fsn1.your-objectstorage.com', 'fsn1', 'public-read', 'path']],
+    [
+      'hetzner',
+      { 'apps.mastodon.s3.region': 'hel1' },
+      ['https://hel1.your-objectstorage.com', 'hel1', 'public-read', 'path'],
+    ],
+    ['scaleway', {}, ['https://s3.fr-par.scw.cloud', 'fr-par', 'public-read', 'path']],
+    ['wasabi', {}, ['https://s3.us-east-1.wasabisys.com', 'us-east-1', 'none', 'path']],
+    [
+      'r2',
+      { 'apps.mastodon.s3.account': ACCOUNT },
+      [`https://${ACCOUNT}.r2.cloudflarestorage.com`, 'auto', 'none', 'path'],
+    ],
+    [
+      'r2',
+      { 'apps.mastodon.s3.endpoint': `https://${ACCOUNT}.eu.r2.cloudflarestorage.com` },
+      [`https://${ACCOUNT}.eu.r2.cloudflarestorage.com`, 'auto', 'none', 'path'],
+    ],
+    [
+      'minio',
+      { 'apps.mastodon.s3.endpoint': 'https://s3.example.org:9000' },
+      ['https://s3.example.org:9000', 'us-east-1', 'none', 'path'],
+    ],
+    [
+      'garage',
+      { 'apps.mastodon.s3.endpoint': 'https://garage.example.org', 'apps.mastodon.s3.style': 'virtual' },
+      ['https://garage.example.org', 'garage', 'none', 'virtual'],
+    ],
+    [
+      'ceph',
+      { 'apps.mastodon.s3.endpoint': 'https://rgw.example.org', 'apps.mastodon.s3.acl': 'none' },
+      ['https://rgw.example.org', 'us-east-1', 'none', 'path'],
+    ],
+    ['other', {}, [undefined, 'us-east-1', 'public-read', 'path']],
+  ])('%s %j', async (provider, more, expected) => {
+    expect(await bucketOf(provider, more)).toEqual(expected);
+  });
+
+  test('each endpoint is a valid answer, and each is in the guide with what it needs', () => {
+    const guide = readFileSync(new URL('../../docs/guides/s3.md', import.meta.url), 'utf8');
+    for (const { id, name, endpoint, isOwn, region, acl, hint, refusesAcl } of BUCKET_PROVIDERS) {
+      if (endpoint !== undefined) {
+        const address = endpoint.replace('REGION', region).replace('ACCOUNT', ACCOUNT);
+        expect(parseEndpoint(address)).toEqual({ value: address });
+      }
+      const place = endpoint ?? (isOwn === true ? 'yours' : 's3.REGION.amazonaws.com');
+      expect(guide).toContain(
+        `| \`${id}\` (${name}) | ${place.replace('https://', '')} | \`${region}\` | \`${acl}\` | ${refusesAcl === true ? 'no' : 'yes'} | ${hint} |`,
+      );
+    }
+  });
+
+  test('Pixelfed, which needs ACLs, keeps them, and refuses a provider without', async () => {
+    expect(await bucketOf('wasabi', {}, 'pixelfed')).toEqual([
+      'https://s3.us-east-1.wasabisys.com',
+      'us-east-1',
+      'public-read',
+      'path',
+    ]);
+    for (const provider of BUCKET_PROVIDERS.filter(({ refusesAcl }) => refusesAcl === true))
+      expect((await known(provider.id, {}, 'pixelfed')).problems.join()).toContain(
+        `Use a bucket that allows ACLs. ${provider.name} has none.`,
+      );
+  });
+
+  test('what is missing', async () => {
+    const problems = async (provider: string, more: Answers = {}): Promise<string> => {
+      const { answers } = await known(provider, more);
+      return s3Problems(
+        appConfig(configOf({ bind: '0.0.0.0', name: 'fedi', ...answers }), 'mastodon'),
+      ).join();
+    };
+    expect(await problems('minio')).toContain('give it as --mastodon-s3-endpoint');
+    expect(await problems('r2')).toMatch(
+      /--mastodon-s3-account, or .* --mastodon-s3-endpoint.*--mastodon-s3-alias/,
+    );
+    expect(await problems('garage', { 'apps.mastodon.s3.endpoint': 'https://g.example.org' })).toBe(
+      'Garage serves public files only at its web endpoint. Give a public host of the bucket as --mastodon-s3-alias.',
+    );
+    expect(await problems('aws')).toBe('');
+    expect(
+      await problems('ceph', {
+        'apps.mastodon.s3.endpoint': 'https://192.0.2.7:7480',
+        'apps.mastodon.s3.style': 'virtual',
+      }),
+    ).toContain('An address cannot have the bucket’s name before it');
+  });
+
+  test('another provider discards what was saved with the first', async () => {
+    const saved = new Map(
+      Object.entries({
+        'apps.mastodon.s3.provider': 'r2',
+        'apps.mastodon.s3.endpoint': 'https://x.r2.cloudflarestorage.com',
+        'apps.mastodon.s3.region': 'auto',
+        'apps.mastodon.s3.acl': 'none',
+      }).map(([key, text]) => [key, { text, from: key }]),
+    );
+    const { provided: _, ...rest } = await known('spaces');
+    const given = new Map(
+      Object.entries({ ...rest.answers, 'apps.mastodon.s3.provider': 'spaces' })
+        .filter(([key]) => !/s3\.(region|acl)$/.test(key))
+        .map(([key, value]) => [key, { text: String(value), from: key }]),
+    );
+    const { answers } = await resolve([given, saved]);
+    const bucket = bucketIn(answers, 'mastodon');
+    expect([bucket?.endpoint, bucket?.region, bucket?.acl]).toEqual([
+      'https://nyc3.digitaloceanspaces.com',
+      'nyc3',
+      'public-read',
+    ]);
   });
 });
 

@@ -1,6 +1,8 @@
 /** An S3 bucket, and its URLs. */
 
 export interface Bucket {
+  /** Id of the provider; undefined: one that is not listed. */
+  readonly provider?: string | undefined;
   /** Origin of the provider's S3 interface; undefined: Amazon's own. */
   readonly endpoint: string | undefined;
   readonly region: string;

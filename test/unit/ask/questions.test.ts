@@ -9,7 +9,7 @@ import { APP_IDS, appOf } from '../../../wizard/apps/index.ts';
 import { ALL_QUESTIONS } from '../../../wizard/answers/questions.ts';
 import { flagOf, variableOf } from '../../../wizard/config/question.ts';
 import type { Question } from '../../../wizard/config/question.ts';
-import { ANOTHER, BUCKET, DIRECTORY, LONG, isSecret } from '../../support/conversations.ts';
+import { ANOTHER, BUCKET, KNOWN_BUCKET, DIRECTORY, LONG, isSecret } from '../../support/conversations.ts';
 import type { Turn } from '../../support/conversations.ts';
 import { dialogue, endDialogue } from '../../support/dialogue.ts';
 import type { Dialogue } from '../../support/dialogue.ts';
@@ -29,7 +29,7 @@ const HOST = { FEDI_NAME: 'test-questions', FEDI_BIND: '127.0.0.45' };
 const open = (argv: readonly string[] = [], env: NodeJS.ProcessEnv = HOST): Dialogue =>
   dialogue(['--dir', folder, ...argv], env);
 
-const CONVERSATIONS = { LONG, BUCKET, DIRECTORY, ANOTHER } as const;
+const CONVERSATIONS = { LONG, BUCKET, KNOWN_BUCKET, DIRECTORY, ANOTHER } as const;
 const names = Object.keys(CONVERSATIONS) as (keyof typeof CONVERSATIONS)[];
 
 /** The row of a question in a session for that app. */
@@ -40,7 +40,7 @@ const rowOf = (message: string, id: string): Question =>
   ) as Question;
 
 const idOf = (turns: readonly Turn[]): string =>
-  turns === BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
+  turns === BUCKET || turns === KNOWN_BUCKET ? 'mastodon' : turns === ANOTHER ? 'pixelfed' : 'snac';
 
 /** The value in the latest review. */
 const reviewed = (run: Dialogue, message: string): string =>
@@ -198,11 +198,32 @@ test('a known mail provider: server, port and encryption are not asked, and show
   expect(run.written()).toMatch(/Mail server +smtp\.fastmail\.com .*\n +Port +465 .*\n +Encryption +tls/);
 });
 
+test('a known bucket provider: its address and ACL are not asked; what else it needs is shown', async () => {
+  const run = open(['--apps', 'mastodon', '--media', 's3']);
+  const i = BUCKET.findIndex(({ question }) => question === 'Provider of the bucket');
+  await run.turns([...BUCKET.slice(1, 4), { question: 'Provider of the bucket', entry: 'Backblaze B2' }]);
+  await run.asked('Region of the bucket');
+  expect(run.words()).toContain('use an application key, not the master key');
+  const known = ['Address of the S3 interface', 'How objects become public'];
+  await run.turns(BUCKET.slice(i + 1).filter(({ question }) => ![...known, 'What now?'].includes(question)));
+  await run.asked('What now?');
+  expect(known.map((question) => run.times(question))).toEqual([0, 0]);
+  expect(reviewed(run, 'Provider of the bucket')).toBe('b2');
+  expect(reviewed(run, 'How objects become public')).toMatch(/^none/);
+});
+
+test('a part of the address is missing: the whole address is asked', async () => {
+  const run = open(['--apps', 'mastodon', '--media', 's3']);
+  await run.turns([...BUCKET.slice(1, 4), { question: 'Provider of the bucket', entry: 'Cloudflare R2' }]);
+  await run.turns([{ question: 'Account ID at the provider', text: '' }]);
+  await run.asked('Address of the S3 interface');
+});
+
 test('a question with a single choice is not asked', async () => {
   const run = open(['--apps', 'pixelfed', '--media', 's3']);
   await run.turns([
     ...ANOTHER.slice(1, 4),
-    ...BUCKET.slice(5, 11),
+    ...BUCKET.slice(5, 12),
     { question: 'Outgoing mail', entry: 'No mail yet' },
     { question: 'Back up to', text: '' },
   ]);
@@ -228,6 +249,7 @@ const OTHER: Readonly<Record<string, string>> = {
   proxies: '192.0.2.7',
   name: 'other',
   bind: '127.0.0.9',
+  account: '0123456789abcdef0123456789abcdef',
   endpoint: 'https://s3.example.net',
   region: 'auto',
   bucket: 'other-media',

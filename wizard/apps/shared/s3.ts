@@ -3,6 +3,8 @@ import { isIP } from 'node:net';
 import { bucketHost, isPlain } from '../../config/bucket.ts';
 import { isPublic } from '../../config/addresses.ts';
 import type { Bucket } from '../../config/bucket.ts';
+import { BUCKET_PROVIDERS, OTHER_BUCKET_PROVIDER, endpointOf } from '../../config/bucket-providers.ts';
+import type { BucketProvider } from '../../config/bucket-providers.ts';
 import type { AppConfig } from '../../config/config.ts';
 import { oneOf, parseHost, parseHttps, parseLine, parseOuterHost, parsePort } from '../../config/parse.ts';
 import type { Parsed } from '../../config/parse.ts';
@@ -81,6 +83,18 @@ export function parseAlias(text: string): Parsed<string> {
 
 const keyOf = (app: string, name: string): string => `apps.${app}.s3.${name}`;
 
+/** The provider that was chosen; undefined: another one, or none. */
+const providerIn = (answers: Answers, app: string): BucketProvider | undefined =>
+  BUCKET_PROVIDERS.find(({ id }) => id === answers[keyOf(app, 'provider')]);
+
+/** 32 hexadecimal digits. */
+function parseAccount(text: string): Parsed<string> {
+  const value = text.trim().toLowerCase();
+  return /^[0-9a-f]{32}$/.test(value)
+    ? { value }
+    : { problem: 'Not an account ID: 32 characters of 0-9 and a-f, as the dashboard shows it.' };
+}
+
 /** Name of the secret key in the store. */
 export const secretKeyOf = (app: string): string => keyOf(app, 'secret-key');
 
@@ -115,12 +129,53 @@ function onlyAcl(reason: string): ReturnType<typeof oneOf<Acl>> {
   };
 }
 
+const needsAccount = ({ endpoint }: BucketProvider): boolean => endpoint?.includes('ACCOUNT') === true;
+
+/** The providers to choose from. @param needsAcl the reason to refuse those without ACLs; undefined: there is none */
+function providerChoice(
+  accepted: readonly BucketProvider[],
+  needsAcl: string | undefined,
+): ReturnType<typeof oneOf<string>> {
+  const { choices, parse } = oneOf([
+    { value: OTHER_BUCKET_PROVIDER, name: 'Another one, by its address' },
+    ...accepted.map(({ id, name }) => ({ value: id, name })),
+  ]);
+  return {
+    choices,
+    parse: (text) => {
+      const one = BUCKET_PROVIDERS.find((known) => known.id === text.trim() && !accepted.includes(known));
+      return one === undefined ? parse(text) : { problem: `${needsAcl ?? ''} ${one.name} has none.` };
+    },
+  };
+}
+
 /** @param needsAcl why the app needs an ACL on each object; absent: it does not */
 export function s3Questions(
   app: string,
   { moves = COPY, needsAcl }: { readonly moves?: Moves; readonly needsAcl?: string } = {},
 ): Question[] {
   const when = (answers: Answers): boolean => answers[`apps.${app}.media`] === 's3';
+  const provider = (answers: Answers): BucketProvider | undefined => providerIn(answers, app);
+  const accepted = BUCKET_PROVIDERS.filter(({ refusesAcl }) => needsAcl === undefined || refusesAcl !== true);
+  /** Whether the provider determines the address. */
+  const hasEndpoint = (answers: Answers): boolean => {
+    const known = provider(answers);
+    if (known === undefined || known.isOwn === true) return false;
+    return !needsAccount(known) || answers[keyOf(app, 'account')] !== undefined;
+  };
+  const account: Question = {
+    key: keyOf(app, 'account'),
+    topic: 'storage',
+    message: 'Account ID at the provider',
+    help: 'A part of the address of the S3 interface at Cloudflare R2. For a bucket in a jurisdiction such as the EU, give the whole address instead.',
+    parse: parseAccount,
+    optional: true,
+    applies: `only if \`${keyOf(app, 'provider')}\` is \`r2\``,
+    when: (answers) => {
+      const known = provider(answers);
+      return when(answers) && known !== undefined && needsAccount(known);
+    },
+  };
   return [
     {
       key: `apps.${app}.media`,
@@ -137,13 +192,28 @@ export function s3Questions(
       }),
     },
     {
+      key: keyOf(app, 'provider'),
+      topic: 'storage',
+      message: 'Provider of the bucket',
+      help: 'Sets the address, and the defaults of region and ACL. Leave it out for a provider that is not listed.',
+      ...providerChoice(accepted, needsAcl),
+      optional: true,
+      when,
+      isShown: (answers) => provider(answers) !== undefined,
+      notes: (answers) => [provider(answers)?.hint ?? []].flat(),
+    },
+    ...(accepted.some(needsAccount) ? [account] : []),
+    {
       key: keyOf(app, 'endpoint'),
       topic: 'storage',
       message: 'Address of the S3 interface',
-      help: 'Such as https://fsn1.your-objectstorage.com or https://ACCOUNT.r2.cloudflarestorage.com, without the bucket. Leave empty for AWS.',
+      help: 'Such as https://fsn1.your-objectstorage.com or https://ACCOUNT.r2.cloudflarestorage.com, without the bucket. Default: that of `s3.provider`, or AWS.',
       more: 'http:// is possible in a private network, for example to a NAS. Browsers then need a public host with https:// for the bucket.',
       parse: parseEndpoint,
+      derivedFrom: [keyOf(app, 'provider')],
       optional: true,
+      isKnown: hasEndpoint,
+      isShown: (answers) => !hasEndpoint(answers),
       when,
       notes: (answers) =>
         isPlain({ endpoint: String(answers[keyOf(app, 'endpoint')] ?? '') })
@@ -154,9 +224,11 @@ export function s3Questions(
       key: keyOf(app, 'region'),
       topic: 'storage',
       message: 'Region of the bucket',
-      help: 'Default us-east-1. As your provider calls it: eu-central-1 (AWS), fsn1 (Hetzner), fr-par (Scaleway), auto (R2), garage (Garage).',
+      help: 'Default: that of `s3.provider`, or us-east-1. As your provider calls it: eu-central-1 (AWS), fsn1 (Hetzner), fr-par (Scaleway), auto (R2), garage (Garage).',
       parse: parseRegion,
-      initial: () => 'us-east-1',
+      derivedFrom: [keyOf(app, 'provider')],
+      initial: (answers) => provider(answers)?.region ?? 'us-east-1',
+      isKnown: (answers) => provider(answers)?.isRegionFixed === true,
       when,
     },
     {
@@ -205,9 +277,11 @@ export function s3Questions(
       key: keyOf(app, 'acl'),
       topic: 'storage',
       message: 'How objects become public',
-      help: 'Default `public-read`: by an ACL on each object. `none`: by the bucket’s policy, as with R2, B2, Garage and new AWS buckets.',
+      help: 'By an ACL on each object (`public-read`) or by the bucket’s policy (`none`), as with R2, B2, Garage and new AWS buckets. Default: that of `s3.provider`, or `public-read`.',
       ...(needsAcl === undefined ? oneOf([BY_ACL, BY_POLICY]) : onlyAcl(needsAcl)),
-      initial: () => 'public-read',
+      derivedFrom: [keyOf(app, 'provider')],
+      initial: (answers) => (needsAcl === undefined ? provider(answers)?.acl : undefined) ?? 'public-read',
+      isKnown: (answers) => provider(answers) !== undefined,
       when,
     },
     {
@@ -237,9 +311,12 @@ export function bucketIn(answers: Answers, app: string): Bucket | undefined {
     const value = answers[keyOf(app, name)];
     return value === undefined ? undefined : String(value);
   };
+  const provider = providerIn(answers, app);
+  const region = maybe('region') ?? '';
   return {
-    endpoint: maybe('endpoint'),
-    region: maybe('region') ?? '',
+    ...(provider === undefined ? {} : { provider: provider.id }),
+    endpoint: maybe('endpoint') ?? (provider && endpointOf(provider, region, maybe('account'))),
+    region,
     name: maybe('bucket') ?? '',
     accessKey: maybe('access-key') ?? '',
     alias: maybe('alias'),
@@ -265,10 +342,22 @@ export function s3Problems({ id, bucket }: AppConfig): string[] {
     problems.push(
       `Browsers show no pictures from http:// addresses. Give a public host of the bucket as --${id}-s3-alias.`,
     );
-  if (host.endsWith('.r2.cloudflarestorage.com') && bucket.alias === undefined)
-    problems.push(
-      `R2 does not serve public files at its own address. Connect a domain to the bucket and give it as --${id}-s3-alias.`,
-    );
+  const provider = BUCKET_PROVIDERS.find((one) => one.id === bucket.provider);
+  if (provider !== undefined && bucket.endpoint === undefined) {
+    if (provider.isOwn === true)
+      problems.push(`Only you know the address of that server: give it as --${id}-s3-endpoint.`);
+    else if (provider.endpoint !== undefined)
+      problems.push(
+        `The address at ${provider.name} has the account ID in it: give it as --${id}-s3-account, or the whole address as --${id}-s3-endpoint.`,
+      );
+  }
+  const noFiles =
+    provider?.needsAlias ??
+    (host.endsWith('.r2.cloudflarestorage.com')
+      ? BUCKET_PROVIDERS.find((one) => one.id === 'r2')?.needsAlias
+      : undefined);
+  if (noFiles !== undefined && bucket.alias === undefined)
+    problems.push(`${noFiles} Give a public host of the bucket as --${id}-s3-alias.`);
   return problems;
 }
 
