@@ -129,6 +129,15 @@ const MASTODON_ROWS: readonly Row[] = [
     },
     true,
   ),
+  ...['acme', 'internal', 'proxy'].map((mode) =>
+    mastodon(`s3-served-by-caddy-${mode}`, {
+      ...S3,
+      'apps.mastodon.s3.endpoint': 'http://nas.lan:9000',
+      'apps.mastodon.s3.alias': 'media.example.org',
+      'apps.mastodon.s3.proxy': 'caddy',
+      'tls.mode': mode,
+    }),
+  ),
   mastodon('s3-acl', { ...S3, 'apps.mastodon.s3.endpoint': 'https://fsn1.your-objectstorage.com' }),
   mastodon('internal', { 'tls.mode': 'internal', bind: '127.0.0.1', ...MAIL['catcher'] }, true),
   mastodon('directory', {

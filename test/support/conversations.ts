@@ -111,9 +111,10 @@ export const BUCKET: readonly Turn[] = [
   },
   {
     question: 'Public host of the bucket',
-    text: '',
+    text: 'media.example.org',
     wrong: [['https://m.example.org', 'leave out https://']],
   },
+  { question: 'Who serves the public host', entry: 'The provider' },
   { question: 'How objects become public', entry: 'By the bucket' },
   { question: 'Outgoing mail', entry: 'No mail yet' },
   { question: 'Back up to', text: 's3:https://s3.example.org/backups/fedi' },

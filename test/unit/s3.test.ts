@@ -6,7 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bucketIn, parseAlias, parseBucket, parseEndpoint, s3Problems } from '../../wizard/apps/shared/s3.ts';
 import { mastodonS3 } from '../../wizard/apps/mastodon/s3.ts';
 import { pixelfedS3 } from '../../wizard/apps/pixelfed/s3.ts';
+import { allNamesOf, appOf, namesOf } from '../../wizard/apps/index.ts';
 import { configOf } from '../../wizard/answers/config.ts';
+import { problemsOf } from '../../wizard/apply/prepare.ts';
+import { tempFolder } from '../support/temp.ts';
+import { checkDns } from '../../wizard/checks/names.ts';
+import type { CheckContext } from '../../wizard/checks/check.ts';
 import { resolve } from '../../wizard/answers/resolve.ts';
 import type { Resolved } from '../../wizard/answers/resolve.ts';
 import { appConfig } from '../../wizard/config/config.ts';
@@ -82,9 +87,9 @@ describe('answers', () => {
   ])('no public host: %s', (text) => expect('problem' in parseAlias(text)).toBe(true));
 });
 
-/** A site with Mastodon and these media answers. */
-function siteWith(answers: Answers): Config {
-  return configOf({
+/** Answers of a site with Mastodon and these media answers. */
+function siteAnswers(answers: Answers): Answers {
+  return {
     name: 'fedi',
     apps: 'mastodon',
     'apps.mastodon.domain': 'social.example.org',
@@ -94,8 +99,9 @@ function siteWith(answers: Answers): Config {
     'mail.mode': 'none',
     bind: '0.0.0.0',
     ...answers,
-  });
+  };
 }
+const siteWith = (answers: Answers): Config => configOf(siteAnswers(answers));
 const mastodonWith = (answers: Answers): AppConfig => appConfig(siteWith(answers), 'mastodon');
 const S3_ANSWERS: Answers = {
   'apps.mastodon.media': 's3',
@@ -373,6 +379,67 @@ describe('providers', () => {
       'nyc3',
       'public-read',
     ]);
+  });
+});
+
+describe('the public host, served by Caddy', () => {
+  const SERVED: Answers = {
+    ...S3_ANSWERS,
+    'apps.mastodon.s3.endpoint': 'http://nas.lan:9000',
+    'apps.mastodon.s3.alias': 'media.example.org',
+    'apps.mastodon.s3.proxy': 'caddy',
+  };
+
+  test('it is a name that Caddy serves, and not one of the app', () => {
+    const config = siteWith(SERVED);
+    expect(allNamesOf(config)).toEqual(['social.example.org', 'media.example.org']);
+    expect(namesOf(appConfig(config, 'mastodon'))).toEqual(['social.example.org']);
+    expect(allNamesOf(siteWith({ ...SERVED, 'apps.mastodon.s3.proxy': 'none' }))).toEqual([
+      'social.example.org',
+    ]);
+    expect(s3Problems(appConfig(config, 'mastodon'))).toEqual([]);
+  });
+
+  test('the DNS is checked for it before a run', async () => {
+    const host = {
+      addresses: () => ['8.8.4.4'],
+      addressRecords: async (name: string, type: string) =>
+        type === 'A' && name === 'social.example.com' ? ['8.8.4.4'] : [],
+    };
+    const config = siteWith({
+      ...SERVED,
+      'apps.mastodon.domain': 'social.example.com',
+      'apps.mastodon.s3.alias': 'media.example.com',
+    });
+    const result = await checkDns({ config, host } as unknown as CheckContext);
+    expect(result?.found).toMatchObject([
+      { level: 'blocker', what: 'media.example.com has no address in the DNS.' },
+    ]);
+  });
+
+  test('a host name alone, and the bucket in the path', () => {
+    const problems = (more: Answers): string => s3Problems(mastodonWith({ ...SERVED, ...more })).join();
+    for (const alias of ['media.example.org:8443', 'media.example.org/media'])
+      expect(problems({ 'apps.mastodon.s3.alias': alias })).toContain('without a port or a path');
+    expect(problems({ 'apps.mastodon.s3.style': 'virtual' })).toContain('needs --mastodon-s3-style path');
+  });
+
+  test('a name that the site has already is refused', async () => {
+    const found = await problemsOf(tempFolder(), {
+      answers: siteAnswers({ ...SERVED, 'apps.mastodon.s3.alias': 'social.example.org' }),
+      secrets: {},
+    });
+    expect(found.join()).toContain('social.example.org is already a name of this site');
+    expect(
+      (await problemsOf(tempFolder(), { answers: siteAnswers(SERVED), secrets: {} })).join(),
+    ).not.toContain('already a name');
+  });
+
+  test('asked only where a bucket serves files at its S3 interface', () => {
+    const row = appOf('mastodon').questions.find(({ key }) => key === 'apps.mastodon.s3.proxy');
+    expect(row?.when?.(SERVED)).toBe(true);
+    expect(row?.when?.({ ...SERVED, 'apps.mastodon.s3.provider': 'r2' })).toBe(false);
+    expect(row?.when?.(S3_ANSWERS)).toBe(false);
   });
 });
 

@@ -49,6 +49,8 @@ export async function tryBuckets(trials: BucketTrials): Promise<boolean> {
       isUntested = true;
       continue;
     }
+    // Caddy, which may not run yet, will read it at the S3 interface.
+    const tried = bucket.isProxied === true ? { ...bucket, alias: undefined } : bucket;
     const { isLab } = config.tls;
     const root = isLab ? splitRoot(store.get('tls.root').reveal()) : undefined;
     const rungs = await tryBucket(
@@ -58,7 +60,7 @@ export async function tryBuckets(trials: BucketTrials): Promise<boolean> {
           root !== undefined && 'certificate' in root ? root.certificate : undefined,
           [],
         ),
-        bucket,
+        bucket: tried,
         secretKey: store.find(secretKeyOf(app.id)),
         origin: `https://${app.domain}`,
         needsAcl: needsAcl(appOf(app.id).questions, app.id),
@@ -68,7 +70,7 @@ export async function tryBuckets(trials: BucketTrials): Promise<boolean> {
       (rung) => progress.update(rung.title),
     );
     const failed = rungs.find(({ state }) => state === 'failed');
-    if (failed === undefined) progress.done(evidenceOf(bucket, rungs));
+    if (failed === undefined) progress.done(evidenceOf(tried, rungs));
     else if (
       isLab &&
       failed.isUnreached === true &&

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { APP_IDS, appOf } from '../apps/index.ts';
+import { APP_IDS, allNamesOf, appOf } from '../apps/index.ts';
 import { olderImages } from '../apps/majors.ts';
 import { writeWhole } from '../atomic.ts';
 import { configOf } from '../answers/config.ts';
@@ -353,6 +353,7 @@ export async function problemsOf(
   const store = await Store.open(folder);
   return [
     ...config.apps.flatMap((app) => appOf(app.id).problems?.(config, app) ?? []),
+    ...sameNames(config),
     ...samePlaces(config, (name) =>
       secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
     ),
@@ -362,6 +363,18 @@ export async function problemsOf(
       ? ['A public CA accepts no contact address at localhost: give another one as --tls-email.']
       : []),
   ];
+}
+
+/** Finds public hosts of buckets that Caddy already serves for something else. */
+function sameNames(config: Config): string[] {
+  const names = allNamesOf(config);
+  return config.apps.flatMap(({ id, bucket }) =>
+    bucket?.isProxied === true && names.filter((name) => name === bucket.alias).length > 1
+      ? [
+          `${bucket.alias ?? ''} is already a name of this site. Give the bucket another one as --${id}-s3-alias.`,
+        ]
+      : [],
+  );
 }
 
 /** Finds apps that share a database or a Redis database number. */

@@ -1,7 +1,7 @@
 /** Proves a site and keeps its receipts: `.fedi/receipts/TIME.json`. */
 import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { appOf, namesOf } from '../apps/index.ts';
+import { appOf, servedNamesOf } from '../apps/index.ts';
 import { writeWhole } from '../atomic.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
@@ -35,7 +35,7 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
     return {
       app,
       name,
-      names: namesOf(app),
+      names: servedNamesOf(app),
       live: webSockets !== undefined,
       // An app that lost its data gets a new account, whose password was not shown yet.
       first: !live.has(app.id) || !store.wasShown(adminSecret),

@@ -19,12 +19,18 @@ export function appOf(id: string): App {
   return found;
 }
 
-/** Every name that Caddy serves for an app, its domain first. */
+/** Every name that Caddy serves for the app itself, its domain first. */
 export const namesOf = (app: AppConfig): readonly string[] =>
   appOf(app.id).served?.(app) ?? appOf(app.id).names?.(app) ?? [app.domain];
 
+/** The same, and the public host of its bucket, if Caddy serves that too. */
+export const servedNamesOf = (app: AppConfig): readonly string[] => [
+  ...namesOf(app),
+  ...(app.bucket?.isProxied === true && app.bucket.alias !== undefined ? [app.bucket.alias] : []),
+];
+
 /** Every name that Caddy serves. */
-export const allNamesOf = ({ apps }: Config): readonly string[] => apps.flatMap(namesOf);
+export const allNamesOf = ({ apps }: Config): readonly string[] => apps.flatMap(servedNamesOf);
 
 const idsIn = (answers: Answers): string[] =>
   String(answers['apps'] ?? '')

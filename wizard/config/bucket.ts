@@ -10,6 +10,8 @@ export interface Bucket {
   readonly accessKey: string;
   /** Public host (and path) of the bucket's root, without `https://`; undefined: endpoint and bucket. */
   readonly alias: string | undefined;
+  /** This site's Caddy serves `alias`, from the S3 interface. */
+  readonly isProxied?: true;
   readonly acl: 'public-read' | 'none';
   /** Where the bucket's name is in URLs: in the path, or before the host. */
   readonly style: 'path' | 'virtual';

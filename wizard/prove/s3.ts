@@ -395,7 +395,9 @@ async function isPublicByAcl(
   return (await requests.send('read', url).catch(() => undefined))?.status === 200;
 }
 
-function judgeCors({ origin }: BucketTrial, read: Reply, add: Add): void {
+function judgeCors({ bucket, origin }: BucketTrial, read: Reply, add: Add): void {
+  // This site's Caddy sets the header.
+  if (bucket.isProxied === true && bucket.alias === undefined) return;
   const allowed = String(read.headers['access-control-allow-origin'] ?? '');
   if (allowed === '*' || allowed === origin) add('cors', 'passed', { seen: allowed });
   else

@@ -1,13 +1,14 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import { allNamesOf, appOf, namesOf } from '../apps/index.ts';
+import { allNamesOf, appOf, servedNamesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
 import { ACCESS_LOGS, STATUS_PAGE } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
 import { componentsOf } from '../components/index.ts';
+import { bucketHost, isPlain } from '../config/bucket.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../answers/schema.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
@@ -202,7 +203,7 @@ async function renderCompose(
     // An app reaches its own domain through Caddy. A lab's names are in no DNS, so there Caddy has all of them as aliases.
     const { front, publicOnly = false, caddyMounts } = appOf(app.id);
     const lab = config.tls.isLab;
-    const names = lab ? allNamesOf(config) : publicOnly ? [] : namesOf(app);
+    const names = lab ? allNamesOf(config) : publicOnly ? [] : servedNamesOf(app);
     joinNetwork(joined, 'caddy', front, names);
     // Another name, for the same reason as in openIPv6.
     if (lab && publicOnly) {
@@ -259,11 +260,12 @@ async function renderCaddy(
   };
   if (config.statusPage !== undefined)
     sources['caddy/pages/status.caddy'] = await readAsset('caddy/status-page.caddy');
-  const logs: Record<string, string> = {};
+  /** Snippets that are filled in once for each app. */
+  const filled: Record<string, string> = {};
   for (const { id, accessLog } of config.apps) {
     if (accessLog === undefined) continue;
     const [ipv4, ipv6] = accessLog === 'full' ? ['32', '128'] : ['24', '64'];
-    logs[`caddy/access/${id}.caddy`] = fillCaddy(await readAsset('caddy/access.caddy'), {
+    filled[`caddy/access/${id}.caddy`] = fillCaddy(await readAsset('caddy/access.caddy'), {
       ACCESS_LOG_APP: id,
       ACCESS_LOG_IPV4: ipv4,
       ACCESS_LOG_IPV6: ipv6,
@@ -276,6 +278,15 @@ async function renderCaddy(
     if (config.hasCache && appOf(app.id).nginx !== undefined)
       sources[`caddy/cache/${app.id}.caddy`] = await readAsset(`caddy/cache/${app.id}.caddy`);
   }
+  for (const { id, bucket } of config.apps) {
+    if (bucket?.isProxied !== true || bucket.alias === undefined) continue;
+    filled[`caddy/sites/${id}-media.caddy`] = fillCaddy(await readAsset('caddy/media.caddy'), {
+      MEDIA_ADDRESS: `${config.tls.proxy !== undefined ? 'http' : 'https'}://${bucket.alias}`,
+      MEDIA_BUCKET: bucket.name,
+      MEDIA_HOST: bucketHost(bucket),
+      MEDIA_UPSTREAM: `${isPlain(bucket) ? 'http' : 'https'}://${bucketHost(bucket)}`,
+    });
+  }
   for (const { caddy } of componentsOf(config)) sources = (await caddy?.(sources, config)) ?? sources;
   const fill = (configId: string): Record<string, string> => ({
     ...Object.fromEntries(
@@ -284,7 +295,7 @@ async function renderCaddy(
         fillCaddy(text, { ...variables, CONFIG_ID: configId }),
       ]),
     ),
-    ...logs,
+    ...filled,
   });
   const id = createHash('sha256')
     .update(JSON.stringify([fill('none'), customCaddy]))

@@ -138,6 +138,13 @@ test('the same bucket is not tried again; another one or a new key is', async ()
     expect((await trial(more)).lines).toHaveLength(1);
 });
 
+test('a public host that Caddy will serve: the S3 interface is read, and needs no CORS rule', async () => {
+  const more = { 'apps.mastodon.s3.alias': 'media.example.org', 'apps.mastodon.s3.bucket': 'quiet' };
+  const { lines } = await trial({ more: { ...more, 'apps.mastodon.s3.proxy': 'caddy' } });
+  expect(lines).toEqual([expect.stringContaining(`read anonymously at ${at()}`)]);
+  expect((await trial({ more })).lines[1]).toContain('! reading anonymously: ');
+});
+
 test('--skip-check bucket', async () => {
   log.length = 0;
   expect(await trial({ isSkipped: true, secret: 'wrong' })).toEqual({

@@ -223,7 +223,7 @@ test('a question with a single choice is not asked', async () => {
   const run = open(['--apps', 'pixelfed', '--media', 's3']);
   await run.turns([
     ...ANOTHER.slice(1, 4),
-    ...BUCKET.slice(5, 12),
+    ...BUCKET.slice(5, 13),
     { question: 'Outgoing mail', entry: 'No mail yet' },
     { question: 'Back up to', text: '' },
   ]);

@@ -274,6 +274,24 @@ export function s3Questions(
       when,
     },
     {
+      key: keyOf(app, 'proxy'),
+      topic: 'storage',
+      message: 'Who serves the public host',
+      help: 'Default `none`: the provider or a CDN. `caddy`: this site, from the S3 interface; the name must point to this host.',
+      more: 'Caddy gets a certificate for it and passes on single files, without the list of files. All media then go through this host.',
+      ...oneOf([
+        { value: 'none', name: 'The provider, or a CDN' },
+        { value: 'caddy', name: 'This site’s Caddy' },
+      ]),
+      optional: true,
+      isShown: (answers) => answers[keyOf(app, 'proxy')] !== undefined,
+      applies: `only if \`${keyOf(app, 'alias')}\` is given, and not for R2 and Garage`,
+      when: (answers) =>
+        when(answers) &&
+        answers[keyOf(app, 'alias')] !== undefined &&
+        provider(answers)?.needsAlias === undefined,
+    },
+    {
       key: keyOf(app, 'acl'),
       topic: 'storage',
       message: 'How objects become public',
@@ -320,6 +338,7 @@ export function bucketIn(answers: Answers, app: string): Bucket | undefined {
     name: maybe('bucket') ?? '',
     accessKey: maybe('access-key') ?? '',
     alias: maybe('alias'),
+    ...(maybe('proxy') === 'caddy' ? { isProxied: true } : {}),
     acl: maybe('acl') === 'none' ? 'none' : 'public-read',
     style: maybe('style') === 'virtual' ? 'virtual' : 'path',
   };
@@ -342,6 +361,13 @@ export function s3Problems({ id, bucket }: AppConfig): string[] {
     problems.push(
       `Browsers show no pictures from http:// addresses. Give a public host of the bucket as --${id}-s3-alias.`,
     );
+  if (bucket.isProxied === true) {
+    if (bucket.alias !== undefined && /[:/]/.test(bucket.alias))
+      problems.push(
+        `For --${id}-s3-proxy caddy, --${id}-s3-alias is a host name alone, without a port or a path.`,
+      );
+    if (bucket.style === 'virtual') problems.push(`--${id}-s3-proxy caddy needs --${id}-s3-style path.`);
+  }
   const provider = BUCKET_PROVIDERS.find((one) => one.id === bucket.provider);
   if (provider !== undefined && bucket.endpoint === undefined) {
     if (provider.isOwn === true)
