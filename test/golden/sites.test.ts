@@ -132,7 +132,7 @@ const MASTODON_ROWS: readonly Row[] = [
   ...['acme', 'internal', 'proxy'].map((mode) =>
     mastodon(`s3-served-by-caddy-${mode}`, {
       ...S3,
-      'apps.mastodon.s3.endpoint': 'http://nas.lan:9000',
+      ...(mode === 'acme' ? {} : { 'apps.mastodon.s3.endpoint': 'http://nas.lan:9000' }),
       'apps.mastodon.s3.alias': 'media.example.org',
       'apps.mastodon.s3.proxy': 'caddy',
       'tls.mode': mode,
