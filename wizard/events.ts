@@ -112,6 +112,14 @@ interface Fields {
     unreached: readonly string[];
     complete: boolean;
   };
+  media: {
+    app: string;
+    to: 'local' | 's3';
+    state: 'plan' | 'moved' | 'filled' | 'removed';
+    files: number;
+    bytes: number;
+    left: number;
+  };
   snapshot: { repository: string; id: string; at: string; bytes: number | undefined };
   left: { directories: readonly string[]; servers: readonly string[] };
   tune: Figures & { proposal: Proposal | null };
@@ -319,6 +327,18 @@ export const EVENTS: {
       deliveries: 'deliveries that were not tried yet',
       unreached: 'servers with deliveries that failed so far',
       complete: 'true: nothing is left, or only servers that did not answer',
+    },
+  },
+  media: {
+    when: '`media move`: what is to be moved, and the result; `media remove-old`.',
+    fields: {
+      app: 'id of the app',
+      to: 'where its media go or are: `local` (this host) or `s3` (the bucket)',
+      state:
+        '`plan`; `moved`; `filled`: the place had been changed before, and older files of this host were copied; `removed`: the copy in the other place was deleted',
+      files: 'number of files',
+      bytes: 'their size',
+      left: 'bytes that are not in the new place yet',
     },
   },
   snapshot: {

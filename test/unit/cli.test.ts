@@ -58,7 +58,7 @@ test.each([
   [
     ['status', '--swap', '4'],
     2,
-    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, rollback, secrets, restore.',
+    'These commands take it: `fedi-setup` alone, apply, plan, lab, add, remove, rollback, secrets, restore, media.',
   ],
   [['status', '--check'], 2, 'These commands take it: plan, upgrade.'],
   [['prove', '--data'], 2, 'These commands take it: remove, reset, uninstall.'],
@@ -72,7 +72,7 @@ test.each([
   [
     ['rollback', '1', '--domain', 'x'],
     2,
-    'These commands take answers: `fedi-setup` alone, apply, plan, lab, add.',
+    'These commands take answers: `fedi-setup` alone, apply, plan, lab, add, media.',
   ],
   [['secrets', '--mail-mode=none'], 2, '`secrets` does not take --mail-mode'],
   [['status', '--domian', 'x'], 2, 'Did you mean --domain?'],

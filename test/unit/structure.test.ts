@@ -118,6 +118,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'support',
     'tune',
     'maintain',
+    'media',
     'upgrade',
     'backup',
     'apply',
@@ -138,6 +139,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   tune: ['checks', 'answers', 'apps', 'stack', 'config', 'docker'],
   support: ['apply', 'checks', 'plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
+  media: ['backup', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: [
     'apply',
@@ -198,6 +200,7 @@ const ALL = [
   'goodbye-record.ts',
   'last-reading.ts',
   'live-screen.ts',
+  'media-record.ts',
   'uptime-record.ts',
 ];
 

@@ -64,6 +64,8 @@ export interface PlanInput {
   readonly renew?: SecretSpec | undefined;
   /** This run is part of an upgrade, which refuses all others. */
   readonly upgrading?: true | undefined;
+  /** This run changes the place of media, and refuses all others meanwhile. */
+  readonly movesMedia?: true | undefined;
   /** Names of the images that get another version in this upgrade. */
   readonly moved?: readonly string[] | undefined;
   /** The old containers serve until the one-shots of the new version are complete: it changes no data. */
@@ -130,7 +132,7 @@ function refuseKeysAlone({ backup }: Config, store: Store): void {
 /** Builds the plan. Changes nothing on the disk or in the engine. */
 export async function prepare(input: PlanInput, engine: Engine): Promise<Prepared> {
   const { folder, resolved, now } = input;
-  if (input.upgrading !== true) await refuseUnfinished(folder);
+  if (input.upgrading !== true) await refuseUnfinished(folder, input.movesMedia && 'media');
   const config = configOf(resolved.answers);
   await refuseGoodbye(folder, config.apps);
   const basis = await basisOf(folder);

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { exists, writeWhole } from '../atomic.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem, codeOf } from '../problem.ts';
+import { readMediaRecord } from '../media-record.ts';
 import { timeText } from '../time.ts';
-import { lockedBy } from './runlock.ts';
+import { isAlive, lockedBy } from './runlock.ts';
 import { isInterrupted, readUpgrading } from './upgrading.ts';
 
 const FILE = join(OWN, 'restore.json');
@@ -86,13 +87,31 @@ export async function refuseUpgrading(folder: string): Promise<void> {
   );
 }
 
+/** Throws exit 6 while the place of media changes, and exit 3 if that was interrupted: the app may be stopped. */
+async function refuseMoving(folder: string): Promise<void> {
+  for (const [app, { to, at, phase, owner }] of Object.entries((await readMediaRecord(folder)).moves)) {
+    if (phase !== 'switching') continue;
+    if (await isAlive(owner)) throw lockedBy(owner);
+    throw new Problem(
+      EXIT.REFUSED,
+      `The move of the media of ${app}, started at ${timeText(at)}, was interrupted at its end.`,
+      {
+        means: 'The app may be stopped.',
+        next: `\`fedi-setup media move --to ${to} --app ${app}\` completes it.`,
+      },
+    );
+  }
+}
+
 /**
  * Throws exit 3 if a restore was interrupted, since its data are incomplete; if the site was stopped to move it; or if an
- * upgrade is not complete.
+ * upgrade or a move of media is not complete.
+ * @param byMedia the run moves media
  */
-export async function refuseUnfinished(folder: string): Promise<void> {
+export async function refuseUnfinished(folder: string, byMedia?: 'media'): Promise<void> {
   await refuseMoved(folder);
   await refuseUpgrading(folder);
+  if (byMedia === undefined) await refuseMoving(folder);
   const text = await readFile(join(folder, FILE), 'utf8').catch(() => undefined);
   if (text === undefined) return;
   let restoring: Partial<Restoring> = {};

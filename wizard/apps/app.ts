@@ -167,6 +167,20 @@ export interface Uploads {
   };
 }
 
+/** An app whose media have the same names below `shown` of its volume and in a bucket. */
+export interface MediaMoves<Options extends AppOptions = AppOptions> {
+  /** Top directories with media. */
+  readonly folders: readonly string[];
+  /** Those of them whose files nobody may read without the app. */
+  readonly hidden: readonly string[];
+  /** Cache-Control that the app gives its objects. */
+  readonly cacheControl: string;
+  /** URL of a file on this host. */
+  localUrl(app: AppConfig<Options>, path: string): string;
+  /** Prints directories with files that only the app may read, one a line; some may not exist. */
+  private(app: AppConfig<Options>): { readonly service: string; readonly check: Command };
+}
+
 /** An app's nginx, its service `ID_uploads`: serves uploads, and keeps copies of answers that the app marks as public. */
 export interface Nginx {
   /** Directory of the uploads in the container. */
@@ -364,6 +378,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   trials?(options: Options): readonly Trial[];
   readonly folders?: readonly DataFolder<Options>[];
   readonly uploads?: Uploads;
+  /** Absent: it knows no buckets. */
+  readonly moves?: MediaMoves<Options>;
   readonly nginx?: Nginx;
   readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */

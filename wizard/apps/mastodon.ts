@@ -30,6 +30,7 @@ import { NEW_PASSWORD, mastodonPeople, setPassword } from './mastodon/people.ts'
 import { mastodonUpgrades } from './mastodon/upgrades.ts';
 import { mastodonProofs } from './mastodon/proofs.ts';
 import { rails } from './mastodon/runner.ts';
+import { mastodonMoves } from './mastodon/media.ts';
 import { mastodonMonitoring, shapeMonitoring } from './mastodon/monitoring.ts';
 import { mastodonOptions } from './mastodon/options.ts';
 import type { MastodonOptions } from './mastodon/options.ts';
@@ -194,6 +195,7 @@ export const mastodon: App<MastodonOptions> = {
     { volume: 'mastodon_system', what: 'the media', name: 'media-dir', owner: MASTODON },
   ],
   uploads: { volume: 'mastodon_system', shown: '.', cached: 'cache', owner: MASTODON, image: 'mastodon' },
+  moves: mastodonMoves,
   nginx: { uploads: '/srv', app: 'mastodon_web:3000', key: '$request_uri' },
 
   env: (config, app, secret) => {

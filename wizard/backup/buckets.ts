@@ -12,6 +12,7 @@ import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import { withLine } from '../progress.ts';
 import type { Progress } from '../progress.ts';
+import type { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 import type { ComposeFile } from '../stack/compose.ts';
 import { ensureImage } from './access.ts';
@@ -49,7 +50,7 @@ export interface CopySite {
 }
 
 /** Reference of rclone's image: the locked one of the site, or the default. */
-const imageFor = ({ lock, config }: CopySite): string =>
+export const rcloneImage = ({ lock, config }: Pick<CopySite, 'lock' | 'config'>): string =>
   lock['rclone'] === undefined
     ? (config.images['rclone'] ?? SITE_IMAGES.rclone.reference)
     : lockedReference(lock['rclone']);
@@ -66,7 +67,7 @@ export async function copyBuckets(site: CopySite): Promise<void> {
   if (config.backup?.copiesBuckets !== true) return;
   for (const app of appsWithBuckets(config)) {
     const name = `${config.name}_${keyOf(app.id)}`;
-    await ensureImage(engine, imageFor(site), progress);
+    await ensureImage(engine, rcloneImage(site), progress);
     if ((await engine.volume(name)) === undefined)
       await engine.createVolume(name, config.name, keyOf(app.id));
     await withLine(progress, `bucket.${app.id}`, `Copy of the bucket ${app.bucket.name}`, async () => {
@@ -83,7 +84,7 @@ export async function copyBuckets(site: CopySite): Promise<void> {
         );
       }
       if (output.code !== 0)
-        throw failed(output, `Reading the bucket ${app.bucket.name}`, 'No backup was made.');
+        throw rcloneFailed(output, `Reading the bucket ${app.bucket.name}`, 'No backup was made.');
     });
   }
 }
@@ -97,11 +98,11 @@ export async function uploadCopies(site: CopySite, only: readonly string[] | und
   for (const app of appsWithBuckets(config)) {
     const name = `${config.name}_${keyOf(app.id)}`;
     if (only?.includes(app.id) === false || (await engine.volume(name)) === undefined) continue;
-    await ensureImage(engine, imageFor(site), progress);
+    await ensureImage(engine, rcloneImage(site), progress);
     await withLine(progress, `bucket.${app.id}`, `Media in the bucket ${app.bucket.name}`, async () => {
       const output = await rclone(site, app, 'upload.sh', name);
       if (output.code !== 0)
-        throw failed(
+        throw rcloneFailed(
           output,
           `Writing to the bucket ${app.bucket.name}`,
           'The site cannot start until the restore is complete.',
@@ -113,10 +114,28 @@ export async function uploadCopies(site: CopySite, only: readonly string[] | und
 /** Exit code of `download.sh`. */
 const NO_SPACE = 28;
 /** A first copy can take days. */
-const LONGEST_MS = 7 * 24 * 3_600_000;
+export const LONGEST_MS = 7 * 24 * 3_600_000;
 
 /** Mount point of the copy. */
 const COPY = '/copy';
+
+/** Variables that define rclone's remote `bucket:`. @param limitKiB of uploads, KiB/s; undefined: none */
+export const remoteEnv = (
+  { endpoint, region, accessKey, acl, style }: Bucket,
+  secretKey: Secret,
+  limitKiB: number | undefined,
+): Readonly<Record<string, string>> => ({
+  RCLONE_CONFIG_BUCKET_TYPE: 's3',
+  RCLONE_CONFIG_BUCKET_PROVIDER: endpoint === undefined ? 'AWS' : 'Other',
+  RCLONE_CONFIG_BUCKET_ACCESS_KEY_ID: accessKey,
+  RCLONE_CONFIG_BUCKET_SECRET_ACCESS_KEY: secretKey.reveal(),
+  RCLONE_CONFIG_BUCKET_REGION: region,
+  RCLONE_CONFIG_BUCKET_FORCE_PATH_STYLE: String(style === 'path'),
+  RCLONE_CONFIG_BUCKET_NO_CHECK_BUCKET: 'true',
+  ...(endpoint === undefined ? {} : { RCLONE_CONFIG_BUCKET_ENDPOINT: endpoint }),
+  ...(acl === 'none' ? {} : { RCLONE_CONFIG_BUCKET_ACL: acl }),
+  ...(limitKiB === undefined ? {} : { RCLONE_BWLIMIT: `${limitKiB}:off` }),
+});
 
 /** Runs a program with rclone's remote `bucket:` and the volume of the copy. */
 function rclone(
@@ -126,24 +145,12 @@ function rclone(
   volume: string,
 ): Promise<Output> {
   const { engine, store, config } = site;
-  const { endpoint, region, name, accessKey, acl, style } = bucket;
   return runOneShot(
     engine,
     {
-      image: imageFor(site),
-      argv: shellProgram(`backup/programs/${program}`, [name, COPY]),
-      env: {
-        RCLONE_CONFIG_BUCKET_TYPE: 's3',
-        RCLONE_CONFIG_BUCKET_PROVIDER: endpoint === undefined ? 'AWS' : 'Other',
-        RCLONE_CONFIG_BUCKET_ACCESS_KEY_ID: accessKey,
-        RCLONE_CONFIG_BUCKET_SECRET_ACCESS_KEY: store.get(secretKeyOf(id)).reveal(),
-        RCLONE_CONFIG_BUCKET_REGION: region,
-        RCLONE_CONFIG_BUCKET_FORCE_PATH_STYLE: String(style === 'path'),
-        RCLONE_CONFIG_BUCKET_NO_CHECK_BUCKET: 'true',
-        ...(endpoint === undefined ? {} : { RCLONE_CONFIG_BUCKET_ENDPOINT: endpoint }),
-        ...(acl === 'none' ? {} : { RCLONE_CONFIG_BUCKET_ACL: acl }),
-        ...(config.backup?.limitKiB === undefined ? {} : { RCLONE_BWLIMIT: `${config.backup.limitKiB}:off` }),
-      },
+      image: rcloneImage(site),
+      argv: shellProgram(`backup/programs/${program}`, [bucket.name, COPY]),
+      env: remoteEnv(bucket, store.get(secretKeyOf(id)), config.backup?.limitKiB),
       mounts: [`${volume}:${COPY}`],
       network: 'bridge',
       user: '0:0',
@@ -155,12 +162,23 @@ function rclone(
 
 /** What rclone prints before an error: the time and the level. */
 const PREFIX = /^.*? (?:ERROR|CRITICAL|NOTICE) *: (?:Attempt \d+\/\d+ failed with \d+ errors and: |[^:]*: )?/;
+/** How far it is. */
+export const STATS = / ETA /;
 
-function failed({ code, stderr }: Output, doing: string, means: string): Problem {
-  const words = stderr.trim().split('\n').at(-1)?.replace(PREFIX, '') ?? '';
+/** @param next what to do. The command that ends with rclone’s own error lines is the cause */
+export function rcloneFailed(
+  { code, stderr }: Output,
+  doing: string,
+  means: string,
+  next = 'Check the bucket with `fedi-setup prove`, then run this again.',
+): Problem {
+  const lines = stderr.trim().split('\n');
+  const words =
+    (lines.findLast((line) => PREFIX.test(line) && !STATS.test(line)) ?? lines.at(-1))?.replace(PREFIX, '') ??
+    '';
   return new Problem(EXIT.FAILED, `${doing} failed: ${words || `exit code ${code}`}`, {
     means,
-    next: 'Check the bucket with `fedi-setup prove`, then run this again.',
-    log: stderr.trim().split('\n').slice(-5).join('\n'),
+    next,
+    log: lines.slice(-5).join('\n'),
   });
 }

@@ -12,6 +12,7 @@ import { checkGit } from './git.ts';
 import { checkJobs } from './jobs.ts';
 import { checkKernel } from './kernel.ts';
 import { checkMail } from './mail.ts';
+import { checkMedia } from './media.ts';
 import { checkMetadata } from './metadata.ts';
 import { checkMigrations } from './migrations.ts';
 import { checkCaa, checkDns } from './names.ts';
@@ -48,6 +49,7 @@ export const CHECKS: readonly Check[] = [
   { id: 'streaming', phase: 'site', title: 'Live updates', about: 'whether a WebSocket on the public name reaches the server of live updates', run: checkStreaming },
   { id: 'mail', phase: 'site', title: 'Outgoing mail', about: 'whether the apps’ containers reach the mail server and may log in; no mail is sent', run: checkMail },
   { id: 'bucket', phase: 'site', title: 'Buckets with media', about: 'a small object, written, read anonymously and deleted', run: checkBuckets },
+  { id: 'media', phase: 'site', title: 'Moved media', about: 'whether a move of media was interrupted, or left a copy in the old place', run: checkMedia },
   { id: 'goodbye', phase: 'site', title: 'Goodbye', about: 'whether the accounts of an app are being deleted, or were deleted, on other servers', run: checkGoodbye },
   { id: 'backups', phase: 'site', title: 'Backups', about: 'whether they succeeded, are recent and were tested; whether the recovery sheet was written', run: checkBackups },
   { id: 'retention', phase: 'site', title: 'Retention', about: 'whether copies of remote media are removed, and backups on this host will fit', run: checkRetention },

@@ -11,6 +11,7 @@ import { lab } from './lab.ts';
 import { logs } from './logs.ts';
 import { mail } from './mail.ts';
 import { maintain } from './maintain.ts';
+import { media } from './media.ts';
 import { move } from './move.ts';
 import { plan } from './plan.ts';
 import { prove } from './prove.ts';
@@ -51,6 +52,7 @@ export const COMMANDS: readonly Command[] = [
   backup,
   restore,
   move,
+  media,
   cleanup,
   maintain,
   reset,

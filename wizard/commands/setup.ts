@@ -54,6 +54,8 @@ export interface Answered {
   readonly renew?: SecretSpec;
   /** The run is part of an upgrade. */
   readonly upgrading?: true;
+  /** The run changes the place of media. */
+  readonly movesMedia?: true;
   /** Names of the images of database servers whose data the upgrade moves. */
   readonly moved?: readonly string[];
   /** The old containers serve until the one-shots of the new version are complete. */
@@ -221,7 +223,16 @@ async function acceptWarnings(swapGiB: number | undefined): Promise<'go' | 'swap
 const inputOf = (
   { flags, now }: CommandContext,
   folder: string,
-  { resolved, savedText, lock, renew, upgrading, moved, jobsFirst }: Omit<Answered, 'reload' | 'accepted'>,
+  {
+    resolved,
+    savedText,
+    lock,
+    renew,
+    upgrading,
+    movesMedia,
+    moved,
+    jobsFirst,
+  }: Omit<Answered, 'reload' | 'accepted'>,
 ): PlanInput => ({
   folder,
   resolved,
@@ -229,6 +240,7 @@ const inputOf = (
   lock,
   renew,
   upgrading,
+  movesMedia,
   moved,
   jobsFirst,
   swapGiB: flags.swapGiB,

@@ -51,6 +51,12 @@ const goodbye = (states: Goodbyes): CheckContext => {
   writeTree(folder, { '.fedi/goodbye.json': JSON.stringify(states) });
   return contextOf({}, { folder, exists: true });
 };
+const MEDIA_BUCKET = { endpoint: 'https://s3.example.org', name: 'media' };
+const movedMedia = (record: Readonly<Record<string, unknown>>): CheckContext => {
+  const folder = tempFolder();
+  writeTree(folder, { '.fedi/media.json': JSON.stringify(record) });
+  return contextOf({}, { folder, exists: true });
+};
 /** A site with a status page, the last check so many minutes ago, and with a timer or not. */
 const pageSite = (minutes: number | undefined, checks: boolean): CheckContext => {
   const folder = tempFolder();
@@ -101,7 +107,7 @@ type Row = [
   id: string,
   wrong: string,
   context: CheckContext,
-  level: 'blocker' | 'warning' | '',
+  level: 'advice' | 'blocker' | 'warning' | '',
   words: RegExp,
 ];
 
@@ -253,6 +259,9 @@ const ROWS: Row[] = [
   ['uploads', 'no default picture', uploads('missing avatars/default.jpg\n'), 'warning', /Default images are missing in app\/public of fedi_pixelfed_storage: 1 \(avatars\/default\.jpg\)\..*Pixelfed: 1 missing$/],
   ['goodbye', 'in progress', goodbye({ snac: { at: '2026-01-02T03:04:05Z', domain: 'x.org', by: 'uninstall --goodbye' } }), 'warning', /Since 2026-01-02 03:04 UTC the accounts of snac are being deleted.*`fedi-setup uninstall --goodbye` shows the progress/],
   ['goodbye', 'complete', goodbye({ snac: { at: '2026-01-02T03:04:05Z', domain: 'x.org', by: 'x', complete: { at: '2026-01-02T04:04:05Z', unreached: [] } } }), 'warning', /The accounts of snac were deleted on other servers\..*`fedi-setup remove snac --data`/],
+  ['media', 'being copied', movedMedia({ moves: { mastodon: { to: 's3', at: '2026-01-02T03:04:05Z', bucket: MEDIA_BUCKET, phase: 'copying' } } }), 'advice', /The move of Mastodon’s media to the bucket media at s3\.example\.org, started at 2026-01-02 03:04 UTC, is not complete\..*as before.*`fedi-setup media move --to s3 --app mastodon`/],
+  ['media', 'not read in the new place', movedMedia({ moves: { mastodon: { to: 'local', at: '2026-01-02T03:04:05Z', bucket: MEDIA_BUCKET, phase: 'switched' } } }), 'warning', /media to this host, .*uses the new place/],
+  ['media', 'an old copy', movedMedia({ old: { mastodon: { place: 'local', at: '2026-01-02T03:04:05Z', bucket: MEDIA_BUCKET, files: 12, bytes: 5_000_000 } } }), 'advice', /Since 2026-01-02 03:04 UTC Mastodon has not used the copy of its media on this host: 12 files, 5 MB\..*`fedi-setup media remove-old --app mastodon`/],
   ['unfinished', 'a restore', contextOf({}, { unfinished: new Problem(EXIT.REFUSED, 'A restore was interrupted.', { means: 'Incomplete.', next: 'Run it again.' }) }), 'blocker', /A restore was interrupted\. Incomplete\..*Run it again\..*not complete$/],
   ['git', 'all ignored', contextOf({}, { host: { git: async () => [] } }), '', /^files with secrets are ignored$/],
   ['git', 'a secret in the repository', contextOf({}, { host: { git: async (_, argv) => (argv.includes('--others') ? [] : ['secrets.json']) } }), 'blocker', /Git tracks files with secrets: secrets\.json\..*git -C \/srv\/fedi rm -r --cached --ignore-unmatch secrets\.json env \.fedi/],

@@ -8,6 +8,7 @@ export { run as doctor } from './doctor.ts';
 export { run as lab } from './lab.ts';
 export { run as mail } from './mail.ts';
 export { run as maintain } from './maintain.ts';
+export { run as media } from './media.ts';
 export { run as move } from './move.ts';
 export { run as plan } from './plan.ts';
 export { run as prove } from './prove.ts';

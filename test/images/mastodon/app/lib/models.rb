@@ -195,8 +195,19 @@ class MediaAttachment < ApplicationRecord
   end
 
   def on_disk = Rails.root.join('public', path)
+  # In a bucket it has the same name, without "system".
+  def url = Bucket.on? ? Bucket.url(path.delete_prefix('system/')) : "https://#{Rails.configuration.x.web_domain}/#{path}"
 
-  after_destroy { FileUtils.rm_f(on_disk) }
+  def store(bytes)
+    return Bucket.put(path.delete_prefix('system/'), bytes, file_content_type) if Bucket.on?
+
+    FileUtils.mkdir_p(on_disk.dirname)
+    File.binwrite(on_disk, bytes)
+  end
+
+  def remove_file = Bucket.on? ? Bucket.delete(path.delete_prefix('system/')) : FileUtils.rm_f(on_disk)
+
+  after_destroy :remove_file
 end
 
 class PreviewCard < ApplicationRecord; end

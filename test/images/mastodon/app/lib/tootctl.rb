@@ -148,7 +148,7 @@ module Tootctl
     def suffix = options[:dry_run] ? ' (DRY RUN)' : ''
 
     def clear(media)
-      FileUtils.rm_f(media.on_disk)
+      media.remove_file
       media.update!(file_file_name: nil, file_file_size: nil, thumbnail_file_name: nil, thumbnail_file_size: nil)
     end
 

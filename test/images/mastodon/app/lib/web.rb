@@ -26,7 +26,7 @@ module Api
   end
 
   def media(one)
-    url = one.not_processed? ? nil : "#{base}/#{one.path}"
+    url = one.not_processed? ? nil : one.url
     { id: one.id.to_s, type: MediaAttachment::KINDS.key(one.type), url:, preview_url: url, meta: {}, description: nil }
   end
 
@@ -147,8 +147,7 @@ module Api
       media.processing = wait ? MediaAttachment::QUEUED : MediaAttachment::COMPLETE
       media.save!
       media.reload # the database makes the id
-      FileUtils.mkdir_p(media.on_disk.dirname)
-      File.binwrite(media.on_disk, bytes)
+      media.store(bytes)
       PostProcessMediaWorker.perform_async(media.id) if wait
       render json: Api.media(media), status: wait ? 202 : 200
     end
@@ -298,6 +297,7 @@ end
 class PagesController < ApplicationController
   include Api::Gone
   skip_forgery_protection only: :missing
+  before_action { response.headers['Content-Security-Policy'] = "img-src 'self' #{Bucket.host}" if Bucket.on? }
 
   def front = page("<h1>#{ERB::Util.html_escape(Setting.site_title)}</h1>")
   def missing = request.path.start_with?('/api/') ? render(json: { error: 'Not Found' }, status: 404) : page('<h1>404</h1>', status: 404)

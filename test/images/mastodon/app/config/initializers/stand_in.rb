@@ -17,5 +17,5 @@ Sidekiq.configure_server do |config|
 end
 
 Rails.application.config.after_initialize do
-  %w(models jobs web federation).each { |name| require Rails.root.join('lib', name) }
+  %w(bucket models jobs web federation).each { |name| require Rails.root.join('lib', name) }
 end
