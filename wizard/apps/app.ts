@@ -181,6 +181,12 @@ export interface MediaMoves<Options extends AppOptions = AppOptions> {
   private(app: AppConfig<Options>): { readonly service: string; readonly check: Command };
 }
 
+/** Why an app’s media cannot be moved, and what else to do; sentences. */
+export interface NoMoves {
+  readonly why: string;
+  readonly next: string;
+}
+
 /** An app's nginx, its service `ID_uploads`: serves uploads, and keeps copies of answers that the app marks as public. */
 export interface Nginx {
   /** Directory of the uploads in the container. */
@@ -378,8 +384,8 @@ export interface App<Options extends AppOptions = AppOptions> {
   trials?(options: Options): readonly Trial[];
   readonly folders?: readonly DataFolder<Options>[];
   readonly uploads?: Uploads;
-  /** Absent: it knows no buckets. */
-  readonly moves?: MediaMoves<Options>;
+  /** How its media move between this host and a bucket, or why they do not. */
+  readonly moves: MediaMoves<Options> | NoMoves;
   readonly nginx?: Nginx;
   readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */

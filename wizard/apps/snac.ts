@@ -174,6 +174,10 @@ export const snac: App = {
   jobs: () => snacJobs,
   monitoring: ({ domain }) => ({ probes: [`https://${domain}/.well-known/nodeinfo`] }),
   goodbye: snacGoodbye,
+  moves: {
+    why: 'snac cannot store its media in a bucket.',
+    next: 'Its media stay on this host; `fedi-setup backup` backs them up.',
+  },
   people: snacPeople,
 
   cli: {

@@ -36,14 +36,13 @@ export interface MediaSite extends Omit<CopySite, 'store'> {
   readonly at: string;
 }
 
-/** The app's description of its media. Throws a Problem if it has none. */
+/** The app's description of its media. Throws a Problem if they cannot be moved. */
 export function movesOf({ id }: Pick<AppConfig, 'id'>): { moves: MediaMoves; uploads: Uploads } {
-  const { name, moves, uploads } = appOf(id);
-  if (moves !== undefined && uploads !== undefined) return { moves, uploads };
-  throw new Problem(EXIT.USAGE, `${name} cannot store its media in a bucket.`, {
-    means: 'Nothing was changed.',
-    next: 'Its media stay on this host; `fedi-setup backup` backs them up.',
-  });
+  const { moves, uploads } = appOf(id);
+  if ('why' in moves)
+    throw new Problem(EXIT.USAGE, moves.why, { means: 'Nothing was changed.', next: moves.next });
+  if (uploads === undefined) throw new Error(`${id} has no uploads`);
+  return { moves, uploads };
 }
 
 const keyOf = ({ id }: Pick<AppConfig, 'id'>): string => `media_${id}`;

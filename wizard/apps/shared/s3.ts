@@ -109,9 +109,9 @@ export interface Moves {
 /** For apps that expect all media in one place. */
 const COPY: Moves = {
   toBucket:
-    'Existing uploads stay on this host: copy them into the bucket, or old posts lose their pictures.',
+    'Existing uploads stay on this host, and old posts lose their pictures. `fedi-setup media move --to s3` changes the place and moves them.',
   fromBucket:
-    'Existing uploads stay in the bucket: copy them into the media volume, or old posts lose their pictures.',
+    'Existing uploads stay in the bucket, and old posts lose their pictures. `fedi-setup media move --to local` changes the place and moves them.',
   between: (before) =>
     `Existing uploads stay in the bucket ${before}: copy them into the new one, or old posts lose their pictures.`,
 };

@@ -4,10 +4,9 @@ import { configOf } from '../../answers/config.ts';
 import { allNamesOf, appOf } from '../../apps/index.ts';
 import { bucketIn, bucketSecret, secretKeyOf } from '../../apps/shared/s3.ts';
 import { apply } from '../../apply/apply.ts';
-import type { Applied } from '../../apply/apply.ts';
-import { runningAnswers } from '../../apply/generations.ts';
+import { runningAnswers, runningConfig } from '../../apply/generations.ts';
 import { refuseGoodbye } from '../../apply/goodbye.ts';
-import { lastReceipt } from '../../apply/receipt.ts';
+import { proveSite } from '../../apply/receipt.ts';
 import { isAlive, lockedBy, thisProcess } from '../../apply/runlock.ts';
 import { tryBuckets } from '../../apply/trials.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
@@ -15,7 +14,7 @@ import { sizeText } from '../../checks/check.ts';
 import { rootsOf } from '../../checks/site.ts';
 import { publicUrl } from '../../config/bucket.ts';
 import { appConfig, ingressAddress } from '../../config/config.ts';
-import type { AppConfig } from '../../config/config.ts';
+import type { AppConfig, Config } from '../../config/config.ts';
 import { nearest } from '../../config/parse.ts';
 import { runtimeOf } from '../../docker/runtime.ts';
 import { decideMove, readFigures, spaceMissing } from '../../media/decide.ts';
@@ -44,6 +43,7 @@ import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
 import { PICTURE_BYTES, client } from '../../prove/http.ts';
+import type { Receipt } from '../../prove/proof.ts';
 import { Store } from '../../secrets/store.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { confirmed } from '../confirm.ts';
@@ -110,7 +110,7 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
   const to = chosenPlace(context);
   const site = await existingSite(context);
   const { folder, engine } = site;
-  const app = chosenApp(context, site, ({ id }) => appOf(id).moves !== undefined);
+  const app = chosenApp(context, site, ({ id }) => 'folders' in appOf(id).moves);
   const { id } = app;
   const { name } = appOf(id);
   movesOf(app);
@@ -202,8 +202,11 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
     `The media are in both places. Run \`fedi-setup media move --to ${to} --app ${id}\` again; it continues.`,
   );
   if (move.phase === 'copying') await copyMedia(media, decision.ours);
-  const applied = isDone ? undefined : await switchPlace(context, site, media, answered, decision.ours);
-  return complete(context, media, applied);
+  const isProven = isDone
+    ? (await prove(context, site)).proven
+    : await switchPlace(context, site, media, answered, decision.ours);
+  await complete(context, media);
+  return isProven ? EXIT.OK : EXIT.UNPROVEN;
 }
 
 /** Shows the plan and asks. */
@@ -281,14 +284,14 @@ async function fill({ progress, flags }: CommandContext, media: MediaSite): Prom
   return EXIT.OK;
 }
 
-/** Stops the app for the last files, and starts it with the new place. */
+/** Stops the app for the last files, and starts it with the new place. @returns whether the site is proven then */
 async function switchPlace(
   context: CommandContext,
   site: Site,
   media: MediaSite,
   answered: Answered,
   ours: boolean,
-): Promise<Applied> {
+): Promise<boolean> {
   const { progress } = context;
   const { folder, engine, config } = site;
   const { app, to } = media;
@@ -333,8 +336,18 @@ async function switchPlace(
   }
   const applied = await apply(optionsFor(context, folder, answered)).catch(startAgain);
   await keep('switched');
-  if (applied.receipt !== undefined) sayFailed(progress, applied.receipt, config);
-  return applied;
+  // A run that was killed after the change has not proven it.
+  const receipt = applied.changed ? applied.receipt : await prove(context, site);
+  if (receipt !== undefined) sayFailed(progress, receipt, config);
+  return receipt?.proven === true;
+}
+
+/** Proves the site with its new place. */
+async function prove(context: CommandContext, { folder, engine }: Site): Promise<Receipt> {
+  const config = (await runningConfig(folder)) as Config;
+  const store = await Store.open(folder);
+  const { progress, now } = context;
+  return withRunLock(context, folder, () => proveSite({ folder, engine, config, store, progress, now }));
 }
 
 /** Directories whose files only the app may read. */
@@ -353,11 +366,7 @@ async function privateFolders({ engine, config }: Site, app: AppConfig): Promise
 }
 
 /** Reads old files at their public addresses, and records what is left in the old place. */
-async function complete(
-  context: CommandContext,
-  media: MediaSite,
-  applied: Applied | undefined,
-): Promise<ExitCode> {
+async function complete(context: CommandContext, media: MediaSite): Promise<void> {
   const { progress, now } = context;
   const { folder, app, to, bucket } = media;
   const { id } = app;
@@ -387,8 +396,6 @@ async function complete(
   progress.say(`
   ${name}’s media are ${inPlace(to, bucket)} now: ${moved.files} files, ${sizeText(moved.bytes)}.
   The copy ${inPlace(old.place, bucket)} is kept.${old.place === 'local' ? ' Other servers may still load pictures from there for some weeks, and backups contain it.' : ''} To delete it then: \`fedi-setup media remove-old --app ${id}\``);
-  if (applied !== undefined) return applied.exit;
-  return (await lastReceipt(folder))?.proven === false ? EXIT.UNPROVEN : EXIT.OK;
 }
 
 /** Throws exit 5 unless one of the files has its old bytes. Files that were deleted since are left out. */
