@@ -113,12 +113,14 @@ const md5 = (text: string): string => createHash('md5').update(text).digest('hex
 describe('into a bucket', () => {
   test('the plan: files, bytes, copies of remote files, what is lacking; other files are none', () => {
     put('here', '.fedi-setup.json', '{}');
-    put('here', 'other/x', 'not media');
+    put('here', '.hidden/x', 'not media');
+    put('here', 'new_class/x', 'n');
+    put('bucket', 'restic/config', 'not media');
     put('here', 'accounts/a b.png', 'picture');
     put('here', 'cache/b.png', 'remote');
     put('bucket', 'cache/b.png', 'remote');
     const { lines } = run('plan', 's3');
-    expect(lines.slice(0, 5)).toEqual(['2', '13', '6', '1', '7']);
+    expect(lines.slice(0, 5)).toEqual(['3', '14', '6', '2', '8']);
     expect(Number(lines[5])).toBeGreaterThan(0);
   });
 
@@ -206,12 +208,24 @@ describe('into a bucket', () => {
 
   test('remove deletes the old files here, and nothing else', () => {
     put('here', '.fedi-setup.json', '{}');
-    put('here', 'accounts/a.png', 'picture');
+    put('here', 'accounts/1/a.png', 'picture');
     run('copy', 's3');
     run('end', 's3');
+    put('here', 'accounts/2/later.png', 'not moved');
     run('remove', 's3');
-    expect([has('here', 'accounts/a.png'), has('here', '.fedi-setup.json')]).toEqual([undefined, '{}']);
-    expect(has('bucket', 'accounts/a.png')).toBe('picture');
+    expect([has('here', 'accounts/1'), has('here', '.fedi-setup.json')]).toEqual([undefined, '{}']);
+    expect(has('here', 'accounts/2/later.png')).toBe('not moved');
+    expect(has('bucket', 'accounts/1/a.png')).toBe('picture');
+  });
+
+  test('without the lists, as after a restore, remove deletes known directories only', () => {
+    put('here', 'accounts/a.png', 'picture');
+    put('here', 'snapshots/x', 'of the administrator');
+    run('remove', 's3');
+    expect([has('here', 'accounts/a.png'), has('here', 'snapshots/x')]).toEqual([
+      undefined,
+      'of the administrator',
+    ]);
   });
 });
 

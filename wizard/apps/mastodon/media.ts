@@ -8,10 +8,11 @@ import type { MastodonOptions } from './options.ts';
  * three digits in each directory; old ones have nine digits, new ones eighteen. Copies of remote files are below `cache`,
  * early ones were not.
  */
-const PRIVATE = `select prefix || 'media_attachments/files/' || regexp_replace(
+const PRIVATE = `select prefix || 'media_attachments/' || kind || '/' || regexp_replace(
   lpad(m.id::text, greatest(length(m.id::text), case when m.id < 1000000000 then 9 else 12 end), '0'),
   '(\\d{3})(?=\\d)', '\\1/', 'g')
-from media_attachments m join accounts a on a.id = m.account_id, (values (''), ('cache/')) as prefixes (prefix)
+from media_attachments m join accounts a on a.id = m.account_id, (values (''), ('cache/')) as prefixes (prefix),
+  (values ('files'), ('thumbnails')) as kinds (kind)
 where a.suspended_at is not null and m.file_file_name is not null`.replace(/\s+/g, ' ');
 
 export const mastodonMoves: MediaMoves<MastodonOptions> = {
@@ -23,6 +24,7 @@ export const mastodonMoves: MediaMoves<MastodonOptions> = {
     'custom_emojis',
     'imports',
     'media_attachments',
+    'preview_card_providers',
     'preview_cards',
     'site_uploads',
   ],

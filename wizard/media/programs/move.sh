@@ -9,7 +9,7 @@
 #          their hashes; 21: something is missing
 #   fill   copies the files whose names $3 lacks, and prints how many
 #   remove deletes from $2 what was moved
-# $5 is the directory of the two. $6 lists the top directories with media, $7 those of them that nobody may read. $8 is the
+# $5 is the directory of the two; all its directories have media. $6 lists the top directories with media in a bucket, $7 those of them that nobody may read. $8 is the
 # Cache-Control of uploaded objects, $9 the owner of downloaded files. Standard input: directories below $3 whose files only the
 # app may read. TYPES is the file of MIME types that rclone reads. START names this move; OURS=1: files in $3 that $2 lacks are from an earlier move. ACL=1: objects have ACLs.
 
@@ -17,6 +17,15 @@ set -eu
 verb=$1 from=$2 to=$3 work=$4 folder=$5 media=$6 hidden=$7 cache=$8 owner=$9
 export LC_ALL=C TMPDIR="$work"
 tab=$(printf '\t')
+known=$media
+# Directories of this host that a later version of the app may have added.
+for one in "$folder"/*/; do
+  name=$(basename "$one")
+  case " $media lost+found * " in
+  *" $name "*) ;;
+  *) if [ -d "$one" ]; then media="$media $name"; fi ;;
+  esac
+done
 # Visitors wait for nothing but the end.
 if [ "$verb" != end ]; then
   renice -n 19 -p $$ >/dev/null 2>&1 || true
@@ -158,10 +167,16 @@ fill)
   wc -l <"$work/names"
   ;;
 remove)
-  if [ "$folder" = "$from" ]; then
-    for top in $media; do rm -rf "${from:?}/$top"; done
-  elif [ -s "$work/moved" ]; then
+  if [ -s "$work/moved" ]; then
     clone delete --files-from-raw "$work/moved" "$from"
+  elif [ "$folder" = "$from" ]; then
+    # Without the list, as after a restore: only what is known.
+    for top in $known; do rm -rf "${from:?}/$top"; done
+  fi
+  if [ "$folder" = "$from" ]; then
+    for top in $media; do
+      if [ -d "$from/$top" ]; then find "$from/$top" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
+    done
   fi
   ;;
 esac
