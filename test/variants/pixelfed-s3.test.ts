@@ -194,6 +194,7 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
 
   let old: Photo;
   let fresh: Photo;
+  let here: Photo;
   const HERE = `https://${site.domain}/storage/m/`;
   const THERE = 'https://objects.fedi.test/media/public/m/';
 
@@ -287,12 +288,55 @@ echo json_encode(['token' => $model::where('username', 'anna')->firstOrFail()->c
     const run = await site.apply([], { env: { ...local, FEDI_PIXELFED_MEDIA: 'local' } });
     expect([run.code, run.stderr]).toEqual([0, '']);
     expect(site.read('env/pixelfed.env')).not.toContain('AWS_');
-    const here = await post(({ preview_url: preview }) => preview.includes('_thumb'));
+    here = await post(({ preview_url: preview }) => preview.includes('_thumb'));
     expect(here.url.startsWith(HERE)).toBe(true);
     expect(await Promise.all([here, fresh].map(shown))).toEqual([
       [200, 200],
       [200, 200],
     ]);
+  });
+
+  const move = (...argv: readonly string[]): Promise<Run> =>
+    tool(['media', ...argv, '--dir', site.folder, '--json'], {
+      env: { ...remote, FEDI_PIXELFED_MEDIA: undefined },
+    });
+  const result = ({ events }: Run): unknown => events.findLast(({ event }) => event === 'media');
+
+  test('`media move --to s3` changes the place, and has Pixelfed move what is old enough', async () => {
+    sql(
+      "update media set created_at = '2020-01-01 00:00:00' where cdn_url is null and status_id is not null",
+    );
+    sql(
+      "insert into media (status_id, profile_id, media_path, size, version, remote_media, created_at) select status_id, profile_id, 'public/m/none.png', 1, 1, remote_media, created_at from media where cdn_url is null and status_id is not null limit 1",
+    );
+    const dry = await move('move', '--to', 's3', '--dry-run');
+    expect([dry.code, dry.stderr, result(dry)]).toEqual([
+      0,
+      '',
+      expect.objectContaining({ state: 'plan', files: 2 }),
+    ]);
+    const run = await move('move', '--to', 's3');
+    expect([run.code, run.stderr]).toEqual([
+      1,
+      expect.stringContaining('1 file could not be moved: storage/app/public/m/none.png does not exist'),
+    ]);
+    expect(result(run)).toMatchObject({ app: 'pixelfed', to: 's3', state: 'moved', files: 1 });
+    const moved = await photoOf(here.status);
+    expect([moved.url.startsWith(THERE), moved.preview.startsWith(THERE)]).toEqual([true, true]);
+    expect(await shown(moved)).toEqual([200, 200]);
+    sql("delete from media where media_path = 'public/m/none.png'");
+    const again = await move('move', '--to', 's3');
+    expect([again.code, again.stderr]).toEqual([0, '']);
+    expect(result(again)).toMatchObject({ state: 'plan', files: 0 });
+  });
+
+  test('`media move --to local` is refused, with the reason', async () => {
+    const refused = await move('move', '--to', 'local');
+    expect([refused.code, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/stores with each photo where it is/),
+    ]);
+    expect(site.read('fedi.yaml')).toMatch(/media: s3/);
   });
 
   test('the receipt reports a provider that disappeared', async () => {

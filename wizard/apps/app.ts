@@ -181,7 +181,33 @@ export interface MediaMoves<Options extends AppOptions = AppOptions> {
   private(app: AppConfig<Options>): { readonly service: string; readonly check: Command };
 }
 
-/** Why an app’s media cannot be moved, and what else to do; sentences. */
+/** An app that stores with each file where it is, and moves files into a bucket itself. */
+export interface OwnMoves extends NoMoves {
+  /** Sentences about what it does with them. */
+  readonly about: string;
+  readonly service: string;
+  /** Prints {@link OwnMedia} as JSON, in its last line. @param after moves some of those after this one; absent: only looks */
+  readonly program: (after?: string) => Command;
+}
+
+/** Files on this host that an app can move into its bucket. */
+export interface OwnMedia {
+  readonly files: number;
+  readonly bytes: number;
+  /** Files that it does not move yet. */
+  readonly young: number;
+  /** Of the files that were moved now; absent: it only looked. */
+  readonly moved?: number;
+  readonly failed?: number;
+  /** Why the last of them failed. */
+  readonly error?: string | null;
+  /** Some that were moved: their address, and the MD5 that they had on this host. */
+  readonly samples?: readonly { readonly url: string; readonly md5: string }[];
+  /** Where to continue; null: there was none left. */
+  readonly last?: string | null;
+}
+
+/** Why an app’s media cannot be moved (an {@link OwnMoves}: moved back), and what else to do; sentences. */
 export interface NoMoves {
   readonly why: string;
   readonly next: string;
@@ -385,7 +411,7 @@ export interface App<Options extends AppOptions = AppOptions> {
   readonly folders?: readonly DataFolder<Options>[];
   readonly uploads?: Uploads;
   /** How its media move between this host and a bucket, or why they do not. */
-  readonly moves: MediaMoves<Options> | NoMoves;
+  readonly moves: MediaMoves<Options> | OwnMoves | NoMoves;
   readonly nginx?: Nginx;
   readonly pictures?: readonly AppPicture[];
   /** `env/NAME.env` → its variables. Undefined ones are omitted: an empty value is not the same. */

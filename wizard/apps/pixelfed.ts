@@ -33,6 +33,7 @@ import { pixelfedQuestions } from './pixelfed/questions.ts';
 import { VERSION } from './pixelfed/version.ts';
 import { SIZES, bodyBytes, bodyMinutes, loadOf, postMiB } from './pixelfed/size.ts';
 import { laravel } from './pixelfed/php.ts';
+import { pixelfedMoves } from './pixelfed/media.ts';
 import { pixelfedUpgrades } from './pixelfed/upgrades.ts';
 import { PASSWORD, pixelfedCleanUps, pixelfedSteps, pixelfedUploads } from './pixelfed/steps.ts';
 import { pixelfedS3 } from './pixelfed/s3.ts';
@@ -264,10 +265,7 @@ export const pixelfed: App<PixelfedOptions> = {
     { volume: 'pixelfed_storage', what: 'the media', name: 'media-dir', owner: WWW_DATA },
   ],
   uploads: pixelfedUploads(WWW_DATA),
-  moves: {
-    why: 'Pixelfed stores with each photo where it is, and has no command that moves photos from a bucket to the host.',
-    next: 'Into a bucket: set it with `fedi-setup apply`, then `fedi-setup artisan media:migrate2cloud` moves photos older than two days, 200 at a time. Back: `fedi-setup apply --pixelfed-media local` keeps new photos here; keep the bucket for the others.',
-  },
+  moves: pixelfedMoves,
   nginx: { uploads: '/srv/app/public', app: 'pixelfed_web:8080', key: '$path' },
   pictures: pixelfedPictures,
 

@@ -9,7 +9,7 @@ export const media: Command = {
   summary: 'Move the media of an app into a bucket, or back to this host.',
   details: [
     '`move` copies all pictures and videos while the site runs, compares them, stops the app for the last files, and starts it with the new place. Then it reads old files at their public addresses. Run it again after an interruption; it continues.',
-    'The files in the old place stay. `remove-old` deletes them, when you are sure.',
+    'The files in the old place stay. `remove-old` deletes them, when you are sure. An app that stores with each file where it is moves its files itself: it deletes them in the old place, and may have no way back.',
   ],
   usage: 'move --to s3|local | remove-old',
   args: [{ name: 'ACTION', about: 'What to do.', choices: async () => ACTIONS }],

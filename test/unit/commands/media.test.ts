@@ -7,6 +7,7 @@ import { keepMedia, readMediaRecord } from '../../../wizard/media-record.ts';
 import type { MediaMove, OldMedia } from '../../../wizard/media-record.ts';
 import type { Problem } from '../../../wizard/problem.ts';
 import { EXIT } from '../../../wizard/problem.ts';
+import { OK } from '../../support/fake-engine.ts';
 import { captureOutput } from '../../support/output.ts';
 import { tempFolder, writeTree } from '../../support/temp.ts';
 
@@ -24,7 +25,13 @@ vi.mock('../../../wizard/docker/docker.ts', async () => ({
       listed: () => Promise.resolve([]),
       containers: () => Promise.resolve([]),
       run: note('run'),
-      compose: note('compose'),
+      compose: (_folder: string, argv: readonly string[]) =>
+        argv.includes('down') ? Promise.resolve(OK) : note('compose')(),
+      volumes: () => Promise.resolve([]),
+      removeVolumes: () => Promise.resolve(),
+      removeUnused: () => Promise.resolve(),
+      removeNetworks: () => Promise.resolve(),
+      volume: () => Promise.resolve(undefined),
       removeVolume: note('removeVolume'),
     }),
 }));
@@ -80,7 +87,7 @@ describe('refused', () => {
       'an app that cannot go back',
       [PIXELFED],
       ['move', '--to', 'local'],
-      /Pixelfed stores with each photo[\s\S]*migrate2cloud/,
+      /Pixelfed stores with each photo[\s\S]*Keep the bucket/,
     ],
     [
       'an app that the site lacks',
@@ -196,4 +203,11 @@ describe('the record', () => {
     });
     expect((await refusal())?.exit).toBe(EXIT.LOCKED);
   });
+});
+
+test('the end of the site names the bucket with an old copy', async () => {
+  site(MASTODON);
+  await keepMedia(folder, 'mastodon', { old: { ...OLD, place: 's3' } });
+  const code = await main(['uninstall', '--data', '--confirm', 'fedi', '--dir', folder]);
+  expect([code, output.text]).toEqual([EXIT.OK, expect.stringContaining('Data stay in the bucket media.')]);
 });

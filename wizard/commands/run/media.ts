@@ -1,19 +1,16 @@
 /** `media move` and `media remove-old`. */
-import { createHash } from 'node:crypto';
 import { configOf } from '../../answers/config.ts';
-import { allNamesOf, appOf } from '../../apps/index.ts';
+import { appOf } from '../../apps/index.ts';
 import { bucketIn, bucketSecret, secretKeyOf } from '../../apps/shared/s3.ts';
 import { apply } from '../../apply/apply.ts';
 import { runningAnswers, runningConfig } from '../../apply/generations.ts';
 import { refuseGoodbye } from '../../apply/goodbye.ts';
 import { proveSite } from '../../apply/receipt.ts';
 import { isAlive, lockedBy, thisProcess } from '../../apply/runlock.ts';
-import { tryBuckets } from '../../apply/trials.ts';
 import { refuseUnfinished } from '../../apply/unfinished.ts';
 import { sizeText } from '../../checks/check.ts';
-import { rootsOf } from '../../checks/site.ts';
 import { publicUrl } from '../../config/bucket.ts';
-import { appConfig, ingressAddress } from '../../config/config.ts';
+import { appConfig } from '../../config/config.ts';
 import type { AppConfig, Config } from '../../config/config.ts';
 import { nearest } from '../../config/parse.ts';
 import { runtimeOf } from '../../docker/runtime.ts';
@@ -42,13 +39,14 @@ import { readLock } from '../../plan/lock.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
 import { withLine } from '../../progress.ts';
-import { PICTURE_BYTES, client } from '../../prove/http.ts';
 import type { Receipt } from '../../prove/proof.ts';
 import { Store } from '../../secrets/store.ts';
 import type { CommandContext, Run } from '../command.ts';
 import { confirmed } from '../confirm.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
+import { moveByApp } from './media-own.ts';
+import { checkChange, readOldFiles, wantsMove } from './media-old.ts';
 import { answersOnly, optionsFor, planFor, sayFailed } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { withRunLock } from '../with-lock.ts';
@@ -110,10 +108,15 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
   const to = chosenPlace(context);
   const site = await existingSite(context);
   const { folder, engine } = site;
-  const app = chosenApp(context, site, ({ id }) => 'folders' in appOf(id).moves);
+  const app = chosenApp(
+    context,
+    site,
+    ({ id }) => !('why' in appOf(id).moves) || 'program' in appOf(id).moves,
+  );
   const { id } = app;
-  const { name } = appOf(id);
-  movesOf(app);
+  const { name, moves } = appOf(id);
+  const isOwn = 'program' in moves && to === 's3';
+  if (!isOwn) movesOf(app);
   await engine.info();
   const running = await runningAnswers(folder);
   if (running === undefined)
@@ -127,13 +130,12 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
   const before = record.moves[id];
   if (before !== undefined && (await isAlive(before.owner))) throw lockedBy(before.owner);
   const place = { text: to, from: '--to' };
-  const answered: Answered = {
-    ...(await answersOnly(
-      { ...context, sources: [new Map([[`apps.${id}.media`, place]]), ...context.sources] },
-      folder,
-    )),
-    movesMedia: true,
-  };
+  const given = await answersOnly(
+    { ...context, sources: [new Map([[`apps.${id}.media`, place]]), ...context.sources] },
+    folder,
+  );
+  if (isOwn) return moveByApp(context, site, id, moves, given);
+  const answered: Answered = { ...given, movesMedia: true };
   const wanted = configOf(answered.resolved.answers);
   const decision = decideMove({
     app: id,
@@ -152,8 +154,15 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
   }
   if (decision.kind === 'cancel') {
     const { move } = decision;
-    if (flags.dryRun) return EXIT.OK;
+    if (flags.dryRun) {
+      progress.say(
+        `This cancels the move to ${placeText(move.to, move.bucket)}. Dry run: nothing was changed.`,
+      );
+      return EXIT.OK;
+    }
     await keepMedia(folder, id, { move: undefined });
+    // With an old copy they are still needed: they say what belongs to it.
+    if (record.old[id] === undefined) await forgetLists({ ...site, app });
     progress.say(
       `The move to ${placeText(move.to, move.bucket)} is cancelled. ${name} uses its media as before; what was copied is still there.`,
     );
@@ -161,17 +170,7 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
   }
 
   const prepared = await planFor(context, folder, answered, engine);
-  const edited = prepared.changes.filter((change) => change.edited);
-  if (edited.length > 0 && flags.edited === undefined)
-    throw new Problem(
-      EXIT.REFUSED,
-      `You edited generated files: ${edited.map(({ path }) => path).join(', ')}.`,
-      {
-        means: 'The change of the place would overwrite them. Nothing was changed.',
-        next: '`fedi-setup plan --diff` shows the differences. --edited replace overwrites them, --edited keep keeps them.',
-      },
-    );
-  if (to === 's3') await tryBuckets(wanted, prepared.store, running, answered.resolved.secrets, progress);
+  await checkChange(context, prepared, running, to);
   const { bucket } = decision;
   const media: MediaSite = {
     ...site,
@@ -211,10 +210,11 @@ async function moveMedia(context: CommandContext): Promise<ExitCode> {
 
 /** Shows the plan and asks. */
 async function agrees(
-  { progress, flags, interactive }: CommandContext,
+  context: CommandContext,
   media: MediaSite,
   before: MediaMove | undefined,
 ): Promise<boolean> {
+  const { progress, flags } = context;
   const { app, to, bucket } = media;
   const { name } = appOf(app.id);
   const figures = readFigures(await lookAtMedia(media));
@@ -245,19 +245,8 @@ async function agrees(
         next: 'Free some space (`fedi-setup cleanup`), use a larger disk, or a data directory on another one.',
       },
     );
-  if (flags.dryRun) {
-    progress.say('\nDry run: nothing was changed.');
-    return false;
-  }
-  if (before !== undefined || !interactive || flags.yes) return true;
-  const { askChoice } = await import('../../ask/prompts.ts');
-  const yes = await askChoice('Move them now', [
-    { value: 'yes', name: 'Yes' },
-    { value: 'no', name: 'No, change nothing' },
-  ]);
-  if (yes === 'yes') return true;
-  progress.say('Nothing was changed.');
-  return false;
+  if (before !== undefined && !flags.dryRun) return true;
+  return wantsMove(context);
 }
 
 /** Copies files that stayed on this host when the place was changed without a move. */
@@ -373,7 +362,16 @@ async function complete(context: CommandContext, media: MediaSite): Promise<void
   const { name } = appOf(id);
   const moved = (await readMediaRecord(folder)).moves[id]?.moved ?? { files: 0, bytes: 0, samples: [] };
   await withLine(progress, `media.${id}.old`, 'Old files at their public addresses', () =>
-    readSamples(media, moved.samples),
+    readOldFiles(
+      media,
+      moved.samples.map(({ path, md5 }) => ({
+        url:
+          to === 's3'
+            ? publicUrl(bucket, encodeURI(path))
+            : movesOf(app).moves.localUrl(app, encodeURI(path)),
+        md5,
+      })),
+    ),
   );
   const old: OldMedia = {
     place: to === 's3' ? 'local' : 's3',
@@ -396,39 +394,6 @@ async function complete(context: CommandContext, media: MediaSite): Promise<void
   progress.say(`
   ${name}’s media are ${inPlace(to, bucket)} now: ${moved.files} files, ${sizeText(moved.bytes)}.
   The copy ${inPlace(old.place, bucket)} is kept.${old.place === 'local' ? ' Other servers may still load pictures from there for some weeks, and backups contain it.' : ''} To delete it then: \`fedi-setup media remove-old --app ${id}\``);
-}
-
-/** Throws exit 5 unless one of the files has its old bytes. Files that were deleted since are left out. */
-async function readSamples(
-  { folder, config, app, to, bucket }: MediaSite,
-  samples: NonNullable<MediaMove['moved']>['samples'],
-): Promise<string> {
-  if (samples.length === 0) return 'there are none';
-  const http = client(
-    config.tls.isLab ? ingressAddress(config) : undefined,
-    await rootsOf(folder, config),
-    allNamesOf(config),
-  );
-  const { moves } = movesOf(app);
-  const wrong: string[] = [];
-  let good = 0;
-  for (const { path, md5 } of samples) {
-    const url = to === 's3' ? publicUrl(bucket, encodeURI(path)) : moves.localUrl(app, encodeURI(path));
-    try {
-      const reply = await http(url, { most: PICTURE_BYTES });
-      if (reply.status !== 200) wrong.push(`${url} answered ${reply.status}`);
-      else if (createHash('md5').update(reply.body).digest('hex') !== md5)
-        wrong.push(`${url} has other bytes`);
-      else good++;
-    } catch (error) {
-      wrong.push(`${url}: ${messageOf(error)}`);
-    }
-  }
-  if (good > 0) return `${good} with the same bytes`;
-  throw new Problem(EXIT.UNPROVEN, `No old file could be read: ${wrong[0] ?? ''}`, {
-    means: 'The site uses the new place. The old one still has all files.',
-    next: 'Fix that and run this again; it continues from here.',
-  });
 }
 
 async function removeOld(context: CommandContext): Promise<ExitCode> {

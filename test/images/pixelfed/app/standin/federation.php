@@ -76,6 +76,28 @@ namespace App {
     }
 }
 
+namespace App {
+    final class Media
+    {
+        private function __construct(public readonly int $id) {}
+
+        public static function find(mixed $id): ?self
+        {
+            return \Standin\db()->selectOne('select id from media where id = ?', [(int) $id]) ? new self((int) $id) : null;
+        }
+    }
+}
+
+namespace App\Services {
+    final class MediaStorageService
+    {
+        public static function store(\App\Media $media): void
+        {
+            \Standin\storeMedia($media->id);
+        }
+    }
+}
+
 namespace App\Jobs\DeletePipeline {
     use function Standin\dispatch;
 
