@@ -8,6 +8,7 @@ import { takeLock } from '../apply/runlock.ts';
 import { readRecord } from '../backup-record.ts';
 import type { Config } from '../config/config.ts';
 import { MAINTAIN_METRICS, OWN, PICTURES } from '../layout.ts';
+import { readMediaRecord } from '../media-record.ts';
 import { LOCK_FILE } from '../plan/lock.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -96,7 +97,11 @@ export async function refuseUnreadableBackups(folder: string): Promise<void> {
 /** External databases, Redis servers and buckets with data of the site, for messages. */
 async function dataElsewhere(folder: string, config: Config): Promise<string[]> {
   const servers = Object.values(await placesBefore(folder)).filter((one) => !one.startsWith('the volume '));
-  const buckets = config.apps.flatMap(({ bucket }) => bucket ?? []);
+  const { moves, old } = await readMediaRecord(folder);
+  const buckets = [
+    ...config.apps.flatMap(({ bucket }) => bucket ?? []),
+    ...[...Object.values(moves), ...Object.values(old)].map(({ bucket }) => bucket),
+  ];
   return [...new Set([...servers, ...buckets.map(({ name }) => `the bucket ${name}`)])];
 }
 

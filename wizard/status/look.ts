@@ -5,6 +5,7 @@ import type { App } from '../apps/app.ts';
 import { keptFrom } from '../apps/majors.ts';
 import { readManifest } from '../apply/files.ts';
 import { allReceipts, failedProofs, lastMail } from '../apply/receipt.ts';
+import { isAlive } from '../apply/runlock.ts';
 import { isMoved, isUnfinished } from '../apply/unfinished.ts';
 import { isInterrupted, readUpgrading } from '../apply/upgrading.ts';
 import { readRecord } from '../backup-record.ts';
@@ -23,6 +24,7 @@ import { canForecast, forecast, readReadings } from '../disk-record.ts';
 import type { Reading } from '../disk-record.ts';
 import type { Container, Engine, EngineInfo } from '../docker/engine.ts';
 import { readGoodbyes } from '../goodbye-record.ts';
+import { readMediaRecord } from '../media-record.ts';
 import { readLast } from '../last-reading.ts';
 import type { LastReading, People } from '../last-reading.ts';
 import { ACCESS_LOGS } from '../layout.ts';
@@ -216,6 +218,14 @@ async function notesOf(folder: string): Promise<string[]> {
         ? `${appOf(id).name}: since ${timeText(at)} its accounts are being deleted on other servers. \`fedi-setup ${by}\` continues it.`
         : `${appOf(id).name}: its accounts were deleted on other servers. It must not run with these data.`,
     );
+  for (const [id, { to, owner }] of Object.entries((await readMediaRecord(folder)).moves)) {
+    const what = `${appOf(id).name}: the move of its media`;
+    notes.push(
+      (await isAlive(owner))
+        ? `${what} is in progress.`
+        : `${what} was interrupted: run \`fedi-setup media move --to ${to} --app ${id}\`.`,
+    );
+  }
   const upgrading = await readUpgrading(folder);
   if (upgrading !== undefined) {
     const what = `The upgrade of ${appOf(upgrading.app).name} to ${upgrading.to}`;
