@@ -1,7 +1,7 @@
 /** What every move of media does before and after it: checks, a question, and old files read at their public addresses. */
 import { createHash } from 'node:crypto';
 import type { Prepared } from '../../apply/prepare.ts';
-import { tryBuckets } from '../../apply/trials.ts';
+import { tryBuckets } from '../../apply/buckets.ts';
 import { allNamesOf } from '../../apps/index.ts';
 import { rootsOf } from '../../checks/site.ts';
 import { ingressAddress } from '../../config/config.ts';
@@ -29,7 +29,15 @@ export async function checkChange(
         next: '`fedi-setup plan --diff` shows the differences. --edited replace overwrites them, --edited keep keeps them.',
       },
     );
-  if (to === 's3') await tryBuckets(config, store, running, input.resolved.secrets, progress);
+  if (to === 's3')
+    await tryBuckets({
+      config,
+      store,
+      before: running,
+      secrets: input.resolved.secrets,
+      isSkipped: false,
+      progress,
+    });
 }
 
 /** Asks, after the plan was shown. */
