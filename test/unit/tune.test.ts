@@ -67,10 +67,10 @@ describe('one change', () => {
       LARGER,
     ],
     ['few connections left', { databases: [{ ...DB, connections: 92 }] }, '92 of 100 connections', LARGER],
-    ['evicted keys', { valkeys: [{ ...VALKEY, evicted: 7 }] }, 'dropped 7 keys', LARGER],
+    ['evicted keys', { valkeys: [{ ...VALKEY, evicted: 7 }] }, 'evicted 7 keys', LARGER],
     ['Valkey nearly full', { valkeys: [{ ...VALKEY, used: 480 * MIB }] }, '480 MB of 512 MB', LARGER],
     ['memory near the limit', { containers: [{ ...WEB, memory: 1500 * MIB }] }, '1.5 GB of 1.5 GB', LARGER],
-    ['requests wait', { containers: [slow] }, 'In 5 of 5 looks, up to 12 requests waited', LARGER],
+    ['requests wait', { containers: [slow] }, 'In 5 of 5 samples, up to 12 requests waited', LARGER],
     [
       'late jobs, all threads busy',
       { ...late, containers: [WEB, busy] },

@@ -187,7 +187,7 @@ describe.sequential('doctor', { timeout: PATIENCE_MS }, () => {
   test('live updates', async () => {
     docker('stop', container('mastodon_streaming'));
     const { code, found } = await find(['streaming']);
-    expect([code, found]).toEqual([1, [expect.stringMatching(/^streaming blocker: Live updates of Mastodon are not reached: wss:\/\/m\.\S+\/api\/v1\/streaming: /)]]); // prettier-ignore
+    expect([code, found]).toEqual([1, [expect.stringMatching(/^streaming blocker: Browsers and apps get no live updates of Mastodon: wss:\/\/m\.\S+\/api\/v1\/streaming: /)]]); // prettier-ignore
     docker('start', container('mastodon_streaming'));
     await gone('streaming');
   });

@@ -70,7 +70,7 @@ describe.sequential('snac', { timeout: PATIENCE_MS }, () => {
     [
       'a closed port',
       { FEDI_MAIL_PORT: '2525', FEDI_MAIL_SECURITY: 'tls' },
-      'no connection to port 2525 (Connection refused); containers here reach 465, 587 and 25 of it',
+      'no connection to port 2525 (Connection refused); containers here reach its ports 465, 587 and 25',
     ],
     [
       'someone else’s certificate',

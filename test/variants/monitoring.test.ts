@@ -275,7 +275,7 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
 
   test('an exporter that is down is an alert; the account is created again on request', async () => {
     docker('stop', id('monitoring_mastodon_valkey'));
-    await arrives('Prometheus gets no figures from monitoring_mastodon_valkey:9121');
+    await arrives('Prometheus gets no metrics from monitoring_mastodon_valkey:9121');
     docker('start', id('monitoring_mastodon_valkey'));
     sh(
       'mastodon_db',

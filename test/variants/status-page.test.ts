@@ -200,9 +200,9 @@ describe.sequential('the status page', { timeout: PATIENCE_MS }, () => {
   test('doctor finds a page that is not served; a check writes it again', async () => {
     rmSync(join(site.folder, '.fedi/status-page/index.html'));
     expect((await get(site.domain)).status).toBe(404);
-    expect(await doctor()).toContain('The status page answers 404.');
+    expect(await doctor()).toContain('Caddy answers requests for the status page with 404.');
     await check();
-    expect(await doctor()).not.toContain('The status page answers 404.');
+    expect(await doctor()).not.toContain('Caddy answers requests for the status page with 404.');
   });
 
   test('status shows it', async () => {

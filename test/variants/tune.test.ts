@@ -114,7 +114,7 @@ describe.sequential('doctor --tune', { timeout: PATIENCE_MS }, () => {
     const policy = inside('pixelfed_valkey', `${valkey} config get maxmemory-policy | tail -n 1`);
     inside('pixelfed_valkey', `${valkey} config set maxmemory-policy allkeys-lru; ${valkey} config set maxmemory 3mb; ${valkey} eval "for i = 1, 3000 do redis.call('set', 'tun' .. i, string.rep('x', 1000)) end" 0`); // prettier-ignore
     const { proposal } = await see();
-    expect(proposal?.because).toMatch(/^Valkey in pixelfed_valkey was full and dropped \d+ keys/);
+    expect(proposal?.because).toMatch(/^Valkey in pixelfed_valkey was full and evicted \d+ keys/);
     expect(proposal?.command).toBe('fedi-setup apply --pixelfed-size 4gb');
     inside('pixelfed_valkey', `${valkey} config set maxmemory ${before}; ${valkey} config set maxmemory-policy ${policy}; ${valkey} config resetstat`); // prettier-ignore
   });
@@ -131,7 +131,7 @@ describe.sequential('doctor --tune', { timeout: PATIENCE_MS }, () => {
     const { proposal, container } = await see();
     signal('CONT');
     expect(container('mastodon_web').backlog?.most).toBeGreaterThan(5);
-    expect(proposal?.because).toMatch(/^In 5 of 5 looks, up to \d+ requests waited before mastodon_web/);
+    expect(proposal?.because).toMatch(/^In 5 of 5 samples, up to \d+ requests waited in front of mastodon_web/);
   });
 
   test('a server that does not answer, and a container that does not run, are named', async () => {

@@ -49,7 +49,7 @@ export async function checkBackups({
       warn(
         `The repository ${text} is on the same disk as the site, and there is no other repository.`,
         'If that disk fails, the backups are lost with the site.',
-        'Add another one: `fedi-setup apply --backup-to REPOSITORY,…`. A disk that should be there may not be mounted.',
+        'Add another one: `fedi-setup apply --backup-to REPOSITORY,…`. If a separate disk should be there, check that it is mounted.',
       );
     const hours = hoursSince(last?.at, now());
     if (failed !== undefined)

@@ -72,22 +72,22 @@ export async function checkFiles({
     found.push({
       level: 'warning',
       what: `Other users of this host can read secrets: ${list(open.map(({ path }) => path))}.`,
-      means: 'With them they can read the databases, or pretend to be the server.',
-      next: '`fedi-setup doctor --fix` closes them. If others may have read them, also rotate them (`fedi-setup secrets`).',
+      means: 'With them, others can read the databases and impersonate the server.',
+      next: '`fedi-setup doctor --fix` restricts their permissions. If others may have read them, also rotate them (`fedi-setup secrets`).',
       fix: async () => {
         const closed: string[] = [];
         for (const { path, mode } of open)
           if (await closeToOthers(join(folder, path), mode)) closed.push(path);
-        return `closed: ${list(closed)}`;
+        return `readable only by their owner: ${list(closed)}`;
       },
     });
   for (const [uid, paths] of await foreignFiles(folder, there.uid)) {
     found.push({
       level: 'warning',
       what: `Files in ${folder} belong to user ${uid}, the directory to user ${there.uid}: ${list(paths)}.`,
-      means: `Runs as user ${there.uid} cannot change them, or not read them. A run with sudo can cause this.`,
+      means: `When user ${there.uid} runs fedi-setup, it cannot change them, and perhaps not read them. A run with sudo can cause this.`,
       next: host.isRoot
-        ? '`fedi-setup doctor --fix` gives them to the owner of the directory.'
+        ? '`fedi-setup doctor --fix` changes their owner to that of the directory.'
         : `\`sudo chown -hR ${there.uid}:${there.gid} ${folder}\``,
       ...(host.isRoot
         ? {
@@ -102,7 +102,7 @@ export async function checkFiles({
                     });
                   });
               }
-              return `${paths.length} files given to user ${there.uid}`;
+              return `owner set to user ${there.uid}: ${list(paths)}`;
             },
           }
         : {}),
@@ -112,7 +112,7 @@ export async function checkFiles({
     seen:
       found.length === 0
         ? `only user ${there.uid} and root read the secrets`
-        : `${open.length} readable for others, ${found.length - Number(open.length > 0)} other owners`,
+        : `${open.length} readable by others, ${found.length - Number(open.length > 0)} other owners`,
     found,
   };
 }

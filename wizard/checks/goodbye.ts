@@ -20,10 +20,10 @@ export async function checkGoodbye({
         complete === undefined
           ? `Since ${timeText(at)} the accounts of ${appOf(id).name} are being deleted on other servers.`
           : `The accounts of ${appOf(id).name} were deleted on other servers.`,
-      means: 'This cannot be undone. It must not be used again with these data.',
+      means: 'This cannot be undone. Do not run the app on these data again.',
       next:
         complete === undefined
-          ? `\`fedi-setup ${by}\` shows the progress, and removes it at the end.`
+          ? `\`fedi-setup ${by}\` shows the progress, and completes the removal at the end.`
           : `\`fedi-setup remove ${id} --data\` removes what is left of it, \`fedi-setup uninstall --data\` the whole site.`,
     })),
   };

@@ -32,7 +32,7 @@ export async function checkKernel({
         level: 'advice',
         what: `vm.overcommit_memory is ${overcommit}; Valkey recommends 1.`,
         means:
-          'When memory is short, Valkey may fail to write its file in the background, and then accepts no new jobs.',
+          'When memory is short, Valkey may fail to save its data in the background, and then accepts no new jobs.',
         next: `${line(['vm.overcommit_memory = 1'])}.`,
       });
   }

@@ -16,7 +16,7 @@ async function migrate({ engine, folder }: CheckContext, id: string): Promise<st
   const { code, stdout, stderr } = await engine.compose(folder, ['run', '--rm', '--no-deps', '-T', service]);
   if (code === 0) return `${service} ran`;
   throw new Problem(EXIT.FAILED, `The migrations of ${appOf(id).name} failed.`, {
-    means: 'The database may have some of them.',
+    means: 'Some of them may have run.',
     next: 'Fix the cause that its last lines show, then run this again.',
     log: `${stdout}\n${stderr}`.trim().split('\n').slice(-20).join('\n'),
   });

@@ -87,7 +87,7 @@ export async function checkRetention({
     if (need !== undefined && need > free)
       found.push({
         level: 'warning',
-        what: `The backups on this disk will grow by ${sizeText(need)} before the oldest are removed; ${sizeText(free)} are free.`,
+        what: `The backups on this disk will grow by ${sizeText(need)} before the oldest are removed; only ${sizeText(free)} is free.`,
         means: 'On a full disk, backups fail and a database stops.',
         next: `Keep fewer (\`fedi-setup apply --backup-keep\`; now ${Object.values(backup.keep).join('/')}), or back up to another disk or host.`,
       });

@@ -95,7 +95,7 @@ export async function checkContainers({
     found.push({
       level: trouble[0],
       what: `The container ${name} ${trouble[1]}.`,
-      means: 'The site is not complete.',
+      means: 'A part of the site may not work.',
       next:
         container === undefined
           ? 'Run `fedi-setup apply`.'

@@ -34,7 +34,7 @@ export async function checkStatusPage(context: CheckContext): Promise<CheckResul
   if (status !== undefined && status !== 200)
     found.push({
       level: 'warning',
-      what: `The status page answers ${status}.`,
+      what: `Caddy answers requests for the status page with ${status}.`,
       means: 'Visitors do not see it.',
       next: 'Run `fedi-setup apply`, then `fedi-setup maintain check`, which writes it again.',
     });
@@ -48,7 +48,7 @@ export async function checkStatusPage(context: CheckContext): Promise<CheckResul
   else if (hours * 60 > OLD_MINUTES)
     found.push({
       level: 'warning',
-      what: `The last check for the status page was ${at === undefined ? 'never made' : `${ago(hours)} ago`}; ${timer.by} should start one every ${CHECK_MINUTES} minutes.`,
+      what: `${at === undefined ? 'There was no check for the status page yet' : `The last check for the status page was ${ago(hours)} ago`}; ${timer.by} should start one every ${CHECK_MINUTES} minutes.`,
       means: 'The page says that its results are old.',
       next: '`fedi-setup maintain check` shows whether it works; `fedi-setup maintain install` writes its timer again.',
     });

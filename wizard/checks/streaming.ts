@@ -58,8 +58,8 @@ export async function checkStreaming({
     if (what !== undefined)
       found.push({
         level: 'blocker',
-        what: `Live updates of ${name} are not reached: ${what}`,
-        means: 'Timelines change only when a page is loaded again, and apps ask again and again.',
+        what: `Browsers and apps get no live updates of ${name}: ${what}`,
+        means: 'Timelines change only after a reload, and apps poll the server instead.',
         next:
           proxy === undefined
             ? `\`fedi-setup logs ${webSockets.service} caddy\` shows why.`

@@ -77,7 +77,7 @@ async function unknownName(host: string, way: Way): Promise<Stopped> {
   if (a.length > 0)
     return fail(
       'resolve',
-      `this host finds ${host}, but its containers do not`,
+      `this host resolves ${host}, but its containers do not`,
       'Set DNS servers for containers in /etc/docker/daemon.json, such as {"dns": ["9.9.9.9"]}, and restart Docker.',
     );
   return aaaa.length > 0
@@ -126,7 +126,7 @@ async function unreachable(
     );
   return fail(
     'connect',
-    `${seen}; containers here reach ${together(open)} of it${shut.length === 0 ? '' : `, not ${together(shut)}`}`,
+    `${seen}; containers here reach its ${open.length === 1 ? 'port' : 'ports'} ${together(open)}${shut.length === 0 ? '' : `, but not ${together(shut)}`}`,
     `Use ${open.map((one) => `--mail-port ${one}`).join(' or ')}, as your provider says.`,
   );
 }

@@ -59,8 +59,8 @@ const spf: Read = async (domain, provider, texts) => {
   if (found.length > 1)
     return {
       isFine: false,
-      seen: `${domain} has ${found.length} SPF records, and receivers then accept none`,
-      next: 'Make them one record.',
+      seen: `${domain} has ${found.length} SPF records, which receivers treat as an error`,
+      next: 'Merge them into one record.',
     };
   if (/(^| )\+?all\b/i.test(first))
     return {
@@ -97,7 +97,7 @@ const dkim: Read = async (domain, provider, texts) => {
   if (selectors === undefined)
     return {
       isFine: true,
-      seen: 'not looked up: the name of its key is not known here',
+      seen: 'not looked up: its selector is not known',
       next: `Set the DKIM record that your mail provider shows for ${domain}.`,
     };
   const found: string[] = [];

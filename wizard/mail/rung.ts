@@ -10,7 +10,7 @@ const TITLES = {
   tls: 'Encryption',
   certificate: 'Certificate',
   greeting: 'Greeting',
-  extensions: 'What it offers',
+  extensions: 'Extensions',
   login: 'Log-in',
   sender: 'Sender',
   recipient: 'Recipient',
@@ -55,13 +55,13 @@ export function refused(id: RungId, reply: Reply, seen: string, next: string): S
     id,
     state: 'later',
     seen: text,
-    next: 'The server refuses it for now only, as busy servers and greylisting do. Try again later.',
+    next: 'This refusal is temporary, such as by greylisting or a busy server. Try again later.',
   });
 }
 
 const FAULTS: Readonly<Record<Fault, readonly [string, string]>> = {
   silent: [
-    'the server sent no whole answer in time',
+    'the server sent no complete answer in time',
     'It may be overloaded, or something else listens on that port. Try again later, or another port.',
   ],
   closed: [
@@ -73,8 +73,8 @@ const FAULTS: Readonly<Record<Fault, readonly [string, string]>> = {
     'Compare --mail-host and --mail-port with your provider’s instructions.',
   ],
   endless: [
-    'the answer of the server has no end',
-    'This is no mail server that can be used. Compare --mail-host and --mail-port with your provider’s instructions.',
+    'the answer of the server does not end',
+    'Mail cannot be sent through such a server. Compare --mail-host and --mail-port with your provider’s instructions.',
   ],
 };
 

@@ -131,7 +131,7 @@ function noTls({ port, security }: SmtpServer, error: unknown): Stopped {
   return fail(
     'tls',
     `no encrypted connection: ${text}`,
-    'The server has no TLS version or cipher that the apps accept. Have it updated, or use another one.',
+    'The server has no TLS version or cipher that the apps accept. Ask its operator to update it, or use another server.',
   );
 }
 
@@ -216,10 +216,10 @@ export function methodsFor(
   const other = KNOWN.find((method) => offered.includes(method))?.toLowerCase();
   throw fail(
     'login',
-    `it offers ${all}, and ${name} logs in by ${methods.join(', ')} only. The password was not tried`,
+    `it offers ${all}, but ${name} supports only ${methods.join(', ')}; the password was not sent`,
     other === 'plain' || other === 'login'
       ? `Use --mail-auth ${other}.`
-      : 'Have one of them enabled on the server, or use another mail server.',
+      : 'Ask your provider to enable one of them, or use another mail server.',
   );
 }
 
@@ -257,7 +257,7 @@ export async function logInWith(
     throw refused(
       'login',
       reply,
-      `it did not take AUTH ${methods.join(', ')}; the password was not checked`,
+      `it does not accept AUTH ${methods.join(', ')}; it did not check the password`,
       'Try another --mail-auth.',
     );
   throw refused(

@@ -73,7 +73,7 @@ const STATES: Readonly<
     mark: '⚙',
     words: 'Maintenance',
     about: (since) =>
-      `Maintenance since ${since}. Its pages are back afterwards, and posts from other servers arrive then.`,
+      `Maintenance since ${since}. Afterwards its pages are back, and posts from other servers arrive.`,
   },
   unchecked: { mark: '?', words: 'Not checked yet', about: () => '' },
 };
@@ -176,7 +176,7 @@ function headline({ at, apps }: Page): string {
   if (at === undefined)
     return `<section class="card verdict unchecked"><p><strong>${words}</strong></p></section>`;
   return `{{if gt $age ${OLD_SECONDS}}}<section class="card verdict unchecked"><p><strong>Unknown: the last check was ${AGE}</strong></p>
-<p>The checks have stopped since ${time(at)}. What follows is from then.</p></section>
+<p>No check has run since ${time(at)}. The results below are from then.</p></section>
 {{else}}<section class="card verdict ${state}"><p><strong>${escaped(words)}</strong></p>
 <p class="soft">Checked ${AGE}, at ${time(at)}</p></section>
 {{end}}`;

@@ -95,9 +95,9 @@ export async function bundleText(options: BundleOptions): Promise<string> {
   }
   const head = `${FIRST_LINE}, ${now().toISOString().slice(0, 16).replace('T', ' ')} UTC
 
-It is for the people who help you. Read it before you send it: what is known to be secret was removed, and what looks like a
-password, a token, a person or a public address, but nobody can know every form. Words in angle brackets stand for what was
-removed: <mail.password> is the password of your mail server. It has no posts, no accounts and no files of users.
+It is for the people who help you. Read it before you send it. fedi-setup removed what it knows to be secret, and what looks
+like a password, a token, a person or a public address. It cannot recognise every form. Words in angle brackets stand for what
+was removed: <mail.password> is the password of your mail server. The file has no posts, no accounts and no files of users.
 `;
   return [head, ...texts].join('\n');
 }

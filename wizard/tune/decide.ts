@@ -29,7 +29,7 @@ function larger(figures: Figures, app: AppFigures, because: string): Proposal {
   const others = figures.apps.filter((one) => one !== app).length;
   if (size === undefined || next === undefined)
     return {
-      change: `Give the containers of ${name} more memory in compose.override.yaml: it has no larger size.`,
+      change: `Give the containers of ${name} more memory in compose.override.yaml: ${name} has no larger size.`,
       because,
       command: '',
     };
@@ -81,7 +81,7 @@ export function decide(figures: Figures): Proposal | undefined {
   for (const app of figures.apps)
     for (const { service, used, most, evicted } of app.valkeys) {
       if (evicted > 0)
-        return larger(figures, app, `Valkey in ${service} was full and dropped ${evicted} keys, which may be jobs.`); // prettier-ignore
+        return larger(figures, app, `Valkey in ${service} was full and evicted ${evicted} keys, which may be jobs.`); // prettier-ignore
       if (most > 0 && used >= most * FULL)
         return larger(figures, app, `Valkey in ${service} uses ${sizeText(used)} of ${sizeText(most)}; when it is full, jobs are lost or refused.`); // prettier-ignore
     }
@@ -95,7 +95,7 @@ export function decide(figures: Figures): Proposal | undefined {
     ({ backlog }) => backlog !== undefined && backlog.seen * 2 > backlog.of,
   );
   if (slow !== undefined) {
-    const because = `In ${slow.one.backlog?.seen ?? 0} of ${slow.one.backlog?.of ?? 0} looks, up to ${slow.one.backlog?.most ?? 0} requests waited before ${slow.one.service}: all of its threads were busy`;
+    const because = `In ${slow.one.backlog?.seen ?? 0} of ${slow.one.backlog?.of ?? 0} samples, up to ${slow.one.backlog?.most ?? 0} requests waited in front of ${slow.one.service}: all of its threads were busy`;
     return isBusy ? moreCores(figures, `${because}, and ${waits}.`) : larger(figures, slow.app, `${because}, and the cores were not.`); // prettier-ignore
   }
 
@@ -122,7 +122,7 @@ export function decide(figures: Figures): Proposal | undefined {
   if (throttled !== undefined)
     return {
       change: `Raise the CPU limit of ${throttled.one.service} in compose.override.yaml.`,
-      because: `It held the container in ${percent(throttled.one.throttled ?? 0)} of all periods.`,
+      because: `The limit throttled the container in ${percent(throttled.one.throttled ?? 0)} of all periods.`,
       command: '',
     };
   return undefined;

@@ -165,7 +165,7 @@ export async function readFigures(options: ReadOptions): Promise<Figures> {
     unseen: [
       ...(running.length === 0 ? ['No container of the site runs.'] : []),
       ...blind.map((service) => `${service} has no shell, or does not answer.`),
-      ...(pressure === undefined ? ['The kernel does not say how often processes wait for a core.'] : []),
+      ...(pressure === undefined ? ['The kernel does not report how often processes wait for a core.'] : []),
       ...apps.flatMap(({ unseen }) => unseen),
       'Busy threads of Puma and PHP are not visible from outside; requests that wait before them are.',
     ],

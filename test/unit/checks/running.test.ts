@@ -261,7 +261,7 @@ describe('what is kept', () => {
       (await look({ 'cleanup.every': 0, 'backup.to': '/mnt/a' }))?.found.map(({ what }) => what),
     ).toEqual([
       'Copies of remote media grew by 20.0 GB in 20 days, to 30.0 GB, and no clean-up is scheduled.',
-      'The backups on this disk will grow by 160.0 GB before the oldest are removed; 5.0 GB are free.',
+      'The backups on this disk will grow by 160.0 GB before the oldest are removed; only 5.0 GB is free.',
     ]);
     expect(
       (await look({ 'cleanup.every': 7, 'backup.to': '/mnt/a', 'backup.keep': '7/0/0' }))?.found,
@@ -279,7 +279,7 @@ describe('the site directory', () => {
     expect(open?.found.map(({ what }) => what)).toEqual([
       'Other users of this host can read secrets: env/b.env.',
     ]);
-    expect(await open?.found[0]?.fix?.()).toBe('closed: env/b.env');
+    expect(await open?.found[0]?.fix?.()).toBe('readable only by their owner: env/b.env');
     expect([modeOf(join(folder, 'env/b.env')), (await look())?.found]).toEqual([0o600, []]);
     if (process.getuid?.() !== 0) return;
     chownSync(join(folder, '.fedi/x'), 12_345, 12_345);

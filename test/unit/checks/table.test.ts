@@ -289,7 +289,7 @@ const ROWS: Row[] = [
   ['databases', 'old data', databases('17', ['fedi_mastodon_db', 'fedi_mastodon_db_pg15_2026-11-30']), 'warning', /^The volume fedi_mastodon_db_pg15_2026-11-30 \(71 MB\) has the data of a database from before an upgrade\..*docker volume rm fedi_mastodon_db_pg15_2026-11-30/],
   ['statuspage', 'all well', pageSite(4, true), '', /^checked at 2027-01-15 07:56 UTC$/],
   ['statuspage', 'the timer does not work', pageSite(21, true), 'warning', /^The last check for the status page was less than an hour ago; cron should start one every 5 minutes\./],
-  ['statuspage', 'never checked', pageSite(undefined, true), 'warning', /was never made; cron should/],
+  ['statuspage', 'never checked', pageSite(undefined, true), 'warning', /^There was no check for the status page yet; cron should/],
   ['statuspage', 'a timer from before', pageSite(4, false), 'warning', /^Nothing keeps the status page up to date\. .* 20 minutes .*maintain install/],
   ['metadata', 'all well', metadata('0.000000 http://169.254.169.254/\n0.000000 http://[fd00:ec2::254]/\n'), '', /^none open on fedi_snac_front$/],
   ['metadata', 'open', metadata('0.001234 http://169.254.169.254/\n0.000000 http://100.100.100.200/\n'), 'warning', /can reach the cloud’s metadata service: 169\.254\.169\.254\. .*iptables -I DOCKER-USER -d 169\.254\.169\.254 -j REJECT`; .*nft add rule inet metadata forward ip daddr 169\.254\.169\.254 reject`/],

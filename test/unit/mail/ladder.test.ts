@@ -155,13 +155,13 @@ describe('a bad server', () => {
       'no greeting',
       { greeting: () => undefined },
       QUICK,
-      'greeting failed: the server sent no whole answer in time. It may be overloaded',
+      'greeting failed: the server sent no complete answer in time. It may be overloaded',
     ],
     [
       'half a greeting',
       { greeting: (socket) => void socket.write('220-slow') },
       QUICK,
-      'greeting failed: the server sent no whole answer in time: “220-slow”.',
+      'greeting failed: the server sent no complete answer in time: “220-slow”.',
     ],
     [
       'closes at once',
@@ -180,13 +180,13 @@ describe('a bad server', () => {
       'endless line',
       { greeting: endless('x'.repeat(1000)) },
       {},
-      'greeting failed: the answer of the server has no end',
+      'greeting failed: the answer of the server does not end',
     ],
     [
       'endless lines',
       { greeting: endless('220-more\r\n') },
       {},
-      'greeting failed: the answer of the server has no end',
+      'greeting failed: the answer of the server does not end',
     ],
     [
       'refuses everybody',
@@ -198,7 +198,7 @@ describe('a bad server', () => {
       'busy',
       { greeting: '421 4.3.2 too many connections' },
       {},
-      'greeting later: the server accepts no mail from here (421 4.3.2 too many connections). The server refuses it for now only',
+      'greeting later: the server accepts no mail from here (421 4.3.2 too many connections). This refusal is temporary',
     ],
     ['TLS on a plain port', {}, { security: 'tls' }, 'starts unencrypted. Set --mail-security starttls'],
     [
@@ -249,7 +249,7 @@ describe('a bad server', () => {
       'only LOGIN',
       { offers: ['STARTTLS', 'AUTH LOGIN'] },
       {},
-      'login failed: it offers LOGIN, and Mastodon logs in by PLAIN only. The password was not tried. Use --mail-auth login.',
+      'login failed: it offers LOGIN, but Mastodon supports only PLAIN; the password was not sent. Use --mail-auth login.',
     ],
     [
       'only tokens',
@@ -302,7 +302,7 @@ describe('a bad server', () => {
       'greylisting',
       { answers: { 'RCPT TO': '451 4.7.1 Greylisting in action' } },
       {},
-      'recipient later: it rejected mail from Mastodon to anna@example.org (451 4.7.1 Greylisting in action). The server refuses it for now only',
+      'recipient later: it rejected mail from Mastodon to anna@example.org (451 4.7.1 Greylisting in action). This refusal is temporary',
     ],
     [
       'a log-in is needed',
@@ -356,7 +356,7 @@ describe('a bad server', () => {
       },
     });
     expect(last(rungs)).toBe(
-      'connect failed: no connection to port 587 (no answer); containers here reach 2525 of it, not 465 and 25. Use --mail-port 2525, as your provider says.',
+      'connect failed: no connection to port 587 (no answer); containers here reach its port 2525, but not 465 and 25. Use --mail-port 2525, as your provider says.',
     );
   });
 
@@ -388,7 +388,7 @@ describe('a bad server', () => {
     [
       'DNS of containers',
       { a: ['192.0.2.1'], aaaa: [] },
-      'this host finds six.invalid, but its containers do not',
+      'this host resolves six.invalid, but its containers do not',
     ],
   ])('%s', async (_, found, words) => {
     const rungs = await run({}, { host: 'six.invalid', way: { ...directly, lookUp: async () => found } });

@@ -40,7 +40,7 @@ test.each<[string, string | undefined, Record<string, string[]>, string]>([
     'two SPF records',
     'fastmail',
     { [DOMAIN]: ['v=spf1 -all', 'v=spf1 mx ~all'] },
-    'SPF open: social.example.net has 2 SPF records, and receivers then accept none. Make them one record.',
+    'SPF open: social.example.net has 2 SPF records, which receivers treat as an error. Merge them into one record.',
   ],
   [
     'SPF that allows everybody',
@@ -77,7 +77,7 @@ test.each<[string, string | undefined, Record<string, string[]>, string]>([
     'DKIM of an unknown key',
     'brevo',
     {},
-    'DKIM fine: not looked up: the name of its key is not known here. Set the DKIM record that your mail provider shows',
+    'DKIM fine: not looked up: its selector is not known. Set the DKIM record that your mail provider shows',
   ],
   [
     'no DMARC',

@@ -53,7 +53,7 @@ describe('what it says', () => {
   test.each([
     ['down', 'snac does not answer', 'No answer since 30 November 2026, 16:30 UTC .'],
     ['partly', 'snac works partly', 'Some functions fail since'],
-    ['maintenance', 'Maintenance of snac', 'Its pages are back afterwards'],
+    ['maintenance', 'Maintenance of snac', 'Afterwards its pages are back'],
     [undefined, 'Not checked yet', 'Not checked yet'],
   ] as const)('%s', (state, headline, more) => {
     const text = words(html({ apps: [app({ state })] }));

@@ -68,7 +68,7 @@ export async function writeBundle(
   progress.say(`  ${path} (mode 0600) contains:`);
   for (const title of TITLES) progress.say(`  - ${title}`);
   progress.say(
-    '  Secrets, people and public addresses were removed, as far as they can be recognised. Read it before you send it.',
+    '  fedi-setup removed the secrets, people and public addresses that it recognised. Read it before you send it.',
   );
   return EXIT.OK;
 }
@@ -78,7 +78,7 @@ async function refuseOther(path: string): Promise<void> {
   if (!(await exists(path))) return;
   if ((await readFile(path, 'utf8').catch(() => '')).startsWith(FIRST_LINE)) return;
   throw new Problem(EXIT.USAGE, `${path} already exists, and is not a support file.`, {
-    means: 'It was not touched.',
+    means: 'Nothing was written.',
     next: 'Choose another file.',
   });
 }

@@ -61,7 +61,7 @@ export async function testMail(
       EXIT.FAILED,
       `The mail test did not pass: ${open.map(({ title }) => title).join(', ')}.`,
       {
-        means: 'Mail of this site does not reach its recipients like this. Nothing was changed.',
+        means: 'With these settings, mail of this site does not reach its recipients. Nothing was changed.',
         next: [...new Set(open.map(({ next }) => next))].join('\n'),
       },
     );

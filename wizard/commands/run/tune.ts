@@ -16,7 +16,7 @@ export async function tune({ progress, now }: CommandContext, { config, engine }
       config,
       engine,
       now,
-      onLook: (number, of) => progress.update(`look ${number} of ${of}`),
+      onLook: (number, of) => progress.update(`sample ${number} of ${of}`),
     });
     progress.done();
   } catch (error) {
@@ -57,7 +57,7 @@ function ofApp({ name, size, waiting, oldest, containers, databases, valkeys }: 
             : `${sizeText(one.memory)}${one.limit === undefined ? '' : ` of ${sizeText(one.limit)}`}`,
           one.cores === undefined ? '' : `${one.cores.toFixed(2)} cores`,
           one.kills ? `${one.kills} processes ended for lack of memory` : '',
-          one.throttled ? `held by its CPU limit in ${percent(one.throttled)} of all periods` : '',
+          one.throttled ? `throttled by its CPU limit in ${percent(one.throttled)} of all periods` : '',
           one.sidekiq === undefined
             ? ''
             : `${one.sidekiq.busy.toFixed(1)} of ${one.sidekiq.threads} threads busy`,
@@ -65,7 +65,7 @@ function ofApp({ name, size, waiting, oldest, containers, databases, valkeys }: 
           one.horizon > 0 ? `${one.horizon} workers of Horizon` : '',
           one.backlog === undefined || one.backlog.most === 0
             ? ''
-            : `up to ${one.backlog.most} requests waited, in ${one.backlog.seen} of ${one.backlog.of} looks`,
+            : `up to ${one.backlog.most} requests waited, in ${one.backlog.seen} of ${one.backlog.of} samples`,
         ]
           .filter(Boolean)
           .join(', ')}`,
@@ -76,7 +76,7 @@ function ofApp({ name, size, waiting, oldest, containers, databases, valkeys }: 
     ),
     ...valkeys.map(
       ({ service, used, most, evicted }) =>
-        `  ${service}: Valkey, ${sizeText(used)}${most === 0 ? '' : ` of ${sizeText(most)}`}, ${evicted} keys dropped`,
+        `  ${service}: Valkey, ${sizeText(used)}${most === 0 ? '' : ` of ${sizeText(most)}`}, ${evicted} keys evicted`,
     ),
   ];
 }

@@ -93,7 +93,7 @@ export function boardsOf(config: Config): Dashboard[] {
         {
           type: 'dashboards',
           tags: ['fedi-setup'],
-          title: 'Boards',
+          title: 'Dashboards',
           asDropdown: false,
           icon: '',
           includeVars: false,

@@ -115,7 +115,7 @@ function alertmanager({ name, apps, mail: { server, from, fromName } }: Config):
               'Auto-Submitted': 'auto-generated',
             },
             html: '',
-            text: `${each('.Alerts.Firing')}{{ if .Alerts.Resolved }}Solved:\n{{ range .Alerts.Resolved }}- {{ .Annotations.what }}\n{{ end }}\n{{ end }}Prometheus watches the site ${name}. On its server, \`fedi-setup status\` shows how it is.\n`,
+            text: `${each('.Alerts.Firing')}{{ if .Alerts.Resolved }}Solved:\n{{ range .Alerts.Resolved }}- {{ .Annotations.what }}\n{{ end }}\n{{ end }}Prometheus watches the site ${name}. On its host, \`fedi-setup status\` shows its state.\n`,
           },
         ],
       },

@@ -35,7 +35,7 @@ const rate = (metric: string): string => `rate(${metric}[$__rate_interval])`;
 export const PANELS: readonly SitePanel[] = [
   number('Pages that answer', 'short', 'Requested every minute, as a visitor does.', 'sum(probe_success)'),
   number(
-    'Pages that do not',
+    'Pages that do not answer',
     'short',
     'Run `fedi-setup doctor` if this is not 0.',
     'count(probe_success == 0) or vector(0)',
@@ -43,13 +43,13 @@ export const PANELS: readonly SitePanel[] = [
   number(
     'Alerts',
     'short',
-    'That are mailed, or would be.',
+    'That fire now. They are mailed if the site sends mail.',
     'count(ALERTS{alertstate="firing"}) or vector(0)',
   ),
   number(
-    'Certificate ends in',
+    'Certificate expires in',
     's',
-    'The first one that ends.',
+    'The first one to expire.',
     'min(probe_ssl_earliest_cert_expiry) - time()',
   ),
   number(
@@ -74,7 +74,7 @@ export const PANELS: readonly SitePanel[] = [
     all: 'node_memory_MemTotal_bytes',
     'swap in use': 'node_memory_SwapTotal_bytes - node_memory_SwapFree_bytes',
   }),
-  panel('overview', 'Requests', 'reqps', 'That Caddy answers, by status.', {
+  panel('overview', 'Requests', 'reqps', 'Answered by Caddy, by status.', {
     '{{code}}': `sum by (code) (${rate('caddy_http_request_duration_seconds_count')})`,
   }),
   panel(
@@ -193,7 +193,7 @@ export const PANELS: readonly SitePanel[] = [
     'database',
     'PostgreSQL: transactions',
     'ops',
-    'Rolled back ones are errors, or conflicts.',
+    'Rolled back ones are errors or conflicts.',
     {
       '{{server}} committed': `sum by (server) (${rate('pg_stat_database_xact_commit')})`,
       '{{server}} rolled back': `sum by (server) (${rate('pg_stat_database_xact_rollback')})`,
@@ -202,7 +202,7 @@ export const PANELS: readonly SitePanel[] = [
   ),
   panel(
     'database',
-    'PostgreSQL: found in memory',
+    'PostgreSQL: cache hit ratio',
     'percentunit',
     'Share of the blocks that were not read from the disk. Below 95 %, more memory for the database helps.',
     {
@@ -215,7 +215,7 @@ export const PANELS: readonly SitePanel[] = [
     'database',
     'PostgreSQL: longest transaction',
     's',
-    'A transaction of hours prevents that deleted rows are removed.',
+    'A transaction that runs for hours keeps PostgreSQL from removing deleted rows.',
     {
       '{{server}}': 'max by (server) (pg_long_running_transactions_oldest_timestamp_seconds)',
     },
@@ -246,7 +246,7 @@ export const PANELS: readonly SitePanel[] = [
   ),
   panel(
     'database',
-    'MariaDB: found in memory',
+    'MariaDB: cache hit ratio',
     'percentunit',
     'Share of the reads that did not reach the disk. Below 95 %, a larger buffer helps.',
     {
@@ -266,7 +266,7 @@ export const PANELS: readonly SitePanel[] = [
   }),
   panel(
     'storage',
-    'Disk is busy',
+    'Disk utilization',
     'percentunit',
     'Share of the time. Near 100 % for long: the disk is the limit.',
     {
@@ -291,7 +291,7 @@ export const PANELS: readonly SitePanel[] = [
     { '{{server}}': 'redis_memory_used_bytes' },
     VALKEY,
   ),
-  panel('storage', 'Figures of Prometheus', 'bytes', 'On the disk; at most 2 GB.', {
+  panel('storage', 'Data of Prometheus', 'bytes', 'On the disk; at most 2 GB.', {
     size: 'prometheus_tsdb_storage_blocks_bytes + prometheus_tsdb_wal_storage_size_bytes',
   }),
 ];
