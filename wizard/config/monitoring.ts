@@ -11,7 +11,7 @@ export interface Monitoring {
 /** In the order of the wizard; the first is the default. */
 export const MONITORING_MODES = [
   { value: 'off', name: 'None' },
-  { value: 'exporters', name: 'Exporters only, for a Prometheus that you have; about 100 MB of memory' },
+  { value: 'exporters', name: 'Exporters only, for your own Prometheus; about 100 MB of memory' },
   { value: 'full', name: 'Prometheus, alerts by mail and Grafana too; up to 600 MB of memory' },
 ] as const;
 
