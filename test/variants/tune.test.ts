@@ -131,7 +131,9 @@ describe.sequential('doctor --tune', { timeout: PATIENCE_MS }, () => {
     const { proposal, container } = await see();
     signal('CONT');
     expect(container('mastodon_web').backlog?.most).toBeGreaterThan(5);
-    expect(proposal?.because).toMatch(/^In 5 of 5 samples, up to \d+ requests waited in front of mastodon_web/);
+    expect(proposal?.because).toMatch(
+      /^In 5 of 5 samples, up to \d+ requests waited in front of mastodon_web/,
+    );
   });
 
   test('a server that does not answer, and a container that does not run, are named', async () => {
