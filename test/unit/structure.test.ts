@@ -170,7 +170,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   ],
   ask: ['answers', 'apps', 'config'],
   mail: ['apps', 'config', 'secrets', 'docker'],
-  checks: ['mail', 'apps', 'prove', 'config', 'secrets', 'docker', 'ingress'],
+  checks: ['mail', 'apps', 'stack', 'prove', 'config', 'secrets', 'docker', 'ingress'],
   render: ['plan', 'answers', 'apps', 'components', 'stack', 'config', 'secrets', 'docker', 'ingress'],
   plan: ['answers', 'apps', 'components', 'config', 'docker'],
   answers: ['apps', 'components', 'config', 'secrets', 'ingress'],
@@ -188,6 +188,7 @@ const ALL = [
   'assets.ts',
   'atomic.ts',
   'layout.ts',
+  'lists.ts',
   'yaml.ts',
   'versions.ts',
   'progress.ts',
@@ -316,7 +317,7 @@ describe('the commands', () => {
     const loaded = [...atStart()].filter((path) => !path.startsWith('node:'));
     expect(
       loaded.filter(
-        (path) => !/^(cli|commands)\/[\w-]+\.ts$|^(problem|progress|visible|wrap)\.ts$/.test(path),
+        (path) => !/^(cli|commands)\/[\w-]+\.ts$|^(lists|problem|progress|visible|wrap)\.ts$/.test(path),
       ),
     ).toEqual([]);
     expect(loaded).toContain('commands/status.ts');

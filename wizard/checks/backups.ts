@@ -1,21 +1,11 @@
 /** Checks whether the backups are there, recent and tested. */
 import { hoursSince, readRecord } from '../backup-record.ts';
-import { timeText } from '../time.ts';
+import { ago, timeText } from '../time.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 const DRILL_DAYS = 90;
 /** It runs every hour, and a backup may take long. */
 const MAINTAIN_HOURS = 26;
-
-/** How long ago something was, for people. */
-export const ago = (hours: number): string =>
-  hours < 1
-    ? 'less than an hour'
-    : hours < 1.5
-      ? '1 hour'
-      : hours < 48
-        ? `${Math.round(hours)} hours`
-        : `${Math.round(hours / 24)} days`;
 
 /** Applies to every site but a lab without backups. */
 export async function checkBackups({

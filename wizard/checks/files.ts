@@ -3,6 +3,7 @@ import { chown, lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { closeToOthers, isWider } from '../atomic.ts';
 import { CLOSED, OWN } from '../layout.ts';
+import { firstOf } from '../lists.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
@@ -11,8 +12,7 @@ const LISTED = 5;
 /** Earlier versions of the site are not read. */
 const SKIPPED = ['generations', 'tool'];
 
-const list = (paths: readonly string[]): string =>
-  `${paths.slice(0, LISTED).join(', ')}${paths.length > LISTED ? ` and ${paths.length - LISTED} more` : ''}`;
+const list = (paths: readonly string[]): string => firstOf(paths, LISTED);
 
 /** Paths below the site directory, relative to it; links are not followed. */
 async function pathsIn(folder: string, below: string): Promise<string[]> {

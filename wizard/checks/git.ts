@@ -1,5 +1,6 @@
 /** Checks whether Git tracks, or would track, files with secrets. */
 import { IGNORED, OWN } from '../layout.ts';
+import { firstOf } from '../lists.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 /** As arguments of git. */
@@ -18,8 +19,7 @@ export async function checkGit({
   const open = await host.git(folder, ['ls-files', '--others', '--exclude-standard', '--', ...PATHS]);
   if (tracked === undefined || open === undefined) return undefined;
   const found: Finding[] = [];
-  const shown = (lines: readonly string[]): string =>
-    `${sorted(lines).slice(0, 3).join(', ')}${lines.length > 3 ? ` and ${lines.length - 3} more` : ''}`;
+  const shown = (lines: readonly string[]): string => firstOf(sorted(lines), 3);
   if (tracked.length > 0)
     found.push({
       level: 'blocker',

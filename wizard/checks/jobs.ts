@@ -4,7 +4,8 @@ import type { App, JobFigures, Jobs, Worker } from '../apps/app.ts';
 import type { AppConfig } from '../config/config.ts';
 import type { Container } from '../docker/engine.ts';
 import { Problem, messageOf } from '../problem.ts';
-import { ago } from './backups.ts';
+import { isOf } from '../stack/compose.ts';
+import { waited } from '../time.ts';
 import { notMade } from './check.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
@@ -16,18 +17,12 @@ const DAY_MS = 24 * 3_600_000;
 const YOUNG_MS = 60_000;
 const LOOK_MS = 30_000;
 
-/** A time for people: `12 s`, `5 min`, `3 hours`, `2 days`. */
-export const waited = (seconds: number): string =>
-  seconds < 120 ? `${seconds} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min` : ago(seconds / 3600);
-
 const secondsSince = (time: number, now: Date): number =>
   Math.max(0, Math.round((now.getTime() - time) / 1000));
 
 /** How an app's jobs are counted; undefined: it has none. */
 export const jobsIn = ({ id, options }: Pick<AppConfig, 'id' | 'options'>): Jobs | undefined =>
   (appOf(id) as App).jobs?.(options);
-
-const isOf = (service: string, id: string): boolean => service === id || service.startsWith(`${id}_`);
 
 /** The service of the container with this host name; undefined: it is not of this site. */
 const serviceOn = (containers: readonly Container[], { host }: Worker): string | undefined =>
@@ -62,7 +57,7 @@ function workerFindings(
   const { name } = appOf(id);
   const isYoung = containers.some(
     ({ service, state, startedAt, restarts }) =>
-      isOf(service, id) &&
+      isOf(id, service) &&
       state === 'running' &&
       restarts === 0 &&
       now.getTime() - Date.parse(startedAt) < YOUNG_MS,

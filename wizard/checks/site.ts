@@ -14,6 +14,7 @@ import { client } from '../prove/http.ts';
 import type { Client } from '../prove/http.ts';
 import { attemptsIn, explain, served } from '../prove/tls.ts';
 import type { Attempt, Served } from '../prove/tls.ts';
+import { timeText } from '../time.ts';
 import { parseYaml } from '../yaml.ts';
 import type { CheckContext, Finding, CheckResult } from './check.ts';
 
@@ -152,8 +153,6 @@ export async function checkData({ folder, engine, info }: CheckContext): Promise
   return { seen: [...names, 'secrets.json'].join(', '), found };
 }
 
-const day = (date: Date): string => date.toISOString().slice(0, 16).replace('T', ' ');
-
 /** Remaining share of the lifetime: Caddy renews at a third, or when the CA says so, and that takes a while if the CA is busy. */
 const DUE = 1 / 3;
 const LATE = 0.3;
@@ -205,14 +204,14 @@ export function wrongWith(
   if (remaining <= 0)
     return {
       level: 'blocker',
-      what: `The certificate of ${name} expired on ${day(to)}.`,
+      what: `The certificate of ${name} expired on ${timeText(to)}.`,
       means: 'Browsers and other servers refuse to connect.',
       next: why,
     };
   if (from.getTime() > now)
     return {
       level: 'blocker',
-      what: `The certificate of ${name} is not valid before ${day(from)}.`,
+      what: `The certificate of ${name} is not valid before ${timeText(from)}.`,
       means: 'Browsers and other servers refuse to connect until then, or the clock of this host is wrong.',
       next: 'See the clock check; `timedatectl set-ntp true` sets the clock.',
     };
@@ -235,7 +234,7 @@ export function wrongWith(
   if (remaining < (failed === undefined ? LATE : DUE) * lifetime)
     return {
       level: 'warning',
-      what: `The certificate of ${name} expires on ${day(to)}, and Caddy has not renewed it.`,
+      what: `The certificate of ${name} expires on ${timeText(to)}, and Caddy has not renewed it.`,
       means: 'After that, browsers and other servers refuse to connect.',
       next: why,
     };
@@ -256,7 +255,7 @@ export async function checkCertificates(context: CheckContext, port = 443): Prom
   for (const name of allNamesOf(config)) {
     try {
       const one = await served({ address, port, ca }, name);
-      seen.push(`${name} until ${day(one.to)}, issued by ${one.issuer || 'an unnamed CA'}`);
+      seen.push(`${name} until ${timeText(one.to)}, issued by ${one.issuer || 'an unnamed CA'}`);
       const wrong = wrongWith(name, where, one, now().getTime(), failed.get(name));
       if (wrong !== undefined) found.push(wrong);
       if (wrong?.level === 'blocker' || one.trouble !== undefined) continue;

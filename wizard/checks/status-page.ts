@@ -4,8 +4,8 @@ import { hoursSince, readRecord } from '../backup-record.ts';
 import { ingressAddress } from '../config/config.ts';
 import { STATUS_PATH } from '../layout.ts';
 import { LIMITS, client } from '../prove/http.ts';
+import { ago, timeText } from '../time.ts';
 import { CHECK_MINUTES, OLD_MINUTES, readUptime } from '../uptime-record.ts';
-import { ago } from './backups.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 import { rootsOf } from './site.ts';
 
@@ -53,7 +53,7 @@ export async function checkStatusPage(context: CheckContext): Promise<CheckResul
       next: '`fedi-setup maintain check` shows whether it works; `fedi-setup maintain install` writes its timer again.',
     });
   return {
-    seen: at === undefined ? 'not checked yet' : `checked at ${at.slice(0, 16).replace('T', ' ')} UTC`,
+    seen: at === undefined ? 'not checked yet' : `checked at ${timeText(at)}`,
     found,
   };
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
 import type { Command, Flag, GlobalFlags } from '../commands/command.ts';
 import { ANSWERS, COMMON } from '../commands/flags.ts';
+import { listed } from '../lists.ts';
 import { EXIT, Problem } from '../problem.ts';
 
 /** The command line in parts. */
@@ -49,8 +50,7 @@ export function firstWord(argv: readonly string[], all: ReadonlyMap<string, Flag
 
 /** Why a value is not allowed; undefined: it is. */
 function mistake({ name, choices, form }: Flag, value: string): string | undefined {
-  if (choices !== undefined && !choices.includes(value))
-    return `--${name} must be ${choices.slice(0, -1).join(', ')} or ${choices.at(-1) ?? ''}.`;
+  if (choices !== undefined && !choices.includes(value)) return `--${name} must be ${listed(choices, 'or')}.`;
   return form === undefined || form.pattern.test(value) ? undefined : `--${name} must be ${form.is}.`;
 }
 

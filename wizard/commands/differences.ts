@@ -5,6 +5,7 @@ import { resolve } from '../answers/resolve.ts';
 import { CONFIG_FILE, savedSource } from '../answers/sources.ts';
 import type { Difference } from '../checks/check.ts';
 import type { Container, Engine } from '../docker/engine.ts';
+import { firstOf } from '../lists.ts';
 import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -14,9 +15,6 @@ import type { Site } from './find-site.ts';
 
 /** Paths that are listed. */
 const LISTED = 5;
-
-const list = (names: readonly string[]): string =>
-  `${names.slice(0, LISTED).join(', ')}${names.length > LISTED ? ` and ${names.length - LISTED} more` : ''}`;
 
 /** Running containers whose image is not the one in the image lock; service → reference in the lock. */
 async function otherImages(
@@ -54,7 +52,7 @@ export function differencesIn(
 ): Difference[] {
   const found: Difference[] = [];
   const add = (names: readonly string[], what: (names: string) => string, means: string): void => {
-    if (names.length > 0) found.push({ what: what(list(names)), means });
+    if (names.length > 0) found.push({ what: what(firstOf(names, LISTED)), means });
   };
   const paths = (edited: boolean): string[] =>
     files.filter((file) => file.edited === edited).map(({ path }) => path);

@@ -1,6 +1,7 @@
 /** Tries a mail server step by step, as the apps of a site will use it. Each step is a rung with a verdict and what to do. */
 import { isIP } from 'node:net';
 import type { AuthMethod, SmtpServer } from '../config/mail.ts';
+import { listed } from '../lists.ts';
 import { Stopped, fail, rungOf } from './rung.ts';
 import type { Rung, Verdict } from './rung.ts';
 import { addressMail, logInWith, methodsFor, openSession, pass } from './session.ts';
@@ -96,9 +97,6 @@ async function unknownName(host: string, way: Way): Promise<Stopped> {
 const ONLY_IPV6 =
   'Use a mail server that has an IPv4 address too, or enable IPv6 for the networks of Docker.';
 
-const together = (ports: readonly number[]): string =>
-  ports.length < 2 ? ports.join() : `${ports.slice(0, -1).join(', ')} and ${ports.at(-1)}`;
-
 /** Tries the other ports of mail servers, to say which are blocked. */
 async function unreachable(
   { host, port }: SmtpServer,
@@ -121,12 +119,12 @@ async function unreachable(
   if (open.length === 0)
     return fail(
       'connect',
-      `${seen}, nor to ${together(shut)}`,
+      `${seen}, nor to ${listed(shut)}`,
       'Many hosting providers block these ports until you ask them to open one. A firewall of this host, or a wrong --mail-host, has the same effect.',
     );
   return fail(
     'connect',
-    `${seen}; containers here reach its ${open.length === 1 ? 'port' : 'ports'} ${together(open)}${shut.length === 0 ? '' : `, but not ${together(shut)}`}`,
+    `${seen}; containers here reach its ${open.length === 1 ? 'port' : 'ports'} ${listed(open)}${shut.length === 0 ? '' : `, but not ${listed(shut)}`}`,
     `Use ${open.map((one) => `--mail-port ${one}`).join(' or ')}, as your provider says.`,
   );
 }

@@ -1,5 +1,6 @@
 /** The public status page: HTML without scripts and without other files. It contains nothing that visitors cannot see anyway. */
 import { createHash } from 'node:crypto';
+import { listed } from '../lists.ts';
 import { CHECK_MINUTES, KEPT_DAYS, OLD_MINUTES, dayOf, levelOf, shareOf } from '../uptime-record.ts';
 import type { Condition, Day } from '../uptime-record.ts';
 
@@ -54,9 +55,6 @@ const duration = (checks: number): string => {
   return `${Math.round(minutes / 60)} hours`;
 };
 
-const list = (words: readonly string[]): string =>
-  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`;
-
 type Shown = Condition | 'unchecked';
 
 const STATES: Readonly<
@@ -83,7 +81,7 @@ const stateOf = ({ state }: PageApp): Shown => state ?? 'unchecked';
 /** The worst state of all, and the sentence about it. */
 function verdict(apps: readonly PageApp[]): { state: Shown; words: string } {
   const those = (state: Shown): string =>
-    list(apps.filter((app) => stateOf(app) === state).map(({ name }) => name));
+    listed(apps.filter((app) => stateOf(app) === state).map(({ name }) => name));
   const many = (state: Shown): boolean => apps.filter((app) => stateOf(app) === state).length > 1;
   const worst =
     (['down', 'partly', 'maintenance', 'unchecked', 'up'] as const).find((state) => those(state) !== '') ??
@@ -186,7 +184,7 @@ function headline({ at, apps }: Page): string {
 export function statusPage(page: Page, style: string): string {
   const { apps, notice, now } = page;
   const hash = createHash('sha256').update(style).digest('base64');
-  const title = `Status of ${list(apps.map(({ domain }) => domain))}`;
+  const title = `Status of ${listed(apps.map(({ domain }) => domain))}`;
   const start =
     page.at === undefined
       ? '<main>'

@@ -1,8 +1,8 @@
 /** The state of a site as text that fits on one screen. */
-import { ago } from '../checks/backups.ts';
 import { sizeText } from '../checks/check.ts';
+import { listed } from '../lists.ts';
+import { ago, waited } from '../time.ts';
 import { wrap } from '../wrap.ts';
-import { waited } from '../checks/jobs.ts';
 import { OTHER } from './look.ts';
 import type { AppState, SiteState } from './state.ts';
 
@@ -31,9 +31,6 @@ const SMALL = 1024 ** 2;
 const number = (value: number): string => value.toLocaleString('en-US');
 const counted = (value: number, one: string, many = `${one}s`): string =>
   `${number(value)} ${value === 1 ? one : many}`;
-const list = (words: readonly string[]): string =>
-  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1) ?? ''}`;
-
 const hoursUntil = (at: string, now: string): number => (Date.parse(at) - Date.parse(now)) / 3_600_000;
 
 /** `3 hours ago`. */
@@ -52,7 +49,7 @@ export function headline({ state, apps, services }: Pick<SiteState, 'state' | 'a
   if (services.length === 0) return `${MARKS.down} The site does not run.`;
   const clauses = (['down', 'fails', 'starts', 'runs'] as const).flatMap((verdict) => {
     const names = apps.filter((app) => app.state === verdict).map(({ name }) => name);
-    return names.length === 0 ? [] : [`${list(names)} ${VERBS[verdict][names.length === 1 ? 0 : 1]}`];
+    return names.length === 0 ? [] : [`${listed(names)} ${VERBS[verdict][names.length === 1 ? 0 : 1]}`];
   });
   // If nothing runs, that says it all.
   const shared = state === 'down' ? [] : services.filter(({ app, fault }) => app === null && fault !== null);

@@ -21,6 +21,7 @@ import { OWN } from '../layout.ts';
 import { readLock } from '../plan/lock.ts';
 import { messageOf } from '../problem.ts';
 import { Store } from '../secrets/store.ts';
+import { timeText } from '../time.ts';
 import { shortLines, visible } from '../visible.ts';
 import { hider } from './hide.ts';
 import { answersIn, isPlain, knownOf } from './known.ts';
@@ -93,7 +94,7 @@ export async function bundleText(options: BundleOptions): Promise<string> {
     const text = hide(found.join('\n'));
     texts.push(`== ${title} ==\n${shortLines(visible(text))}\n`);
   }
-  const head = `${FIRST_LINE}, ${now().toISOString().slice(0, 16).replace('T', ' ')} UTC
+  const head = `${FIRST_LINE}, ${timeText(now())}
 
 It is for the people who help you. Read it before you send it. fedi-setup removed what it knows to be secret, and what looks
 like a password, a token, a person or a public address. It cannot recognise every form. Words in angle brackets stand for what

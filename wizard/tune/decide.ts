@@ -21,7 +21,7 @@ const BUSY_CORES = 0.5;
 const LEAST_HITS = 0.95;
 const ENOUGH_READS = 200_000;
 
-const percent = (share: number): string => `${Math.round(share * 100)} %`;
+export const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 /** A larger size if the host has the memory for it; else what stands in the way. */
 function larger(figures: Figures, app: AppFigures, because: string): Proposal {

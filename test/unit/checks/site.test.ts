@@ -123,7 +123,9 @@ describe('certificates', () => {
     const { looked, ...seen } = await look(await listen(own), { hours });
     expect(seen.levels).toEqual(levels);
     expect(seen.what).toMatch(words);
-    expect(looked?.seen).toMatch(/^social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d, issued by social/);
+    expect(looked?.seen).toMatch(
+      /^social\.example\.org until 20\d\d-\d\d-\d\d \d\d:\d\d UTC, issued by social/,
+    );
   });
 
   test.each([

@@ -11,7 +11,7 @@ import type { Container, Engine, Output } from '../../../wizard/docker/engine.ts
 import { memoryIn } from '../../../wizard/docker/docker.ts';
 import { keepLast, readLast } from '../../../wizard/last-reading.ts';
 import { sizesIn } from '../../../wizard/maintain/clean-up.ts';
-import { waited } from '../../../wizard/checks/jobs.ts';
+import { waited } from '../../../wizard/time.ts';
 import { earlier, look, partsOf } from '../../../wizard/status/look.ts';
 import { askPeople, peopleIn } from '../../../wizard/status/people.ts';
 import { listServices, verdictOf } from '../../../wizard/status/services.ts';

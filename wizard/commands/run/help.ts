@@ -4,6 +4,7 @@ import { ALL_QUESTIONS } from '../../answers/questions.ts';
 import { nearest } from '../../config/parse.ts';
 import { flagOf } from '../../config/question.ts';
 import type { Question } from '../../config/question.ts';
+import { listed } from '../../lists.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { wrap } from '../../wrap.ts';
 import type { Argument, Command, CommandContext, Example, Flag, Run } from '../command.ts';
@@ -20,15 +21,12 @@ function row(left: string, right: string, column: number): string {
     : `  ${left.padEnd(column - 2)}${text}`;
 }
 
-const list = (words: readonly string[]): string =>
-  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1) ?? ''}`;
-
 const spelled = ({ name, short = [], value }: Flag): string =>
   `${short.length > 0 ? `${short.map((one) => `-${one}`).join(', ')}, ` : '    '}--${name}${value === undefined ? '' : ` ${value}`}`;
 
 function flagRow(flag: Flag): string {
   const { choices, about } = flag;
-  return row(spelled(flag), choices === undefined ? about : `${about} One of ${list(choices)}.`, 30);
+  return row(spelled(flag), choices === undefined ? about : `${about} One of ${listed(choices, 'or')}.`, 30);
 }
 
 /** Lines that are too long are continued as in a shell. */
@@ -64,7 +62,7 @@ function answerRow(question: Question): string {
   const { message, choices, several, secret } = question;
   const words = choices?.map(({ value: word }) => word) ?? [];
   const values =
-    words.length === 0 ? '' : several ? `: one or more of ${words.join(',')}` : `: ${list(words)}`;
+    words.length === 0 ? '' : several ? `: one or more of ${words.join(',')}` : `: ${listed(words, 'or')}`;
   const value = secret ? 'FILE' : choices === undefined ? 'TEXT' : several ? 'WORD,…' : 'WORD';
   return row(`--${flagOf(question)} ${value}`, `${message}${values}${defaultOf(question)}`, 30);
 }
@@ -104,7 +102,11 @@ function detailsOf(command: Command, choices: ReadonlyMap<Argument, readonly str
     ...(args.length === 0 ? [] : ['', 'Arguments:']),
     ...args.map((arg) => {
       const allowed = choices.get(arg);
-      return row(arg.name, `${arg.about}${allowed === undefined ? '' : ` One of ${list(allowed)}.`}`, 14);
+      return row(
+        arg.name,
+        `${arg.about}${allowed === undefined ? '' : ` One of ${listed(allowed, 'or')}.`}`,
+        14,
+      );
     }),
     ...(own.length === 0 ? [] : ['', 'Flags:', ...own.map(flagRow)]),
     '',

@@ -2,7 +2,7 @@
 import { sizeText } from '../../checks/check.ts';
 import { EXIT } from '../../problem.ts';
 import type { ExitCode } from '../../problem.ts';
-import { decide } from '../../tune/decide.ts';
+import { decide, percent } from '../../tune/decide.ts';
 import type { AppFigures, Figures } from '../../tune/figures.ts';
 import { readFigures } from '../../tune/read.ts';
 import type { CommandContext } from '../command.ts';
@@ -35,8 +35,6 @@ export async function tune({ progress, now }: CommandContext, { config, engine }
   }
   return EXIT.OK;
 }
-
-const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 function linesOf({ memory, available, cores, pressure, apps, unseen }: Figures): string[] {
   return [
