@@ -315,7 +315,7 @@ export const EVENTS: {
       from: 'its version, or that of its database server: `PostgreSQL 15`',
       to: 'the version to upgrade to; absent: there is none',
       state:
-        '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the version before runs again)',
+        '`available` (only with --check), `current` (there is no newer version), `upgraded`, or `undone` (it failed, and the previous version runs again)',
       seconds: 'for how long the site was in maintenance mode; absent: it was not',
     },
   },
@@ -358,14 +358,14 @@ export const EVENTS: {
     },
   },
   tune: {
-    when: '`doctor --tune`. Sizes are in bytes; what is absent could not be seen.',
+    when: '`doctor --tune`. Sizes are in bytes; what is absent could not be read.',
     fields: {
       memory: 'of the host',
       available: 'of it, free',
       cores: 'of the host',
       pressure: 'share of the last minute in which some process waited for a core, 0 to 1',
       apps: 'one object per app: `id`, `name`, `size`, `larger` and `largerMiB` (the next size), `waiting` and `oldest` (jobs, seconds), `containers`, `databases`, `valkeys`',
-      unseen: 'sentences about what could not be seen',
+      unseen: 'sentences about what could not be read',
       proposal: '`change`, `because`, `command` (empty: none); null: nothing needs a change',
     },
   },

@@ -70,7 +70,7 @@ export async function tryMail(trial: MailTrial): Promise<boolean> {
     );
   }
   const login = rungs.find(({ id }) => id === 'login')?.seen;
-  progress.done(login === undefined ? 'it takes mail without a log-in' : `log-in as ${login}`);
+  progress.done(login === undefined ? 'it accepts mail without a log-in' : `log-in as ${login}`);
   for (const { title: rung, seen, next } of rungs.filter(({ state }) => state === 'later'))
     progress.say(`  ! ${rung}: ${seen}\n    ${next}`);
   return false;

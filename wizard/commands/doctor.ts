@@ -10,7 +10,7 @@ export const doctor: Command = {
   details: [
     'It exits 1 if it finds a blocker.',
     '--tune reads memory, cores, connections, caches and queues of the containers instead, for about ten seconds. It names the one change that the site needs most, with its reason, and changes nothing. Run it while the site is slow.',
-    '`bundle` writes a support file for people who help you: versions, findings, states, settings and the last log lines, as plain text without secrets, people and public addresses. Read it before you send it.',
+    '`bundle` writes a support file for people who help you: versions, findings, states, settings and the last log lines, as plain text. It removes the secrets, people and public addresses that it recognises. Read the file before you send it.',
   ],
   args: [
     { name: 'ACTION', optional: true, about: 'What to do (default: check).', choices: async () => ACTIONS },
@@ -21,7 +21,7 @@ export const doctor: Command = {
     SKIP_CHECK,
     {
       name: 'fix',
-      about: 'Fix what has a safe repair: owners and permissions, missing pictures and migrations.',
+      about: 'Fix what can be repaired safely: owners, permissions, missing pictures, missing migrations.',
     },
     { name: 'tune', about: 'Look at the load for some seconds and propose one change.' },
   ],

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../atomic.ts';
 import { readProgram } from '../assets.ts';
+import { CHECKS } from '../checks/table.ts';
 import type { Config } from '../config/config.ts';
 import type { SmtpServer } from '../config/mail.ts';
 import { messageText } from '../config/mail-text.ts';
@@ -30,6 +31,9 @@ type Mailed = Readonly<Record<string, string>>;
 
 const FILE = join(OWN, 'notices.json');
 const AGAIN_MS = 7 * 24 * 3_600_000;
+
+/** What a key is about: the title of its check, or the task. */
+const titleOf = (key: string): string => CHECKS.find(({ id }) => key === `check ${id}`)?.title ?? key;
 
 /** What to mail, and what to remember afterwards. Undefined: nothing is new. */
 export function mailFor(
@@ -63,9 +67,9 @@ export function mailFor(
       subject,
       text: [
         ...[...problems, ...due.filter(({ isNews }) => isNews === true)].map(({ text }) => `- ${text}`),
-        ...(solved.length > 0 ? [`Solved: ${solved.join(', ')}`] : []),
+        ...(solved.length > 0 ? [`Solved: ${solved.map(titleOf).join(', ')}`] : []),
         '',
-        `fedi-setup maintain checked the site ${site}. On its server, \`fedi-setup doctor\` shows the details.`,
+        `fedi-setup maintain checked the site ${site}. On its host, \`fedi-setup doctor\` shows the details.`,
       ].join('\n'),
     },
     mailed: next,

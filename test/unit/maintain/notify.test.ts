@@ -20,6 +20,7 @@ test('a problem is mailed once, again after a week, and when it is solved', () =
   expect(mailFor('fedi', [BACKUP, DISK], other.mailed, at(8)).mail?.text).toContain('The disk is full');
   const solved = mailFor('fedi', [], other.mailed, at(9));
   expect(solved).toMatchObject({ mail: { subject: 'fedi: all problems are solved' }, mailed: {} });
+  expect(solved.mail?.text).toContain('Solved: backup, Disk\n');
   expect(mailFor('fedi', [], solved.mailed, at(10)).mail).toBeUndefined();
 });
 

@@ -410,7 +410,7 @@ async function isVerificationDue(
 async function request(url: string): Promise<void> {
   const problem = (why: string): Problem =>
     new Problem(EXIT.FAILED, `${url} does not answer: ${why}`, {
-      means: 'The backup is complete, but the monitoring service does not know it.',
+      means: 'The backup is complete, but the monitoring service did not get the request.',
       next: 'Check backup.ping.',
     });
   const reply = await fetch(url, { signal: AbortSignal.timeout(PING_MS) }).catch((error: unknown) => {
