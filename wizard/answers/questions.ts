@@ -257,7 +257,7 @@ const BACKUP_QUESTIONS: readonly Question[] = [
     topic: 'backup',
     message: 'Back up to',
     help: 'A directory (best on another disk), sftp://user@host/path or s3:https://host/bucket; several, separated by commas. Leave empty for no backups.',
-    more: 'Backups are encrypted with a password that is generated here. `fedi-setup backup sheet FILE` writes it to a file, which you need to restore them: keep that file on another machine. A backup on the same disk does not survive the disk. One place on this host and one elsewhere is best.',
+    more: 'Backups are encrypted with a password that is generated here. `fedi-setup backup sheet FILE` writes the password to a file, which you need to restore the backups: keep that file on another machine. A backup on the same disk does not survive the disk. One place on this host and one elsewhere is best.',
     parse: backup.parseRepositories,
     optional: true,
   },

@@ -145,7 +145,7 @@ async function readConfig(folder: string): Promise<Config | undefined> {
       EXIT.USAGE,
       `This site is named ${before.name}, but \`name\` in ${CONFIG_FILE} is now ${config.name}.`,
       {
-        means: 'Its containers and volumes have the first name. Nothing was changed.',
+        means: 'Its containers and volumes have the old name. Nothing was changed.',
         next: `Change it back to ${before.name}. A site cannot be renamed.`,
       },
     );

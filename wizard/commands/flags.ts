@@ -69,6 +69,7 @@ export const GOODBYE: readonly Flag[] = [
     name: 'attempts',
     value: 'N',
     form: { pattern: /^([1-9]|10)$/, is: 'a number from 1 to 10' },
-    about: 'With --goodbye: give a server up after this many failed deliveries (default: 8, about an hour).',
+    about:
+      'With --goodbye: give up on a server after this many failed deliveries (default: 8, about an hour).',
   },
 ];

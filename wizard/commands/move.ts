@@ -6,7 +6,7 @@ export const move: Command = {
   name: 'move',
   summary: 'Prepare a move to another host: back up, stop, back up the changes.',
   details: [
-    'Makes a backup while the site runs, stops the site, backs up what has changed since, and writes the recovery sheet. Then the site is restored on the other host with the command that is shown. The site is down until then.',
+    'Makes a backup while the site runs, stops the site, backs up what has changed since, and writes the recovery sheet. It then shows the command that restores the site on the other host. The site is down until you run that command.',
     'If a backup fails, the site is started again here. `fedi-setup backup resume` cancels the move.',
   ],
   usage: '[FILE]',
