@@ -70,7 +70,8 @@ export async function checkRetention({
       found.push({
         level: 'warning',
         what: `Copies of remote media grew by ${sizeText(copies.bytes)} in ${Math.round(copies.days)} days, to ${sizeText(copies.last)}, and no clean-up is scheduled.`,
-        means: 'They are fetched again when somebody looks at them. On a full disk, a database stops.',
+        means:
+          'The app fetches removed ones again when a user opens the post. On a full disk, a database stops.',
         next: 'Schedule it: `fedi-setup apply --cleanup-every 7`. `fedi-setup cleanup --dry-run` shows what it removes.',
       });
   }

@@ -149,7 +149,7 @@ function ofOthers(lines: readonly string[], { name, uploads: { owner } }: Place,
   return {
     level: 'blocker',
     what: `Files in ${device} belong to other users (${uids.join(', ')}), not to ${name}: ${count(paths)}.`,
-    means: `${name} runs as ${owner} and cannot change or delete them. They may be somebody else’s, so \`doctor --fix\` does not touch them.`,
+    means: `${name} runs as ${owner} and cannot change or delete them. They may belong to another program, so \`doctor --fix\` does not touch them.`,
     next: `If they are ${name}’s: ${commands.join(', ')}; otherwise move them elsewhere.`,
   };
 }

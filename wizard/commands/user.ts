@@ -39,7 +39,7 @@ export const user: Command = {
       line: 'fedi-setup user add {app} berta --email berta@example.org',
       does: 'Create an account and show its password.',
     },
-    { line: 'fedi-setup user role {app} berta moderator', does: 'Make somebody a moderator.' },
+    { line: 'fedi-setup user role {app} berta moderator', does: 'Make berta a moderator.' },
   ],
   run: lazily(async () => (await import('./run/index.ts')).user),
 };

@@ -41,7 +41,7 @@ export const mastodonQuestions: readonly Question[] = [
     topic: 'more',
     message: 'How many days copies of remote media are kept',
     help: `Default ${MEDIA_DAYS}; 0 keeps them forever. Used in the first run only; later, change it in the web interface.`,
-    more: 'They use most of the disk of a Mastodon server. Removed ones are fetched again when somebody looks at the post. Below 14 days, pictures of link previews may be lost. `fedi-setup cleanup` shows what they cost on this host.',
+    more: 'They use most of the disk of a Mastodon server. Mastodon fetches removed ones again when a user opens the post. Below 14 days, pictures of link previews may be lost. `fedi-setup cleanup` shows what they cost on this host.',
     parse: parseDays,
     initial: () => MEDIA_DAYS,
   },
