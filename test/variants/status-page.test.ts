@@ -54,8 +54,8 @@ async function check(): Promise<string> {
 }
 const doctor = async (): Promise<string[]> =>
   (await run('doctor', '--json')).events
-    .filter(({ event, check: name }) => event === 'check' && name === 'statuspage')
-    .flatMap(({ found }) => (found as { what: string }[]).map(({ what }) => what));
+    .filter(({ event, id: check }) => event === 'finding' && check === 'statuspage')
+    .map(({ what }) => String(what));
 const reload = async (): Promise<void> => {
   const { code, stderr } = await reloadCaddy(runtimeOf(await connect(), site.name));
   expect(code, stderr).toBe(0);

@@ -5,7 +5,10 @@ import { ingressAddress } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { People } from '../last-reading.ts';
 import { LIMITS, client } from '../prove/http.ts';
-import type { Client } from '../prove/http.ts';
+import type { Client, Reply, RequestOptions } from '../prove/http.ts';
+
+/** One request; see {@link Client}. */
+export type Ask = (url: string, options?: RequestOptions) => Promise<Reply>;
 
 /** Longest reply in bytes. */
 const MOST = 64 * 1024;
@@ -42,7 +45,7 @@ export function peopleIn(document: unknown): People {
 }
 
 /** Asks an app; undefined: no answer, or none that is NodeInfo of this site. */
-export async function askPeople(http: Client, app: AppConfig): Promise<People | undefined> {
+export async function askPeople(http: Ask, app: AppConfig): Promise<People | undefined> {
   const names = namesOf(app);
   // The last one is that of the pages.
   const name = names.at(-1) ?? app.domain;

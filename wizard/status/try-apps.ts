@@ -5,10 +5,10 @@ import { isInMaintenance } from '../apply/upgrading.ts';
 import { servicesOf } from '../checks/site.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import type { Engine } from '../docker/engine.ts';
-import type { Client } from '../prove/http.ts';
 import { until } from '../prove/proof.ts';
 import type { Seen } from '../uptime-record.ts';
 import { askPeople, siteClient } from './people.ts';
+import type { Ask } from './people.ts';
 import { listServices } from './services.ts';
 import type { ListedService } from './state.ts';
 
@@ -29,7 +29,7 @@ export type Found = Seen & { readonly why?: string };
 
 /** By app. Changes nothing, and takes no lock. */
 export async function tryApps({ folder, config, engine }: Site, now: Date): Promise<Record<string, Found>> {
-  const http = await siteClient(folder, config, ANSWER_MS);
+  const http = pastCache(await siteClient(folder, config, ANSWER_MS));
   const isRestored = await isUnfinished(folder);
   const found = await Promise.all(
     config.apps.map(async (app): Promise<[string, Found]> => {
@@ -40,6 +40,12 @@ export async function tryApps({ folder, config, engine }: Site, now: Date): Prom
   const services = await listed(folder, config, engine, now);
   return Object.fromEntries(found.map(([id, seen]) => [id, withContainers(id, seen, services)]));
 }
+
+/** The cache may answer while the app is down, but no request with a cookie. */
+const pastCache =
+  (http: Ask): Ask =>
+  (url, options) =>
+    http(url, { ...options, headers: { ...options?.headers, Cookie: 'check=1' } });
 
 /** The first answer without a failure, or the last one. */
 async function patiently(look: () => Promise<Found>): Promise<Found> {
@@ -55,7 +61,7 @@ async function patiently(look: () => Promise<Found>): Promise<Found> {
  * The record of its admin for other servers (WebFinger), which is in its database, and NodeInfo. Any answer of the app counts, even
  * that there is no such account: it may have been deleted.
  */
-async function answerOf(http: Client, app: AppConfig): Promise<Found> {
+async function answerOf(http: Ask, app: AppConfig): Promise<Found> {
   const name = namesOf(app).at(-1) ?? app.domain;
   const account = encodeURIComponent(`acct:${app.admin}@${app.domain}`);
   const [finger, people] = await Promise.all([

@@ -105,6 +105,10 @@ describe('jobs', () => {
     expect(output('mastodon', {}).workers).toEqual([]);
     expect(output('mastodon', { 'sort processes': 'NOPERM no permission' }).workers).toBeUndefined();
   });
+  test('a job that cannot be read has no time, and the rest is known', () => {
+    const seen = output('mastodon', { 'llen queue:push': '2', 'lindex queue:push': 'x', 'zcard dead': '1', 'zrange dead -1 -1': 'null' }); // prettier-ignore
+    expect(seen).toMatchObject({ waiting: 2, oldest: undefined, failed: 1, failedAt: { newest: undefined } });
+  });
   test('the supervisors of Horizon: those of one master are one process', () => {
     const seen = output('pixelfed', { 'sort pixelfed-horizon:supervisors': 'host-a-x1Y2\nrunning\n{"redis:high,default":2,"redis:feed":0}\nhost-a-x1Y2\npaused\n{"redis:mmo":1}\nold\n\n', 'sort pixelfed-horizon:failed_jobs by nosort limit 0': String(ago(60) / 1000) }); // prettier-ignore
     expect(seen.workers).toEqual([

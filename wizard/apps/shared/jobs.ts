@@ -35,6 +35,16 @@ const numberIn = (line: string | undefined): number => {
   return Number(line);
 };
 
+/** Undefined: there is no job, or one that other software added and that cannot be read. The counts are known anyway. */
+function timeOf(line: string, read: () => number | undefined): number | undefined {
+  if (line === '') return undefined;
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
 
 /** A client in a container of the app's own Valkey. */
@@ -67,12 +77,12 @@ export function redisJobs(
       const counts = names.map((_, i) => numberIn(lines[2 * i]));
       const oldestIn = names.flatMap((name, i): [string, number][] => {
         const text = lines[2 * i + 1] ?? '';
-        const at = text === '' ? undefined : added(JSON.parse(text) as Record<string, unknown>);
+        const at = timeOf(text, () => added(JSON.parse(text) as Record<string, unknown>));
         return at === undefined ? [] : [[name, at]];
       });
       const ends = lines.slice(2 * names.length, counted.length - 2).map(numberIn);
       const [newest = '', hundredth = ''] = lines.slice(counted.length - 2);
-      const at = (line: string): number | undefined => (line === '' ? undefined : failed.at(line));
+      const at = (line: string): number | undefined => timeOf(line, () => failed.at(line));
       return {
         waiting: sum(counts),
         oldest: oldestIn.length === 0 ? undefined : Math.min(...oldestIn.map(([, time]) => time)),
