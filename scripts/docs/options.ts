@@ -95,7 +95,7 @@ const SECTIONS: readonly (readonly [title: string, prefix: RegExp])[] = [
   ['Maintenance', /^(cleanup\.|upgrades$)/],
   ['Status page', /^status\./],
   ['Monitoring', /^monitoring\./],
-  ['Certificates', /^tls\./],
+  ['Certificates', /^(tls|trust)\./],
   ['Images', /^images\./],
 ];
 

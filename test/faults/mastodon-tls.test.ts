@@ -190,11 +190,11 @@ describe.sequential('external servers with verified certificates', () => {
     cpSync(join(folder, 'ca.crt'), join(home, CUSTOM_TRUST, 'db.pem'));
     // Only the database: the image does not trust the CA.
     const { config, store, lock } = await site({ database: database(), redis: redis() }, IMAGE, 'db.pem');
-    expect(await trustProblems(home, config)).toEqual([]);
+    expect(await trustProblems(home, config, new Date())).toEqual([]);
     const run = async (mounts: readonly string[]): Promise<string> =>
       (await problemFrom(async () => runTrials(await connect(), config, store, lock, jsonProgress(), mounts)))
         .message;
-    expect(await run(await trustMounts(home))).toMatch(/^Your Redis.*certificate is not accepted/);
+    expect(await run(await trustMounts(home, config))).toMatch(/^Your Redis.*certificate is not accepted/);
     expect(await run([])).toMatch(/^Your PostgreSQL.*certificate/);
   });
 

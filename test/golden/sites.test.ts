@@ -3,7 +3,7 @@
  * (`npx vitest run --project golden -u` writes them again: review the diff).
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -21,6 +21,7 @@ interface Row {
   readonly answers: Readonly<Record<string, string>>;
   readonly images?: 'loaded' | 'pulled';
   readonly custom?: string;
+  readonly ownCas?: string;
   /** Stored below sites/. */
   readonly kept: boolean;
 }
@@ -270,6 +271,47 @@ const PIXELFED_ROWS: readonly Row[] = [
   ),
 ];
 
+/** A CA certificate of the administrator's own servers. */
+const OWN_CAS = readFileSync(new URL('./own-cas.pem', import.meta.url), 'utf8');
+const trusting = (one: Row): Row => ({
+  ...one,
+  answers: { ...one.answers, 'trust.ca': 'own.pem' },
+  ownCas: OWN_CAS,
+});
+const DIRECTORY: Answers = {
+  'tls.mode': 'directory',
+  'tls.directory': 'https://ca.example.org/acme/directory',
+};
+const ELSEWHERE: Answers = Object.fromEntries(
+  ['mastodon', 'pixelfed'].flatMap((id) => [
+    [`apps.${id}.database`, 'external'],
+    [`apps.${id}.redis`, 'external'],
+  ]),
+);
+
+/** Every part that trusts the administrator's own servers. */
+const TRUSTING_ROWS: readonly Row[] = [
+  trusting(
+    pixelfed(
+      'and-mastodon-and-snac-own-cas',
+      {
+        ...MASTODON,
+        ...SNAC,
+        apps: 'snac,mastodon,pixelfed',
+        'apps.snac.domain': 'snac.example.org',
+        'monitoring.mode': 'full',
+        ...DIRECTORY,
+        ...ELSEWHERE,
+        ...smtp('587', 'starttls'),
+      },
+      true,
+    ),
+  ),
+  trusting(mastodon('own-cas-internal', { 'tls.mode': 'internal', ...smtp('465', 'tls') })),
+  trusting(mastodon('own-cas-root', { ...DIRECTORY, 'tls.directory-root': 'other.pem' })),
+  trusting(pixelfed('own-cas', { ...smtp('465', 'tls') })),
+];
+
 /** Every TLS mode with every mail mode; stored for one of each `bind`. */
 const ROWS: readonly Row[] = [
   ...['acme', 'internal'].flatMap((tls, t) =>
@@ -289,14 +331,16 @@ const ROWS: readonly Row[] = [
   }),
   ...MASTODON_ROWS,
   ...PIXELFED_ROWS,
+  ...TRUSTING_ROWS,
 ];
 
 /** The files in the directory: without `.fedi`, with the administrator's snippet. */
-const filesOf = ({ files }: RenderedSite, { custom }: Row): Record<string, string> => ({
+const filesOf = ({ files }: RenderedSite, { custom, answers }: Row): Record<string, string> => ({
   ...Object.fromEntries(
     files.filter(({ path }) => !path.startsWith('.fedi/')).map(({ path, text }) => [path, text]),
   ),
   ...(custom === undefined ? {} : { 'caddy/custom/theirs.caddy': custom }),
+  ...(answers['tls.directory-root'] === undefined ? {} : { 'caddy/custom/other.pem': OWN_CAS }),
 });
 
 const sites = new Map<Row, RenderedSite>();

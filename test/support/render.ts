@@ -29,6 +29,8 @@ export interface RenderOptions {
   readonly images?: 'loaded' | 'pulled';
   readonly custom?: string;
   readonly noProxy?: readonly string[];
+  /** PEM of the file that `trust.ca` names. */
+  readonly ownCas?: string;
 }
 
 const digest = (index: number): string => `sha256:${(index % 16).toString(16).repeat(64)}`;
@@ -36,7 +38,7 @@ const digest = (index: number): string => `sha256:${(index % 16).toString(16).re
 /** Answers by key, as in fedi.yaml with dots → the site. They must be complete. */
 export async function render(
   answers: Readonly<Record<string, string>>,
-  { images = 'pulled', custom = '', noProxy }: RenderOptions = {},
+  { images = 'pulled', custom = '', noProxy, ownCas }: RenderOptions = {},
 ): Promise<RenderedSite> {
   const resolved = await resolve([
     new Map(Object.entries(answers).map(([key, text]) => [key, { text, from: 'the test' }])),
@@ -72,5 +74,6 @@ export async function render(
     answersText: saveInto(undefined, saved),
     customCaddy: custom,
     noProxy,
+    ownCas,
   });
 }

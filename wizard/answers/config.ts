@@ -1,4 +1,5 @@
 /** Validated answers → Config. Nothing after this reads answers by key. */
+import { OWN_CAS_KEY } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { backupOf } from '../config/backup.ts';
 import { mailOf } from '../config/mail.ts';
@@ -22,6 +23,7 @@ export function configOf(answers: Answers): Config {
       .map((id) => appConfigOf(id, answers)),
     tls: tlsOf(answers),
     mail: mailOf(answers),
+    ownCas: answers[OWN_CAS_KEY] === undefined ? undefined : String(answers[OWN_CAS_KEY]),
     monitoring: monitoringOf(answers),
     backup: backupOf(answers),
     upgrades: (answers['upgrades'] ?? 'notify') as Config['upgrades'],
@@ -65,6 +67,6 @@ function appConfigOf(id: string, answers: Answers): AppConfig {
     ...(bucket === undefined ? {} : { bucket }),
     folders: paths((app.folders ?? []).map((folder) => [folder.name, folderKey(id, folder)])),
     pictures: paths((app.pictures ?? []).map((picture) => [picture.name, pictureKey(id, picture)])),
-    options: app.options(answers),
+    options: { ...app.options(answers), ...(answers[OWN_CAS_KEY] === undefined ? {} : { hasOwnCas: true }) },
   };
 }

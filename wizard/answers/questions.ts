@@ -19,6 +19,7 @@ import {
   secretLines,
   secretName,
 } from '../config/backup-keys.ts';
+import { OWN_CAS_KEY } from '../config/config.ts';
 import { MAIL_AUTHS, MAIL_MODES, hasServer, mailIn, providerIn } from '../config/mail.ts';
 import { MAIL_PROVIDERS, OTHER_PROVIDER } from '../config/mail-providers.ts';
 import { GRAFANA_PORT, MONITORING_MODES, isFullyMonitored, monitoringOf } from '../config/monitoring.ts';
@@ -598,6 +599,15 @@ const MORE_QUESTIONS: readonly Question[] = [
     help: 'Default 0.0.0.0: all IPv4 addresses of this host; behind your own proxy 127.0.0.1. `::` includes IPv6.',
     parse: parse.parseBind,
     initial: (answers) => (isBehindProxy(answers) ? '127.0.0.1' : '0.0.0.0'),
+  },
+  {
+    key: OWN_CAS_KEY,
+    topic: 'more',
+    message: 'CA certificates of your own servers',
+    help: 'Name of a PEM file that you put into trust/custom. It is trusted besides the public CAs, for mail, databases, Redis, buckets and the ACME directory. Default: none.',
+    more: 'For servers whose certificates a private CA issued. One file may have several certificates. The narrower options, for one database or for the ACME directory, count before it.',
+    parse: parse.parseFileName,
+    optional: true,
   },
   imageQuestion('caddy', () => SITE_IMAGES.caddy.reference),
   imageQuestion('restic', () => SITE_IMAGES.restic.reference, hasBackup),

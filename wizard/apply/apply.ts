@@ -66,6 +66,7 @@ import { makeSwap } from './swap.ts';
 import { tryMail } from './mail.ts';
 import { runTrials } from './trials.ts';
 import { trustMounts } from './trust.ts';
+import { readOwnCas } from '../trust.ts';
 
 /** What to do with generated files that were changed by hand. */
 export type Edited = 'keep' | 'replace' | 'abort';
@@ -250,14 +251,16 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
   await refuseMoved(engine, site);
   await refusePlaces(engine, site);
   await refuseMajor(engine, prepared);
-  const mounts = await trustMounts(input.folder);
+  const mounts = await trustMounts(input.folder, config);
   await runTrials(engine, config, store, lock, progress, mounts);
   const running = (await runningAnswers(input.folder)) ?? {};
+  const ownCas = await readOwnCas(input.folder, config);
   const { answers, secrets } = input.resolved;
   const isSkipped = (id: string): boolean => options.skipChecks.includes(id);
   const isBucketUntested = await tryBuckets({
     config,
     store,
+    ownCas,
     before: running,
     secrets,
     isSkipped: isSkipped('bucket'),
@@ -268,6 +271,7 @@ async function checkData(options: ApplyOptions, engine: Engine, prepared: Prepar
     config,
     store,
     image: caddy,
+    ownCas,
     before: running,
     passwordBefore: (await Store.open(input.folder)).find('mail.password'),
     answers,

@@ -4,7 +4,7 @@ import type { Resolved } from '../answers/resolve.ts';
 import { appOf } from '../apps/index.ts';
 import { bucketIn, needsAcl, secretKeyOf } from '../apps/shared/s3.ts';
 import { bucketHost, objectUrl } from '../config/bucket.ts';
-import { ingressAddress } from '../config/config.ts';
+import { OWN_CAS_KEY, ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { Answers } from '../config/question.ts';
 import { EXIT, Problem } from '../problem.ts';
@@ -25,6 +25,8 @@ async function isUnknown(host: string): Promise<boolean> {
 export interface BucketTrials {
   readonly config: Config;
   readonly store: Store;
+  /** PEM of the CA certificates of the administrator's own servers. */
+  readonly ownCas: string | undefined;
   /** The answers of the running site. */
   readonly before: Answers;
   readonly secrets: Resolved['secrets'];
@@ -35,12 +37,14 @@ export interface BucketTrials {
 
 /** Throws a Problem if an app could not use its bucket. Resolves to whether a trial was left out on request. */
 export async function tryBuckets(trials: BucketTrials): Promise<boolean> {
-  const { config, store, before, secrets, isSkipped, progress } = trials;
+  const { config, store, ownCas, before, secrets, isSkipped, progress } = trials;
   let isUntested = false;
   for (const app of config.apps) {
     const { bucket } = app;
     if (bucket === undefined) continue;
-    const isSame = JSON.stringify(bucketIn(before, app.id)) === JSON.stringify(bucket);
+    const isSame =
+      JSON.stringify(bucketIn(before, app.id)) === JSON.stringify(bucket) &&
+      before[OWN_CAS_KEY] === config.ownCas;
     if (isSame && secrets[secretKeyOf(app.id)] === undefined) continue;
     const title = `The bucket ${bucket.name} at ${bucketHost(bucket)}`;
     progress.start(`trial.${app.id}.bucket`, title);
@@ -59,6 +63,9 @@ export async function tryBuckets(trials: BucketTrials): Promise<boolean> {
           isLab ? ingressAddress(config) : undefined,
           root !== undefined && 'certificate' in root ? root.certificate : undefined,
           [],
+          undefined,
+          undefined,
+          ownCas,
         ),
         bucket: tried,
         secretKey: store.find(secretKeyOf(app.id)),

@@ -15,7 +15,7 @@ import type { Store } from '../secrets/store.ts';
 const settingsOf = (answers: Answers): string =>
   JSON.stringify([
     mailIn(answers),
-    ...Object.entries(answers).filter(([key]) => /^apps(\.[^.]+\.(domain|email))?$/.test(key)),
+    ...Object.entries(answers).filter(([key]) => /^(trust\.ca|apps(\.[^.]+\.(domain|email))?)$/.test(key)),
   ]);
 
 export interface MailTrial {
@@ -24,6 +24,8 @@ export interface MailTrial {
   readonly store: Store;
   /** Reference of Caddy's image. */
   readonly image: string;
+  /** PEM of the CA certificates of the administrator's own servers. */
+  readonly ownCas: string | undefined;
   /** The answers of the running site, and its password for the mail server. */
   readonly before: Answers;
   readonly passwordBefore: Secret | undefined;
@@ -35,7 +37,8 @@ export interface MailTrial {
 
 /** Throws a Problem if the server will not take the apps' mail. Resolves to whether the trial was left out on request. */
 export async function tryMail(trial: MailTrial): Promise<boolean> {
-  const { engine, config, store, image, before, passwordBefore, answers, isSkipped, progress } = trial;
+  const { engine, config, store, image, ownCas, before, passwordBefore, answers, isSkipped, progress } =
+    trial;
   const { server } = config.mail;
   // The site's own catcher starts with the site.
   if (server === undefined || server.isCatcher) return false;
@@ -54,6 +57,7 @@ export async function tryMail(trial: MailTrial): Promise<boolean> {
     engine,
     secret: (name) => store.find(name),
     image,
+    ownCas,
     addressRecords: thisHost.addressRecords,
   });
   const rungs = input === undefined ? [] : await climb(input, (rung) => progress.update(rung.title));

@@ -18,7 +18,7 @@ import { caddyRunsOn } from '../docker/caddy.ts';
 import { EngineGone } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
-import { OWN, STARTS, SWAP } from '../layout.ts';
+import { CUSTOM_TRUST, OWN, STARTS, SWAP } from '../layout.ts';
 import type { Change } from '../plan/diff.ts';
 import { LOCK_FILE, readLock, wantedImages } from '../plan/lock.ts';
 import type { Lock, WantedImage } from '../plan/lock.ts';
@@ -48,6 +48,7 @@ import { renew } from './rotate.ts';
 import { due } from './steps.ts';
 import { swapIsThere } from './swap.ts';
 import { trustProblems } from './trust.ts';
+import { readOwnCas } from '../trust.ts';
 import { refuseGoodbye } from './goodbye.ts';
 import { refuseUnfinished } from './unfinished.ts';
 
@@ -284,6 +285,7 @@ async function render(
       .filter(([name]) => name.startsWith('caddy/'))
       .map(([name, text]) => `${name}\n${text}`)
       .join('\n'),
+    ownCas: await ownCasOf(folder, config),
     pictures: (await readPictures(folder, config)).files,
     noProxy: await engine.noProxy(),
     networks: config.tls.isLab ? await engine.networks() : [],
@@ -299,6 +301,17 @@ async function render(
   });
   const plan: Plan = { ...(await planOf({ ...prepared, site, changes }, engine)), ...known, images };
   return { ...prepared, lock, site, changes, plan };
+}
+
+/** Throws a Problem if there is no such file: containers would start without its certificates. */
+async function ownCasOf(folder: string, config: Config): Promise<string | undefined> {
+  const pem = await readOwnCas(folder, config);
+  if (pem !== undefined || config.ownCas === undefined) return pem;
+  const path = join(folder, CUSTOM_TRUST, config.ownCas);
+  throw new Problem(EXIT.USAGE, `There are no certificates in ${path}, which trust.ca names.`, {
+    means: 'Nothing was changed.',
+    next: 'Put the CA certificates there, or remove trust.ca from fedi.yaml.',
+  });
 }
 
 /** The part of a plan that follows from the rendered site, the disk and the containers. */
@@ -360,7 +373,7 @@ export async function problemsOf(
       secrets[name] === undefined ? store.get(name) : new Secret(secrets[name]),
     ),
     ...(await readPictures(folder, config)).problems,
-    ...(await trustProblems(folder, config)),
+    ...(await trustProblems(folder, config, new Date())),
     ...(config.tls.ca?.isPublic === true && config.tls.email?.endsWith('@localhost') === true
       ? ['A public CA accepts no contact address at localhost: give another one as --tls-email.']
       : []),

@@ -10,6 +10,7 @@ import type { Progress } from '../progress.ts';
 import type { ProofContext, ProofResult, Receipt } from '../prove/proof.ts';
 import { prove } from '../prove/prove.ts';
 import type { Store } from '../secrets/store.ts';
+import { readOwnCas } from '../trust.ts';
 import { readManifest } from './files.ts';
 import { MAINTENANCE_HEADER, readUpgrading } from './upgrading.ts';
 
@@ -45,7 +46,12 @@ export async function proveSite(options: ProveOptions): Promise<Receipt> {
   const mail = options.mail === true || (await mailDue(folder, config, store));
   const token = (await readUpgrading(folder))?.token;
   const headers = token === undefined ? {} : { [MAINTENANCE_HEADER]: token };
-  const proofs = await prove(config, subjects, { ...options, mail, headers });
+  const proofs = await prove(config, subjects, {
+    ...options,
+    ownCas: await readOwnCas(folder, config),
+    mail,
+    headers,
+  });
   const before = await allReceipts(folder);
   const receipt: Receipt = {
     version: 1,

@@ -8,6 +8,7 @@ import { lockedReference } from '../plan/lock.ts';
 import type { Lock } from '../plan/lock.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
+import { PRIVATE_CA } from '../trust.ts';
 import { revealAll } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 
@@ -30,8 +31,8 @@ export async function runTrials(
           means: 'Tested from inside a container, as the app connects. Nothing was changed.',
           next: answered
             ? 'Change that on the server, or use another one, and run this again.'
-            : /certificate/i.test(problem) && trial.caFlag !== undefined
-              ? `If a private CA issued its certificate, put that CA’s certificate into trust/custom and name the file with ${trial.caFlag}.`
+            : /certificate/i.test(problem)
+              ? `${PRIVATE_CA}${trial.caFlag === undefined ? '' : ` ${trial.caFlag} names one for this database alone.`}`
               : trial.hint,
         });
       }

@@ -17,6 +17,15 @@ import type { ContainerServer, DataMarker, Dump, Secrets } from './shared/server
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
 
+/** In the site directory: the CA certificates of the administrator's own servers, and in a lab its own. */
+export const OWN_CAS_FILE = 'trust/ca.crt';
+/** Its path in containers. */
+export const OWN_CAS = `${TRUST_FOLDER}/ca.crt`;
+
+/** Path in containers of the CA certificates that an app trusts besides the public ones; undefined: there are none. */
+export const addedCas = ({ ownCas, tls }: Config): string | undefined =>
+  ownCas !== undefined ? OWN_CAS : tls.isLab ? `${TRUST_FOLDER}/root.crt` : undefined;
+
 /** A function of an app's options. Declared by a method, whose parameter TypeScript compares both ways, so that every App is an `App<AppOptions>`. */
 type OfOptions<Options, Result> = { of(options: Options): Result }['of'];
 
@@ -443,8 +452,8 @@ export interface App<Options extends AppOptions = AppOptions> {
    * that network has addresses that count as public.
    */
   readonly publicOnly?: boolean;
-  /** Name → text of further files in `trust/`, for software that needs one to find the CA certificate. */
-  readonly trustFiles?: Readonly<Record<string, string>>;
+  /** Name → text of further files in `trust/`, for software that needs one to find CA certificates. @param cas see {@link addedCas} */
+  trustFiles?(cas: string): Readonly<Record<string, string>>;
   /** How its mail library uses a server. */
   mailer(app: AppConfig<Options>, mail: Mail): Mailer;
   /** What does not work while the site sends no mail; a sentence. */

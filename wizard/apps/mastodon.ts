@@ -6,7 +6,7 @@ import { parseLine, senderOf } from '../config/parse.ts';
 import type { Parsed } from '../config/parse.ts';
 import { dropService, service } from '../stack/compose.ts';
 import { randomHex, randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER, memoryVariables } from './app.ts';
+import { TRUST_FOLDER, addedCas, memoryVariables } from './app.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import type { App, AppStep } from './app.ts';
 import {
@@ -235,7 +235,7 @@ export const mastodon: App<MastodonOptions> = {
           ? '10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7'
           : undefined,
         // An additional CA certificate; OpenSSL also reads the system's certificate directory.
-        SSL_CERT_FILE: config.tls.isLab ? `${TRUST_FOLDER}/root.crt` : undefined,
+        SSL_CERT_FILE: addedCas(config),
       },
     };
   },
@@ -257,8 +257,13 @@ export const mastodon: App<MastodonOptions> = {
     };
   },
 
-  problems: ({ mail }, app) => [
+  problems: ({ mail, ownCas }, app) => [
     ...s3Problems(app),
+    ...(ownCas !== undefined && app.options.databaseCa !== undefined && !app.options.hasValkey
+      ? [
+          'Mastodon’s streaming server reads one file with CA certificates. Put those of your PostgreSQL into the file of trust.ca too, and remove --mastodon-database-ca.',
+        ]
+      : []),
     ...(mail.server === undefined && app.options.registrations !== 'none'
       ? [
           'Mastodon confirms the address of each new user by mail. Set up outgoing mail, or let nobody sign up (`apps.mastodon.registrations`; it counts in the first run only).',
@@ -279,9 +284,9 @@ export const mastodon: App<MastodonOptions> = {
     if (!options.hasValkey) dropService(compose, 'mastodon_valkey');
     shapeMonitoring(compose, config.monitoring !== undefined);
     const trusting = ['mastodon_web', 'mastodon_sidekiq', 'mastodon_gate'];
-    if (options.databaseCa !== undefined) trusting.push('mastodon_streaming');
+    if (options.databaseCa !== undefined || config.ownCas !== undefined) trusting.push('mastodon_streaming');
     for (const name of trusting) {
-      if (config.tls.isLab || options.databaseCa !== undefined)
+      if (addedCas(config) !== undefined || options.databaseCa !== undefined)
         (service(compose, name).volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
     const layout = SIDEKIQ[options.sidekiq];

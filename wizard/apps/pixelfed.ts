@@ -7,7 +7,7 @@ import { makeRsaKey } from '../secrets/openssl.ts';
 import { Secret } from '../secrets/secret.ts';
 import { randomToken } from '../secrets/store.ts';
 import type { App } from './app.ts';
-import { TRUST_FOLDER, memoryVariables } from './app.ts';
+import { TRUST_FOLDER, addedCas, memoryVariables } from './app.ts';
 import { pixelfedPictures } from './pixelfed/branding.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import {
@@ -239,9 +239,7 @@ export const pixelfed: App<PixelfedOptions> = {
   front: 'pixelfed_front',
   publicOnly: true,
   // PHP and its curl also read the system's certificates from capath.
-  trustFiles: {
-    'php.ini': `openssl.cafile=${TRUST_FOLDER}/root.crt\nopenssl.capath=/etc/ssl/certs\n`,
-  },
+  trustFiles: (cas) => ({ 'php.ini': `openssl.cafile=${cas}\nopenssl.capath=/etc/ssl/certs\n` }),
   servers: pixelfedServers,
   externalDumps: pixelfedDumps,
   keyCheck: () => ({
@@ -289,7 +287,7 @@ export const pixelfed: App<PixelfedOptions> = {
         // A lab may have no Internet access; without this the admin sees a warning that the update check failed.
         INSTANCE_SOFTWARE_UPDATE_DISABLE_FAILED_WARNING: config.tls.isLab ? 'true' : undefined,
         // PHP's default directory, then this one.
-        PHP_INI_SCAN_DIR: config.tls.isLab ? `:${TRUST_FOLDER}` : undefined,
+        PHP_INI_SCAN_DIR: addedCas(config) === undefined ? undefined : `:${TRUST_FOLDER}`,
         ...mailEnv(config.mail, app, () => secret('mail.password')),
         ...pixelfedS3(app, secret),
       },
@@ -329,8 +327,8 @@ export const pixelfed: App<PixelfedOptions> = {
   shape: (compose, config, { options }) => {
     shapeData(compose, options);
     const trusting = ['pixelfed_web', 'pixelfed_horizon', 'pixelfed_scheduler'];
-    if (options.databaseCa !== undefined) trusting.push('pixelfed_gate');
-    if (config.tls.isLab || options.databaseCa !== undefined)
+    if (options.databaseCa !== undefined || config.ownCas !== undefined) trusting.push('pixelfed_gate');
+    if (addedCas(config) !== undefined || options.databaseCa !== undefined)
       for (const name of trusting) {
         const one = service(compose, name);
         // They share one list in the Compose file.

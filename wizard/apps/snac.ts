@@ -5,7 +5,7 @@ import type { Parsed } from '../config/parse.ts';
 import { parseLine } from '../config/parse.ts';
 import { service } from '../stack/compose.ts';
 import { randomToken } from '../secrets/store.ts';
-import { TRUST_FOLDER } from './app.ts';
+import { TRUST_FOLDER, addedCas } from './app.ts';
 import type { App, AppStep } from './app.ts';
 import { passwordQuestion } from './shared/questions.ts';
 import { snacJobs } from './snac/jobs.ts';
@@ -88,7 +88,7 @@ export const snac: App = {
             SNAC_SMTP_USERNAME: config.mail.server.user ?? '',
             SNAC_SMTP_PASSWORD: config.mail.server.user === undefined ? '' : secret('mail.password'),
           }),
-      ...(config.tls.isLab ? { SNAC_CA_FILE: `${TRUST_FOLDER}/root.crt` } : {}),
+      SNAC_CA_FILE: addedCas(config),
     },
   }),
 
@@ -111,7 +111,7 @@ export const snac: App = {
   mailClients: ['snac'],
 
   shape: (compose, config) => {
-    if (config.tls.isLab) {
+    if (addedCas(config) !== undefined) {
       (service(compose, 'snac').volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
     }
   },

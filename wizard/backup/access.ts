@@ -11,6 +11,7 @@ import { EXIT, Problem } from '../problem.ts';
 import type { Progress } from '../progress.ts';
 import { BACKUP_PASSWORD, BACKUP_SSH_KEY } from '../secrets/backup.ts';
 import type { Store } from '../secrets/store.ts';
+import { readOwnCas } from '../trust.ts';
 import { sshFolder } from './restic.ts';
 import type { Access } from './restic.ts';
 
@@ -65,6 +66,7 @@ export async function accessOf(
     password: store.get(BACKUP_PASSWORD),
     s3: repository.kind === 's3' ? keyOf(repository.name, backup?.s3Keys ?? {}, store) : undefined,
     sshKey: store.find(BACKUP_SSH_KEY),
+    ownCas: await readOwnCas(folder, config),
     ssh: sshFolder(folder),
     cache: await cacheVolume(engine, config.name),
     limitKiB: backup?.limitKiB,

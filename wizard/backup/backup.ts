@@ -270,7 +270,7 @@ async function refuseLostData(
     store,
     (name) => lockedReference(lock[name] as Lock[string]),
     await placesBefore(folder),
-    await trustMounts(folder),
+    await trustMounts(folder, config),
     dataFoldersIn(config.apps),
   );
 }
@@ -349,7 +349,7 @@ async function stage(options: BackupOptions, store: Store, lock: Lock, image: st
     await Promise.allSettled(queues.values());
   }
   // After the dumps: a row without its file is a broken picture, a file without a row is not.
-  await copyBuckets({ engine, config, store, lock, progress });
+  await copyBuckets({ folder, engine, config, store, lock, progress });
   const { mounts, volumes } = await (counted ?? countVolumes(options, image, compose, dumps));
   const manifest: Manifest = {
     version: 1,
@@ -426,7 +426,7 @@ export async function dumpTo(
   const shot: OneShot = {
     image: imageOf(dump, lock, config),
     argv: dump.dump(`/stage/${dump.file}`),
-    mounts: [`${volume}:/stage`, ...(dump.service === undefined ? await trustMounts(folder) : [])],
+    mounts: [`${volume}:/stage`, ...(dump.service === undefined ? await trustMounts(folder, config) : [])],
     network: networkOf(compose, dump.service),
     user: '0:0',
     capabilities: ['DAC_OVERRIDE'],

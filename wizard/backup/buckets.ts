@@ -1,6 +1,8 @@
 /** Copies of the apps' buckets: a volume per app, which is part of a backup like any other. */
 import { SITE_IMAGES } from '../answers/questions.ts';
+import { OWN_CAS } from '../apps/app.ts';
 import { secretKeyOf } from '../apps/shared/s3.ts';
+import { trustMounts } from '../apply/trust.ts';
 import { shellProgram } from '../assets.ts';
 import { sizeText } from '../checks/check.ts';
 import type { Bucket } from '../config/bucket.ts';
@@ -42,6 +44,7 @@ export const hasCopies = ({ volumes }: Manifest, only: readonly string[] | undef
 
 /** What rclone needs: an engine, a site with its secrets, and its image lock. */
 export interface CopySite {
+  readonly folder: string;
   readonly engine: Engine;
   readonly config: Config;
   readonly store: Store;
@@ -137,21 +140,28 @@ export const remoteEnv = (
   ...(limitKiB === undefined ? {} : { RCLONE_BWLIMIT: `${limitKiB}:off` }),
 });
 
+/** Besides this file, programs in Go read all in the image's /etc/ssl/certs. */
+export const trustEnv = ({ ownCas }: Config): Readonly<Record<string, string>> =>
+  ownCas === undefined ? {} : { SSL_CERT_FILE: OWN_CAS };
+
 /** Runs a program with rclone's remote `bucket:` and the volume of the copy. */
-function rclone(
+async function rclone(
   site: CopySite,
   { id, bucket }: WithBucket,
   program: string,
   volume: string,
 ): Promise<Output> {
-  const { engine, store, config } = site;
+  const { folder, engine, store, config } = site;
   return runOneShot(
     engine,
     {
       image: rcloneImage(site),
       argv: shellProgram(`backup/programs/${program}`, [bucket.name, COPY]),
-      env: remoteEnv(bucket, store.get(secretKeyOf(id)), config.backup?.limitKiB),
-      mounts: [`${volume}:${COPY}`],
+      env: {
+        ...trustEnv(config),
+        ...remoteEnv(bucket, store.get(secretKeyOf(id)), config.backup?.limitKiB),
+      },
+      mounts: [`${volume}:${COPY}`, ...(await trustMounts(folder, config))],
       network: 'bridge',
       user: '0:0',
       capabilities: ['DAC_OVERRIDE'],

@@ -19,6 +19,8 @@ export interface Access {
   readonly password: Secret;
   readonly s3?: { readonly key: string; readonly secret: Secret } | undefined;
   readonly sshKey?: Secret | undefined;
+  /** PEM of CA certificates that are trusted besides the public ones. */
+  readonly ownCas?: string | undefined;
   /** Directory with `known_hosts`: an SFTP server that is not in it yet is added, one with another key is refused. */
   readonly ssh: string;
   /** The password comes from a file that the user gave. */
@@ -93,7 +95,7 @@ const isFolder = (path: string): Promise<boolean> =>
 export async function restic(access: Access, argv: readonly string[], run: ResticRun = {}): Promise<Output> {
   const { mounts = [], capabilities = [], site, printed = '', isUrgent = false } = run;
   const { timeoutMs = LONGEST_MS, signal, onLine } = run;
-  const { engine, image, repository, password, s3, sshKey, ssh, cache, limitKiB } = access;
+  const { engine, image, repository, password, s3, sshKey, ownCas, ssh, cache, limitKiB } = access;
   // Docker would create the directory, or refuse in its own words.
   if (repository.kind === 'local' && !(await isFolder(repository.path))) throw noBackups(access);
   if (repository.kind === 'sftp') {
@@ -120,6 +122,7 @@ export async function restic(access: Access, argv: readonly string[], run: Resti
       env: {
         RESTIC_REPOSITORY: addressOf(repository),
         RESTIC_PASSWORD: password.reveal(),
+        ...(ownCas === undefined ? {} : { OWN_CAS: ownCas }),
         ...(s3 === undefined ? {} : { AWS_ACCESS_KEY_ID: s3.key, AWS_SECRET_ACCESS_KEY: s3.secret.reveal() }),
       },
       mounts: [

@@ -305,7 +305,7 @@ export async function restoreSite(options: RestoreOptions): Promise<void> {
   const keys = savedKeys(options, site);
   await emptyVolumes(access, site, [...keys, ...site.dumps.flatMap(({ service }) => service ?? [])]);
   await restoreData(options, site, keys);
-  if (options.uploadsMedia) await uploadCopies({ ...ready, engine, progress }, apps);
+  if (options.uploadsMedia) await uploadCopies({ ...ready, folder, engine, progress }, apps);
   await endRestore(folder);
   await keepPlace(folder);
 }
@@ -369,7 +369,7 @@ async function refuseFilled(
     image: imageOf(dump, lock, config),
     argv: dump.count?.() ?? [],
     network: 'bridge',
-    mounts: await trustMounts(folder),
+    mounts: await trustMounts(folder, config),
     env: revealAll(dump.env((name) => store.get(name))),
   });
   if (code !== 0)
@@ -575,7 +575,10 @@ async function fill(
     user: '0:0',
     ...(volumeAt === undefined
       ? {
-          mounts: [`${staging}:/stage:ro`, ...(service === undefined ? await trustMounts(folder) : [])],
+          mounts: [
+            `${staging}:/stage:ro`,
+            ...(service === undefined ? await trustMounts(folder, config) : []),
+          ],
           network: networkOf(compose, service),
           env: revealAll(dump.env((name) => store.get(name))),
           capabilities: ['DAC_OVERRIDE'],

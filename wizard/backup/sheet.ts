@@ -11,6 +11,7 @@ import { BACKUP_PASSWORD, BACKUP_SSH_KEY } from '../secrets/backup.ts';
 import { Secret } from '../secrets/secret.ts';
 import type { Store } from '../secrets/store.ts';
 import { parseYaml, printYaml } from '../yaml.ts';
+import { readOwnCas } from '../trust.ts';
 import { sshFolder } from './restic.ts';
 
 /** An access key and its secret, as far as they are known. */
@@ -27,6 +28,8 @@ export interface Recovery {
   readonly s3: Readonly<Record<string, BucketKey>>;
   readonly sshKey?: Secret | undefined;
   readonly knownHosts?: string | undefined;
+  /** PEM of the CA certificates of the administrator's own servers. */
+  readonly ownCas?: string | undefined;
 }
 
 /** The text of the sheet. @param tool version of fedi-setup */
@@ -46,6 +49,7 @@ export async function sheetText(folder: string, config: Config, store: Store, to
     keys[name] === undefined ? [] : [[name, { key: keys[name], secret: secretOf(name) }] as const],
   );
   const knownHosts = await readFile(join(sshFolder(folder), 'known_hosts'), 'utf8').catch(() => undefined);
+  const ownCas = await readOwnCas(folder, config);
   return [
     `# Recovery sheet of the fedi-setup site ${config.name} (${config.apps.map(({ domain }) => domain).join(', ')}).`,
     '# Anyone with this file can read the backups, including private messages and secrets.',
@@ -61,6 +65,7 @@ export async function sheetText(folder: string, config: Config, store: Store, to
         ? { 's3-key': keys[''] ?? '', 's3-secret': secretOf('') }
         : {}),
       ...(own.length === 0 ? {} : { 's3-keys': Object.fromEntries(own) }),
+      ...(kinds.includes('s3') && ownCas !== undefined ? { 'trust-ca': ownCas } : {}),
       ...(kinds.includes('sftp')
         ? {
             'ssh-key': store.find(BACKUP_SSH_KEY)?.reveal() ?? '',
@@ -124,5 +129,6 @@ export function parseRecovery(text: string, name: string): Recovery {
     },
     sshKey: hidden(sheet['ssh-key'] ?? exported(BACKUP_SSH_KEY)),
     knownHosts: value(sheet['known-hosts']),
+    ownCas: value(sheet['trust-ca']),
   };
 }

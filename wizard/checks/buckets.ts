@@ -7,6 +7,7 @@ import { Problem } from '../problem.ts';
 import { LIMITS, client } from '../prove/http.ts';
 import { evidenceOf, tryBucket } from '../prove/s3.ts';
 import { Store } from '../secrets/store.ts';
+import { readOwnCas } from '../trust.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 import { rootsOf } from './site.ts';
 
@@ -23,11 +24,14 @@ export async function checkBuckets({
   if (info instanceof Problem || !exists || apps.length === 0) return undefined;
   const store = await Store.open(folder);
   const root = await rootsOf(folder, config);
-  const http = client(config.tls.isLab ? ingressAddress(config) : undefined, root, allNamesOf(config), {
-    ...LIMITS,
-    idleMs: LIMIT_MS,
-    wholeMs: LIMIT_MS,
-  });
+  const http = client(
+    config.tls.isLab ? ingressAddress(config) : undefined,
+    root,
+    allNamesOf(config),
+    { ...LIMITS, idleMs: LIMIT_MS, wholeMs: LIMIT_MS },
+    undefined,
+    await readOwnCas(folder, config),
+  );
   const seen: string[] = [];
   const found: Finding[] = [];
   for (const { id, domain, bucket } of apps) {

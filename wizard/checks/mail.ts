@@ -5,6 +5,7 @@ import type { Rung } from '../mail/rung.ts';
 import { climbFor } from '../mail/site.ts';
 import { Problem } from '../problem.ts';
 import { Store } from '../secrets/store.ts';
+import { readOwnCas } from '../trust.ts';
 import type { CheckContext, CheckResult, Finding } from './check.ts';
 
 /** Applies to sites with a mail server. */
@@ -21,6 +22,7 @@ export async function checkMail({
   if (info instanceof Problem || !exists || caddy === undefined || server === undefined) return undefined;
   const containers = await engine.containers(config.name);
   const store = await Store.open(folder);
+  const ownCas = await readOwnCas(folder, config);
   const tries = config.apps.map(async (app): Promise<{ seen: string; short?: Rung }> => {
     const { name, mailClients } = appOf(app.id);
     if (!containers.some(({ service, state }) => mailClients.includes(service) && state === 'running'))
@@ -30,6 +32,7 @@ export async function checkMail({
       engine,
       secret: (key) => store.find(key),
       image: caddy,
+      ownCas,
       addressRecords: host.addressRecords,
     });
     const rungs = input === undefined ? [] : await climb({ ...input, untilLogIn: true });

@@ -2,13 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { allNamesOf } from '../apps/index.ts';
-import { ingressAddress } from '../config/config.ts';
+import { hasOwnDirectory, ingressAddress } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { arrivedIn, caddyRunsOn, knownPath } from '../docker/caddy.ts';
 import type { Container } from '../docker/engine.ts';
 import { healthLines, isYoung } from '../docker/health.ts';
 import { runtimeOf } from '../docker/runtime.ts';
 import { Problem, messageOf } from '../problem.ts';
+import { readOwnCas, withPublic } from '../trust.ts';
 import { isAboutTime } from '../prove/date.ts';
 import { client } from '../prove/http.ts';
 import type { Client } from '../prove/http.ts';
@@ -162,7 +163,12 @@ const CADDY_LINES = 5000;
 const LOOK = '`docker compose logs caddy` shows why; `fedi-setup prove` makes Caddy try again.';
 
 /** PEM of the CA certificates that visitors trust; undefined: the public ones. */
-export async function rootsOf(folder: string, { tls }: Config): Promise<string | undefined> {
+export async function rootsOf(folder: string, config: Config): Promise<string | undefined> {
+  const { tls } = config;
+  if (hasOwnDirectory(config)) {
+    const own = await readOwnCas(folder, config);
+    return own === undefined ? undefined : withPublic(own);
+  }
   const file = tls.isLab
     ? join(folder, 'trust/root.crt')
     : tls.ca?.root === undefined

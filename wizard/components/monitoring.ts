@@ -1,13 +1,14 @@
 /** Monitoring: exporters, and on request Prometheus, Alertmanager and Grafana. */
-import { TRUST_FOLDER } from '../apps/app.ts';
+import { OWN_CAS, TRUST_FOLDER } from '../apps/app.ts';
 import type { AppStep } from '../apps/app.ts';
 import { allNamesOf } from '../apps/index.ts';
 import { readAsset } from '../assets.ts';
+import { hasOwnDirectory } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { grafanaAddress } from '../config/monitoring.ts';
 import { randomToken } from '../secrets/store.ts';
 import { dropService, joinNetwork, service } from '../stack/compose.ts';
-import type { ComposeFile } from '../stack/compose.ts';
+import type { ComposeFile, Service } from '../stack/compose.ts';
 import type { Component, ComponentImage } from './component.ts';
 import { CUSTOM_CA, monitoringFiles } from './monitoring/files.ts';
 import { endpointsOf, relayPath, serversOf } from './monitoring/targets.ts';
@@ -83,6 +84,13 @@ function shapeProbe(file: ComposeFile, config: Config): void {
   const volumes = (service(file, BLACKBOX).volumes ??= []);
   if (config.tls.isLab) volumes.push(`./trust:${TRUST_FOLDER}:ro`);
   if (config.tls.ca?.root !== undefined) volumes.push(`./caddy/custom:${CUSTOM_CA}:ro`);
+  if (hasOwnDirectory(config)) trustOwnCas(service(file, BLACKBOX));
+}
+
+/** Programs in Go read that file and, besides it, all in the image's /etc/ssl/certs. */
+function trustOwnCas(one: Service): void {
+  one.environment = { ...one.environment, SSL_CERT_FILE: OWN_CAS };
+  (one.volumes ??= []).push(`./trust:${TRUST_FOLDER}:ro`);
 }
 
 function shapeAlerts(file: ComposeFile, config: Config): void {
@@ -93,7 +101,7 @@ function shapeAlerts(file: ComposeFile, config: Config): void {
     file.networks[MAIL] = { internal: true };
     joinNetwork(file, ALERTMANAGER, MAIL);
     joinNetwork(file, config.mail.server.host, MAIL);
-  }
+  } else if (config.ownCas !== undefined) trustOwnCas(service(file, ALERTMANAGER));
 }
 
 function shape(file: ComposeFile, config: Config): void {

@@ -5,6 +5,9 @@ import type { Bucket } from './bucket.ts';
 import type { Mail } from './mail.ts';
 import type { Monitoring } from './monitoring.ts';
 
+/** Key of the answer with the CA certificates of the administrator's own servers. */
+export const OWN_CAS_KEY = 'trust.ca';
+
 /** What every app has. */
 export interface AppIdentity {
   readonly id: string;
@@ -20,6 +23,8 @@ export interface AppOptions {
   readonly app: string;
   /** File in `trust/custom` with the CA certificates of its external database; absent: the public CAs. */
   readonly databaseCa?: string | undefined;
+  /** The site has CA certificates of the administrator's own servers. */
+  readonly hasOwnCas?: true;
 }
 
 /** One app of the site. */
@@ -43,6 +48,8 @@ export interface Config {
   readonly apps: readonly AppConfig[];
   readonly tls: Tls;
   readonly mail: Mail;
+  /** File in `trust/custom` with the CA certificates of the administrator's own servers; undefined: there is none. */
+  readonly ownCas: string | undefined;
   /** Undefined: it is not monitored. */
   readonly monitoring: Monitoring | undefined;
   /** Undefined: no backups are configured. */
@@ -70,6 +77,10 @@ export function appConfig(config: Config, id: string): AppConfig {
   if (found === undefined) throw new Error(`the site has no ${id}`);
   return found;
 }
+
+/** Whether `ownCas` verifies the ACME directory and the certificates from there: `tls.directory-root` counts before it. */
+export const hasOwnDirectory = ({ ownCas, tls }: Config): boolean =>
+  ownCas !== undefined && tls.ca?.isPublic === false && tls.ca.root === undefined;
 
 /** The address at which this host reaches Caddy. */
 export const ingressAddress = ({ bind }: Config): string =>

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type { AuthMethod, Mailer, SmtpServer } from '../config/mail.ts';
 import { messageOf } from '../problem.ts';
+import { PRIVATE_CA } from '../trust.ts';
 import { quoted } from '../visible.ts';
 import { broken, fail, refused } from './rung.ts';
 import type { RungId, Verdict, Stopped } from './rung.ts';
@@ -154,7 +155,7 @@ function distrusted({ host }: SmtpServer, code: string, { names, issuer, validTo
   return fail(
     'certificate',
     `its issuer, ${issuer}, is not a CA that the apps trust (${code})`,
-    'A mail provider has a certificate of a public CA: compare --mail-host with its instructions.',
+    `A mail provider has a certificate of a public CA: compare --mail-host with its instructions. ${PRIVATE_CA}`,
   );
 }
 

@@ -7,6 +7,7 @@ import { splitRoot } from '../secrets/openssl.ts';
 import type { Secret } from '../secrets/secret.ts';
 import type { Climb } from './ladder.ts';
 import type { MailUser } from './session.ts';
+import { certificatesIn } from '../trust.ts';
 import { wayInside } from './way.ts';
 
 export interface MailSite {
@@ -15,6 +16,8 @@ export interface MailSite {
   readonly secret: (name: string) => Secret | undefined;
   /** Reference of Caddy's image. */
   readonly image: string;
+  /** PEM of the CA certificates of the administrator's own servers. */
+  readonly ownCas: string | undefined;
   /** The DNS of this host. */
   readonly addressRecords: (name: string, type: 'A' | 'AAAA') => Promise<string[]>;
 }
@@ -32,6 +35,7 @@ export async function climbFor({
   engine,
   secret,
   image,
+  ownCas,
   addressRecords,
 }: MailSite): Promise<Climb | undefined> {
   const { server } = config.mail;
@@ -45,7 +49,10 @@ export async function climbFor({
     server,
     password: secret('mail.password')?.reveal(),
     users: mailUsers(config),
-    roots: root !== undefined && 'certificate' in root ? [root.certificate] : [],
+    roots: [
+      ...(root !== undefined && 'certificate' in root ? [root.certificate] : []),
+      ...certificatesIn(ownCas ?? ''),
+    ],
     way: wayInside(engine, image, client === undefined ? 'bridge' : `container:${client.id}`, addressRecords),
   };
 }

@@ -10,6 +10,8 @@ import { messageText } from '../config/mail-text.ts';
 import { runOneShot } from '../docker/engine.ts';
 import type { Engine } from '../docker/engine.ts';
 import { runtimeOf } from '../docker/runtime.ts';
+import { OWN_CAS } from '../apps/app.ts';
+import { trustMounts } from '../apply/trust.ts';
 import { OWN } from '../layout.ts';
 import { EXIT, Problem } from '../problem.ts';
 import type { Secret } from '../secrets/secret.ts';
@@ -121,7 +123,8 @@ export async function notify(
         ['mail-from', sender],
         ['mail-rcpt', to],
       ]),
-      env: { MAIL: messageText({ from: sender, to, ...mail, now }) },
+      env: { MAIL: messageText({ from: sender, to, ...mail, now }), CAS: OWN_CAS },
+      mounts: await trustMounts(folder, config),
       network: catcher === undefined ? 'bridge' : `container:${catcher.id}`,
       user: '0:0',
     },

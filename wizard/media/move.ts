@@ -3,7 +3,8 @@ import type { MediaMoves, Uploads } from '../apps/app.ts';
 import { appOf } from '../apps/index.ts';
 import { shellProgram } from '../assets.ts';
 import { ensureImage } from '../backup/access.ts';
-import { LONGEST_MS, STATS, rcloneFailed, rcloneImage, remoteEnv } from '../backup/buckets.ts';
+import { trustMounts } from '../apply/trust.ts';
+import { LONGEST_MS, STATS, rcloneFailed, rcloneImage, remoteEnv, trustEnv } from '../backup/buckets.ts';
 import type { CopySite } from '../backup/buckets.ts';
 import { readCompose } from '../backup/set.ts';
 import type { Bucket } from '../config/bucket.ts';
@@ -92,6 +93,7 @@ async function runProgram(
         uploads.owner,
       ]),
       env: {
+        ...trustEnv(config),
         ...remoteEnv(bucket, secretKey, config.backup?.limitKiB),
         TYPES: '/etc/mime.types',
         START: site.at.replaceAll(/\D/g, ''),
@@ -102,6 +104,7 @@ async function runProgram(
       mounts: [
         `${volumes[uploads.volume]?.name ?? ''}:${MEDIA}${verb === 'plan' ? ':ro' : ''}`,
         ...(keeps ? [`${lists}:${LISTS}`] : []),
+        ...(await trustMounts(folder, config)),
       ],
       network: 'bridge',
       user: '0:0',

@@ -66,6 +66,7 @@ const inMiB = (bytes: number): string => (bytes < MIB ? `${bytes} bytes` : `${Ma
  * the fallback, and public CAs are trusted for them too
  * @param limits of each reply
  * @param headers of each request to one of `names`
+ * @param also PEM of CA certificates that are trusted for other hosts, besides the public ones
  */
 export function client(
   address: string | undefined,
@@ -73,6 +74,7 @@ export function client(
   names?: readonly string[],
   limits: Limits = LIMITS,
   headers: Readonly<Record<string, string>> = {},
+  also?: string,
 ): Client {
   const isOwn = (url: string): boolean => names === undefined || names.includes(new URL(url).hostname);
   const always = (url: string): Record<string, string> => ({
@@ -93,12 +95,13 @@ export function client(
   const secure = (
     url: string,
   ): { lookup?: LookupFunction; ca?: string | string[]; rejectUnauthorized: true } => {
-    const own = isOwn(url);
+    const added = [ca ?? [], also ?? []].flat();
+    const roots = isOwn(url) ? ca : added.length === 0 ? undefined : [...added, ...rootCertificates];
     return {
       // Set explicitly, since NODE_TLS_REJECT_UNAUTHORIZED=0 would change the default.
       rejectUnauthorized: true,
       ...(lookup === undefined ? {} : { lookup }),
-      ...(ca === undefined ? {} : { ca: own ? ca : [ca, ...rootCertificates] }),
+      ...(roots === undefined ? {} : { ca: roots }),
     };
   };
   /** Options of every request; no agent, so that no proxy from the environment is used. */

@@ -31,7 +31,7 @@ const CAUSES: readonly (readonly [RegExp, (mail: SmtpSettings, to: string, sende
   [
     /certificate verify failed|does not match the server certificate|hostname mismatch|unable to (get|verify)|SSL certificate problem|no alternative certificate subject name/i,
     ({ host }) =>
-      `its certificate is not trusted. Is ${host} the name in your provider’s instructions, and not an alias or an address?`,
+      `its certificate is not trusted. Is ${host} the name in your provider’s instructions, and not an alias or an address? For a server of your own, --trust-ca names the certificate of its CA`,
   ],
   [
     /STARTTLS is not supported|STARTTLS.*(not|failed|denied)|Requested SSL level failed|TLS required but neither/i,

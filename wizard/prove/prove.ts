@@ -1,11 +1,12 @@
 /** Runs the proofs: uses the site as its users do. */
-import { ingressAddress } from '../config/config.ts';
+import { hasOwnDirectory, ingressAddress } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { caddyRunsOn } from '../docker/caddy.ts';
 import type { Engine } from '../docker/engine.ts';
 import { NotRunning, runtimeOf } from '../docker/runtime.ts';
 import type { Runtime } from '../docker/runtime.ts';
 import { messageOf } from '../problem.ts';
+import { withPublic } from '../trust.ts';
 import type { Progress } from '../progress.ts';
 import { splitRoot } from '../secrets/openssl.ts';
 import type { Store } from '../secrets/store.ts';
@@ -37,6 +38,8 @@ export interface Subject {
 export interface ProveInput {
   readonly store: Store;
   readonly engine: Engine;
+  /** PEM of the CA certificates of the administrator's own servers. */
+  readonly ownCas: string | undefined;
   /** A mail may be sent. */
   readonly mail: boolean;
   readonly progress: Progress;
@@ -47,13 +50,13 @@ export interface ProveInput {
 export async function prove(
   config: Config,
   subjects: readonly Subject[],
-  { store, engine, mail, progress, headers }: ProveInput,
+  { store, engine, ownCas, mail, progress, headers }: ProveInput,
 ): Promise<ProofResult[]> {
   const runtime = runtimeOf(engine, config.name);
   const inside: ProofContext['inside'] = (service, command) =>
     runtime.exec(service, command, { timeoutMs: INSIDE_MS });
   const ingress = ingressAddress(config);
-  const ca = await trusted(config, store, inside);
+  const ca = await trusted(config, store, ownCas, inside);
   const common: Omit<ProofContext, 'first'> = {
     config,
     // Names with `internal` certificates need not be in DNS, so connect to Caddy's address; otherwise use DNS.
@@ -63,6 +66,7 @@ export async function prove(
       subjects.flatMap(({ names }) => names),
       undefined,
       headers,
+      ownCas,
     ),
     secret: (name) => store.find(name),
     mail,
@@ -172,10 +176,13 @@ const noting = (proof: Proof): Proof => ({
 
 /** PEM of the CA certificates that visitors trust; undefined: the system's. */
 async function trusted(
-  { tls }: Config,
+  config: Config,
   store: Store,
+  ownCas: string | undefined,
   inside: ProofContext['inside'],
 ): Promise<string | undefined> {
+  const { tls } = config;
+  if (ownCas !== undefined && hasOwnDirectory(config)) return withPublic(ownCas);
   if (tls.isLab) {
     const root = splitRoot(store.get('tls.root').reveal());
     return 'certificate' in root ? root.certificate : undefined;

@@ -245,7 +245,7 @@ async function goodCertificate(ingress: Ingress, name: string): Promise<string |
       );
     default:
       throw new Error(
-        `The certificate of ${name} is from ${issuer}, which is not trusted here (${trouble}): browsers warn visitors, and other servers do not connect. For a CA of your own, put its root certificate into the file in caddy/custom that tls.directory-root names.`,
+        `The certificate of ${name} is from ${issuer}, which is not trusted here (${trouble}): browsers warn visitors, and other servers do not connect. For a CA of your own, put its root certificate into the file that trust.ca or tls.directory-root names.`,
       );
   }
 }
@@ -390,7 +390,7 @@ function adviceFor(name: string, refusals: readonly Refusal[]): string {
     if (says(/has expired or is not yet valid|not yet valid/))
       return `The certificate of the CA’s server seems to be out of date, which a wrong clock of this host causes too: it says ${new Date().toISOString()}. If that is wrong, set it: timedatectl set-ntp true. ${again}`;
     return says(/x509|unknown authority/)
-      ? `It does not trust the certificate of the CA’s server. Put the root certificate into caddy/custom, set tls.directory-root to its file name, and run \`fedi-setup apply\`.`
+      ? `It does not trust the certificate of the CA’s server. Put the root certificate into trust/custom, set trust.ca to its file name, and run \`fedi-setup apply\`.`
       : `Is tls.directory right, and can this host reach that address? ${again}`;
   }
   if (has('rateLimited'))

@@ -1,6 +1,7 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
+import { OWN_CAS_FILE, addedCas } from '../apps/app.ts';
 import { allNamesOf, appOf, servedNamesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
 import { ACCESS_LOGS, STATUS_PAGE } from '../layout.ts';
@@ -9,6 +10,7 @@ import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
 import { componentsOf } from '../components/index.ts';
 import { bucketHost, isPlain } from '../config/bucket.ts';
+import { hasOwnDirectory } from '../config/config.ts';
 import type { AppConfig, Config } from '../config/config.ts';
 import { schemaText } from '../answers/schema.ts';
 import { CONFIG_FILE } from '../answers/sources.ts';
@@ -76,6 +78,8 @@ export interface RenderInput {
   readonly answersText: string;
   /** The administrator's Caddy snippets, joined: a change of them must cause a reload. */
   readonly customCaddy: string;
+  /** PEM of the CA certificates of the administrator's own servers, if `config.ownCas` names them. */
+  readonly ownCas?: string | undefined;
   /** The administrator's pictures, by path. */
   readonly pictures?: Readonly<Record<string, Buffer>>;
   /** Hosts to reach without a proxy, if Docker's client sets a proxy in every container. */
@@ -251,6 +255,7 @@ async function renderCaddy(
   config: Config,
   variables: Record<string, string>,
   customCaddy: string,
+  ownCas: string | undefined,
 ): Promise<{ files: Record<string, string>; id: string }> {
   let sources: Record<string, string> = {
     'caddy/Caddyfile': await readAsset('caddy/Caddyfile'),
@@ -258,6 +263,12 @@ async function renderCaddy(
     'caddy/tls/global.caddy': await readAsset(`caddy/tls/${config.tls.mode}/global.caddy`),
     'caddy/tls/site.caddy': await readAsset(`caddy/tls/${config.tls.mode}/site.caddy`),
   };
+  if (ownCas !== undefined && hasOwnDirectory(config)) {
+    const path = 'caddy/tls/global.caddy';
+    sources[path] = `${sources[path] ?? ''}${await readAsset('caddy/tls/directory/own-cas.caddy')}`;
+    // Not in trust/: Caddy mounts only its own directory.
+    sources['caddy/tls/ca.crt'] = ownCas;
+  }
   if (config.statusPage !== undefined)
     sources['caddy/pages/status.caddy'] = await readAsset('caddy/status-page.caddy');
   /** Snippets that are filled in once for each app. */
@@ -329,9 +340,12 @@ export async function renderSite({
   lock,
   answersText,
   customCaddy,
+  ownCas,
   pictures = {},
   ...engine
 }: RenderInput): Promise<RenderedSite> {
+  if ((config.ownCas === undefined) !== (ownCas === undefined))
+    throw new Error('the CA certificates of the answers were not read');
   const root = config.tls.isLab ? rootFiles(store.get('tls.root')) : undefined;
   const variables = siteVariables(config, lock);
   if (root !== undefined) variables['ROOT_FILE'] = root.path;
@@ -343,7 +357,7 @@ export async function renderSite({
         .map((marker) => [placeKey(app, marker), placeOf(config, marker, (name) => store.get(name))]),
     ),
   );
-  const caddy = await renderCaddy(config, variables, customCaddy);
+  const caddy = await renderCaddy(config, variables, customCaddy, ownCas);
   const nginx = await renderNginx(config);
 
   const env: Record<string, EnvGroup> = {};
@@ -367,6 +381,7 @@ export async function renderSite({
   );
 
   const ownFiles: Record<string, string> = {};
+  if (ownCas !== undefined) ownFiles[OWN_CAS_FILE] = `${root?.certificate ?? ''}${ownCas}`;
   for (const component of componentsOf(config)) Object.assign(ownFiles, await component.files?.(config));
   for (const [name, one] of Object.entries(compose.services)) {
     const read = filesUnder(one, ownFiles);
@@ -414,14 +429,16 @@ export async function renderSite({
       bytes,
     })),
   ];
-  if (root !== undefined) {
+  if (root !== undefined) files.push(plain('trust/root.crt', root.certificate));
+  const cas = addedCas(config);
+  if (cas !== undefined)
     files.push(
-      plain('trust/root.crt', root.certificate),
       ...config.apps.flatMap((app) =>
-        Object.entries(appOf(app.id).trustFiles ?? {}).map(([name, text]) => plain(`trust/${name}`, text)),
+        Object.entries(appOf(app.id).trustFiles?.(cas) ?? {}).map(([name, text]) =>
+          plain(`trust/${name}`, text),
+        ),
       ),
     );
-  }
   if (config.tls.proxy !== undefined) {
     for (const name of ['nginx.conf', 'Caddyfile']) {
       const template = await readAsset(`caddy/front/${name}`);

@@ -70,7 +70,10 @@ async function client(
     image: imageOf(dump, await readLock(folder), config),
     argv,
     network: networkOf(await readCompose(folder), dump.service),
-    mounts: [...(reads ? [`${undoVolume(config.name)}:/stage:ro`] : []), ...(await trustMounts(folder))],
+    mounts: [
+      ...(reads ? [`${undoVolume(config.name)}:/stage:ro`] : []),
+      ...(await trustMounts(folder, config)),
+    ],
     env: revealAll(dump.env((name) => store.get(name))),
     ...(reads ? { user: '0:0', capabilities: ['DAC_OVERRIDE'] } : {}),
   });

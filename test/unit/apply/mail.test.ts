@@ -61,6 +61,7 @@ async function trial(
       find: (name: string) => (name === 'mail.password' ? new Secret(more.password ?? 'secret') : undefined),
     } as unknown as Store,
     image: 'caddy:2',
+    ownCas: undefined,
     before: more.before ?? {},
     passwordBefore: new Secret('secret'),
     answers: resolved.answers,

@@ -246,6 +246,7 @@ const OTHER: Readonly<Record<string, string>> = {
   from: 'berta@example.net',
   directory: 'https://other.example.net/dir',
   'directory-root': 'other.pem',
+  ca: 'own.pem',
   proxies: '192.0.2.7',
   name: 'other',
   bind: '127.0.0.9',

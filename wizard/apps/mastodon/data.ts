@@ -14,6 +14,7 @@ import {
   databaseRoots,
   numberAt,
   numberOf,
+  redisRoots,
   redisTrial,
   serverOf,
   serverQuestions,
@@ -99,14 +100,15 @@ export function streamingDataEnv(data: EnvGroup): EnvGroup {
     DB_SSLMODE: own,
     // Node.js brings the public CAs.
     PGSSLROOTCERT: undefined,
-    NODE_EXTRA_CA_CERTS: roots === PUBLIC_CAS ? undefined : roots,
+    SSL_CERT_FILE: undefined,
+    NODE_EXTRA_CA_CERTS: roots === undefined || roots === PUBLIC_CAS ? data['SSL_CERT_FILE'] : roots,
     // For Ruby only.
     REDIS_DRIVER: undefined,
   };
 }
 
-function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
-  if (hasValkey) {
+function redisEnv(options: MastodonOptions, secret: Secrets): EnvGroup {
+  if (options.hasValkey) {
     return {
       REDIS_HOST: MASTODON_VALKEY,
       REDIS_PORT: 6379,
@@ -116,7 +118,7 @@ function redisEnv({ hasValkey }: MastodonOptions, secret: Secrets): EnvGroup {
   const server = serverOf(APP, REDIS, secret);
   // TLS needs the URL form, and the driver written in Ruby.
   return server.scheme === 'rediss'
-    ? { REDIS_URL: secret(`apps.${APP}.${REDIS.key}-url`), REDIS_DRIVER: 'ruby' }
+    ? { REDIS_URL: secret(`apps.${APP}.${REDIS.key}-url`), REDIS_DRIVER: 'ruby', ...redisRoots(options) }
     : {
         REDIS_HOST: server.host,
         REDIS_PORT: server.port,

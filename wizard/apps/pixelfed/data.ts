@@ -14,6 +14,7 @@ import {
   databaseRoots,
   numberAt,
   numberOf,
+  redisRoots,
   redisTrial,
   serverOf,
   serverQuestions,
@@ -176,7 +177,8 @@ function databaseEnv(app: PixelfedOptions, secret: Secrets): EnvGroup {
   };
 }
 
-function redisEnv({ hasValkey }: PixelfedOptions, secret: Secrets): EnvGroup {
+function redisEnv(options: PixelfedOptions, secret: Secrets): EnvGroup {
+  const { hasValkey } = options;
   const server: Pick<Server, 'host' | 'port' | 'password'> & Partial<Server> = hasValkey
     ? { host: PIXELFED_VALKEY, port: 6379, password: secret('pixelfed.valkey') }
     : serverOf(APP, REDIS, secret);
@@ -184,6 +186,7 @@ function redisEnv({ hasValkey }: PixelfedOptions, secret: Secrets): EnvGroup {
   const number = numberOf(server);
   return {
     REDIS_CLIENT: 'phpredis',
+    ...(tls ? redisRoots(options) : {}),
     REDIS_SCHEME: tls ? 'tls' : undefined,
     // Some of Pixelfed's connections ignore REDIS_SCHEME; all of them accept the scheme in the host.
     REDIS_HOST: `${tls ? 'tls://' : ''}${server.host}`,

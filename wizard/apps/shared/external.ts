@@ -6,7 +6,8 @@ import { flagOf, variableOf } from '../../config/question.ts';
 import type { Answers, Question } from '../../config/question.ts';
 import { EXIT, Problem } from '../../problem.ts';
 import { Secret } from '../../secrets/secret.ts';
-import { TRUST_FOLDER } from '../app.ts';
+import type { EnvGroup } from '../../stack/env.ts';
+import { OWN_CAS, TRUST_FOLDER } from '../app.ts';
 import type { Trial } from '../app.ts';
 
 /** A kind of external server: its names and its URLs. */
@@ -36,8 +37,16 @@ export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 
 export const PUBLIC_CAS = '/etc/ssl/certs/ca-certificates.crt';
 
 /** Path in a container of the CA certificates that verify an external database. */
-export const databaseRoots = ({ databaseCa }: AppOptions): string =>
-  databaseCa === undefined ? PUBLIC_CAS : `${TRUST_FOLDER}/custom/${databaseCa}`;
+export const databaseRoots = ({ databaseCa, hasOwnCas }: AppOptions): string =>
+  databaseCa !== undefined
+    ? `${TRUST_FOLDER}/custom/${databaseCa}`
+    : hasOwnCas === true
+      ? OWN_CAS
+      : PUBLIC_CAS;
+
+/** Variables by which OpenSSL verifies an external Redis: a file besides the certificates of the image. */
+export const redisRoots = ({ hasOwnCas }: AppOptions): EnvGroup =>
+  hasOwnCas === true ? { SSL_CERT_FILE: OWN_CAS } : {};
 
 export const REDIS: ServerKind = {
   key: 'redis',

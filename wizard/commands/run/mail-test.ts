@@ -12,6 +12,7 @@ import { EXIT, Problem } from '../../problem.ts';
 import type { Progress } from '../../progress.ts';
 import { mailText } from '../../prove/mail.ts';
 import { Store } from '../../secrets/store.ts';
+import { readOwnCas } from '../../trust.ts';
 import type { CommandContext } from '../command.ts';
 import type { Site } from '../find-site.ts';
 
@@ -30,6 +31,7 @@ export async function testMail(
     engine,
     secret: (name) => store.find(name),
     image: lockedReference(caddy),
+    ownCas: await readOwnCas(folder, config),
     addressRecords: thisHost.addressRecords,
   });
   if (input === undefined)

@@ -10,6 +10,7 @@ import type { Answers } from '../../config/question.ts';
 import type { MediaPlace } from '../../media-record.ts';
 import { EXIT, Problem, messageOf } from '../../problem.ts';
 import { PICTURE_BYTES, client } from '../../prove/http.ts';
+import { readOwnCas } from '../../trust.ts';
 import type { CommandContext } from '../command.ts';
 
 /** Refuses what `apply` would refuse after hours of copying: edited files, a bucket that cannot be used. */
@@ -36,6 +37,7 @@ export async function checkChange(
       before: running,
       secrets: input.resolved.secrets,
       isSkipped: false,
+      ownCas: await readOwnCas(input.folder, config),
       progress,
     });
 }
@@ -70,6 +72,9 @@ export async function readOldFiles(
     config.tls.isLab ? ingressAddress(config) : undefined,
     await rootsOf(folder, config),
     allNamesOf(config),
+    undefined,
+    undefined,
+    await readOwnCas(folder, config),
   );
   const wrong: string[] = [];
   let good = 0;

@@ -217,6 +217,7 @@ async function open(
     password: recovery.password,
     s3: repository.kind === 's3' ? keyOf(repository.name, given, recovery) : undefined,
     sshKey: recovery.sshKey,
+    ownCas: recovery.ownCas,
     ssh: scratch,
   };
 }
