@@ -34,7 +34,11 @@ const subnet = docker('network', 'inspect', 'bridge', '--format', '{{(index .IPA
 const host = subnet.replace(/\d+\/\d+$/, '1');
 
 /** Resolved answers and a store for these URLs; the image trusts the CA or not. */
-async function site(urls: { database: string; redis: string }, image = TRUSTING, ca?: string) {
+async function site(
+  urls: { database: string; redis: string },
+  image = TRUSTING,
+  answers: Readonly<Record<string, string>> = {},
+) {
   const resolved = await resolve([
     new Map(
       Object.entries({
@@ -47,7 +51,7 @@ async function site(urls: { database: string; redis: string }, image = TRUSTING,
         'apps.mastodon.email': 'anna@fedi.test',
         'apps.mastodon.size': '2gb',
         'apps.mastodon.database': 'external',
-        ...(ca === undefined ? {} : { 'apps.mastodon.database-ca': ca }),
+        ...answers,
         'apps.mastodon.redis': 'external',
         'apps.mastodon.redis-url': urls.redis,
       }).map(([key, text]) => [key, { text, from: key }]),
@@ -189,13 +193,33 @@ describe.sequential('external servers with verified certificates', () => {
     mkdirSync(join(home, CUSTOM_TRUST), { recursive: true });
     cpSync(join(folder, 'ca.crt'), join(home, CUSTOM_TRUST, 'db.pem'));
     // Only the database: the image does not trust the CA.
-    const { config, store, lock } = await site({ database: database(), redis: redis() }, IMAGE, 'db.pem');
+    const { config, store, lock } = await site({ database: database(), redis: redis() }, IMAGE, {
+      'apps.mastodon.database-ca': 'db.pem',
+    });
     expect(await trustProblems(home, config, new Date())).toEqual([]);
     const run = async (mounts: readonly string[]): Promise<string> =>
       (await problemFrom(async () => runTrials(await connect(), config, store, lock, jsonProgress(), mounts)))
         .message;
     expect(await run(await trustMounts(home, config))).toMatch(/^Your Redis.*certificate is not accepted/);
     expect(await run([])).toMatch(/^Your PostgreSQL.*certificate/);
+  });
+
+  test('one private CA for both, by trust.ca', async () => {
+    const home = mkdtempSync(join(folder, 'home-'));
+    mkdirSync(join(home, CUSTOM_TRUST), { recursive: true });
+    cpSync(join(folder, 'ca.crt'), join(home, CUSTOM_TRUST, 'own.pem'));
+    const { config, store, lock } = await site({ database: database(), redis: redis() }, IMAGE, {
+      'trust.ca': 'own.pem',
+    });
+    expect(await trustProblems(home, config, new Date())).toEqual([]);
+    const mounts = await trustMounts(home, config);
+    await runTrials(await connect(), config, store, lock, jsonProgress(), mounts);
+    // Not by another file of the image.
+    const refused = await problemFrom(async () =>
+      runTrials(await connect(), config, store, lock, jsonProgress(), []),
+    );
+    expect(refused.message).toMatch(/^Your PostgreSQL.*certificate/);
+    expect(refused.next).toContain('--trust-ca');
   });
 
   test('streaming verifies a private CA for a host name', () => {

@@ -293,7 +293,7 @@ const ELSEWHERE: Answers = Object.fromEntries(
 const TRUSTING_ROWS: readonly Row[] = [
   trusting(
     pixelfed(
-      'and-mastodon-and-snac-own-cas',
+      'own-cas-and-all-apps',
       {
         ...MASTODON,
         ...SNAC,

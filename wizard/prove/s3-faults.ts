@@ -2,6 +2,7 @@
 import { bucketHost } from '../config/bucket.ts';
 import type { Bucket } from '../config/bucket.ts';
 import { codeOf, messageOf } from '../problem.ts';
+import { PRIVATE_CA } from '../trust.ts';
 import { quoted } from '../visible.ts';
 import type { Reply } from './http.ts';
 
@@ -157,7 +158,7 @@ function causeOf(url: string, error: unknown): Fault {
   const known =
     CAUSES[code] ??
     (/CERT|ISSUER|SIGNATURE/.test(code)
-      ? ([(name: string) => `the certificate of ${name} is not trusted`, CERTIFICATE] as const)
+      ? ([(name: string) => `the certificate of ${name} is not trusted`, `${PRIVATE_CA} ${WHERE}`] as const)
       : code.startsWith('HPE_')
         ? ([(name: string) => `what answers at ${name} does not speak HTTP`, WHERE] as const)
         : undefined);

@@ -66,6 +66,7 @@ async function trial(options: Options = {}): Promise<{ isUntested: boolean; line
   const isUntested = await tryBuckets({
     config: configOf(answers(app, more)),
     store: { find: (name: string) => (name === key ? new Secret(secret) : undefined) } as unknown as Store,
+    ownCas: undefined,
     before,
     secrets: isGiven === true ? { [key]: secret } : {},
     isSkipped,
