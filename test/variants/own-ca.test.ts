@@ -45,7 +45,7 @@ describe.sequential('a private CA', { timeout: PATIENCE_MS }, () => {
   beforeAll(async () => {
     needImages('pebble', 'postfix');
     createNetwork(NETWORK);
-    acme = await pebble('own', NETWORK, ca, { httpPort: 80, tlsPort: 443 });
+    acme = await pebble('acme', NETWORK, ca, { httpPort: 80, tlsPort: 443 });
     mkdirSync(site.folder, { recursive: true });
     writeFileSync(
       join(site.folder, 'compose.override.yaml'),
@@ -120,10 +120,10 @@ describe.sequential('a private CA', { timeout: PATIENCE_MS }, () => {
   test('mail test and a second run use it; once the file is gone, a run is refused, the rest goes on', async () => {
     const mail = (): Promise<Run> => tool(['mail', 'test', '--dir', site.folder, '--json'], { env: env() });
     expect((await mail()).code).toBe(0);
-    const again = await site.apply([], { env: env() });
+    const again = await site.apply([], { env: env(MAIL) });
     expect([again.code, open(again)]).toEqual([0, []]);
     rmSync(join(site.folder, 'trust/custom/own.pem'));
-    const refused = await site.apply([], { env: env() });
+    const refused = await site.apply([], { env: env(MAIL) });
     expect([refused.code, error(refused)]).toEqual([2, expect.stringContaining('There is no file')]);
     expect((await mail()).code).toBe(0);
     const proven = await tool(['prove', '--dir', site.folder, '--json'], { env: env() });
