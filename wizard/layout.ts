@@ -25,6 +25,8 @@ export const PICTURES = 'caddy/pictures';
 /** Volume of the access logs. */
 export const ACCESS_LOGS = 'caddy_logs';
 
+/** In the site directory: the CA certificates of the administrator's own servers, and in a lab its own. */
+export const OWN_CAS_FILE = 'trust/ca.crt';
 /** Directory of the administrator's CA certificates for external servers. */
 export const CUSTOM_TRUST = 'trust/custom';
 

@@ -2,9 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
-import { OWN_CAS_FILE } from './apps/app.ts';
-import type { Config } from './config/config.ts';
-import { CUSTOM_TRUST } from './layout.ts';
+import { CUSTOM_TRUST, OWN_CAS_FILE } from './layout.ts';
 
 /** What to do if a certificate is not trusted. */
 export const PRIVATE_CA =
@@ -22,7 +20,7 @@ export const certificatesIn = (text: string): string[] =>
  */
 export async function readOwnCas(
   folder: string,
-  { ownCas }: Pick<Config, 'ownCas'>,
+  { ownCas }: { readonly ownCas?: string | undefined },
 ): Promise<string | undefined> {
   if (ownCas === undefined) return undefined;
   const read = (path: string): Promise<string> => readFile(join(folder, path), 'utf8').catch(() => '');

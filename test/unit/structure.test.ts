@@ -139,7 +139,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   tune: ['checks', 'answers', 'apps', 'stack', 'config', 'docker'],
   support: ['apply', 'checks', 'plan', 'answers', 'apps', 'config', 'secrets', 'docker'],
   upgrade: ['backup', 'apply', 'checks', 'answers', 'plan', 'apps', 'stack', 'config', 'secrets', 'docker'],
-  media: ['backup', 'apps', 'stack', 'config', 'secrets', 'docker'],
+  media: ['backup', 'apply', 'apps', 'stack', 'config', 'secrets', 'docker'],
   maintain: ['backup', 'apply', 'checks', 'plan', 'apps', 'config', 'secrets', 'docker'],
   backup: [
     'apply',
@@ -194,6 +194,7 @@ const ALL = [
   'progress.ts',
   'temporary.ts',
   'time.ts',
+  'trust.ts',
   'visible.ts',
   'wrap.ts',
   'backup-record.ts',

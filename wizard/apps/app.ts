@@ -17,8 +17,6 @@ import type { ContainerServer, DataMarker, Dump, Secrets } from './shared/server
 /** Directory of the internal CA certificate (`root.crt`) in an app's container. */
 export const TRUST_FOLDER = '/etc/fedi/trust';
 
-/** In the site directory: the CA certificates of the administrator's own servers, and in a lab its own. */
-export const OWN_CAS_FILE = 'trust/ca.crt';
 /** Its path in containers. */
 export const OWN_CAS = `${TRUST_FOLDER}/ca.crt`;
 

@@ -1,10 +1,10 @@
 /** Config + secrets + lock → all files of the site. Same input, same bytes. */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import { OWN_CAS_FILE, addedCas } from '../apps/app.ts';
+import { addedCas } from '../apps/app.ts';
 import { allNamesOf, appOf, servedNamesOf } from '../apps/index.ts';
 import type { DataMarker } from '../apps/shared/server.ts';
-import { ACCESS_LOGS, STATUS_PAGE } from '../layout.ts';
+import { ACCESS_LOGS, OWN_CAS_FILE, STATUS_PAGE } from '../layout.ts';
 import type { PlannedFile } from '../layout.ts';
 import type { EnvGroup } from '../stack/env.ts';
 import { readAsset } from '../assets.ts';
