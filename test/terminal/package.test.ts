@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect, inject, test } from 'vitest';
 
 /** A cold `npx` downloads all of it. */
-const MOST_BYTES = 420_000;
+const MOST_BYTES = 450_000;
 
 const tar = (...argv: string[]): string =>
   execFileSync('tar', argv, { encoding: 'utf8', maxBuffer: 16 * 1024 * 1024 });

@@ -7,7 +7,7 @@ import { removeMaintenance, writeMaintenance } from '../../wizard/apply/upgradin
 import { reloadCaddy } from '../../wizard/docker/caddy.ts';
 import { connect } from '../../wizard/docker/docker.ts';
 import { runtimeOf } from '../../wizard/docker/runtime.ts';
-import { client } from '../../wizard/prove/http.ts';
+import { LIMITS, client } from '../../wizard/prove/http.ts';
 import type { Reply } from '../../wizard/prove/http.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { docker, environment, testSite, tool } from '../support/site.ts';
@@ -142,7 +142,9 @@ describe.sequential('the status page', { timeout: PATIENCE_MS }, () => {
     expect(text).toContain('Mastodon does not answer');
     expect(text).toContain('Mastodon ✖ Does not answer');
     expect(text).toContain('snac ✔ Works');
-    const error = await get(MASTODON, '/about');
+    // Caddy waits 20 s for an app that may just be restarting.
+    const patient = { ...LIMITS, idleMs: 60_000, wholeMs: 60_000 };
+    const error = await client(site.bind, site.read('trust/root.crt'), undefined, patient)(`https://${MASTODON}/about`); // prettier-ignore
     expect([error.status, error.text()]).toEqual([502, expect.stringContaining(`<a href="${PAGE}">`)]);
     expect(site.read('.fedi/maintain.log')).toMatch(/Z check mastodon: down \(WebFinger: .*\n$/);
   });
