@@ -331,8 +331,9 @@ export async function bringUp(
 }
 
 /**
- * Runs the one-shots of a new version while the old one still serves, then replaces the other containers. `docker compose up` would
- * stop the old ones before it starts the one-shots. Replaces nothing if one of them fails: {@link bringUp} reports that.
+ * Runs the one-shots of a new version while the old one still serves, then replaces the containers that Caddy sends requests to, and
+ * waits for them. `docker compose up` would stop all old ones before it starts the one-shots, and the new ones would start together.
+ * Ends without a result: what failed or is left is for {@link bringUp}.
  * @param names services whose containers are stale
  */
 export async function replaceAfterJobs(
@@ -343,24 +344,33 @@ export async function replaceAfterJobs(
   progress: Progress,
   clock: Clock = REAL,
 ): Promise<void> {
+  const { name: project, services } = site.compose;
   const jobs = names.filter((name) => isOneShot(site, name));
-  const others = names.filter((name) => !jobs.includes(name));
-  const needed = jobs.flatMap((name) => Object.keys(site.compose.services[name]?.depends_on ?? {}));
-  if (jobs.length === 0 || others.some((name) => needed.includes(name))) return;
-  const replace = async (services: readonly string[]): Promise<boolean> => {
-    const argv = ['up', '--detach', '--no-deps', '--pull=never', ...services];
-    return (await engine.compose(folder, argv, (line) => progress.update(line))).code === 0;
+  const needed = jobs.flatMap((name) => Object.keys(services[name]?.depends_on ?? {}));
+  if (jobs.length === 0 || needed.some((name) => names.includes(name) && !jobs.includes(name))) return;
+  const ingress = Object.keys(services['caddy']?.networks ?? {});
+  const serving = names.filter(
+    (name) =>
+      !jobs.includes(name) &&
+      name !== 'caddy' &&
+      Object.keys(services[name]?.networks ?? {}).some((network) => ingress.includes(network)),
+  );
+  /** Whether all of them are as wanted in time. */
+  const replaced = async (
+    some: readonly string[],
+    isReady: (one: Container) => boolean,
+  ): Promise<boolean> => {
+    progress.update(some.join(', '));
+    const argv = ['up', '--detach', '--no-deps', '--pull=never', ...some];
+    if ((await engine.compose(folder, argv, (line) => progress.update(line))).code !== 0) return false;
+    for (const end = clock.now() + PATIENCE_MS; clock.now() < end; await clock.delay(LOOK_MS)) {
+      const there = (await engine.containers(project)).filter(({ service }) => some.includes(service));
+      if (there.length === some.length && there.every(isReady)) return true;
+      if (there.some(({ state, exitCode }) => state === 'exited' && exitCode !== 0)) return false;
+    }
+    return false;
   };
-  if (!(await replace(jobs))) return;
-  const end = clock.now() + PATIENCE_MS;
-  for (;;) {
-    const run = (await engine.containers(site.compose.name)).filter(({ service }) => jobs.includes(service));
-    if (run.length === jobs.length && run.every(isCompleted)) break;
-    if (run.some(({ state, exitCode }) => state === 'exited' && exitCode !== 0) || clock.now() > end) return;
-    progress.update(jobs.join(', '));
-    await clock.delay(LOOK_MS);
-  }
-  if (others.length > 0) await replace(others);
+  if ((await replaced(jobs, isCompleted)) && serving.length > 0) await replaced(serving, isHealthy);
 }
 
 const isUnhealthy = ({ state, health }: Container): boolean => state === 'running' && health === 'unhealthy';

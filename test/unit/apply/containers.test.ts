@@ -61,27 +61,46 @@ describe('one-shots before the old containers are replaced', () => {
   const depending = {
     compose: {
       name: 'fedi',
-      services: { web: {}, database: {}, setup: { restart: 'no', depends_on: { database: {} } } },
+      services: {
+        caddy: { networks: { front: {} } },
+        web: { networks: { front: {}, back: {} } },
+        worker: { networks: { back: {} } },
+        database: { networks: { back: {} } },
+        setup: { restart: 'no', depends_on: { database: {} }, networks: { back: {} } },
+      },
     },
   } as unknown as RenderedSite;
+  /** What Compose starts, with the time in seconds, and the time of the end. */
   const replace = async (job: Partial<Container>, ...names: string[]): Promise<string[]> => {
     const clock = new FakeClock();
     const engine = fakeEngine({
       clock,
-      containers: (at) => [web, at < 30 ? like(setup, { state: 'running' }) : like(setup, job)],
+      containers: (at) => [
+        like(web, { health: at < 60 ? 'starting' : 'healthy' }),
+        at < 30 ? like(setup, { state: 'running' }) : like(setup, job),
+      ],
     });
-    await replaceAfterJobs(engine, '/srv/fedi', depending, names, fakeProgress(), clock);
-    return engine.calls.filter((call) => call.includes('up')).map((call) => `${call} at ${Math.round(clock.now() / 1000)}`); // prettier-ignore
+    const started: string[] = [];
+    const now = (): number => Math.round(clock.now() / 1000);
+    const { compose } = engine;
+    const counting = Object.assign(engine, {
+      compose: async (...call: Parameters<typeof compose>) => {
+        started.push(`${call[1].slice(4).join(' ')} at ${now()}`);
+        return compose(...call);
+      },
+    });
+    await replaceAfterJobs(counting, '/srv/fedi', depending, names, fakeProgress(), clock);
+    return [...started, `end at ${now()}`];
   };
-  test('first the job, then what serves', async () => {
-    expect(await replace({}, 'web', 'setup')).toHaveLength(2);
+  test('the job, then what serves; the rest is for `up`', async () => {
+    expect(await replace({}, 'web', 'worker', 'setup')).toEqual(['setup at 0', 'web at 30', 'end at 60']);
   });
   test('a job that fails replaces nothing', async () => {
-    expect(await replace({ exitCode: 1 }, 'web', 'setup')).toHaveLength(1);
+    expect(await replace({ exitCode: 1 }, 'web', 'setup')).toEqual(['setup at 0', 'end at 30']);
   });
   test('not without a job, nor if its server is replaced too', async () => {
-    expect(await replace({}, 'web')).toEqual([]);
-    expect(await replace({}, 'web', 'setup', 'database')).toEqual([]);
+    expect(await replace({}, 'web')).toEqual(['end at 0']);
+    expect(await replace({}, 'web', 'setup', 'database')).toEqual(['end at 0']);
   });
 });
 
