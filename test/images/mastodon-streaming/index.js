@@ -34,7 +34,12 @@ const redis = createClient(redisOptions);
 const subscriber = createClient(redisOptions);
 for (const client of [redis, subscriber]) client.on('error', (error) => console.error(error.message));
 
-const counts = { connected_clients: 0, messages_sent_total: 0, redis_messages_received_total: 0 };
+const BY_TYPE = ['websocket', 'eventsource'].map((type) => `{type="${type}"}`);
+const [WEBSOCKET, EVENTSOURCE] = BY_TYPE;
+/** By their names in the metrics. */
+const counts = { redis_messages_received_total: 0 };
+for (const name of ['connected_clients', 'messages_sent_total'])
+  for (const type of BY_TYPE) counts[`${name}${type}`] = 0;
 const CHANNELS = ['user', 'user:notification', 'public', 'public:local', 'direct', 'hashtag', 'list'];
 const HEARTBEAT_S = 6 * 60;
 
@@ -68,13 +73,13 @@ function redisChannels(name, account) {
 }
 
 /** Hands every message of a channel to `send` until the returned function is called. */
-async function listen(name, account, send) {
+async function listen(name, account, type, send) {
   const channels = redisChannels(name, account);
   const tell = (message) => {
     counts.redis_messages_received_total += 1;
     const { event, payload } = JSON.parse(message);
     if (event === undefined || payload === undefined) return;
-    counts.messages_sent_total += 1;
+    counts[`messages_sent_total${type}`] += 1;
     send(event, typeof payload === 'object' ? JSON.stringify(payload) : payload);
   };
   // The app publishes to a person's own channel only while somebody listens.
@@ -112,20 +117,25 @@ const server = http.createServer(async (request, response) => {
       200,
       'text/plain; version=0.0.4; charset=utf-8',
       Object.entries(counts)
-        .map(([name, value]) => `mastodon_streaming_${name} ${value}\n`)
+        .map(([name, value]) => `${name} ${value}\n`)
         .join(''),
     );
   const name = /^\/api\/v1\/streaming\/(.+)$/.exec(pathname)?.[1].replaceAll('/', ':');
   try {
     if (!CHANNELS.includes(name)) throw refusal(400, 'Unknown channel requested');
     const account = await accountOf(request);
-    const stop = await listen(name, account, (event, data) =>
+    const stop = await listen(name, account, EVENTSOURCE, (event, data) =>
       response.write(`event: ${event}\ndata: ${data}\n\n`),
     );
     const forget = await untilKilled(account, () => response.end());
     response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'private, no-store' });
     response.write(':)\n');
-    request.on('close', () => (stop(), forget()));
+    counts[`connected_clients${EVENTSOURCE}`] += 1;
+    request.on('close', () => {
+      counts[`connected_clients${EVENTSOURCE}`] -= 1;
+      stop();
+      forget();
+    });
   } catch (error) {
     answer(
       error.status || 500,
@@ -148,7 +158,7 @@ server.on('upgrade', async (request, socket, head) => {
     );
   }
   sockets.handleUpgrade(request, socket, head, async (client) => {
-    counts.connected_clients += 1;
+    counts[`connected_clients${WEBSOCKET}`] += 1;
     const stops = new Map();
     const send = (message) => client.readyState === client.OPEN && client.send(JSON.stringify(message));
     const join = async (name) => {
@@ -156,7 +166,9 @@ server.on('upgrade', async (request, socket, head) => {
         if (!stops.has(name))
           stops.set(
             name,
-            await listen(name, account, (event, payload) => send({ stream: [name], event, payload })),
+            await listen(name, account, WEBSOCKET, (event, payload) =>
+              send({ stream: [name], event, payload }),
+            ),
           );
       } catch (error) {
         send({ error: error.message, status: error.status || 500 });
@@ -164,7 +176,7 @@ server.on('upgrade', async (request, socket, head) => {
     };
     const leave = (name) => (stops.get(name)?.(), stops.delete(name));
     client.on('close', () => {
-      counts.connected_clients -= 1;
+      counts[`connected_clients${WEBSOCKET}`] -= 1;
       for (const stop of stops.values()) stop();
     });
     client.on('message', (data) => {
