@@ -25,7 +25,7 @@ test('contains the tool, the files of a site and the documentation, nothing else
     /^(LICENSE|README\.md|env\.example|package\.json)$/,
     /^compose\/[a-z]+\.yaml$/,
     /^compose\/snac\/(Dockerfile|entrypoint|set-email|set-password)$/,
-    /^caddy\/(Caddyfile|[a-z-]+\.caddy|[a-z-]+\.css|cache\/[a-z]+\.caddy|tls\/(known|[a-z]+\/(global|site))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
+    /^caddy\/(Caddyfile|[a-z-]+\.caddy|[a-z-]+\.css|cache\/[a-z]+\.caddy|tls\/(known|[a-z]+\/(global|site|own-cas))\.caddy|front\/(Caddyfile|nginx\.conf))$/,
     /^compose\/nginx\/(cache|nginx)\.conf$/,
     /^compose\/monitoring\/rules\.yaml$/,
     /^wizard\/([a-z]+\/)+programs\/[a-z-]+\.(php|rb|sh)$/,

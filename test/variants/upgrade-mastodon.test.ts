@@ -64,22 +64,22 @@ const status = async (path = '/nodeinfo/2.0'): Promise<number> =>
 const REQUESTS = 300;
 /**
  * Sends a request every tenth of a second while something runs, whether or not the ones before were answered. Prints how many were
- * answered how (0: not within 20 s), and the longest pause: figures for docs/guides/updating.md, which depend on the host.
+ * answered how, or why they were not, and the longest pause: figures for docs/guides/updating.md, which depend on the host.
  */
 async function visited<T>(
   what: string,
   work: Promise<T>,
-): Promise<{ readonly result: T; readonly codes: Record<number, number> }> {
+): Promise<{ readonly result: T; readonly codes: Record<string, number> }> {
   let isDone = false;
   void work.finally(() => (isDone = true)).catch(() => undefined);
-  const codes: Record<number, number> = {};
+  const codes: Record<string, number> = {};
   const sent: Promise<void>[] = [];
   let [last, longest, slowest] = [Date.now(), 0, 0];
   for (let n = 0; n < REQUESTS || !isDone; n++) {
     const since = Date.now();
     sent.push(
       status()
-        .catch(() => 0)
+        .catch((error: unknown) => (error instanceof Error ? error.message : String(error)))
         .then((code) => {
           codes[code] = (codes[code] ?? 0) + 1;
           if (code !== 200) return;
