@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { AwsV4Signer } from 'aws4fetch';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { needImages, until } from '../support/acme.ts';
+import { startGateway } from '../support/gateway.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { bridgeAddress, docker, testSite, tool, wipe } from '../support/site.ts';
 import type { Run } from '../support/site.ts';
@@ -109,22 +110,7 @@ const PICTURE = 'media_attachments/files/001/original/a b.png';
 const OTHER = 'accounts/avatars/1.webp';
 
 beforeAll(async () => {
-  docker(
-    'run',
-    '--detach',
-    `--name=${SERVERS}-s3`,
-    `--label=com.docker.compose.project=${SERVERS}`,
-    `--publish=${host}:${PORT}:9000`,
-    `--env=ACCESS_KEY=${KEY}`,
-    `--env=SECRET_KEY=${SECRET}`,
-    'fedi-setup/radosgw:trixie',
-  );
-  await until('an answer of the S3 server', () =>
-    fetch(`${endpoint}/`).then(
-      () => true as const,
-      () => undefined,
-    ),
-  );
+  await startGateway(SERVERS, `${host}:${PORT}`, KEY, SECRET);
   rclone('rclone --config= mkdir b:media');
   mkdirSync(join(site.folder, 'caddy/custom'), { recursive: true });
   writeFileSync(

@@ -8,8 +8,9 @@ import { client } from '../../wizard/prove/http.ts';
 import { tryBucket } from '../../wizard/prove/s3.ts';
 import type { BucketRung } from '../../wizard/prove/s3.ts';
 import { Secret } from '../../wizard/secrets/secret.ts';
-import { needImages, until } from '../support/acme.ts';
-import { docker, wipe } from '../support/site.ts';
+import { needImages } from '../support/acme.ts';
+import { startGateway } from '../support/gateway.ts';
+import { wipe } from '../support/site.ts';
 
 const KEY = 'AKIDBUCKET';
 const SECRET = 'bucket/Secret+of=tests';
@@ -65,26 +66,7 @@ async function bucket(name: string, statements: readonly Statement[], cors = COR
 }
 
 beforeAll(async () => {
-  docker(
-    'run',
-    '--detach',
-    `--name=${SERVERS}-s3`,
-    `--label=com.docker.compose.project=${SERVERS}`,
-    `--publish=${HOST}:9000`,
-    `--env=ACCESS_KEY=${KEY}`,
-    `--env=SECRET_KEY=${SECRET}`,
-    'fedi-setup/radosgw:trixie',
-  );
-  // `fetch` of Node.js 20 never settles if Docker's proxy ends the connection before the server listens.
-  await until('an answer of the S3 server', () =>
-    client(
-      undefined,
-      undefined,
-    )(`${endpoint}/`).then(
-      () => true as const,
-      () => undefined,
-    ),
-  );
+  await startGateway(SERVERS, HOST, KEY, SECRET);
   await bucket('media', []);
   await bucket('policy', [PUBLIC('policy')]);
   await bucket('no-acl', [PUBLIC('no-acl'), NO_ACL('no-acl')]);

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { png } from '../../wizard/prove/activitypub.ts';
 import { client, multipartFile } from '../../wizard/prove/http.ts';
 import type { Client } from '../../wizard/prove/http.ts';
-import { needImages, until } from '../support/acme.ts';
+import { needImages } from '../support/acme.ts';
+import { startGateway } from '../support/gateway.ts';
 import { mastodonAnswers } from '../support/mastodon-images.ts';
 import { sqlIn } from '../support/mastodon-site.ts';
 import { bridgeAddress, docker, testSite, tool, wipe } from '../support/site.ts';
@@ -116,22 +117,7 @@ let gone = '';
 let hidden = '';
 
 beforeAll(async () => {
-  docker(
-    'run',
-    '--detach',
-    `--name=${SERVERS}-s3`,
-    `--label=com.docker.compose.project=${SERVERS}`,
-    `--publish=${host}:${PORT}:9000`,
-    `--env=ACCESS_KEY=${KEY}`,
-    `--env=SECRET_KEY=${SECRET}`,
-    'fedi-setup/radosgw:trixie',
-  );
-  await until('an answer of the S3 server', () =>
-    fetch(`${endpoint}/`).then(
-      () => true as const,
-      () => undefined,
-    ),
-  );
+  await startGateway(SERVERS, `${host}:${PORT}`, KEY, SECRET);
   docker(
     'run',
     '--rm',

@@ -6,7 +6,8 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { client } from '../../wizard/prove/http.ts';
 import type { Reply, RequestOptions } from '../../wizard/prove/http.ts';
-import { needImages, until } from '../support/acme.ts';
+import { needImages } from '../support/acme.ts';
+import { startGateway } from '../support/gateway.ts';
 import { pixelfedAnswers } from '../support/pixelfed-images.ts';
 import { bridgeAddress, docker, testSite, tool, wipe } from '../support/site.ts';
 
@@ -62,22 +63,7 @@ async function call(
 const PUBLIC = { 'X-Amz-Acl': 'public-read' };
 
 beforeAll(async () => {
-  docker(
-    'run',
-    '--detach',
-    `--name=${SERVERS}-s3`,
-    `--label=com.docker.compose.project=${SERVERS}`,
-    `--publish=${host}:${PORT}:9000`,
-    `--env=ACCESS_KEY=${KEY}`,
-    `--env=SECRET_KEY=${SECRET}`,
-    'fedi-setup/radosgw:trixie',
-  );
-  await until('an answer of the S3 server', () =>
-    direct(`${endpoint}/`).then(
-      () => true as const,
-      () => undefined,
-    ),
-  );
+  await startGateway(SERVERS, `${host}:${PORT}`, KEY, SECRET);
   // Everybody may list it at the S3 server itself.
   await call('PUT', '/media', '', PUBLIC);
   await call('PUT', '/other', '', PUBLIC);
