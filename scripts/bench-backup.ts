@@ -31,6 +31,7 @@ const env = withAnswers({
   FEDI_MASTODON_SIZE: '2gb',
   FEDI_TLS_MODE: 'internal',
   FEDI_MAIL_MODE: 'none',
+  FEDI_IMAGES_NGINX: 'fedi-setup/nginx-cache:trixie',
   ...Object.fromEntries(
     ['caddy', 'mail', 'mastodon', 'mastodon-streaming', 'postgres', 'restic', 'valkey'].map((name) => [
       `FEDI_IMAGES_${name.toUpperCase().replaceAll('-', '_')}`,
