@@ -125,10 +125,10 @@ describe.sequential('a monitored site', { timeout: PATIENCE_MS }, () => {
     );
     await expect.poll(() => query('probe_success == 1').length, SOON).toBe(3);
     for (const up of ['pg_up', 'mysql_up', 'redis_up'])
-      expect(
-        query(up).map(({ value }) => value[1]),
-        up,
-      ).not.toContain('0');
+      // The exporters start before their accounts are there.
+      await expect
+        .poll(() => query(up).map(({ value }) => value[1]), { ...SOON, message: up })
+        .not.toContain('0');
   });
 
   test('every query of every board returns data', async () => {

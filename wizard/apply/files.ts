@@ -262,7 +262,12 @@ async function finish(folder: string): Promise<boolean> {
       });
     }
   }
-  for (const path of pending.removals) await rm(join(folder, path), { force: true });
+  for (const path of pending.removals) {
+    await rm(join(folder, path), { force: true });
+    // `uninstall` does not know directories of earlier files. One that is not empty stays.
+    for (let parent = dirname(path); parent !== '.'; parent = dirname(parent))
+      await rmdir(join(folder, parent)).catch(() => undefined);
+  }
   for (const parent of new Set(pending.renames.map(({ path }) => dirname(path))))
     await syncFolder(join(folder, parent));
   await writeWhole(own(folder, 'manifest.json'), `${JSON.stringify(pending.manifest, null, 2)}\n`, 0o600);

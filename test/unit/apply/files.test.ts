@@ -1,5 +1,14 @@
 /** The set of files: changes, edits by the user, and files that stay. */
-import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
@@ -117,6 +126,19 @@ describe('commit', () => {
       FRESH.map(({ path }) => path).toSorted(),
     );
     expect((await readManifest(folder)).generation).toBe(2);
+  });
+
+  test('a directory that becomes empty is removed; one with files of the user stays', async () => {
+    const folder = await site();
+    const there = (path: string): boolean => existsSync(join(folder, path));
+    expect(there('caddy/sites')).toBe(true);
+    writeTree(folder, { 'env/a.local.env': 'x' });
+    await write(folder, FRESH.slice(0, 2));
+    expect([there('caddy/sites'), there('env/a.env'), there('env/a.local.env')]).toEqual([
+      false,
+      false,
+      true,
+    ]);
   });
 
   test('never changes other files', async () => {
