@@ -50,7 +50,9 @@ export async function checkMail({
     seen: results.map(({ seen }) => seen).join('; '),
     found: [...short.values()].map(({ title, state, seen, next }): Finding => ({
       level: state === 'failed' ? 'blocker' : 'warning',
-      what: `Mail cannot be sent. ${title}: ${seen}.`,
+      what: server.isCatcher
+        ? 'Mail cannot be sent: the mail catcher does not answer.'
+        : `Mail cannot be sent. ${title}: ${seen}.`,
       means: 'Nobody gets mails about new accounts, lost passwords and notifications.',
       next: server.isCatcher
         ? '`fedi-setup start mail` starts the mail catcher.'
