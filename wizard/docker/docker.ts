@@ -30,6 +30,9 @@ import type { RunOptions } from './run.ts';
 
 const COMPOSE_MINIMUM = [2, 24] as const;
 
+/** How often a container is removed after a signal until Docker's client has ended, and the pause between. */
+const [REMOVALS, REMOVAL_MS] = [20, 250] as const;
+
 const INSTALL = 'Install Docker Engine and the Compose plugin: https://docs.docker.com/engine/install/';
 
 /**
@@ -686,15 +689,26 @@ export async function connect(): Promise<Engine> {
       const remove = (): Promise<void> =>
         engine.removeContainer(container, 'disposable').catch(() => undefined);
       signal?.addEventListener('abort', remove, { once: true });
-      // Docker's client ends at the third signal, whatever its container does.
-      const forget = removeAfterSignal(remove);
-      const output = await cli(oneShotArgv(shot, container), {
+      // Docker's client ends at the third signal, whatever its container does. It may not have created the container yet.
+      const forget = removeAfterSignal(async () => {
+        for (let tries = 0; tries < REMOVALS; tries++) {
+          await remove();
+          if ((await Promise.race([ended, delay(REMOVAL_MS, 'running')])) === 'ended') break;
+        }
+        await remove();
+      });
+      const client = cli(oneShotArgv(shot, container), {
         stdin: shot.stdin ?? '',
         env: shot.env,
         wholeMs: timeoutMs,
         signal,
         onLine,
-      }).catch(async (error: unknown) => {
+      });
+      const ended = client.then(
+        () => 'ended',
+        () => 'ended',
+      );
+      const output = await client.catch(async (error: unknown) => {
         // Docker's client was killed, but not the container.
         await remove();
         forget();
