@@ -100,7 +100,7 @@ test('a dump that ends too early changes nothing', () => {
 
 test('a connection that is lost halfway changes nothing, and the next run is complete', async () => {
   const changed = state();
-  // The server ends the session when it has begun to load the rows.
+  // The server ends the session while the rows are being loaded.
   admin('create schema outside');
   admin(`create function outside.kill() returns event_trigger language plpgsql as $$ begin
     if exists (select from pg_class where relname = 'statuses') then perform pg_terminate_backend(pg_backend_pid()); end if; end $$`);

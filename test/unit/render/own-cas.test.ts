@@ -47,7 +47,7 @@ const external = (app: string): Answers => ({
 });
 
 describe('the file', () => {
-  test('has only those certificates; in a lab also the one of its own CA', async () => {
+  test('has only those certificates; in a lab also that of the internal CA', async () => {
     expect(fileOf(await site('snac'), 'trust/ca.crt')).toBe(OWN);
     const lab = await site('snac', { 'tls.mode': 'internal' });
     expect(fileOf(lab, 'trust/ca.crt')).toBe(`${fileOf(lab, 'trust/root.crt')}${OWN}`);
