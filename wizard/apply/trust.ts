@@ -25,7 +25,7 @@ export async function trustProblems(folder: string, { apps, ownCas }: Config, no
     } catch (error) {
       problems.push(
         codeOf(error) === 'ENOENT' && name === ownCas
-          ? `There is no file ${path}, which trust.ca names. Put the certificates there, or remove trust.ca from fedi.yaml.`
+          ? `There is no file ${path}, which trust.ca names. Put the certificates there, or set trust.ca to another file or to nothing.`
           : `${path} is not a CA certificate in PEM: ${messageOf(error)}.`,
       );
     }
@@ -40,7 +40,7 @@ function ownProblem(path: string, text: string, now: Date): string[] {
   const pems = certificatesIn(text);
   if (pems.length === 0)
     return [
-      `${path} contains no certificate in PEM (it begins with -----BEGIN CERTIFICATE-----). A file in DER is converted by \`openssl x509 -inform DER -in FILE\`.`,
+      `${path} contains no certificate in PEM. Such a certificate starts with -----BEGIN CERTIFICATE-----. \`openssl x509 -inform DER -in FILE\` converts a file in DER.`,
     ];
   for (const [i, pem] of pems.entries()) {
     const which = pems.length === 1 ? 'The certificate' : `Certificate ${i + 1}`;

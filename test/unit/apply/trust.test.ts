@@ -57,7 +57,7 @@ describe('the file of trust.ca', async () => {
     ['a CA', ca, NOW, undefined],
     ['two CAs, with other text', `One:\n${ca}Two:\r\n${ca.replaceAll('\n', '\r\n')}`, NOW, undefined],
     ['missing', undefined, NOW, /^There is no file .*trust\/custom\/db\.pem, which trust\.ca names\. Put/],
-    ['not PEM', 'hello', NOW, /contains no certificate in PEM .*-inform DER/],
+    ['not PEM', 'hello', NOW, /contains no certificate in PEM\. .*-inform DER/],
     ['empty', '', NOW, /contains no certificate in PEM/],
     ['with its key', one, NOW, /contains a private key/],
     ['damaged', ca.replace(/^M.{20}/m, 'MIIB'), NOW, /^The certificate in .* cannot be read: /],

@@ -16,7 +16,7 @@ import type { CommandContext } from '../command.ts';
 import type { Site } from '../find-site.ts';
 import { optionsFor, planFor, sayFailed } from '../setup.ts';
 import type { Answered } from '../setup.ts';
-import { checkChange, readOldFiles, wantsMove } from './media-old.ts';
+import { checkChange, readOldFiles, wantsMove } from './media-steps.ts';
 
 /** Changes the place for new files first, then moves the others in small parts. Every part is complete, so it may be killed. */
 export async function moveByApp(

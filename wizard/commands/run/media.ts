@@ -46,7 +46,7 @@ import { confirmed } from '../confirm.ts';
 import { existingSite } from '../find-site.ts';
 import type { Site } from '../find-site.ts';
 import { moveByApp } from './media-own.ts';
-import { checkChange, readOldFiles, wantsMove } from './media-old.ts';
+import { checkChange, readOldFiles, wantsMove } from './media-steps.ts';
 import { answersOnly, optionsFor, planFor, sayFailed } from '../setup.ts';
 import type { Answered } from '../setup.ts';
 import { withRunLock } from '../with-lock.ts';
